@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From subnets to addresses and MACs: pure arithmetic, written for a list of families.
+
+A *subnet* is CIDR text such as ``192.168.2.0/24`` or ``fd10::/64``; lists hold at most one of each family,
+in the order in which the user gave them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+
+GENEVE_OVERHEAD = {4: 58, 6: 78}  # outer IP + UDP 8 + Geneve 8 + OVN's option 8 + inner Ethernet 14 (RFC 8926)
+ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+ROUTER, HOST = 1, 2  # offsets in a node subnet; pods follow from 3
+FIRST_GATEWAY = 2  # offset in the join subnet; 1 is the cluster router
+
+
+class AddressError(ValueError):
+    """A subnet or an address that can't be used; the text is one sentence for the user."""
+
+
+def family(text: str) -> int:
+    """4 or 6, of an address or a subnet."""
+    return 6 if ":" in text else 4
+
+
+def network(text: str, what: str = "subnet"):
+    """``text`` as an ``ip_network``; :raises AddressError: when it isn't one."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        pass
+    try:
+        right = ipaddress.ip_interface(text).network
+    except ValueError:
+        raise AddressError("%s %r is not a network: write it like 192.168.0.0/16 or fd10::/48" % (what, text)) from None
+    if "/" not in text:
+        raise AddressError("%s %r lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48" % (what, text))
+    raise AddressError("%s %r has host bits set: the network is %s" % (what, text, right))
+
+
+def interface(text: str, what: str = "address"):
+    """``text`` as an ``ip_interface``, which must carry its prefix; :raises AddressError: when it doesn't."""
+    if "/" not in text:
+        raise AddressError("%s %r lacks its prefix length: write it like 10.33.74.138/24" % (what, text))
+    try:
+        return ipaddress.ip_interface(text)
+    except ValueError:
+        raise AddressError("%s %r is not an address with a prefix length: write it like 10.33.74.138/24" % (what, text)) from None
+
+
+def address(text: str, what: str = "address"):
+    """``text`` as an ``ip_address``; :raises AddressError: when it isn't one."""
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise AddressError("%s %r is not an address: write it like 10.33.74.253, without a prefix length" % (what, text)) from None
+
+
+def nth(subnet: str, offset: int, prefix: bool = True) -> str:
+    """The address at ``offset`` in ``subnet``, with the subnet's prefix length or bare."""
+    net = network(subnet)
+    if offset >= net.num_addresses:
+        raise AddressError("subnet %s is too small: it has no address number %d" % (subnet, offset))
+    text = str(net.network_address + offset)
+    return "%s/%d" % (text, net.prefixlen) if prefix else text
+
+
+def offset_in(subnet: str, cidr: str) -> int:
+    """Which address of ``subnet``'s size ``cidr`` is: the inverse of :func:`nth`, also for an address of another subnet."""
+    net = network(subnet)
+    return int(ipaddress.ip_interface(cidr).ip) & int(net.hostmask)
+
+
+def router_mac(cidr: str) -> str:
+    """``0a:58`` and the four bytes of the IPv4 address; for IPv6 four bytes of its hash. Locally administered, stable, not random."""
+    ip = ipaddress.ip_interface(cidr).ip
+    tail = ip.packed if ip.version == 4 else hashlib.sha256(ip.packed).digest()[:4]
+    return ":".join("%02x" % byte for byte in b"\x0a\x58" + tail)
+
+
+def mac_of(cidrs) -> str:
+    """The MAC of a port with these addresses: IPv4 decides where there is one."""
+    return router_mac(sorted(cidrs, key=family)[0])
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two subnets share an address."""
+    return family(one) == family(other) and network(one).overlaps(network(other))
+
+
+def inside(subnet: str, networks) -> bool:
+    """Whether ``subnet`` lies within one of ``networks``."""
+    net = network(subnet)
+    return any(net.subnet_of(outer) for outer in map(network, networks) if outer.version == net.version)

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a gateway is: a router on one chassis between the join switch and the physical network.
+
+Egress: the cluster router has one default route for each gateway (ECMP), and a route goes while its gateway is dead
+(the program ``egress`` on the masters decides). A distributed router can't run BFD for its routes, and an HA chassis
+group would send all traffic through one gateway at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from .. import addressing, names
+from ..hostnet.state import Address, HostState, IngressDrop, Link, Offload, Plain
+from ..ovsdb.rows import Includes, Item, Owner, Ref, Row
+from .cluster import router_peer
+from .node import uplink_rows
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Settings of a gateway.
+
+    :ivar node: Kubernetes' name of its host.
+    :ivar cluster_subnets: the pods' networks.
+    :ivar physical_ips: its addresses outside, with prefix, at most one of each family.
+    :ivar next_hops: the routers outside, of the same families; empty: no way beyond the physical network.
+    :ivar bridge: the bridge that leads to the physical network.
+    :ivar chassis: the host's system-id.
+    :ivar mac: its MAC outside: the NIC's where it is known, so that networks that filter MACs let it pass.
+    """
+
+    node: str
+    cluster_subnets: tuple
+    physical_ips: tuple
+    next_hops: tuple
+    bridge: str
+    chassis: str
+    mac: str | None = None
+
+    @property
+    def owner(self):
+        """Whose rows a gateway's are."""
+        return Owner("Gateway", names.node_name(self.node))
+
+
+def check(gateway):
+    """Refuse settings that can't work; :raises AddressError: in one sentence."""
+    seen = set()
+    if not gateway.physical_ips:
+        raise addressing.AddressError("physical_ip of gateway %s is empty: give its address outside, like 10.33.74.138/24" % gateway.node)
+    for cidr in gateway.physical_ips:
+        what = "physical_ip of gateway %s" % gateway.node
+        face = addressing.interface(cidr, what)
+        if face.version in seen:
+            raise addressing.AddressError("%s names two addresses of one family: %s" % (what, ", ".join(gateway.physical_ips)))
+        seen.add(face.version)
+        edges = (face.network.network_address, face.network.broadcast_address)
+        if face.version == 4 and face.network.prefixlen < 31 and face.ip in edges:
+            raise addressing.AddressError("%s %s is the network's own or broadcast address: choose a host address in %s" % (what, cidr, face.network))
+        for subnet in gateway.cluster_subnets:
+            if addressing.overlap(str(face.network), subnet):
+                raise addressing.AddressError("%s %s lies in the cluster's network %s: the physical network must be another one" % (what, cidr, subnet))
+    for hop in gateway.next_hops:
+        what = "default_gw of gateway %s" % gateway.node
+        ip = addressing.address(hop, what)
+        mine = [face for face in map(addressing.interface, gateway.physical_ips) if face.version == ip.version]
+        if not mine:
+            raise addressing.AddressError("%s %s has no physical_ip of its family beside it: give one" % (what, hop))
+        if ip == mine[0].ip:
+            raise addressing.AddressError("%s %s is the gateway's own address: give the router's" % (what, hop))
+        if ip not in mine[0].network and mine[0].network.num_addresses > 1:
+            raise addressing.AddressError("%s %s is not in the physical network %s: give a router there, or a physical_ip with prefix /%d" % (
+                what, hop, mine[0].network, ip.max_prefixlen))
+
+
+def check_free(gateway, others):
+    """Refuse an address that another gateway has; ``others`` is node name -> physical addresses. :raises AddressError: in one sentence."""
+    mine = {cidr.split("/")[0] for cidr in gateway.physical_ips}
+    for other, theirs in sorted(others.items()):
+        for cidr in theirs:
+            if other != gateway.owner.name and cidr.split("/")[0] in mine:
+                raise addressing.AddressError("physical_ip %s of gateway %s is gateway %s's already: give each gateway an address of its own" % (
+                    cidr, gateway.node, other))
+
+
+def rows(gateway, joins, offset, alive=True):
+    """The gateway's rows in the Northbound database, in the order in which a packet from a pod meets them.
+
+    :param joins: the join subnets.
+    :param offset: this gateway's place in each of them.
+    :param alive: whether default traffic of the cluster may go through it.
+    """
+    owner, name = gateway.owner, gateway.owner.name
+    router, switch = names.gateway_router(name), names.external_switch(name)
+    join_port, outside_port = names.router_to_join(router), names.router_to_external(name)
+    join_ips = tuple(addressing.nth(subnet, offset) for subnet in joins)
+    cluster_ips = {addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in joins}
+    outside = {addressing.family(cidr): cidr.split("/")[0] for cidr in gateway.physical_ips}
+    hops = {addressing.family(hop): hop for hop in gateway.next_hops}
+    mac = gateway.mac or addressing.mac_of(gateway.physical_ips)
+
+    def route(role, holder, prefix, nexthop, port=()):
+        return Row("Logical_Router_Static_Route", owner, role, holder=holder,
+                   columns={"ip_prefix": prefix, "nexthop": nexthop, "output_port": port})
+
+    out = []
+    if alive:
+        out += [route("egress-%d" % version, names.CLUSTER_ROUTER, addressing.ANYWHERE[version], cidr.split("/")[0])
+                for version, cidr in ((addressing.family(cidr), cidr) for cidr in join_ips) if version in hops]
+    out += [
+        Row("Logical_Switch_Port", owner, "join-to-router", names.join_to_router(router), names.JOIN_SWITCH, router_peer(join_port)),
+        Row("Logical_Router", owner, "router", router, columns={
+            # Answers of load balanced connections come back to the gateway that they went through.
+            "options": {"chassis": gateway.chassis, "lb_force_snat_ip": "router_ip", "always_learn_from_arp_request": "false",
+                        "mac_binding_age_threshold": "300"},
+            "load_balancer_group": Includes((Ref("Load_Balancer_Group", names.LB_GROUP_ALL), Ref("Load_Balancer_Group", names.LB_GROUP_ROUTERS))),
+            "external_ids": {names.PHYSICAL_IPS_KEY: ",".join(gateway.physical_ips), names.CHASSIS_KEY: gateway.chassis}}),
+        Row("Logical_Router_Port", owner, "router-to-join", join_port, router, {
+            "networks": join_ips, "mac": addressing.mac_of(join_ips), "external_ids": {names.JOIN_MARK: "yes"}}),
+    ]
+    for subnet in gateway.cluster_subnets:
+        version = addressing.family(subnet)
+        out.append(route("cluster-%d" % version, router, subnet, cluster_ips[version]))
+        if version in outside:
+            out.append(Row("NAT", owner, "snat-%d" % version, holder=router, columns={
+                "type": "snat", "logical_ip": subnet, "external_ip": outside[version]}))
+    out += [route("outside-%d" % version, router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
+    return out + [
+        Row("Logical_Router_Port", owner, "router-to-external", outside_port, router, {"networks": gateway.physical_ips, "mac": mac}),
+        Row("Logical_Switch", owner, "external", switch),
+        Row("Logical_Switch_Port", owner, "external-to-router", names.external_to_router(name), switch,
+            dict(router_peer(outside_port), addresses=(mac,))),
+        Row("Logical_Switch_Port", owner, "localnet", names.external_port(gateway.bridge, name), switch, {
+            "type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}}),
+    ]
+
+
+@dataclass(frozen=True)
+class GatewayHost:
+    """Settings of a gateway's own side.
+
+    :ivar nic: the NIC that is the gateway's alone.
+    :ivar nic_mac: its MAC.
+    :ivar datapath_type: system or netdev.
+    :ivar kept_addresses: what the NIC had before, kept on its bridge until the gateway goes.
+    """
+
+    nic: str
+    nic_mac: str
+    datapath_type: str
+    kept_addresses: tuple = ()
+
+
+def host_rows(host):
+    """The gateway's rows in the host's own Open_vSwitch database."""
+    owner = Owner("Gateway", "host")
+    bridge = names.uplink_bridge(host.nic)
+    mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, bridge)}
+    rows_ = uplink_rows(owner, host.nic, host.nic_mac, "netdev" if host.datapath_type == "netdev" else "")
+    rows_[0].columns["external_ids"][names.NIC_ADDRESSES_KEY] = json.dumps(sorted(host.kept_addresses))
+    return rows_ + [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
+
+
+def host_state(host):
+    """The gateway's state of the host's kernel: the NIC belongs to the gateway router alone."""
+    netdev = host.datapath_type == "netdev"
+    return HostState(
+        links=(Link(host.nic, owned=False), Link(names.uplink_bridge(host.nic), owned=False)),
+        plains=(Plain(host.nic),),
+        offloads=(Offload(host.nic),) if netdev else (),
+        drops=(IngressDrop(host.nic),) if netdev else ())
+
+
+def host_gone(nic, kept_addresses):
+    """What a host without the gateway holds: the NIC has back what it had."""
+    owner = Owner("Gateway", "host")
+    mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, None)}
+    rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
+    state = HostState() if nic is None else HostState(
+        links=(Link(nic, owned=False),), addresses=tuple(Address(nic, cidr) for cidr in kept_addresses), absent_drops=(IngressDrop(nic),))
+    return rows_, state

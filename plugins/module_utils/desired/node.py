@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a node is: in the Northbound database a switch for its pods, and on the host the port that joins it to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from .. import addressing, names
+from ..hostnet.state import Address, File, HostState, IngressDrop, Link, Offload, Route, Sysctl, Uplink
+from ..ovsdb.rows import Includes, Owner, Ref, Row
+from .cluster import one_of_each, router_peer
+
+
+@dataclass(frozen=True)
+class Node:
+    """Settings of a node.
+
+    :ivar name: Kubernetes' name of the host.
+    :ivar subnets: its pods' subnets, one of each family of the cluster's.
+    :ivar cluster_subnets: the pods' networks of the whole cluster.
+    :ivar chassis: the host's system-id, by which a node is recognised under a new name; None where it isn't known.
+    """
+
+    name: str
+    subnets: tuple
+    cluster_subnets: tuple
+    chassis: str | None = None
+
+    @property
+    def owner(self):
+        """Whose rows a node's are."""
+        return Owner("Node", names.node_name(self.name))
+
+    def management_addresses(self):
+        """The host's own addresses on the node switch, with prefix."""
+        return tuple(addressing.nth(subnet, addressing.HOST) for subnet in self.subnets)
+
+
+def check(node):
+    """Refuse settings that can't work; :raises AddressError: in one sentence."""
+    one_of_each("cluster_ip_subnet", node.cluster_subnets)
+    one_of_each("minion_switch_subnet", node.subnets)
+    for subnet in node.subnets:
+        if not addressing.inside(subnet, node.cluster_subnets):
+            raise addressing.AddressError("minion_switch_subnet %s of node %s is outside the cluster's network %s: choose one inside it" % (
+                subnet, node.name, ", ".join(node.cluster_subnets)))
+        if addressing.network(subnet).num_addresses < 8:
+            raise addressing.AddressError("minion_switch_subnet %s of node %s is too small: it must hold the router, the host and pods, so /29 (IPv6: /125) or larger" % (
+                subnet, node.name))
+    if sorted(map(addressing.family, node.subnets)) != sorted(map(addressing.family, node.cluster_subnets)):
+        raise addressing.AddressError("minion_switch_subnet %s of node %s must have a subnet of each family of the cluster's network %s" % (
+            ", ".join(node.subnets), node.name, ", ".join(node.cluster_subnets)))
+
+
+def check_free(node, others):
+    """Refuse subnets that another node has; ``others`` is node name -> subnets. :raises AddressError: in one sentence."""
+    for other, subnets in sorted(others.items()):
+        for mine in node.subnets:
+            for theirs in subnets:
+                if other != node.owner.name and addressing.overlap(mine, theirs):
+                    raise addressing.AddressError("minion_switch_subnet %s of node %s overlaps %s of node %s: give each node a subnet of its own" % (
+                        mine, node.name, theirs, other))
+
+
+def rows(node):
+    """The node's rows in the Northbound database, in the order in which a packet from a pod meets them."""
+    owner, name = node.owner, node.owner.name
+    router_port = names.router_to_switch(name)
+    gateways = tuple(addressing.nth(subnet, addressing.ROUTER) for subnet in node.subnets)
+    hosts = node.management_addresses()
+    host_port = " ".join([addressing.mac_of(hosts)] + [cidr.split("/")[0] for cidr in hosts])
+    other_config = {"subnet": None, "ipv6_prefix": None}
+    for subnet in node.subnets:
+        if addressing.family(subnet) == 4:
+            other_config["subnet"] = subnet
+        else:
+            other_config["ipv6_prefix"] = subnet.split("/")[0]
+    external_ids = {names.SUBNETS_KEY: ",".join(node.subnets)}
+    if node.chassis:
+        external_ids[names.CHASSIS_KEY] = node.chassis
+    return [
+        Row("Logical_Switch", owner, "switch", name, columns={
+            "other_config": other_config, "external_ids": external_ids,
+            "load_balancer_group": Includes((Ref("Load_Balancer_Group", names.LB_GROUP_ALL), Ref("Load_Balancer_Group", names.LB_GROUP_SWITCHES)))}),
+        Row("Logical_Switch_Port", owner, "management-port", names.management_port(name), name, {"addresses": (host_port,)}),
+        Row("Logical_Switch_Port", owner, "switch-to-router", names.switch_to_router(name), name, router_peer(router_port)),
+        Row("Logical_Router_Port", owner, "router-to-switch", router_port, names.CLUSTER_ROUTER, {
+            "networks": gateways, "mac": addressing.mac_of(gateways)}),
+    ]
+
+
+@dataclass(frozen=True)
+class NodeHost:
+    """Settings of a node's own side: what its Open vSwitch and its kernel are to hold.
+
+    :ivar node: the node.
+    :ivar southbound: where ovn-controller finds the Southbound database.
+    :ivar encap_type, encap_ip: the tunnels' kind, and their address on this host.
+    :ivar mtu: of the pods' network, in bytes.
+    :ivar datapath_type: system or netdev.
+    :ivar underlay_nic: the NIC that holds ``encap_ip``, where it must be in a bridge (netdev: userspace tunnels leave
+        through a bridge of their own datapath only); else None.
+    :ivar underlay_mac: its MAC.
+    :ivar routes: more networks that lead into the overlay (the services', the join network).
+    :ivar kubernetes: whether a kubelet here gets the CNI configuration.
+    """
+
+    node: Node
+    southbound: str
+    encap_type: str
+    encap_ip: str
+    mtu: int
+    datapath_type: str
+    underlay_nic: str | None = None
+    underlay_mac: str | None = None
+    routes: tuple = ()
+    kubernetes: bool = False
+
+
+def host_rows(host):
+    """The node's rows in the host's own Open_vSwitch database."""
+    node = host.node
+    owner, name = Owner("Node", "host"), node.owner.name
+    link = names.management_link(name)
+    netdev = host.datapath_type == "netdev"
+    datapath = "netdev" if netdev else ""
+    rows_ = [
+        Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {
+            "ovn-remote": host.southbound, "ovn-encap-type": host.encap_type, "ovn-encap-ip": host.encap_ip,
+            "ovn-bridge-datapath-type": datapath or None, "hostname": name}}),
+        Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, ".", {
+            "fail_mode": ("secure",), "datapath_type": datapath, "other_config": {"disable-in-band": "true"}}, kind="adopted"),
+        Row("Port", owner, "management-port", link, names.INTEGRATION_BRIDGE, {}),
+        Row("Interface", owner, "management-interface", link, link, {
+            "type": "internal", "mac": (addressing.mac_of(node.management_addresses()),), "mtu_request": (host.mtu,),
+            "external_ids": {"iface-id": names.management_port(name)}}),
+    ]
+    if netdev and host.underlay_nic:
+        rows_ += uplink_rows(owner, host.underlay_nic, host.underlay_mac, datapath)
+    return rows_
+
+
+def uplink_rows(owner, nic, mac, datapath):
+    """A bridge that has a NIC as its way out and looks like the NIC from outside (other_config:hwaddr)."""
+    bridge = names.uplink_bridge(nic)
+    return [
+        Row("Bridge", owner, "uplink-bridge", bridge, ".", {
+            "datapath_type": datapath, "fail_mode": ("standalone",), "other_config": {"hwaddr": mac},
+            "external_ids": {names.UPLINK_KEY: nic}}),
+        Row("Port", owner, "uplink-bridge-port", bridge, bridge, {}),
+        Row("Interface", owner, "uplink-bridge-interface", bridge, bridge, {"type": "internal"}),
+        Row("Port", owner, "uplink-port", nic, bridge, {}),
+        Row("Interface", owner, "uplink-interface", nic, nic, {}),
+    ]
+
+
+def host_state(host):
+    """The node's state of the host's kernel and files."""
+    node, link = host.node, names.management_link(host.node.owner.name)
+    inward = {addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in node.subnets}
+    routes = [Route(link, subnet, inward[addressing.family(subnet)]) for subnet in node.cluster_subnets + host.routes
+              if addressing.family(subnet) in inward]
+    netdev_nics = (host.underlay_nic,) if host.datapath_type == "netdev" and host.underlay_nic else ()
+    return HostState(
+        links=(Link(link, mtu=host.mtu),) + tuple(Link(names.uplink_bridge(nic), owned=False) for nic in netdev_nics),
+        addresses=tuple(Address(link, cidr) for cidr in node.management_addresses()),
+        routes=tuple(routes),
+        # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
+        sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl("net/ipv4/conf/%s/rp_filter" % link, "2")),
+        files=(File(names.CNI_CONFIGURATION, cni_configuration(host.mtu) if host.kubernetes else None),),
+        uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
+        offloads=tuple(Offload(nic) for nic in netdev_nics),
+        drops=tuple(IngressDrop(nic) for nic in netdev_nics))
+
+
+def host_gone(node_link, uplinks):
+    """What a host without the node holds: its NICs have back what they had; rows go because nothing wants them."""
+    owner = Owner("Node", "host")
+    keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
+    rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {key: None for key in keys}})]
+    state = HostState(
+        files=(File(names.CNI_CONFIGURATION, None),),
+        uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),
+        absent_drops=tuple(IngressDrop(nic) for nic in uplinks))
+    return rows_, state
+
+
+def cni_configuration(mtu):
+    """The CNI configuration list for the kubelet's runtime (CNI specification 1.0.0)."""
+    plugin = {"type": names.CNI_PLUGIN, "mtu": mtu, "capabilities": {"bandwidth": True}}
+    return json.dumps({"cniVersion": "1.0.0", "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The whole of what one call wants of the Northbound database: a cluster, nodes, gateways, or their absence.
+
+Pure: what must be known of the database is asked for as queries and comes back as rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import addressing, names
+from ..ovsdb.rows import Owner, Query, includes
+from . import cluster as cluster_policy
+from . import gateway as gateway_policy
+from . import node as node_policy
+
+# What is read of our rows: all columns that policy holds.
+COLUMNS = {
+    "Logical_Router": ("name", "options", "load_balancer_group", "external_ids"),
+    "Logical_Router_Port": ("name", "networks", "mac", "external_ids"),
+    "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
+    "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
+    "Logical_Switch_Port": ("name", "type", "addresses", "options", "external_ids"),
+    "NAT": ("type", "logical_ip", "external_ip", "external_ids"),
+}
+UNOWNED_COLUMNS = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
+TABLES = {
+    "Cluster": ("Logical_Router", "Logical_Router_Port", "Logical_Switch", "Logical_Switch_Port"),
+    "Node": ("Logical_Switch", "Logical_Switch_Port", "Logical_Router_Port"),
+    "Gateway": tuple(COLUMNS),
+}
+HOME = {"Node": "Logical_Switch", "Gateway": "Logical_Router"}  # the table whose row names an owner's chassis
+FEW = 8  # owners up to which each is asked for by itself; more are cheaper in one sweep
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Settings of one call.
+
+    :ivar cluster: None when the call is not about the cluster.
+    :ivar absent: owners that are to have no rows.
+    :ivar everything: nothing of ours is to be left.
+    """
+
+    cluster: cluster_policy.Cluster | None = None
+    nodes: tuple = ()
+    gateways: tuple = ()
+    absent: tuple = ()
+    everything: bool = False
+
+    @staticmethod
+    def columns(table):
+        """What is read of a row that is looked up by its name."""
+        return COLUMNS.get(table) or UNOWNED_COLUMNS[table]
+
+    def check(self):
+        """Refuse settings that can't work, before anything is read; :raises AddressError: in one sentence."""
+        if self.cluster:
+            cluster_policy.check(self.cluster)
+        for node in self.nodes:
+            node_policy.check(node)
+        for gateway in self.gateways:
+            gateway_policy.check(gateway)
+        for policy, objects in ((node_policy, self.nodes), (gateway_policy, self.gateways)):
+            seen = {}
+            for one in objects:
+                key = one.owner.name
+                if key in seen:
+                    raise addressing.AddressError("%s %s is given twice: names are compared in lower case" % (one.owner.type.lower(), key))
+                policy.check_free(one, seen)
+                seen[key] = getattr(one, "subnets", None) or one.physical_ips
+
+    def owners(self):
+        """Owners whose rows this call converges."""
+        mine = [cluster_policy.OWNER] if self.cluster else []
+        return mine + [one.owner for one in self.nodes + self.gateways] + list(self.absent)
+
+    def own(self, owners=None):
+        """Queries for every row of the owners, and for rows that carry their chassis under an older name."""
+        owners = self.owners() if owners is None else owners
+        if self.everything or len(owners) > FEW:
+            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in COLUMNS]
+        queries = [_ours(table, owner.keys()) for owner in owners for table in TABLES[owner.type]]
+        for one in self.nodes + self.gateways:
+            if one.chassis:
+                keys = dict(one.owner.keys(), **{names.CHASSIS_KEY: one.chassis})
+                del keys[names.OWNER_NAME]
+                queries.append(_ours(HOME[one.owner.type], keys))
+        return queries
+
+    def aliases(self, own):
+        """(owner type, older name) -> name, of nodes and gateways whose chassis already carries another name."""
+        chassis = {(one.owner.type, one.chassis): one.owner.name for one in self.nodes + self.gateways if one.chassis}
+        here = {(owner.type, owner.name) for owner in self.owners()}
+        out = {}
+        for row in own:
+            kind, name = row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)
+            now = chassis.get((kind, row.key(names.CHASSIS_KEY)))
+            if now and row.table == HOME[kind] and (kind, name) not in here:
+                out[kind, name] = now
+        return out
+
+    def mine(self, own, aliases):
+        """Of the rows found, those of this call's owners: a sweep finds others too."""
+        if self.everything:
+            return list(own)
+        mine = {(owner.type, owner.name) for owner in self.owners()} | set(aliases)
+        return [row for row in own if (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) in mine]
+
+    def questions(self, own, aliases):
+        """What else must be known: name -> query. An object that is already as wanted asks nothing about others."""
+        homes = self._homes(own, aliases)
+        ask = {}
+        if self.gateways and not self.cluster:
+            ask["joins"] = Query("Logical_Router_Port", (("name", "==", names.router_to_join(names.CLUSTER_ROUTER)),), ("networks",))
+        if any(self._offset(own, aliases, one) is None for one in self.gateways):
+            ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks",))
+        if any(_held(homes, one, names.SUBNETS_KEY) != ",".join(one.subnets) for one in self.nodes):
+            ask["subnets"] = _others("Node", names.SUBNETS_KEY)
+        if any(_held(homes, one, names.PHYSICAL_IPS_KEY) != ",".join(one.physical_ips) for one in self.gateways):
+            ask["physical"] = _others("Gateway", names.PHYSICAL_IPS_KEY)
+        return ask
+
+    def rows(self, own, aliases, answers):
+        """The rows that are wanted; ``answers``: name -> rows found, of :meth:`questions`.
+
+        :raises AddressError: when a subnet or an address is somebody else's.
+        """
+        moving = {(one.owner.type, one.owner.name) for one in self.nodes + self.gateways} | set(aliases) | {(one.type, one.name) for one in self.absent}
+        for policy, question, key, objects in ((node_policy, "subnets", names.SUBNETS_KEY, self.nodes),
+                                               (gateway_policy, "physical", names.PHYSICAL_IPS_KEY, self.gateways)):
+            others = {row.key(names.OWNER_NAME): tuple((row.key(key) or "").split(",")) for row in answers.get(question, ())
+                      if row.key(key) and (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) not in moving}
+            for one in objects:
+                policy.check_free(one, others)
+        out = cluster_policy.rows(self.cluster) if self.cluster else []
+        for node in self.nodes:
+            out += node_policy.rows(node)
+        joins = self._joins(answers)
+        offsets = self._offsets(own, aliases, answers, joins)
+        homes = self._homes(own, aliases)
+        for one in self.gateways:
+            out += gateway_policy.rows(one, joins, offsets[one.owner.name], _held(homes, one, names.EGRESS_KEY) != "down")
+        return out + (cluster_policy.gone() if self.everything else [])
+
+    def _joins(self, answers):
+        """The join subnets: the cluster's settings where the call has them, else what its router has."""
+        if self.cluster:
+            return self.cluster.joins()
+        found = answers.get("joins", ())
+        if self.gateways and not found:
+            raise addressing.AddressError("the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)")
+        nets = [str(addressing.interface(cidr).network) for row in found for cidr in _texts(row.columns["networks"])]
+        return tuple(sorted(nets, key=addressing.family))
+
+    def _offset(self, own, aliases, gateway):
+        """The place in the join subnets that the gateway already has, None for a new one."""
+        for row in own:
+            if (row.table, row.role()) == ("Logical_Router_Port", "router-to-join") and row.key(names.OWNER_TYPE) == "Gateway":
+                name = row.key(names.OWNER_NAME)
+                cidrs = _texts(row.columns["networks"])
+                if aliases.get(("Gateway", name), name) == gateway.owner.name and cidrs:
+                    return addressing.offset_in(str(addressing.interface(cidrs[0]).network), cidrs[0])
+        return None
+
+    def _offsets(self, own, aliases, answers, joins):
+        """Gateway -> its place in the join subnets: kept, else the lowest that is free."""
+        out = {one.owner.name: self._offset(own, aliases, one) for one in self.gateways}
+        used = {offset for offset in out.values() if offset}
+        for row in answers.get("taken", ()):
+            used |= {addressing.offset_in(str(addressing.interface(cidr).network), cidr) for cidr in _texts(row.columns["networks"])}
+        candidate = addressing.FIRST_GATEWAY
+        for name, offset in out.items():
+            if offset is None:
+                while candidate in used:
+                    candidate += 1
+                if any(candidate >= addressing.network(join).num_addresses - 1 for join in joins):
+                    raise addressing.AddressError("join_subnet %s has no address left for gateway %s: make it larger" % (", ".join(joins), name))
+                used.add(candidate)
+                out[name] = candidate
+        return out
+
+    def _homes(self, own, aliases):
+        """(owner type, name of today) -> the row that carries the owner's facts."""
+        out = {}
+        for row in own:
+            kind, name = row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)
+            if row.table == HOME.get(kind) and row.role() in ("switch", "router"):
+                out.setdefault((kind, aliases.get((kind, name), name)), row)
+        return out
+
+
+def _held(homes, one, key):
+    row = homes.get((one.owner.type, one.owner.name))
+    return row.key(key) if row else None
+
+
+def _ours(table, keys):
+    return Query(table, (includes("external_ids", keys),), COLUMNS[table])
+
+
+def _others(kind, _key):
+    owner = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}
+    return Query(HOME[kind], (includes("external_ids", owner),), ("external_ids",))
+
+
+def _texts(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
+def node_owner(name):
+    """The owner of a node's rows, by the node's name."""
+    return Owner("Node", names.node_name(name))
+
+
+def gateway_owner(name):
+    """The owner of a gateway's rows, by its node's name."""
+    return Owner("Gateway", names.node_name(name))

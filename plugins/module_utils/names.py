@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Every OVN, OVS and host name that this collection gives, and the keys that mark what is ours.
+
+The names are those of the original overlay tool and of today's ovn-kubernetes, so that operators and
+tools find what they know. Nothing else in the collection spells one of these names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+# Databases (ovsdb-server(7), ovn-nb(5), ovn-sb(5), ovs-vswitchd.conf.db(5)).
+NORTHBOUND = "OVN_Northbound"
+SOUTHBOUND = "OVN_Southbound"
+LOCAL = "Open_vSwitch"
+NORTHBOUND_SOCKET = "unix:/var/run/ovn/ovnnb_db.sock"
+SOUTHBOUND_SOCKET = "unix:/var/run/ovn/ovnsb_db.sock"
+LOCAL_SOCKET = "unix:/var/run/openvswitch/db.sock"
+SOUTHBOUND_PORT = 6642
+
+# The cluster.
+CLUSTER_ROUTER = "ovn_cluster_router"
+JOIN_SWITCH = "join"
+LB_GROUP_ALL = "clusterLBGroup"
+LB_GROUP_SWITCHES = "clusterSwitchLBGroup"
+LB_GROUP_ROUTERS = "clusterRouterLBGroup"
+CLUSTER_ROUTER_MARK = "k8s-cluster-router"
+JOIN_MARK = "connect_to_join"
+
+# A host.
+INTEGRATION_BRIDGE = "br-int"
+PHYSICAL_NETWORK = "physnet"
+SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
+CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
+CNI_PLUGIN = "ovn-k8s-cni-overlay"
+
+# Owner keys in external_ids: what carries them is ours, everything else is never touched.
+CONTROLLER = "ovn.kubernetes"
+OWNER_CONTROLLER = "k8s.ovn.org/owner-controller"
+OWNER_TYPE = "k8s.ovn.org/owner-type"
+OWNER_NAME = "k8s.ovn.org/name"
+OWNER_ID = "k8s.ovn.org/id"
+
+# Facts that rows carry in external_ids for whoever plans the next change.
+CHASSIS_KEY = "k8s.ovn.org/chassis"
+SUBNETS_KEY = "k8s.ovn.org/node-subnets"
+PHYSICAL_IPS_KEY = "physical_ips"
+EGRESS_KEY = "k8s.ovn.org/egress"
+UPLINK_KEY = "bridge-uplink"
+NIC_ADDRESSES_KEY = "k8s.ovn.org/nic-addresses"
+
+IFNAMSIZ = 15  # characters that Linux allows in a link's name, netdevice(7)
+
+
+def node_name(name: str) -> str:
+    """The one rule for node names: Kubernetes' name of the host, lower case (RFC 1123)."""
+    return name.lower()
+
+
+def link_name(name: str) -> str:
+    """``name`` as a link's name: itself when it fits, else its start and a hash of the whole, so that no two collide."""
+    if len(name) <= IFNAMSIZ:
+        return name
+    return "%s-%s" % (name[:IFNAMSIZ - 6], hashlib.sha256(name.encode()).hexdigest()[:5])
+
+
+def management_port(node: str) -> str:
+    """Logical port of the host itself on its node switch, and iface-id of its OVS interface."""
+    return "k8s-" + node
+
+
+def management_link(node: str) -> str:
+    """The Linux link behind the management port."""
+    return link_name(management_port(node))
+
+
+def router_to_switch(node: str) -> str:
+    """Port of the cluster router towards a node switch."""
+    return "rtos-" + node
+
+
+def switch_to_router(node: str) -> str:
+    """Port of a node switch towards the cluster router."""
+    return "stor-" + node
+
+
+def router_to_join(router: str) -> str:
+    """Port of a router towards the join switch."""
+    return "rtoj-" + router
+
+
+def join_to_router(router: str) -> str:
+    """Port of the join switch towards a router."""
+    return "jtor-" + router
+
+
+def gateway_router(node: str) -> str:
+    """The router that lives on the node's chassis and leads outside."""
+    return "GR_" + node
+
+
+def external_switch(node: str) -> str:
+    """The switch between a gateway router and the physical network."""
+    return "ext_" + node
+
+
+def router_to_external(node: str) -> str:
+    """Port of the gateway router towards the physical network."""
+    return "rtoe-" + gateway_router(node)
+
+
+def external_to_router(node: str) -> str:
+    """Port of the external switch towards the gateway router."""
+    return "etor-" + gateway_router(node)
+
+
+def external_port(bridge: str, node: str) -> str:
+    """The localnet port of the external switch."""
+    return "%s_%s" % (bridge, node)
+
+
+def uplink_bridge(nic: str) -> str:
+    """The bridge that a NIC is moved into."""
+    return link_name("br" + nic)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One connection to one OVSDB database over unix, tcp or ssl (RFC 7047), through the ``ovs`` library of the host.
+
+A remote is a comma-separated list such as ``ssl:10.0.0.1:6641,ssl:10.0.0.2:6641``: the first member that is
+connected to its cluster and leads it is used (ovsdb-server(7), "Database clustering").
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from .errors import DatabaseError, Disconnected, GuardFailed, Unreachable
+
+MISSING_LIBRARY = "the Python library 'ovs' is missing on this host: install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
+IN_WORDS = {
+    "constraint violation": "a value breaks a rule of the schema",
+    "referential integrity violation": "a row that is still referred to would go, or one that doesn't exist is referred to",
+    "not owner": "the lock of this change belongs to another client",
+    "permission error": "this client's role may not write there",
+    "resources exhausted": "the server has no room for it",
+    "I/O error": "the server could not write its file: look at its disk and its log",
+    "not supported": "the server is too old for it",
+}
+
+
+class Connection:
+    """An open connection.
+
+    :param remote: where the database is, see the module's text.
+    :param database: its name, e.g. ``OVN_Northbound``.
+    :param timeout: seconds for connecting, and for each answer.
+    :param tls: paths ``private_key``, ``certificate``, ``ca_cert`` for ssl remotes.
+    :raises Unreachable: with one reason for each remote that was tried.
+    """
+
+    def __init__(self, remote, database, timeout=10.0, tls=None):
+        self.remote = remote
+        self.database = database
+        self.timeout = timeout
+        self._rpc = None
+        try:
+            import ovs.jsonrpc
+            import ovs.poller
+            import ovs.stream
+        except ImportError:
+            raise DatabaseError(MISSING_LIBRARY) from None
+        self._ovs = ovs
+        if tls:
+            ovs.stream.Stream.ssl_set_private_key_file(tls["private_key"])
+            ovs.stream.Stream.ssl_set_certificate_file(tls["certificate"])
+            ovs.stream.Stream.ssl_set_ca_cert_file(tls["ca_cert"])
+        reasons = []
+        for one in remote.split(","):
+            reason = self._open(one.strip())
+            if reason is None:
+                return
+            reasons.append("%s: %s" % (one.strip(), reason))
+        raise Unreachable("can't use database %s at %s" % (database, "; ".join(reasons)))
+
+    def _open(self, remote):
+        """Connect to one remote; None, or why it can't serve."""
+        stream_class = self._ovs.stream.Stream
+        if not stream_class.is_valid_name(remote):
+            return "not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
+        try:
+            error, stream = stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
+        except OSError as exc:
+            error, stream = exc.errno or errno.EIO, None
+        if error:
+            return _why(remote, error)
+        self._rpc = self._ovs.jsonrpc.Connection(stream)
+        try:
+            return self._leads()
+        except DatabaseError as exc:
+            self.close()
+            return str(exc)
+
+    def _leads(self):
+        """None when this server serves our database as its leader, else why not."""
+        columns = ["name", "connected", "leader"]
+        answer = self._request("transact", ["_Server", {"op": "select", "table": "Database", "where": [], "columns": columns}])
+        rows = {row["name"]: row for row in answer[0].get("rows", [])}
+        mine = rows.get(self.database)
+        reason = None
+        if mine is None:
+            reason = "it has no database %s, only %s" % (self.database, ", ".join(sorted(set(rows) - {"_Server"})) or "none")
+        elif not mine["connected"]:
+            reason = "it has lost its cluster: a majority of the members must run"
+        elif not mine["leader"]:
+            reason = "it is not the leader of its cluster: name all members"
+        if reason:
+            self.close()
+        return reason
+
+    def close(self):
+        """End the connection; twice is fine."""
+        if self._rpc is not None:
+            self._rpc.close()
+            self._rpc = None
+
+    def transact(self, operations):
+        """Run ``operations`` (RFC 7047, 5.2) as one transaction.
+
+        :returns: the result of each operation, in order.
+        :raises GuardFailed: when a ``wait`` did not hold; nothing was written then.
+        :raises Disconnected: when the answer did not come.
+        :raises DatabaseError: in words, when the server refused; nothing was written then.
+        """
+        results = self._request("transact", [self.database] + list(operations))
+        for index, result in enumerate(results):
+            if result and result.get("error"):
+                if result["error"] == "timed out":
+                    raise GuardFailed("the database changed while the change was planned")
+                operation = operations[index] if index < len(operations) else {}
+                where = "%s of %s" % (operation.get("op", "commit"), operation["table"]) if "table" in operation else "the commit"
+                words = IN_WORDS.get(result["error"], result["error"])
+                raise DatabaseError("%s refused %s: %s (%s)" % (self.database, where, words, result.get("details", result["error"])))
+        return results
+
+    def _request(self, method, params):
+        if self._rpc is None:
+            raise Disconnected("the connection to %s is closed" % self.remote)
+        request = self._ovs.jsonrpc.Message.create_request(method, params)
+        error = self._rpc.send(request)
+        deadline = time.time() + self.timeout
+        while not error:
+            self._rpc.run()
+            error, message = self._rpc.recv()
+            if error == errno.EAGAIN:
+                error = self._wait(deadline)
+                continue
+            if error:
+                break
+            if message.type == message.T_REQUEST and message.method == "echo":
+                error = self._rpc.send(message.create_reply(message.params, message.id))
+            elif message.type in (message.T_REPLY, message.T_ERROR) and message.id == request.id:
+                if message.type == message.T_ERROR:
+                    raise DatabaseError("%s at %s refused the request: %s" % (self.database, self.remote, message.error))
+                return message.result
+        self.close()
+        raise Disconnected("the connection to %s at %s was lost before the answer came (%s)" % (
+            self.database, self.remote, "end of stream" if error < 0 else os.strerror(error)))
+
+    def _wait(self, deadline):
+        """Block until something can be read or written; an errno when the time is over."""
+        if time.time() >= deadline:
+            return errno.ETIMEDOUT
+        poller = self._ovs.poller.Poller()
+        self._rpc.wait(poller)
+        self._rpc.recv_wait(poller)
+        poller.timer_wait_until(int(deadline * 1000))
+        poller.block()
+        return 0
+
+
+def _why(remote, error):
+    """Why a connection could not be opened, in words."""
+    error = abs(error)
+    if error == errno.ENOENT:
+        return "there is no such socket: the server is not installed or not running"
+    if error == errno.ECONNREFUSED:
+        return "nobody listens there: start the server, or correct the remote"
+    if error in (errno.EACCES, errno.EPERM):
+        return "permission denied: run as root (become: true)"
+    if error == errno.ETIMEDOUT:
+        return "no answer in time: look at the address and at firewalls in between"
+    return os.strerror(error)

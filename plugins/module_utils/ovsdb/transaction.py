@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A plan becomes the operations of one guarded transaction (RFC 7047, 5.2).
+
+Guards are ``wait`` operations without patience: each row that changes, and each answer that the plan was made from,
+must still be what was read. So two controllers can't interleave: the later one fails, reads again and plans again.
+"""
+
+from __future__ import annotations
+
+from ..names import OWNER_CONTROLLER, OWNER_ID
+from .errors import DatabaseError
+from .rows import HOLDERS, SINGLETON, Includes, Ref, encode, includes
+
+
+def operations(plan, named, asked, comment):
+    """The operations of ``plan``.
+
+    :param named: (table, name) -> row found, for holders and references.
+    :param asked: (query, rows of its answer as they came) that the plan depends on.
+    :param comment: who asked for it; it is written to the database's log.
+    """
+    made = {(change.row.table, change.row.name): "row%d" % index for index, change in enumerate(plan) if change.kind == "insert"}
+
+    def pointer(table, name):
+        if (table, name) in made:
+            return ["named-uuid", made[table, name]]
+        if (table, name) in named:
+            return ["uuid", named[table, name].uuid]
+        raise DatabaseError("%s %s does not exist: make it first%s" % (
+            table, name, " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""))
+
+    guards = [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
+    writes = []
+    for index, change in enumerate(plan):
+        if change.kind == "insert":
+            guards += _absent(change.row)
+            writes += _insert(change, "row%d" % index, pointer)
+            guards += _holder_stays(change.row, named, made)
+        elif change.kind == "update":
+            if any(isinstance(after, (dict, tuple, str, int)) for _before, after in change.columns.values()):
+                guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
+                                    [{column: change.found.raw[column] for column in change.columns}]))
+            writes += _update(change, pointer)
+        else:
+            writes += _delete(change.found)
+    return guards + writes + [{"op": "comment", "comment": comment}]
+
+
+def _is(uuid):
+    return ["_uuid", "==", ["uuid", uuid]]
+
+
+def _wait(table, where, columns, rows):
+    return {"op": "wait", "timeout": 0, "table": table, "where": [list(clause) for clause in where],
+            "columns": list(columns), "until": "==", "rows": rows}
+
+
+def _absent(row):
+    """Nobody else has made the row meanwhile, nor one of its name."""
+    waits = []
+    if row.stamped:
+        keys = row.owner.keys(row.role)
+        waits.append(_wait(row.table, [includes("external_ids", {key: keys[key] for key in (OWNER_CONTROLLER, OWNER_ID)})], ["_uuid"], []))
+    if row.name is not None and row.table != SINGLETON:
+        waits.append(_wait(row.table, [["name", "==", row.name]], ["_uuid"], []))
+    return waits
+
+
+def _holder_stays(row, named, made):
+    """The row that will hold it is still there."""
+    if row.holder is None:
+        return []
+    table = HOLDERS[row.table][0]
+    if (table, row.holder) in made:
+        return []
+    uuid = named[table, row.holder].uuid
+    return [_wait(table, [_is(uuid)], ["_uuid"], [{"_uuid": ["uuid", uuid]}])]
+
+
+def _value(value, pointer):
+    """A planned value for the wire."""
+    if isinstance(value, tuple) and any(isinstance(item, Ref) for item in value):
+        return ["set", [pointer(ref.table, ref.name) for ref in value]]
+    return encode(value)
+
+
+def _insert(change, uuid_name, pointer):
+    row = change.row
+    content = {column: _value(after, pointer) for column, (_before, after) in change.columns.items()}
+    ops = [{"op": "insert", "table": row.table, "uuid-name": uuid_name, "row": content}]
+    if row.holder is not None:
+        table, column = HOLDERS[row.table]
+        ops.append({"op": "mutate", "table": table, "where": [["_uuid", "==", pointer(table, row.holder)]],
+                    "mutations": [[column, "insert", ["set", [["named-uuid", uuid_name]]]]]})
+    return ops
+
+
+def _update(change, pointer):
+    exact, mutations = {}, []
+    wanted = change.row.wanted()
+    for column, (before, after) in sorted(change.columns.items()):
+        if isinstance(wanted[column], Includes):
+            mutations.append([column, "insert", _value(after, pointer)])
+        elif isinstance(after, dict):
+            # A map's "insert" keeps a key that is there, so the old one goes first.
+            drop = sorted(key for key, value in before.items() if value is not None)
+            keep = {key: value for key, value in after.items() if value is not None}
+            mutations += [[column, "delete", ["set", drop]]] if drop else []
+            mutations += [[column, "insert", encode(keep)]] if keep else []
+        else:
+            exact[column] = encode(after)
+    where = [_is(change.found.uuid)]
+    ops = [{"op": "update", "table": change.found.table, "where": where, "row": exact}] if exact else []
+    return ops + ([{"op": "mutate", "table": change.found.table, "where": where, "mutations": mutations}] if mutations else [])
+
+
+def _delete(found):
+    if found.table not in HOLDERS:
+        return [{"op": "delete", "table": found.table, "where": [_is(found.uuid)]}]
+    table, column = HOLDERS[found.table]
+    one = ["set", [["uuid", found.uuid]]]
+    return [{"op": "mutate", "table": table, "where": [[column, "includes", one]], "mutations": [[column, "delete", one]]}]
