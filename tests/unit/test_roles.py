@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what users read about the roles' variables: defaults/main.yml and meta/argument_specs.yml say the same."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+
+
+def differences(defaults, specs):
+    """What the two files say differently, one sentence each. `defaults`: variable -> value; `specs`: entry point -> its specification."""
+    options = {}
+    for entry in specs.values():
+        options.update(entry.get("options") or {})
+    found = ["%s has a default and is missing in argument_specs.yml" % name for name in sorted(set(defaults) - set(options))]
+    for name, option in sorted(options.items()):
+        if not option.get("description"):
+            found.append("%s has no description in argument_specs.yml" % name)
+        if option.get("required") and (name in defaults or "default" in option):
+            found.append("%s is required, so it cannot have a default" % name)
+        if "default" in option and name not in defaults:
+            found.append("%s has its default in argument_specs.yml only, where Ansible does not read it" % name)
+        if name in defaults and not is_template(defaults[name]) and option.get("default") != defaults[name]:
+            found.append("%s: defaults/main.yml says %r, argument_specs.yml says %r" % (name, defaults[name], option.get("default")))
+    return found
+
+
+def is_template(value):
+    """Whether the value is worked out at run time; documentation then describes it in words."""
+    return isinstance(value, str) and "{{" in value
+
+
+def load(path):
+    """The content of a YAML file, or an empty mapping where there is none."""
+    return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.glob("*") if path.is_dir()))
+def test_defaults_and_argument_specs_agree(role):
+    """Protects against a variable that is documented and does not exist, exists and is not documented, or has another default."""
+    specs = load(ROLES / role / "meta" / "argument_specs.yml").get("argument_specs")
+    assert specs, "roles/%s has no meta/argument_specs.yml" % role
+    assert [name for name, entry in specs.items() if not entry.get("short_description")] == []
+    assert differences(load(ROLES / role / "defaults" / "main.yml"), specs) == []
+
+
+def spec(**option):
+    """argument_specs with the one option ovn_mtu."""
+    return {"main": {"options": {"ovn_mtu": {"description": "The pods' MTU.", **option}}}}
+
+
+@pytest.mark.parametrize(
+    ("defaults", "specs"),
+    [
+        ({"ovn_mtu": 1400}, spec(default=1400)),
+        ({"ovn_mtu": "{{ ansible_facts['mtu'] }}"}, spec()),
+        ({}, spec(required=True)),
+        ({}, spec()),
+    ],
+)
+def test_agreement_passes(defaults, specs):
+    """Protects against a check that refuses roles in order."""
+    assert differences(defaults, specs) == []
+
+
+@pytest.mark.parametrize(
+    ("defaults", "specs"),
+    [
+        ({"ovn_mtu": 1400}, {"main": {}}),
+        ({"ovn_mtu": 1400}, spec(default=1500)),
+        ({"ovn_mtu": 1400}, spec()),
+        ({"ovn_mtu": 1400}, spec(default=1400, required=True)),
+        ({}, spec(default=1400)),
+        ({}, {"main": {"options": {"ovn_mtu": {}}}}),
+    ],
+)
+def test_disagreement_is_found(defaults, specs):
+    """Protects against a check that lets everything pass."""
+    assert differences(defaults, specs) != []
