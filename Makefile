@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.PHONY: help env demo clean test lint sanity units integration molecule test-kernel bench
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: env ## bring up the lab, converge it from inventory/, verify, and leave it running
+	@molecule/lab/demo
+
+clean: ## remove the lab
+	@molecule/lab/lab down
+
+test: ## run all tests; the last line is `N passed, N failed`
+	@tests/tools/run-tests
+
+lint: ## ruff, yamllint, shellcheck, ansible-lint, changelog, build of the collection
+	@tests/tools/run-tests lint
+
+sanity: ## ansible-test sanity
+	@tests/tools/run-tests sanity
+
+units: ## the pure layers, without any server
+	@tests/tools/run-tests units
+
+integration: ## against real database servers
+	@tests/tools/run-tests integration
+
+molecule: ## the scenarios on the lab's hosts
+	@tests/tools/run-tests molecule
+
+test-kernel: ## the scenario with the kernel's datapath
+	@tests/tools/run-tests kernel
+
+bench: env ## measure; prints figures, judges nothing
+	@tests/bench/run
+
+env: ## install what the tools need below .cache/
+	@tests/tools/env
