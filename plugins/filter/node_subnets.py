@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter ovn.kubernetes.node_subnets."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: node_subnets
+author:
+  - ovn.kubernetes maintainers
+version_added: 0.1.0
+short_description: Plans which pods' subnet each OVN host gets
+description:
+  - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one subnet of each family of
+    C(ovn_cluster_subnet).
+  - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node name, as long as it lies in the
+    cluster's network and is not in the way of a given one. The rest get the lowest free subnets of C(ovn_node_subnet_prefix), in the order of the
+    hosts' names, numbers in them counted as numbers. Nothing is skipped; the first one is the cluster network's first.
+  - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory gives the same plan.
+  - Subnets of nodes that the inventory does not know stay theirs.
+  - C(ovn_node_subnet_prefix) is one number for the IPv4 network of the cluster, or for its IPv6 network when that is the only one, where IPv6 in dual
+    stack is then 64; or a list of two for IPv4 and IPv6. It is only for new subnets, and does not change those that exist.
+  - The plan is always for the whole inventory, whatever the play is limited to.
+requirements:
+  - netaddr on the controller
+positional: groups, existing
+options:
+  _input:
+    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups).
+    type: dict
+    required: true
+  existing:
+    description: What the northbound database holds, node name to list of networks; also of nodes that are not in the inventory.
+    type: dict
+    default: {}
+seealso:
+  - plugin: ovn.kubernetes.problems
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Plan the node subnets
+  ansible.builtin.set_fact:
+    __ovn_node_subnets: "{{ hostvars | ovn.kubernetes.node_subnets(groups, existing={'ovn-node1': ['192.168.7.0/24']}) }}"
+  run_once: true
+
+- name: Show the plan
+  ansible.builtin.debug:
+    msg: "{{ __ovn_node_subnets[inventory_hostname] }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Inventory host to its networks, in the order of C(ovn_cluster_subnet).
+  type: dict
+  sample:
+    ovn-master: ["192.168.0.0/24"]
+    ovn-node1: ["192.168.7.0/24"]
+"""
+
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils._inventory import Inventory
+from ..plugin_utils._subnets import plan
+from ..plugin_utils._values import InventoryError
+
+
+def node_subnets(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None) -> dict[str, list[str]]:
+    """Inventory host to its node subnets."""
+    try:
+        return plan(Inventory(hostvars, groups), existing or {})
+    except InventoryError as error:
+        raise AnsibleFilterError("ovn.kubernetes.node_subnets: %s" % error) from error
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict:
+        """Name to function."""
+        return {"node_subnets": node_subnets}

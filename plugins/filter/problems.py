@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter ovn.kubernetes.problems."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: problems
+author:
+  - ovn.kubernetes maintainers
+version_added: 0.1.0
+short_description: Everything that is wrong with an OVN inventory
+description:
+  - Checks the C(ovn_*) variables of all hosts in the groups C(ovn_masters), C(ovn_nodes) and C(ovn_gateways), each by itself and all together.
+  - Each sentence names the host, the variable, the value, and what would be right. What many hosts have in common is said once.
+  - Where facts were gathered, they are checked against too, such as NICs that do not exist. Without facts these checks are left out.
+  - Only what C(hostvars) holds is seen, which is the inventory, extra variables and facts, and not a play's or a role's own variables.
+requirements:
+  - netaddr on the controller
+positional: groups
+options:
+  _input:
+    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups).
+    type: dict
+    required: true
+  existing:
+    description:
+      - Node subnets that the northbound database holds, node name to list of networks, as for P(ovn.kubernetes.node_subnets#filter).
+    type: dict
+    default: {}
+seealso:
+  - plugin: ovn.kubernetes.node_subnets
+    plugin_type: filter
+  - plugin: ovn.kubernetes.settings
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Refuse an inventory that can't work
+  ansible.builtin.assert:
+    that: __ovn_problems | length == 0
+    fail_msg: "{{ __ovn_problems }}"
+    quiet: true
+  vars:
+    __ovn_problems: "{{ hostvars | ovn.kubernetes.problems(groups) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: Sentences in a stable order; none when the inventory can be used.
+  type: list
+  elements: str
+  sample:
+    - 'node2: ovn_node_subnet "192.168.2.0/24" is also that of node1: give each host its own'
+"""
+
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils._inventory import Inventory
+from ..plugin_utils._problems import problems as find_problems
+from ..plugin_utils._values import InventoryError
+
+
+def problems(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None) -> list[str]:
+    """Everything that is wrong with the inventory, one sentence each."""
+    try:
+        return find_problems(Inventory(hostvars, groups), existing or {})
+    except InventoryError as error:
+        raise AnsibleFilterError("ovn.kubernetes.problems: %s" % error) from error
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict:
+        """Name to function."""
+        return {"problems": problems}

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter ovn.kubernetes.settings."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: settings
+author:
+  - ovn.kubernetes maintainers
+version_added: 0.1.0
+short_description: What holds for an OVN host, defaults and facts included
+description:
+  - Puts together what the inventory says, what the facts say, and the defaults.
+  - The tunnel address is by default that of the default route's interface, IPv4 before IPv6. This needs the facts of the host and of the masters,
+    unless C(ovn_encap_ip) is set.
+  - The MTU is by default the smallest one of the underlay, over all OVN hosts whose facts are known, minus 58 bytes for tunnels over IPv4 or 78 over
+    IPv6. Set C(ovn_mtu) where plays are limited to some hosts and their MTUs are not the same.
+  - One host's settings cost a look at all hosts. In a play over many hosts ask once for all of them.
+requirements:
+  - netaddr on the controller
+positional: groups, host
+options:
+  _input:
+    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups).
+    type: dict
+    required: true
+  host:
+    description:
+      - A host's name, for its settings.
+      - A list of names, for a dictionary of host to settings; by default all hosts of the three groups.
+    type: raw
+seealso:
+  - plugin: ovn.kubernetes.problems
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Work out the settings of this host
+  ansible.builtin.set_fact:
+    __ovn_settings: "{{ hostvars | ovn.kubernetes.settings(groups, inventory_hostname) }}"
+
+- name: Work out the settings of all hosts of the play, once
+  ansible.builtin.set_fact:
+    __ovn_all_settings: "{{ hostvars | ovn.kubernetes.settings(groups, ansible_play_hosts) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: The settings, or a dictionary of host to settings.
+  type: dict
+  contains:
+    node_name:
+      description: Kubernetes' name of the host, in lower case.
+      type: str
+    encap_ip:
+      description: The tunnel address.
+      type: str
+    encap_type:
+      description: The kind of tunnels.
+      type: str
+    mtu:
+      description: The pods' MTU.
+      type: int
+    cluster_subnets:
+      description: The pods' networks, one of each family.
+      type: list
+      elements: str
+    service_subnets:
+      description: The service ranges; may be empty.
+      type: list
+      elements: str
+    join_subnets:
+      description: The join networks, of the families of the cluster.
+      type: list
+      elements: str
+    node_subnets:
+      description: What C(ovn_node_subnet) says; empty when it is left to P(ovn.kubernetes.node_subnets#filter).
+      type: list
+      elements: str
+    southbound_remote:
+      description: Where the southbound database is, such as C(tcp:10.44.0.11:6642), with commas between masters.
+      type: str
+    datapath_type:
+      description: C(system) or C(netdev); empty when it is to be found out.
+      type: str
+    gateway:
+      description: Nothing when the host is no gateway.
+      type: dict
+      contains:
+        physical_interface:
+          description: The dedicated NIC.
+          type: str
+        physical_ips:
+          description: Addresses with their prefix lengths.
+          type: list
+          elements: str
+        default_gws:
+          description: The next routers; may be empty.
+          type: list
+          elements: str
+    tls:
+      description: Whether the databases speak SSL.
+      type: bool
+"""
+
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils._inventory import Inventory
+from ..plugin_utils._settings import Cluster
+from ..plugin_utils._settings import settings as host_settings
+from ..plugin_utils._values import InventoryError
+
+
+def settings(hostvars: Mapping, groups: Mapping, host: str | list[str] | None = None) -> dict:
+    """The settings of one host, or of several by host."""
+    try:
+        inventory = Inventory(hostvars, groups)
+        cluster = Cluster(inventory)
+        if isinstance(host, str):
+            return host_settings(inventory, str(host), cluster)
+        hosts = inventory.hosts if host is None else [str(one) for one in host]
+        return {one: host_settings(inventory, one, cluster) for one in hosts}
+    except InventoryError as error:
+        raise AnsibleFilterError("ovn.kubernetes.settings: %s" % error) from error
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict:
+        """Name to function."""
+        return {"settings": settings}

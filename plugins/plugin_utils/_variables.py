@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one table of inventory variables: what the checks, the settings and docs/inventory.md are made from. Private to the collection."""
+
+from __future__ import annotations
+
+import difflib
+import typing as t
+
+ALL = "all"  # one value for the whole cluster
+HOST = "host"  # each host its own
+GATEWAY = "gateway"  # each host of ovn_gateways its own
+PLAY = "play"  # said to a play, usually as an extra variable
+
+PREFIX = "ovn_"
+
+
+class Variable(t.NamedTuple):
+    """One variable of the inventory."""
+
+    name: str
+    scope: str
+    kind: str  # how it is read: a key of _values.READERS
+    default: t.Any  # the value when unset; None: none, or derived
+    unset: str  # what holds when unset, in words (Markdown)
+    example: str  # a right value, as it is shown in messages
+    meaning: str
+    choices: tuple = ()
+    secret: bool = False  # the value is never shown
+
+
+_TABLE = (
+    Variable("ovn_cluster_subnet", ALL, "networks", None, "required", "192.168.0.0/16",
+             "The pods' network; for dual stack a list of one IPv4 and one IPv6 network."),
+    Variable("ovn_service_subnet", ALL, "networks", None, "none; required with `ovn_kubernetes_api`", "10.96.0.0/16",
+             "The API server's service range; a list for dual stack."),
+    Variable("ovn_join_subnet", ALL, "networks", ("100.64.0.0/16", "fd98::/64"), "`100.64.0.0/16`, and `fd98::/64` where the cluster has IPv6",
+             "100.64.0.0/16", "The network between the cluster router and the gateway routers; a list for dual stack."),
+    Variable("ovn_node_subnet_prefix", ALL, "prefixes", (24, 64), "`24` for IPv4, `64` for IPv6", "24",
+             "The size of a planned node subnet. One number is for the cluster's IPv4 network, or for its IPv6 network when that is the only one; "
+             "a list of two is for IPv4 and IPv6."),
+    Variable("ovn_encap_type", ALL, "choice", "geneve", "`geneve`", "geneve", "The tunnels between hosts.", choices=("geneve",)),
+    Variable("ovn_mtu", ALL, "whole", None, "the smallest MTU of the underlay, minus 58 (78 for tunnels over IPv6)", "1442", "The pods' MTU."),
+    Variable("ovn_tls", ALL, "boolean", False, "`false`", "false", "SSL and role-based access control on both databases."),
+    Variable("ovn_kubernetes_api", ALL, "url", None, "no watcher, no CNI: an OVN overlay without Kubernetes", "https://10.0.0.1:6443",
+             "The API server: `https://host:6443`, or `http://...` on request."),
+    Variable("ovn_kubernetes_ca", ALL, "text", None, "none", "/etc/kubernetes/pki/ca.crt",
+             "The API server's certificate authority: PEM text, or a path on the controller.", secret=True),
+    Variable("ovn_kubernetes_token", ALL, "text", None, "none", "the token of a service account", "The watcher's bearer token.", secret=True),
+    Variable("ovn_kubernetes_admin_kubeconfig", ALL, "text", None, "none", "/home/me/.kube/config",
+             "Path on the controller; when given, the site play makes the service accounts and tokens itself, with least privilege."),
+    Variable("ovn_node_name", HOST, "name", None, "the short inventory name, in lower case", "node1", "Kubernetes' name of the host."),
+    Variable("ovn_node_subnet", HOST, "networks", None, "planned, and then kept", "192.168.2.0/24",
+             "The host's pods' subnet; for dual stack a list of one IPv4 and one IPv6 network."),
+    Variable("ovn_encap_ip", HOST, "address", None, "the address of the default route's interface", "10.33.74.11", "The host's tunnel address."),
+    Variable("ovn_gateway_interface", GATEWAY, "interface", None, "none; required on a gateway", "eth1", "A dedicated NIC for the outside."),
+    Variable("ovn_gateway_shared_interface", GATEWAY, "interface", None, "none", "eth0",
+             "Instead of a dedicated NIC: the NIC that host and pods share; it is moved into `br<nic>`."),
+    Variable("ovn_gateway_ip", GATEWAY, "interface_addresses", None, "for a shared NIC what the NIC has; required with a dedicated one", "10.33.74.138/24",
+             "The gateway's physical address with its prefix length; a list for dual stack."),
+    Variable("ovn_gateway_next_hop", GATEWAY, "addresses", None, "for a shared NIC what the NIC has; with a dedicated one no way beyond its network",
+             "10.33.74.253", "The next router outside; a list for dual stack."),
+    Variable("ovn_datapath_type", HOST, "choice", None, "found out", "system",
+             "`system`, or `netdev` where the kernel has no openvswitch.", choices=("system", "netdev")),
+    Variable("ovn_remove_hosts", PLAY, "hosts", None, "none", "node2", "The hosts that `ovn.kubernetes.remove` takes away: a list, or names with commas."),
+    Variable("ovn_remove_confirmed", PLAY, "boolean", False, "`false`", "true", "Lets `ovn.kubernetes.remove` take everything away."),
+)
+
+VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _TABLE}
+
+_SCOPES = {ALL: "all hosts, one value", HOST: "a host", GATEWAY: "a host in `ovn_gateways`", PLAY: "a play"}
+
+
+def closest(name: str) -> str:
+    """The known variable that is most like ``name``, or nothing."""
+    bare = {known[len(PREFIX):]: known for known in VARIABLES}  # the prefix would make all of them alike
+    return "".join(bare[match] for match in difflib.get_close_matches(name[len(PREFIX):], bare, n=1, cutoff=0.6))
+
+
+def markdown_table() -> str:
+    """The table of docs/inventory.md."""
+    rows = ["| variable | set for | meaning | when unset |", "| --- | --- | --- | --- |"]
+    rows += ["| `%s` | %s | %s | %s |" % (v.name, _SCOPES[v.scope], v.meaning, v.unset) for v in _TABLE]
+    return "\n".join(rows) + "\n"
