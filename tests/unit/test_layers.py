@@ -2,7 +2,7 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
 
-The layers, from the top: the faces, converge, desired (policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
+The layers, from the top: the faces, host (this host, for modules and programs alike), converge, desired (policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ MAY_IMPORT = {
     # Policy knows what rows and interfaces are, and nothing of how they are read or written.
     "desired": GROUND | {"desired", "ovsdb/rows", "hostnet/state"},
     "converge": GROUND | MECHANISM | {"desired"},
-    "face": GROUND | MECHANISM | {"desired", "converge", "face"},
+    "host": GROUND | MECHANISM | {"desired", "converge"},
+    "face": GROUND | MECHANISM | {"desired", "converge", "host", "face"},
     "documentation": set(),
 }
 FACES = {"modules", "filter", "lookup", "action", "inventory", "plugin_utils"}
+FACES_IN_LIBRARY = {"programs", "doors"}
 FORKING = {"system", "popen", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell"}
 
 
@@ -44,7 +46,7 @@ def layer_of(name):
         return "documentation"
     if parts[0] != "module_utils" or len(parts) < 2:
         return None
-    if parts[1] == "programs":
+    if parts[1] in FACES_IN_LIBRARY:
         return "face"
     return parts[1] if parts[1] in MAY_IMPORT and parts[1] not in ("face", "documentation") else None
 
@@ -111,6 +113,8 @@ def test_there_is_something_to_check():
         ("modules/ovn_gateway", "from ..module_utils.converge import converge\nfrom ansible.module_utils.basic import AnsibleModule"),
         ("modules/ovn_gateway", "from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import gateway"),
         ("module_utils/programs/watcher", "from . import egress\nfrom ..kube import client"),
+        ("modules/ovn_gateway", "from ..module_utils import doors\nfrom ..module_utils.host import Host"),
+        ("module_utils/host", "from . import names\nfrom .converge import converge_host\nfrom .hostnet.state import HostState"),
         ("module_utils/converge", "from .hostnet.links import Links\nfrom . import names\nfrom .desired.node import node"),
         ("module_utils/desired/node", "from ..ovsdb.rows import Row\nfrom ..ovsdb import rows\nfrom ..hostnet.state import Link\nfrom . import cluster"),
         ("module_utils/ovsdb/transaction", "from .rows import Row\nfrom ..names import owner\nimport json"),
@@ -134,6 +138,8 @@ def test_imports_that_go_down_pass(name, source):
         ("module_utils/desired/node", "from ..hostnet import links"),
         ("module_utils/desired/node", "def late():\n    from ..converge import converge"),
         ("module_utils/converge", "from .programs import watcher"),
+        ("module_utils/converge", "from .host import Host"),
+        ("module_utils/host", "from . import doors"),
         ("module_utils/converge", "from ..modules import ovn_gateway"),
         ("module_utils/converge", "from ansible.module_utils.basic import AnsibleModule"),
         ("module_utils/converge", "from ansible_collections.ovn.kubernetes.plugins.module_utils.names import owner"),
