@@ -2,7 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
 
-The layers, from the top: the faces, host (this host, for modules and programs alike), converge, desired (policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
+The layers, from the top: the faces, host (for modules and programs alike), converge, desired (policy), ovsdb, hostnet and kube
+(mechanism), names and addressing (ground).
 """
 
 from __future__ import annotations
