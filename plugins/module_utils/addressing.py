@@ -36,20 +36,20 @@ def network(text: str, what: str = "subnet"):
     try:
         right = ipaddress.ip_interface(text).network
     except ValueError:
-        raise AddressError("%s %r is not a network: write it like 192.168.0.0/16 or fd10::/48" % (what, text)) from None
+        raise AddressError(f"{what} {text!r} is not a network: write it like 192.168.0.0/16 or fd10::/48") from None
     if "/" not in text:
-        raise AddressError("%s %r lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48" % (what, text))
-    raise AddressError("%s %r has host bits set: the network is %s" % (what, text, right))
+        raise AddressError(f"{what} {text!r} lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48")
+    raise AddressError(f"{what} {text!r} has host bits set: the network is {right}")
 
 
 def interface(text: str, what: str = "address"):
     """``text`` as an ``ip_interface``, which must carry its prefix; :raises AddressError: when it doesn't."""
     if "/" not in text:
-        raise AddressError("%s %r lacks its prefix length: write it like 10.33.74.138/24" % (what, text))
+        raise AddressError(f"{what} {text!r} lacks its prefix length: write it like 10.33.74.138/24")
     try:
         return ipaddress.ip_interface(text)
     except ValueError:
-        raise AddressError("%s %r is not an address with a prefix length: write it like 10.33.74.138/24" % (what, text)) from None
+        raise AddressError(f"{what} {text!r} is not an address with a prefix length: write it like 10.33.74.138/24") from None
 
 
 def address(text: str, what: str = "address"):
@@ -57,16 +57,16 @@ def address(text: str, what: str = "address"):
     try:
         return ipaddress.ip_address(text)
     except ValueError:
-        raise AddressError("%s %r is not an address: write it like 10.33.74.253, without a prefix length" % (what, text)) from None
+        raise AddressError(f"{what} {text!r} is not an address: write it like 10.33.74.253, without a prefix length") from None
 
 
 def nth(subnet: str, offset: int, prefix: bool = True) -> str:
     """The address at ``offset`` in ``subnet``, with the subnet's prefix length or bare."""
     net = network(subnet)
     if offset >= net.num_addresses:
-        raise AddressError("subnet %s is too small: it has no address number %d" % (subnet, offset))
+        raise AddressError(f"subnet {subnet} is too small: it has no address number {offset}")
     text = str(net.network_address + offset)
-    return "%s/%d" % (text, net.prefixlen) if prefix else text
+    return f"{text}/{net.prefixlen}" if prefix else text
 
 
 def offset_in(subnet: str, cidr: str) -> int:
@@ -79,7 +79,7 @@ def router_mac(cidr: str) -> str:
     """``0a:58`` and the four bytes of the IPv4 address; for IPv6 four bytes of its hash. Locally administered, stable, not random."""
     ip = ipaddress.ip_interface(cidr).ip
     tail = ip.packed if ip.version == 4 else hashlib.sha256(ip.packed).digest()[:4]
-    return ":".join("%02x" % byte for byte in b"\x0a\x58" + tail)
+    return ":".join(f"{byte:02x}" for byte in b"\x0a\x58" + tail)
 
 
 def mac_of(cidrs) -> str:
@@ -90,6 +90,19 @@ def mac_of(cidrs) -> str:
 def overlap(one: str, other: str) -> bool:
     """Whether two subnets share an address."""
     return family(one) == family(other) and network(one).overlaps(network(other))
+
+
+def first_overlap(subnets):
+    """The first two of (label, subnet) pairs that share an address, as ((label, subnet), (label, subnet)); None when all are apart."""
+    spans = []
+    for label, subnet in subnets:
+        net = network(subnet)
+        spans.append((net.version, int(net.network_address), int(net.broadcast_address), label, subnet))
+    spans.sort()
+    for one, other in zip(spans, spans[1:]):
+        if one[0] == other[0] and other[1] <= one[2]:
+            return one[3:], other[3:]
+    return None
 
 
 def inside(subnet: str, networks) -> bool:

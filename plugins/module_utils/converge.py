@@ -12,11 +12,15 @@ import random
 import time
 from dataclasses import dataclass, field
 
+from .hostnet.apply import apply
+from .hostnet.difference import difference as host_difference
+from .hostnet.errors import HostError
+from .hostnet.netlink import read
 from .names import OWNER_NAME, OWNER_TYPE
 from .ovsdb.difference import difference
 from .ovsdb.errors import DatabaseError, Disconnected, GuardFailed
 from .ovsdb.rows import HOLDERS, Includes, Owner, by_name, found
-from .ovsdb.transaction import operations
+from .ovsdb.transaction import NEXT_CONFIGURATION, operations, realised, undo
 
 PATIENCE = 60.0  # seconds in which a plan is made anew while others change what it was made from
 
@@ -64,7 +68,8 @@ def converge_rows(connect, subject, comment, check=False):
                 return Result(plan)
             except GuardFailed:
                 if time.monotonic() > deadline:
-                    raise DatabaseError("the database changes faster than a change can be planned: somebody else writes the same rows again and again") from None
+                    raise DatabaseError("the database changes faster than a change can be planned: "
+                                        "find out who else writes these rows again and again") from None
                 time.sleep(random.uniform(0.001, 0.05))  # so that many who started at once don't meet again
             except Disconnected:
                 if sent or check:
@@ -77,10 +82,10 @@ def converge_rows(connect, subject, comment, check=False):
 
 def plan_rows(connection, subject):
     """Read what the subject needs, and plan: (changes, rows by name, questions with their answers)."""
-    own = _ask(connection, subject.own())
+    own = read_rows(connection, subject.own())
     aliases = subject.aliases(own)
     if aliases:
-        own += _ask(connection, subject.own([Owner(*key) for key in aliases]))
+        own += read_rows(connection, subject.own([Owner(*key) for key in aliases]))
     own = list({row.uuid: row for row in subject.mine(own, aliases)}.values())
     questions = subject.questions(own, aliases)
     raw = _select(connection, questions.values())
@@ -97,7 +102,8 @@ def _select(connection, queries):
     return [result["rows"] for result in connection.transact([query.operation() for query in queries])] if queries else []
 
 
-def _ask(connection, queries):
+def read_rows(connection, queries):
+    """The rows that meet the queries, all read at one moment."""
     return [found(query, row) for query, rows in zip(queries, _select(connection, queries)) for row in rows]
 
 
@@ -125,3 +131,53 @@ def _by_name(connection, subject, wanted, own, aliases):
         if rows:
             named[key] = found(query, rows[0])
     return named
+
+
+def converge_host(connect, subject, before, state, comment, check=False):
+    """Make this host hold what is wanted: rows of its Open_vSwitch database, and state of its kernel and files.
+
+    :param subject: the rows, see :class:`.desired.local.LocalRows`.
+    :param before: host state that comes before the rows: what a NIC gets back before its bridge goes.
+    :param state: host state that follows them: what stands on links that Open vSwitch makes.
+    :returns: a :class:`Result`.
+    :raises DatabaseError: in words; nothing was changed then.
+    :raises HostError: in words; what was changed has been taken back then.
+    """
+    connection = connect()
+    try:
+        plan, named, asked = plan_rows(connection, subject)
+        if check:
+            return _preview(plan, before, state)
+        first = host_difference(read(before), before)
+        apply(first)
+        sent = operations(plan, named, asked, comment) + NEXT_CONFIGURATION if plan else []
+        results = connection.transact(sent) if plan else []
+        try:
+            if plan:
+                connection.transact([realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)])
+            steps = host_difference(read(state), state)
+            apply(steps)
+        except GuardFailed:
+            _take_back(connection, plan, sent, results)
+            raise DatabaseError("ovs-vswitchd did not take over the change in time: "
+                                "start it (systemctl start openvswitch-switch) and look at its log") from None
+        except HostError:
+            _take_back(connection, plan, sent, results)
+            raise
+        return Result(first + plan + steps)
+    finally:
+        connection.close()
+
+
+def _preview(plan, before, state):
+    """The plan of check mode; a host where the libraries are still to be installed shows its rows only."""
+    try:
+        return Result(host_difference(read(before), before) + plan + host_difference(read(state), state))
+    except HostError as exc:
+        return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])
+
+
+def _take_back(connection, plan, sent, results):
+    back = undo(plan, sent, results)
+    if back:
+        connection.transact(back + NEXT_CONFIGURATION)

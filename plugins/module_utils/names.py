@@ -63,7 +63,7 @@ def link_name(name: str) -> str:
     """``name`` as a link's name: itself when it fits, else its start and a hash of the whole, so that no two collide."""
     if len(name) <= IFNAMSIZ:
         return name
-    return "%s-%s" % (name[:IFNAMSIZ - 6], hashlib.sha256(name.encode()).hexdigest()[:5])
+    return f"{name[:IFNAMSIZ - 6]}-{hashlib.sha256(name.encode()).hexdigest()[:5]}"
 
 
 def management_port(node: str) -> str:
@@ -118,7 +118,7 @@ def external_to_router(node: str) -> str:
 
 def external_port(bridge: str, node: str) -> str:
     """The localnet port of the external switch."""
-    return "%s_%s" % (bridge, node)
+    return f"{bridge}_{node}"
 
 
 def uplink_bridge(nic: str) -> str:

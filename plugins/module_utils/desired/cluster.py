@@ -35,21 +35,21 @@ def check(cluster):
     one_of_each("cluster_ip_subnet", cluster.subnets)
     one_of_each("join_subnet", cluster.joins())
     if sorted(map(addressing.family, cluster.subnets)) != sorted(map(addressing.family, cluster.joins())):
-        raise addressing.AddressError("join_subnet %s must have a network of each family of cluster_ip_subnet %s" % (
+        raise addressing.AddressError("join_subnet {} must have a network of each family of cluster_ip_subnet {}".format(
             ", ".join(cluster.joins()), ", ".join(cluster.subnets)))
     for subnet in cluster.subnets:
         for join in cluster.joins():
             if addressing.overlap(subnet, join):
-                raise addressing.AddressError("cluster_ip_subnet %s overlaps join_subnet %s: choose another one" % (subnet, join))
+                raise addressing.AddressError(f"cluster_ip_subnet {subnet} overlaps join_subnet {join}: choose another one")
 
 
 def one_of_each(what, subnets):
     """Refuse a list that is empty, names a family twice, or holds something that is no network."""
     if not subnets:
-        raise addressing.AddressError("%s is empty: give one IPv4 network, one IPv6 network, or one of each" % what)
+        raise addressing.AddressError(f"{what} is empty: give one IPv4 network, one IPv6 network, or one of each")
     families = [addressing.network(subnet, what).version for subnet in subnets]
     if len(families) != len(set(families)):
-        raise addressing.AddressError("%s %s has two networks of one family: give at most one IPv4 and one IPv6 network" % (what, ", ".join(subnets)))
+        raise addressing.AddressError("{} {} has two networks of one family: give at most one IPv4 and one IPv6 network".format(what, ", ".join(subnets)))
 
 
 def rows(cluster):

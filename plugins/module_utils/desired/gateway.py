@@ -51,40 +51,41 @@ def check(gateway):
     """Refuse settings that can't work; :raises AddressError: in one sentence."""
     seen = set()
     if not gateway.physical_ips:
-        raise addressing.AddressError("physical_ip of gateway %s is empty: give its address outside, like 10.33.74.138/24" % gateway.node)
+        raise addressing.AddressError(f"physical_ip of gateway {gateway.node} is empty: give its address outside, like 10.33.74.138/24")
     for cidr in gateway.physical_ips:
-        what = "physical_ip of gateway %s" % gateway.node
+        what = f"physical_ip of gateway {gateway.node}"
         face = addressing.interface(cidr, what)
         if face.version in seen:
-            raise addressing.AddressError("%s names two addresses of one family: %s" % (what, ", ".join(gateway.physical_ips)))
+            raise addressing.AddressError("{} names two addresses of one family: {}".format(what, ", ".join(gateway.physical_ips)))
         seen.add(face.version)
         edges = (face.network.network_address, face.network.broadcast_address)
         if face.version == 4 and face.network.prefixlen < 31 and face.ip in edges:
-            raise addressing.AddressError("%s %s is the network's own or broadcast address: choose a host address in %s" % (what, cidr, face.network))
+            raise addressing.AddressError(f"{what} {cidr} is the network's own or broadcast address: choose a host address in {face.network}")
         for subnet in gateway.cluster_subnets:
             if addressing.overlap(str(face.network), subnet):
-                raise addressing.AddressError("%s %s lies in the cluster's network %s: the physical network must be another one" % (what, cidr, subnet))
+                raise addressing.AddressError(f"{what} {cidr} lies in the cluster's network {subnet}: the physical network must be another one")
     for hop in gateway.next_hops:
-        what = "default_gw of gateway %s" % gateway.node
+        what = f"default_gw of gateway {gateway.node}"
         ip = addressing.address(hop, what)
         mine = [face for face in map(addressing.interface, gateway.physical_ips) if face.version == ip.version]
         if not mine:
-            raise addressing.AddressError("%s %s has no physical_ip of its family beside it: give one" % (what, hop))
+            raise addressing.AddressError(f"{what} {hop} has no physical_ip of its family beside it: give one")
         if ip == mine[0].ip:
-            raise addressing.AddressError("%s %s is the gateway's own address: give the router's" % (what, hop))
+            raise addressing.AddressError(f"{what} {hop} is the gateway's own address: give the router's")
         if ip not in mine[0].network and mine[0].network.num_addresses > 1:
-            raise addressing.AddressError("%s %s is not in the physical network %s: give a router there, or a physical_ip with prefix /%d" % (
-                what, hop, mine[0].network, ip.max_prefixlen))
+            raise addressing.AddressError(f"{what} {hop} is not in the physical network {mine[0].network}: "
+                                          f"give a router there, or a physical_ip with prefix /{ip.max_prefixlen}")
 
 
-def check_free(gateway, others):
-    """Refuse an address that another gateway has; ``others`` is node name -> physical addresses. :raises AddressError: in one sentence."""
-    mine = {cidr.split("/")[0] for cidr in gateway.physical_ips}
-    for other, theirs in sorted(others.items()):
-        for cidr in theirs:
-            if other != gateway.owner.name and cidr.split("/")[0] in mine:
-                raise addressing.AddressError("physical_ip %s of gateway %s is gateway %s's already: give each gateway an address of its own" % (
-                    cidr, gateway.node, other))
+def check_apart(gateways, others):
+    """Refuse an address that two gateways share; ``others`` is node name -> addresses of gateways that exist. :raises AddressError: in one sentence."""
+    taken = {cidr.split("/")[0]: name for name, cidrs in others.items() for cidr in cidrs}
+    for gateway in gateways:
+        for cidr in gateway.physical_ips:
+            other = taken.setdefault(cidr.split("/")[0], gateway.owner.name)
+            if other != gateway.owner.name:
+                raise addressing.AddressError(f"physical_ip {cidr} of gateway {gateway.node} is gateway {other}'s already: "
+                                              "give each gateway an address of its own")
 
 
 def rows(gateway, joins, offset, alive=True):
@@ -103,14 +104,7 @@ def rows(gateway, joins, offset, alive=True):
     hops = {addressing.family(hop): hop for hop in gateway.next_hops}
     mac = gateway.mac or addressing.mac_of(gateway.physical_ips)
 
-    def route(role, holder, prefix, nexthop, port=()):
-        return Row("Logical_Router_Static_Route", owner, role, holder=holder,
-                   columns={"ip_prefix": prefix, "nexthop": nexthop, "output_port": port})
-
-    out = []
-    if alive:
-        out += [route("egress-%d" % version, names.CLUSTER_ROUTER, addressing.ANYWHERE[version], cidr.split("/")[0])
-                for version, cidr in ((addressing.family(cidr), cidr) for cidr in join_ips) if version in hops]
+    out = egress_rows(owner, join_ips, hops) if alive else []
     out += [
         Row("Logical_Switch_Port", owner, "join-to-router", names.join_to_router(router), names.JOIN_SWITCH, router_peer(join_port)),
         Row("Logical_Router", owner, "router", router, columns={
@@ -124,12 +118,13 @@ def rows(gateway, joins, offset, alive=True):
     ]
     for subnet in gateway.cluster_subnets:
         version = addressing.family(subnet)
-        out.append(route("cluster-%d" % version, router, subnet, cluster_ips[version]))
+        out.append(_route(owner, f"cluster-{version}", router, subnet, cluster_ips[version]))
         if version in outside:
-            out.append(Row("NAT", owner, "snat-%d" % version, holder=router, columns={
+            out.append(Row("NAT", owner, f"snat-{version}", holder=router, columns={
                 "type": "snat", "logical_ip": subnet, "external_ip": outside[version]}))
-    out += [route("outside-%d" % version, router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
-    return out + [
+    out += [_route(owner, f"outside-{version}", router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
+    return [
+        *out,
         Row("Logical_Router_Port", owner, "router-to-external", outside_port, router, {"networks": gateway.physical_ips, "mac": mac}),
         Row("Logical_Switch", owner, "external", switch),
         Row("Logical_Switch_Port", owner, "external-to-router", names.external_to_router(name), switch,
@@ -137,6 +132,16 @@ def rows(gateway, joins, offset, alive=True):
         Row("Logical_Switch_Port", owner, "localnet", names.external_port(gateway.bridge, name), switch, {
             "type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}}),
     ]
+
+
+def egress_rows(owner, join_ips, versions):
+    """The default routes of the cluster through one gateway, of the families that it has a way out for."""
+    return [_route(owner, f"egress-{version}", names.CLUSTER_ROUTER, addressing.ANYWHERE[version], cidr.split("/")[0])
+            for version, cidr in ((addressing.family(cidr), cidr) for cidr in join_ips) if version in versions]
+
+
+def _route(owner, role, holder, prefix, nexthop, port=()):
+    return Row("Logical_Router_Static_Route", owner, role, holder=holder, columns={"ip_prefix": prefix, "nexthop": nexthop, "output_port": port})
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ def host_rows(host):
     mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, bridge)}
     rows_ = uplink_rows(owner, host.nic, host.nic_mac, "netdev" if host.datapath_type == "netdev" else "")
     rows_[0].columns["external_ids"][names.NIC_ADDRESSES_KEY] = json.dumps(sorted(host.kept_addresses))
-    return rows_ + [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
+    return [*rows_, Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
 
 
 def host_state(host):

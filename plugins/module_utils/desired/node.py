@@ -45,24 +45,25 @@ def check(node):
     one_of_each("minion_switch_subnet", node.subnets)
     for subnet in node.subnets:
         if not addressing.inside(subnet, node.cluster_subnets):
-            raise addressing.AddressError("minion_switch_subnet %s of node %s is outside the cluster's network %s: choose one inside it" % (
+            raise addressing.AddressError("minion_switch_subnet {} of node {} is outside the cluster's network {}: choose one inside it".format(
                 subnet, node.name, ", ".join(node.cluster_subnets)))
         if addressing.network(subnet).num_addresses < 8:
-            raise addressing.AddressError("minion_switch_subnet %s of node %s is too small: it must hold the router, the host and pods, so /29 (IPv6: /125) or larger" % (
-                subnet, node.name))
+            raise addressing.AddressError(f"minion_switch_subnet {subnet} of node {node.name} is too small for the router, the host and pods: "
+                                          "take /29 (IPv6: /125) or larger")
     if sorted(map(addressing.family, node.subnets)) != sorted(map(addressing.family, node.cluster_subnets)):
-        raise addressing.AddressError("minion_switch_subnet %s of node %s must have a subnet of each family of the cluster's network %s" % (
+        raise addressing.AddressError("minion_switch_subnet {} of node {} must have a subnet of each family of the cluster's network {}".format(
             ", ".join(node.subnets), node.name, ", ".join(node.cluster_subnets)))
 
 
-def check_free(node, others):
-    """Refuse subnets that another node has; ``others`` is node name -> subnets. :raises AddressError: in one sentence."""
-    for other, subnets in sorted(others.items()):
-        for mine in node.subnets:
-            for theirs in subnets:
-                if other != node.owner.name and addressing.overlap(mine, theirs):
-                    raise addressing.AddressError("minion_switch_subnet %s of node %s overlaps %s of node %s: give each node a subnet of its own" % (
-                        mine, node.name, theirs, other))
+def check_apart(nodes, others):
+    """Refuse subnets that two nodes share; ``others`` is node name -> subnets of nodes that exist. :raises AddressError: in one sentence."""
+    held = [(node.owner.name, subnet) for node in nodes for subnet in node.subnets]
+    held += [(name, subnet) for name, subnets in others.items() for subnet in subnets]
+    clash = addressing.first_overlap(held)
+    if clash:
+        # The one that is asked for now comes first in the sentence.
+        (mine, subnet), (other, theirs) = sorted(clash, key=lambda one: one[0] in others)
+        raise addressing.AddressError(f"minion_switch_subnet {subnet} of node {mine} overlaps {theirs} of node {other}: give each node a subnet of its own")
 
 
 def rows(node):
@@ -165,22 +166,22 @@ def host_state(host):
               if addressing.family(subnet) in inward]
     netdev_nics = (host.underlay_nic,) if host.datapath_type == "netdev" and host.underlay_nic else ()
     return HostState(
-        links=(Link(link, mtu=host.mtu),) + tuple(Link(names.uplink_bridge(nic), owned=False) for nic in netdev_nics),
+        links=(Link(link, mtu=host.mtu), *tuple(Link(names.uplink_bridge(nic), owned=False) for nic in netdev_nics)),
         addresses=tuple(Address(link, cidr) for cidr in node.management_addresses()),
         routes=tuple(routes),
         # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
-        sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl("net/ipv4/conf/%s/rp_filter" % link, "2")),
+        sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
         files=(File(names.CNI_CONFIGURATION, cni_configuration(host.mtu) if host.kubernetes else None),),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
         offloads=tuple(Offload(nic) for nic in netdev_nics),
         drops=tuple(IngressDrop(nic) for nic in netdev_nics))
 
 
-def host_gone(node_link, uplinks):
+def host_gone(uplinks):
     """What a host without the node holds: its NICs have back what they had; rows go because nothing wants them."""
     owner = Owner("Node", "host")
     keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
-    rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {key: None for key in keys}})]
+    rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)})]
     state = HostState(
         files=(File(names.CNI_CONFIGURATION, None),),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),

@@ -64,13 +64,12 @@ class Overlay:
         for gateway in self.gateways:
             gateway_policy.check(gateway)
         for policy, objects in ((node_policy, self.nodes), (gateway_policy, self.gateways)):
-            seen = {}
+            seen = set()
             for one in objects:
-                key = one.owner.name
-                if key in seen:
-                    raise addressing.AddressError("%s %s is given twice: names are compared in lower case" % (one.owner.type.lower(), key))
-                policy.check_free(one, seen)
-                seen[key] = getattr(one, "subnets", None) or one.physical_ips
+                if one.owner.name in seen:
+                    raise addressing.AddressError(f"{one.owner.type.lower()} {one.owner.name} is given twice: names are compared in lower case")
+                seen.add(one.owner.name)
+            policy.check_apart(objects, {})
 
     def owners(self):
         """Owners whose rows this call converges."""
@@ -118,9 +117,9 @@ class Overlay:
         if any(self._offset(own, aliases, one) is None for one in self.gateways):
             ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks",))
         if any(_held(homes, one, names.SUBNETS_KEY) != ",".join(one.subnets) for one in self.nodes):
-            ask["subnets"] = _others("Node", names.SUBNETS_KEY)
+            ask["subnets"] = _others("Node")
         if any(_held(homes, one, names.PHYSICAL_IPS_KEY) != ",".join(one.physical_ips) for one in self.gateways):
-            ask["physical"] = _others("Gateway", names.PHYSICAL_IPS_KEY)
+            ask["physical"] = _others("Gateway")
         return ask
 
     def rows(self, own, aliases, answers):
@@ -133,8 +132,7 @@ class Overlay:
                                                (gateway_policy, "physical", names.PHYSICAL_IPS_KEY, self.gateways)):
             others = {row.key(names.OWNER_NAME): tuple((row.key(key) or "").split(",")) for row in answers.get(question, ())
                       if row.key(key) and (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) not in moving}
-            for one in objects:
-                policy.check_free(one, others)
+            policy.check_apart(objects, others)
         out = cluster_policy.rows(self.cluster) if self.cluster else []
         for node in self.nodes:
             out += node_policy.rows(node)
@@ -177,7 +175,7 @@ class Overlay:
                 while candidate in used:
                     candidate += 1
                 if any(candidate >= addressing.network(join).num_addresses - 1 for join in joins):
-                    raise addressing.AddressError("join_subnet %s has no address left for gateway %s: make it larger" % (", ".join(joins), name))
+                    raise addressing.AddressError("join_subnet {} has no address left for gateway {}: make it larger".format(", ".join(joins), name))
                 used.add(candidate)
                 out[name] = candidate
         return out
@@ -201,7 +199,7 @@ def _ours(table, keys):
     return Query(table, (includes("external_ids", keys),), COLUMNS[table])
 
 
-def _others(kind, _key):
+def _others(kind):
     owner = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}
     return Query(HOME[kind], (includes("external_ids", owner),), ("external_ids",))
 

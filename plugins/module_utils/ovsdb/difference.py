@@ -34,8 +34,8 @@ class Change:
     def describe(self):
         """One line of a plan."""
         if self.kind != "update":
-            return "%s: %s" % (self.label(), self.kind)
-        return "%s: %s" % (self.label(), ", ".join("%s %s -> %s" % (column, shown(before), shown(after))
+            return f"{self.label()}: {self.kind}"
+        return "{}: {}".format(self.label(), ", ".join(f"{column} {shown(before)} -> {shown(after)}"
                                                     for column, (before, after) in sorted(self.columns.items())))
 
     def as_dict(self):
@@ -60,10 +60,10 @@ class Change:
         for column, both in sorted(self.columns.items()):
             value = both[side]
             if isinstance(value, dict):
-                lines += ["%s:%s=%s" % (column, key, item) for key, item in sorted(value.items()) if item is not None]
+                lines += [f"{column}:{key}={item}" for key, item in sorted(value.items()) if item is not None]
             elif value not in ((), None, ""):
-                lines.append("%s=%s" % (column, shown(value)))
-        return ["%s %s" % (self.label(), line) for line in lines] or [self.label()]
+                lines.append(f"{column}={shown(value)}")
+        return [f"{self.label()} {line}" for line in lines] or [self.label()]
 
 
 def shown(value):
@@ -118,7 +118,7 @@ def _match(row, left, named):
     by_name = named.get((row.table, row.name))
     if not row.stamped:
         if by_name is None and row.kind == "shared" and row.present:
-            raise DatabaseError("%s does not exist: %s" % (row.label(), "make the cluster first (ovn_master_init)"))
+            raise DatabaseError("{} does not exist: {}".format(row.label(), "make the cluster first (ovn_master_init)"))
         return by_name
     candidates = left.get((row.table, row.owner.type, row.owner.name, row.role), [])
     for candidate in candidates:
@@ -129,8 +129,8 @@ def _match(row, left, named):
         return None
     if row.kind == "adopted" and by_name.role() is None:
         return by_name
-    raise DatabaseError("%s exists already and belongs to %s: give this one another name, or remove that row" % (
-        by_name.label(), "%s %s" % (by_name.key(OWNER_TYPE), by_name.key(OWNER_NAME)) if by_name.role() else "somebody else (it carries no owner keys of ours)"))
+    raise DatabaseError("{} exists already and belongs to {}: give this one another name, or remove that row".format(
+        by_name.label(), f"{by_name.key(OWNER_TYPE)} {by_name.key(OWNER_NAME)}" if by_name.role() else "somebody else (it carries no owner keys of ours)"))
 
 
 def _whole(found):

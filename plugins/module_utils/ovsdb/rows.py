@@ -47,7 +47,7 @@ class Owner:
         """The external_ids of this owner's rows; with ``role``, of the one row that plays it."""
         keys = {OWNER_CONTROLLER: CONTROLLER, OWNER_TYPE: self.type, OWNER_NAME: self.name}
         if role:
-            keys[OWNER_ID] = "%s:%s:%s:%s" % (CONTROLLER, self.type, self.name, role)
+            keys[OWNER_ID] = f"{CONTROLLER}:{self.type}:{self.name}:{role}"
         return keys
 
 
@@ -76,7 +76,7 @@ class Item:
     def merged(self, text):
         """``text`` with this member in its place; None when nothing is left."""
         items = [item.strip() for item in (text or "").split(",") if item.strip()]
-        mine = [] if self.value is None else ["%s:%s" % (self.key, self.value)]
+        mine = [] if self.value is None else [f"{self.key}:{self.value}"]
         kept, placed = [], False
         for item in items:
             if item.split(":")[0] != self.key:
@@ -113,7 +113,7 @@ class Row:
 
     def label(self):
         """How messages call it."""
-        return "%s %s" % (self.table, self.name or "%s of %s" % (self.role, self.owner.name))
+        return "{} {}".format(self.table, self.name or f"{self.role} of {self.owner.name}")
 
     def wanted(self):
         """All columns that are held, the name and the owner keys among them."""
@@ -135,7 +135,7 @@ class Query:
 
     def operation(self):
         """As a select operation."""
-        return {"op": "select", "table": self.table, "where": [list(clause) for clause in self.where], "columns": ["_uuid"] + list(self.columns)}
+        return {"op": "select", "table": self.table, "where": [list(clause) for clause in self.where], "columns": ["_uuid", *list(self.columns)]}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Found:
 
     def label(self):
         """How messages call it."""
-        return "%s %s" % (self.table, self.name or "%s of %s" % (self.role(), self.key(OWNER_NAME)))
+        return "{} {}".format(self.table, self.name or f"{self.role()} of {self.key(OWNER_NAME)}")
 
 
 def includes(column, keys):

@@ -10,8 +10,21 @@ must still be what was read. So two controllers can't interleave: the later one 
 from __future__ import annotations
 
 from ..names import OWNER_CONTROLLER, OWNER_ID
+from .difference import Change
 from .errors import DatabaseError
 from .rows import HOLDERS, SINGLETON, Includes, Ref, encode, includes
+
+# Open vSwitch acts on a new next_cfg and says so in cur_cfg (ovs-vswitchd.conf.db(5), "Configuration").
+NEXT_CONFIGURATION = [
+    {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]},
+    {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]},
+]
+
+
+def realised(configuration, seconds):
+    """The operation that waits until ovs-vswitchd has taken over the configuration of that number."""
+    return {"op": "wait", "table": "Open_vSwitch", "where": [["cur_cfg", "<", configuration]], "columns": ["cur_cfg"],
+            "until": "==", "rows": [], "timeout": int(seconds * 900)}
 
 
 def operations(plan, named, asked, comment):
@@ -21,14 +34,14 @@ def operations(plan, named, asked, comment):
     :param asked: (query, rows of its answer as they came) that the plan depends on.
     :param comment: who asked for it; it is written to the database's log.
     """
-    made = {(change.row.table, change.row.name): "row%d" % index for index, change in enumerate(plan) if change.kind == "insert"}
+    made = {(change.row.table, change.row.name): f"row{index}" for index, change in enumerate(plan) if change.kind == "insert"}
 
     def pointer(table, name):
         if (table, name) in made:
             return ["named-uuid", made[table, name]]
         if (table, name) in named:
             return ["uuid", named[table, name].uuid]
-        raise DatabaseError("%s %s does not exist: make it first%s" % (
+        raise DatabaseError("{} {} does not exist: make it first{}".format(
             table, name, " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""))
 
     guards = [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
@@ -36,16 +49,32 @@ def operations(plan, named, asked, comment):
     for index, change in enumerate(plan):
         if change.kind == "insert":
             guards += _absent(change.row)
-            writes += _insert(change, "row%d" % index, pointer)
+            writes += _insert(change, f"row{index}", pointer)
             guards += _holder_stays(change.row, named, made)
         elif change.kind == "update":
-            if any(isinstance(after, (dict, tuple, str, int)) for _before, after in change.columns.values()):
-                guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
-                                    [{column: change.found.raw[column] for column in change.columns}]))
+            guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
+                                [{column: change.found.raw[column] for column in change.columns}]))
             writes += _update(change, pointer)
         else:
             writes += _delete(change.found)
     return guards + writes + [{"op": "comment", "comment": comment}]
+
+
+def undo(plan, sent, results):
+    """The operations that take back a plan's inserts and updates, for when a later part of the same call fails.
+
+    :param sent: the operations as they were sent.
+    :param results: their results.
+    """
+    uuids = {op["uuid-name"]: result["uuid"][1] for op, result in zip(sent, results) if op["op"] == "insert"}
+    ops = []
+    for index, change in enumerate(plan):
+        if change.kind == "insert" and change.row.table in HOLDERS:
+            ops += _delete_by(change.row.table, uuids[f"row{index}"])
+        elif change.kind == "update":
+            back = {column: (after, before) for column, (before, after) in change.columns.items() if not isinstance(change.row.wanted()[column], Includes)}
+            ops += _update(Change("update", change.row, change.found, back), None)
+    return ops[::-1]
 
 
 def _is(uuid):
@@ -119,6 +148,11 @@ def _update(change, pointer):
 def _delete(found):
     if found.table not in HOLDERS:
         return [{"op": "delete", "table": found.table, "where": [_is(found.uuid)]}]
-    table, column = HOLDERS[found.table]
-    one = ["set", [["uuid", found.uuid]]]
+    return _delete_by(found.table, found.uuid)
+
+
+def _delete_by(table_of_row, uuid):
+    """A row goes when the row that holds it lets it go."""
+    table, column = HOLDERS[table_of_row]
+    one = ["set", [["uuid", uuid]]]
     return [{"op": "mutate", "table": table, "where": [[column, "includes", one]], "mutations": [[column, "delete", one]]}]

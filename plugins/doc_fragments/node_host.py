@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Documentation of a node's own part."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options of modules that converge a node on its host."""
+
+    DOCUMENTATION = r"""
+options:
+  southbound:
+    description:
+      - Where this host's ovn-controller finds the Southbound database, e.g. C(tcp:10.0.0.1:6642).
+    type: str
+    default: unix:/var/run/ovn/ovnsb_db.sock
+  encap_type:
+    description:
+      - Kind of the tunnels between the nodes.
+    type: str
+    choices: [geneve]
+    default: geneve
+  encap_ip:
+    description:
+      - This host's address for tunnels; by default the address of the default route's link.
+    type: str
+  mtu:
+    description:
+      - MTU of the pods' network; by default that of the tunnels' link minus the encapsulation, 58 bytes over IPv4 and 78 over IPv6.
+    type: int
+  datapath_type:
+    description:
+      - V(system) is the kernel's datapath, V(netdev) that of user space; by default V(system) where the kernel has it.
+    type: str
+    choices: [system, netdev]
+  routes:
+    description:
+      - More networks that lead into the overlay, such as that of the services.
+    type: list
+    elements: str
+    default: []
+  kubernetes:
+    description:
+      - Whether the kubelet of this host is to find a CNI configuration.
+    type: bool
+    default: false
+"""

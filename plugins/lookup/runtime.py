@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The programs that stay on the hosts, as one file."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: runtime
+short_description: The collection's library as one archive that Python runs
+version_added: 0.1.0
+description:
+  - Packs the library that the modules are made of into one archive, so that the programs on the hosts run the very same code, from one
+    file that a copy replaces at once.
+  - The same library gives the same archive, byte for byte.
+author:
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
+options: {}
+"""
+
+EXAMPLES = r"""
+- name: Install the programs
+  ansible.builtin.copy:
+    src: "{{ lookup('ovn.kubernetes.runtime') }}"
+    dest: /usr/lib/ovn-kubernetes/ovn_kubernetes.pyz
+    mode: "0644"
+"""
+
+RETURN = r"""
+_raw:
+  description: Path of the archive, on the controller.
+  type: list
+  elements: path
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+
+from ansible.plugins.lookup import LookupBase
+
+LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "module_utils")
+PACKAGE = "ovn_kubernetes"
+START = f"from {PACKAGE}.programs.start import main\n\nraise SystemExit(main())\n"
+
+
+def archive():
+    """The library as the bytes of a zip with fixed order, times and modes."""
+    files = {"__main__.py": START.encode()}
+    for folder, _folders, names in os.walk(LIBRARY):
+        inside = os.path.normpath(os.path.join(PACKAGE, os.path.relpath(folder, LIBRARY)))
+        if os.path.basename(folder) == "__pycache__":
+            continue
+        files[inside + "/__init__.py"] = b""
+        for name in names:
+            if name.endswith(".py"):
+                with open(os.path.join(folder, name), "rb") as source:
+                    files[os.path.join(inside, name)] = source.read()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in sorted(files):
+            packed.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+class LookupModule(LookupBase):
+    """Writes the archive to the controller's temporary folder and gives its path."""
+
+    def run(self, terms, variables=None, **kwargs):
+        self.set_options(var_options=variables, direct=kwargs)
+        content = archive()
+        folder = os.path.join(tempfile.gettempdir(), f"ovn-kubernetes-{os.getuid()}")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        path = os.path.join(folder, hashlib.sha256(content).hexdigest()[:16] + ".pyz")
+        if not os.path.exists(path):
+            handle, temporary = tempfile.mkstemp(dir=folder)
+            with os.fdopen(handle, "wb") as target:
+                target.write(content)
+            os.rename(temporary, path)
+        return [path]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What one call wants of the host's own Open_vSwitch database, in the shape that the loop takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import names
+from ..ovsdb.rows import Query, includes
+
+COLUMNS = {
+    "Bridge": ("name", "datapath_type", "fail_mode", "other_config", "external_ids"),
+    "Port": ("name", "external_ids"),
+    "Interface": ("name", "type", "mac", "mtu_request", "external_ids"),
+    "Open_vSwitch": ("external_ids",),
+}
+
+
+@dataclass(frozen=True)
+class LocalRows:
+    """The rows of one owner on this host: the node's part, or the gateway's part.
+
+    :ivar owner: whose.
+    :ivar wanted: its rows; rows of the owner that are not among them go.
+    """
+
+    owner: object
+    wanted: tuple = ()
+
+    @staticmethod
+    def columns(table):
+        """What is read of a row that is looked up by its name."""
+        return COLUMNS[table]
+
+    def own(self, _owners=None):
+        """Queries for every row of the owner."""
+        return [Query(table, (includes("external_ids", self.owner.keys()),), columns)
+                for table, columns in COLUMNS.items() if table != "Open_vSwitch"]
+
+    def aliases(self, own):
+        """The owners on a host have no other names."""
+        return {}
+
+    def mine(self, own, aliases):
+        """The queries find the owner's rows only."""
+        return own
+
+    def questions(self, own, aliases):
+        """Nothing else must be known."""
+        return {}
+
+    def rows(self, own, aliases, answers):
+        """The rows that are wanted."""
+        return list(self.wanted)
+
+
+def uplink(own):
+    """The NIC in the bridge that the owner made for it, None where there is none."""
+    for row in own:
+        if row.table == "Bridge" and row.key(names.UPLINK_KEY):
+            return row.key(names.UPLINK_KEY)
+    return None

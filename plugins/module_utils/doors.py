@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the modules' doors share: options, and how a result or an error leaves. No Ansible in here: the module is handed in."""
+
+from __future__ import annotations
+
+from . import names
+from .addressing import AddressError
+from .converge import Result, converge_rows
+from .desired.gateway import Gateway
+from .desired.gateway import check as check_gateway
+from .desired.node import Node
+from .host import Host
+from .hostnet.errors import HostError
+from .ovsdb.connection import Connection, NoDatabase
+from .ovsdb.errors import DatabaseError
+
+CONNECTION = {
+    "northbound": {"type": "str", "default": names.NORTHBOUND_SOCKET},
+    "open_vswitch": {"type": "str", "default": names.LOCAL_SOCKET},
+    "timeout": {"type": "int", "default": 10},
+    "private_key": {"type": "path"},
+    "certificate": {"type": "path"},
+    "ca_cert": {"type": "path"},
+}
+OBJECT = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "part": {"type": "str", "choices": ["all", "northbound", "host"], "default": "all"},
+    "cluster_ip_subnet": {"type": "list", "elements": "str"},
+    "node_name": {"type": "str"},
+}
+NODE_HOST = {
+    "southbound": {"type": "str", "default": names.SOUTHBOUND_SOCKET},
+    "encap_type": {"type": "str", "choices": ["geneve"], "default": "geneve"},
+    "encap_ip": {"type": "str"},
+    "mtu": {"type": "int"},
+    "datapath_type": {"type": "str", "choices": ["system", "netdev"]},
+    "routes": {"type": "list", "elements": "str", "default": []},
+    "kubernetes": {"type": "bool", "default": False},
+}
+NODES = {"type": "list", "elements": "dict", "options": {
+    "node_name": {"type": "str", "required": True},
+    "minion_switch_subnet": {"type": "list", "elements": "str"},
+    "chassis": {"type": "str"},
+}}
+GATEWAY = {
+    "physical_interface": {"type": "str"},
+    "bridge_interface": {"type": "str"},
+    "physical_ip": {"type": "list", "elements": "str"},
+    "default_gw": {"type": "list", "elements": "str"},
+    "physical_mac": {"type": "str"},
+    "chassis": {"type": "str"},
+}
+GATEWAYS = {"type": "list", "elements": "dict", "options": dict(GATEWAY, node_name={"type": "str", "required": True})}
+TOGETHER = [("private_key", "certificate", "ca_cert")]
+
+
+def northbound(module, overlay, comment, notes):
+    """Converge the Northbound part of a call.
+
+    :param notes: list that takes what the user should know.
+    """
+    overlay.check()
+    params = module.params
+    tls = {key: params[key] for key in ("private_key", "certificate", "ca_cert")} if params["private_key"] else None
+
+    def connect():
+        try:
+            return Connection(params["northbound"], names.NORTHBOUND, params["timeout"], tls)
+        except DatabaseError as exc:
+            if not module.check_mode:
+                raise
+            notes.append(f"the plan assumes an empty Northbound database: {exc}")
+            return NoDatabase()
+    return converge_rows(connect, overlay, f"ovn.kubernetes: {comment}", module.check_mode)
+
+
+def node_host(module, subnet_option):
+    """Converge the host's own part of the node that a module is about; its subnets are in ``subnet_option``."""
+    single(module)
+    params = module.params
+    settings = {"name": params["node_name"], "subnets": params[subnet_option] or [], "cluster_subnets": params["cluster_ip_subnet"] or []}
+    settings.update((key, params[key]) for key in NODE_HOST)
+    return Host(params["open_vswitch"], module.check_mode).node(settings if params["state"] == "present" else None)
+
+
+def single(module):
+    """A host's part is one object's; :raises AddressError: for a list."""
+    if module.params["node_name"] is None:
+        raise AddressError(f"part {module.params['part']} is about the host that this runs on: give node_name, and lists with part northbound only")
+
+
+def node(params, cluster):
+    """A node of the options; ``cluster`` is the list cluster_ip_subnet."""
+    return Node(params["node_name"], tuple(params["minion_switch_subnet"] or ()), tuple(cluster), params["chassis"])
+
+
+def gateway(params, cluster):
+    """A gateway of the options. :raises AddressError: when they don't fit."""
+    nic, bridge = params["physical_interface"], params["bridge_interface"]
+    if bool(nic) == bool(bridge):
+        raise AddressError(f"gateway {params['node_name']} needs exactly one of physical_interface and bridge_interface")
+    made = Gateway(params["node_name"], tuple(cluster), tuple(params["physical_ip"] or ()), tuple(params["default_gw"] or ()),
+                   bridge or names.uplink_bridge(nic), params["chassis"] or names.node_name(params["node_name"]), params["physical_mac"])
+    check_gateway(made)
+    return made
+
+
+def leave(module, work):
+    """Run ``work(notes)``, which returns results, and leave the module with them, or with one sentence that says what is wrong."""
+    notes, results = [], []
+    try:
+        for result in work(notes):
+            results.append(result)
+    except (AddressError, DatabaseError, HostError) as exc:
+        done = Result([item for result in results for item in result.plan])
+        module.fail_json(msg=str(exc), changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
+        return
+    whole = Result([item for result in results for item in result.plan])
+    answer = {"changed": whole.changed, "plan": [dict(item.as_dict(), text=item.describe()) for item in whole.plan]}
+    for result in results:
+        notes += result.notes
+        answer.update(result.facts)
+    if module._diff:
+        answer["diff"] = whole.diff()
+    for note in dict.fromkeys(notes):
+        module.warn(note)
+    module.exit_json(**answer)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""This host: its settings, and what can be learnt of it, become what is wanted here, and are converged.
+
+The settings are plain JSON values. They are kept in /etc/ovn-kubernetes, from where the program ``host`` converges again
+after a boot: what the kernel forgets comes back without a controller.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from . import addressing, names
+from .converge import converge_host, read_rows
+from .desired import gateway as gateway_policy
+from .desired import node as node_policy
+from .desired.local import COLUMNS, LocalRows, uplink
+from .hostnet import facts
+from .hostnet.errors import HostError
+from .hostnet.state import File, HostState
+from .ovsdb.connection import Connection, NoDatabase
+from .ovsdb.errors import DatabaseError
+from .ovsdb.rows import Owner, by_name
+
+NODE_FILE = names.SETTINGS_DIRECTORY + "/node.json"
+GATEWAY_FILE = names.SETTINGS_DIRECTORY + "/gateway.json"
+NODE = Owner("Node", "host")
+GATEWAY = Owner("Gateway", "host")
+
+
+class Host:
+    """The host that this runs on.
+
+    :param remote: of the host's Open_vSwitch database.
+    :param check: plan only; then a host without Open vSwitch is one where everything is still to be made.
+    """
+
+    def __init__(self, remote=names.LOCAL_SOCKET, check=False):
+        self.remote = remote
+        self.check = check
+        self.notes = []
+
+    def node(self, settings):
+        """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
+
+        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip`` and ``mtu``.
+        """
+        own, switch = self._own(NODE)
+        nic = uplink(own)
+        if settings is None:
+            rows, state = node_policy.host_gone((nic,) if nic else ())
+            return self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
+        host = self._node_host(settings, nic)
+        state = node_policy.host_state(host)
+        rows, before = node_policy.host_rows(host), HostState()
+        if nic and not host.underlay_nic:
+            before = node_policy.host_gone((nic,))[1]
+            before = replace(before, files=())
+        result = self._converge(NODE, "node", rows, state, NODE_FILE, settings, {
+            "datapath_type": host.datapath_type, "encap_ip": host.encap_ip, "mtu": host.mtu}, before)
+        result.facts["chassis"] = switch.key("system-id") if switch else None
+        return result
+
+    def gateway(self, settings):
+        """Converge the gateway's part; ``settings`` as :func:`gateway_settings` makes them, None: the gateway goes.
+
+        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``physical_mac`` and ``bridge``.
+        """
+        own, switch = self._own(GATEWAY)
+        nic = uplink(own)
+        bridge = next((row for row in own if row.key(names.UPLINK_KEY)), None)
+        kept = tuple(json.loads(bridge.key(names.NIC_ADDRESSES_KEY) or "[]")) if bridge else None
+        if settings is None:
+            rows, state = gateway_policy.host_gone(nic, kept or ())
+            return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
+        wanted = settings["nic"]
+        mac = self._learn(facts.link_mac, wanted)
+        if mac is None and not self.check:
+            raise HostError(f"physical_interface {wanted} does not exist on this host: name the NIC that leads outside (ip link shows them)")
+        before = HostState()
+        if nic != wanted:
+            reason = self._learn(facts.carries_connection, wanted)
+            if reason:
+                raise HostError(f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own")
+            if nic:
+                before = gateway_policy.host_gone(nic, kept or ())[1]
+            kept = tuple(self._learn(facts.addresses, wanted) or ())
+        datapath = settings.get("datapath_type") or (switch.key("ovn-bridge-datapath-type") if switch else None) or self._datapath()
+        host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept or ())
+        result = self._converge(GATEWAY, "gateway", gateway_policy.host_rows(host), gateway_policy.host_state(host), GATEWAY_FILE, settings, {
+            "physical_mac": mac, "bridge": names.uplink_bridge(wanted)}, before)
+        result.facts["chassis"] = switch.key("system-id") if switch else None
+        return result
+
+    def chassis(self):
+        """The host's system-id, None where Open vSwitch does not run."""
+        try:
+            switch = self._own(NODE)[1]
+        except DatabaseError:
+            return None
+        return switch.key("system-id") if switch else None
+
+    def _node_host(self, settings, nic):
+        """The node's settings, completed with what this host is."""
+        node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
+        node_policy.check(node)
+        encap_ip = settings.get("encap_ip") or self._default_address()
+        link = self._learn(facts.link_of_address, encap_ip)
+        if link is None and not self.check:
+            raise HostError(f"encap_ip {encap_ip} is on no link of this host: give the address of the NIC that leads to the other nodes")
+        datapath = settings.get("datapath_type") or self._datapath()
+        mtu = settings.get("mtu") or (self._learn(facts.link_mtu, link) or 1500) - addressing.GENEVE_OVERHEAD[addressing.family(encap_ip)]
+        # Once it is in its bridge, the bridge has the address.
+        underlay = nic if nic and link == names.uplink_bridge(nic) else link
+        netdev = datapath == "netdev"
+        return node_policy.NodeHost(
+            node, settings["southbound"], settings.get("encap_type") or "geneve", encap_ip, mtu, datapath,
+            underlay_nic=underlay if netdev else None, underlay_mac=(self._learn(facts.link_mac, underlay) or "") if netdev else None,
+            routes=tuple(settings.get("routes") or ()), kubernetes=bool(settings.get("kubernetes")))
+
+    def _default_address(self):
+        """The address of the default route's link."""
+        for version in (4, 6):
+            link = self._learn(facts.default_route_link, version)
+            for cidr in self._learn(facts.addresses, link) or () if link else ():
+                if addressing.family(cidr) == version:
+                    return cidr.split("/")[0]
+        raise HostError("this host has no default route, so its tunnel address is not known: set encap_ip (in the inventory ovn_encap_ip)")
+
+    def _datapath(self):
+        """system where the kernel has Open vSwitch's datapath, else netdev."""
+        return "system" if self._learn(facts.has_kernel_datapath) in (True, None) else "netdev"
+
+    def _learn(self, question, *args):
+        """A fact of this host; in check mode None where it can't be learnt yet."""
+        try:
+            return question(*args)
+        except HostError:
+            if self.check:
+                return None
+            raise
+
+    def _connect(self):
+        try:
+            return Connection(self.remote, names.LOCAL)
+        except DatabaseError as exc:
+            if not self.check:
+                raise
+            self.notes.append(f"the plan assumes that nothing is here yet: {exc}")
+            return NoDatabase()
+
+    def _own(self, owner):
+        """The owner's rows on this host, and the row of Open_vSwitch."""
+        connection = self._connect()
+        try:
+            subject = LocalRows(owner)
+            switch = by_name("Open_vSwitch", ".", COLUMNS["Open_vSwitch"])
+            return read_rows(connection, subject.own()), next(iter(read_rows(connection, [switch])), None)
+        finally:
+            connection.close()
+
+    def _converge(self, owner, what, rows, state, path, settings, learnt, before=None):
+        """Converge rows and state, and keep the settings for the next boot."""
+        content = None if settings is None else json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        if settings is None:
+            before, state = state, HostState(files=state.files)
+            before = replace(before, files=())
+        state = replace(state, files=(*state.files, File(path, content)))
+        result = converge_host(self._connect, LocalRows(owner, tuple(rows)), before or HostState(), state, f"ovn.kubernetes: {what}", self.check)
+        result.notes = list(dict.fromkeys(self.notes + result.notes))
+        result.facts.update(learnt)
+        return result

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``ovn-k8s-egress``: keeps the cluster's default routes on gateways that are alive.
+
+It runs on every master; an OVSDB lock elects the one that acts. Each gateway router is asked for an echo (RFC 792, RFC 4443)
+at its join address, through the master's own management port: that is the way that pods' packets take, so an answer shows that
+the gateway's Open vSwitch forwards. State is the database itself: a gateway that is dead is marked there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import time
+
+from .. import names
+from ..converge import converge_rows, plan_rows, read_rows
+from ..desired.egress import QUERIES, Egress, Health, candidates
+from ..ovsdb.connection import Connection
+from ..ovsdb.errors import DatabaseError
+
+LOCK = "ovn_kubernetes_egress"
+LOG = logging.getLogger("ovn-k8s-egress")
+
+
+def probe(addresses, timeout):
+    """Address -> whether it answered an echo request within ``timeout`` seconds; all are asked at once."""
+    from icmplib import multiping
+    return {host.address: host.is_alive for host in multiping(addresses, count=1, timeout=timeout, privileged=True)} if addresses else {}
+
+
+def judge(found, health, answers):
+    """The health of each gateway after one more round.
+
+    :param found: name -> (candidate, whether it is marked as down).
+    :param health: name -> :class:`Health` so far.
+    :param answers: address -> whether it answered.
+    """
+    now = {}
+    for name, (candidate, down) in found.items():
+        so_far = health.get(name) or Health(not down)
+        # With both families one answer is enough: the same switch forwards both.
+        now[name] = so_far.after(any(answers.get(cidr.split("/")[0]) for cidr in candidate.join_ips))
+    return now
+
+
+def watch(connect, interval, timeout, notify):
+    """Probe and write for as long as the connection lasts; :raises DatabaseError: when it ends."""
+    connection, health = connect(), {}
+    connection.lock(LOCK)
+    notify("READY=1")
+    try:
+        while True:
+            started = time.monotonic()
+            found = candidates(read_rows(connection, QUERIES))
+            if LOCK in connection.locks:
+                addresses = [cidr.split("/")[0] for candidate, _down in found.values() for cidr in candidate.join_ips]
+                before, health = health, judge(found, health, probe(addresses, timeout))
+                for name in health:
+                    if name in before and before[name].alive != health[name].alive:
+                        LOG.warning("gateway %s %s", name, "answers again" if health[name].alive else "does not answer: its default routes go")
+                wanted = Egress(tuple((found[name][0], health[name].alive) for name in health))
+                if plan_rows(connection, wanted)[0]:
+                    for item in converge_rows(connect, wanted, "ovn-k8s-egress").plan:
+                        LOG.info("%s", item.describe())
+            notify("WATCHDOG=1")
+            time.sleep(max(0.0, started + interval - time.monotonic()))
+    finally:
+        connection.close()
+
+
+def main(arguments=None):
+    """The program; exits when the database is gone, and systemd starts it again."""
+    parser = argparse.ArgumentParser(prog="ovn-k8s-egress", description="Keep the default routes of the overlay on gateways that are alive.")
+    parser.add_argument("--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)")
+    parser.add_argument("--interval", type=float, default=0.4, help="seconds between two probes of a gateway (default: %(default)s)")
+    parser.add_argument("--timeout", type=float, default=0.3, help="seconds to wait for an answer (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("icmplib").setLevel(logging.WARNING)
+    from systemd.daemon import notify
+    try:
+        watch(lambda: Connection(options.northbound, names.NORTHBOUND), options.interval, options.timeout, notify)
+    except DatabaseError as exc:
+        LOG.error("%s", exc)
+        return 1
+    return 0

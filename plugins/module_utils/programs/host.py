@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``ovn-k8s-host``: converges this host from its kept settings, at each boot and whenever Open vSwitch starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from ..addressing import AddressError
+from ..host import GATEWAY_FILE, NODE_FILE, Host
+from ..hostnet.errors import HostError
+from ..ovsdb.errors import DatabaseError
+
+
+def main(_arguments=None):
+    """The program: prints what it did, a line each; exits with 1 and a sentence when something is wrong."""
+    host = Host()
+    try:
+        for path, part in ((NODE_FILE, host.node), (GATEWAY_FILE, host.gateway)):
+            if os.path.exists(path):
+                with open(path, encoding="utf-8") as kept:
+                    for item in part(json.load(kept)).plan:
+                        print(item.describe())
+    except (AddressError, DatabaseError, HostError) as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The entrance of the runtime archive: its first argument names the program."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+PROGRAMS = ("egress", "host")
+
+
+def main():
+    """Run the program that the command line names; 2 when there is no such."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in PROGRAMS:
+        print(f"{name or 'no program'}: choose one of {', '.join(PROGRAMS)}", file=sys.stderr)
+        return 2
+    return importlib.import_module("." + name, __package__).main(sys.argv[2:])

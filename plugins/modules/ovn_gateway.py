@@ -1,0 +1,172 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_gateway
+short_description: Lead the OVN overlay to the outside through a node
+version_added: 0.1.0
+description:
+  - A gateway has a router that lives on its chassis, between the join switch and the physical network, with source NAT to its
+    physical address. Default traffic of the cluster is spread over all gateways that are alive.
+  - On the host the NIC goes into a bridge of its own; its addresses are kept on the bridge's record and come back with O(state=absent).
+extends_documentation_fragment: [ovn.kubernetes.overlay]
+options:
+  physical_interface:
+    description:
+      - The NIC that is the gateway's alone. It is refused when it carries the default route or the connection of the controller.
+    type: str
+  bridge_interface:
+    description:
+      - A bridge that leads to the physical network already. Only its rows are converged by this release, with O(part=northbound).
+    type: str
+  physical_ip:
+    description:
+      - The gateway's addresses outside, with prefix, at most one of each family.
+    type: list
+    elements: str
+  default_gw:
+    description:
+      - The routers outside, of the families of O(physical_ip). Without one the gateway takes no default traffic.
+    type: list
+    elements: str
+  physical_mac:
+    description:
+      - The MAC of the gateway outside; by default that of the NIC, where this runs on its host, else one derived from O(physical_ip).
+    type: str
+  chassis:
+    description:
+      - The host's system-id. With O(part=all) it is read from the host, else O(node_name) is the default.
+    type: str
+  datapath_type:
+    description:
+      - As of M(ovn.kubernetes.ovn_minion_init); by default what the host has.
+    type: str
+    choices: [system, netdev]
+  gateways:
+    description:
+      - With O(part=northbound), any number of gateways instead of one, in one transaction.
+    type: list
+    elements: dict
+    suboptions:
+      node_name:
+        description: As O(node_name).
+        type: str
+        required: true
+      physical_interface:
+        description: As O(physical_interface).
+        type: str
+      bridge_interface:
+        description: As O(bridge_interface).
+        type: str
+      physical_ip:
+        description: As O(physical_ip).
+        type: list
+        elements: str
+      default_gw:
+        description: As O(default_gw).
+        type: list
+        elements: str
+      physical_mac:
+        description: As O(physical_mac).
+        type: str
+      chassis:
+        description: As O(chassis).
+        type: str
+seealso:
+  - module: ovn.kubernetes.ovn_master_init
+  - module: ovn.kubernetes.ovn_minion_init
+"""
+
+EXAMPLES = r"""
+- name: Converge the host's own part on the gateway
+  ovn.kubernetes.ovn_gateway:
+    part: host
+    cluster_ip_subnet: 192.168.0.0/16
+    physical_interface: eth1
+    physical_ip: 10.33.74.138/24
+    node_name: kube-minion2
+    default_gw: 10.33.74.253
+
+- name: Converge the rows on a master
+  ovn.kubernetes.ovn_gateway:
+    part: northbound
+    cluster_ip_subnet: 192.168.0.0/16
+    physical_interface: eth1
+    physical_ip: 10.33.74.138/24
+    node_name: kube-minion2
+    default_gw: 10.33.74.253
+"""
+
+RETURN = r"""
+plan:
+  description: The operations, in order. Empty when nothing differed.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"operation": "insert", "table": "Logical_Router", "row": "Logical_Router GR_kube-minion2", "text": "Logical_Router GR_kube-minion2: insert"}]
+chassis:
+  description: The host's system-id.
+  returned: when the host's part was converged
+  type: str
+physical_mac:
+  description: The MAC of the NIC.
+  returned: when the host's part was converged
+  type: str
+bridge:
+  description: The bridge that the NIC is in.
+  returned: when the host's part was converged
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import doors
+from ..module_utils.desired.overlay import Overlay, gateway_owner
+from ..module_utils.host import Host
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            doors.CONNECTION,
+            **doors.OBJECT,
+            **doors.GATEWAY,
+            datapath_type={"type": "str", "choices": ["system", "netdev"]},
+            gateways=doors.GATEWAYS,
+        ),
+        required_one_of=[("node_name", "gateways")],
+        mutually_exclusive=[("node_name", "gateways"), ("physical_interface", "bridge_interface")],
+        required_if=[("state", "present", ("cluster_ip_subnet",))],
+        required_together=doors.TOGETHER,
+        supports_check_mode=True,
+    )
+    doors.leave(module, lambda notes: work(module, notes))
+
+
+def work(module, notes):
+    params = module.params
+    present = params["state"] == "present"
+    gateways = params["gateways"] or [params]
+    cluster = params["cluster_ip_subnet"] or []
+    if present:
+        for gateway in gateways:
+            doors.gateway(gateway, cluster)  # before anything is touched
+    if params["part"] != "northbound":
+        doors.single(module)
+        settings = {"nic": params["physical_interface"], "datapath_type": params["datapath_type"]}
+        host = Host(params["open_vswitch"], module.check_mode).gateway(settings if present else None)
+        yield host
+        params["chassis"] = params["chassis"] or host.facts.get("chassis")
+        params["physical_mac"] = params["physical_mac"] or host.facts.get("physical_mac")
+    if params["part"] != "host":
+        owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
+        overlay = Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways)) if present else Overlay(absent=owners)
+        yield doors.northbound(module, overlay, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_master_init
+short_description: Make the OVN overlay of a cluster
+version_added: 0.1.0
+description:
+  - The overlay's centre is one distributed router, one join switch towards the gateways, and the groups that load balancers are put in.
+  - O(nodes) and O(gateways) let one call, and one transaction, converge the Northbound rows of a whole cluster.
+  - With O(node_name) the master is a node too, as M(ovn.kubernetes.ovn_minion_init) makes one.
+  - O(state=absent) removes every row of this collection, those of nodes and gateways as well.
+extends_documentation_fragment: [ovn.kubernetes.overlay, ovn.kubernetes.node_host]
+options:
+  master_switch_subnet:
+    description:
+      - The pods' subnet of the master itself, inside O(cluster_ip_subnet), one of each of its families. Required with O(node_name).
+    type: list
+    elements: str
+  join_subnet:
+    description:
+      - The network between the cluster router and the gateway routers, of the families of O(cluster_ip_subnet).
+      - The default is C(100.64.0.0/16) and C(fd98::/64).
+    type: list
+    elements: str
+  chassis:
+    description:
+      - The master's system-id; it is read from the host where the host's part is converged too.
+    type: str
+  nodes:
+    description:
+      - Nodes whose rows are converged in the same transaction.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      node_name:
+        description: Kubernetes' name of the host.
+        type: str
+        required: true
+      minion_switch_subnet:
+        description: The pods' subnet of the node.
+        type: list
+        elements: str
+      chassis:
+        description: The host's system-id; a node that carries it under another name is renamed.
+        type: str
+  gateways:
+    description:
+      - Gateways whose rows are converged in the same transaction.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      node_name:
+        description: Kubernetes' name of the host.
+        type: str
+        required: true
+      physical_interface:
+        description: The NIC that is the gateway's alone.
+        type: str
+      bridge_interface:
+        description: A bridge that leads to the physical network already.
+        type: str
+      physical_ip:
+        description: The gateway's addresses outside, with prefix.
+        type: list
+        elements: str
+      default_gw:
+        description: The routers outside.
+        type: list
+        elements: str
+      physical_mac:
+        description: The MAC of the gateway outside.
+        type: str
+      chassis:
+        description: The host's system-id.
+        type: str
+seealso:
+  - module: ovn.kubernetes.ovn_minion_init
+  - module: ovn.kubernetes.ovn_gateway
+"""
+
+EXAMPLES = r"""
+- name: Make the overlay on the master
+  ovn.kubernetes.ovn_master_init:
+    cluster_ip_subnet: 192.168.0.0/16
+    master_switch_subnet: 192.168.1.0/24
+    node_name: kube-master
+
+- name: Converge the rows of the whole cluster in one transaction
+  ovn.kubernetes.ovn_master_init:
+    part: northbound
+    cluster_ip_subnet: [192.168.0.0/16, "fd10:128::/48"]
+    nodes:
+      - node_name: kube-minion1
+        minion_switch_subnet: [192.168.2.0/24, "fd10:128:0:2::/64"]
+    gateways:
+      - node_name: kube-minion1
+        physical_interface: eth1
+        physical_ip: 10.33.74.138/24
+        default_gw: 10.33.74.253
+
+- name: See what differs
+  ovn.kubernetes.ovn_master_init:
+    part: northbound
+    cluster_ip_subnet: 192.168.0.0/16
+  check_mode: true
+  diff: true
+"""
+
+RETURN = r"""
+plan:
+  description: The operations, in order. Empty when nothing differed.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"operation": "insert", "table": "Logical_Router", "row": "Logical_Router ovn_cluster_router", "text": "Logical_Router ovn_cluster_router: insert"}]
+chassis:
+  description: The host's system-id.
+  returned: when the host's part was converged
+  type: str
+encap_ip:
+  description: The host's tunnel address.
+  returned: when the host's part was converged
+  type: str
+mtu:
+  description: The MTU of the pods' network.
+  returned: when the host's part was converged
+  type: int
+datapath_type:
+  description: The datapath that is in use, system or netdev.
+  returned: when the host's part was converged
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import doors
+from ..module_utils.desired.cluster import Cluster
+from ..module_utils.desired.overlay import Overlay
+from ..module_utils.host import Host
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            doors.CONNECTION,
+            **doors.OBJECT,
+            **doors.NODE_HOST,
+            master_switch_subnet={"type": "list", "elements": "str"},
+            join_subnet={"type": "list", "elements": "str"},
+            chassis={"type": "str"},
+            nodes=dict(doors.NODES, default=[]),
+            gateways=dict(doors.GATEWAYS, default=[]),
+        ),
+        required_if=[("state", "present", ("cluster_ip_subnet",)), ("part", "host", ("node_name",))],
+        required_together=doors.TOGETHER,
+        supports_check_mode=True,
+    )
+    doors.leave(module, lambda notes: work(module, notes))
+
+
+def work(module, notes):
+    params = module.params
+    present = params["state"] == "present"
+    cluster = params["cluster_ip_subnet"] or []
+    overlay = Overlay(everything=True)
+    if params["part"] == "all" and params["node_name"]:
+        params["chassis"] = params["chassis"] or Host(params["open_vswitch"], module.check_mode).chassis()
+    if present:
+        own = [dict(params, minion_switch_subnet=params["master_switch_subnet"])] if params["node_name"] else []
+        overlay = Overlay(
+            cluster=Cluster(tuple(cluster), tuple(params["join_subnet"] or ())),
+            nodes=tuple(doors.node(node, cluster) for node in own + params["nodes"]),
+            gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]))
+        overlay.check()  # before anything is touched
+    if params["part"] != "host":
+        yield doors.northbound(module, overlay, "ovn_master_init", notes)
+    if params["part"] != "northbound" and params["node_name"]:
+        yield doors.node_host(module, "master_switch_subnet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_minion_init
+short_description: Join a node to the OVN overlay
+version_added: 0.1.0
+description:
+  - A node has a logical switch for its pods, joined to the cluster router, and on the host a management port that joins
+    the host itself to that switch.
+  - The rows go to the Northbound database in one transaction. On the host the call sets the keys that ovn-controller reads, makes
+    C(br-int) and the management port, and gives the port its address and routes.
+extends_documentation_fragment: [ovn.kubernetes.overlay, ovn.kubernetes.node_host]
+options:
+  minion_switch_subnet:
+    description:
+      - The pods' subnet of this node, inside O(cluster_ip_subnet), one of each of its families.
+    type: list
+    elements: str
+  nodes:
+    description:
+      - With O(part=northbound), any number of nodes instead of one, in one transaction.
+    type: list
+    elements: dict
+    suboptions:
+      node_name:
+        description: As O(node_name).
+        type: str
+        required: true
+      minion_switch_subnet:
+        description: As O(minion_switch_subnet).
+        type: list
+        elements: str
+      chassis:
+        description: As O(chassis).
+        type: str
+  chassis:
+    description:
+      - The host's system-id. A node that carries it under another name is renamed, with all that belongs to it.
+        With O(part=all) it is read from the host.
+    type: str
+seealso:
+  - module: ovn.kubernetes.ovn_master_init
+  - module: ovn.kubernetes.ovn_gateway
+"""
+
+EXAMPLES = r"""
+- name: Converge the host's own part on the node
+  ovn.kubernetes.ovn_minion_init:
+    part: host
+    cluster_ip_subnet: 192.168.0.0/16
+    minion_switch_subnet: 192.168.2.0/24
+    node_name: kube-minion1
+    southbound: tcp:10.0.0.1:6642
+
+- name: Converge the rows of two nodes on a master
+  ovn.kubernetes.ovn_minion_init:
+    part: northbound
+    cluster_ip_subnet: 192.168.0.0/16
+    nodes:
+      - node_name: kube-minion1
+        minion_switch_subnet: 192.168.2.0/24
+      - node_name: kube-minion2
+        minion_switch_subnet: 192.168.3.0/24
+
+- name: Take a node out
+  ovn.kubernetes.ovn_minion_init:
+    part: northbound
+    node_name: kube-minion1
+    state: absent
+"""
+
+RETURN = r"""
+plan:
+  description: The operations, in order. Empty when nothing differed.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"operation": "insert", "table": "Logical_Switch", "row": "Logical_Switch kube-minion1", "text": "Logical_Switch kube-minion1: insert"}]
+chassis:
+  description: The host's system-id.
+  returned: when the host's part was converged
+  type: str
+encap_ip:
+  description: The host's tunnel address.
+  returned: when the host's part was converged
+  type: str
+mtu:
+  description: The MTU of the pods' network.
+  returned: when the host's part was converged
+  type: int
+datapath_type:
+  description: The datapath that is in use, system or netdev.
+  returned: when the host's part was converged
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import doors
+from ..module_utils.desired.overlay import Overlay, node_owner
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            doors.CONNECTION,
+            **doors.OBJECT,
+            **doors.NODE_HOST,
+            minion_switch_subnet={"type": "list", "elements": "str"},
+            nodes=doors.NODES,
+            chassis={"type": "str"},
+        ),
+        required_one_of=[("node_name", "nodes")],
+        mutually_exclusive=[("node_name", "nodes")],
+        required_if=[("state", "present", ("cluster_ip_subnet",))],
+        required_together=doors.TOGETHER,
+        supports_check_mode=True,
+    )
+    doors.leave(module, lambda notes: work(module, notes))
+
+
+def work(module, notes):
+    params = module.params
+    present = params["state"] == "present"
+    nodes = params["nodes"] or [params]
+    cluster = params["cluster_ip_subnet"] or []
+    if params["part"] != "northbound":
+        host = doors.node_host(module, "minion_switch_subnet")
+        yield host
+        params["chassis"] = params["chassis"] or host.facts.get("chassis")
+    if params["part"] != "host":
+        owners = tuple(node_owner(node["node_name"]) for node in nodes)
+        overlay = Overlay(nodes=tuple(doors.node(node, cluster) for node in nodes)) if present else Overlay(absent=owners)
+        yield doors.northbound(module, overlay, "ovn_minion_init " + ", ".join(owner.name for owner in owners), notes)
+
+
+if __name__ == "__main__":
+    main()
