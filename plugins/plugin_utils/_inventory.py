@@ -41,7 +41,7 @@ def plain(value: t.Any) -> t.Any:
         return float(value)
     if isinstance(value, str):
         if re.search(r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL):  # what older versions do with a template that does not work out
-            raise ValueError("a template that doesn't work out: %s" % value)
+            raise ValueError("a template that doesn't work out")
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}

@@ -108,8 +108,8 @@ def _size_problems(inventory: Inventory, found) -> None:
     for network in inventory.cluster_value_or_none(JOIN) or []:
         needed = len(inventory.gateways) + 3  # the network's own, the router's, the broadcast address
         if network.size < max(needed, 4):
-            found.say(_where(inventory, JOIN), "%s %s is too small for %d gateways: give it /%d or wider" % (
-                JOIN, show(network), len(inventory.gateways), BITS[network.version] - (max(needed, 4) - 1).bit_length()))
+            found.say(_where(inventory, JOIN), "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider" % (
+                JOIN, show(network), len(inventory.gateways), "" if len(inventory.gateways) == 1 else "s", BITS[network.version] - (max(needed, 4) - 1).bit_length()))
 
 
 def _mtu_problems(inventory: Inventory, found) -> None:
