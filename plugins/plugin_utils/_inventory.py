@@ -47,7 +47,9 @@ def plain(value: t.Any) -> t.Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
-    raise ValueError("something undefined")
+    # Jinja's Undefined, whose public face is to raise errors, in Ansible's own dress.
+    reason = getattr(value, "_undefined_message", None)
+    raise ValueError(str(reason) if isinstance(reason, str) else "it is %s" % type(value).__name__)
 
 
 def _looked_up(variables: Mapping, name: str) -> t.Any:

@@ -106,10 +106,11 @@ def _size_problems(inventory: Inventory, found) -> None:
         found.say(_where(inventory, name), "%s %s %s: set it to a number from %d to %d for IPv%d" % (
             name, value, why, network.prefixlen, highest, network.version))
     for network in inventory.cluster_value_or_none(JOIN) or []:
-        needed = len(inventory.gateways) + 3  # the network's own, the router's, the broadcast address
-        if network.size < max(needed, 4):
+        gateways = len(inventory.gateways)
+        needed = max(gateways + 3, 4)  # the network's own, the router's, the broadcast address
+        if network.size < needed:
             found.say(_where(inventory, JOIN), "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider" % (
-                JOIN, show(network), len(inventory.gateways), "" if len(inventory.gateways) == 1 else "s", BITS[network.version] - (max(needed, 4) - 1).bit_length()))
+                JOIN, show(network), gateways, "" if gateways == 1 else "s", BITS[network.version] - (needed - 1).bit_length()))
 
 
 def _mtu_problems(inventory: Inventory, found) -> None:

@@ -49,7 +49,8 @@ _TABLE = (
              "The API server's certificate authority: PEM text, or a path on the controller.", secret=True),
     Variable("ovn_kubernetes_token", ALL, "text", None, "none", "the token of a service account", "The watcher's bearer token.", secret=True),
     Variable("ovn_kubernetes_admin_kubeconfig", ALL, "text", None, "none", "/home/me/.kube/config",
-             "An administrator's kubeconfig, a path on the controller; when given, the site play makes the service accounts and tokens itself, with least privilege."),
+             "An administrator's kubeconfig, a path on the controller; when given, the site play makes the service accounts and tokens itself, "
+             "with least privilege."),
     Variable("ovn_node_name", HOST, "name", None, "the short inventory name, in lower case", "node1", "Kubernetes' name of the host."),
     Variable("ovn_node_subnet", HOST, "networks", None, "planned, and then kept", "192.168.2.0/24",
              "The host's pods' subnet; for dual stack a list of one IPv4 and one IPv6 network."),

@@ -8,6 +8,7 @@ import time
 
 import pytest
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _values
 
