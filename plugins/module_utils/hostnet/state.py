@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is wanted of a host: links, addresses, routes, kernel settings and files. Data only, no input or output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+MAIN_TABLE = 254  # rt_tables: main
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link that somebody else (Open vSwitch) makes, wanted up.
+
+    :ivar mtu: in bytes; None: as it is.
+    :ivar mac: aa:bb:cc:dd:ee:ff; None: as it is.
+    :ivar owned: addresses and routes on it that are not wanted go. What the kernel itself put there stays:
+        link-local addresses, router advertisements' addresses and routes, routes of the addresses.
+    """
+
+    name: str
+    mtu: int | None = None
+    mac: str | None = None
+    owned: bool = True
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address with its prefix length, such as 192.168.2.2/24 or fd10::2/64 (IPv6: usable at once, RFC 4862's test for duplicates is skipped)."""
+
+    link: str
+    cidr: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """A unicast route; it takes the place of another one with the same destination, metric and table.
+
+    :ivar destination: CIDR; 0.0.0.0/0 and ::/0 are the default routes.
+    :ivar via: the next hop, None: the destination is on the link.
+    :ivar metric: None: the kernel's own, 0 (IPv6: 1024).
+    """
+
+    link: str
+    destination: str
+    via: str | None = None
+    metric: int | None = None
+    table: int = MAIN_TABLE
+
+
+@dataclass(frozen=True)
+class Sysctl:
+    """A kernel setting, as sysctl(8) writes keys: dots between the parts, or slashes where a link's name has dots.
+
+    Written to /proc/sys only: after a boot it has to be set again.
+    """
+
+    key: str
+    value: str
+
+    @property
+    def parts(self):
+        """The parts of the key: the first separator is the one that separates."""
+        first = next((sign for sign in self.key if sign in "./"), ".")
+        if first == "/":
+            return tuple(self.key.strip("/").split("/"))
+        return tuple(part.replace("/", ".") for part in self.key.split("."))
+
+    @property
+    def link(self):
+        """The link whose setting this is, None for one of the whole host."""
+        parts = self.parts
+        if len(parts) > 4 and parts[0] == "net" and parts[2] in ("conf", "neigh") and parts[3] not in ("all", "default"):
+            return parts[3]
+        return None
+
+
+@dataclass(frozen=True)
+class File:
+    """A file; ``content`` None: there is none. One that not everybody may read is a secret: no plan shows its content."""
+
+    path: str
+    content: str | None = field(repr=False)
+    mode: int = 0o644
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """A NIC in a bridge: the NIC's addresses and routes are on the bridge instead; ``restore``: back on the NIC."""
+
+    nic: str
+    bridge: str
+    restore: bool = False
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A NIC without addresses and routes, since something else uses it."""
+
+    nic: str
+
+
+@dataclass(frozen=True)
+class Offload:
+    """A link on which the kernel finishes checksums and segments itself: what reads packets off it gets them whole (userspace datapath)."""
+
+    link: str
+
+
+@dataclass(frozen=True)
+class IngressDrop:
+    """A NIC whose packets the host's own stack does not see, since the userspace datapath reads them off it first."""
+
+    link: str
+
+
+@dataclass(frozen=True)
+class HostState:
+    """All that is wanted of a host; what it does not name stays as it is.
+
+    :ivar absent_drops: drops that are not wanted any more.
+    """
+
+    links: tuple = ()
+    addresses: tuple = ()
+    routes: tuple = ()
+    sysctls: tuple = ()
+    files: tuple = ()
+    uplinks: tuple = ()
+    plains: tuple = ()
+    offloads: tuple = ()
+    drops: tuple = ()
+    absent_drops: tuple = ()
