@@ -17,7 +17,7 @@ description:
     unless C(ovn_encap_ip) is set.
   - The MTU is by default the smallest one of the underlay, over all OVN hosts whose facts are known, minus 58 bytes for tunnels over IPv4 or 78 over
     IPv6. Set C(ovn_mtu) where plays are limited to some hosts and their MTUs are not the same.
-  - One host's settings cost a look at all hosts. In a play over many hosts ask once for all of them.
+  - Where C(ovn_mtu) is not set, one host's settings cost a look at all hosts. In a play over many hosts set it, or ask once for all of them.
 requirements:
   - netaddr on the controller
 positional: groups, host

@@ -78,17 +78,19 @@ class Inventory:
         self._is_host, self._is_gateway = frozenset(self.hosts), frozenset(self.gateways)
         self._hostvars = hostvars
         self._read: dict[tuple[str, str], t.Any] = {}
-        self._variables: dict[str, dict[str, t.Any]] = {}
+        self._variables: dict[str, Mapping] = {}
+        self._plain: dict[tuple[str, str], t.Any] = {}
         self._facts: dict[str, Facts] = {}
 
-    def _load(self, host: str) -> None:
-        try:
-            variables = self._hostvars[host]
-        except KeyError:
-            raise InventoryError("it is in the groups, but its variables were not given: give hostvars with all hosts of %s, %s and %s" % (
-                MASTERS, NODES, GATEWAYS), host) from None
-        self._variables[host] = {str(name): _looked_up(variables, name) for name in variables if str(name).startswith(PREFIX)}
-        self._facts[host] = Facts(variables.get("ansible_facts"))
+    def _of(self, host: str) -> Mapping:
+        """All variables of the host, as Ansible gives them."""
+        if host not in self._variables:
+            try:
+                self._variables[host] = self._hostvars[host]
+            except KeyError:
+                raise InventoryError("it is in the groups, but its variables were not given: give hostvars with all hosts of %s, %s and %s" % (
+                    MASTERS, NODES, GATEWAYS), host) from None
+        return self._variables[host]
 
     def is_host(self, host: str) -> bool:
         """Whether the host is in one of the groups."""
@@ -98,21 +100,25 @@ class Inventory:
         """Whether the host is in ovn_gateways."""
         return host in self._is_gateway
 
-    def variables(self, host: str) -> dict[str, t.Any]:
-        """What the host says, plain and unchecked: ``ovn_*`` name to value."""
-        if host not in self._variables:
-            self._load(host)
-        return self._variables[host]
+    def names(self, host: str) -> list[str]:
+        """The names of the host's ``ovn_*`` variables."""
+        return sorted(str(name) for name in self._of(host) if str(name).startswith(PREFIX))
 
     def facts(self, host: str) -> Facts:
         """What was gathered about the host."""
         if host not in self._facts:
-            self._load(host)
+            self._facts[host] = Facts(self._of(host).get("ansible_facts"))
         return self._facts[host]
 
     def is_set(self, host: str, name: str) -> bool:
         """Whether somebody gave the host this variable, with whatever value."""
-        return name in self.variables(host)
+        return name in self._of(host)
+
+    def given(self, host: str, name: str) -> t.Any:
+        """What the host says, plain and unchecked; None when unset. Worked out once, and only when asked for, since templates take time."""
+        if (host, name) not in self._plain:
+            self._plain[host, name] = _looked_up(self._of(host), name) if self.is_set(host, name) else None
+        return self._plain[host, name]
 
     def value(self, host: str, name: str) -> t.Any:
         """The variable's value, read and checked; None when unset.
@@ -127,9 +133,9 @@ class Inventory:
         return value
 
     def _value(self, host: str, name: str) -> t.Any:
-        if name not in self.variables(host):
+        if not self.is_set(host, name):
             return None
-        value = self.variables(host)[name]
+        value = self.given(host, name)
         if isinstance(value, Undefined):
             return InventoryError("%s can't be worked out: %s" % (name, value.reason), host)
         try:
@@ -145,10 +151,10 @@ class Inventory:
             return None
 
     def cluster_value(self, name: str) -> t.Any:
-        """The one value of a variable for the whole cluster: of the first host that has it; None when unset."""
+        """The one value of a variable for the whole cluster; None when unset. One host's is taken, since all have the same."""
         if VARIABLES[name].scope != ALL:
             raise ValueError("%s is not one value for the cluster" % name)
-        return next((self.value(host, name) for host in self.hosts if self.is_set(host, name)), None)
+        return self.value((self.masters or self.hosts)[0], name) if self.hosts else None
 
     def cluster_value_or_none(self, name: str) -> t.Any:
         """As :meth:`cluster_value`, and None also when it can't be read."""

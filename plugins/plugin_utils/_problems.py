@@ -78,7 +78,8 @@ def _unknown(name: str, value: t.Any) -> str:
 def _value_problems(inventory: Inventory, found: Problems) -> None:
     """What is wrong with a value whatever the others are."""
     for host in inventory.hosts:
-        for name, value in inventory.variables(host).items():
+        for name in inventory.names(host):
+            value = inventory.given(host, name)
             if name not in VARIABLES:
                 found.say(host, _unknown(name, value))
                 continue
@@ -109,7 +110,7 @@ def _difference_problems(inventory: Inventory, found: Problems) -> None:
         for hosts in hosts_by_value.values():
             if hosts is most:
                 continue
-            value, other = (inventory.variables(some[0]).get(variable.name) for some in (hosts, most))
+            value, other = (inventory.given(some[0], variable.name) for some in (hosts, most))
             if not inventory.is_set(hosts[0], variable.name):
                 text = "%s is not set, and %s has %s" % (variable.name, most[0], "one" if variable.secret else show(other))
             else:

@@ -27,7 +27,7 @@ def _interface_problems(inventory: Inventory, host: str, found) -> None:
     dedicated, shared = inventory.is_set(host, DEDICATED), inventory.is_set(host, SHARED)
     if dedicated and shared:
         found.say(host, "%s %s and %s %s are both set, and a gateway has one way outside: keep one of them" % (
-            DEDICATED, show(inventory.variables(host)[DEDICATED]), SHARED, show(inventory.variables(host)[SHARED])))
+            DEDICATED, show(inventory.given(host, DEDICATED)), SHARED, show(inventory.given(host, SHARED))))
         return
     if not dedicated and not shared:
         found.say(host, "%s is not set, and the host is in %s: set it to the NIC for the outside, like %s" % (DEDICATED, GATEWAYS, show("eth1")))
