@@ -102,7 +102,7 @@ def gateway(params, cluster):
     if bool(nic) == bool(bridge):
         raise AddressError(f"gateway {params['node_name']} needs exactly one of physical_interface and bridge_interface")
     made = Gateway(params["node_name"], tuple(cluster), tuple(params["physical_ip"] or ()), tuple(params["default_gw"] or ()),
-                   bridge or names.uplink_bridge(nic), params["chassis"] or names.node_name(params["node_name"]), params["physical_mac"])
+                   bridge or names.uplink_bridge(nic), params["chassis"], params["physical_mac"])
     check_gateway(made)
     return made
 

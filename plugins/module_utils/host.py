@@ -45,7 +45,7 @@ class Host:
     def node(self, settings):
         """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
 
-        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip`` and ``mtu``.
+        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu`` and ``management_ips``.
         """
         own, switch = self._own(NODE)
         nic = uplink(own)
@@ -59,7 +59,8 @@ class Host:
             before = node_policy.host_gone((nic,))[1]
             before = replace(before, files=())
         result = self._converge(NODE, "node", rows, state, NODE_FILE, settings, {
-            "datapath_type": host.datapath_type, "encap_ip": host.encap_ip, "mtu": host.mtu}, before)
+            "datapath_type": host.datapath_type, "encap_ip": host.encap_ip, "mtu": host.mtu,
+            "management_ips": [cidr.split("/")[0] for cidr in host.node.management_addresses()]}, before)
         result.facts["chassis"] = switch.key("system-id") if switch else None
         return result
 

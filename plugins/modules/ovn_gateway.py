@@ -35,11 +35,12 @@ options:
     elements: str
   physical_mac:
     description:
-      - The MAC of the gateway outside; by default that of the NIC, where this runs on its host, else one derived from O(physical_ip).
+      - The MAC of the gateway outside. With O(part=all) it is the NIC's, else it stays as it is, and a new gateway gets one derived
+        from O(physical_ip).
     type: str
   chassis:
     description:
-      - The host's system-id. With O(part=all) it is read from the host, else O(node_name) is the default.
+      - The host's system-id. With O(part=all) it is read from the host, else it stays as it is, and a new gateway gets O(node_name).
     type: str
   datapath_type:
     description:

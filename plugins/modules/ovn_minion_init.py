@@ -93,6 +93,11 @@ mtu:
   description: The MTU of the pods' network.
   returned: when the host's part was converged
   type: int
+management_ips:
+  description: The host's own addresses on its node switch.
+  returned: when the host's part was converged
+  type: list
+  elements: str
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .. import addressing, names
-from ..ovsdb.rows import Owner, Query, Row, includes
+from ..ovsdb.rows import Owner, Query, Row, as_set, includes
 from .gateway import egress_rows
 
 GATEWAYS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Gateway"}
@@ -61,8 +61,7 @@ def candidates(rows):
     for row in rows:
         name, role = row.key(names.OWNER_NAME), row.role() or ""
         if role == "router-to-join":
-            networks = row.columns["networks"]
-            ports[name] = networks if isinstance(networks, tuple) else (networks,)
+            ports[name] = as_set(row.columns["networks"])
         elif role.startswith("outside-"):
             versions.setdefault(name, set()).add(addressing.family(row.columns["nexthop"]))
         elif role == "router":

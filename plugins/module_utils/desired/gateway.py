@@ -29,8 +29,8 @@ class Gateway:
     :ivar physical_ips: its addresses outside, with prefix, at most one of each family.
     :ivar next_hops: the routers outside, of the same families; empty: no way beyond the physical network.
     :ivar bridge: the bridge that leads to the physical network.
-    :ivar chassis: the host's system-id.
-    :ivar mac: its MAC outside: the NIC's where it is known, so that networks that filter MACs let it pass.
+    :ivar chassis: the host's system-id; None: not known now.
+    :ivar mac: its MAC outside: the NIC's, so that networks that filter MACs let it pass; None: not known now.
     """
 
     node: str
@@ -38,7 +38,7 @@ class Gateway:
     physical_ips: tuple
     next_hops: tuple
     bridge: str
-    chassis: str
+    chassis: str | None = None
     mac: str | None = None
 
     @property
@@ -91,6 +91,7 @@ def check_apart(gateways, others):
 def rows(gateway, joins, offset, alive=True):
     """The gateway's rows in the Northbound database, in the order in which a packet from a pod meets them.
 
+    :param gateway: with its chassis and MAC.
     :param joins: the join subnets.
     :param offset: this gateway's place in each of them.
     :param alive: whether default traffic of the cluster may go through it.
@@ -102,7 +103,6 @@ def rows(gateway, joins, offset, alive=True):
     cluster_ips = {addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in joins}
     outside = {addressing.family(cidr): cidr.split("/")[0] for cidr in gateway.physical_ips}
     hops = {addressing.family(hop): hop for hop in gateway.next_hops}
-    mac = gateway.mac or addressing.mac_of(gateway.physical_ips)
 
     out = egress_rows(owner, join_ips, hops) if alive else []
     out += [
@@ -125,10 +125,10 @@ def rows(gateway, joins, offset, alive=True):
     out += [_route(owner, f"outside-{version}", router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
     return [
         *out,
-        Row("Logical_Router_Port", owner, "router-to-external", outside_port, router, {"networks": gateway.physical_ips, "mac": mac}),
+        Row("Logical_Router_Port", owner, "router-to-external", outside_port, router, {"networks": gateway.physical_ips, "mac": gateway.mac}),
         Row("Logical_Switch", owner, "external", switch),
         Row("Logical_Switch_Port", owner, "external-to-router", names.external_to_router(name), switch,
-            dict(router_peer(outside_port), addresses=(mac,))),
+            dict(router_peer(outside_port), addresses=(gateway.mac,))),
         Row("Logical_Switch_Port", owner, "localnet", names.external_port(gateway.bridge, name), switch, {
             "type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}}),
     ]

@@ -8,10 +8,10 @@ Pure: what must be known of the database is asked for as queries and comes back 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import addressing, names
-from ..ovsdb.rows import Owner, Query, includes
+from ..ovsdb.rows import Owner, Query, as_set, includes
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -140,7 +140,8 @@ class Overlay:
         offsets = self._offsets(own, aliases, answers, joins)
         homes = self._homes(own, aliases)
         for one in self.gateways:
-            out += gateway_policy.rows(one, joins, offsets[one.owner.name], _held(homes, one, names.EGRESS_KEY) != "down")
+            alive = _held(homes, one, names.EGRESS_KEY) != "down"
+            out += gateway_policy.rows(self._completed(one, own, aliases), joins, offsets[one.owner.name], alive)
         return out + (cluster_policy.gone() if self.everything else [])
 
     def _joins(self, answers):
@@ -150,15 +151,23 @@ class Overlay:
         found = answers.get("joins", ())
         if self.gateways and not found:
             raise addressing.AddressError("the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)")
-        nets = [str(addressing.interface(cidr).network) for row in found for cidr in _texts(row.columns["networks"])]
+        nets = [str(addressing.interface(cidr).network) for row in found for cidr in as_set(row.columns["networks"])]
         return tuple(sorted(nets, key=addressing.family))
+
+    def _completed(self, gateway, own, aliases):
+        """The gateway with a chassis and a MAC: what isn't known of its host now stays as the database has it."""
+        held = _held(self._homes(own, aliases), gateway, names.CHASSIS_KEY)
+        macs = [row.columns["mac"] for row in own if row.role() == "router-to-external"
+                and aliases.get(("Gateway", row.key(names.OWNER_NAME)), row.key(names.OWNER_NAME)) == gateway.owner.name]
+        return replace(gateway, chassis=gateway.chassis or held or gateway.owner.name,
+                       mac=gateway.mac or next(iter(macs), None) or addressing.mac_of(gateway.physical_ips))
 
     def _offset(self, own, aliases, gateway):
         """The place in the join subnets that the gateway already has, None for a new one."""
         for row in own:
             if (row.table, row.role()) == ("Logical_Router_Port", "router-to-join") and row.key(names.OWNER_TYPE) == "Gateway":
                 name = row.key(names.OWNER_NAME)
-                cidrs = _texts(row.columns["networks"])
+                cidrs = as_set(row.columns["networks"])
                 if aliases.get(("Gateway", name), name) == gateway.owner.name and cidrs:
                     return addressing.offset_in(str(addressing.interface(cidrs[0]).network), cidrs[0])
         return None
@@ -168,7 +177,7 @@ class Overlay:
         out = {one.owner.name: self._offset(own, aliases, one) for one in self.gateways}
         used = {offset for offset in out.values() if offset}
         for row in answers.get("taken", ()):
-            used |= {addressing.offset_in(str(addressing.interface(cidr).network), cidr) for cidr in _texts(row.columns["networks"])}
+            used |= {addressing.offset_in(str(addressing.interface(cidr).network), cidr) for cidr in as_set(row.columns["networks"])}
         candidate = addressing.FIRST_GATEWAY
         for name, offset in out.items():
             if offset is None:
@@ -202,10 +211,6 @@ def _ours(table, keys):
 def _others(kind):
     owner = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}
     return Query(HOME[kind], (includes("external_ids", owner),), ("external_ids",))
-
-
-def _texts(value):
-    return value if isinstance(value, tuple) else (value,)
 
 
 def node_owner(name):

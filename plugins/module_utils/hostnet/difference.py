@@ -154,7 +154,7 @@ def _addresses_and_routes(want, addresses, routes):
         if any(_same(route, wish) for route in kept):
             continue
         for rival in [route for route in kept if route.key == wish.key and route.tos == 0 and route.type == UNICAST]:
-            if rival.automatic(addresses):
+            if rival.protocol == KERNEL:
                 raise HostError("route %s to %s can't be made: %s has an address in that network; choose another network or take the address away" % (
                     wish.destination, wish.nexthops[0].link, ", ".join(sorted(rival.links))))
             kept.remove(rival)

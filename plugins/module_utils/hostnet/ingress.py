@@ -23,9 +23,9 @@ def dropped_nics():
     found = set()
     for item in answer.get("nftables", ()):
         entry = item.get("chain", {})
-        device = entry.get("dev")
-        nic = device[0] if isinstance(device, list) and device else device
-        if entry.get("table") == TABLE and nic and entry.get("name") == chain(nic) and entry.get("policy") == "drop":
+        # Not every version tells the chain's device in JSON; our name does.
+        nic = entry.get("name", "")[len(chain("")):]
+        if entry.get("table") == TABLE and entry.get("name") == chain(nic) and entry.get("hook") == "ingress" and entry.get("policy") == "drop":
             found.add(nic)
     return frozenset(found)
 

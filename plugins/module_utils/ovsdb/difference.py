@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..names import OWNER_NAME, OWNER_TYPE
 from .errors import DatabaseError
-from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row
+from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row, as_set
 
 
 @dataclass(frozen=True)
@@ -170,10 +170,3 @@ def _columns(row, found, named):
         elif have != value:
             out[column] = (have, value)
     return out
-
-
-def as_set(value):
-    """A set column's value, which the wire writes bare when it has one member."""
-    if value is None:
-        return ()
-    return value if isinstance(value, tuple) else (value,)

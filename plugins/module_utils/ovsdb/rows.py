@@ -200,3 +200,10 @@ def found(query, row):
     """A row of a select's answer as :class:`Found`."""
     columns = {key: decode(value) for key, value in row.items() if key != "_uuid"}
     return Found(query.table, row["_uuid"][1], columns, {key: value for key, value in row.items() if key != "_uuid"})
+
+
+def as_set(value):
+    """A set column's value, which the wire writes bare when it has one member."""
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)

@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_info
+short_description: Read what the OVN overlay consists of
+version_added: 0.1.0
+description:
+  - Reads nodes, their subnets, gateways and chassis from OVN's databases on a master. Changes nothing.
+options:
+  northbound:
+    description: Where the Northbound database is.
+    type: str
+    default: unix:/var/run/ovn/ovnnb_db.sock
+  southbound:
+    description: Where the Southbound database is.
+    type: str
+    default: unix:/var/run/ovn/ovnsb_db.sock
+  database_file:
+    description:
+      - File of the Northbound database. While there is none, OVN has never run here, and the overlay is empty. When there is one, a server
+        that does not answer is an error, since an overlay that is there must not be taken for an empty one.
+    type: path
+    default: /var/lib/ovn/ovnnb_db.db
+requirements:
+  - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing at all.
+  diff_mode:
+    support: none
+    description: There is nothing that differs.
+  idempotent:
+    support: full
+    description: Changes nothing at all.
+author:
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
+seealso:
+  - module: ovn.kubernetes.ovn_master_init
+"""
+
+EXAMPLES = r"""
+- name: Read the overlay on a master
+  ovn.kubernetes.ovn_info:
+  register: overlay
+"""
+
+RETURN = r"""
+nodes:
+  description: Node name to its subnets and chassis.
+  returned: always
+  type: dict
+  sample: {"kube-minion1": {"subnets": ["192.168.2.0/24"], "chassis": "kube-minion1"}}
+gateways:
+  description: Node name of each gateway to its addresses outside and on the join switch, its chassis, and whether it carries default traffic.
+  returned: always
+  type: dict
+  sample: {"kube-minion1": {"physical_ips": ["10.33.74.138/24"], "join_ips": ["100.64.0.2"], "chassis": "kube-minion1", "alive": true}}
+chassis:
+  description: System-id of each chassis that has registered, to its host name.
+  returned: always
+  type: dict
+  sample: {"kube-minion1": "kube-minion1"}
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import names
+from ..module_utils.converge import read_rows
+from ..module_utils.desired import inventory
+from ..module_utils.ovsdb.connection import Connection
+from ..module_utils.ovsdb.errors import DatabaseError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "northbound": {"type": "str", "default": names.NORTHBOUND_SOCKET},
+            "southbound": {"type": "str", "default": names.SOUTHBOUND_SOCKET},
+            "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    answer = {"nodes": {}, "gateways": {}, "chassis": {}}
+    if os.path.exists(params["database_file"]) or params["northbound"] != names.NORTHBOUND_SOCKET:
+        try:
+            rows = _read(params["northbound"], names.NORTHBOUND, inventory.NORTHBOUND)
+            answer.update(nodes=inventory.nodes(rows), gateways=inventory.gateways(rows))
+            answer["chassis"] = inventory.chassis(_read(params["southbound"], names.SOUTHBOUND, inventory.SOUTHBOUND))
+        except DatabaseError as exc:
+            module.fail_json(msg=str(exc))
+    module.exit_json(changed=False, **answer)
+
+
+def _read(remote, database, queries):
+    connection = Connection(remote, database)
+    try:
+        return read_rows(connection, queries)
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
