@@ -71,9 +71,8 @@ class _BarePackage:
             del sys.modules[self.name]
 
 
-@lru_cache(maxsize=1)
 def nftables():
-    """The binding of libnftables, an ``nftables.Nftables`` that answers in JSON.
+    """A binding of libnftables, an ``nftables.Nftables`` that answers in JSON; it speaks for the network namespace that it was made in.
 
     :raises HostError: when the library is missing.
     """

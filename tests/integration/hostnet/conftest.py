@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A network namespace for each test: the kernel is the real one, the machine's own links are out of reach."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+CLONE_NEWNET = 0x40000000
+VOLATILE = ("ifindex", "valid_life_time", "preferred_life_time")
+
+
+def pytest_configure(config):
+    # The libnftables binding comes as a distribution package only, which a virtual environment does not see.
+    packages = "/usr/lib/python3/dist-packages/nftables"
+    if os.path.isdir(packages) and "nftables" not in sys.modules:
+        import importlib.util
+        spec = importlib.util.spec_from_file_location("nftables", packages + "/__init__.py", submodule_search_locations=[packages])
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["nftables"] = module
+        spec.loader.exec_module(module)
+
+
+@pytest.fixture(autouse=True)
+def namespace():
+    """The test's thread is in a new, empty network namespace until the test ends."""
+    if os.geteuid() != 0:
+        pytest.fail("these tests make network namespaces: run them as root")
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        if libc.unshare(CLONE_NEWNET):
+            pytest.fail("no network namespace: %s" % os.strerror(ctypes.get_errno()))
+        ip("link set lo up")
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+
+
+def ip(arguments):
+    """Run ip-route(8)'s tool, which is another implementation than the one under test."""
+    return subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
+
+
+def tool(*arguments):
+    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=10).stdout
+
+
+def snapshot(*links):
+    """All that ip tells of the links' addresses and of all routes that lead over them, in every table."""
+    found = {}
+    for link in links:
+        (shown,) = json.loads(ip("-j address show dev %s" % link))
+        found[link] = [{key: value for key, value in entry.items() if key not in VOLATILE} for entry in shown["addr_info"] if entry["scope"] != "link"]
+    for family in "46":
+        for route in json.loads(ip("-%s -j route show table all" % family) or "[]"):
+            over = {route.get("dev")} | {hop.get("dev") for hop in route.get("nexthops", ())}
+            if over & set(links) and not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
+                found.setdefault("routes", []).append(json.dumps(route, sort_keys=True))
+    found["routes"] = sorted(found.get("routes", ()))
+    return found
+
+
+def pair(name, peer=None, up=True):
+    """A veth link of that name, and its other end; no link-local addresses, which come late and at random."""
+    peer = peer or name + "p"
+    ip("link add %s type veth peer name %s" % (name, peer))
+    for end in (name, peer):
+        ip("link set %s addrgenmode none" % end)
+        if up:
+            ip("link set %s up" % end)
+
+
+def link_state(name):
+    """What of a link a plan can change."""
+    (link,) = json.loads(ip("-j link show dev %s" % name))
+    return "UP" in link["flags"], link["mtu"], link["address"]
