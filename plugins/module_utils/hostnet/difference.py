@@ -25,7 +25,7 @@ from .found import (
     normal_address,
     normal_prefix,
 )
-from .steps import AddressStep, DropStep, FileStep, LinkStep, MoveStep, OffloadStep, RouteStep, SysctlStep
+from .steps import AddressStep, DropStep, FileStep, LinkStep, MoveStep, OffloadStep, RouteStep, SysctlStep, oldest_first
 
 DEFAULT_METRIC = {4: 0, 6: 1024}  # IPv6: IP6_RT_PRIO_USER of the kernel
 
@@ -161,7 +161,7 @@ def _addresses_and_routes(want, addresses, routes):
             leaving.append(rival)
         coming.append(wish)
     return ([RouteStep(route, False) for route in reversed(leaving)]
-            + [AddressStep(address, False) for address in reversed(going)]
+            + [AddressStep(address, False) for address in reversed(oldest_first(going))]
             + [AddressStep(address, True) for address in arriving]
             + [RouteStep(route, True) for route in coming])
 

@@ -262,10 +262,10 @@ class MoveStep(Step):
 
     def parts(self):
         first = () if self.raise_target is False else (LinkStep(self.target, up=True, found=self.raise_target),)
-        return (first + tuple(AddressStep(address, True) for address in self.given_addresses)
+        return (first + tuple(AddressStep(address, True) for address in oldest_first(self.given_addresses))
                 + tuple(RouteStep(route, False) for route in reversed(in_order(self.taken_routes)))
                 + tuple(RouteStep(route, True) for route in in_order(self.given_routes))
-                + tuple(AddressStep(address, False) for address in reversed(self.taken_addresses)))
+                + tuple(AddressStep(address, False) for address in reversed(oldest_first(self.taken_addresses))))
 
     def undo(self):
         # The target stays up: whoever made it may have found it up, and up it does no harm.
@@ -299,6 +299,11 @@ class MoveStep(Step):
 def in_order(routes):
     """Routes so that each finds the one that leads to its next hop: networks on the link first, default routes last."""
     return sorted(routes, key=lambda route: (not route.direct, -int(route.destination.split("/")[1])))
+
+
+def oldest_first(addresses):
+    """Found addresses in the order in which they have to be added to be found in the same order again: the kernel lists new IPv6 addresses first."""
+    return [address for address in addresses if address.family == 4] + [address for address in reversed(addresses) if address.family == 6]
 
 
 def _things(addresses, routes):
