@@ -74,6 +74,11 @@ def test_unknown_nodes_keep_theirs(cluster):
         planned(cluster, held)
 
 
+def test_a_held_subnet_of_another_size_is_stepped_over(cluster):
+    """Protects what is held against a plan with smaller subnets, which would lie in it."""
+    assert planned(cluster, {"wide": ["192.168.0.0/22"]})[MASTER] == ["192.168.4.0/24"]
+
+
 def test_two_hosts_with_one_given_subnet(cluster):
     """Protects against a plan that gives one subnet twice, also where nobody asked for problems before."""
     cluster.on(NODE1, ovn_node_subnet="192.168.4.0/24").on(NODE2, ovn_node_subnet="192.168.4.0/25")

@@ -321,6 +321,14 @@ def test_secrets_stay_out(cluster):
     assert "hidden" not in "".join(said)
 
 
+def test_secrets_that_differ_stay_out(cluster):
+    """Protects tokens against being printed where two hosts have different ones, or one has none."""
+    cluster.on(MASTER, ovn_kubernetes_token="hidden-1").on(NODE1, ovn_kubernetes_token="hidden-2")
+    said = found(cluster)
+    assert len(said) == 2
+    assert "hidden" not in "".join(said)
+
+
 def test_what_the_database_holds_counts_for_the_plan(cluster):
     """Protects foreign nodes against losing their subnet to a given one."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24")

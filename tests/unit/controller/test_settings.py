@@ -101,6 +101,30 @@ def test_default_route_of_ipv6_only(cluster):
     assert of(cluster, NODE1)["mtu"] == 1422
 
 
+class Tagged(str):
+    """Text in the dress that Ansible gives it."""
+
+
+class TaggedNumber(int):
+    """A number in the dress that Ansible gives it."""
+
+
+def exact(value):
+    """Whether nothing in it is anything but what JSON knows."""
+    if type(value) is dict:
+        return all(type(key) is str and exact(item) for key, item in value.items())
+    return all(map(exact, value)) if type(value) is list else type(value) in (str, int, bool, type(None))
+
+
+def test_settings_are_plain(cluster):
+    """Protects modules and files against Ansible's own kinds of text and numbers."""
+    cluster.with_facts().everywhere(ovn_mtu=TaggedNumber(1400), ovn_encap_type=Tagged("geneve"))
+    cluster.on(NODE1, ovn_gateway_interface=Tagged("eth1"), ovn_datapath_type=Tagged("netdev"), ovn_encap_ip=Tagged("10.44.0.12"),
+               ovn_node_name=Tagged("node1"))
+    assert exact(of(cluster, [Tagged(NODE1)]))
+    assert not exact({"a": [Tagged("b")]})
+
+
 def refused(cluster, host):
     with pytest.raises(AnsibleFilterError) as error:
         of(cluster, host)
