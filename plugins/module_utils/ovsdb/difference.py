@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..names import OWNER_NAME, OWNER_TYPE
+from ..names import OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 from .errors import DatabaseError
 from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row, as_set
+
+OWNER_KEYS = (OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE)  # they follow from the row, and diffs leave them out
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Change:
         for column, both in sorted(self.columns.items()):
             value = both[side]
             if isinstance(value, dict):
-                lines += [f"{column}:{key}={item}" for key, item in sorted(value.items()) if item is not None]
+                lines += [f"{column}:{key}={item}" for key, item in sorted(value.items()) if item is not None and key not in OWNER_KEYS]
             elif value not in ((), None, ""):
                 lines.append(f"{column}={shown(value)}")
         return [f"{self.label()} {line}" for line in lines] or [self.label()]
