@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import apply as applying
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.apply import apply
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.difference import difference

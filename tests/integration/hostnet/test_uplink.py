@@ -9,6 +9,7 @@ import socket
 import threading
 
 import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import rtnetlink
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.apply import apply
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.difference import difference
