@@ -57,9 +57,10 @@ def converge_rows(connect, subject, comment, check=False):
     :returns: a :class:`Result`.
     :raises DatabaseError: in words; nothing half-done, since a transaction is all or nothing.
     """
-    deadline, connection, sent = time.monotonic() + PATIENCE, connect(), []
+    deadline, connection, sent, lost = time.monotonic() + PATIENCE, connect(), [], False
     try:
         while True:
+            plan = []
             try:
                 plan, named, asked = plan_rows(connection, subject)
                 if check or not plan:
@@ -72,10 +73,10 @@ def converge_rows(connect, subject, comment, check=False):
                                         "find out who else writes these rows again and again") from None
                 time.sleep(random.uniform(0.001, 0.05))  # so that many who started at once don't meet again
             except Disconnected:
-                if sent or check:
+                if lost or check:
                     raise
                 # Whether it was committed shows in what is read next: what is done is not planned again.
-                sent, connection = plan, connect()
+                lost, sent, connection = True, plan, connect()
     finally:
         connection.close()
 
