@@ -74,9 +74,9 @@ class Northbound(Server):
         assert self.everything() == before
         return result["msg"]
 
-    def build(self, nodes=(1, 2), gateways=(1, 2), dual=False):
+    def build(self, nodes=(1, 2), gateways=(1, 2), dual=False, **options):
         """A whole cluster in one call."""
-        return self.master(dual=dual, nodes=[node_settings(number, dual) for number in nodes],
+        return self.master(dual=dual, **options, nodes=[node_settings(number, dual) for number in nodes],
                            gateways=[gateway_settings(number, dual) for number in gateways])
 
     def routes(self, router="ovn_cluster_router"):
