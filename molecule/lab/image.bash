@@ -33,7 +33,7 @@ image() {
     local suite recipe
     for suite in "$@"; do
         case $suite in trixie | bookworm) ;; *) die "there is no image of '$suite': there are trixie and bookworm" ;; esac
-        recipe=$({ cat "$here/image.bash"; sources_for "$suite"; apt_settings; certificates; } | sha256sum | cut -c1-16)
+        recipe=$({ cat "$here/image.bash"; sources_for "$suite"; apt_settings; certificates; hosts_file; } | sha256sum | cut -c1-16)
         if [ "$(podman image inspect --format "{{index .Labels \"$label\"}}" "$repository:$suite" 2>/dev/null)" = "$recipe" ]; then
             say "image $suite: up to date"
         else
@@ -44,6 +44,13 @@ image() {
 
 # Certificate authorities that were added to this machine, if mirrors or proxies need them.
 certificates() { find /usr/local/share/ca-certificates -name '*.crt' -type f 2>/dev/null | sort | xargs -r -d '\n' cat; }
+
+# All hosts know all names.
+hosts_file() {
+    local host
+    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n'
+    for host in ovn-master ovn-outside ovn-node{1..40}; do echo "10.44.0.$(number_of "$host") $host"; done
+}
 
 build_image() {
     local suite=$1 recipe=$2 tar=$cache/$1.tar began=$SECONDS setting options=()
@@ -57,15 +64,17 @@ build_image() {
     fi
     # shellcheck disable=SC2016 # $1 is the hook's
     options+=('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* && : >"$1/etc/machine-id"'
+        "--customize-hook=install -m 0644 '$cache/hosts' \"\$1/etc/hosts\""
         '--customize-hook=chroot "$1" systemctl enable ssh.service'
         "--customize-hook=chroot \"\$1\" systemctl mask ${masked_units[*]}"
         '--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get clean'
-        "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only ${offered_packages[*]}"
+        "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only -o APT::Install-Recommends=true ${offered_packages[*]}"
         '--customize-hook=chroot "$1" apt-cache gencaches')
     sources_for "$suite" >"$cache/$suite.list"
+    hosts_file >"$cache/hosts"
     again timeout 1200 mmdebstrap --variant=minbase --include="$(IFS=,; echo "${image_packages[*]}")" \
         --skip=cleanup/apt --aptopt='Acquire::Languages "none"' --aptopt='APT::Keep-Downloaded-Packages "true"' \
-        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "${options[@]}" "$suite" "$tar" "$cache/$suite.list" >"$cache/$suite.log" 2>&1 9>&- ||
         { tail -n 20 "$cache/$suite.log" >&2; die "image $suite: could not be built, all of the log is in $cache/$suite.log"; }
     podman import --quiet --change 'CMD ["/sbin/init"]' --change "LABEL $label=$recipe" "$tar" "$repository:$suite" >/dev/null
