@@ -44,12 +44,18 @@ def operations(plan, named, asked, comment):
         raise DatabaseError("{} {} does not exist: make it first{}".format(
             table, name, " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""))
 
+    # A new row holds its new rows from the start: an Open vSwitch port can't be without an interface, not even for an operation.
+    held = {}
+    for index, change in enumerate(plan):
+        if change.kind == "insert" and change.row.holder is not None:
+            holder = HOLDERS[change.row.table][0], change.row.holder
+            held.setdefault(holder, {}).setdefault(change.row.table, []).append(f"row{index}")
     guards = [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
     writes = []
     for index, change in enumerate(plan):
         if change.kind == "insert":
             guards += _absent(change.row)
-            writes += _insert(change, f"row{index}", pointer)
+            writes += _insert(change, f"row{index}", held.get((change.row.table, change.row.name), {}), pointer, made)
             guards += _holder_stays(change.row, named, made)
         elif change.kind == "update":
             guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
@@ -67,9 +73,12 @@ def undo(plan, sent, results):
     :param results: their results.
     """
     uuids = {op["uuid-name"]: result["uuid"][1] for op, result in zip(sent, results) if op["op"] == "insert"}
+    made = {(change.row.table, change.row.name) for change in plan if change.kind == "insert"}
     ops = []
     for index, change in enumerate(plan):
         if change.kind == "insert" and change.row.table in HOLDERS:
+            if (HOLDERS[change.row.table][0], change.row.holder) in made:
+                continue  # it goes with its holder
             ops += _delete_by(change.row.table, uuids[f"row{index}"])
         elif change.kind == "update":
             back = {column: (after, before) for column, (before, after) in change.columns.items() if not isinstance(change.row.wanted()[column], Includes)}
@@ -115,14 +124,19 @@ def _value(value, pointer):
     return encode(value)
 
 
-def _insert(change, uuid_name, pointer):
+def _insert(change, uuid_name, held, pointer, made):
     row = change.row
     content = {column: _value(after, pointer) for column, (_before, after) in change.columns.items()}
+    for table, (holder, column) in HOLDERS.items():
+        members = [["named-uuid", name] for name in held[table]] if table in held else []
+        if holder == row.table and members:
+            content[column] = ["set", members]
     ops = [{"op": "insert", "table": row.table, "uuid-name": uuid_name, "row": content}]
     if row.holder is not None:
         table, column = HOLDERS[row.table]
-        ops.append({"op": "mutate", "table": table, "where": [["_uuid", "==", pointer(table, row.holder)]],
-                    "mutations": [[column, "insert", ["set", [["named-uuid", uuid_name]]]]]})
+        if (table, row.holder) not in made:
+            ops.append({"op": "mutate", "table": table, "where": [["_uuid", "==", pointer(table, row.holder)]],
+                        "mutations": [[column, "insert", ["set", [["named-uuid", uuid_name]]]]]})
     return ops
 
 
