@@ -16,6 +16,7 @@ import time
 from .errors import DatabaseError, Disconnected, GuardFailed, Unreachable
 
 MISSING_LIBRARY = "the Python library 'ovs' is missing on this host: install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
+NOT_A_REMOTE = "not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
 IN_WORDS = {
     "constraint violation": "a value breaks a rule of the schema",
     "referential integrity violation": "a row that is still referred to would go, or one that doesn't exist is referred to",
@@ -66,11 +67,13 @@ class Connection:
         """Connect to one remote; None, or why it can't serve."""
         stream_class = self._ovs.stream.Stream
         if not stream_class.is_valid_name(remote):
-            return "not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
+            return NOT_A_REMOTE
         try:
             error, stream = stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
         except OSError as exc:
             error, stream = exc.errno or errno.EIO, None
+        except (ValueError, OverflowError):  # a port or a name that can't be
+            return NOT_A_REMOTE
         if error:
             return _why(remote, error)
         self._rpc = self._ovs.jsonrpc.Connection(stream)
@@ -133,7 +136,7 @@ class Connection:
             raise Disconnected(f"the connection to {self.remote} is closed")
         request = self._ovs.jsonrpc.Message.create_request(method, params)
         error = self._rpc.send(request)
-        deadline = time.time() + self.timeout
+        deadline = time.monotonic() + self.timeout
         while not error:
             self._rpc.run()
             error, message = self._rpc.recv()
@@ -156,12 +159,13 @@ class Connection:
 
     def _wait(self, deadline):
         """Block until something can be read or written; an errno when the time is over."""
-        if time.time() >= deadline:
+        left = deadline - time.monotonic()
+        if left <= 0:
             return errno.ETIMEDOUT
         poller = self._ovs.poller.Poller()
         self._rpc.wait(poller)
         self._rpc.recv_wait(poller)
-        poller.timer_wait_until(int(deadline * 1000))
+        poller.timer_wait(int(left * 1000) + 1)
         poller.block()
         return 0
 
