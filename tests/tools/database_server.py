@@ -56,7 +56,7 @@ class Client:
             except ValueError:
                 data = self._socket.recv(1 << 20)
                 if not data:
-                    raise AssertionError("the server closed the connection") from None
+                    raise ConnectionResetError("the server closed the connection") from None
                 self._buffer += data.decode()
                 continue
             self._buffer = self._buffer[end:].lstrip()
@@ -114,18 +114,22 @@ class Server:
                  f"--unixctl={self.directory / 'ctl'}", "--no-chdir", str(self.file)],
                 stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
         self.port = int(wait_for(lambda: self._ended() or re.search(r"listening on port (\d+)", self.log.read_text()), "ovsdb-server to listen")[1])
-        wait_for(lambda: self._ended() or self._serves(), f"{self.database} to be served")
+        wait_for(lambda: self._ended() or self._database(), f"{self.database} to be served")
 
     def _ended(self):
         if self.process.poll() is not None:
             raise AssertionError(f"ovsdb-server ended: {self.log.read_text()}")
 
-    def _serves(self):
+    def _database(self):
+        """What the server says of its database (ovsdb-server(5), _Server), nothing when it says nothing now."""
         try:
-            answer = self.request("transact", ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", self.database]]}])
-        except ConnectionRefusedError:
-            return False
-        return bool(answer[0]["rows"])
+            return self.request("transact", ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", self.database]]}])[0]["rows"]
+        except ConnectionError:
+            return []
+
+    def connected(self):
+        """Whether the server is in touch with its cluster."""
+        return any(row["connected"] for row in self._database())
 
     def stop(self):
         """End the server; its database stays for the next start."""
@@ -146,10 +150,15 @@ class Server:
         shutil.rmtree(self.directory)
 
     def request(self, method, params):
-        """The result of a request."""
+        """The result of a request; :raises ConnectionError: when the server ends the connection, as a member does that finds its cluster."""
         if self._client is None:
             self._client = Client(self.socket)
-        return self._client.request(method, params)
+        try:
+            return self._client.request(method, params)
+        except ConnectionError:
+            self._client.close()
+            self._client = None
+            raise
 
     def transact(self, *operations):
         """The results of one transaction, which must succeed."""
