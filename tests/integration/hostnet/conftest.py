@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -76,6 +77,11 @@ def pair(name, peer=None, up=True):
         ip("link set %s addrgenmode none" % end)
         if up:
             ip("link set %s up" % end)
+    deadline = time.monotonic() + 10
+    while up and '"operstate":"UP"' not in ip("-j link show dev %s" % name):  # the carrier comes a moment later, and routes show it
+        if time.monotonic() > deadline:
+            pytest.fail("link %s does not come up" % name)
+        time.sleep(0.01)
 
 
 def link_state(name):
