@@ -27,29 +27,32 @@ def family(text: str) -> int:
     return 6 if ":" in text else 4
 
 
-def network(text: str, what: str = "subnet"):
-    """``text`` as an ``ip_network``; :raises AddressError: when it isn't one."""
+def network(text, what: str = "subnet"):
+    """``text`` as an ``ip_network``, which must carry its prefix length; :raises AddressError: when it doesn't."""
     try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        pass
-    try:
-        right = ipaddress.ip_interface(text).network
+        right = ipaddress.ip_interface(text)
     except ValueError:
         raise AddressError(f"{what} {text!r} is not a network: write it like 192.168.0.0/16 or fd10::/48") from None
     if "/" not in text:
         raise AddressError(f"{what} {text!r} lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48")
-    raise AddressError(f"{what} {text!r} has host bits set: the network is {right}")
+    if not text.rpartition("/")[2].isdigit():
+        raise AddressError(f"{what} {text!r} has a netmask: write its prefix length, like {right.network}")
+    if right.ip != right.network.network_address:
+        raise AddressError(f"{what} {text!r} has host bits set: the network is {right.network}")
+    return right.network
 
 
-def interface(text: str, what: str = "address"):
-    """``text`` as an ``ip_interface``, which must carry its prefix; :raises AddressError: when it doesn't."""
+def interface(text, what: str = "address"):
+    """``text`` as an ``ip_interface``, which must carry its prefix length; :raises AddressError: when it doesn't."""
     if "/" not in text:
         raise AddressError(f"{what} {text!r} lacks its prefix length: write it like 10.33.74.138/24")
     try:
-        return ipaddress.ip_interface(text)
+        face = ipaddress.ip_interface(text)
     except ValueError:
         raise AddressError(f"{what} {text!r} is not an address with a prefix length: write it like 10.33.74.138/24") from None
+    if not text.rpartition("/")[2].isdigit():
+        raise AddressError(f"{what} {text!r} has a netmask: write its prefix length, like {face}")
+    return face
 
 
 def address(text: str, what: str = "address"):
