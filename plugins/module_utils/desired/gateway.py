@@ -72,7 +72,7 @@ def check(gateway):
             raise addressing.AddressError(f"{what} {hop} has no physical_ip of its family beside it: give one")
         if ip == mine[0].ip:
             raise addressing.AddressError(f"{what} {hop} is the gateway's own address: give the router's")
-        if ip not in mine[0].network and mine[0].network.num_addresses > 1:
+        if ip not in mine[0].network and mine[0].network.num_addresses > 1 and not (ip.version == 6 and ip.is_link_local):
             raise addressing.AddressError(f"{what} {hop} is not in the physical network {mine[0].network}: "
                                           f"give a router there, or a physical_ip with prefix /{ip.max_prefixlen}")
 
