@@ -124,7 +124,7 @@ class Server:
         """What the server says of its database (ovsdb-server(5), _Server), nothing when it says nothing now."""
         try:
             return self.request("transact", ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", self.database]]}])[0]["rows"]
-        except ConnectionError:
+        except (ConnectionError, FileNotFoundError):
             return []
 
     def connected(self):

@@ -52,7 +52,8 @@ def test_what_is_no_remote(remote):
     assert sentence(remote) == f"can't use database OVN_Northbound at {remote}: not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
 
 
-@pytest.mark.parametrize("remote", ["tcp:127.0.0.1:x", "tcp:300.1.1.1:6641", "tcp:127.0.0.1", "tcp::", "unix:", "tcp:no-such-host.invalid:6641", "tcp:127.0.0.1:99999"])
+@pytest.mark.parametrize("remote", [
+    "tcp:127.0.0.1:x", "tcp:300.1.1.1:6641", "tcp:127.0.0.1", "tcp::", "unix:", "tcp:no-such-host.invalid:6641", "tcp:127.0.0.1:99999"])
 def test_a_remote_that_leads_nowhere(remote):
     """Protects against a traceback for addresses and ports that can't be."""
     assert sentence(remote).startswith(f"can't use database OVN_Northbound at {remote}: ")
