@@ -24,7 +24,7 @@ description:
   - The plan is always for the whole inventory, whatever the play is limited to.
 requirements:
   - netaddr on the controller
-positional: groups, existing
+positional: groups, existing, tunnels
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -36,6 +36,12 @@ options:
     required: true
   existing:
     description: What the northbound database holds, node name to list of networks; also of nodes that are not in the inventory.
+    type: dict
+    default: {}
+  tunnels:
+    description:
+      - Node name to list of tunnel addresses, as the southbound database has them. A node that the inventory does not know, at the tunnel address
+        of a host that the database does not know, is that host under its older name, and keeps its subnets.
     type: dict
     default: {}
 seealso:
@@ -72,10 +78,10 @@ from ..plugin_utils._subnets import plan
 from ..plugin_utils._values import InventoryError
 
 
-def node_subnets(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None) -> dict[str, list[str]]:
+def node_subnets(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None, tunnels: Mapping | None = None) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:
-        return plan(Inventory(hostvars, groups), existing or {})
+        return plan(Inventory(hostvars, groups), existing or {}, tunnels or {})
     except InventoryError as error:
         raise AnsibleFilterError("ovn.kubernetes.node_subnets: %s" % error) from error
 

@@ -52,20 +52,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 nodes:
-  description: Node name to its subnets and chassis.
+  description: Node name to its subnets, chassis and tunnel addresses.
   returned: always
   type: dict
-  sample: {"kube-minion1": {"subnets": ["192.168.2.0/24"], "chassis": "kube-minion1"}}
+  sample: {"kube-minion1": {"subnets": ["192.168.2.0/24"], "chassis": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
 gateways:
   description: Node name of each gateway to its addresses outside and on the join switch, its chassis, and whether it carries default traffic.
   returned: always
   type: dict
   sample: {"kube-minion1": {"physical_ips": ["10.33.74.138/24"], "join_ips": ["100.64.0.2"], "chassis": "kube-minion1", "alive": true}}
 chassis:
-  description: System-id of each chassis that has registered, to its host name.
+  description: System-id of each chassis that has registered, to its host name and its tunnel addresses.
   returned: always
   type: dict
-  sample: {"kube-minion1": "kube-minion1"}
+  sample: {"kube-minion1": {"hostname": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
 """
 
 import os
@@ -95,6 +95,8 @@ def main():
             rows = _read(params["northbound"], names.NORTHBOUND, inventory.NORTHBOUND)
             answer.update(nodes=inventory.nodes(rows), gateways=inventory.gateways(rows))
             answer["chassis"] = inventory.chassis(_read(params["southbound"], names.SOUTHBOUND, inventory.SOUTHBOUND))
+            for node in answer["nodes"].values():
+                node["encap_ips"] = answer["chassis"].get(node["chassis"], {}).get("encap_ips", [])
         except DatabaseError as exc:
             module.fail_json(msg=str(exc))
     module.exit_json(changed=False, **answer)

@@ -14,6 +14,7 @@ import typing as t
 from collections.abc import Mapping
 
 from ._inventory import Inventory
+from ._settings import tunnel_address
 from ._values import BITS, InventoryError, netaddr
 from ._variables import VARIABLES
 
@@ -171,10 +172,22 @@ def _plan_family(inventory: Inventory, cluster, prefix: int, existing: Mapping) 
     return plan
 
 
-def plan(inventory: Inventory, existing: Mapping) -> dict[str, list[str]]:
+def renamed(inventory: Inventory, existing: Mapping, tunnels: Mapping) -> dict[str, t.Any]:
+    """``existing`` by the names of today: a node that the inventory doesn't know, at the tunnel address of a host that is new, is that host."""
+    ours = {inventory.node_name(host): host for host in inventory.hosts}
+    new = {tunnel_address(inventory, host): name for name, host in ours.items() if name not in existing}
+    today = {}
+    for node, subnets in existing.items():
+        names = [new[address] for address in tunnels.get(node) or [] if address in new] if str(node).lower() not in ours else []
+        today[names[0] if names else node] = subnets
+    return today
+
+
+def plan(inventory: Inventory, existing: Mapping, tunnels: Mapping | None = None) -> dict[str, list[str]]:
     """Each host's node subnets, one of each family of the cluster and in the order of ``ovn_cluster_subnet``.
 
     :param existing: what the northbound database holds, node name to list of subnets; also of nodes that the inventory doesn't know.
+    :param tunnels: node name to its tunnel addresses, as the southbound database has them.
     :raises InventoryError: when the cluster's network is exhausted, or a given subnet belongs to somebody else.
     """
     if not inventory.hosts:
@@ -182,6 +195,7 @@ def plan(inventory: Inventory, existing: Mapping) -> dict[str, list[str]]:
     cluster = inventory.cluster_value("ovn_cluster_subnet")
     if not cluster:
         raise InventoryError("ovn_cluster_subnet is not set: set it for all hosts, like \"192.168.0.0/16\"", inventory.hosts[0])
+    existing = renamed(inventory, existing, tunnels or {})
     sizes = prefixes(inventory, cluster)
     plans = [_plan_family(inventory, network, sizes[network.version], existing) for network in cluster]
     return {host: [str(one[host]) for one in plans] for host in inventory.hosts}

@@ -12,9 +12,13 @@ OURS = {names.OWNER_CONTROLLER: names.CONTROLLER}
 NORTHBOUND = (
     Query("Logical_Switch", (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Node"})),), ("external_ids",)),
     Query("Logical_Router", (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway"})),), ("options", "external_ids")),
-    Query("Logical_Router_Port", (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway", names.JOIN_MARK: "yes"})),), ("networks", "external_ids")),
+    Query("Logical_Router_Port", (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway", names.JOIN_MARK: "yes"})),),
+          ("networks", "external_ids")),
 )
-SOUTHBOUND = (Query("Chassis", (), ("name", "hostname")),)
+SOUTHBOUND = (
+    Query("Chassis", (), ("name", "hostname")),
+    Query("Encap", (), ("chassis_name", "ip")),
+)
 
 
 def nodes(rows):
@@ -33,8 +37,12 @@ def gateways(rows):
 
 
 def chassis(rows):
-    """System-id of each chassis that has registered -> its host name."""
-    return {row.name: row.columns["hostname"] for row in rows}
+    """System-id of each chassis that has registered -> its host name and its tunnel addresses."""
+    tunnels = {}
+    for row in rows:
+        if row.table == "Encap":
+            tunnels.setdefault(row.columns["chassis_name"], set()).add(row.columns["ip"])
+    return {row.name: {"hostname": row.columns["hostname"], "encap_ips": sorted(tunnels.get(row.name, ()))} for row in rows if row.table == "Chassis"}
 
 
 def _list(text):
