@@ -159,7 +159,8 @@ def main():
         print("\n".join(f"{name}: {work.__doc__.splitlines()[0]}" for name, work in MEASUREMENTS.items()))
         return
     print(__doc__.strip())
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start, JSON parser of the library ovs: {json_parser()}")
+    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start, "
+          f"JSON parser of the library ovs: {json_parser()}")
     for name in options.names or MEASUREMENTS:
         print(f"{name}: {MEASUREMENTS[name].__doc__.splitlines()[0]}")
         nb = Wide()
