@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A site run makes what differs right, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+from lab_hosts import HOSTS, network, northbound, on, play
+
+
+def test_second_run_changes_nothing(site):
+    """Protects: idempotence of the whole site (W6, W21)."""
+    before = northbound(), [network(host) for host in HOSTS]
+    assert set(play("site").ok().changed.values()) == {0}
+    assert (northbound(), [network(host) for host in HOSTS]) == before
+
+
+def test_verify_is_content_with_a_converged_site(site):
+    """Protects: verify only looks (W26)."""
+    before = northbound()
+    assert set(play("verify").ok().changed.values()) == {0}
+    assert northbound() == before
+
+
+def test_exactly_what_was_lost_is_named_and_repaired(site):
+    """Protects: check mode and diff name a row, a route and a port that are gone, and one run repairs just these (W26)."""
+    on("ovn-master", "ovn-nbctl lr-nat-del GR_ovn-node1 snat 192.168.0.0/16")
+    on("ovn-node1", "ip route del 192.168.0.0/16")
+    on("ovn-node2", "ovs-vsctl del-port br-int k8s-ovn-node2")
+    seen = play("site", "--check", "--diff").ok()
+    text = " ".join(seen.plans)
+    assert re.search(r"NAT snat-4 of ovn-node1: insert", text)
+    assert re.search(r"192\.168\.0\.0/16", text) and re.search(r"Port k8s-ovn-node2: insert", text)
+    others = [line for line in seen.plans if not re.search(r"NAT snat-4 of ovn-node1|192\.168\.0\.0/16|k8s-ovn-node2", line)]
+    assert others == []
+    assert "+NAT snat-4 of ovn-node1 external_ip=10.55.0.11" in seen.output
+    broken = play("verify")
+    assert broken.code != 0 and "run ovn.kubernetes.site" in broken.output
+    repaired = play("site").ok()
+    assert {host for host, count in repaired.changed.items() if count} == set(HOSTS)
+    assert set(play("site", "--check", "--diff").ok().changed.values()) == {0}
+    play("verify").ok()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Egress survives gateways that come, die and go."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from lab_hosts import Pod, lab, on, play, wait
+
+OUTSIDE = "203.0.113.1"
+SECOND = """
+ovn_gateways:
+  hosts:
+    ovn-node2:
+      ovn_gateway_interface: eth1
+      ovn_gateway_ip: 10.55.0.12/24
+      ovn_gateway_next_hop: 10.55.0.254
+"""
+
+
+@pytest.fixture(scope="module")
+def two_gateways(site, tmp_path_factory):
+    """The lab with a second gateway; afterwards it has one again."""
+    extra = tmp_path_factory.mktemp("second") / "gateway.yml"
+    extra.write_text(SECOND)
+    play("site", inventory=[extra]).ok()
+    yield extra
+    play("remove", "-e", "ovn_remove_hosts=ovn-node2", "--tags", "gateway", inventory=[extra]).ok()
+    play("site").ok()
+
+
+def egress():
+    """Next hops of the cluster's default routes."""
+    return set(re.findall(r"0\.0\.0\.0/0\s+(\S+)", on("ovn-master", "ovn-nbctl lr-route-list ovn_cluster_router")))
+
+
+def outage(pod, event, until):
+    """Seconds without an answer around ``event()``, from echoes each 50 ms for a fixed flow, until ``until()``."""
+    echoes = f"exec ip netns exec {pod.name} ping -D -O -i 0.05 {OUTSIDE} > /tmp/echoes 2>&1"
+    on(pod.host, f"rm -f /tmp/echoes; systemd-run --unit=echoes --collect sh -c '{echoes}'")
+    try:
+        wait(lambda: "ttl=" in on(pod.host, "tail -n 3 /tmp/echoes"), 20, "the first echo")
+        event()
+        wait(until, 60, "egress")
+        wait(lambda: len(re.findall("ttl=", on(pod.host, "tail -n 20 /tmp/echoes"))) >= 20, 30, "echoes without a gap")
+    finally:
+        on(pod.host, "systemctl stop echoes", check=False)
+    times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(pod.host, "cat /tmp/echoes"), re.M)]
+    return max(later - earlier for earlier, later in zip(times, times[1:]))
+
+
+def test_second_gateway_shares_the_traffic(two_gateways):
+    """Protects: egress over all gateways, none of them special (W10)."""
+    assert egress() == {"100.64.0.2", "100.64.0.3"}
+    assert set(play("site", inventory=[two_gateways]).ok().changed.values()) == {0}
+
+
+def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_property, capsys):
+    """Protects: a dead gateway loses its default routes by itself, and gets them back by itself (W10)."""
+    pod = Pod("ovn-node2", "survivor", 110)
+    try:
+        pod.reaches(OUTSIDE)
+        seconds = outage(pod, lambda: lab("kill", "ovn-node1"), lambda: egress() == {"100.64.0.3"})
+        with capsys.disabled():
+            print(f"\negress outage when one of two gateways is killed: {seconds:.2f} s")
+        record_property("outage_seconds", round(seconds, 2))
+        assert on("ovn-master", "ovn-nbctl get Logical_Router GR_ovn-node1 external_ids:k8s.ovn.org/egress").strip() == "down"
+        # A site run does not put the dead gateway's routes back, and does not need its host.
+        dead = play("site", inventory=[two_gateways])
+        assert "ovn-node1" in dead.output and egress() == {"100.64.0.3"}
+        assert pod.reaches(OUTSIDE)
+        lab("start", "ovn-node1")
+        wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 90, "the first gateway's return")
+        pod.reaches(OUTSIDE)
+    finally:
+        lab("start", "ovn-node1")
+        pod.remove()
+
+
+@pytest.mark.parametrize(("first", "left"), [("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")])
+def test_gateways_go_in_any_order(two_gateways, first, left):
+    """Protects: egress stays as long as one gateway is left, whichever (W10); a gateway that goes gives its NIC back (W9)."""
+    pod = Pod("ovn-node2", "stays", 111)
+    try:
+        pod.reaches(OUTSIDE)
+        play("remove", "-e", f"ovn_remove_hosts={first}", "--tags", "gateway", inventory=[two_gateways]).ok()
+        assert egress() == {left}
+        number = {"ovn-node1": 11, "ovn-node2": 12}[first]
+        assert f"10.55.0.{number}/24" in on(first, "ip -4 -o addr show dev eth1")
+        assert "breth1" not in on(first, "ovs-vsctl list-br")
+        pod.reaches(OUTSIDE)
+    finally:
+        pod.remove()
+        play("site", inventory=[two_gateways]).ok()

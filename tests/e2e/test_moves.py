@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A new name, subnet or address in the inventory is one run, without leftovers."""
+
+from __future__ import annotations
+
+import pytest
+from lab_hosts import network, northbound, on, play
+
+
+@pytest.fixture
+def moved(site, tmp_path):
+    """A function that runs the site with other values for ovn-node1; afterwards the lab is as before."""
+    before = northbound(), network("ovn-node1")
+
+    def run(values, *arguments):
+        extra = tmp_path / "moved.yml"
+        extra.write_text("all:\n  hosts:\n    ovn-node1:\n" + "".join(f"      {key}: {value}\n" for key, value in values.items()))
+        return play("site", *arguments, inventory=[extra]), extra
+
+    yield run
+    play("site").ok()
+    assert (northbound(), network("ovn-node1")) == before
+
+
+@pytest.mark.parametrize(("values", "gone", "there"), [
+    pytest.param({"ovn_node_name": "edge"}, ["ovn-node1"], ["k8s-edge", "GR_edge", "rtos-edge"], id="name"),
+    pytest.param({"ovn_node_subnet": "192.168.77.0/24"}, ["{subnet}"], ["192.168.77.0/24", "192.168.77.1/24"], id="subnet (W7)"),
+    pytest.param({"ovn_gateway_ip": "10.55.0.99/24"}, ["10.55.0.11"], ["10.55.0.99"], id="gateway address"),
+])
+def test_one_run_moves_without_leftovers(moved, values, gone, there):
+    """Protects: what moves is shown before, moves whole, and leaves nothing behind (W7, W9)."""
+    subnet = on("ovn-master", "ovn-nbctl get Logical_Switch ovn-node1 other_config:subnet").strip().strip('"')
+    values = {key: value.format(subnet=subnet) for key, value in values.items()}
+    shown, extra = moved(values, "--check", "--diff")
+    assert any(name in " ".join(shown.ok().plans) for name in there)
+    moved(values)[0].ok()
+    rows = " ".join(row for _table, row in northbound())
+    for name in there:
+        assert name.format(subnet=subnet) in rows
+    for name in gone:
+        assert name.format(subnet=subnet) not in rows
+    assert set(moved(values)[0].ok().changed.values()) == {0}
+    play("verify", inventory=[extra]).ok()

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What goes leaves nothing behind, and takes nothing of others with it."""
+
+from __future__ import annotations
+
+from lab_hosts import HOSTS, network, northbound, on, play
+
+OURS = ("ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
+        "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :")
+
+
+def test_a_node_goes_and_the_others_stay(site):
+    """Protects: remove takes a node's rows, port, chassis, routes, files and units (W9)."""
+    others = northbound()
+    play("remove", "-e", "ovn_remove_hosts=ovn-node2").ok()
+    assert not [row for _table, row in northbound() if "ovn-node2" in row]
+    assert "ovn-node2" not in on("ovn-master", "ovn-sbctl list Chassis")
+    assert [row for row in others if "ovn-node2" not in row[1]] == northbound()
+    assert on("ovn-node2", OURS) == ""
+    assert "k8s-" not in on("ovn-node2", "ip -br link") and "192.168" not in on("ovn-node2", "ip route")
+    assert on("ovn-node2", "ovs-vsctl list-br") == ""
+    play("site").ok()
+    play("verify").ok()
+    assert northbound() == others
+
+
+def test_everything_goes_and_what_is_others_stays(site):
+    """Protects: remove of the whole overlay, with the NICs as they were, and foreign rows and files untouched (W9)."""
+    on("ovn-master", "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf")
+    on("ovn-node1", "ovs-vsctl --may-exist add-br foreign")
+    refused = play("remove")
+    assert refused.code != 0 and "ovn_remove_confirmed=true" in refused.output
+    play("remove", "-e", "ovn_remove_confirmed=true").ok()
+    for number, host in zip((10, 11, 12), HOSTS):
+        assert on(host, OURS) == "", host
+        shown = on(host, "ip -br addr; ip route")
+        assert "k8s-" not in shown and "breth0" not in shown and f"10.44.0.{number}/24" in shown
+        assert "default via 10.44.0.1 dev eth0" in shown
+        assert "ovn_kubernetes" not in on(host, "nft list ruleset")
+    assert "10.55.0.11/24" in on("ovn-node1", "ip -br addr show dev eth1")
+    assert on("ovn-node1", "ovs-vsctl list-br").split() == ["foreign"]
+    on("ovn-master", "test -e /etc/cni/net.d/99-foreign.conf; systemctl start ovn-central; timeout 20 ovn-nbctl --timeout=15 ls-list | grep foreign")
+    assert [table for table, row in northbound() if "k8s.ovn.org" in row] == []
+    on("ovn-master", "ovn-nbctl ls-del foreign; rm /etc/cni/net.d/99-foreign.conf")
+    on("ovn-node1", "ovs-vsctl del-br foreign")
+    play("site").ok()
+    play("verify").ok()
+    assert network("ovn-node1")

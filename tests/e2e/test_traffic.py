@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Packets take the ways that the topology promises, between real hosts."""
+
+from __future__ import annotations
+
+from lab_hosts import on, wait
+
+SERVER = """python3 -c '
+import socket
+s = socket.create_server(("0.0.0.0", 8099), reuse_port=True)
+while True:
+    c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()
+'"""
+ASK = "python3 -c 'import socket; print(socket.create_connection((\"{}\", 8099), 5).recv(99).decode())'"
+
+
+def test_pods_on_two_nodes_reach_each_other_through_geneve(pods):
+    """Protects: the distributed router, and the tunnel between the nodes."""
+    one, other = pods
+    one.reaches(other.ip)
+    other.reaches(one.ip)
+    tunnels = on("ovn-node1", "ovs-vsctl --format=csv --no-heading --columns=options find Interface type=geneve")
+    assert "10.44.0.12" in tunnels
+    assert one.run(f"ping -c 3 -W 2 {other.ip}").count("ttl=63") == 3  # one router in between
+
+
+def test_hosts_reach_pods_and_each_other_through_their_management_ports(pods):
+    """Protects: the management ports, their addresses and routes."""
+    addresses = {host: on(host, f"ip -4 -o addr show dev k8s-{host}").split()[3].split("/")[0] for host in ("ovn-master", "ovn-node1", "ovn-node2")}
+    for host in addresses:
+        for target in [*addresses.values(), *(pod.ip for pod in pods)]:
+            wait(lambda host=host, target=target: on(host, f"ping -c 1 -W 1 {target}", check=False).returncode == 0, 30, f"{host} reaching {target}")
+
+
+def test_egress_goes_through_the_gateway_with_its_address(pods):
+    """Protects: default route, gateway router, SNAT: the world sees the gateway's address, from every node."""
+    on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
+    try:
+        for pod in pods:
+            for address in ("10.55.0.254", "203.0.113.1"):
+                pod.reaches(address)
+                assert wait(lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(), 20, "an answer") == "10.55.0.11"
+    finally:
+        on("ovn-outside", "systemctl stop ask", check=False)
+
+
+def test_packets_of_the_mtu_pass_and_larger_ones_are_refused_with_it(pods):
+    """Protects: the MTU is the underlay's minus the encapsulation, to the byte."""
+    one, other = pods
+    mtu = int(one.run("cat /sys/class/net/eth0/mtu"))
+    assert mtu == int(on("ovn-node1", "cat /sys/class/net/eth0/mtu")) - 58
+    assert int(on("ovn-node1", "cat /sys/class/net/k8s-ovn-node1/mtu")) == mtu
+    one.reaches(other.ip)
+    for address in (other.ip, "203.0.113.1"):
+        wait(lambda address=address: one.run(f"ping -c 1 -W 2 -M do -s {mtu - 28} {address}", check=False).returncode == 0, 20, "a packet of the MTU")
+        refused = one.run(f"ping -c 1 -W 2 -M do -s {mtu - 27} {address}", check=False)
+        assert refused.returncode != 0 and f"mtu={mtu}" in (refused.stdout + refused.stderr).replace(" ", "")

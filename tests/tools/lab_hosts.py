@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The lab's hosts, our playbooks on them, and pods: network namespaces on logical ports that the tests make themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+LAB = ROOT / "molecule" / "lab" / "lab"
+INVENTORY = ROOT / "molecule" / "lab" / "inventory"
+HOSTS = ("ovn-master", "ovn-node1", "ovn-node2")
+
+
+def lab(*arguments, limit=180):
+    """A command of the lab; its output."""
+    return subprocess.run([str(LAB), *arguments], check=True, capture_output=True, text=True, timeout=limit).stdout
+
+
+def on(host, command, check=True, limit=60):
+    """A shell command on a host, over ssh; its output."""
+    config = ROOT / ".cache" / "lab" / "ssh_config"
+    done = subprocess.run(["ssh", "-n", "-F", str(config), host, command], capture_output=True, text=True, timeout=limit)
+    if check and done.returncode:
+        raise AssertionError(f"{host}: {command}: {done.stdout}{done.stderr}")
+    return done.stdout if check else done
+
+
+def wait(question, seconds=60, what="the condition"):
+    """The first true answer to ``question()``."""
+    until = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        assert time.monotonic() < until, f"{what} did not come true in {seconds} s"
+        time.sleep(0.2)
+
+
+@dataclass
+class Play:
+    """What a playbook's run has shown."""
+
+    code: int
+    output: str
+    changed: dict
+    plans: list
+
+    def ok(self):
+        """The run itself, which must have worked."""
+        assert self.code == 0, self.output[-6000:]
+        return self
+
+
+def play(name, *arguments, inventory=(), limit=600):
+    """Run one of our playbooks on the lab."""
+    command = ["ansible-playbook", "-v", "-i", str(INVENTORY)]
+    for extra in inventory:
+        command += ["-i", str(extra)]
+    environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+                       ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
+    done = subprocess.run([*command, f"ovn.kubernetes.{name}", *arguments], capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
+    changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
+    plans = [operation["text"] for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M) for operation in json.loads(text)["plan"]]
+    return Play(done.returncode, done.stdout + done.stderr, changed, plans)
+
+
+def northbound(host="ovn-master"):
+    """The Northbound database's rows of interest, without the rows' ids."""
+    tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port", "Logical_Router_Static_Route", "NAT", "Load_Balancer_Group")
+    out = []
+    for table in tables:
+        text = json.loads(on(host, f"ovn-nbctl --format=json list {table}"))
+        for row in text["data"]:
+            columns = {key: value for key, value in zip(text["headings"], row) if "uuid" not in key + json.dumps(value)}
+            out.append((table, json.dumps(columns, sort_keys=True)))
+    return sorted(out)
+
+
+def network(host):
+    """Addresses, routes, rules, drops and OVS ports of a host."""
+    return [on(host, command) for command in (
+        "ip -br addr show | sed 's/@if[0-9]*//'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
+        "ovs-vsctl --columns=name list Port 2>/dev/null | sort || :")]
+
+
+def subnet_of(node):
+    """The node's IPv4 subnet, as the Northbound database has it."""
+    return on("ovn-master", f"ovn-nbctl get Logical_Switch {node} other_config:subnet").strip().strip('"')
+
+
+class Pod:
+    """A network namespace on a logical port of a node's switch."""
+
+    def __init__(self, host, name, number):
+        self.host, self.name = host, name
+        prefix = subnet_of(host).rsplit(".", 1)[0]
+        self.ip, gateway = f"{prefix}.{number}", f"{prefix}.1"
+        mac = "0a:58:" + ":".join(f"{int(part):02x}" for part in self.ip.split("."))
+        on("ovn-master", f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip}'")
+        mtu = on(host, f"cat /sys/class/net/k8s-{host}/mtu").strip()
+        on(host, f"""set -e
+            ip netns del {name} 2>/dev/null || :; ip link del v{name} 2>/dev/null || :
+            ip netns add {name}; ip link add v{name} type veth peer name eth0 netns {name}
+            ip link set v{name} arp off addrgenmode none up mtu {mtu}
+            ip -n {name} link set lo up; ip -n {name} link set eth0 address {mac} mtu {mtu} up
+            ip -n {name} addr add {self.ip}/24 dev eth0; ip -n {name} route add default via {gateway}
+            ip netns exec {name} ethtool -K eth0 tx off >/dev/null
+            ovs-vsctl --may-exist add-port br-int v{name} -- set Interface v{name} external_ids:iface-id={name}""")
+        wait(lambda: "true" in on(host, f"ovs-vsctl --if-exists get Interface v{name} external_ids:ovn-installed"), 60, f"the port of {name}")
+
+    def run(self, command, check=True, limit=60):
+        """A shell command in the pod."""
+        return on(self.host, f"ip netns exec {self.name} sh -c {shlex.quote(command)}", check, limit)
+
+    def reaches(self, address, seconds=30):
+        """Whether an echo is answered; the first packets to a neighbour may be lost."""
+        return wait(lambda: self.run(f"ping -c 1 -W 1 {address}", check=False).returncode == 0, seconds, f"{self.name} reaching {address}")
+
+    def remove(self):
+        """Take it away again."""
+        on(self.host, f"ovs-vsctl --if-exists del-port br-int v{self.name}; ip netns del {self.name}", check=False)
+        on("ovn-master", f"ovn-nbctl --if-exists lsp-del {self.name}", check=False)
