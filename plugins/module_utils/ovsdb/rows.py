@@ -113,6 +113,8 @@ class Row:
 
     def label(self):
         """How messages call it."""
+        if self.table == SINGLETON:
+            return self.table
         return "{} {}".format(self.table, self.name or f"{self.role} of {self.owner.name}")
 
     def wanted(self):
@@ -161,6 +163,8 @@ class Found:
 
     def label(self):
         """How messages call it."""
+        if self.table == SINGLETON:
+            return self.table
         return "{} {}".format(self.table, self.name or f"{self.role()} of {self.key(OWNER_NAME)}")
 
 

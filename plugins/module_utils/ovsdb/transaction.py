@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..names import OWNER_CONTROLLER, OWNER_ID
 from .difference import Change
 from .errors import DatabaseError
-from .rows import HOLDERS, SINGLETON, Includes, Ref, encode, includes
+from .rows import FIXED_NAMES, HOLDERS, SINGLETON, Includes, Ref, encode, includes
 
 # Open vSwitch acts on a new next_cfg and says so in cur_cfg (ovs-vswitchd.conf.db(5), "Configuration").
 NEXT_CONFIGURATION = [
@@ -98,7 +98,7 @@ def _wait(table, where, columns, rows):
 def _absent(row):
     """Nobody else has made the row meanwhile, nor one of its name."""
     waits = []
-    if row.stamped:
+    if row.stamped and row.table not in FIXED_NAMES:  # there the old row of this role goes in the same transaction
         keys = row.owner.keys(row.role)
         waits.append(_wait(row.table, [includes("external_ids", {key: keys[key] for key in (OWNER_CONTROLLER, OWNER_ID)})], ["_uuid"], []))
     if row.name is not None and row.table != SINGLETON:
@@ -162,6 +162,8 @@ def _update(change, pointer):
 def _delete(found):
     if found.table not in HOLDERS:
         return [{"op": "delete", "table": found.table, "where": [_is(found.uuid)]}]
+    if found.table == "Interface":
+        return []  # it goes with its port, which can't be without (ovs-vswitchd.conf.db(5), Port:interfaces)
     return _delete_by(found.table, found.uuid)
 
 
