@@ -51,6 +51,7 @@ GATEWAY = {
     "default_gw": {"type": "list", "elements": "str"},
     "physical_mac": {"type": "str"},
     "chassis": {"type": "str"},
+    "mtu": {"type": "int"},
 }
 GATEWAYS = {"type": "list", "elements": "dict", "options": dict(GATEWAY, node_name={"type": "str", "required": True})}
 TOGETHER = [("private_key", "certificate", "ca_cert")]
@@ -102,7 +103,7 @@ def gateway(params, cluster):
     if bool(nic) == bool(bridge):
         raise AddressError(f"gateway {params['node_name']} needs exactly one of physical_interface and bridge_interface")
     made = Gateway(params["node_name"], tuple(cluster), tuple(params["physical_ip"] or ()), tuple(params["default_gw"] or ()),
-                   bridge or names.uplink_bridge(nic), params["chassis"], params["physical_mac"])
+                   bridge or names.uplink_bridge(nic), params["chassis"], params["physical_mac"], params["mtu"])
     check_gateway(made)
     return made
 

@@ -42,6 +42,10 @@ options:
     description:
       - The host's system-id. With O(part=all) it is read from the host, else it stays as it is, and a new gateway gets O(node_name).
     type: str
+  mtu:
+    description:
+      - MTU of the pods' network. Larger packets from outside that may not be fragmented are answered with it.
+    type: int
   datapath_type:
     description:
       - As of M(ovn.kubernetes.ovn_minion_init); by default what the host has.
@@ -77,6 +81,9 @@ options:
       chassis:
         description: As O(chassis).
         type: str
+      mtu:
+        description: As O(mtu).
+        type: int
 seealso:
   - module: ovn.kubernetes.ovn_master_init
   - module: ovn.kubernetes.ovn_minion_init

@@ -80,6 +80,9 @@ options:
       chassis:
         description: The host's system-id.
         type: str
+      mtu:
+        description: MTU of the pods' network, with which larger packets from outside are answered.
+        type: int
 seealso:
   - module: ovn.kubernetes.ovn_minion_init
   - module: ovn.kubernetes.ovn_gateway

@@ -13,6 +13,15 @@ while True:
     c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()
 '"""
 ASK = "python3 -c 'import socket; print(socket.create_connection((\"{}\", 8099), 5).recv(99).decode())'"
+# A datagram that may not be fragmented, and what the kernel says of it: IP_MTU_DISCOVER 10, IP_PMTUDISC_DO 2, IP_MTU 14 (ip(7)).
+REFUSED = """python3 -c '
+import errno, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(0, 10, 2); s.connect(("{}", 9))
+try:
+    s.send(bytes({} - 0))
+except OSError as exc:
+    print(errno.errorcode[exc.errno], s.getsockopt(0, 14))
+'"""
 
 
 def test_pods_on_two_nodes_reach_each_other_through_geneve(pods):
@@ -54,5 +63,15 @@ def test_packets_of_the_mtu_pass_and_larger_ones_are_refused_with_it(pods):
     one.reaches(other.ip)
     for address in (other.ip, "203.0.113.1"):
         wait(lambda address=address: one.run(f"ping -c 1 -W 2 -M do -s {mtu - 28} {address}", check=False).returncode == 0, 20, "a packet of the MTU")
-        refused = one.run(f"ping -c 1 -W 2 -M do -s {mtu - 27} {address}", check=False)
-        assert refused.returncode != 0 and f"mtu={mtu}" in (refused.stdout + refused.stderr).replace(" ", "")
+        assert one.run(REFUSED.format(address, mtu - 27), check=False).stdout.split() == ["EMSGSIZE", str(mtu)]
+
+
+def test_larger_packets_from_outside_are_answered_with_the_mtu(pods):
+    """Protects: no black hole behind the gateway: what no tunnel would take is refused there, with the MTU (RFC 1191)."""
+    mtu = int(pods[1].run("cat /sys/class/net/eth0/mtu"))
+    on("ovn-outside", f"ip route replace {pods[1].ip} via 10.55.0.11")
+    try:
+        wait(lambda: on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 28} {pods[1].ip}", check=False).returncode == 0, 20, "a packet of the MTU")
+        wait(lambda: f"mtu = {mtu}" in on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 27} {pods[1].ip}", check=False).stdout, 20, "the refusal")
+    finally:
+        on("ovn-outside", f"ip route del {pods[1].ip}; ip route flush cache", check=False)

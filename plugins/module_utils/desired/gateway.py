@@ -30,6 +30,7 @@ class Gateway:
     :ivar next_hops: the routers outside, of the same families; empty: no way beyond the physical network.
     :ivar bridge: the bridge that leads to the physical network.
     :ivar chassis: the host's system-id; None: not known now.
+    :ivar mtu: of the pods' network: larger packets from outside are answered with it (ICMP), since no tunnel would take them.
     :ivar mac: its MAC outside: the NIC's, so that networks that filter MACs let it pass; None: not known now.
     """
 
@@ -40,6 +41,7 @@ class Gateway:
     bridge: str
     chassis: str | None = None
     mac: str | None = None
+    mtu: int | None = None
 
     @property
     def owner(self):
@@ -114,7 +116,8 @@ def rows(gateway, joins, offset, alive=True):
             "load_balancer_group": Includes((Ref("Load_Balancer_Group", names.LB_GROUP_ALL), Ref("Load_Balancer_Group", names.LB_GROUP_ROUTERS))),
             "external_ids": {names.PHYSICAL_IPS_KEY: ",".join(gateway.physical_ips), names.CHASSIS_KEY: gateway.chassis}}),
         Row("Logical_Router_Port", owner, "router-to-join", join_port, router, {
-            "networks": join_ips, "mac": addressing.mac_of(join_ips), "external_ids": {names.JOIN_MARK: "yes"}}),
+            "networks": join_ips, "mac": addressing.mac_of(join_ips), "external_ids": {names.JOIN_MARK: "yes"},
+            "options": {"gateway_mtu": str(gateway.mtu)} if gateway.mtu else {}}),
     ]
     for subnet in gateway.cluster_subnets:
         version = addressing.family(subnet)

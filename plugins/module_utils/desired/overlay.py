@@ -19,7 +19,7 @@ from . import node as node_policy
 # What is read of our rows: all columns that policy holds.
 COLUMNS = {
     "Logical_Router": ("name", "options", "load_balancer_group", "external_ids"),
-    "Logical_Router_Port": ("name", "networks", "mac", "external_ids"),
+    "Logical_Router_Port": ("name", "networks", "mac", "options", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
     "Logical_Switch_Port": ("name", "type", "addresses", "options", "external_ids"),
