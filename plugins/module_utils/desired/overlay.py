@@ -70,6 +70,7 @@ class Overlay:
                     raise addressing.AddressError(f"{one.owner.type.lower()} {one.owner.name} is given twice: names are compared in lower case")
                 seen.add(one.owner.name)
             policy.check_apart(objects, {})
+            _check_chassis(objects)
 
     def owners(self):
         """Owners whose rows this call converges."""
@@ -197,6 +198,16 @@ class Overlay:
             if row.table == HOME.get(kind) and row.role() in ("switch", "router"):
                 out.setdefault((kind, aliases.get((kind, name), name)), row)
         return out
+
+
+def _check_chassis(objects):
+    """Refuse hosts that share a system-id, as clones of one machine do; :raises AddressError: in one sentence."""
+    seen = {}
+    for one in objects:
+        other = seen.setdefault(one.chassis, one.owner.name) if one.chassis else one.owner.name
+        if other != one.owner.name:
+            raise addressing.AddressError(f"chassis {one.chassis} is both {one.owner.type.lower()} {other} and {one.owner.name}: "
+                                          "give each host a system-id of its own")
 
 
 def _held(homes, one, key):

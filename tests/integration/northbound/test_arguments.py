@@ -32,6 +32,8 @@ WRONG = [
      "node node3 is given twice: names are compared in lower case"),
     ("ovn_master_init", {"nodes": [NODE, dict(NODE, node_name="other")]},
      "minion_switch_subnet 192.168.3.0/24 of node node3 overlaps 192.168.3.0/24 of node other: give each node a subnet of its own"),
+    ("ovn_master_init", {"nodes": [NODE, dict(node_settings(4), chassis="id-3")]},
+     "chassis id-3 is both node node3 and node4: give each host a system-id of its own"),
     ("ovn_master_init", {"gateways": [GATEWAY, GATEWAY]}, "gateway node3 is given twice: names are compared in lower case"),
     ("ovn_master_init", {"gateways": [GATEWAY, dict(GATEWAY, node_name="other")]},
      "physical_ip 10.55.0.3/24 of gateway other is gateway node3's already: give each gateway an address of its own"),
