@@ -102,7 +102,7 @@ class Egress:
 
     def rows(self, own, aliases, answers):
         """A route through each gateway that is alive, and the mark on the others, which modules heed too."""
-        nobody = not any(alive for _candidate, alive in self.gateways)
+        nobody = not any(alive and candidate.versions for candidate, alive in self.gateways)
         out = []
         for candidate, alive in self.gateways:
             usable = alive or nobody

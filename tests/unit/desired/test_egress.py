@@ -67,6 +67,8 @@ def test_the_last_route_is_never_taken():
     assert routes(egress) == [("node1", "100.64.0.2"), ("node2", "100.64.0.3")]
     assert marks(egress) == {"node1": None, "node2": None}
     assert routes(Egress(((candidate(1), False),))) == [("node1", "100.64.0.2")]
+    # A gateway without a way out is not one that is left.
+    assert routes(Egress(((candidate(1), False), (candidate(2, ()), True)))) == [("node1", "100.64.0.2")]
 
 
 def test_each_family_that_has_a_way_out():
