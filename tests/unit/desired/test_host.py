@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what a node and a gateway are on their own host: rows of its Open vSwitch, and links, addresses, routes and files."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import gateway, node
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import Address, Route
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Item
+
+DUAL = node.Node("Node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), ("192.168.0.0/16", "fd10:128::/48"))
+
+
+def node_host(made=DUAL, datapath="system", **more):
+    """A node's own side."""
+    return node.NodeHost(made, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
+
+
+def columns(rows, table, name):
+    """The columns of the row of that name."""
+    (row,) = (row for row in rows if (row.table, row.name) == (table, name))
+    return row.columns
+
+
+def test_the_management_port():
+    """Protects the host's way into the overlay: an internal port with the node's second address, MTU and MAC, bound by its iface-id."""
+    rows = node.host_rows(node_host())
+    interface = columns(rows, "Interface", "k8s-node1")
+    assert interface == {"type": "internal", "mac": ("0a:58:c0:a8:02:02",), "mtu_request": (1442,), "external_ids": {"iface-id": "k8s-node1"}}
+    # The logical port has the same MAC and addresses.
+    logical = next(row for row in node.rows(DUAL) if row.role == "management-port")
+    assert logical.columns["addresses"] == ("0a:58:c0:a8:02:02 192.168.2.2 fd10:128:0:2::2",)
+    state = node.host_state(node_host())
+    assert state.addresses == (Address("k8s-node1", "192.168.2.2/24"), Address("k8s-node1", "fd10:128:0:2::2/64"))
+    assert state.routes == (Route("k8s-node1", "192.168.0.0/16", "192.168.2.1"), Route("k8s-node1", "fd10:128::/48", "fd10:128:0:2::1"))
+
+
+def test_w24_a_long_name_is_recorded_where_the_link_is_cut():
+    """Protects whoever looks for the port: the link's name is cut, the iface-id beside it is whole."""
+    long = node.Node("a-node-with-a-very-long-name", ("192.168.2.0/24",), ("192.168.0.0/16",))
+    (interface,) = (row for row in node.host_rows(node_host(long)) if row.table == "Interface")
+    assert len(interface.name) <= 15 and interface.columns["external_ids"] == {"iface-id": "k8s-a-node-with-a-very-long-name"}
+    assert {address.link for address in node.host_state(node_host(long)).addresses} == {interface.name}
+
+
+@pytest.mark.parametrize(("datapath", "kept"), [("system", None), ("netdev", "netdev")])
+def test_the_settings_of_ovn_controller(datapath, kept):
+    """Protects the keys by which ovn-controller finds its database and its tunnels, and the switch of datapaths."""
+    rows = node.host_rows(node_host(datapath=datapath))
+    keys = columns(rows, "Open_vSwitch", ".")["external_ids"]
+    assert keys == {"ovn-remote": "tcp:10.44.0.11:6642", "ovn-encap-type": "geneve", "ovn-encap-ip": "10.44.0.12", "ovn-bridge-datapath-type": kept,
+                    "hostname": "node1"}
+    bridge = columns(rows, "Bridge", "br-int")
+    assert bridge["fail_mode"] == ("secure",) and bridge["datapath_type"] == (kept or "")
+
+
+def test_userspace_tunnels_leave_through_a_bridge():
+    """Protects netdev hosts: the underlay's NIC is in a bridge of that datapath, which looks like the NIC; others keep their NIC."""
+    host = node_host(datapath="netdev", underlay_nic="eth0", underlay_mac="52:54:00:00:00:01")
+    rows, state = node.host_rows(host), node.host_state(host)
+    assert [(row.table, row.name, row.holder) for row in rows[-5:]] == [
+        ("Bridge", "breth0", "."), ("Port", "breth0", "breth0"), ("Interface", "breth0", "breth0"), ("Port", "eth0", "breth0"), ("Interface", "eth0", "eth0")]
+    assert columns(rows, "Bridge", "breth0")["other_config"] == {"hwaddr": "52:54:00:00:00:01"}
+    assert [(uplink.nic, uplink.bridge, uplink.restore) for uplink in state.uplinks] == [("eth0", "breth0", False)]
+    assert not node.host_state(node_host()).uplinks and not node.host_state(node_host()).drops
+
+
+def test_more_networks_lead_into_the_overlay():
+    """Protects services and the liveness check's way to the join switch; a family that the node does not have is left out."""
+    single = node.Node("n", ("192.168.2.0/24",), ("192.168.0.0/16",))
+    routes = node.host_state(node_host(single, routes=("10.96.0.0/16", "100.64.0.0/16", "fd96::/112"))).routes
+    assert [route.destination for route in routes] == ["192.168.0.0/16", "10.96.0.0/16", "100.64.0.0/16"]
+
+
+@pytest.mark.parametrize("kubernetes", [True, False])
+def test_the_cni_configuration_is_there_for_kubernetes_only(kubernetes):
+    """Protects hosts without Kubernetes, and a valid list for the others (CNI specification 1.0.0)."""
+    (file,) = (file for file in node.host_state(node_host(kubernetes=kubernetes)).files if file.path.startswith("/etc/cni"))
+    assert file.path == "/etc/cni/net.d/10-ovn-kubernetes.conflist"
+    if not kubernetes:
+        assert file.content is None
+        return
+    content = json.loads(file.content)
+    assert (content["cniVersion"], content["name"], content["plugins"][0]["type"]) == ("1.0.0", "ovn-kubernetes", "ovn-k8s-cni-overlay")
+
+
+def test_a_node_that_goes_gives_back_what_it_took():
+    """Protects the host after removal: keys, file and NIC."""
+    rows, state = node.host_gone(("eth0",))
+    assert set(rows[0].columns["external_ids"].values()) == {None}
+    assert [(uplink.nic, uplink.restore) for uplink in state.uplinks] == [("eth0", True)]
+    assert [(file.path, file.content) for file in state.files] == [("/etc/cni/net.d/10-ovn-kubernetes.conflist", None)]
+
+
+def test_a_gateways_nic():
+    """Protects the outside: the NIC in its bridge, the bridge's place in the mappings beside others', the NIC's addresses kept for the way back."""
+    rows = gateway.host_rows(gateway.GatewayHost("eth1", "52:54:00:00:00:01", "system", ("fd55::12/64", "10.55.0.12/24")))
+    bridge = columns(rows, "Bridge", "breth1")
+    assert bridge["external_ids"] == {"bridge-uplink": "eth1", "k8s.ovn.org/nic-addresses": '["10.55.0.12/24", "fd55::12/64"]'}
+    assert columns(rows, "Open_vSwitch", ".")["external_ids"] == {"ovn-bridge-mappings": Item("physnet", "breth1")}
+    gone, state = gateway.host_gone("eth1", ("10.55.0.12/24",))
+    assert gone[0].columns["external_ids"] == {"ovn-bridge-mappings": Item("physnet", None)}
+    assert state.addresses == (Address("eth1", "10.55.0.12/24"),)
