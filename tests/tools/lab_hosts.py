@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "molecule" / "lab" / "lab"
-INVENTORY = ROOT / "molecule" / "lab" / "inventory"
+INVENTORY = ROOT / "inventory" / "lab"
 HOSTS = ("ovn-master", "ovn-node1", "ovn-node2")
 
 
