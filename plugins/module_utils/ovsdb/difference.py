@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..names import OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
-from .errors import DatabaseError
+from .errors import DatabaseError, GuardFailed
 from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row, as_set
 
 OWNER_KEYS = (OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE)  # they follow from the row, and diffs leave them out
@@ -88,6 +88,7 @@ def difference(wanted, own, named, aliases=None):
     :param aliases: (owner type, old name) -> new name, for owners that were renamed.
     :returns: inserts and updates in the order wanted, then deletes in the opposite order.
     :raises DatabaseError: when a row of that name belongs to somebody else.
+    :raises GuardFailed: when a row of ours came between the two reads.
     """
     aliases = aliases or {}
     left = {}
@@ -95,9 +96,9 @@ def difference(wanted, own, named, aliases=None):
         owner = (found.key(OWNER_TYPE), found.key(OWNER_NAME))
         exact = owner not in aliases
         left.setdefault((found.table, owner[0], aliases.get(owner, owner[1]), found.role()), []).insert(0 if exact else 1, found)
-    plan, gone = [], []
+    plan, gone, read = [], [], {found.uuid for found in own}
     for row in wanted:
-        match = _match(row, left, named)
+        match = _match(row, left, named, read)
         if not row.present:
             if match is not None and row.kind != "shared":
                 gone.append(Change("delete", row, match, _whole(match)))
@@ -115,7 +116,7 @@ def difference(wanted, own, named, aliases=None):
     return plan + gone[::-1]
 
 
-def _match(row, left, named):
+def _match(row, left, named, read):
     """The found row that is ``row``, taken out of what is left."""
     by_name = named.get((row.table, row.name))
     if not row.stamped:
@@ -129,6 +130,8 @@ def _match(row, left, named):
             return candidate
     if by_name is None or not row.present:
         return None
+    if by_name.uuid not in read and by_name.key(OWNER_ID) == row.owner.keys(row.role)[OWNER_ID]:
+        raise GuardFailed(f"another client made {row.label()} while it was looked for")
     if row.kind == "adopted" and by_name.role() is None:
         return by_name
     raise DatabaseError("{} exists already and belongs to {}: give this one another name, or remove that row".format(

@@ -76,6 +76,25 @@ def test_a_row_that_another_client_has_changed_as_we_would_is_left(nb, meanwhile
     assert other[0]["changed"] and len(commits) == 2  # the other's, and ours which was refused
 
 
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+def test_a_row_that_the_same_call_elsewhere_makes_between_our_reads(nb, monkeypatch, at):
+    """Protects two masters at once: what one has made between two reads of the other is not somebody else's."""
+    seen = []
+
+    class Interrupted(Connection):
+        def transact(self, operations):
+            seen.append(operations)
+            if len(seen) == at:
+                with monkeypatch.context() as other:
+                    other.setattr(doors, "Connection", Connection)
+                    assert call("ovn_master_init", **nb.arguments())["changed"]
+            return super().transact(operations)
+    monkeypatch.setattr(doors, "Connection", Interrupted)
+    result = call("ovn_master_init", **nb.arguments())
+    assert not result.get("failed"), result["msg"]
+    assert len(nb.transactions()) == 1 or at > len(seen)
+
+
 def test_a_foreign_row_that_takes_the_name_is_not_overwritten(nb, meanwhile):
     """Protects a switch that somebody makes under the node's name at that moment."""
     nb.master()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.difference import difference, shown
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import DatabaseError
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import DatabaseError, GuardFailed
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, Includes, Item, Owner, Ref, Row
 
 NODE = Owner("Node", "node1")
@@ -128,6 +128,12 @@ def test_a_foreign_row_of_that_name_is_refused(as_found):
     for theirs, whom in ((as_found(wanted, owned=False), r"somebody else \(it carries no owner keys of ours\)"), (as_found(row(owner=OTHER)), "Node node2")):
         with pytest.raises(DatabaseError, match=f"^Logical_Switch sw exists already and belongs to {whom}: give this one another name, or remove that row$"):
             plan([wanted], named={("Logical_Switch", "sw"): theirs})
+
+
+def test_a_row_of_ours_that_came_between_two_reads_is_looked_for_again(as_found):
+    """Protects two calls at once: what the other one has just made is ours, and no reason to fail."""
+    with pytest.raises(GuardFailed):
+        plan([row()], named={("Logical_Switch", "sw"): as_found(row())})
 
 
 def test_a_row_without_owner_is_adopted_where_that_is_wanted(as_found):
