@@ -17,6 +17,7 @@ from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 MODULES = "ansible_collections.ovn.kubernetes.plugins.modules."
+COLLECTIONS = [path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn"))]
 PATIENCE = 120.0  # seconds that one call may take
 
 # Imports everything, says so, and starts when the gate opens (its other end is closed): so that many start at one moment.
@@ -62,7 +63,7 @@ def call_at_once(calls, prologue=""):
                 started.append(subprocess.Popen(
                     [sys.executable, "-c", PROCESS.format(prologue=prologue), str(gate), str(tell_ready), MODULES + module], stdin=stdin,
                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=(gate, tell_ready),
-                    env=dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path))))
+                    env=dict(os.environ, PYTHONPATH=os.pathsep.join(COLLECTIONS))))
         os.close(tell_ready)
         tell_ready = None
         count = 0
