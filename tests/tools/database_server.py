@@ -93,7 +93,11 @@ class Server:
             tool("create-cluster", self.file, schema_file, cluster)
         else:
             tool("join-cluster", self.file, database, cluster, join)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
 
     @property
     def remote(self):
