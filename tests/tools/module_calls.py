@@ -34,7 +34,7 @@ module.main()
 
 
 def _whole(arguments, check, diff):
-    return dict(arguments, _ansible_check_mode=check, _ansible_diff=diff)
+    return {"_ansible_check_mode": check, "_ansible_diff": diff, **arguments}
 
 
 def call(module, check=False, diff=False, **arguments):
