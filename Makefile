@@ -13,6 +13,7 @@ demo: env ## bring up the lab, converge it from inventory/, verify, and leave it
 
 clean: ## remove the lab
 	@molecule/lab/lab down
+	@molecule/kernel/vms down
 
 test: ## run all tests; the last line is `N passed, N failed`
 	@tests/tools/run-tests

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab_hosts import HOSTS, network, northbound, on, play
+from lab_hosts import HOSTS, network, northbound, on, play, wait
 
 OURS = ("ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
         "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :")
@@ -40,7 +40,8 @@ def test_everything_goes_and_what_is_others_stays(site):
         assert "ovn_kubernetes" not in on(host, "nft list ruleset")
     assert "10.55.0.11/24" in on("ovn-node1", "ip -br addr show dev eth1")
     assert on("ovn-node1", "ovs-vsctl list-br").split() == ["foreign"]
-    on("ovn-master", "test -e /etc/cni/net.d/99-foreign.conf; systemctl start ovn-central; timeout 20 ovn-nbctl --timeout=15 ls-list | grep foreign")
+    on("ovn-master", "test -e /etc/cni/net.d/99-foreign.conf && systemctl start ovn-central")
+    wait(lambda: "foreign" in on("ovn-master", "ovn-nbctl --timeout=5 ls-list", check=False).stdout, 30, "the foreign switch")
     assert [table for table, row in northbound() if "k8s.ovn.org" in row] == []
     on("ovn-master", "ovn-nbctl ls-del foreign; rm /etc/cni/net.d/99-foreign.conf")
     on("ovn-node1", "ovs-vsctl del-br foreign")

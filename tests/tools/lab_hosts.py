@@ -59,11 +59,11 @@ class Play:
         return self
 
 
-def play(name, *arguments, inventory=(), limit=600):
-    """Run one of our playbooks on the lab."""
-    command = ["ansible-playbook", "-v", "-i", str(INVENTORY)]
-    for extra in inventory:
-        command += ["-i", str(extra)]
+def play(name, *arguments, inventory=(), only=None, limit=600):
+    """Run one of our playbooks on the lab: its inventory, and what ``inventory`` adds; or ``only`` other ones."""
+    command = ["ansible-playbook", "-v"]
+    for one in only or [INVENTORY, *inventory]:
+        command += ["-i", str(one)]
     environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json",
                        ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
     done = subprocess.run([*command, f"ovn.kubernetes.{name}", *arguments], capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
@@ -85,8 +85,8 @@ def northbound(host="ovn-master"):
 
 
 def network(host):
-    """Addresses, routes, rules, drops and OVS ports of a host."""
-    return [on(host, command) for command in (
+    """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines."""
+    return [sorted(on(host, command).splitlines()) for command in (
         "ip -br addr show | sed 's/@if[0-9]*//'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
         "ovs-vsctl --columns=name list Port 2>/dev/null | sort || :")]
 

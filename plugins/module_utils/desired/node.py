@@ -132,8 +132,9 @@ def host_rows(host):
         Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {
             "ovn-remote": host.southbound, "ovn-encap-type": host.encap_type, "ovn-encap-ip": host.encap_ip,
             "ovn-bridge-datapath-type": datapath or None, "hostname": name}}),
+        # ovn-controller writes "system" too where nothing else is said, so that one is wanted, not the empty text that means the same.
         Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, ".", {
-            "fail_mode": ("secure",), "datapath_type": datapath, "other_config": {"disable-in-band": "true"}}, kind="adopted"),
+            "fail_mode": ("secure",), "datapath_type": host.datapath_type, "other_config": {"disable-in-band": "true"}}, kind="adopted"),
         Row("Port", owner, "management-port", link, names.INTEGRATION_BRIDGE, {}),
         Row("Interface", owner, "management-interface", link, link, {
             "type": "internal", "mac": (addressing.mac_of(node.management_addresses()),), "mtu_request": (host.mtu,),
