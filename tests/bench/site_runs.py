@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Whole site runs on the lab's hosts: seconds and tasks at 1, 3 and 10 hosts. Takes the lab down and up again: site.py [HOSTS]..."""
+"""Whole site runs on the lab's hosts: seconds and tasks at 1, 3 and 10 hosts. Takes the lab down and up again: site_runs.py [HOSTS]..."""
 
 from __future__ import annotations
 
