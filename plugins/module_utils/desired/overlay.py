@@ -115,8 +115,8 @@ class Overlay:
         ask = {}
         if self.gateways and not self.cluster:
             ask["joins"] = Query("Logical_Router_Port", (("name", "==", names.router_to_join(names.CLUSTER_ROUTER)),), ("networks",))
-        if any(self._offset(own, aliases, one) is None for one in self.gateways):
-            ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks",))
+        if self._joins_move(own) or any(self._offset(own, aliases, one) is None for one in self.gateways):
+            ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks", "external_ids"))
         if any(_held(homes, one, names.SUBNETS_KEY) != ",".join(one.subnets) for one in self.nodes):
             ask["subnets"] = _others("Node")
         if any(_held(homes, one, names.PHYSICAL_IPS_KEY) != ",".join(one.physical_ips) for one in self.gateways):
@@ -139,6 +139,11 @@ class Overlay:
             out += node_policy.rows(node)
         joins = self._joins(answers)
         offsets = self._offsets(own, aliases, answers, joins)
+        left = {row.key(names.OWNER_NAME) for row in answers.get("taken", ()) if row.key(names.OWNER_TYPE) == "Gateway"}
+        left -= {name for kind, name in moving if kind == "Gateway"}
+        if left and self._joins_move(own):
+            raise addressing.AddressError("join_subnet {} is another one than before, and gateway {} would stay behind: name all gateways in the call".format(
+                ", ".join(self.cluster.joins()), sorted(left)[0]))
         homes = self._homes(own, aliases)
         for one in self.gateways:
             alive = _held(homes, one, names.EGRESS_KEY) != "down"
@@ -154,6 +159,12 @@ class Overlay:
             raise addressing.AddressError("the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)")
         nets = [str(addressing.interface(cidr).network) for row in found for cidr in as_set(row.columns["networks"])]
         return tuple(sorted(nets, key=addressing.family))
+
+    def _joins_move(self, own):
+        """Whether the cluster router leaves the join subnets in which it is."""
+        ports = [row for row in own if row.role() == "router-to-join" and row.key(names.OWNER_TYPE) == "Cluster"] if self.cluster else []
+        wanted = [addressing.nth(join, addressing.ROUTER) for join in self.cluster.joins()] if ports else []
+        return bool(ports) and sorted(as_set(ports[0].columns["networks"])) != sorted(wanted)
 
     def _completed(self, gateway, own, aliases):
         """The gateway with a chassis and a MAC: what isn't known of its host now stays as the database has it."""

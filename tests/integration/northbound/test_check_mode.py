@@ -9,7 +9,7 @@ from module_calls import call, call_at_once
 from northbound import CLUSTER, DUAL, gateway_settings, node_settings
 
 CALLS = {
-    "cluster": lambda nb, **options: nb.master(join_subnet=["100.70.0.0/16"], **options),
+    "cluster": lambda nb, **options: nb.build(join_subnet=["100.70.0.0/16"], **options),
     "node": lambda nb, **options: nb.node(3, **options),
     "gateway": lambda nb, **options: nb.gateway(3, **options),
     "no node": lambda nb, **options: nb.remove_node("node1", **options),

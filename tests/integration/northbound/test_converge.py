@@ -179,3 +179,10 @@ def test_a_gateway_keeps_what_is_not_known_now(nb):
     before = nb.everything()
     assert nb.gateway(1, chassis=None, physical_mac=None)["plan"] == []
     assert nb.everything() == before
+
+
+def test_the_join_network_does_not_move_under_a_gateway(nb):
+    """Protects against half a move (W7): a call that would leave a gateway behind in the old join network is refused."""
+    nb.build()
+    assert nb.refused("ovn_master_init", join_subnet=["100.70.0.0/16"], gateways=[gateway_settings(1)]) == (
+        "join_subnet 100.70.0.0/16 is another one than before, and gateway node2 would stay behind: name all gateways in the call")
