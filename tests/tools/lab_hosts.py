@@ -27,7 +27,7 @@ def lab(*arguments, limit=180):
 def on(host, command, check=True, limit=60):
     """A shell command on a host, over ssh; its output."""
     config = ROOT / ".cache" / "lab" / "ssh_config"
-    done = subprocess.run(["ssh", "-n", "-F", str(config), host, command], capture_output=True, text=True, timeout=limit)
+    done = subprocess.run(["ssh", "-n", "-F", str(config), host, command], check=False, capture_output=True, text=True, timeout=limit)
     if check and done.returncode:
         raise AssertionError(f"{host}: {command}: {done.stdout}{done.stderr}")
     return done.stdout if check else done
@@ -66,7 +66,8 @@ def play(name, *arguments, inventory=(), only=None, limit=600):
         command += ["-i", str(one)]
     environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json",
                        ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
-    done = subprocess.run([*command, f"ovn.kubernetes.{name}", *arguments], capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
+    command += [f"ovn.kubernetes.{name}", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
     changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
     plans = [operation["text"] for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M) for operation in json.loads(text)["plan"]]
     return Play(done.returncode, done.stdout + done.stderr, changed, plans)

@@ -184,7 +184,7 @@ def _new_address(link, cidr):
 
 def _new_route(wish):
     destination = normal_prefix(wish.destination)
-    via = normal_address(wish.via).split("/")[0] if wish.via else None
+    via = normal_address(wish.via).partition("/")[0] if wish.via else None
     metric = wish.metric if wish.metric is not None else DEFAULT_METRIC[family(destination)]
     direct = via is None and family(destination) == 4
     return FoundRoute(destination, (Nexthop(wish.link, via),), wish.table, metric, scope=LINK_SCOPE if direct else UNIVERSE)

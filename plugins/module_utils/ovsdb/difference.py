@@ -37,8 +37,8 @@ class Change:
         """One line of a plan."""
         if self.kind != "update":
             return f"{self.label()}: {self.kind}"
-        return "{}: {}".format(self.label(), ", ".join(f"{column} {shown(before)} -> {shown(after)}"
-                                                    for column, (before, after) in sorted(self.columns.items())))
+        moves = [f"{column} {shown(before)} -> {shown(after)}" for column, (before, after) in sorted(self.columns.items())]
+        return "{}: {}".format(self.label(), ", ".join(moves))
 
     def as_dict(self):
         """For a module's result."""

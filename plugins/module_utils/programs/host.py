@@ -6,25 +6,28 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import sys
 
 from ..addressing import AddressError
 from ..host import GATEWAY_FILE, NODE_FILE, Host
 from ..hostnet.errors import HostError
 from ..ovsdb.errors import DatabaseError
 
+LOG = logging.getLogger("ovn-k8s-host")
+
 
 def main(_arguments=None):
-    """The program: prints what it did, a line each; exits with 1 and a sentence when something is wrong."""
+    """The program: a line for each thing that it did; exits with 1 and a sentence when something is wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
     try:
         for path, part in ((NODE_FILE, host.node), (GATEWAY_FILE, host.gateway)):
             if os.path.exists(path):
                 with open(path, encoding="utf-8") as kept:
                     for item in part(json.load(kept)).plan:
-                        print(item.describe())
+                        LOG.info("%s", item.describe())
     except (AddressError, DatabaseError, HostError) as exc:
-        print(exc, file=sys.stderr)
+        LOG.error("%s", exc)
         return 1
     return 0

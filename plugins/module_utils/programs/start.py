@@ -15,6 +15,6 @@ def main():
     """Run the program that the command line names; 2 when there is no such."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in PROGRAMS:
-        print(f"{name or 'no program'}: choose one of {', '.join(PROGRAMS)}", file=sys.stderr)
+        sys.stderr.write(f"{name or 'no program'}: choose one of {', '.join(PROGRAMS)}\n")
         return 2
     return importlib.import_module("." + name, __package__).main(sys.argv[2:])

@@ -111,9 +111,10 @@ class TaggedNumber(int):
 
 def exact(value):
     """Whether nothing in it is anything but what JSON knows."""
-    if type(value) is dict:
-        return all(type(key) is str and exact(item) for key, item in value.items())
-    return all(map(exact, value)) if type(value) is list else type(value) in (str, int, bool, type(None))
+    kind = value.__class__
+    if kind is dict:
+        return all(key.__class__ is str and exact(item) for key, item in value.items())
+    return all(map(exact, value)) if kind is list else kind in (str, int, bool, None.__class__)
 
 
 def test_settings_are_plain(cluster):
