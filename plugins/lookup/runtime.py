@@ -22,7 +22,7 @@ EXAMPLES = r"""
 - name: Install the programs
   ansible.builtin.copy:
     src: "{{ lookup('ovn.kubernetes.runtime') }}"
-    dest: /usr/lib/ovn-kubernetes/ovn_kubernetes.pyz
+    dest: /usr/local/lib/ovn_kubernetes.pyz
     mode: "0644"
 """
 
@@ -33,12 +33,12 @@ _raw:
   elements: path
 """
 
-import hashlib
 import io
 import os
 import tempfile
 import zipfile
 
+from ansible import constants
 from ansible.plugins.lookup import LookupBase
 
 LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "module_utils")
@@ -66,17 +66,12 @@ def archive():
 
 
 class LookupModule(LookupBase):
-    """Writes the archive to the controller's temporary folder and gives its path."""
+    """Writes the archive to Ansible's own temporary folder, which nobody else can write to, and gives its path."""
 
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
         content = archive()
-        folder = os.path.join(tempfile.gettempdir(), f"ovn-kubernetes-{os.getuid()}")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        path = os.path.join(folder, hashlib.sha256(content).hexdigest()[:16] + ".pyz")
-        if not os.path.exists(path):
-            handle, temporary = tempfile.mkstemp(dir=folder)
-            with os.fdopen(handle, "wb") as target:
-                target.write(content)
-            os.rename(temporary, path)
+        handle, path = tempfile.mkstemp(suffix=".pyz", dir=constants.DEFAULT_LOCAL_TMP)
+        with os.fdopen(handle, "wb") as target:
+            target.write(content)
         return [path]

@@ -19,7 +19,7 @@ from .hostnet.netlink import read
 from .names import OWNER_NAME, OWNER_TYPE
 from .ovsdb.difference import difference
 from .ovsdb.errors import DatabaseError, Disconnected, GuardFailed
-from .ovsdb.rows import HOLDERS, Includes, Owner, by_name, found
+from .ovsdb.rows import HOLDERS, Includes, Owner, as_set, by_name, found
 from .ovsdb.transaction import NEXT_CONFIGURATION, operations, realised, undo
 
 PATIENCE = 60.0  # seconds in which a plan is made anew while others change what it was made from
@@ -141,33 +141,58 @@ def converge_host(connect, subject, before, state, comment, check=False):
     :param before: host state that comes before the rows: what a NIC gets back before its bridge goes.
     :param state: host state that follows them: what stands on links that Open vSwitch makes.
     :returns: a :class:`Result`.
-    :raises DatabaseError: in words; nothing was changed then.
+    :raises DatabaseError: in words; what was changed has been taken back then.
     :raises HostError: in words; what was changed has been taken back then.
     """
-    connection = connect()
+    deadline, connection = time.monotonic() + PATIENCE, connect()
     try:
-        plan, named, asked = plan_rows(connection, subject)
-        if check:
-            return _preview(plan, before, state)
-        first = host_difference(read(before), before)
-        apply(first)
-        sent = operations(plan, named, asked, comment) + NEXT_CONFIGURATION if plan else []
-        results = connection.transact(sent) if plan else []
-        try:
-            if plan:
-                connection.transact([realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)])
-            steps = host_difference(read(state), state)
-            apply(steps)
-        except GuardFailed:
-            _take_back(connection, plan, sent, results)
-            raise DatabaseError("ovs-vswitchd did not take over the change in time: "
-                                "start it (systemctl start openvswitch-switch) and look at its log") from None
-        except HostError:
-            _take_back(connection, plan, sent, results)
-            raise
-        return Result(first + plan + steps)
+        while True:
+            try:
+                plan, named, asked = plan_rows(connection, subject)
+                if check:
+                    return _preview(plan, before, state)
+                return _apply(connection, subject, plan, operations(plan, named, asked, comment), before, state)
+            except GuardFailed:
+                # ovn-controller writes here too, at just these moments.
+                if time.monotonic() > deadline:
+                    raise DatabaseError("this host's Open_vSwitch database changes faster than a change can be planned: "
+                                        "find out who else writes these rows again and again") from None
+                time.sleep(random.uniform(0.001, 0.05))
     finally:
         connection.close()
+
+
+def _apply(connection, subject, plan, sent, before, state):
+    """One try of :func:`converge_host`; :raises GuardFailed: when nothing was written, and everything is as before."""
+    first = host_difference(read(before), before)
+    apply(first)
+    results = []
+    try:
+        if plan:
+            sent = sent + NEXT_CONFIGURATION
+            results = connection.transact(sent)
+            _realise(connection, subject, results[-1]["rows"][0]["next_cfg"])
+        steps = host_difference(read(state), state)
+        apply(steps)
+    except (DatabaseError, HostError):
+        if results:
+            connection.transact(undo(plan, sent, results) + NEXT_CONFIGURATION)
+        apply([step for step in (step.undo() for step in reversed(first)) if step is not None])
+        raise
+    return Result(first + plan + steps)
+
+
+def _realise(connection, subject, configuration):
+    """Wait until ovs-vswitchd has taken over a configuration; :raises DatabaseError: when it can't, with its own words."""
+    try:
+        connection.transact([realised(configuration, connection.timeout)])
+    except GuardFailed:
+        raise DatabaseError("ovs-vswitchd did not take over the change in time: "
+                            "start it (systemctl start openvswitch-switch) and look at its log") from None
+    for row in read_rows(connection, subject.own()):
+        reason = as_set(row.columns.get("error"))
+        if reason:
+            raise DatabaseError(f"ovs-vswitchd can't use {row.name}: {reason[0]}")
 
 
 def _preview(plan, before, state):
@@ -176,9 +201,3 @@ def _preview(plan, before, state):
         return Result(host_difference(read(before), before) + plan + host_difference(read(state), state))
     except HostError as exc:
         return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])
-
-
-def _take_back(connection, plan, sent, results):
-    back = undo(plan, sent, results)
-    if back:
-        connection.transact(back + NEXT_CONFIGURATION)

@@ -10,6 +10,7 @@ after a boot: what the kernel forgets comes back without a controller.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 from . import addressing, names
@@ -49,13 +50,15 @@ class Host:
         """
         own, switch = self._own(NODE)
         nic = uplink(own)
+        if settings is not None:
+            self._refuse_other_overlay(switch, settings["southbound"])
         if settings is None:
             rows, state = node_policy.host_gone((nic,) if nic else ())
             return self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
         host = self._node_host(settings, nic)
         state = node_policy.host_state(host)
         rows, before = node_policy.host_rows(host), HostState()
-        if nic and not host.underlay_nic:
+        if nic and nic != host.underlay_nic:
             before = node_policy.host_gone((nic,))[1]
             before = replace(before, files=())
         result = self._converge(NODE, "node", rows, state, NODE_FILE, settings, {
@@ -77,12 +80,15 @@ class Host:
             rows, state = gateway_policy.host_gone(nic, kept or ())
             return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
         wanted = settings["nic"]
+        if wanted is None:
+            raise HostError("bridge_interface isn't there yet for a host's own part: give physical_interface, a NIC of its own")
         mac = self._learn(facts.link_mac, wanted)
         if mac is None and not self.check:
             raise HostError(f"physical_interface {wanted} does not exist on this host: name the NIC that leads outside (ip link shows them)")
         before = HostState()
         if nic != wanted:
-            reason = self._learn(facts.carries_connection, wanted)
+            reason = "it carries this host's tunnels, in " + names.uplink_bridge(wanted) if uplink(self._own(NODE)[0]) == wanted else None
+            reason = reason or self._learn(facts.carries_connection, wanted)
             if reason:
                 raise HostError(f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own")
             if nic:
@@ -116,10 +122,21 @@ class Host:
         # Once it is in its bridge, the bridge has the address.
         underlay = nic if nic and link == names.uplink_bridge(nic) else link
         netdev = datapath == "netdev"
+        if netdev and link and link == underlay and self._learn(facts.is_leased, link, encap_ip):
+            raise HostError(f"encap_ip {encap_ip} is leased (DHCP or router advertisements), and in the userspace datapath {link} goes into a bridge where "
+                            "nobody renews it: give the host a static address")
         return node_policy.NodeHost(
             node, settings["southbound"], settings.get("encap_type") or "geneve", encap_ip, mtu, datapath,
             underlay_nic=underlay if netdev else None, underlay_mac=(self._learn(facts.link_mac, underlay) or "") if netdev else None,
             routes=tuple(settings.get("routes") or ()), kubernetes=bool(settings.get("kubernetes")))
+
+    @staticmethod
+    def _refuse_other_overlay(switch, southbound):
+        """A chassis of somebody else's OVN is not taken over."""
+        remote = switch.key("ovn-remote") if switch else None
+        if remote not in (None, southbound) and not os.path.exists(NODE_FILE):
+            raise HostError(f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
+                            "and remove external_ids:ovn-remote from its Open_vSwitch table")
 
     def _default_address(self):
         """The address of the default route's link."""

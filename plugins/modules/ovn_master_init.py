@@ -31,6 +31,13 @@ options:
     description:
       - The master's system-id; it is read from the host where the host's part is converged too.
     type: str
+  known_nodes:
+    description:
+      - Names of all nodes of the inventory. A host that comes with the system-id of another one of them is a clone, and is refused; with
+        the system-id of a node that is not among them it is that node under a new name.
+    type: list
+    elements: str
+    default: []
   nodes:
     description:
       - Nodes whose rows are converged in the same transaction.
@@ -148,7 +155,7 @@ datapath_type:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import doors
+from ..module_utils import doors, names
 from ..module_utils.desired.cluster import Cluster
 from ..module_utils.desired.overlay import Overlay
 from ..module_utils.host import Host
@@ -165,6 +172,7 @@ def main():
             chassis={"type": "str"},
             nodes=dict(doors.NODES, default=[]),
             gateways=dict(doors.GATEWAYS, default=[]),
+            known_nodes={"type": "list", "elements": "str", "default": []},
         ),
         required_if=[("state", "present", ("cluster_ip_subnet",)), ("part", "host", ("node_name",))],
         required_together=doors.TOGETHER,
@@ -185,7 +193,8 @@ def work(module, notes):
         overlay = Overlay(
             cluster=Cluster(tuple(cluster), tuple(params["join_subnet"] or ())),
             nodes=tuple(doors.node(node, cluster) for node in own + params["nodes"]),
-            gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]))
+            gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]),
+            known=frozenset(map(names.node_name, params["known_nodes"])))
         overlay.check()  # before anything is touched
     if params["part"] != "host":
         yield doors.northbound(module, overlay, "ovn_master_init", notes)

@@ -98,6 +98,9 @@ def rows(gateway, joins, offset, alive=True):
     :param offset: this gateway's place in each of them.
     :param alive: whether default traffic of the cluster may go through it.
     """
+    if {addressing.family(subnet) for subnet in gateway.cluster_subnets} - {addressing.family(join) for join in joins}:
+        raise addressing.AddressError("cluster_ip_subnet {} of gateway {} has a family that the overlay's join network {} has not: "
+                                      "converge the cluster first (ovn_master_init)".format(", ".join(gateway.cluster_subnets), gateway.node, ", ".join(joins)))
     owner, name = gateway.owner, gateway.owner.name
     router, switch = names.gateway_router(name), names.external_switch(name)
     join_port, outside_port = names.router_to_join(router), names.router_to_external(name)

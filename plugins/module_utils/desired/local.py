@@ -13,7 +13,7 @@ from ..ovsdb.rows import Query, includes
 COLUMNS = {
     "Bridge": ("name", "datapath_type", "fail_mode", "other_config", "external_ids"),
     "Port": ("name", "external_ids"),
-    "Interface": ("name", "type", "mac", "mtu_request", "external_ids"),
+    "Interface": ("name", "type", "mac", "mtu_request", "error", "external_ids"),
     "Open_vSwitch": ("external_ids",),
 }
 

@@ -181,7 +181,7 @@ def host_state(host):
 def host_gone(uplinks):
     """What a host without the node holds: its NICs have back what they had; rows go because nothing wants them."""
     owner = Owner("Node", "host")
-    keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type", "hostname")
+    keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
     rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)})]
     state = HostState(
         files=(File(names.CNI_CONFIGURATION, None),),

@@ -42,6 +42,7 @@ class Overlay:
     :ivar cluster: None when the call is not about the cluster.
     :ivar absent: owners that are to have no rows.
     :ivar everything: nothing of ours is to be left.
+    :ivar known: names of nodes that exist beside those of this call, and so can't be older names of theirs.
     """
 
     cluster: cluster_policy.Cluster | None = None
@@ -49,6 +50,7 @@ class Overlay:
     gateways: tuple = ()
     absent: tuple = ()
     everything: bool = False
+    known: frozenset = frozenset()
 
     @staticmethod
     def columns(table):
@@ -99,6 +101,9 @@ class Overlay:
             kind, name = row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)
             now = chassis.get((kind, row.key(names.CHASSIS_KEY)))
             if now and row.table == HOME[kind] and (kind, name) not in here:
+                if name in self.known:
+                    raise addressing.AddressError(f"node {now} has the system-id {row.key(names.CHASSIS_KEY)} of node {name}: give the clone its own "
+                                                  "(remove /etc/openvswitch/system-id.conf there, and restart Open vSwitch)")
                 out[kind, name] = now
         return out
 

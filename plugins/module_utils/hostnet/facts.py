@@ -12,7 +12,7 @@ import os
 import socket
 
 from .errors import HostError
-from .found import UNICAST
+from .found import FOREVER, UNICAST
 from .libraries import netlink
 from .rtnetlink import Rtnl
 from .state import MAIN_TABLE
@@ -33,6 +33,12 @@ def addresses(link):
     """The addresses, with prefix length, that somebody gave to a link; link-local ones of IPv6 are the kernel's own."""
     with _asking() as rtnl:
         return [address.cidr for address in rtnl.addresses({link}) if address.settled]
+
+
+def is_leased(link, ip):
+    """Whether an address of a link ends unless somebody renews it: from DHCP or router advertisements."""
+    with _asking() as rtnl:
+        return any(address.ip == ip and address.valid != FOREVER for address in rtnl.addresses({link}))
 
 
 def link_mtu(name):

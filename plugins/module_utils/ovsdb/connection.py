@@ -24,6 +24,7 @@ IN_WORDS = {
     "permission error": "this client's role may not write there",
     "resources exhausted": "the server has no room for it",
     "I/O error": "the server could not write its file: look at its disk and its log",
+    "syntax error": "the server does not know it: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it",
     "not supported": "the server is too old for it",
 }
 

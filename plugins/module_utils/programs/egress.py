@@ -18,7 +18,7 @@ from .. import names
 from ..converge import converge_rows, plan_rows, read_rows
 from ..desired.egress import QUERIES, Egress, Health, candidates
 from ..ovsdb.connection import Connection
-from ..ovsdb.errors import DatabaseError
+from ..ovsdb.errors import DatabaseError, Disconnected, Unreachable
 
 LOCK = "ovn_kubernetes_egress"
 LOG = logging.getLogger("ovn-k8s-egress")
@@ -45,6 +45,18 @@ def judge(found, health, answers):
     return now
 
 
+def write(connect, connection, wanted):
+    """Converge the routes and marks; a gateway that went meanwhile shows in the next round."""
+    try:
+        if plan_rows(connection, wanted)[0]:
+            for item in converge_rows(connect, wanted, "ovn-k8s-egress").plan:
+                LOG.info("%s", item.describe())
+    except (Disconnected, Unreachable):
+        raise
+    except DatabaseError as exc:
+        LOG.warning("not this time: %s", exc)
+
+
 def watch(connect, interval, timeout, notify):
     """Probe and write for as long as the connection lasts; :raises DatabaseError: when it ends."""
     connection, health = connect(), {}
@@ -60,10 +72,7 @@ def watch(connect, interval, timeout, notify):
                 for name in health:
                     if name in before and before[name].alive != health[name].alive:
                         LOG.warning("gateway %s %s", name, "answers again" if health[name].alive else "does not answer: its default routes go")
-                wanted = Egress(tuple((found[name][0], health[name].alive) for name in health))
-                if plan_rows(connection, wanted)[0]:
-                    for item in converge_rows(connect, wanted, "ovn-k8s-egress").plan:
-                        LOG.info("%s", item.describe())
+                write(connect, connection, Egress(tuple((found[name][0], health[name].alive) for name in health)))
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:

@@ -27,7 +27,7 @@ def main(_arguments=None):
                 with open(path, encoding="utf-8") as kept:
                     for item in part(json.load(kept)).plan:
                         LOG.info("%s", item.describe())
-    except (AddressError, DatabaseError, HostError) as exc:
+    except (AddressError, DatabaseError, HostError, KeyError, OSError, ValueError) as exc:
         LOG.error("%s", exc)
         return 1
     return 0

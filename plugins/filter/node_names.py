@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter ovn.kubernetes.node_names."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: node_names
+author:
+  - ovn.kubernetes maintainers
+version_added: 0.1.0
+short_description: Kubernetes' names of the OVN hosts
+description:
+  - What C(ovn_node_name) says, else the short inventory name, in lower case, for every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways).
+    Needs no facts.
+positional: groups
+options:
+  _input:
+    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
+    type: dict
+    required: true
+  groups:
+    description: Ansible's C(groups).
+    type: dict
+    required: true
+seealso:
+  - plugin: ovn.kubernetes.settings
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show the names
+  ansible.builtin.debug:
+    msg: "{{ hostvars | ovn.kubernetes.node_names(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: Inventory host to node name.
+  type: dict
+  sample:
+    kube-minion1.example.com: kube-minion1
+"""
+
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleFilterError
+
+from ..plugin_utils._inventory import Inventory
+from ..plugin_utils._values import InventoryError
+
+
+def node_names(hostvars: Mapping, groups: Mapping) -> dict[str, str]:
+    """Inventory host to node name."""
+    try:
+        inventory = Inventory(hostvars, groups)
+        return {host: inventory.node_name(host) for host in inventory.hosts}
+    except InventoryError as error:
+        raise AnsibleFilterError(f"ovn.kubernetes.node_names: {error}") from error
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict:
+        """Name to function."""
+        return {"node_names": node_names}
