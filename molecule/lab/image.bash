@@ -17,10 +17,14 @@ masked_units=(systemd-udevd.service systemd-udev-trigger.service systemd-logind.
 sources_for() {
     local suite=$1 main security
     main=$(mirror_labelled Debian)
+    if [ -z "$main" ]; then
+        again apt_get update >&2
+        main=$(mirror_labelled Debian)
+    fi
+    [ -n "$main" ] || die "apt knows no Debian mirror here: name one in /etc/apt/sources.list.d, and run apt-get update"
     security=$(mirror_labelled Debian-Security)
-    main=${main:-http://deb.debian.org/debian/}
-    security=${security:-http://deb.debian.org/debian-security/}
-    printf 'deb %s %s main\n' "$main" "$suite" "$main" "$suite-updates" "$security" "$suite-security"
+    printf 'deb %s %s main\n' "$main" "$suite" "$main" "$suite-updates"
+    if [ -n "$security" ]; then printf 'deb %s %s main\n' "$security" "$suite-security"; fi
 }
 
 # Lists may be missing (they are in many images), and then nobody knows which mirror is what.
