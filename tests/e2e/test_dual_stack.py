@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from lab_hosts import northbound, on, play, subnet_of, wait
 
-DUAL = """
+SUBNETS = ("-e", '{"ovn_cluster_subnet": ["192.168.0.0/16", "fd10:128::/48"]}')
+GATEWAY = """
 all:
-  vars:
-    ovn_cluster_subnet: [192.168.0.0/16, "fd10:128::/48"]
   hosts:
     ovn-node1:
       ovn_gateway_ip: [10.55.0.11/24, "fd55::1:11/64"]
@@ -20,11 +19,11 @@ all:
 def test_a_second_family_comes_and_goes(site, tmp_path):
     """Protects: everything is written for a list of families (W17); verify reaches hosts and gateway in both."""
     extra = tmp_path / "dual.yml"
-    extra.write_text(DUAL)
+    extra.write_text(GATEWAY)
     before, subnet = northbound(), subnet_of("ovn-node2")
-    play("site", inventory=[extra]).ok()
-    assert set(play("site", inventory=[extra]).ok().changed.values()) == {0}
-    play("verify", inventory=[extra]).ok()
+    play("site", *SUBNETS, inventory=[extra]).ok()
+    assert set(play("site", *SUBNETS, inventory=[extra]).ok().changed.values()) == {0}
+    play("verify", *SUBNETS, inventory=[extra]).ok()
     assert subnet_of("ovn-node2") == subnet
     here = on("ovn-node2", "ip -6 -o addr show dev k8s-ovn-node2 scope global").split()[3].split("/")[0]
     # Out through the gateway, by the host's own address in the overlay: the way of a pod's packet.
