@@ -13,20 +13,10 @@ import errno
 import os
 import time
 
-from .errors import DatabaseError, Disconnected, GuardFailed, Unreachable
+from .answers import NOT_A_REMOTE, SERVER_COLUMNS, checked, unfit
+from .errors import DatabaseError, Disconnected, Unreachable
 
 MISSING_LIBRARY = "the Python library 'ovs' is missing on this host: install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
-NOT_A_REMOTE = "not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
-IN_WORDS = {
-    "constraint violation": "a value breaks a rule of the schema",
-    "referential integrity violation": "a row that is still referred to would go, or one that doesn't exist is referred to",
-    "not owner": "the lock of this change belongs to another client",
-    "permission error": "this client's role may not write there",
-    "resources exhausted": "the server has no room for it",
-    "I/O error": "the server could not write its file: look at its disk and its log",
-    "syntax error": "the server does not know it: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it",
-    "not supported": "the server is too old for it",
-}
 
 
 class Connection:
@@ -86,17 +76,8 @@ class Connection:
 
     def _leads(self):
         """None when this server serves our database as its leader, else why not."""
-        columns = ["name", "connected", "leader"]
-        answer = self._request("transact", ["_Server", {"op": "select", "table": "Database", "where": [], "columns": columns}])
-        rows = {row["name"]: row for row in answer[0].get("rows", [])}
-        mine = rows.get(self.database)
-        reason = None
-        if mine is None:
-            reason = "it has no database {}, only {}".format(self.database, ", ".join(sorted(set(rows) - {"_Server"})) or "none")
-        elif not mine["connected"]:
-            reason = "it has lost its cluster: a majority of the members must run"
-        elif not mine["leader"]:
-            reason = "it is not the leader of its cluster: name all members"
+        answer = self._request("transact", ["_Server", {"op": "select", "table": "Database", "where": [], "columns": list(SERVER_COLUMNS)}])
+        reason = unfit(self.database, answer[0].get("rows", []))
         if reason:
             self.close()
         return reason
@@ -115,16 +96,8 @@ class Connection:
         :raises Disconnected: when the answer did not come.
         :raises DatabaseError: in words, when the server refused; nothing was written then.
         """
-        results = self._request("transact", [self.database, *list(operations)])
-        for index, result in enumerate(results):
-            if result and result.get("error"):
-                if result["error"] == "timed out":
-                    raise GuardFailed("the database changed while the change was planned")
-                operation = operations[index] if index < len(operations) else {}
-                where = "{} of {}".format(operation.get("op", "commit"), operation["table"]) if "table" in operation else "the commit"
-                words = IN_WORDS.get(result["error"], result["error"])
-                raise DatabaseError("{} refused {}: {} ({})".format(self.database, where, words, result.get("details", result["error"])))
-        return results
+        operations = list(operations)
+        return checked(self.database, operations, self._request("transact", [self.database, *operations]))
 
     def lock(self, name):
         """Ask for a named lock (RFC 7047, 4.1.8); it is ours while the connection lasts and :attr:`locks` has it."""

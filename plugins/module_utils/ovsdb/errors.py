@@ -20,3 +20,7 @@ class Disconnected(DatabaseError):
 
 class GuardFailed(DatabaseError):
     """A ``wait`` operation found the database changed since it was read: read again, plan again."""
+
+
+class LockLost(DatabaseError):
+    """The transaction asserts a lock that another client holds."""
