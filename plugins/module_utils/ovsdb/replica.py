@@ -22,6 +22,8 @@ from .rows import HOLDERS, Found, as_set, decode, encode
 LOG = logging.getLogger("ovsdb")
 PROBE = 5.0  # seconds of silence until the server is asked for a sign of life, and until it is given up
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+UNKNOWN = {"name": "", "connected": False, "leader": False}  # the server leaves out what holds its default
+DEFAULTS = {"string": "", "integer": 0, "real": 0.0, "boolean": False}
 
 
 class Replica:
@@ -123,7 +125,7 @@ class Replica:
         channel = self._channel = await Channel.open(remote, self._notified, self._timeout, self._tls)
         kinds = _kinds(await channel.request("get_schema", [self.database], self._timeout), self._tables)
         server = await channel.request("monitor_cond", ["_Server", ["server"], {"Database": [{"columns": list(SERVER_COLUMNS)}]}], self._timeout)
-        self._servers = {uuid: dict(row["initial"]) for uuid, row in server.get("Database", {}).items()}
+        self._servers = {uuid: dict(UNKNOWN, **row["initial"]) for uuid, row in server.get("Database", {}).items()}
         reason = unfit(self.database, self._servers.values())
         if reason:
             raise Unreachable(f"{remote}: {reason}")
@@ -164,7 +166,7 @@ class Replica:
                 if kind == "delete":
                     self._servers.pop(uuid, None)
                 else:
-                    self._servers[uuid] = dict(self._servers.get(uuid, {}), **row)
+                    self._servers[uuid] = dict(self._servers.get(uuid, UNKNOWN), **row)
             if unfit(self.database, self._servers.values()) and self._channel is not None:
                 self._channel.close()
 
@@ -265,7 +267,7 @@ class Wire:
 
 
 def _kinds(schema, tables):
-    """table -> column -> ``one``, ``set`` or ``map``, and with `` reference`` where it holds uuids (RFC 7047, 3.2)."""
+    """table -> column -> its type where it holds one value, else ``optional``, ``set`` or ``map``; and ``reference`` of uuids (RFC 7047, 3.2)."""
     out = {}
     for table, columns in tables.items():
         if table not in schema["tables"]:
@@ -281,19 +283,17 @@ def _kinds(schema, tables):
 def _kind(column):
     """The kind of a column, from its type in the schema."""
     if isinstance(column, str):
-        return "one"
+        return column
     key = column["key"] if isinstance(column["key"], str) else column["key"]["type"]
     if "value" in column:
         return "map"
-    plural = column.get("max", 1) != 1
-    optional = column.get("min", 1) == 0
-    kind = "set" if plural else "optional" if optional else "one"
+    kind = "set" if column.get("max", 1) != 1 else "optional" if column.get("min", 1) == 0 else key
     return kind + " reference" if key == "uuid" else kind
 
 
 def _empty(kind):
     """A column that the server left out because it holds its default."""
-    return {"map": {}, "one": ""}.get(kind, ())
+    return {} if kind == "map" else DEFAULTS.get(kind, ())
 
 
 def _changed(kind, before, change):

@@ -8,10 +8,12 @@ import asyncio
 import random
 
 import pytest
+from database_server import free_port, wait_for
+from northbound import Northbound
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import Disconnected, GuardFailed, LockLost
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Owner, decode
-from northbound import Northbound
 
 TABLES = {
     "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
@@ -69,21 +71,21 @@ def test_the_copy_is_the_database_after_any_change(nb):
     nb.build()
     chance = random.Random(7)
 
+    def mutate(switch, operation, port):
+        return {"op": "mutate", "table": "Logical_Switch", "where": [switch], "mutations": [["ports", operation, ["set", [port]]]]}
+
+    def update(port, **row):
+        return [{"op": "update", "table": "Logical_Switch_Port", "where": [["_uuid", "==", port]], "row": row}]
+
     def change(number):
-        ports, switches = nb.rows("Logical_Switch_Port"), nb.rows("Logical_Switch")
-        port, switch = chance.choice(ports), chance.choice(switches)
-        where = [["_uuid", "==", port["_uuid"]]]
-        out = {"op": "mutate", "table": "Logical_Switch", "where": [["ports", "includes", ["set", [port["_uuid"]]]]],
-               "mutations": [["ports", "delete", ["set", [port["_uuid"]]]]]}
-        into = {"op": "mutate", "table": "Logical_Switch", "where": [["_uuid", "==", switch["_uuid"]]], "mutations": [["ports", "insert", ["set", [port["_uuid"]]]]]}
-        new = [{"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": {"name": f"new{number}"}},
-               dict(into, mutations=[["ports", "insert", ["set", [["named-uuid", "p"]]]]])]
+        port = chance.choice(nb.rows("Logical_Switch_Port"))["_uuid"]
+        switch = ["_uuid", "==", chance.choice(nb.rows("Logical_Switch"))["_uuid"]]
+        out = mutate(["ports", "includes", ["set", [port]]], "delete", port)
+        new = {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": {"name": f"new{number}"}}
         return chance.choice([
-            [{"op": "update", "table": "Logical_Switch_Port", "where": where, "row": {"addresses": ["set", [f"a{chance.randrange(3)}", f"b{number}"]]}}],
-            [{"op": "update", "table": "Logical_Switch_Port", "where": where, "row": {"up": chance.choice([True, ["set", []]])}}],
-            [{"op": "update", "table": "Logical_Switch_Port", "where": where, "row": {"options": ["map", [["k", str(chance.randrange(3))], [f"n{number}", ""]]]}}],
-            [{"op": "mutate", "table": "Logical_Switch_Port", "where": where, "mutations": [["external_ids", "delete", ["set", ["k"]]], ["external_ids", "insert", ["map", [["k", "v"]]]]]}],
-            [out, into], [out], new, new])
+            update(port, addresses=["set", [f"a{chance.randrange(3)}", f"b{number}"]]), update(port, up=chance.choice([True, ["set", []]])),
+            update(port, options=["map", [["k", str(chance.randrange(3))], [f"n{number}", ""]]]), update(port, external_ids=["map", [["k", "v"]]]),
+            [out, mutate(switch, "insert", port)], [out], [new, mutate(switch, "insert", ["named-uuid", "p"])]])
 
     async def scenario(replica, told):
         assert same(replica, nb)
@@ -171,11 +173,12 @@ def test_a_guard_that_fails_writes_nothing(nb):
 
 def test_a_member_that_does_not_lead_is_passed_over():
     """Protects masters with a clustered database: the copy follows the leader."""
-    from database_server import free_port
     address = f"tcp:127.0.0.1:{free_port()}"
     first = Northbound(cluster=address)
     second = Northbound(cluster=f"tcp:127.0.0.1:{free_port()}", join=address)
     try:
+        wait_for(second.connected, "the cluster to be whole")
+
         async def scenario(replica, told):
             await replica.transact([{"op": "insert", "table": "Load_Balancer_Group", "row": {"name": "g"}}])
             await until(lambda: replica.named("Load_Balancer_Group", "g"), "the new row")
