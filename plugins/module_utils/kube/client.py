@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The API server's own language (REST, lists in pages, watches) over kept-alive connections, for asyncio programs.
+
+aiohttp is all that it takes; a whole Kubernetes library costs 68 MB of memory and half a second before its first request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+
+from .errors import KubernetesError, Refused, Unreachable
+
+MISSING_LIBRARY = "the Python library 'aiohttp' is missing on this host: install python3-aiohttp"
+PAGE = 500  # objects in one page of a list
+CONNECTIONS = 48
+SILENCE = 60.0  # seconds without a word after which a watch is given up: bookmarks come once a minute at least
+
+
+class Client:
+    """A client of one API server; make it and use it inside a running event loop.
+
+    :param settings: :class:`.settings.Settings`.
+    :param agent: the User-Agent, by which the server's log knows who asked.
+    :raises KubernetesError: when the CA can't be used.
+    """
+
+    def __init__(self, settings, agent="ovn-kubernetes", timeout=15.0):
+        try:
+            import aiohttp
+        except ImportError:
+            raise KubernetesError(MISSING_LIBRARY) from None
+        self.settings = settings
+        self._aiohttp = aiohttp
+        self._token = self._token_stamp = None
+        secure = None
+        if settings.server.startswith("https:"):
+            try:
+                secure = ssl.create_default_context(cafile=settings.ca_file)
+            except (OSError, ssl.SSLError) as exc:
+                raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
+        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout)
+        self._patience = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=SILENCE + timeout)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=secure) if secure else aiohttp.TCPConnector(limit=CONNECTIONS)
+        self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": agent, "Accept": "application/json"}, json_serialize=json.dumps)
+
+    async def close(self):
+        """End all connections."""
+        await self._session.close()
+
+    async def get(self, path, **query):
+        """An object or a list."""
+        return await self._request("GET", path, query)
+
+    async def pages(self, path, query=None):
+        """Yields (items, resourceVersion of the list), page by page."""
+        query = dict(query or {}, limit=str(PAGE))
+        while True:
+            page = await self._request("GET", path, query)
+            meta = page.get("metadata") or {}
+            yield page.get("items") or [], meta.get("resourceVersion", "")
+            if not meta.get("continue"):
+                return
+            query["continue"] = meta["continue"]
+
+    async def watch(self, path, version, query=None, seconds=300):
+        """Yields each event (a dict with type and object) after ``version``, bookmarks among them, until the server ends the watch."""
+        query = dict(query or {}, watch="true", allowWatchBookmarks="true", resourceVersion=version, timeoutSeconds=str(seconds))
+        rest = b""
+        try:
+            async with self._session.get(self._url(path), params=query, headers=self._headers(), timeout=self._patience) as answer:
+                await self._check(answer, path)
+                async for chunk in answer.content.iter_any():
+                    lines = (rest + chunk).split(b"\n")
+                    rest = lines.pop()
+                    for line in lines:
+                        if line:
+                            yield json.loads(line)
+        except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
+            raise Unreachable(self._sentence(path, exc)) from None
+        except ValueError:
+            raise Unreachable(f"the watch of {path} at {self.settings.server} does not speak JSON") from None
+
+    async def patch(self, path, body):
+        """Merge ``body`` into an object (RFC 7386)."""
+        return await self._request("PATCH", path, {}, body, "application/merge-patch+json")
+
+    async def create(self, path, body):
+        """Make an object."""
+        return await self._request("POST", path, {}, body)
+
+    async def token(self, namespace, account, seconds, audiences=()):
+        """A bound token of a service account (TokenRequest): (token, when it expires)."""
+        spec = {"expirationSeconds": seconds}
+        if audiences:
+            spec["audiences"] = list(audiences)
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        answer = await self.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+        return answer["status"]["token"], answer["status"]["expirationTimestamp"]
+
+    async def _request(self, method, path, query, body=None, kind="application/json"):
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = self._headers() if body is None else dict(self._headers(), **{"Content-Type": kind})
+        try:
+            async with self._session.request(method, self._url(path), params=query, data=data, headers=headers, timeout=self._timeout) as answer:
+                await self._check(answer, path)
+                return json.loads(await answer.read())
+        except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
+            raise Unreachable(self._sentence(path, exc)) from None
+        except ValueError:
+            raise Unreachable(f"{path} at {self.settings.server} does not answer with JSON") from None
+
+    async def _check(self, answer, path):
+        """Raise what an error's answer says."""
+        if answer.status < 400:
+            return
+        text = await answer.text()
+        try:
+            status = json.loads(text)
+            message, reason = status.get("message") or text, status.get("reason") or ""
+        except (ValueError, AttributeError):
+            message, reason = text.strip()[:200], ""
+        if answer.status == 401:
+            self._token_stamp = None
+            message = f"the token in {self.settings.token_file} is not accepted" if self.settings.token_file else "it wants a token: name a token_file"
+        raise Refused(f"the API server refused {path}: {message} ({answer.status})", answer.status, reason)
+
+    def _headers(self):
+        """The credential, read again when its file changed."""
+        path = self.settings.token_file
+        if not path:
+            return {}
+        try:
+            now = os.stat(path)
+            stamp = (now.st_mtime_ns, now.st_ino, now.st_size)
+            if stamp != self._token_stamp:
+                with open(path, encoding="ascii") as file:
+                    self._token = file.read().strip()
+                self._token_stamp = stamp
+        except (OSError, UnicodeDecodeError) as exc:
+            raise KubernetesError(f"the token in {path} can't be read: {getattr(exc, 'strerror', None) or 'it is not text'}") from None
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def _url(self, path):
+        return self.settings.server.rstrip("/") + path
+
+    def _sentence(self, path, exc):
+        return f"the API server {self.settings.server} can't be reached for {path}: {exc or type(exc).__name__}"
