@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from .addressing import AddressError
 from .hostnet.apply import apply
 from .hostnet.difference import difference as host_difference
 from .hostnet.errors import HostError
@@ -19,7 +20,7 @@ from .hostnet.netlink import read
 from .names import OWNER_NAME, OWNER_TYPE
 from .ovsdb.difference import difference
 from .ovsdb.errors import DatabaseError, Disconnected, GuardFailed
-from .ovsdb.rows import HOLDERS, Includes, Owner, as_set, by_name, found
+from .ovsdb.rows import FIXED_NAMES, HOLDERS, Includes, Owner, Query, as_set, by_name, found, is_uuid
 from .ovsdb.transaction import NEXT_CONFIGURATION, operations, realised, undo
 
 PATIENCE = 60.0  # seconds in which a plan is made anew while others change what it was made from
@@ -52,7 +53,7 @@ def converge_rows(connect, subject, comment, check=False):
     """Make a database hold what ``subject`` wants, in one transaction.
 
     :param connect: makes a connection; called again when one is lost.
-    :param subject: has own, aliases, mine, questions and rows as :class:`.desired.overlay.Overlay` has.
+    :param subject: has near, own, aliases, mine, questions and rows as :class:`.desired.overlay.Overlay` has.
     :param comment: who asks, for the database's log.
     :returns: a :class:`Result`.
     :raises DatabaseError: in words; nothing half-done, since a transaction is all or nothing.
@@ -82,7 +83,36 @@ def converge_rows(connect, subject, comment, check=False):
 
 
 def plan_rows(connection, subject):
-    """Read what the subject needs, and plan: (changes, rows by name, questions with their answers)."""
+    """Read what the subject needs, and plan: (changes, rows by name, questions with their answers).
+
+    First only where its rows should be. Tables are looked through when something differs there, so what is as wanted costs the same in any cluster.
+    """
+    if subject.near is not None and _as_wanted(connection, subject.near):
+        return [], {}, []
+    plan, named, asked = _plan(connection, subject)
+    return _placed(connection, plan), named, asked
+
+
+def _as_wanted(connection, near):
+    """Whether all rows are in their places, and as wanted; not, where it can't be told from the places alone."""
+    try:
+        return not _plan(connection, near)[0]
+    except Disconnected:
+        raise
+    except (AddressError, DatabaseError):
+        return False
+
+
+def _placed(connection, plan):
+    """The plan whose inserts ask for the places that are free: one may be held by a row that has another owner now."""
+    places = {index: change.row.owner.place(change.row.role) for index, change in enumerate(plan)
+              if change.kind == "insert" and change.row.stamped and change.row.table not in FIXED_NAMES}
+    queries = [Query(plan[index].row.table, (is_uuid(place),), ()) for index, place in places.items()]
+    free = {index: place for (index, place), rows in zip(places.items(), _select(connection, queries)) if not rows}
+    return [replace(change, place=free.get(index)) for index, change in enumerate(plan)]
+
+
+def _plan(connection, subject):
     own = read_rows(connection, subject.own())
     aliases = subject.aliases(own)
     if aliases:
@@ -119,9 +149,10 @@ def _by_name(connection, subject, wanted, own, aliases):
             named[row.table, row.name] = row
     need = {}
     for row in wanted:
-        if not row.stamped or (row.name is not None and (row.table, row.owner.type, row.owner.name, row.role) not in have):
+        new = row.table in FIXED_NAMES or (row.table, row.owner.type, row.owner.name, row.role) not in have
+        if not row.stamped or (row.name is not None and new):
             need[row.table, row.name] = None
-        if row.holder is not None:
+        if row.holder is not None and new:
             need[HOLDERS[row.table][0], row.holder] = None
         for value in row.columns.values():
             if isinstance(value, Includes):

@@ -24,6 +24,7 @@ from northbound import Northbound, gateway_settings
 REPETITIONS = 15
 WIDE = ["10.0.0.0/8"]  # a pods' network with room for 1,000 nodes
 SIZES = (10, 100, 1000)
+GATEWAY = dict(gateway_settings(1), physical_ip=["172.16.0.1/24"], default_gw=["172.16.0.254"])
 
 
 def node(number):
@@ -82,8 +83,7 @@ def one_call(nb):
     calls = {
         "ovn_master_init": ({}, lambda: nb.run("ovn_master_init", state="absent")),
         "ovn_minion_init": (node(1), lambda: nb.run("ovn_minion_init", state="absent", node_name="node1")),
-        "ovn_gateway": (dict(gateway_settings(1), physical_ip=["172.16.0.1/24"], default_gw=["172.16.0.254"]),
-                        lambda: nb.run("ovn_gateway", state="absent", node_name="node1")),
+        "ovn_gateway": (GATEWAY, lambda: nb.run("ovn_gateway", state="absent", node_name="node1")),
     }
     nb.run("ovn_master_init")
     for module, (options, away) in calls.items():
@@ -132,32 +132,45 @@ def processor_time(nb, work, calls=200):
 
 
 def scale(nb):
-    """The cost of a call in clusters of 10, 100 and 1,000 nodes."""
-    times, have = {}, 0
-    for size in SIZES:
-        for start in range(have, size, 200):
-            nb.run("ovn_master_init", nodes=[node(number) for number in range(start, min(start + 200, size))])
-        have = size
+    """The cost of a call in clusters of 10, 100 and 1,000 nodes, each in a server of its own, measured in turn."""
+    servers = {SIZES[0]: nb}
+    try:
+        servers.update((size, Wide()) for size in SIZES[1:])
+        for size, server in servers.items():
+            for start in range(0, size, 200):
+                timed(lambda: server.run("ovn_master_init", nodes=[node(number) for number in range(start, min(start + 200, size))]))  # noqa: B023
+            timed(lambda: server.run("ovn_gateway", **GATEWAY))  # noqa: B023
         new = node(2000)
-        work = {
-            "unchanged node": (lambda: nb.run("ovn_minion_init", **node(5)), False, None, "must not grow with the number of other nodes"),
-            "new node": (lambda: nb.run("ovn_minion_init", **new), True,  # noqa: B023
-                         lambda: nb.run("ovn_minion_init", state="absent", node_name="node2000"), "asks for all nodes' subnets, so that none is given twice"),
-            "batch of all, unchanged": (lambda: nb.run("ovn_master_init", nodes=[node(number) for number in range(size)]), False, None,  # noqa: B023
+        ways = {
+            "unchanged node": (lambda server, _size: server.run("ovn_minion_init", **node(5)), None, 60, "must not grow with the number of other nodes"),
+            "unchanged gateway": (lambda server, _size: server.run("ovn_gateway", **GATEWAY), None, 60, "neither"),
+            "new node": (lambda server, _size: server.run("ovn_minion_init", **new), lambda server: server.run(
+                "ovn_minion_init", state="absent", node_name="node2000"), REPETITIONS, "asks for all nodes' subnets, so that none is given twice"),
+            "batch of all, unchanged": (lambda server, size: server.run("ovn_master_init", nodes=[node(number) for number in range(size)]), None, 5,
                                         "the site play's one call for the whole cluster"),
         }
-        for name, (what, changed, before, meaning) in work.items():
-            repetitions = REPETITIONS if size < 1000 or "batch" not in name else 5
-            times[name, size] = measured(what, changed, before, repetitions)
-            show(f"{name}, {size} nodes", times[name, size], meaning)
-        module, server = processor_time(nb, work["unchanged node"][0])
-        print(f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, {server:.1f} ms in ovsdb-server, "
-              "which looks through a whole table for each condition that is not a uuid")
-        nb.run("ovn_minion_init", state="absent", node_name="node2000")
-    few, many = SIZES[0], SIZES[-1]
-    for name in ("unchanged node", "new node", "batch of all, unchanged"):
-        middle, fastest = (pick(times[name, many]) / pick(times[name, few]) for pick in (statistics.median, min))
-        print(f"  {name}: {many} nodes cost {middle:.2f} times what {few} nodes cost (of the fastest calls {fastest:.2f} times)")
+        for name, way in ways.items():
+            _grows(name, servers, *way)
+        for size, server in servers.items():
+            module, used = processor_time(server, lambda: server.run("ovn_minion_init", **node(5)))  # noqa: B023
+            print(f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, {used:.1f} ms in ovsdb-server")
+    finally:
+        for size in SIZES[1:]:
+            if size in servers:
+                servers[size].remove()
+
+
+def _grows(name, servers, work, away, repetitions, meaning):
+    """One kind of call at all sizes: in turn, so that whatever else the machine does meets all of them."""
+    times = {size: [] for size in servers}
+    for _repetition in range(repetitions):
+        for size, server in servers.items():
+            times[size] += measured(lambda: work(server, size), away is not None, away and (lambda: away(server)), 1)  # noqa: B023
+    for size, those in times.items():
+        show(f"{name}, {size} nodes", those, meaning)
+    few, many = times[SIZES[0]], times[SIZES[-1]]
+    middle, fastest = (pick(many) / pick(few) for pick in (statistics.median, min))
+    print(f"  {name}: {SIZES[-1]} nodes cost {middle:.2f} times what {SIZES[0]} nodes cost (of the fastest calls {fastest:.2f} times)")
 
 
 MEASUREMENTS = {"one-call": one_call, "whole-cluster": whole_cluster, "scale": scale}

@@ -11,6 +11,8 @@ from .. import addressing, names
 from ..ovsdb.rows import Owner, Row
 
 OWNER = Owner("Cluster", "cluster")
+ROLES = (  # every row with owner keys that a cluster may have, or had in an earlier release: (table, role)
+    ("Logical_Router", "router"), ("Logical_Router_Port", "router-to-join"), ("Logical_Switch", "join"), ("Logical_Switch_Port", "join-to-router"))
 JOIN_SUBNETS = {4: "100.64.0.0/16", 6: "fd98::/64"}
 
 

@@ -77,6 +77,7 @@ class Egress:
     """
 
     gateways: tuple
+    near = None  # it is about all gateways
 
     @staticmethod
     def columns(table):

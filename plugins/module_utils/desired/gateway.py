@@ -19,6 +19,13 @@ from ..ovsdb.rows import Includes, Item, Owner, Ref, Row
 from .cluster import router_peer
 from .node import uplink_rows
 
+ROLES = (  # every row that a gateway may have, or had in an earlier release: (table, role)
+    ("Logical_Router", "router"), ("Logical_Switch", "external"),
+    *(("Logical_Router_Port", role) for role in ("router-to-join", "router-to-external")),
+    *(("Logical_Switch_Port", role) for role in ("join-to-router", "external-to-router", "localnet")),
+    *(("Logical_Router_Static_Route", f"{role}-{version}") for role in ("egress", "cluster", "outside") for version in (4, 6)),
+    *(("NAT", f"snat-{version}") for version in (4, 6)))
+
 
 @dataclass(frozen=True)
 class Gateway:

@@ -28,6 +28,7 @@ class LocalRows:
 
     owner: object
     wanted: tuple = ()
+    near = None  # a host's tables are small
 
     @staticmethod
     def columns(table):

@@ -13,6 +13,10 @@ from ..hostnet.state import Address, File, HostState, IngressDrop, Link, Offload
 from ..ovsdb.rows import Includes, Owner, Ref, Row
 from .cluster import one_of_each, router_peer
 
+ROLES = (  # every row that a node may have, or had in an earlier release: (table, role)
+    ("Logical_Switch", "switch"), ("Logical_Switch_Port", "management-port"), ("Logical_Switch_Port", "switch-to-router"),
+    ("Logical_Router_Port", "router-to-switch"))
+
 
 @dataclass(frozen=True)
 class Node:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .. import addressing, names
-from ..ovsdb.rows import Owner, Query, as_set, includes
+from ..ovsdb.rows import Owner, Query, as_set, by_name, includes, is_uuid
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -26,11 +26,7 @@ COLUMNS = {
     "NAT": ("type", "logical_ip", "external_ip", "external_ids"),
 }
 UNOWNED_COLUMNS = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
-TABLES = {
-    "Cluster": ("Logical_Router", "Logical_Router_Port", "Logical_Switch", "Logical_Switch_Port"),
-    "Node": ("Logical_Switch", "Logical_Switch_Port", "Logical_Router_Port"),
-    "Gateway": tuple(COLUMNS),
-}
+ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}
 HOME = {"Node": "Logical_Switch", "Gateway": "Logical_Router"}  # the table whose row names an owner's chassis
 FEW = 8  # owners up to which each is asked for by itself; more are cheaper in one sweep
 
@@ -43,6 +39,7 @@ class Overlay:
     :ivar absent: owners that are to have no rows.
     :ivar everything: nothing of ours is to be left.
     :ivar known: names of nodes that exist beside those of this call, and so can't be older names of theirs.
+    :ivar in_place: look for rows only where their identity places them.
     """
 
     cluster: cluster_policy.Cluster | None = None
@@ -51,6 +48,15 @@ class Overlay:
     absent: tuple = ()
     everything: bool = False
     known: frozenset = frozenset()
+    in_place: bool = False
+
+    @property
+    def near(self):
+        """A call about one object, as it reads first: without looking through tables.
+
+        None where what is to go may be anywhere, and for calls about many objects: these also find rows that nobody's identity places any more.
+        """
+        return None if self.everything or self.absent or len(self.owners()) != 1 else replace(self, in_place=True)
 
     @staticmethod
     def columns(table):
@@ -82,9 +88,11 @@ class Overlay:
     def own(self, owners=None):
         """Queries for every row of the owners, and for rows that carry their chassis under an older name."""
         owners = self.owners() if owners is None else owners
+        if self.in_place:
+            return [_in_place(table, owner, role) for owner in owners for table, role in ROLES[owner.type]]
         if self.everything or len(owners) > FEW:
             return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in COLUMNS]
-        queries = [_ours(table, owner.keys()) for owner in owners for table in TABLES[owner.type]]
+        queries = [_ours(table, owner.keys()) for owner in owners for table in dict(ROLES[owner.type])]
         for one in self.nodes + self.gateways:
             if one.chassis:
                 keys = dict(one.owner.keys(), **{names.CHASSIS_KEY: one.chassis})
@@ -119,7 +127,8 @@ class Overlay:
         homes = self._homes(own, aliases)
         ask = {}
         if self.gateways and not self.cluster:
-            ask["joins"] = Query("Logical_Router_Port", (("name", "==", names.router_to_join(names.CLUSTER_ROUTER)),), ("networks",))
+            ask["joins"] = _in_place("Logical_Router_Port", cluster_policy.OWNER, "router-to-join") if self.in_place else by_name(
+                "Logical_Router_Port", names.router_to_join(names.CLUSTER_ROUTER), ("networks",))
         if self._joins_move(own) or any(self._offset(own, aliases, one) is None for one in self.gateways):
             ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks", "external_ids"))
         if any(_held(homes, one, names.SUBNETS_KEY) != ",".join(one.subnets) for one in self.nodes):
@@ -233,6 +242,10 @@ def _held(homes, one, key):
 
 def _ours(table, keys):
     return Query(table, (includes("external_ids", keys),), COLUMNS[table])
+
+
+def _in_place(table, owner, role):
+    return Query(table, (is_uuid(owner.place(role)), includes("external_ids", owner.keys(role))), COLUMNS[table])
 
 
 def _others(kind):

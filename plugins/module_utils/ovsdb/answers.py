@@ -43,7 +43,7 @@ def checked(database, operations, results):
     """
     for index, result in enumerate(results):
         if result and result.get("error"):
-            if result["error"] == "timed out":
+            if result["error"] in ("timed out", "duplicate uuid"):
                 raise GuardFailed("the database changed while the change was planned")
             operation = operations[index] if index < len(operations) else {}
             where = "{} of {}".format(operation.get("op", "commit"), operation["table"]) if "table" in operation else "the commit"

@@ -92,7 +92,7 @@ class Connection:
         """Run ``operations`` (RFC 7047, 5.2) as one transaction.
 
         :returns: the result of each operation, in order.
-        :raises GuardFailed: when a ``wait`` did not hold; nothing was written then.
+        :raises GuardFailed: when a ``wait`` did not hold, or another client took the place of a new row; nothing was written then.
         :raises Disconnected: when the answer did not come.
         :raises DatabaseError: in words, when the server refused; nothing was written then.
         """

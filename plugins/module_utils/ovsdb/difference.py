@@ -22,12 +22,14 @@ class Change:
     :ivar row: the wanted row; None for one that only was found.
     :ivar found: the row as it is; None for an insert.
     :ivar columns: column -> (before, after); of a map only the keys that differ, of an ``Includes`` only what is missing.
+    :ivar place: the uuid that an insert asks for, None: the server chooses.
     """
 
     kind: str
     row: Row | None
     found: Found | None
     columns: dict = field(default_factory=dict)
+    place: str | None = None
 
     def label(self):
         """How messages call the row: by the name that it has now."""

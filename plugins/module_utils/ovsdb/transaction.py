@@ -34,11 +34,12 @@ def operations(plan, named, asked, comment):
     :param asked: (query, rows of its answer as they came) that the plan depends on.
     :param comment: who asked for it; it is written to the database's log.
     """
-    made = {(change.row.table, change.row.name): f"row{index}" for index, change in enumerate(plan) if change.kind == "insert"}
+    new = {index: ["uuid", change.place] if change.place else ["named-uuid", f"row{index}"] for index, change in enumerate(plan) if change.kind == "insert"}
+    made = {(plan[index].row.table, plan[index].row.name): reference for index, reference in new.items()}
 
     def pointer(table, name):
         if (table, name) in made:
-            return ["named-uuid", made[table, name]]
+            return made[table, name]
         if (table, name) in named:
             return ["uuid", named[table, name].uuid]
         raise DatabaseError("{} {} does not exist: make it first{}".format(
@@ -49,13 +50,13 @@ def operations(plan, named, asked, comment):
     for index, change in enumerate(plan):
         if change.kind == "insert" and change.row.holder is not None:
             holder = HOLDERS[change.row.table][0], change.row.holder
-            held.setdefault(holder, {}).setdefault(change.row.table, []).append(f"row{index}")
+            held.setdefault(holder, {}).setdefault(change.row.table, []).append(new[index])
     guards = [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
     writes = []
     for index, change in enumerate(plan):
         if change.kind == "insert":
             guards += _absent(change.row)
-            writes += _insert(change, f"row{index}", held.get((change.row.table, change.row.name), {}), pointer, made)
+            writes += _insert(change, f"row{index}", new[index], held.get((change.row.table, change.row.name), {}), pointer, made)
             guards += _holder_stays(change.row, named, made)
         elif change.kind == "update":
             guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
@@ -124,19 +125,19 @@ def _value(value, pointer):
     return encode(value)
 
 
-def _insert(change, uuid_name, held, pointer, made):
+def _insert(change, uuid_name, reference, held, pointer, made):
     row = change.row
     content = {column: _value(after, pointer) for column, (_before, after) in change.columns.items()}
     for table, (holder, column) in HOLDERS.items():
-        members = [["named-uuid", name] for name in held[table]] if table in held else []
-        if holder == row.table and members:
-            content[column] = ["set", members]
-    ops = [{"op": "insert", "table": row.table, "uuid-name": uuid_name, "row": content}]
+        if holder == row.table and table in held:
+            content[column] = ["set", held[table]]
+    place = {"uuid": change.place} if change.place else {}  # ovsdb-server(7), 5.2.1
+    ops = [dict(place, op="insert", table=row.table, row=content, **{"uuid-name": uuid_name})]
     if row.holder is not None:
         table, column = HOLDERS[row.table]
         if (table, row.holder) not in made:
             ops.append({"op": "mutate", "table": table, "where": [["_uuid", "==", pointer(table, row.holder)]],
-                        "mutations": [[column, "insert", ["set", [["named-uuid", uuid_name]]]]]})
+                        "mutations": [[column, "insert", ["set", [reference]]]]})
     return ops
 
 

@@ -77,7 +77,10 @@ def test_permission_denied(nb):
     nb.directory.chmod(0o755)
     nb.socket.chmod(0)
     before = nb.everything()
-    prologue = "os.setgroups([]); os.setgid(65534); os.setuid(65534)" if os.getuid() == 0 else ""
+    # Ansible's coders are loaded late: from a checkout below /root the other user could not.
+    prologue = ("from ansible.module_utils.common import json; json.get_module_decoder('legacy', json.Direction.CONTROLLER_TO_MODULE)\n"
+                "json.get_module_encoder('legacy', json.Direction.MODULE_TO_CONTROLLER)\n"
+                "os.setgroups([]); os.setgid(65534); os.setuid(65534)") if os.getuid() == 0 else ""
     (result,) = call_at_once([("ovn_minion_init", dict(NODE, northbound=nb.remote))], prologue)
     assert result["failed"] and result["changed"] is False
     assert result["msg"] == f"can't use database OVN_Northbound at {nb.remote}: permission denied: run as root (become: true)"

@@ -166,3 +166,6 @@ def test_every_row_of_an_owner_has_a_role_of_its_own():
             + gateway.rows(made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")), (JOIN4, JOIN6), 2))
     identities = [(row.table, row.owner, row.role) for row in rows if row.stamped]
     assert len(identities) == len(set(identities))
+    # By these lists unchanged calls read.
+    for policy, kind in ((cluster, "Cluster"), (node, "Node"), (gateway, "Gateway")):
+        assert {(table, role) for table, owner, role in identities if owner.type == kind} <= set(policy.ROLES)
