@@ -12,7 +12,8 @@ from .files import remove_file, write_file, write_sysctl
 from .ingress import add_drop, remove_drop
 from .offload import set_offloads
 from .rtnetlink import Rtnl, index_of, wait_for_link
-from .steps import AddressStep, DropStep, FileStep, LinkStep, OffloadStep, RouteStep, SysctlStep
+from .rules import add_rule, remove_rule
+from .steps import AddressStep, DropStep, FileStep, LinkStep, OffloadStep, RouteStep, RuleStep, SysctlStep
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
 ADVICE = {
@@ -86,7 +87,7 @@ class _Hands:
         self._socket = None
         self._actions = {
             AddressStep: self._address, RouteStep: self._route, LinkStep: self._link, SysctlStep: self._sysctl,
-            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file}
+            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file, RuleStep: self._rule}
 
     def __enter__(self):
         return self
@@ -125,7 +126,11 @@ class _Hands:
 
     def _link(self, part):
         self._await(part.name)
-        self._rtnl.set_link(part.name, part.up, part.mtu, part.mac)
+        self._rtnl.set_link(part.name, part.up, part.mtu, part.mac, part.promiscuous)
+
+    @staticmethod
+    def _rule(part):
+        return add_rule(part.rule) if part.present else remove_rule(part.rule)
 
     def _sysctl(self, part):
         if part.link is not None:

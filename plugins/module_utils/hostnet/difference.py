@@ -94,7 +94,8 @@ def _move(source, target, have, addresses, routes):
         # Without addresses the link's own traffic has no use for routes; one that also leads elsewhere keeps its other ways.
         given = tuple(_without(route, source) for route in taken_routes if route.links != {source})
         return MoveStep(source, None, taken_addresses, taken_routes, (), given) if taken_addresses else None
-    if not taken_addresses and not taken_routes:
+    taken_rules = tuple(rule for rule in have.rules if source in rule.links)
+    if not taken_addresses and not taken_routes and not taken_rules:
         return None
     for route in taken_routes:
         if route.nexthop_object is not None:
@@ -107,7 +108,8 @@ def _move(source, target, have, addresses, routes):
         source, target, taken_addresses, taken_routes,
         tuple(address.on(target) for address in taken_addresses if address.cidr not in there),
         tuple(route for route in given_routes if route not in routes),
-        raise_target=False if link and link.up else link)
+        raise_target=False if link and link.up else link,
+        taken_rules=taken_rules, given_rules=tuple(rule.on(source, target) for rule in taken_rules if rule.on(source, target) not in have.rules))
 
 
 def _without(route, link):
@@ -118,12 +120,13 @@ def _without(route, link):
 
 def _link(found, wish):
     if found is None:
-        return [LinkStep(wish.name, True, wish.mtu, wish.mac)]
+        return [LinkStep(wish.name, True, wish.mtu, wish.mac, promiscuous=wish.promiscuous or None)]
     mac = wish.mac.lower() if wish.mac else None
     changes = {
         "up": None if found.up else True,
         "mtu": wish.mtu if wish.mtu is not None and wish.mtu != found.mtu else None,
-        "mac": mac if mac is not None and mac != found.mac else None}
+        "mac": mac if mac is not None and mac != found.mac else None,
+        "promiscuous": wish.promiscuous if wish.promiscuous not in (None, found.promiscuous) else None}
     return [LinkStep(wish.name, found=found, **changes)] if any(value is not None for value in changes.values()) else []
 
 

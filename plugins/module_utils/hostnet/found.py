@@ -40,6 +40,7 @@ class FoundLink:
     up: bool
     mtu: int
     mac: str
+    promiscuous: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +182,31 @@ def _every_link_has(destination):
 
 
 @dataclass(frozen=True)
+class FoundRule:
+    """A rule of policy routing that is bound to a link.
+
+    :ivar version: 4 or 6.
+    :ivar header: fields of struct fib_rule_hdr, ((name, number), ...), and ``extra``: ((attribute number, bytes), ...); both go along unread.
+    """
+
+    version: int
+    priority: int
+    iif: str | None = None
+    oif: str | None = None
+    header: tuple = ()
+    extra: tuple = field(default=(), repr=False)
+
+    @property
+    def links(self):
+        """The links that it is bound to."""
+        return {self.iif, self.oif} - {None}
+
+    def on(self, old, new):
+        """The same rule with one link in the place of another."""
+        return replace(self, iif=new if self.iif == old else self.iif, oif=new if self.oif == old else self.oif)
+
+
+@dataclass(frozen=True)
 class FoundFile:
     """A file as it is."""
 
@@ -199,6 +225,7 @@ class Have:
     :ivar files: path -> FoundFile, or None.
     :ivar offloads: link -> tuple of the offloads that are on, or None where there is no such link.
     :ivar drops: names of the NICs that have our drop.
+    :ivar rules: those that are bound to one of the links that addresses move from or to.
     """
 
     links: dict = field(default_factory=dict)
@@ -208,3 +235,4 @@ class Have:
     files: dict = field(default_factory=dict)
     offloads: dict = field(default_factory=dict)
     drops: frozenset = frozenset()
+    rules: tuple = ()

@@ -12,6 +12,7 @@ from .found import Have, family, normal_prefix
 from .ingress import dropped_nics
 from .offload import offloads_on
 from .rtnetlink import Rtnl
+from .rules import rules
 
 
 def read(want):
@@ -23,7 +24,7 @@ def read(want):
     :returns: a :class:`.found.Have`.
     :raises HostError: when a library is missing, or the kernel doesn't answer.
     """
-    links, addresses, routes = _network(want)
+    links, addresses, routes, bound = _network(want)
     what = "kernel settings and files"
     try:
         sysctls = {wish: read_sysctl(wish.parts) for wish in want.sysctls}
@@ -33,7 +34,7 @@ def read(want):
     except OSError as error:
         raise HostError("this host's %s can't be read: %s" % (what, error)) from error
     drops = dropped_nics() if want.drops or want.absent_drops else frozenset()
-    return Have(links, addresses, routes, sysctls, files, offloads, drops)
+    return Have(links, addresses, routes, sysctls, files, offloads, drops, bound)
 
 
 def _network(want):
@@ -41,7 +42,7 @@ def _network(want):
     for uplink in want.uplinks:
         named |= {uplink.nic, uplink.bridge}
     if not named:
-        return {}, (), ()
+        return {}, (), (), ()
     keys = set()
     for wish in want.routes:
         destination = normal_prefix(wish.destination)
@@ -52,6 +53,7 @@ def _network(want):
             there = {name for name, link in links.items() if link}
             addresses = rtnl.addresses(there) if there else ()
             routes = rtnl.routes(lambda route: route.links & there or route.key in keys) if there or keys else ()
+        bound = rules({name for uplink in want.uplinks for name in (uplink.nic, uplink.bridge)}) if want.uplinks else ()
     except OSError as error:
         raise HostError("this host's links, addresses and routes can't be read: %s" % error.strerror) from error
-    return links, tuple(addresses), tuple(routes)
+    return links, tuple(addresses), tuple(routes), tuple(bound)

@@ -25,10 +25,10 @@ NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 REQUEST, ACK, DUMP = 0x001, 0x004, 0x300
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
-UP = 1
+UP, LOOPBACK, PROMISCUOUS = 0x1, 0x8, 0x100
 LINK_EVENTS = 1  # RTMGRP_LINK
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_KIND = 1, 3, 4, 10, 18, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO, IFA_FLAGS, IFA_RT_PRIORITY = 1, 2, 3, 4, 6, 8, 9
 (RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_MULTIPATH, RTA_FLOW, RTA_CACHEINFO, RTA_TABLE, RTA_VIA,
  RTA_PREF, RTA_ENCAP_TYPE, RTA_ENCAP, RTA_EXPIRES, RTA_TTL_PROPAGATE, RTA_NH_ID) = 1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 15, 18, 20, 21, 22, 23, 26, 30
@@ -95,15 +95,17 @@ class Rtnl:
             if error.errno in (19, 34):  # ENODEV, ERANGE: no link can have so long a name
                 return None
             raise
-        mac = _attributes(reply).get(IFLA_ADDRESS, b"")
-        return FoundLink(name, bool(reply["flags"] & UP), _number(_attributes(reply)[IFLA_MTU]), mac.hex(":"))
+        mac = attributes_of(reply).get(IFLA_ADDRESS, b"")
+        return FoundLink(name, bool(reply["flags"] & UP), _number(attributes_of(reply)[IFLA_MTU]), mac.hex(":"), bool(reply["flags"] & PROMISCUOUS))
 
-    def set_link(self, name, up=None, mtu=None, mac=None):
+    def set_link(self, name, up=None, mtu=None, mac=None, promiscuous=None):
         """Change what is not None."""
         message = self._link()
         message["index"] = index_of(name)
-        if up is not None:
-            message["flags"], message["change"] = UP if up else 0, UP
+        for flag, wish in ((UP, up), (PROMISCUOUS, promiscuous)):
+            if wish is not None:
+                message["flags"] |= flag if wish else 0
+                message["change"] |= flag
         message["attrs"] = [[str(IFLA_MTU), struct.pack("I", mtu)]] if mtu is not None else []
         if mac is not None:
             message["attrs"].append([str(IFLA_ADDRESS), bytes.fromhex(mac.replace(":", ""))])
@@ -183,7 +185,7 @@ class Rtnl:
         return found
 
     def _found_route(self, reply):
-        attributes = _attributes(reply)
+        attributes = attributes_of(reply)
         version = FAMILIES[reply["family"]]
         anywhere = "::" if version == 6 else "0.0.0.0"
         if RTA_MULTIPATH in attributes:
@@ -298,7 +300,7 @@ def wait_for_link(name, patience):
 
 
 def _found_address(link, reply):
-    attributes = _attributes(reply)
+    attributes = attributes_of(reply)
     address, local = attributes.get(IFA_ADDRESS), attributes.get(IFA_LOCAL)
     own = local or address
     preferred, valid = struct.unpack_from("II", attributes[IFA_CACHEINFO]) if IFA_CACHEINFO in attributes else (FOREVER, FOREVER)
@@ -310,7 +312,7 @@ def _found_address(link, reply):
         metric=_number(attributes.get(IFA_RT_PRIORITY), None), preferred=preferred, valid=valid)
 
 
-def _attributes(message):
+def attributes_of(message):
     """Attribute number -> bytes."""
     return {int(name): value for name, value in message["attrs"] if name.isdigit()}
 

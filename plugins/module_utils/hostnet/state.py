@@ -16,6 +16,7 @@ class Link:
 
     :ivar mtu: in bytes; None: as it is.
     :ivar mac: aa:bb:cc:dd:ee:ff; None: as it is.
+    :ivar promiscuous: whether it takes in what is for others; None: as it is.
     :ivar owned: addresses and routes on it that are not wanted go. What the kernel itself put there stays:
         link-local addresses, router advertisements' addresses and routes, routes of the addresses.
     """
@@ -24,6 +25,7 @@ class Link:
     mtu: int | None = None
     mac: str | None = None
     owned: bool = True
+    promiscuous: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class File:
 
 @dataclass(frozen=True)
 class Uplink:
-    """A NIC in a bridge: the NIC's addresses and routes are on the bridge instead; ``restore``: back on the NIC."""
+    """A NIC in a bridge: the NIC's addresses, routes and rules are the bridge's instead; ``restore``: the NIC's again."""
 
     nic: str
     bridge: str

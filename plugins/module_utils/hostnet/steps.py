@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .found import FoundAddress, FoundFile, FoundLink, FoundRoute
+from .found import FoundAddress, FoundFile, FoundLink, FoundRoute, FoundRule
 from .state import MAIN_TABLE
 
 VERBS = {True: "add", False: "remove"}
@@ -77,6 +77,23 @@ class RouteStep(_Presence):
 
 
 @dataclass(frozen=True)
+class RuleStep(_Presence):
+    """Add or remove a rule of policy routing that is bound to a link."""
+
+    rule: FoundRule
+    present: bool
+
+    @property
+    def thing(self):
+        bound = " ".join("%s %s" % pair for pair in (("iif", self.rule.iif), ("oif", self.rule.oif)) if pair[1])
+        return "IPv%d rule %d %s" % (self.rule.version, self.rule.priority, bound)
+
+    def as_dict(self):
+        values = {"iif": self.rule.iif, "oif": self.rule.oif}
+        return dict({key: value for key, value in values.items() if value}, kind="rule", operation=VERBS[self.present], priority=self.rule.priority)
+
+
+@dataclass(frozen=True)
 class DropStep(_Presence):
     """Drop, or let in again, what a NIC hands to the host's own stack."""
 
@@ -103,18 +120,20 @@ class LinkStep(Step):
     mtu: int | None = None
     mac: str | None = None
     found: FoundLink | None = None
+    promiscuous: bool | None = None
     whole = False
 
     def _texts(self, link):
         states = {True: "up", False: "down"}
         return [text for wish, text in (
-            (self.up, states[bool(link.up)]), (self.mtu, "mtu %s" % link.mtu), (self.mac, "mac %s" % link.mac)) if wish is not None]
+            (self.up, states[bool(link.up)]), (self.mtu, "mtu %s" % link.mtu), (self.mac, "mac %s" % link.mac),
+            (self.promiscuous, "promiscuous" if link.promiscuous else "not promiscuous")) if wish is not None]
 
     def describe(self):
         return "link %s: %s" % (self.name, ", ".join(self._texts(self)))
 
     def as_dict(self):
-        values = {"up": self.up, "mtu": self.mtu, "mac": self.mac}
+        values = {"up": self.up, "mtu": self.mtu, "mac": self.mac, "promiscuous": self.promiscuous}
         return dict({key: value for key, value in values.items() if value is not None}, kind="link", operation="change", link=self.name)
 
     def before(self):
@@ -124,11 +143,11 @@ class LinkStep(Step):
         return ["link %s %s" % (self.name, text) for text in self._texts(self)]
 
     def undo(self):
-        now = FoundLink(self.name, self.up, self.mtu, self.mac)
+        now = FoundLink(self.name, self.up, self.mtu, self.mac, bool(self.promiscuous))
         if self.found is None:
             return LinkStep(self.name, up=False, found=now)
-        return LinkStep(self.name, *(None if wish is None else was for wish, was in (
-            (self.up, self.found.up), (self.mtu, self.found.mtu), (self.mac, self.found.mac))), found=now)
+        return LinkStep(self.name, found=now, **{key: None if getattr(self, key) is None else getattr(self.found, key)
+                                                 for key in ("up", "mtu", "mac", "promiscuous")})
 
 
 @dataclass(frozen=True)
@@ -249,6 +268,7 @@ class MoveStep(Step):
     :ivar source, target: links; the target is None where the source's are only taken, the source is None where they are only given.
     :ivar taken_addresses, taken_routes: of the source, as they are there.
     :ivar given_addresses, given_routes: the same for the target, without what it has already.
+    :ivar taken_rules, given_rules: rules that are bound to the links; a given one is there before its routes are.
     :ivar raise_target: the target as found when it has to be set up first (False: it is up; None: it does not exist yet).
     """
 
@@ -259,23 +279,28 @@ class MoveStep(Step):
     given_addresses: tuple = ()
     given_routes: tuple = ()
     raise_target: FoundLink | bool | None = False
+    taken_rules: tuple = ()
+    given_rules: tuple = ()
 
     def parts(self):
         first = () if self.raise_target is False else (LinkStep(self.target, up=True, found=self.raise_target),)
         return (first + tuple(AddressStep(address, True) for address in oldest_first(self.given_addresses))
+                + tuple(RuleStep(rule, True) for rule in self.given_rules)
                 + tuple(RouteStep(route, False) for route in reversed(in_order(self.taken_routes)))
                 + tuple(RouteStep(route, True) for route in in_order(self.given_routes))
+                + tuple(RuleStep(rule, False) for rule in reversed(self.taken_rules))
                 + tuple(AddressStep(address, False) for address in reversed(oldest_first(self.taken_addresses))))
 
     def undo(self):
         # The target stays up: whoever made it may have found it up, and up it does no harm.
-        return MoveStep(self.target, self.source, self.given_addresses, self.given_routes, self.taken_addresses, self.taken_routes)
+        return MoveStep(self.target, self.source, self.given_addresses, self.given_routes, self.taken_addresses, self.taken_routes,
+                        taken_rules=self.given_rules, given_rules=self.taken_rules)
 
     def describe(self):
         things = [address.cidr for address in self.taken_addresses or self.given_addresses]
         routes = len(self.taken_routes or self.given_routes)
-        if routes:
-            things.append("%d route%s" % (routes, "s" if routes > 1 else ""))
+        rules = len(self.taken_rules or self.given_rules)
+        things += ["%d %s%s" % (count, what, "s" if count > 1 else "") for count, what in ((routes, "route"), (rules, "rule")) if count]
         return "%s: %s" % (", ".join(things), self._way())
 
     def _way(self):
@@ -290,10 +315,10 @@ class MoveStep(Step):
                 "routes": [route_values(route) for route in self.taken_routes or self.given_routes]}
 
     def before(self):
-        return _things(self.taken_addresses, self.taken_routes)
+        return _things(self.taken_addresses, self.taken_routes, self.taken_rules)
 
     def after(self):
-        return _things(self.given_addresses, self.given_routes)
+        return _things(self.given_addresses, self.given_routes, self.given_rules)
 
 
 def in_order(routes):
@@ -306,8 +331,9 @@ def oldest_first(addresses):
     return [address for address in addresses if address.family == 4] + [address for address in reversed(addresses) if address.family == 6]
 
 
-def _things(addresses, routes):
-    return [AddressStep(address, True).thing for address in addresses] + [RouteStep(route, True).thing for route in in_order(routes)]
+def _things(addresses, routes, rules):
+    return ([AddressStep(address, True).thing for address in addresses] + [RouteStep(route, True).thing for route in in_order(routes)]
+            + [RuleStep(rule, True).thing for rule in rules])
 
 
 def route_text(route):

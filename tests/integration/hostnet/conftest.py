@@ -69,6 +69,11 @@ def snapshot(*links):
     return found
 
 
+def bound_rules(*links):
+    """Lines of ip that tell of rules bound to the links."""
+    return [line for family in "46" for line in ip("-%s rule" % family).splitlines() if set(links) & set(line.split())]
+
+
 def pair(name, peer=None, up=True):
     """A veth link of that name, and its other end; no link-local addresses, which come late and at random."""
     peer = peer or name + "p"

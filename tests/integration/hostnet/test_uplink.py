@@ -17,7 +17,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.netlink import read
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import HostState, Uplink
 
-from .conftest import ip, pair, snapshot, tool
+from .conftest import bound_rules, ip, pair, snapshot, tool
 
 THERE = HostState(uplinks=(Uplink("eth0", "breth0"),))
 BACK = HostState(uplinks=(Uplink("eth0", "breth0", restore=True),))
@@ -66,6 +66,11 @@ route append 198.51.110.0/24 dev eth0
 -6 route add 2001:db8:6::/48 dev other
 -6 route append 2001:db8:6::/48 dev eth0
 route add 192.0.2.128/25 via 10.77.0.1 src 10.44.0.12
+rule add priority 500 iif eth0 from 10.0.0.0/8 fwmark 7/0xf table 100
+rule add priority 501 oif eth0 not to 198.51.100.0/24 tos 0x10 lookup 1000 suppress_prefixlength 8
+rule add priority 502 iif eth0 oif other unreachable
+rule add priority 503 iif other lookup main
+-6 rule add priority 600 iif eth0 uidrange 5-10 ipproto tcp dport 80-90 lookup 100
 """
 
 
@@ -107,16 +112,20 @@ def without_expiry(found):
 def test_all_moves_to_the_bridge_and_back_as_it_was():
     """ip shows on the bridge what it showed on the NIC, and after the way back on the NIC what it showed at first."""
     furnish()
-    before = without_expiry(snapshot("eth0", "breth0", "other"))
+    before, bound = without_expiry(snapshot("eth0", "breth0", "other")), bound_rules("eth0")
     (step,) = converge(THERE)
-    assert step.describe() == "%s, 28 routes: move from eth0 to breth0" % ", ".join(step.as_dict()["addresses"])
+    assert step.describe() == "%s, 28 routes, 4 rules: move from eth0 to breth0" % ", ".join(step.as_dict()["addresses"])
     assert "tentative" not in ip("-6 address show dev breth0")  # usable at once
     moved = without_expiry(snapshot("eth0", "breth0", "other"))
     assert moved["eth0"] == []
     assert moved["breth0"] == renamed(before["eth0"], "eth0", "breth0")
     assert sorted(moved["routes"]) == sorted(renamed(before["routes"], "eth0", "breth0"))
+    assert bound_rules("breth0") == [line.replace("eth0", "breth0") for line in bound]
+    assert bound_rules("eth0") == []
     converge(BACK)
     assert without_expiry(snapshot("eth0", "breth0", "other")) == before
+    assert bound_rules("eth0") == bound
+    assert len(bound) == 4
 
 
 def test_what_the_step_promises_is_what_the_inverse_does():

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found import FoundAddress, FoundFile, FoundLink, FoundRoute, Nexthop
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found import FoundAddress, FoundFile, FoundLink, FoundRoute, FoundRule, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.plain import CLASSES, from_plain, to_plain
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps import (
     AddressStep,
@@ -20,6 +20,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps impor
     MoveStep,
     OffloadStep,
     RouteStep,
+    RuleStep,
     SysctlStep,
 )
 
@@ -28,11 +29,14 @@ ADDRESS = FoundAddress("eth0", "10.44.0.12/24", peer="10.44.0.1", broadcast="10.
 ROUTE = FoundRoute("198.51.100.0/24", (Nexthop("eth0", "10.44.0.1", 4, 2, ((11, b"\x00\xff"),)), Nexthop("eth1")), table=1000, metric=3,
                    source="10.44.0.12", origin="10.0.0.0/8", type=2, scope=253, protocol=9, tos=16, extra=((8, b"\x01\x02"),), expires=60,
                    nexthop_object=5)
-LINK = FoundLink("eth0", True, 1500, "02:00:00:00:00:01")
+RULE = FoundRule(6, 600, "eth0", "eth1", (("table", 100), ("flags", 2)), ((10, b"\x01"),))
+LINK = FoundLink("eth0", True, 1500, "02:00:00:00:00:01", True)
 SAMPLES = [
-    AddressStep(ADDRESS, True), RouteStep(ROUTE, False), DropStep("eth0", True), LinkStep("eth0", True, 9000, "02:00:00:00:00:02", LINK),
+    AddressStep(ADDRESS, True), RouteStep(ROUTE, False), DropStep("eth0", True), RuleStep(RULE, True),
+    LinkStep("eth0", True, 9000, "02:00:00:00:00:02", LINK, False),
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"), OffloadStep("eth0", ("tx", "tso"), True),
-    FileStep("/etc/x", FoundFile("a\n", 0o600), None), MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK),
+    FileStep("/etc/x", FoundFile("a\n", 0o600), None),
+    MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
 ]
 
 
@@ -45,7 +49,7 @@ def test_steps_and_their_inverses_survive(step):
 
 def test_samples_fill_each_field():
     """Protects the test above: a field that samples leave at its default would be lost unseen."""
-    for filled, bare in ((ADDRESS, FoundAddress("", "")), (ROUTE, FoundRoute("", ())), (ROUTE.nexthops[0], Nexthop(""))):
+    for filled, bare in ((ADDRESS, FoundAddress("", "")), (ROUTE, FoundRoute("", ())), (ROUTE.nexthops[0], Nexthop("")), (RULE, FoundRule(0, 0))):
         assert [field.name for field in fields(filled) if getattr(filled, field.name) == getattr(bare, field.name)] == []
 
 
