@@ -33,8 +33,18 @@ JOIN_MARK = "connect_to_join"
 INTEGRATION_BRIDGE = "br-int"
 PHYSICAL_NETWORK = "physnet"
 SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
+# How the watcher and a node's server reach the API server (kube/settings.py): a master that is a node too has both.
+WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"
+NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"
+WATCHER_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-watcher.token"
+NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
+KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
+
+# Kubernetes accounts that the programs have when the site play makes them.
+ACCOUNTS_NAMESPACE = "ovn-kubernetes"
+WATCHER_ACCOUNT = "ovn-k8s-watcher"
 
 # Owner keys in external_ids: what carries them is ours, everything else is never touched.
 CONTROLLER = "ovn.kubernetes"
@@ -57,6 +67,11 @@ IFNAMSIZ = 15  # characters that Linux allows in a link's name, netdevice(7)
 def node_name(name: str) -> str:
     """The one rule for node names: Kubernetes' name of the host, lower case (RFC 1123)."""
     return name.lower()
+
+
+def node_account(node: str) -> str:
+    """The service account of a node's server."""
+    return "ovn-k8s-node-" + node
 
 
 def link_name(name: str) -> str:

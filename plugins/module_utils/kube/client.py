@@ -43,6 +43,11 @@ class Client:
                 secure = ssl.create_default_context(cafile=settings.ca_file)
             except (OSError, ssl.SSLError) as exc:
                 raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
+            if settings.certificate_file:
+                try:
+                    secure.load_cert_chain(settings.certificate_file, settings.key_file)
+                except (OSError, ssl.SSLError) as exc:
+                    raise KubernetesError(f"the client certificate in {settings.certificate_file} can't be used: {exc}") from None
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout)
         self._patience = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=SILENCE + timeout)
         connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=secure) if secure else aiohttp.TCPConnector(limit=CONNECTIONS)
@@ -93,18 +98,32 @@ class Client:
         """Make an object."""
         return await self._request("POST", path, {}, body)
 
+    async def apply(self, path, body, manager, dry=False):
+        """Make the fields of ``body`` those of the object, which is made when it is not there (server-side apply); what it is then, or would be."""
+        query = {"fieldManager": manager, "force": "true"}
+        if dry:
+            query["dryRun"] = "All"
+        return await self._request("PATCH", path, query, body, "application/apply-patch+yaml")
+
+    async def delete(self, path):
+        """Delete an object."""
+        return await self._request("DELETE", path, {})
+
     async def token(self, namespace, account, seconds, audiences=()):
-        """A bound token of a service account (TokenRequest): (token, when it expires)."""
+        """A bound token of a service account (TokenRequest): (token, when it expires). Asked for as oneself, whomever one acts as."""
         spec = {"expirationSeconds": seconds}
         if audiences:
             spec["audiences"] = list(audiences)
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-        answer = await self.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self._request("POST", path, {}, body, headers=self._credential())
         return answer["status"]["token"], answer["status"]["expirationTimestamp"]
 
-    async def _request(self, method, path, query, body=None, kind="application/json"):
+    async def _request(self, method, path, query, body=None, kind="application/json", headers=None):
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = self._headers() if body is None else dict(self._headers(), **{"Content-Type": kind})
+        headers = self._headers() if headers is None else headers
+        if body is not None:
+            headers = {**headers, "Content-Type": kind}
         try:
             async with self._session.request(method, self._url(path), params=query, data=data, headers=headers, timeout=self._timeout) as answer:
                 await self._check(answer, path)
@@ -130,7 +149,16 @@ class Client:
         raise Refused(f"the API server refused {path}: {message} ({answer.status})", answer.status, reason)
 
     def _headers(self):
-        """The credential, read again when its file changed."""
+        """Who asks, and as whom."""
+        headers = self._credential()
+        if self.settings.user:
+            headers["Impersonate-User"] = self.settings.user
+        if self.settings.group:
+            headers["Impersonate-Group"] = self.settings.group
+        return headers
+
+    def _credential(self):
+        """The token, read again when its file changed."""
         path = self.settings.token_file
         if not path:
             return {}
