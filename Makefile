@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test lint sanity units integration molecule test-kernel bench
+.PHONY: help env demo clean test lint sanity units integration molecule test-kernel bench archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ test-kernel: ## the scenario with the kernel's datapath
 
 bench: env ## measure; prints figures, judges nothing
 	@tests/bench/run
+
+archive: env ## make ovn_kubernetes.pyz, the programs for hosts that Ansible does not reach
+	@tests/tools/build-archive ovn_kubernetes.pyz
 
 env: ## install what the tools need below .cache/
 	@tests/tools/env

@@ -23,7 +23,14 @@ EXAMPLES = r"""
   ansible.builtin.copy:
     src: "{{ lookup('ovn.kubernetes.runtime') }}"
     dest: /usr/local/lib/ovn_kubernetes.pyz
-    mode: "0644"
+    mode: "0755"
+
+- name: Make the archive for hosts that Ansible does not reach
+  ansible.builtin.copy:
+    src: "{{ lookup('ovn.kubernetes.runtime') }}"
+    dest: ./ovn_kubernetes.pyz
+    mode: "0755"
+  delegate_to: localhost
 """
 
 RETURN = r"""
@@ -33,6 +40,7 @@ _raw:
   elements: path
 """
 
+import glob
 import io
 import os
 import tempfile
@@ -42,12 +50,14 @@ from ansible import constants
 from ansible.plugins.lookup import LookupBase
 
 LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "module_utils")
+ROLES = os.path.join(os.path.dirname(os.path.dirname(LIBRARY)), "roles")
 PACKAGE = "ovn_kubernetes"
+SHEBANG = b"#!/usr/bin/python3 -I\n"
 START = f"from {PACKAGE}.programs.start import main\n\nraise SystemExit(main())\n"
 
 
 def archive():
-    """The library as the bytes of a zip with fixed order, times and modes."""
+    """The library and the units' texts, as the bytes of a program: a zip with fixed order, times and modes."""
     files = {"__main__.py": START.encode()}
     for folder, _folders, names in os.walk(LIBRARY):
         inside = os.path.normpath(os.path.join(PACKAGE, os.path.relpath(folder, LIBRARY)))
@@ -58,7 +68,11 @@ def archive():
             if name.endswith(".py"):
                 with open(os.path.join(folder, name), "rb") as source:
                     files[os.path.join(inside, name)] = source.read()
+    for path in sorted(glob.glob(os.path.join(ROLES, "*", "files", "*.service"))):
+        with open(path, "rb") as source:
+            files[f"{PACKAGE}/units/{os.path.basename(path)}"] = source.read()
     out = io.BytesIO()
+    out.write(SHEBANG)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files):
             packed.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)

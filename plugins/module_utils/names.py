@@ -41,6 +41,9 @@ NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
+ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
+COMMANDS_DIRECTORY = "/usr/local/bin"
+COMMANDS = {}  # command -> the program of the archive that it runs
 
 # Kubernetes accounts that the programs have when the site play makes them.
 ACCOUNTS_NAMESPACE = "ovn-kubernetes"

@@ -12,6 +12,7 @@ from .. import addressing, names
 from ..hostnet.state import Address, File, HostState, IngressDrop, Link, Offload, Route, Sysctl, Uplink
 from ..ovsdb.rows import Includes, Owner, Ref, Row
 from .cluster import one_of_each, router_peer
+from .commands import command_files
 
 ROLES = (  # every row that a node may have, or had in an earlier release: (table, role)
     ("Logical_Switch", "switch"), ("Logical_Switch_Port", "management-port"), ("Logical_Switch_Port", "switch-to-router"),
@@ -111,6 +112,7 @@ class NodeHost:
     :ivar underlay_mac: its MAC.
     :ivar routes: more networks that lead into the overlay (the services', the join network).
     :ivar kubernetes: whether a kubelet here gets the CNI configuration.
+    :ivar programs: whether the archive of the programs is here, so that its commands belong into the PATH.
     """
 
     node: Node
@@ -123,6 +125,7 @@ class NodeHost:
     underlay_mac: str | None = None
     routes: tuple = ()
     kubernetes: bool = False
+    programs: bool = False
 
 
 def host_rows(host):
@@ -176,7 +179,7 @@ def host_state(host):
         routes=tuple(routes),
         # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
         sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
-        files=(File(names.CNI_CONFIGURATION, cni_configuration(host.mtu) if host.kubernetes else None),),
+        files=(File(names.CNI_CONFIGURATION, cni_configuration(host.mtu) if host.kubernetes else None), *command_files(host.programs)),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
         offloads=tuple(Offload(nic) for nic in netdev_nics),
         drops=tuple(IngressDrop(nic) for nic in netdev_nics))
@@ -188,7 +191,7 @@ def host_gone(uplinks):
     keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
     rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)})]
     state = HostState(
-        files=(File(names.CNI_CONFIGURATION, None),),
+        files=(File(names.CNI_CONFIGURATION, None), *command_files(False)),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),
         absent_drops=tuple(IngressDrop(nic) for nic in uplinks))
     return rows_, state

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The entrance of the runtime archive: its first argument names the program."""
+"""The entrance of the runtime archive: its first argument names the program, and only that one is imported."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 
-PROGRAMS = ("egress", "host")
+PROGRAMS = ("egress", "host", "install")
 
 
 def main():

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What programs that stay have in common: Open vSwitch's options for daemons and logs, and how they tell systemd that they are well.
+
+In the order in which a program calls them: :func:`add_options`, :func:`start` (from here on in the background, when that was asked
+for), :func:`ready`, and :func:`alive` again and again. A program that a unit starts gives none of the options and logs to the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+
+from ..ovsdb.connection import MISSING_LIBRARY
+from ..ovsdb.errors import DatabaseError
+
+OPTIONS = ("detach", "monitor", "pidfile", "log_file", "verbose")
+LEVELS = {logging.DEBUG: "dbg", logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "err", logging.CRITICAL: "emer"}
+
+
+def add_options(parser):
+    """Add --detach, --monitor, --no-chdir, --pidfile[=FILE], --overwrite-pidfile, --log-file[=FILE] and -vMODULE:DESTINATION:LEVEL (ovs-vswitchd(8)).
+
+    :param parser: its ``prog`` is the name of the pid file, the log file and the control socket.
+    :raises DatabaseError: when the library is missing.
+    """
+    try:
+        import ovs.daemon
+        import ovs.util
+    except ImportError:
+        raise DatabaseError(MISSING_LIBRARY) from None
+    ovs.util.PROGRAM_NAME = parser.prog
+    ovs.daemon.add_args(parser)
+    group = parser.add_argument_group(title="Logging Options")
+    group.add_argument("--log-file", nargs="?", const="", metavar="FILE", help="log to a file, by default /var/log/openvswitch/%s.log" % parser.prog)
+    group.add_argument("-v", "--verbose", nargs="?", action="append", const="any:any:dbg", metavar="[MODULE:]DESTINATION:LEVEL",
+                       help="what is logged where, as in ovs-vswitchd(8): -vfile:info -vconsole:emer")
+
+
+def start(options):
+    """Begin: log as the options say, and go on in the background when they say so.
+
+    Nothing that a fork loses (threads, sockets, event loops) may have been made before.
+
+    :raises SystemExit: with 2 for a wrong option, with 1 when another one holds the pid file; the parent process ends with 0 after :func:`ready`.
+    """
+    import ovs.daemon
+    if not any(getattr(options, name) for name in OPTIONS):
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        return
+    _log(options)
+    ovs.daemon.handle_args(options)
+    ovs.daemon.daemonize_start()
+    if options.pidfile:
+        threading.Thread(target=_control, name="control", daemon=True).start()
+
+
+def ready():
+    """The program serves: its parent may end, and systemd hears of it."""
+    import ovs.daemon
+    ovs.daemon.daemonize_complete()
+    _notify("READY=1")
+
+
+def alive():
+    """It still serves, for systemd's watchdog."""
+    _notify("WATCHDOG=1")
+
+
+def _notify(what):
+    if "NOTIFY_SOCKET" in os.environ:
+        from systemd.daemon import notify
+        notify(what)
+
+
+def _log(options):
+    """Let Open vSwitch's log take what the program logs."""
+    import ovs.db.idl
+    import ovs.dirs
+    import ovs.stream
+    import ovs.unixctl.server
+    import ovs.vlog  # after it begins no module of the library that logs may be imported for the first time
+    handler = _OvsLog(ovs.vlog.Vlog(ovs.util.PROGRAM_NAME))
+    for level in options.verbose or ():
+        wrong = ovs.vlog.Vlog.set_levels_from_string(level)
+        if wrong:
+            ovs.util.ovs_fatal(0, f"-v{level}: {wrong}")
+    path = options.log_file
+    if path == "":
+        path = f"{ovs.dirs.LOGDIR}/{ovs.util.PROGRAM_NAME}.log"
+    for destination in ovs.vlog.DESTINATIONS:
+        own = logging.getLogger(destination)  # its loggers are Python's too
+        own.propagate = False
+        own.addHandler(logging.NullHandler())
+    ovs.vlog.Vlog.init(path)
+    logging.getLogger().setLevel(logging.DEBUG if any("dbg" in level for level in options.verbose or ()) else logging.INFO)
+    logging.getLogger().addHandler(handler)
+
+
+class _OvsLog(logging.Handler):
+    """Hands records on to Open vSwitch's log."""
+
+    def __init__(self, log):
+        super().__init__()
+        self._log = log
+
+    def emit(self, record):
+        getattr(self._log, LEVELS.get(record.levelno, "info"))(self.format(record))
+
+
+def _control():
+    """Serve ovs-appctl(8): exit, version, vlog/set, vlog/list, vlog/reopen."""
+    import ovs.poller
+    import ovs.unixctl
+    import ovs.unixctl.server
+    ovs.unixctl.command_register("exit", "", 0, 0, _exit, None)
+    error, server = ovs.unixctl.server.UnixctlServer.create(None)
+    while not error:
+        server.run()
+        poller = ovs.poller.Poller()
+        server.wait(poller)
+        poller.block()
+
+
+def _exit(connection, _arguments, _context):
+    connection.reply(None)
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the archive of the programs: one file that runs by itself, the same for the same library, with all that it needs inside."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import archive
+from ansible_collections.ovn.kubernetes.plugins.module_utils import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.commands import command_files
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import install, start
+
+PROGRAMS = pathlib.Path(start.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """The archive, laid as the role lays it."""
+    path = tmp_path_factory.mktemp("archive") / "ovn_kubernetes.pyz"
+    path.write_bytes(archive())
+    path.chmod(0o755)
+    return path
+
+
+def run(*arguments):
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+
+
+def test_the_same_library_gives_the_same_archive():
+    """Protects the site run's second time, which compares bytes."""
+    assert archive() == archive()
+
+
+@pytest.mark.parametrize("name", ["", "no-such-program"])
+def test_an_unknown_program_is_a_usage_error(program, name):
+    """Protects whoever mistypes: the programs there are, no traceback."""
+    done = run(program, name)
+    assert done.returncode == 2 and "install" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_command_starts_a_program_that_is_there():
+    """Protects against a command in the PATH that starts nothing."""
+    assert set(names.COMMANDS.values()) <= set(start.PROGRAMS)
+    assert [name for name in start.PROGRAMS if not (PROGRAMS / (name + ".py")).is_file()] == []
+
+
+def test_what_install_would_lay_on_a_bare_host(program):
+    """Protects hosts that Ansible does not reach: the archive lays itself, its commands and all its units, and can say so before."""
+    done = run(program, "install", "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    wanted = [names.ARCHIVE, *(f"{install.UNITS_DIRECTORY}/{name}" for name in install.UNITS), *(file.path for file in command_files(True))]
+    assert [line.split()[1].rstrip(":") for line in done.stdout.splitlines()] == wanted
+
+
+def test_every_unit_of_the_roles_is_laid():
+    """Protects against a unit that only Ansible brings."""
+    roles = pathlib.Path(__file__).resolve().parents[2] / "roles"
+    assert {path.name for path in roles.glob("*/files/*.service")} == set(install.UNITS)
