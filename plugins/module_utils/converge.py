@@ -8,6 +8,7 @@ Check mode stops before apply, the diff prints the plan, ``changed`` says that i
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from dataclasses import dataclass, field, replace
@@ -182,7 +183,7 @@ def converge_host(connect, subject, before, state, comment, check=False):
                 plan, named, asked = plan_rows(connection, subject)
                 if check:
                     return _preview(plan, before, state)
-                return _apply(connection, subject, plan, operations(plan, named, asked, comment), before, state)
+                return _apply(connection, subject, plan, named, asked, comment, before, state)
             except GuardFailed:
                 # ovn-controller writes here too, at just these moments.
                 if time.monotonic() > deadline:
@@ -193,30 +194,54 @@ def converge_host(connect, subject, before, state, comment, check=False):
         connection.close()
 
 
-def _apply(connection, subject, plan, sent, before, state):
-    """One try of :func:`converge_host`; :raises GuardFailed: when nothing was written, and everything is as before."""
-    first = host_difference(read(before), before)
-    apply(first)
-    results = []
-    try:
-        if plan:
-            sent = sent + NEXT_CONFIGURATION
-            results = connection.transact(sent)
-            _realise(connection, subject, results[-1]["rows"][0]["next_cfg"])
-        steps = host_difference(read(state), state)
-        apply(steps)
-    except (DatabaseError, HostError):
-        if results:
-            connection.transact(undo(plan, sent, results) + NEXT_CONFIGURATION)
-        apply([step for step in (step.undo() for step in reversed(first)) if step is not None])
-        raise
-    return Result(first + plan + steps)
+def _apply(connection, subject, plan, named, asked, comment, before, state):
+    """One try of :func:`converge_host`; whatever it raises, everything is as before.
+
+    What goes from the database goes last, when nothing else can fail any more: a link that Open vSwitch has removed can't be given back as it was.
+    """
+    with contextlib.ExitStack() as back:
+        first = _apply_host(before, back)
+        come, go = [change for change in plan if change.kind != "delete"], [change for change in plan if change.kind == "delete"]
+        if come:
+            sent = operations(come, named, asked, comment)
+            results = _apply_rows(connection, sent)
+            back.callback(_take_back, connection, come, sent, results)
+            _realise(connection, subject, results)
+        steps = _apply_host(state, back)
+        if go:
+            results = _apply_rows(connection, operations(go, named, [] if come else asked, comment))
+            back.pop_all()
+            _realise(connection, subject, results)
+        back.pop_all()
+    return Result(first + come + steps + go)
 
 
-def _realise(connection, subject, configuration):
-    """Wait until ovs-vswitchd has taken over a configuration; :raises DatabaseError: when it can't, with its own words."""
+def _apply_host(wanted, back):
+    """Make kernel and files what is wanted; ``back`` takes the inverse. :returns: the steps."""
+    steps = host_difference(read(wanted), wanted)
+    apply(steps)
+    back.callback(lambda: apply([step for step in (step.undo() for step in reversed(steps)) if step is not None]))
+    return steps
+
+
+def _apply_rows(connection, sent):
+    return connection.transact(sent + NEXT_CONFIGURATION)
+
+
+def _take_back(connection, plan, sent, results):
+    results = _apply_rows(connection, undo(plan, sent, results))
+    with contextlib.suppress(GuardFailed):  # an ovs-vswitchd that does not run may be what failed
+        connection.transact([_realised(connection, results)])
+
+
+def _realised(connection, results):
+    return realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)
+
+
+def _realise(connection, subject, results):
+    """Wait until ovs-vswitchd has taken over the configuration of a transaction; :raises DatabaseError: when it can't, with its own words."""
     try:
-        connection.transact([realised(configuration, connection.timeout)])
+        connection.transact([_realised(connection, results)])
     except GuardFailed:
         raise DatabaseError("ovs-vswitchd did not take over the change in time: "
                             "start it (systemctl start openvswitch-switch) and look at its log") from None
@@ -228,7 +253,8 @@ def _realise(connection, subject, configuration):
 
 def _preview(plan, before, state):
     """The plan of check mode; a host where the libraries are still to be installed shows its rows only."""
+    come, go = [change for change in plan if change.kind != "delete"], [change for change in plan if change.kind == "delete"]
     try:
-        return Result(host_difference(read(before), before) + plan + host_difference(read(state), state))
+        return Result(host_difference(read(before), before) + come + host_difference(read(state), state) + go)
     except HostError as exc:
         return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])

@@ -4,28 +4,20 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import subprocess
-import sys
 import time
 
 import pytest
+from network_namespace import ip, load_nftables
+from network_namespace import namespace as new_namespace
 
-CLONE_NEWNET = 0x40000000
 VOLATILE = ("ifindex", "valid_life_time", "preferred_life_time")
 
 
 def pytest_configure(config):
-    # The libnftables binding comes as a distribution package only, which a virtual environment does not see.
-    packages = "/usr/lib/python3/dist-packages/nftables"
-    if os.path.isdir(packages) and "nftables" not in sys.modules:
-        import importlib.util
-        spec = importlib.util.spec_from_file_location("nftables", packages + "/__init__.py", submodule_search_locations=[packages])
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["nftables"] = module
-        spec.loader.exec_module(module)
+    load_nftables()
 
 
 @pytest.fixture(autouse=True)
@@ -33,21 +25,8 @@ def namespace():
     """The test's thread is in a new, empty network namespace until the test ends."""
     if os.geteuid() != 0:
         pytest.fail("these tests make network namespaces: run them as root")
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        if libc.unshare(CLONE_NEWNET):
-            pytest.fail("no network namespace: %s" % os.strerror(ctypes.get_errno()))
-        ip("link set lo up")
+    with new_namespace():
         yield
-    finally:
-        libc.setns(home, CLONE_NEWNET)
-        os.close(home)
-
-
-def ip(arguments):
-    """Run ip-route(8)'s tool, which is another implementation than the one under test."""
-    return subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
 
 
 def tool(*arguments):

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A network namespace of its own: the kernel is the real one, the machine's own links are out of reach."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.util
+import os
+import subprocess
+import sys
+
+CLONE_NEWNET = 0x40000000
+BINDING = "/usr/lib/python3/dist-packages/nftables"
+
+
+def load_nftables():
+    """Make the libnftables binding importable: it comes as a distribution package only, which a virtual environment does not see."""
+    if os.path.isdir(BINDING) and "nftables" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("nftables", BINDING + "/__init__.py", submodule_search_locations=[BINDING])
+        sys.modules["nftables"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["nftables"])
+
+
+@contextlib.contextmanager
+def namespace():
+    """The thread is in a new, empty network namespace; with it are the processes that it starts. :raises OSError: without the right to make one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        if libc.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "no network namespace: " + os.strerror(ctypes.get_errno()))
+        ip("link set lo up")
+        yield
+    finally:
+        libc.setns(home, CLONE_NEWNET)
+        os.close(home)
+
+
+def ip(arguments):
+    """Run ip-route(8)'s tool, which is another implementation than the one under test."""
+    return subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A host's Open vSwitch in the userspace datapath: its database, and the ovs-vswitchd that acts on it, in the network namespace of the thread."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+from database_server import PROGRAMS, Server, wait_for
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils import host, names
+
+
+class Vswitch(Server):
+    """The two servers; settings and files that a host keeps are below :attr:`directory`, by :meth:`keep_here`."""
+
+    def __init__(self):
+        self.daemon = None
+        super().__init__("vswitch", "Open_vSwitch")
+        try:
+            self.transact({"op": "insert", "table": "Open_vSwitch", "row": {"external_ids": ["map", [["system-id", "id-1"]]]}})
+            with (self.directory / "vswitchd.log").open("w") as log:
+                self.daemon = subprocess.Popen(
+                    [str(PROGRAMS / "bin" / "ovs-vswitchd"), f"unix:{self.socket}", "--disable-system", "--no-chdir",
+                     f"--unixctl={self.directory / 'vswitchd.ctl'}"],
+                    stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
+            wait_for(self._serves, "ovs-vswitchd to serve")
+        except BaseException:
+            self.remove()
+            raise
+
+    def _serves(self):
+        if self.daemon.poll() is not None:
+            raise AssertionError("ovs-vswitchd ended: " + (self.directory / "vswitchd.log").read_text())
+        return self.rows("Open_vSwitch")[0]["datapath_types"] != ["set", []]
+
+    def keep_here(self, replace):
+        """Make this process keep a host's settings and files in :attr:`kept`; ``replace(object, name, value)`` sets an attribute."""
+        replace(host, "NODE_FILE", str(self.kept / "node.json"))
+        replace(host, "GATEWAY_FILE", str(self.kept / "gateway.json"))
+        replace(names, "CNI_CONFIGURATION", str(self.kept / "cni.conflist"))
+
+    @property
+    def kept(self) -> pathlib.Path:
+        """Where settings and files are."""
+        return self.directory / "kept"
+
+    def host(self):
+        """The host as the modules see it."""
+        return host.Host(self.remote)
+
+    def remove(self):
+        """End both."""
+        if self.daemon is not None and self.daemon.poll() is None:
+            self.daemon.terminate()
+            try:
+                self.daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait(10)
+        super().remove()
