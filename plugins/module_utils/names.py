@@ -64,6 +64,13 @@ EGRESS_KEY = "k8s.ovn.org/egress"
 UPLINK_KEY = "bridge-uplink"
 NIC_ADDRESSES_KEY = "k8s.ovn.org/nic-addresses"
 
+# What Kubernetes objects become.
+POD_ANNOTATION = "ovn"
+POD_NETWORKS_ANNOTATION = "k8s.ovn.org/pod-networks"
+POD_MARK = "pod"
+SERVICE_KIND_KEY = "k8s.ovn.org/kind"
+SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
+
 IFNAMSIZ = 15  # characters that Linux allows in a link's name, netdevice(7)
 
 
@@ -142,3 +149,29 @@ def external_port(bridge: str, node: str) -> str:
 def uplink_bridge(nic: str) -> str:
     """The bridge that a NIC is moved into."""
     return link_name("br" + nic)
+
+
+def pod_port(namespace, pod):
+    """Logical port of a pod, and iface-id of its OVS interface. No namespace has an underscore (RFC 1123)."""
+    return f"{namespace}_{pod}"
+
+
+def load_balancer(namespace, service, protocol, scope):
+    """A service's load balancer of one protocol; ``scope`` says for which way of reaching the service."""
+    return f"Service_{namespace}/{service}_{protocol}_{scope}"
+
+
+def node_address_variable(version, place):
+    """Template variable that holds, on each chassis, that host's own address; place 0 is the node's, 1 the gateway's where it is another."""
+    return f"NODEIP_IPv{version}_{place}"
+
+
+def address_variable(address):
+    """Template variable that holds this address, for places where only a variable may stand."""
+    return "VIP_" + hashlib.sha256(address.encode()).hexdigest()[:20]
+
+
+def local_backends_variable(namespace, service, port, protocol, version):
+    """Template variable that holds, on each chassis, the service port's endpoints on that host."""
+    whole = f"{namespace}/{service}:{port}:{protocol}:{version}"
+    return "LOCAL_" + hashlib.sha256(whole.encode()).hexdigest()[:20]

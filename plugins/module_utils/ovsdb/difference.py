@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..names import OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 from .errors import DatabaseError, GuardFailed
-from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row, as_set
+from .rows import FIXED_NAMES, Found, Includes, Item, Ref, Row, Whole, as_set
 
 OWNER_KEYS = (OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE)  # they follow from the row, and diffs leave them out
 
@@ -168,6 +168,8 @@ def _columns(row, found, named):
         elif isinstance(value, dict):
             have = have or {}
             after = {key: item.merged(have.get(key)) if isinstance(item, Item) else item for key, item in value.items()}
+            if isinstance(value, Whole):
+                after.update((key, None) for key in have if key not in value)
             keys = [key for key, item in after.items() if have.get(key) != item]
             if keys:
                 out[column] = ({key: have.get(key) for key in keys}, {key: after[key] for key in keys})

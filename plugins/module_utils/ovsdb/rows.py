@@ -11,6 +11,7 @@ value                     meaning
 ``str int bool``          exactly this value
 ``tuple``                 exactly this set, e.g. ``networks``; one element for an optional value
 ``dict``                  these keys hold these values (None: the key is not there); other keys are left alone
+``Whole``                 exactly this map
 ``Includes``              the set of references includes these; other members are left alone
 ``Item`` in a ``dict``    the key's text is a comma-separated list with this member; other members are left alone
 ========================  =====================================================================
@@ -23,7 +24,7 @@ from dataclasses import dataclass, field
 
 from ..names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 
-# Which row's column holds a row of a table that is no root (ovn-nb(5), ovs-vswitchd.conf.db(5)): without it, the row would go.
+# Which row's column holds a row (ovn-nb(5), ovs-vswitchd.conf.db(5)): without it, the row would go, or be of no use.
 HOLDERS = {
     "Logical_Switch_Port": ("Logical_Switch", "ports"),
     "Logical_Router_Port": ("Logical_Router", "ports"),
@@ -32,7 +33,9 @@ HOLDERS = {
     "Bridge": ("Open_vSwitch", "bridges"),
     "Port": ("Bridge", "ports"),
     "Interface": ("Port", "interfaces"),
+    "Load_Balancer": ("Load_Balancer_Group", "load_balancer"),
 }
+ROOTS = ("Load_Balancer",)  # tables whose rows stay when nothing holds them
 SINGLETON = "Open_vSwitch"  # the table that has exactly one row, and no names
 FIXED_NAMES = ("Bridge", "Port", "Interface")  # tables whose names the schema forbids to change: a new name is a new row
 
@@ -72,6 +75,10 @@ class Includes:
     """A set of references that must hold these, among others."""
 
     refs: tuple
+
+
+class Whole(dict):
+    """A map that holds these keys and no others."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..names import OWNER_CONTROLLER, OWNER_ID
 from .difference import Change
 from .errors import DatabaseError
-from .rows import FIXED_NAMES, HOLDERS, SINGLETON, Includes, Ref, encode, includes
+from .rows import FIXED_NAMES, HOLDERS, ROOTS, SINGLETON, Includes, Ref, encode, includes
 
 # Open vSwitch acts on a new next_cfg and says so in cur_cfg (ovs-vswitchd.conf.db(5), "Configuration").
 NEXT_CONFIGURATION = [
@@ -27,12 +27,13 @@ def realised(configuration, seconds):
             "until": "==", "rows": [], "timeout": int(seconds * 900)}
 
 
-def operations(plan, named, asked, comment):
+def operations(plan, named, asked, comment, lock=None):
     """The operations of ``plan``.
 
     :param named: (table, name) -> row found, for holders and references.
     :param asked: (query, rows of its answer as they came) that the plan depends on.
     :param comment: who asked for it; it is written to the database's log.
+    :param lock: an OVSDB lock whose holder alone makes such rows: it is asserted, in place of looking through whole tables for rows of the same name.
     """
     new = {index: ["uuid", change.place] if change.place else ["named-uuid", f"row{index}"] for index, change in enumerate(plan) if change.kind == "insert"}
     made = {(plan[index].row.table, plan[index].row.name): reference for index, reference in new.items()}
@@ -51,13 +52,14 @@ def operations(plan, named, asked, comment):
         if change.kind == "insert" and change.row.holder is not None:
             holder = HOLDERS[change.row.table][0], change.row.holder
             held.setdefault(holder, {}).setdefault(change.row.table, []).append(new[index])
-    guards = [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
+    guards = [{"op": "assert", "lock": lock}] if lock else []
+    guards += [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
     writes = []
     for index, change in enumerate(plan):
         if change.kind == "insert":
-            guards += _absent(change.row)
+            guards += [] if lock else _absent(change.row)
             writes += _insert(change, f"row{index}", new[index], held.get((change.row.table, change.row.name), {}), pointer, made)
-            guards += _holder_stays(change.row, named, made)
+            guards += [guard for guard in _holder_stays(change.row, named, made) if guard not in guards[-1:]]
         elif change.kind == "update":
             guards.append(_wait(change.found.table, [_is(change.found.uuid)], sorted(change.columns),
                                 [{column: change.found.raw[column] for column in change.columns}]))
@@ -161,7 +163,7 @@ def _update(change, pointer):
 
 
 def _delete(found):
-    if found.table not in HOLDERS:
+    if found.table not in HOLDERS or found.table in ROOTS:
         return [{"op": "delete", "table": found.table, "where": [_is(found.uuid)]}]
     if found.table == "Interface":
         return []  # it goes with its port, which can't be without (ovs-vswitchd.conf.db(5), Port:interfaces)
