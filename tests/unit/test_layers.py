@@ -2,8 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
 
-The layers, from the top: the faces, host (for modules and programs alike), converge, desired (policy), ovsdb, hostnet and kube
-(mechanism), names and addressing (ground).
+The layers, from the top: the faces, host (for modules and programs alike), converge and reconcile (once, and for ever), desired
+(policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ MAY_IMPORT = {
     # Policy knows what rows and interfaces are, and nothing of how they are read or written.
     "desired": GROUND | {"desired", "ovsdb/rows", "hostnet/state"},
     "converge": GROUND | MECHANISM | {"desired"},
+    "reconcile": GROUND | MECHANISM | {"desired", "reconcile"},
     "host": GROUND | MECHANISM | {"desired", "converge"},
-    "face": GROUND | MECHANISM | {"desired", "converge", "host", "face"},
+    "face": GROUND | MECHANISM | {"desired", "converge", "reconcile", "host", "face"},
     "documentation": set(),
 }
 FACES = {"modules", "filter", "lookup", "action", "inventory", "plugin_utils"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-PROGRAMS = ("egress", "host", "install")
+PROGRAMS = ("egress", "host", "install", "watcher")
 
 
 def main():

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A watcher between a real API server and a real Northbound database. There is no ovn-northd: what a watcher does must not wait for it (F5)."""
+
+from __future__ import annotations
+
+import collections
+import json
+
+import pytest
+from database_server import references, wait_for
+from kubernetes_server import Refused
+from northbound import Northbound
+from watcher_process import Watcher
+
+PODS, SERVICES = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/services"
+SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+
+
+class World:
+    """The database, the API server, and watchers between them."""
+
+    def __init__(self, nb, kubernetes):
+        self.nb, self.api = nb, kubernetes
+        self.watchers = []
+
+    def watcher(self, **more):
+        """A watcher that isn't started."""
+        self.watchers.append(Watcher(self.nb.remote, self.api, **more))
+        return self.watchers[-1]
+
+    def watch(self, **more):
+        """A watcher that acts."""
+        watcher = self.watcher(**more).start()
+        wait_for(watcher.acts, "the watcher to act")
+        return watcher
+
+    def pod(self, name):
+        """A pod, None when there is none."""
+        try:
+            return self.api.get(f"{PODS}/{name}")
+        except Refused:
+            return None
+
+    def note(self, name):
+        """The pod's annotation ``ovn``, {} when it has none that can be read."""
+        text = ((self.pod(name) or {}).get("metadata", {}).get("annotations") or {}).get("ovn")
+        try:
+            return json.loads(text) if text else {}
+        except ValueError:
+            return {}
+
+    def annotated(self, *names):
+        """Wait until these pods have addresses; the addresses."""
+        return [wait_for(lambda name=name: self.note(name).get("ip_address"), f"{name} to be annotated\n{self.logs()}") for name in names]
+
+    def ports(self):
+        """Name -> (row, its switch) of the pods' ports."""
+        switches = {uuid: row["name"] for row in self.nb.rows("Logical_Switch") for uuid in references(row["ports"])}
+        rows = self.nb.rows("Logical_Switch_Port", ["external_ids", "includes", ["map", [["pod", "true"]]]])
+        return {row["name"]: (row, switches.get(row["_uuid"][1])) for row in rows}
+
+    def unplug(self, name, switch="node1"):
+        """Take a port from its switch, with which it goes."""
+        uuids = [row["_uuid"] for row in self.nb.rows("Logical_Switch_Port", ["name", "==", name])]
+        self.nb.transact({"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", switch]], "mutations": [["ports", "delete", ["set", uuids]]]})
+
+    def balancers(self):
+        """Name -> row of the services' load balancers."""
+        return {row["name"]: row for row in self.nb.rows("Load_Balancer")}
+
+    def vips(self, name):
+        """The virtual addresses of a load balancer."""
+        return dict(self.balancers().get(name, {"vips": ["map", []]})["vips"][1])
+
+    def slice(self, service, *addresses, name=None, port=8080, node="node1", conditions=None, update=False):
+        """Make (or update) an endpoint slice."""
+        name = name or f"{service}-1"
+        body = {"metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}}, "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
+                "ports": [{"name": "", "port": port, "protocol": "TCP"}],
+                "endpoints": [{"addresses": [one], "nodeName": node, "conditions": conditions or {"ready": True}} for one in addresses]}
+        return self.api.patch(f"{SLICES}/{name}", body) if update else self.api.create(SLICES, body)
+
+    def service(self, name, **spec):
+        """Make a service."""
+        return self.api.create(SERVICES, {"metadata": {"name": name}, "spec": dict({"ports": [{"port": 80}]}, **spec)})
+
+    def invariants(self, pods):
+        """:raises AssertionError: unless each pod has one port on its node's switch, with one address nobody else has, and an annotation that says the same."""
+        ports, addresses = self.ports(), collections.Counter()
+        assert sorted(ports) == sorted(f"default_{name}" for name in pods)
+        for name, node in pods.items():
+            row, switch = ports[f"default_{name}"]
+            mac, address = row["addresses"].split()
+            addresses[address] += 1
+            pod, note = self.pod(name), self.note(name)
+            assert switch == node and dict(row["options"][1])["iface-id-ver"] == pod["metadata"]["uid"]
+            assert (note["ip_address"].split("/")[0], note["mac_address"]) == (address, mac) and row["port_security"] == row["addresses"]
+        assert not [address for address, count in addresses.items() if count > 1]
+
+    def logs(self):
+        """What all watchers said."""
+        return "\n".join(watcher.text()[-3000:] for watcher in self.watchers)
+
+    def remove(self):
+        """End all, and empty the API server."""
+        for watcher in self.watchers:
+            watcher.remove()
+        for path in (PODS, SLICES, SERVICES, "/api/v1/namespaces/default/events", "/api/v1/nodes"):
+            for item in self.api.items(path):
+                if item["metadata"]["name"] != "kubernetes":
+                    self.api.delete(f"{path}/{item['metadata']['name']}")
+        self.nb.remove()
+
+
+@pytest.fixture
+def world(kubernetes):
+    """A cluster of two nodes and one gateway, without watcher."""
+    nb = Northbound()
+    nb.build(nodes=(1, 2), gateways=(1,))
+    one = World(nb, kubernetes)
+    yield one
+    one.remove()

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The watcher as a process of its own, as systemd would run it, for tests and measurements."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+
+from database_server import free_port, wait_for
+
+COLLECTIONS = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn")))
+PROGRAM = ("import sys; from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.watcher import main; sys.exit(main())")
+
+
+class Watcher:
+    """One watcher.
+
+    :param northbound: the Northbound database's remote.
+    :param kubernetes: the API server, as kubernetes_server.Kubernetes.
+    :param http: speak to the API server without TLS.
+    """
+
+    def __init__(self, northbound, kubernetes, http=False, options=()):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))
+        token = self.directory / "token"
+        token.write_text(kubernetes.admin)
+        settings = {"server": kubernetes.http()} if http else {"server": kubernetes.url, "ca_file": str(kubernetes.ca_file), "token_file": str(token)}
+        (self.directory / "kubernetes.json").write_text(json.dumps(settings))
+        self.port = free_port()
+        self._arguments = ["--overlay", "--northbound", northbound, "--kubernetes", str(self.directory / "kubernetes.json"),
+                           "--listen", f"127.0.0.1:{self.port}", *options]
+        self.log = self.directory / "log"
+        self.process = None
+
+    def start(self, wait=True):
+        """Start (again); with ``wait``, until it knows everything."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=dict(os.environ, PYTHONPATH=COLLECTIONS))
+        if wait:
+            wait_for(self.ready, "the watcher to be ready")
+        return self
+
+    def ready(self):
+        """Whether it says that it does its work."""
+        self.running()
+        return self.get("/readyz")[0] == 200
+
+    def running(self):
+        """:raises AssertionError: when the process ended."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"the watcher ended: {self.text()}")
+        return True
+
+    def acts(self):
+        """Whether it is the one that writes."""
+        return self.figure("ovn_k8s_watcher_leader") == 1
+
+    def idle(self):
+        """Whether it acts and has nothing left to do."""
+        figures = self.figures()
+        return figures.get("ovn_k8s_watcher_leader") == 1 and not any(
+            figures[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way"))
+
+    def get(self, path):
+        """(status, text); status 0 when nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as exc:
+            return exc.code, exc.read().decode()
+        except OSError as exc:
+            return 0, str(exc)
+
+    def figures(self):
+        """Name (with labels) -> value of all metrics."""
+        lines = [line.rpartition(" ") for line in self.get("/metrics")[1].splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _space, value in lines if name}
+
+    def figure(self, name):
+        """One metric's value."""
+        return self.figures().get(name)
+
+    def text(self):
+        """What it logged."""
+        return self.log.read_text(errors="replace")
+
+    def cpu(self):
+        """Seconds of processor time so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        """MiB of resident memory."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+    def children(self):
+        """Processes that it has started and not buried."""
+        return pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+
+    def kill(self):
+        """End it without a word."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self):
+        """End it as systemd does; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(10)
+
+    def remove(self):
+        """End it and remove what it had."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.directory)
