@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "hostnet": GROUND | {"hostnet"},
     "kube": GROUND | {"kube"},
     # Policy knows what rows and interfaces are, and nothing of how they are read or written.
-    "desired": GROUND | {"desired", "ovsdb/rows", "hostnet/state"},
+    "desired": GROUND | {"desired", "ovsdb/rows", "hostnet/state", "hostnet/managed", "hostnet/errors"},
     "converge": GROUND | MECHANISM | {"desired"},
     "reconcile": GROUND | MECHANISM | {"desired", "reconcile"},
     "host": GROUND | MECHANISM | {"desired", "converge"},

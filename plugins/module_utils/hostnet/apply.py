@@ -9,11 +9,12 @@ import contextlib
 
 from .errors import HostError
 from .files import remove_file, write_file, write_sysctl
+from .handover import hand_over
 from .ingress import add_drop, remove_drop
 from .offload import set_offloads
 from .rtnetlink import Rtnl, index_of, wait_for_link
 from .rules import add_rule, remove_rule
-from .steps import AddressStep, DropStep, FileStep, LinkStep, OffloadStep, RouteStep, RuleStep, SysctlStep
+from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, OffloadStep, RouteStep, RuleStep, SysctlStep
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
 ADVICE = {
@@ -87,7 +88,7 @@ class _Hands:
         self._socket = None
         self._actions = {
             AddressStep: self._address, RouteStep: self._route, LinkStep: self._link, SysctlStep: self._sysctl,
-            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file, RuleStep: self._rule}
+            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file, RuleStep: self._rule, HandoverStep: self._handover}
 
     def __enter__(self):
         return self
@@ -152,4 +153,10 @@ class _Hands:
         if part.wanted is None:
             return remove_file(part.path)
         write_file(part.path, part.wanted)
+        return True
+
+    def _handover(self, part):
+        if not part.tells:
+            return True
+        hand_over(part)
         return True

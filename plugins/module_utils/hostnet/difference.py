@@ -25,7 +25,7 @@ from .found import (
     normal_address,
     normal_prefix,
 )
-from .steps import AddressStep, DropStep, FileStep, LinkStep, MoveStep, OffloadStep, RouteStep, SysctlStep, oldest_first
+from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, MoveStep, OffloadStep, RouteStep, SysctlStep, oldest_first
 
 DEFAULT_METRIC = {4: 0, 6: 1024}  # IPv6: IP6_RT_PRIO_USER of the kernel
 
@@ -34,7 +34,8 @@ def difference(have, want):
     """The plan, in the order in which it is to be done.
 
     Settings of the whole host come first; then addresses and routes that change links; then links with their settings, which must be
-    set before addresses are (disable_ipv6), addresses, routes; then what touches packets; then files, which tell others that all is ready.
+    set before addresses are (disable_ipv6), addresses, routes; then what touches packets; then files, which tell others that all is ready,
+    and the network managers that read them.
 
     :param have: a :class:`.found.Have` that was read for ``want``.
     :param want: a :class:`.state.HostState`.
@@ -42,8 +43,10 @@ def difference(have, want):
     :raises HostError: for what can't be planned.
     """
     moves, addresses, routes = _moves(have, want)
+    first, last = _files(have, want)
     return (
-        _sysctls(have, want, of_links=False)
+        first
+        + _sysctls(have, want, of_links=False)
         + moves
         + [step for link in want.links for step in _link(have.links.get(link.name), link)]
         + _sysctls(have, want, of_links=True)
@@ -51,7 +54,7 @@ def difference(have, want):
         + [step for link in want.offloads for step in _offload(have, link.link)]
         + [DropStep(nic, True) for nic in _names(want.drops) if nic not in have.drops]
         + [DropStep(nic, False) for nic in _names(want.absent_drops) if nic in have.drops]
-        + [step for file in want.files for step in _file(have.files.get(file.path), file)])
+        + last)
 
 
 def _names(drops):
@@ -200,6 +203,16 @@ def _offload(have, link):
     if on is None:
         return [OffloadStep(link, ())]
     return [OffloadStep(link, tuple(on))] if on else []
+
+
+def _files(have, want):
+    """(what comes first of all, what comes last). Managers are told after their files have changed, in either direction: so a step stands first
+    of which only the inverse does anything, unless the manager must be told early."""
+    steps = [step for file in want.files for step in _file(have.files.get(file.path), file)]
+    changed = {step.path for step in steps}
+    wishes = [wish for wish in want.handovers if changed.intersection(wish.paths)]
+    tellings = [HandoverStep(wish.manager, wish.nic, wish.bridge, wish.to_bridge) for wish in wishes]
+    return [telling if wish.early else telling.mark() for wish, telling in zip(wishes, tellings)], steps + tellings
 
 
 def _file(found, wish):

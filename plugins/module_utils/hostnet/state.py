@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAIN_TABLE = 254  # rt_tables: main
 
@@ -119,6 +119,27 @@ class IngressDrop:
 
 
 @dataclass(frozen=True)
+class Handover:
+    """A network manager that is told when its files have changed: what it did for a NIC it does for the NIC's bridge, or again for the NIC.
+
+    :ivar manager: a name of :mod:`.managed`.
+    :ivar paths: the files; as long as none of them changes nobody is told.
+    :ivar early: it is told before addresses move too, since it would put them back.
+    """
+
+    manager: str
+    nic: str
+    bridge: str
+    paths: tuple = ()
+    to_bridge: bool = True
+    early: bool = False
+
+    def back(self):
+        """The same the other way."""
+        return replace(self, to_bridge=not self.to_bridge, early=False)
+
+
+@dataclass(frozen=True)
 class HostState:
     """All that is wanted of a host; what it does not name stays as it is.
 
@@ -130,6 +151,7 @@ class HostState:
     routes: tuple = ()
     sysctls: tuple = ()
     files: tuple = ()
+    handovers: tuple = ()
     uplinks: tuple = ()
     plains: tuple = ()
     offloads: tuple = ()

@@ -259,6 +259,45 @@ class FileStep(Step):
 
 
 @dataclass(frozen=True)
+class HandoverStep(Step):
+    """Tell a network manager that what it did for a NIC it does for its bridge now (or the NIC again), as its files say.
+
+    :ivar tells: False: does nothing itself; it stands before all else, so that its inverse comes last.
+    """
+
+    manager: str
+    nic: str
+    bridge: str
+    to_bridge: bool = True
+    tells: bool = True
+
+    whole = False
+
+    def mark(self):
+        """The step that stands before all else."""
+        return replace(self, tells=False)
+
+    def _way(self):
+        return "%s in the place of %s" % ((self.bridge, self.nic) if self.to_bridge else (self.nic, self.bridge))
+
+    def describe(self):
+        return "%s: %s" % (self.manager, self._way() if self.tells else "files about to change")
+
+    def as_dict(self):
+        return {"kind": "manager", "operation": "tell" if self.tells else "mark", "manager": self.manager,
+                "nic": self.nic, "bridge": self.bridge, "to_bridge": self.to_bridge}
+
+    def before(self):
+        return []
+
+    def after(self):
+        return [self.describe()] if self.tells else []
+
+    def undo(self):
+        return replace(self, to_bridge=not self.to_bridge, tells=not self.tells)
+
+
+@dataclass(frozen=True)
 class MoveStep(Step):
     """Take addresses and routes from one link and give them to another, so that as little as possible is unreachable meanwhile.
 

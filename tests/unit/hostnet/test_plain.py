@@ -16,6 +16,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps impor
     AddressStep,
     DropStep,
     FileStep,
+    HandoverStep,
     LinkStep,
     MoveStep,
     OffloadStep,
@@ -37,6 +38,7 @@ SAMPLES = [
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"), OffloadStep("eth0", ("tx", "tso"), True),
     FileStep("/etc/x", FoundFile("a\n", 0o600), None),
     MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
+    HandoverStep("NetworkManager", "eth0", "breth0", False, False),
 ]
 
 

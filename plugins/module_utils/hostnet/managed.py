@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who configures a NIC, as found on a host. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NETWORKD, NETWORK_MANAGER, IFUPDOWN = "systemd-networkd", "NetworkManager", "ifupdown"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a DHCP server gave the NIC.
+
+    :ivar ip: IPv4 address.
+    :ivar client_id: the client identifier that was sent, in hexadecimal; empty: none was sent, or it is not known.
+    """
+
+    ip: str
+    client_id: str = ""
+
+
+@dataclass(frozen=True)
+class Managed:
+    """A NIC and who configures it.
+
+    :ivar by: NETWORKD, NETWORK_MANAGER, IFUPDOWN, or None: nobody that we know, the addresses are just there.
+    :ivar files: :class:`.state.File`s with its configuration; networkd: the .network file, then its drop-ins; ifupdown: every file that is read.
+    :ivar lease: of DHCP, None: there is none.
+    :ivar leased: addresses (with prefix length) that end unless somebody renews them.
+    :ivar running: the managers that run on this host, whether they configure this NIC or not.
+    :ivar dns: lines of /etc/resolv.conf that the manager wrote there.
+    """
+
+    nic: str
+    mac: str
+    by: str | None = None
+    files: tuple = ()
+    lease: Lease | None = None
+    leased: tuple = ()
+    running: tuple = ()
+    dns: tuple = ()
