@@ -34,13 +34,14 @@ def normal_address(cidr):
 
 @dataclass(frozen=True)
 class FoundLink:
-    """A link as it is."""
+    """A link as it is; ``quiet``: the host's stack does not speak on it."""
 
     name: str
     up: bool
     mtu: int
     mac: str
     promiscuous: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True)

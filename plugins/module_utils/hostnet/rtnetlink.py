@@ -25,7 +25,7 @@ NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
 REQUEST, ACK, DUMP = 0x001, 0x004, 0x300
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
-UP, LOOPBACK, PROMISCUOUS = 0x1, 0x8, 0x100
+UP, LOOPBACK, NOARP, PROMISCUOUS = 0x1, 0x8, 0x80, 0x100
 LINK_EVENTS = 1  # RTMGRP_LINK
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_KIND = 1, 3, 4, 10, 18, 1
@@ -95,8 +95,9 @@ class Rtnl:
             if error.errno in (19, 34):  # ENODEV, ERANGE: no link can have so long a name
                 return None
             raise
-        mac = attributes_of(reply).get(IFLA_ADDRESS, b"")
-        return FoundLink(name, bool(reply["flags"] & UP), _number(attributes_of(reply)[IFLA_MTU]), mac.hex(":"), bool(reply["flags"] & PROMISCUOUS))
+        attributes, flags = attributes_of(reply), reply["flags"]
+        return FoundLink(name, bool(flags & UP), _number(attributes[IFLA_MTU]), attributes.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & PROMISCUOUS),
+                         bool(flags & NOARP))
 
     def set_link(self, name, up=None, mtu=None, mac=None, promiscuous=None):
         """Change what is not None."""
@@ -327,9 +328,13 @@ def _chain(data):
         data = data[(length + 3) & ~3:]
 
 
+def attribute(number, value):
+    """One attribute as struct rtattr, padded; nested ones are those of its value."""
+    return struct.pack("HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
+
+
 def _rtnexthop(hop, version):
-    chain = b"".join(struct.pack("HH", 4 + len(value), number) + value + bytes(-len(value) % 4)
-                     for number, value in sorted(_hop_attributes(hop, version).items()))
+    chain = b"".join(attribute(number, value) for number, value in sorted(_hop_attributes(hop, version).items()))
     return struct.pack("HBBi", 8 + len(chain), hop.flags, hop.hops, index_of(hop.link)) + chain
 
 
