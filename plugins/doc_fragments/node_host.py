@@ -41,9 +41,4 @@ options:
     type: list
     elements: str
     default: []
-  kubernetes:
-    description:
-      - Whether the kubelet of this host is to find a CNI configuration.
-    type: bool
-    default: false
 """

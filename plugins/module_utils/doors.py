@@ -37,7 +37,6 @@ NODE_HOST = {
     "mtu": {"type": "int"},
     "datapath_type": {"type": "str", "choices": ["system", "netdev"]},
     "routes": {"type": "list", "elements": "str", "default": []},
-    "kubernetes": {"type": "bool", "default": False},
 }
 NODES = {"type": "list", "elements": "dict", "options": {
     "node_name": {"type": "str", "required": True},

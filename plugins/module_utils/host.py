@@ -128,7 +128,7 @@ class Host:
         return node_policy.NodeHost(
             node, settings["southbound"], settings.get("encap_type") or "geneve", encap_ip, mtu, datapath,
             underlay_nic=underlay if netdev else None, underlay_mac=(self._learn(facts.link_mac, underlay) or "") if netdev else None,
-            routes=tuple(settings.get("routes") or ()), kubernetes=bool(settings.get("kubernetes")),
+            routes=tuple(settings.get("routes") or ()),
             programs=os.path.exists(names.ARCHIVE))
 
     @staticmethod

@@ -44,10 +44,16 @@ CNI_PLUGIN = "ovn-k8s-cni-overlay"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
 COMMANDS_DIRECTORY = "/usr/local/bin"
 COMMANDS = {}  # command -> the program of the archive that it runs
+RUN_DIRECTORY = "/run/ovn-kubernetes"  # with what the CNI plugin knows too:
+CNI_SOCKET, CNI_DELETIONS = "cni.sock", "cni-deletions"
 
 # Kubernetes accounts that the programs have when the site play makes them.
 ACCOUNTS_NAMESPACE = "ovn-kubernetes"
 WATCHER_ACCOUNT = "ovn-k8s-watcher"
+
+# Annotations of pods that users write.
+INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
+EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 
 # Owner keys in external_ids: what carries them is ours, everything else is never touched.
 CONTROLLER = "ovn.kubernetes"
@@ -63,6 +69,8 @@ PHYSICAL_IPS_KEY = "physical_ips"
 EGRESS_KEY = "k8s.ovn.org/egress"
 UPLINK_KEY = "bridge-uplink"
 NIC_ADDRESSES_KEY = "k8s.ovn.org/nic-addresses"
+NETNS_KEY = "k8s.ovn.org/netns"
+INSTALLED_KEY = "ovn-installed"  # ovn-controller's word on an interface whose flows are there
 
 # What Kubernetes objects become.
 POD_ANNOTATION = "ovn"
@@ -175,3 +183,9 @@ def local_backends_variable(namespace, service, port, protocol, version):
     """Template variable that holds, on each chassis, the service port's endpoints on that host."""
     whole = f"{namespace}/{service}:{port}:{protocol}:{version}"
     return "LOCAL_" + hashlib.sha256(whole.encode()).hexdigest()[:20]
+
+
+def pod_link(container: str, ifname: str) -> str:
+    """The host's end of a pod's pair of links: the start of the sandbox's ID, and a hash that tells attachments apart."""
+    start = "".join(char for char in container if char.isalnum())[:6]
+    return f"{start}_{hashlib.sha256(f'{container}/{ifname}'.encode()).hexdigest()[:8]}"

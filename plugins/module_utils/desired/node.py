@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from .. import addressing, names
@@ -111,7 +110,6 @@ class NodeHost:
         through a bridge of their own datapath only); else None.
     :ivar underlay_mac: its MAC.
     :ivar routes: more networks that lead into the overlay (the services', the join network).
-    :ivar kubernetes: whether a kubelet here gets the CNI configuration.
     :ivar programs: whether the archive of the programs is here, so that its commands belong into the PATH.
     """
 
@@ -124,7 +122,6 @@ class NodeHost:
     underlay_nic: str | None = None
     underlay_mac: str | None = None
     routes: tuple = ()
-    kubernetes: bool = False
     programs: bool = False
 
 
@@ -179,7 +176,7 @@ def host_state(host):
         routes=tuple(routes),
         # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
         sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
-        files=(File(names.CNI_CONFIGURATION, cni_configuration(host.mtu) if host.kubernetes else None), *command_files(host.programs)),
+        files=command_files(host.programs),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
         offloads=tuple(Offload(nic) for nic in netdev_nics),
         drops=tuple(IngressDrop(nic) for nic in netdev_nics))
@@ -195,9 +192,3 @@ def host_gone(uplinks):
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),
         absent_drops=tuple(IngressDrop(nic) for nic in uplinks))
     return rows_, state
-
-
-def cni_configuration(mtu):
-    """The CNI configuration list for the kubelet's runtime (CNI specification 1.0.0)."""
-    plugin = {"type": names.CNI_PLUGIN, "mtu": mtu, "capabilities": {"bandwidth": True}}
-    return json.dumps({"cniVersion": "1.0.0", "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

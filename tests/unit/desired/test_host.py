@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import gateway, node
@@ -74,18 +72,6 @@ def test_more_networks_lead_into_the_overlay():
     single = node.Node("n", ("192.168.2.0/24",), ("192.168.0.0/16",))
     routes = node.host_state(node_host(single, routes=("10.96.0.0/16", "100.64.0.0/16", "fd96::/112"))).routes
     assert [route.destination for route in routes] == ["192.168.0.0/16", "10.96.0.0/16", "100.64.0.0/16"]
-
-
-@pytest.mark.parametrize("kubernetes", [True, False])
-def test_the_cni_configuration_is_there_for_kubernetes_only(kubernetes):
-    """Protects hosts without Kubernetes, and a valid list for the others (CNI specification 1.0.0)."""
-    (file,) = (file for file in node.host_state(node_host(kubernetes=kubernetes)).files if file.path.startswith("/etc/cni"))
-    assert file.path == "/etc/cni/net.d/10-ovn-kubernetes.conflist"
-    if not kubernetes:
-        assert file.content is None
-        return
-    content = json.loads(file.content)
-    assert (content["cniVersion"], content["name"], content["plugins"][0]["type"]) == ("1.0.0", "ovn-kubernetes", "ovn-k8s-cni-overlay")
 
 
 def test_a_node_that_goes_gives_back_what_it_took():
