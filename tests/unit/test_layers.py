@@ -2,8 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
 
-The layers, from the top: the faces, host (for modules and programs alike), converge and reconcile (once, and for ever), desired
-(policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
+The layers, from the top: the faces, host (for modules and programs alike) and cni (pods' interfaces), converge and reconcile (once, and
+for ever), desired (policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ MAY_IMPORT = {
     "converge": GROUND | MECHANISM | {"desired"},
     "reconcile": GROUND | MECHANISM | {"desired", "reconcile"},
     "host": GROUND | MECHANISM | {"desired", "converge"},
-    "face": GROUND | MECHANISM | {"desired", "converge", "reconcile", "host", "face"},
+    "cni": GROUND | MECHANISM | {"desired", "cni"},
+    "face": GROUND | MECHANISM | {"desired", "converge", "reconcile", "host", "cni", "face"},
     "documentation": set(),
 }
 FACES = {"modules", "filter", "lookup", "action", "inventory", "plugin_utils"}

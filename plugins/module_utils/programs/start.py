@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-PROGRAMS = ("egress", "host", "install", "watcher")
+PROGRAMS = ("egress", "host", "install", "node", "watcher")
 
 
 def main():

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A pod's pair of links and what is in its network namespace: the blocking part, for threads of their own."""
+
+from __future__ import annotations
+
+from ..desired import pod_interface
+from ..hostnet.announce import announce as send
+from ..hostnet.apply import apply
+from ..hostnet.difference import difference
+from ..hostnet.errors import HostError
+from ..hostnet.namespace import inside, is_namespace, opened
+from ..hostnet.netlink import read
+from ..hostnet.veth import make_pair, outer_end, remove_pair
+
+
+def attach(interface):
+    """Make the pod's links what they should be, also where a part is there already; :returns: the MAC of the host's end.
+
+    :raises HostError: one sentence.
+    """
+    state = pod_interface.inner_state(interface)
+    with opened(interface.netns) as namespace:
+        if outer_end(interface.outer) is not None and not _inner_exists(namespace, interface.ifname):
+            remove_pair(interface.outer)  # of an attempt that was cut off
+        if outer_end(interface.outer) is None:
+            try:
+                make_pair(interface.outer, namespace, interface.ifname, interface.network.mac, interface.mtu, interface.userspace)
+            except OSError as error:
+                what = f"the pod has a link {interface.ifname} already" if error.errno == 17 else error.strerror
+                raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: {what}") from None
+        with inside(namespace):
+            apply(difference(read(state), state), patience=0)
+    return outer_end(interface.outer).mac
+
+
+def _inner_exists(namespace, ifname):
+    with inside(namespace):
+        return outer_end(ifname) is not None
+
+
+def announce(interface):
+    """Tell the neighbours in the overlay who has these addresses now."""
+    try:
+        with opened(interface.netns) as namespace, inside(namespace):
+            send(interface.ifname, interface.network.mac, interface.network.addresses)
+    except OSError as error:
+        raise HostError(f"the pod's addresses can't be announced: {error.strerror}") from None
+
+
+def differences(interface):
+    """What of the pod's links is not as it should be: lines for people, none when all is right."""
+    state = pod_interface.inner_state(interface)
+    found = []
+    outer = outer_end(interface.outer)
+    if outer is None:
+        return [f"link {interface.outer} does not exist"]
+    if not outer.up:
+        found.append(f"link {interface.outer} is down")
+    if outer.quiet != interface.userspace:
+        found.append(f"link {interface.outer} has arp {'off' if outer.quiet else 'on'}")
+    with opened(interface.netns) as namespace, inside(namespace):
+        if outer_end(interface.ifname) is None:
+            return [*found, f"link {interface.ifname} does not exist in the pod"]
+        return found + [step.describe() for step in difference(read(state), state)]
+
+
+def detach(interface_outer):
+    """Remove the pair; :returns: False when there was none."""
+    try:
+        return remove_pair(interface_outer)
+    except OSError as error:
+        raise HostError(f"link {interface_outer} can't be removed: {error.strerror}") from None
+
+
+def is_alive(outer, netns):
+    """Whether a port's sandbox is still there: its network namespace, and our end of the pair, which goes with it."""
+    return is_namespace(netns) and outer_end(outer) is not None

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The pods of this node, as the API server tells of them, and those who wait for one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from .. import names
+from ..desired import pod_interface
+from .protocol import MALFORMED, TRY_AGAIN, CniError
+
+ANNOTATIONS = (names.POD_ANNOTATION, names.POD_NETWORKS_ANNOTATION, names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH)
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What is kept of a pod."""
+
+    uid: str
+    annotations: dict = field(hash=False)
+
+
+def trimmed(item):
+    """A pod of the API server as a :class:`Pod`; None for one without an interface of its own."""
+    if (item.get("spec") or {}).get("hostNetwork"):
+        return None
+    meta = item["metadata"]
+    annotations = meta.get("annotations") or {}
+    return Pod(meta["uid"], {name: annotations[name] for name in ANNOTATIONS if name in annotations})
+
+
+class Pods:
+    """Waits for what an informer tells.
+
+    :ivar store: namespace/name -> :class:`Pod`, the informer's.
+    """
+
+    def __init__(self):
+        self.store = {}
+        self._waiting = {}
+
+    def changed(self, key, _before, _after):
+        """A pod came, changed or went: wake those who wait for it."""
+        for waiter in self._waiting.pop(key, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _change(self, key):
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, set()).add(waiter)
+        try:
+            await waiter
+        finally:
+            waiters = self._waiting.get(key)
+            if waiters is not None:
+                waiters.discard(waiter)
+                if not waiters:
+                    del self._waiting[key]
+
+    async def network(self, key, uid):
+        """Wait until the watcher has given the pod its network: (the pod's UID, :class:`..desired.pod_interface.PodNetwork`).
+
+        :param uid: the pod that is meant, empty: whichever has the name.
+        :raises CniError: when that pod goes meanwhile, or its annotation can't be used.
+        """
+        seen = False
+        while True:
+            pod = self.known(key, uid)
+            if pod is not None:
+                seen = True
+                network = self.network_of(key, pod)
+                if network is not None:
+                    return pod.uid, network
+            elif seen:
+                raise gone(key)
+            await self._change(key)
+
+    def known(self, key, uid):
+        """The pod of that name and UID (empty: any), None when it is not known."""
+        pod = self.store.get(key)
+        return pod if pod is not None and uid in ("", pod.uid) else None
+
+    @staticmethod
+    def network_of(key, pod):
+        """The pod's network, None as long as it has none; :raises CniError: when its annotations can't be used."""
+        try:
+            return pod_interface.network(pod.annotations)
+        except pod_interface.AnnotationError as exc:
+            raise CniError(MALFORMED, f"pod {key}: {exc}") from None
+
+    async def leaves(self, key, uid):
+        """Wait until the pod is no longer the one of that UID."""
+        while (pod := self.store.get(key)) is not None and pod.uid == uid:
+            await self._change(key)
+
+    def waits_for(self, key, uid):
+        """What is still missing of a pod, for whoever waited in vain."""
+        pod = self.store.get(key)
+        if pod is None:
+            return f"pod {key} is not known on this node: the API server has not told of it"
+        if uid not in ("", pod.uid):
+            return f"pod {key} has UID {pod.uid} and not {uid}"
+        return f"pod {key} has no annotation {names.POD_ANNOTATION}: look at ovn-k8s-watcher on the masters"
+
+
+def gone(key):
+    """The pod went while its interface was made."""
+    return CniError(TRY_AGAIN, f"pod {key} was deleted or made anew while its interface was made")

@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A node for the CNI plugin: a network namespace with a real Open vSwitch (userspace datapath), the node's server as a process, and the plugin itself.
+
+Two parts are stand-ins: the API server (one that serves a list and a watch of pods), and ovn-controller (it says that flows are there).
+Both exist for real in the lab's scenarios.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import http.server
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from database_server import PROGRAMS, Client, Server, wait_for
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+START = ("import sys; sys.path.insert(0, {!r}); from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.node import main; "
+         "sys.exit(main(sys.argv[1:]))")
+
+
+def enter(handle):
+    """The calling thread goes into a network namespace."""
+    if LIBC.setns(handle, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class ApiServer:
+    """The API server's pods: a list, and a watch that tells of each change. It can be away."""
+
+    def __init__(self):
+        self.pods, self.version, self.asked, self._news = {}, 1, 0, threading.Condition()
+        self._log = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_arguments):
+                pass
+
+            def do_GET(self):
+                outer.asked += 1
+                (outer.watch if "watch=true" in self.path else outer.list)(self)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.url = "http://127.0.0.1:%d" % self.server.server_port
+
+    def list(self, handler):
+        """Answer with all pods."""
+        with self._news:
+            body = json.dumps({"metadata": {"resourceVersion": str(self.version)}, "items": list(self.pods.values())}).encode()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def watch(self, handler):
+        """Answer with each change after the version that is asked for."""
+        seen = int(handler.path.split("resourceVersion=")[1].split("&")[0])
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        while True:
+            with self._news:
+                while self.version <= seen:
+                    self._news.wait()
+                events = [event for version, event in self._log if version > seen]
+                seen = self.version
+            for event in events:
+                line = json.dumps(event).encode() + b"\n"
+                try:
+                    handler.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                except OSError:
+                    return
+
+    def tell(self, kind, pod):
+        """A pod came (ADDED), changed (MODIFIED) or went (DELETED)."""
+        with self._news:
+            self.version += 1
+            pod["metadata"]["resourceVersion"] = str(self.version)
+            key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            if kind == "DELETED":
+                self.pods.pop(key, None)
+            else:
+                self.pods[key] = pod
+            self._log.append((self.version, {"type": kind, "object": json.loads(json.dumps(pod))}))
+            self._news.notify_all()
+
+    def close(self):
+        """End it."""
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def pod(name, uid="uid-1", annotation=None, **more):
+    """A pod of the API server."""
+    annotations = dict(more)
+    if annotation is not None:
+        annotations["ovn"] = annotation if isinstance(annotation, str) else json.dumps(annotation)
+    return {"metadata": {"namespace": "ns", "name": name, "uid": uid, "annotations": annotations}, "spec": {"nodeName": "node1"}}
+
+
+def network(number=3):
+    """The annotation of a pod with an address of that number."""
+    return {"ip_address": f"192.168.1.{number}/24", "mac_address": f"0a:58:c0:a8:01:{number:02x}", "gateway_ip": "192.168.1.1"}
+
+
+class Controller(threading.Thread):
+    """Says of each pod's interface that its flows are there, as ovn-controller does; it can be told to be silent."""
+
+    def __init__(self, database):
+        super().__init__(daemon=True)
+        self.database, self.silent, self.ended = database, False, False
+        self._client = None
+
+    def run(self):
+        """Look again and again: it stands in for a part that is told by monitor."""
+        while not self.ended:
+            try:
+                for row in [] if self.silent else self._ask({"op": "select", "table": "Interface", "where": []})[0]["rows"]:
+                    keys = dict(row["external_ids"][1])
+                    if "iface-id" in keys and "ovn-installed" not in keys:
+                        self._ask({"op": "mutate", "table": "Interface", "where": [["_uuid", "==", row["_uuid"]]],
+                                   "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]]})
+            except OSError:
+                self._client = None
+            time.sleep(0.002)
+
+    def _ask(self, *operations):
+        if self._client is None:
+            self._client = Client(self.database.socket)
+        return self._client.request("transact", ["Open_vSwitch", *operations])
+
+
+class Node:
+    """The node.
+
+    :param folder: for its files.
+    :param datapath: of br-int: netdev is really there, system is only named.
+    """
+
+    def __init__(self, folder, datapath="netdev", vswitchd=True):
+        self.folder, self.server, self.vswitchd = pathlib.Path(folder), None, None
+        self.folder.mkdir(exist_ok=True)
+        self.database = Server("vswitch", "Open_vSwitch")
+        self.api = ApiServer()
+        # Tests run beside each other, and beside what this machine may be: a place of their own, told to the server and written into the plugin.
+        self.run = self.folder / "run"
+        self.plugin = self.folder / PLUGIN.name
+        self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
+        self.configuration = self.folder / "10-ovn-kubernetes.conflist"
+        self._make_rows(datapath)
+        if vswitchd:
+            self.start_vswitchd()
+        self.controller = Controller(self.database)
+        self.controller.start()
+        (self.folder / "kubernetes.json").write_text(json.dumps({"server": self.api.url}))
+
+    def _make_rows(self, datapath):
+        def keys(role, **more):
+            mine = {"k8s.ovn.org/owner-controller": "ovn.kubernetes", "k8s.ovn.org/owner-type": "Node", "k8s.ovn.org/name": "host",
+                    "k8s.ovn.org/id": "ovn.kubernetes:Node:host:" + role, **more}
+            return ["map", [[key, value] for key, value in mine.items()]]
+        self.database.transact(
+            {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {
+                "name": "k8s-node1", "type": "internal", "mtu_request": 1400, "external_ids": keys("management-interface", **{"iface-id": "k8s-node1"})}},
+            {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "k8s-node1", "interfaces": ["named-uuid", "i"]}},
+            {"op": "insert", "table": "Interface", "uuid-name": "bi", "row": {"name": "br-int", "type": "internal"}},
+            {"op": "insert", "table": "Port", "uuid-name": "bp", "row": {"name": "br-int", "interfaces": ["named-uuid", "bi"]}},
+            {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {
+                "name": "br-int", "datapath_type": datapath, "ports": ["set", [["named-uuid", "p"], ["named-uuid", "bp"]]],
+                "external_ids": keys("integration-bridge")}},
+            {"op": "insert", "table": "Open_vSwitch", "row": {"bridges": ["named-uuid", "b"]}})
+
+    def start_vswitchd(self):
+        """The real one, userspace datapath only."""
+        log = self.folder / "vswitchd.log"
+        with log.open("w") as stream:
+            self.vswitchd = subprocess.Popen(
+                [str(PROGRAMS / "bin" / "ovs-vswitchd"), self.database.remote, "--disable-system", "--no-chdir", f"--unixctl={self.folder / 'vs.ctl'}"],
+                stdout=stream, stderr=stream, env=dict(os.environ, OVS_RUNDIR=str(self.folder)))
+        wait_for(lambda: self.database.rows("Open_vSwitch")[0]["cur_cfg"] == self.database.rows("Open_vSwitch")[0]["next_cfg"]
+                 and self.vswitchd.poll() is None and self.database.rows("Interface", ["name", "==", "br-int"])[0]["ofport"] == 65534, "ovs-vswitchd")
+
+    def start(self, wait=True, patience=20):
+        """Start the node's server."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.http = "127.0.0.1:%d" % probe.getsockname()[1]
+        self.log = (self.folder / "node.log").open("a")
+        self.server = subprocess.Popen(
+            [sys.executable, "-c", START.format(str(ROOT / ".cache" / "collections")), "--node", "node1", "--kubernetes", str(self.folder / "kubernetes.json"),
+             "--local", self.database.remote, "--cni-configuration", str(self.configuration),
+             "--run", str(self.run), "--listen", self.http, "--patience", str(patience)],
+            stdout=self.log, stderr=self.log)
+        if wait:
+            wait_for(lambda: self._ended() or self.configuration.exists(), "the node's server to be ready")
+
+    def _ended(self):
+        if self.server.poll() is not None:
+            raise AssertionError("ovn-k8s-node ended: " + self.text())
+
+    def text(self):
+        """The server's log."""
+        return (self.folder / "node.log").read_text()
+
+    def stop(self, number=signal.SIGTERM):
+        """End the server."""
+        if self.server is not None and self.server.poll() is None:
+            self.server.send_signal(number)
+            self.server.wait(timeout=20)
+        self.server = None
+
+    def remove(self):
+        """End everything."""
+        self.stop(signal.SIGKILL)
+        self.controller.ended = True
+        self.controller.join(timeout=10)
+        if self.vswitchd is not None:
+            self.vswitchd.kill()
+            self.vswitchd.wait(timeout=20)
+        self.database.remove()
+        self.api.close()
+
+    # What a runtime does.
+
+    def call(self, command, container="c1", netns="", ifname="eth0", name="web", uid="uid-1", config=None, version="1.0.0", environment=None, stdin=None):
+        """Start the plugin as a runtime does; :returns: a process to :func:`answer` from."""
+        args = f"K8S_POD_NAME={name};IgnoreUnknown=1;K8S_POD_UID={uid};K8S_POD_NAMESPACE=ns;K8S_POD_INFRA_CONTAINER_ID={container}"
+        variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": container,
+                     "CNI_NETNS": netns if netns is None else str(netns), "CNI_IFNAME": ifname, "CNI_ARGS": args,
+                     "CNI_PATH": "/opt/cni/bin", "PATH": os.environ["PATH"], **(environment or {})}
+        variables = {key: value for key, value in variables.items() if value is not None}
+        text = stdin if stdin is not None else json.dumps({"cniVersion": version, "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay", **(config or {})})
+        process = subprocess.Popen(["/usr/bin/python3", "-IS", str(self.plugin)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        process.stdin.write(text)
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def cni(self, *args, **more):
+        """Call the plugin and wait: (exit code, what it printed as JSON or None)."""
+        return answer(self.call(*args, **more))
+
+    def http_get(self, path):
+        """(status, text) of what the server tells over HTTP."""
+        connection = http.client.HTTPConnection(self.http, timeout=10)
+        try:
+            connection.request("GET", path)
+            got = connection.getresponse()
+            return got.status, got.read().decode()
+        finally:
+            connection.close()
+
+    def is_asked(self):
+        """Whether a plugin holds a connection to the server: beside the listening socket there is one that was accepted."""
+        with open("/proc/net/unix", encoding="utf-8") as sockets:
+            return sum(str(self.run) in line for line in sockets) > 1
+
+    def pod_ports(self):
+        """Interfaces of pods: name -> external_ids."""
+        found = {}
+        for row in self.database.rows("Interface"):
+            keys = dict(row["external_ids"][1])
+            if "sandbox" in keys:
+                found[row["name"]] = keys
+        return found
+
+
+def answer(process):
+    """(exit code, what the plugin printed as JSON or None)."""
+    out, err = process.communicate(timeout=60)
+    assert not err, err
+    return process.returncode, json.loads(out) if out.strip() else None
+
+
+class Netns:
+    """A pod's network namespace, bound to a path as runtimes do."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.path.touch()
+        subprocess.run(["unshare", f"--net={self.path}", "true"], check=True, timeout=10)
+
+    def run(self, *command):
+        """Run a command in it."""
+        return subprocess.run(["nsenter", f"--net={self.path}", *command], check=True, capture_output=True, text=True, timeout=30).stdout
+
+    def ip(self, arguments):
+        """What ip tells, as JSON."""
+        return json.loads(self.run("ip", "-j", "-d", *arguments.split()) or "[]")
+
+    def remove(self):
+        """As a runtime does at the end of a sandbox."""
+        subprocess.run(["umount", str(self.path)], check=False, capture_output=True, timeout=10)
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What a pod gets: its link, its addresses and routes, its port in Open vSwitch, and the answer that the runtime reads (W20)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+from database_server import wait_for
+from node_server import Node, answer, network, pod
+
+DUAL = {"default": {"ip_addresses": ["192.168.1.4/24", "fd10:128:0:1::4/64"], "mac_address": "0a:58:c0:a8:01:04",
+                    "gateway_ips": ["192.168.1.1", "fd10:128:0:1::1"], "routes": [{"dest": "10.96.0.0/16", "nextHop": "192.168.1.1"}]}}
+
+
+def node_ip(arguments):
+    """What ip tells of the node, as text."""
+    return subprocess.run(["ip", "-j", "-d", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
+
+
+def test_w20_the_answer_is_a_result_of_the_specification(ready, sandbox):
+    """Protects runtimes, which read the pod's addresses from the answer: interfaces, ips, routes and dns of CNI 1.0.0."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    code, result = ready.cni("ADD", netns=place.path)
+    (name, keys), = ready.pod_ports().items()
+    assert code == 0
+    mac = json.loads(node_ip("link show dev " + name))[0]["address"]
+    assert result == {
+        "cniVersion": "1.0.0",
+        "interfaces": [{"name": name, "mac": mac}, {"name": "eth0", "mac": "0a:58:c0:a8:01:03", "sandbox": str(place.path)}],
+        "ips": [{"address": "192.168.1.3/24", "gateway": "192.168.1.1", "interface": 1}],
+        "routes": [{"dst": "0.0.0.0/0", "gw": "192.168.1.1"}], "dns": {}}
+    assert {key: keys[key] for key in ("iface-id", "iface-id-ver", "attached_mac", "ip_address", "sandbox")} == {
+        "iface-id": "ns_web", "iface-id-ver": "uid-1", "attached_mac": "0a:58:c0:a8:01:03", "ip_address": "192.168.1.3/24", "sandbox": "c1"}
+
+
+def test_the_pod_has_what_its_annotation_says(ready, sandbox):
+    """Protects the pod's own network: MAC, MTU, addresses of both families usable at once, default routes and the others; W20's second half."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
+    code, result = ready.cni("ADD", netns=place.path, version="1.1.0")
+    assert code == 0 and result["cniVersion"] == "1.1.0" and [interface["mtu"] for interface in result["interfaces"]] == [1400, 1400]
+    link, = place.ip("address show dev eth0")
+    addresses = {(item["local"], item["prefixlen"]) for item in link["addr_info"] if item["scope"] == "global"}
+    assert (link["address"], link["mtu"], "UP" in link["flags"]) == ("0a:58:c0:a8:01:04", 1400, True)
+    assert addresses == {("192.168.1.4", 24), ("fd10:128:0:1::4", 64)}
+    assert not any(item.get("tentative") for item in link["addr_info"] if item["scope"] == "global")
+    routes = {(route["dst"], route.get("gateway")) for family in "46" for route in place.ip(f"-{family} route show dev eth0")}
+    assert {("default", "192.168.1.1"), ("default", "fd10:128:0:1::1"), ("10.96.0.0/16", "192.168.1.1")} <= routes
+
+
+def test_w20_an_add_that_is_repeated_changes_nothing(ready, sandbox):
+    """Protects runtimes that ask again because an answer was lost: same result, same rows, same links."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    first = ready.cni("ADD", netns=place.path)
+    rows, links = ready.database.everything()["Interface"], node_ip("link show")
+    assert first[0] == 0 and ready.cni("ADD", netns=place.path) == first
+    assert ready.database.everything()["Interface"] == rows and node_ip("link show") == links
+
+
+def test_pods_talk_through_open_vswitch(ready, sandbox):
+    """Protects traffic in the userspace datapath: without finished checksums in the pod every TCP connection would hang, ping or not."""
+    one, two = sandbox("one"), sandbox("two")
+    for number, (place, name) in enumerate(((one, "one"), (two, "two")), start=3):
+        ready.api.tell("ADDED", pod(name, annotation=network(number)))
+        code, result = ready.cni("ADD", container=name, netns=place.path, name=name)
+        assert code == 0, result
+    serve = ("import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); c.sendall(b'x'*100000); c.close()")
+    fetch = "import socket; c=socket.create_connection(('192.168.1.3', 80), 5); c.settimeout(5); print(sum(len(d) for d in iter(lambda: c.recv(65536), b'')))"
+    server = subprocess.Popen(["nsenter", f"--net={one.path}", "/usr/bin/python3", "-c", serve], stdout=subprocess.PIPE)
+    try:
+        server.stdout.readline()
+        assert two.run("/usr/bin/python3", "-c", fetch).strip() == "100000"
+    finally:
+        server.kill()
+        server.wait(timeout=10)
+
+
+@pytest.mark.parametrize(("datapath", "quiet"), [("netdev", True), ("system", False)])
+def test_the_hosts_stack_is_quiet_where_it_hears_the_pods(tmp_path, namespace, sandbox, datapath, quiet):
+    """Protects policies: in the userspace datapath the host's end of the pair would answer the pod's ARP itself. One switch, and only there."""
+    node = Node(tmp_path / "other", datapath, vswitchd=False)
+    try:
+        node.start()
+        place = sandbox()
+        node.api.tell("ADDED", pod("web", annotation=network(3)))
+        code, result = node.cni("ADD", netns=place.path)
+        assert code == 0, result
+        link, = json.loads(node_ip("address show dev " + result["interfaces"][0]["name"]))
+        assert (("NOARP" in link["flags"]), link["addr_info"], "UP" in link["flags"], link["mtu"]) == (quiet, [], True, 1400)
+        offloads = place.run("/usr/bin/python3", "-c", OFFLOAD).strip()
+        assert offloads == ("0" if quiet else "1")
+    finally:
+        node.remove()
+
+
+OFFLOAD = """
+import array, fcntl, socket, struct
+data = array.array("B", struct.pack("II", 0x16, 0))
+control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(control.fileno(), 0x8946, struct.pack("16sP16x", b"eth0", data.buffer_info()[0]))
+print(struct.unpack("II", data.tobytes())[1])
+"""
+
+
+def test_w20_add_waits_for_the_annotation_and_asks_nobody(ready, sandbox):
+    """Protects against the old loop of 30 requests and 31 forks: the pod is told of by the watch that is open already."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web"))
+    process = ready.call("ADD", netns=place.path)
+    wait_for(lambda: ready.is_asked(), "ADD to be on its way")
+    asked = ready.api.asked
+    assert process.poll() is None and not ready.pod_ports()
+    ready.api.tell("MODIFIED", pod("web", annotation=network(3)))
+    assert answer(process)[0] == 0 and ready.api.asked == asked
+
+
+def test_w20_add_waits_for_the_flows(ready, sandbox):
+    """Protects a pod's first packets: ADD ends when ovn-controller says that the flows are there, not before."""
+    place = sandbox()
+    ready.controller.silent = True
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    process = ready.call("ADD", netns=place.path)
+    wait_for(ready.pod_ports, "the port")
+    assert process.poll() is None
+    ready.controller.silent = False
+    assert answer(process)[0] == 0
+
+
+@pytest.mark.parametrize("end", ["deleted", "recreated"])
+def test_an_add_ends_with_its_pod(ready, sandbox, end):
+    """Protects the runtime's patience, and W19: a pod that is deleted, or made anew under its name, gets no interface of the old one."""
+    place = sandbox()
+    ready.controller.silent = True
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    process = ready.call("ADD", netns=place.path)
+    wait_for(ready.pod_ports, "the port")
+    ready.api.tell("DELETED", pod("web", annotation=network(3)))
+    if end == "recreated":
+        ready.api.tell("ADDED", pod("web", uid="uid-2", annotation=network(4)))
+    code, result = answer(process)
+    assert (code, result["code"]) == (1, 11) and "pod ns/web was deleted or made anew" in result["msg"]
+    assert not ready.pod_ports() and "veth" not in node_ip("link show type veth")
+
+
+def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
+    """Protects operators: no annotation, no flows, no such pod, each with its own words; nothing is left behind."""
+    node.start(patience=0.5)
+    place = sandbox()
+    code, result = node.cni("ADD", netns=place.path)
+    assert (code, result["code"]) == (1, 11) and "pod ns/web is not known on this node" in result["msg"]
+    node.api.tell("ADDED", pod("web"))
+    assert "has no annotation ovn" in node.cni("ADD", netns=place.path)[1]["msg"]
+    assert "has UID uid-1 and not uid-9" in node.cni("ADD", netns=place.path, uid="uid-9")[1]["msg"]
+    node.controller.silent = True
+    node.api.tell("MODIFIED", pod("web", annotation=network(3)))
+    assert "did not install the flows of logical port ns_web" in node.cni("ADD", netns=place.path)[1]["msg"]
+    assert not node.pod_ports() and "veth" not in node_ip("link show type veth")
+
+
+@pytest.mark.parametrize(("annotation", "words"), [
+    ("no json", "annotation ovn can't be used"),
+    ("{}", "annotation ovn lacks ip_address"),
+    (dict(network(), ip_address="192.168.1.300/24"), "192.168.1.300/24"),
+    (dict(network(), ip_address="192.168.1.3"), "lacks its prefix length"),
+    (dict(network(), mac_address="zz"), "zz is no MAC"),
+    ("[]", "annotation ovn can't be used"),
+])
+def test_w1_a_malformed_annotation_stops_its_own_pod_only(ready, sandbox, annotation, words):
+    """Protects the other pods (W1, F1), and tells what is wrong in which annotation of which pod."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("odd", annotation=annotation))
+    code, result = ready.cni("ADD", container="odd", netns=place.path, name="odd")
+    assert (code, result["code"]) == (1, 102) and words in result["msg"] and "pod ns/odd" in result["msg"]
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    assert ready.cni("ADD", netns=place.path)[0] == 0
+
+
+def test_neighbours_are_told(ready, sandbox):
+    """Protects an address that moves to another MAC: everybody in the network is told when the pod's flows are there."""
+    listener, place = sandbox("listener"), sandbox("pod")
+    ready.api.tell("ADDED", pod("listener", annotation=network(9)))
+    assert ready.cni("ADD", container="l", netns=listener.path, name="listener")[0] == 0
+    hear = ("import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); print(1, flush=True)\n"
+            "seen=set()\n"
+            "while len(seen) < 2:\n"
+            "    d=s.recv(2000)\n"
+            "    if d[12:14] == b'\\x08\\x06' and d[28:32] == d[38:42] == bytes([192,168,1,4]): seen.add('arp')\n"
+            "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': seen.add('na')\n")
+    process = subprocess.Popen(["nsenter", f"--net={listener.path}", "/usr/bin/python3", "-c", hear], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
+    assert ready.cni("ADD", netns=place.path)[0] == 0
+    assert process.wait(timeout=30) == 0
+
+
+def test_an_add_behind_another_plugin(ready, sandbox):
+    """Protects chains: what a plugin before has made stays in the result, and our addresses name our own interface."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    before = {"cniVersion": "1.0.0", "interfaces": [{"name": "dummy0"}], "ips": [{"address": "10.9.9.9/32", "interface": 0}],
+              "dns": {"nameservers": ["10.96.0.10"]}}
+    code, result = ready.cni("ADD", netns=place.path, config={"prevResult": before})
+    assert code == 0 and [interface["name"] for interface in result["interfaces"]][::2] == ["dummy0", "eth0"]
+    assert [(ip["address"], ip["interface"]) for ip in result["ips"]] == [("10.9.9.9/32", 0), ("192.168.1.3/24", 2)]
+    assert result["dns"] == before["dns"]
+
+
+def test_a_second_add_of_another_link_is_beside_the_first(ready, sandbox):
+    """Protects attachments: container and interface together name one."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    assert [ready.cni("ADD", netns=place.path, ifname=name)[0] for name in ("eth0", "net1")] == [0, 0]
+    assert len(ready.pod_ports()) == 2
+
+
+def test_many_at_once(ready, sandbox):
+    """Protects bursts: each pod gets its own, nobody waits for the slowest, and nothing is left half-made."""
+    places = [sandbox(f"p{number}") for number in range(24)]
+    started = time.monotonic()
+    calls = []
+    for number, place in enumerate(places, start=10):
+        calls.append(ready.call("ADD", container=f"c{number}", netns=place.path, name=f"p{number}"))
+        ready.api.tell("ADDED", pod(f"p{number}", annotation=network(number)))
+    results = [answer(process) for process in calls]
+    assert [code for code, _result in results] == [0] * len(places), time.monotonic() - started
+    assert sorted(result["ips"][0]["address"] for _code, result in results) == sorted(network(number)["ip_address"] for number in range(10, 34))
+    assert len(ready.pod_ports()) == len(places)

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The operations of the CNI specification beside ADD, and its error codes (W20)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from database_server import wait_for
+from node_server import answer, network, pod
+
+
+@pytest.fixture
+def added(ready, sandbox):
+    """A pod that has its interface: (the node, its namespace, the result of ADD)."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    code, result = ready.cni("ADD", netns=place.path)
+    assert code == 0, result
+    return ready, place, result
+
+
+def veths():
+    """Names of the node's ends of pairs."""
+    return [link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link", "show", "type", "veth"], check=True, capture_output=True,
+                                                                 text=True, timeout=10).stdout or "[]")]
+
+
+# DEL.
+
+
+@pytest.mark.parametrize("netns", [True, False], ids=["with netns", "without netns"])
+def test_w20_del_takes_all_away_and_may_be_repeated(added, netns):
+    """Protects against the old link that stayed on the host; a runtime calls DEL twice, the second time without a namespace."""
+    node, place, _result = added
+    for path in (place.path if netns else "", ""):
+        assert node.cni("DEL", netns=path) == (0, None)
+        assert node.pod_ports() == {} and veths() == [] and "eth0" not in place.run("ip", "link")
+
+
+def test_del_of_what_never_was(ready):
+    """Protects runtimes that clean up after an ADD that failed early: DEL of an unknown container is done."""
+    assert ready.cni("DEL", container="nobody-knows-it") == (0, None)
+    assert ready.cni("DEL", container="nobody-knows-it", netns="/no/such/path") == (0, None)
+
+
+def test_del_without_the_pods_link(added):
+    """Protects the end of a pod whose namespace went first: the port goes all the same."""
+    node, place, _result = added
+    place.remove()
+    assert node.cni("DEL", netns=place.path) == (0, None) and node.pod_ports() == {}
+
+
+def test_del_of_one_leaves_the_others(added, sandbox):
+    """Protects the other pods, and the other interfaces of the same pod."""
+    node, place, _result = added
+    node.api.tell("ADDED", pod("two", annotation=network(4)))
+    assert node.cni("ADD", container="c2", netns=sandbox("two").path, name="two")[0] == 0
+    assert node.cni("ADD", netns=place.path, ifname="net1")[0] == 0
+    assert node.cni("DEL", netns=place.path, ifname="net1")[0] == 0
+    assert sorted(keys["iface-id"] for keys in node.pod_ports().values()) == ["ns_two", "ns_web"]
+
+
+def test_del_overtakes_an_add(ready, sandbox):
+    """Protects the end of a pod that was never ready: DEL need not wait until ADD gives up."""
+    place = sandbox()
+    ready.controller.silent = True
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    add = ready.call("ADD", netns=place.path)
+    wait_for(ready.pod_ports, "the port")
+    assert ready.cni("DEL", netns=place.path) == (0, None)
+    code, result = answer(add)
+    assert (code, result["code"]) == (1, 11) and ready.pod_ports() == {} and veths() == []
+
+
+# CHECK.
+
+
+def test_check_of_a_pod_in_order(added):
+    """Protects a check that finds what is not there."""
+    node, place, result = added
+    assert node.cni("CHECK", netns=place.path, config={"prevResult": result}) == (0, None)
+
+
+SPOILED = {
+    "address": ("ip address del 192.168.1.3/24 dev eth0", "192.168.1.3/24"),
+    "foreign address": ("ip address add 192.168.1.99/24 dev eth0", "192.168.1.99/24"),
+    "route": ("ip route del default", "0.0.0.0/0"),
+    "mtu": ("ip link set eth0 mtu 1300", "mtu 1400"),
+    "mac": ("ip link set eth0 address 0a:58:00:00:00:01", "mac 0a:58:c0:a8:01:03"),
+    "down": ("ip link set eth0 down", "eth0"),
+    "link": ("ip link del eth0", "does not exist"),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_w20_check_finds_what_was_changed_in_the_pod(added, spoiled):
+    """Protects against a check that looks at nothing: each part of what ADD made is looked at, and named."""
+    node, place, result = added
+    command, words = SPOILED[spoiled]
+    place.run(*command.split())
+    code, error = node.cni("CHECK", netns=place.path, config={"prevResult": result})
+    assert (code, error["code"]) == (1, 101) and words in error["msg"], error
+
+
+def test_check_finds_what_was_changed_on_the_node(added):
+    """Protects the host's half: the end of the pair, the port and its keys, ovn-controller's word."""
+    node, place, result = added
+    outer = result["interfaces"][0]["name"]
+
+    def complaint():
+        code, error = node.cni("CHECK", netns=place.path, config={"prevResult": result})
+        return error["msg"] if code else None
+    subprocess.run(["ip", "link", "set", outer, "down"], check=True, timeout=10)
+    assert f"link {outer} is down" in complaint()
+    subprocess.run(["ip", "link", "set", outer, "up"], check=True, timeout=10)
+    assert complaint() is None
+    node.controller.silent = True
+    node.database.transact({"op": "mutate", "table": "Interface", "where": [["name", "==", outer]],
+                            "mutations": [["external_ids", "delete", ["set", ["iface-id", "ovn-installed"]]]]})
+    assert "iface-id" in complaint() and "did not install" in complaint()
+
+
+def test_check_compares_with_what_add_said(added):
+    """Protects runtimes that cache the result: a pod whose address is another one now is told of."""
+    node, place, result = added
+    other = dict(result, ips=[dict(result["ips"][0], address="192.168.1.77/24")])
+    code, error = node.cni("CHECK", netns=place.path, config={"prevResult": other})
+    assert (code, error["code"]) == (1, 101) and "192.168.1.77/24" in error["msg"] and "192.168.1.3/24" in error["msg"]
+    assert node.cni("CHECK", netns="/elsewhere", config={"prevResult": result})[1]["code"] == 101
+
+
+def test_check_of_an_unknown_container(ready):
+    """Protects the difference between a pod that is wrong and one that is not there (code 3)."""
+    before = {"interfaces": [], "ips": []}
+    assert ready.cni("CHECK", netns="/x", config={"prevResult": before})[1]["code"] == 3
+
+
+# GC and STATUS.
+
+
+def test_gc_takes_what_is_not_valid(added, sandbox):
+    """Protects against ports that a runtime lost count of (CNI 1.1.0), and the ones that it names."""
+    node, _place, _result = added
+    node.api.tell("ADDED", pod("two", annotation=network(4)))
+    two = sandbox("two")
+    assert node.cni("ADD", container="c2", netns=two.path, name="two")[0] == 0
+    valid = [{"containerID": "c2", "ifname": "eth0"}]
+    for _time in range(2):
+        assert node.cni("GC", container=None, ifname=None, version="1.1.0", config={"cni.dev/valid-attachments": valid}) == (0, None)
+        assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(veths()) == 1
+
+
+def test_status_tells_the_truth(ready):
+    """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by itself."""
+    assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0") == (0, None)
+    ready.controller.silent = True
+    where = [["name", "==", "k8s-node1"]]
+    ready.database.transact({"op": "mutate", "table": "Interface", "where": where, "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]]})
+    wait_for(lambda: ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0], "STATUS to fail")
+    _code, error = ready.cni("STATUS", container=None, ifname=None, version="1.1.0")
+    assert error["code"] == 50 and "ovn-controller" in error["msg"]
+    assert ready.http_get("/readyz")[0] == 503 and ready.http_get("/healthz")[0] == 200
+    ready.controller.silent = False
+    wait_for(lambda: ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0] == 0, "STATUS to recover")
+    assert ready.http_get("/readyz")[0] == 200
+
+
+# VERSION and errors.
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "0.4.0", "9.0.0"])
+def test_w20_version_is_answered_always(node, version):
+    """Protects runtimes, which ask first: also without any server, and whatever version the configuration names."""
+    for running in (False, True):
+        if running:
+            node.start()
+        code, result = node.cni("VERSION", container=None, ifname=None, netns=None, version=version)
+        assert code == 0 and result["supportedVersions"] == ["1.0.0", "1.1.0"]
+
+
+ERRORS = {
+    "unsupported version": ({"command": "ADD", "netns": "/n", "version": "0.4.0"}, 1, "0.4.0"),
+    "STATUS before 1.1.0": ({"command": "STATUS", "version": "1.0.0"}, 1, "STATUS"),
+    "GC before 1.1.0": ({"command": "GC", "version": "1.0.0"}, 1, "GC"),
+    "no container": ({"command": "ADD", "netns": "/n", "container": None}, 4, "CNI_CONTAINERID"),
+    "no interface": ({"command": "DEL", "ifname": None}, 4, "CNI_IFNAME"),
+    "no namespace": ({"command": "ADD", "netns": None}, 4, "CNI_NETNS"),
+    "no command": ({"command": "ADD", "environment": {"CNI_COMMAND": None}}, 4, "CNI_COMMAND"),
+    "an unknown command": ({"command": "PING"}, 4, "CNI_COMMAND"),
+    "no pod": ({"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "IgnoreUnknown=1"}}, 4, "K8S_POD_NAMESPACE, K8S_POD_NAME"),
+    "args that are none": ({"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "nonsense"}}, 4, "CNI_ARGS"),
+    "a path as container": ({"command": "DEL", "container": "../x"}, 4, "CNI_CONTAINERID"),
+    "a link's name that is too long": ({"command": "DEL", "ifname": "x" * 16}, 4, "CNI_IFNAME"),
+    "no JSON": ({"command": "ADD", "netns": "/n", "stdin": "{"}, 6, "not JSON"),
+    "no object": ({"command": "ADD", "netns": "/n", "stdin": "[]"}, 6, "not a JSON object"),
+    "no name": ({"command": "ADD", "netns": "/n", "config": {"name": ""}}, 7, "name"),
+    "CHECK without prevResult": ({"command": "CHECK", "netns": "/n"}, 7, "prevResult"),
+    "GC without attachments": ({"command": "GC", "version": "1.1.0"}, 7, "valid-attachments"),
+}
+
+
+def test_w20_errors_are_those_of_the_specification(ready):
+    """Protects whoever reads errors: the specification's code, the version that was asked in, one sentence."""
+    for case, (arguments, code, words) in ERRORS.items():
+        status, error = ready.cni(**arguments)
+        assert (status, error["code"]) == (1, code) and words in error["msg"], (case, error)
+        if code not in (1, 6):
+            assert error["cniVersion"] == arguments.get("version", "1.0.0"), case
+
+
+def test_a_namespace_that_is_none(ready):
+    """Protects the words for a namespace that went before ADD came."""
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    code, error = ready.cni("ADD", netns="/no/such/netns")
+    assert (code, error["code"]) == (1, 100) and "/no/such/netns" in error["msg"] and ready.pod_ports() == {}
