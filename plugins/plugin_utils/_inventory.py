@@ -76,6 +76,9 @@ class Inventory:
         self.gateways = sorted(self.groups.get(GATEWAYS, []), key=natural)
         self.hosts = sorted({*self.masters, *self.groups.get(NODES, []), *self.gateways}, key=natural)
         self._is_host, self._is_gateway = frozenset(self.hosts), frozenset(self.gateways)
+        # What was said with -e; None where that can't be known, since these are no hostvars of Ansible's.
+        manager = getattr(hostvars, "_variable_manager", None)
+        self.extra = None if manager is None else frozenset(map(str, manager.extra_vars))
         self._hostvars = hostvars
         self._read: dict[tuple[str, str], t.Any] = {}
         self._variables: dict[str, Mapping] = {}

@@ -9,6 +9,7 @@ Each check says host, variable, value, and what would be right. What many hosts 
 from __future__ import annotations
 
 import collections
+import difflib
 import typing as t
 from collections.abc import Mapping
 
@@ -19,7 +20,7 @@ from ._problems_gateways import gateway_problems
 from ._problems_hosts import host_problems
 from ._subnets import plan
 from ._values import InventoryError, show
-from ._variables import ALL, GATEWAY, VARIABLES, closest
+from ._variables import ALL, GATEWAY, PLAY, VARIABLES, closest
 
 _NAMED = 3  # hosts that a sentence names before it counts
 
@@ -57,6 +58,7 @@ def _group_problems(inventory: Inventory, found: Problems) -> None:
         singular = group[:-1]
         if not inventory.groups.get(group) and inventory.groups.get(singular):
             found.say(inventory.groups[singular], "the group %s is not one of this collection: did you mean %s?" % (singular, group))
+    _misspelt_group_problems(inventory, found)
     number = len(inventory.masters)
     if number == 0:
         found.say((), "%s has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it" % MASTERS)
@@ -65,6 +67,17 @@ def _group_problems(inventory: Inventory, found: Problems) -> None:
             MASTERS, number, "; " + _not_yet.MASTERS_TEXT if number > _not_yet.MASTERS else ""))
     elif number > _not_yet.MASTERS:
         found.say(inventory.masters, "%s has %d hosts, and %s" % (MASTERS, number, _not_yet.MASTERS_TEXT))
+
+
+def _misspelt_group_problems(inventory: Inventory, found: Problems) -> None:
+    """A group that is nearly one of ours, with a host that is in none of ours."""
+    ours = (MASTERS, NODES, GATEWAYS)
+    for group, members in inventory.groups.items():
+        singular = group + "s" in ours and not inventory.groups.get(group + "s")  # said already
+        likely = difflib.get_close_matches(group, ours, n=1, cutoff=0.85)
+        left_out = [host for host in members if not inventory.is_host(host)]
+        if group not in ours and likely and left_out and not singular:
+            found.say(left_out, "the group %s is not one of this collection, and the host is in none that is: did you mean %s?" % (group, likely[0]))
 
 
 def _unknown(name: str, value: t.Any) -> str:
@@ -91,6 +104,8 @@ def _value_problems(inventory: Inventory, found: Problems) -> None:
             for refusal in _not_yet.NOT_YET:
                 if refusal.variable == name and refusal.refused(known):
                     found.say(host, wrong(VARIABLES[name], value, refusal.text))
+            if VARIABLES[name].scope == PLAY and inventory.extra is not None and name not in inventory.extra:
+                found.say(host, "%s is set in the inventory, where it would hold for every run: remove the line, and say it with -e when it is meant" % name)
             if VARIABLES[name].scope == GATEWAY and not inventory.is_gateway(host):
                 found.say(host, wrong(VARIABLES[name], value, "is for hosts of %s, and this one is not in it: add the host, or remove the variable" % GATEWAYS))
 

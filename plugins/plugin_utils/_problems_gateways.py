@@ -67,6 +67,15 @@ def _next_hop_problems(inventory: Inventory, host: str, found) -> None:
                 HOP, show(hop), show(own.cidr), IP, show("%s/%d" % (own.ip, BITS[own.version]))))
 
 
+def _next_hops_of_gateways(inventory: Inventory, found) -> None:
+    """A gateway leads outside; through another one traffic would go round in circles."""
+    owners = {entry.ip: host for host in reversed(inventory.gateways) for entry in inventory.value_or_none(host, IP) or []}
+    for host in inventory.gateways:
+        for hop in inventory.value_or_none(host, HOP) or []:
+            if owners.get(hop, host) != host:
+                found.say(host, "%s %s is the address of the gateway %s: write that of the next router outside" % (HOP, show(hop), owners[hop]))
+
+
 def _address_problems(inventory: Inventory, found) -> None:
     families = {network.version for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or []}
     networks = cluster_networks(inventory)
@@ -76,6 +85,7 @@ def _address_problems(inventory: Inventory, found) -> None:
         if address is not None:
             tunnels[address] = host
     owners: dict = {}
+    _next_hops_of_gateways(inventory, found)
     for host in inventory.gateways:
         for entry in inventory.value_or_none(host, IP) or []:
             owner = owners.setdefault(entry.ip, host)

@@ -87,7 +87,11 @@ def check(gateway):
 
 
 def check_apart(gateways, others):
-    """Refuse an address that two gateways share; ``others`` is node name -> addresses of gateways that exist. :raises AddressError: in one sentence."""
+    """Refuse an address that two gateways share, and a next hop that is another gateway.
+
+    :param others: node name -> addresses of gateways that exist.
+    :raises AddressError: in one sentence.
+    """
     taken = {cidr.split("/")[0]: name for name, cidrs in others.items() for cidr in cidrs}
     for gateway in gateways:
         for cidr in gateway.physical_ips:
@@ -95,6 +99,10 @@ def check_apart(gateways, others):
             if other != gateway.owner.name:
                 raise addressing.AddressError(f"physical_ip {cidr} of gateway {gateway.node} is gateway {other}'s already: "
                                               "give each gateway an address of its own")
+    for gateway in gateways:
+        for hop in gateway.next_hops:
+            if taken.get(hop, gateway.owner.name) != gateway.owner.name:
+                raise addressing.AddressError(f"default_gw {hop} of gateway {gateway.node} is gateway {taken[hop]}'s address: give the router's outside")
 
 
 def rows(gateway, joins, offset, alive=True):

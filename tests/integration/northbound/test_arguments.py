@@ -77,6 +77,8 @@ WRONG = [
     ("ovn_gateway", dict(GATEWAY, default_gw=["10.55.0.254/24"]),
      "default_gw of gateway node3 '10.55.0.254/24' is not an address: write it like 10.33.74.253, without a prefix length"),
     ("ovn_gateway", dict(GATEWAY, default_gw=["10.55.0.3"]), "default_gw of gateway node3 10.55.0.3 is the gateway's own address: give the router's"),
+    ("ovn_gateway", dict(GATEWAY, default_gw=["10.55.0.1"]),
+     "default_gw 10.55.0.1 of gateway node3 is gateway node1's address: give the router's outside"),
     ("ovn_gateway", dict(GATEWAY, default_gw=["fd55::1"]), "default_gw of gateway node3 fd55::1 has no physical_ip of its family beside it: give one"),
     ("ovn_gateway", dict(GATEWAY, default_gw=["10.56.0.1"]),
      "default_gw of gateway node3 10.56.0.1 is not in the physical network 10.55.0.0/24: give a router there, or a physical_ip with prefix /32"),

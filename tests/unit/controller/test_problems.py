@@ -313,6 +313,20 @@ def test_group_with_a_wrong_name(cluster):
         "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it"]
 
 
+def test_a_host_that_only_a_misspelt_group_has(cluster):
+    """Protects a host that would be left out without a word; groups of other names, and hosts that are in ours too, are nobody's business."""
+    cluster.groups.update(ovn_gatways=["lost", NODE1], ovn_outside=["other"], ovn_node=[NODE2])
+    assert found(cluster) == ["lost: the group ovn_gatways is not one of this collection, and the host is in none that is: did you mean ovn_gateways?"]
+
+
+def test_a_next_hop_that_is_another_gateway(cluster):
+    """Protects egress against going round in circles."""
+    cluster.groups["ovn_gateways"].append(NODE2)
+    cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.13/24", ovn_gateway_next_hop="10.55.0.12")
+    assert found(cluster) == [
+        'ovn-node2: ovn_gateway_next_hop "10.55.0.12" is the address of the gateway ovn-node1: write that of the next router outside']
+
+
 def test_secrets_stay_out(cluster):
     """Protects tokens against being printed, also under a misspelt name."""
     cluster.everywhere(ovn_kubernetes_token=["hidden-1"], ovn_kubernetes_tokn="hidden-2", ovn_the_password="hidden-3").on(NODE1, ovn_kubernetes_ca="hidden-4")

@@ -100,6 +100,16 @@ def test_answers_of_a_survey(play):
     assert answers["node"]["join_subnets"] == ["100.70.0.0/16", "fd99::/64"]
 
 
+def test_removal_is_not_armed_in_the_inventory(play, monkeypatch):
+    """Protects clusters against an inventory in which everything is confirmed to go: what is meant for one run is said to that run."""
+    monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_remove_confirmed", True)
+    done, _answers = play()
+    assert done.returncode == 2
+    assert "ovn_remove_confirmed is set in the inventory, where it would hold for every run: remove the line, and say it with -e" in done.stdout
+    done, answers = play(ovn_remove_confirmed="true")
+    assert done.returncode == 0 and answers["problems"] == []
+
+
 def test_a_wrong_inventory_stops_the_play(play):
     """Protects the reader: the sentence with host, variable, value and what is right is what the play shows; a template without its variable too."""
     done, answers = play(outside="10.55", ovn_mtu="{{ site_mtu }}")
