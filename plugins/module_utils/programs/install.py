@@ -17,7 +17,7 @@ from ..hostnet.errors import HostError
 from ..hostnet.netlink import read
 from ..hostnet.state import File, HostState
 
-UNITS = ("ovn-k8s-host.service", "ovn-k8s-egress.service")
+UNITS = ("ovn-k8s-host.service", "ovn-k8s-egress.service", "ovn-k8s-node.service")
 UNITS_DIRECTORY = "/etc/systemd/system"
 EXAMPLES = """examples:
   scp ovn_kubernetes.pyz kube-minion1:
