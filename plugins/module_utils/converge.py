@@ -258,3 +258,11 @@ def _preview(plan, before, state):
         return Result(host_difference(read(before), before) + come + host_difference(read(state), state) + go)
     except HostError as exc:
         return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])
+
+
+def converge_state(state, check=False):
+    """Make this host's kernel and files hold what is wanted, without rows; :raises HostError: in words, with nothing changed."""
+    plan = host_difference(read(state), state)
+    if not check:
+        apply(plan)
+    return Result(plan)

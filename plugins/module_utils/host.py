@@ -113,7 +113,7 @@ class Host:
         """The node's settings, completed with what this host is."""
         node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
         node_policy.check(node)
-        encap_ip = settings.get("encap_ip") or self._default_address()
+        encap_ip = settings.get("encap_ip") or self.default_address()
         link = self._learn(facts.link_of_address, encap_ip)
         if link is None and not self.check:
             raise HostError(f"encap_ip {encap_ip} is on no link of this host: give the address of the NIC that leads to the other nodes")
@@ -139,7 +139,7 @@ class Host:
             raise HostError(f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
                             "and remove external_ids:ovn-remote from its Open_vSwitch table")
 
-    def _default_address(self):
+    def default_address(self):
         """The address of the default route's link."""
         for version in (4, 6):
             link = self._learn(facts.default_route_link, version)

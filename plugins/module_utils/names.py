@@ -43,7 +43,10 @@ CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
 COMMANDS_DIRECTORY = "/usr/local/bin"
-COMMANDS = {}  # command -> the program of the archive that it runs
+COMMANDS = {  # command -> the program of the archive that it runs
+    "ovn-k8s-overlay": "overlay",
+    "ovn-k8s-watcher": "watcher",
+}
 RUN_DIRECTORY = "/run/ovn-kubernetes"  # with what the CNI plugin knows too:
 CNI_SOCKET, CNI_DELETIONS = "cni.sock", "cni-deletions"
 

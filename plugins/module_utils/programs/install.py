@@ -10,11 +10,9 @@ import pkgutil
 import sys
 
 from .. import names
+from ..converge import converge_state
 from ..desired.commands import command_files
-from ..hostnet.apply import apply
-from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
-from ..hostnet.netlink import read
 from ..hostnet.state import File, HostState
 
 UNITS = ("ovn-k8s-host.service", "ovn-k8s-egress.service", "ovn-k8s-node.service")
@@ -54,14 +52,11 @@ def main(arguments=None):
             with open(__loader__.archive, "rb") as itself:
                 archive = itself.read()
         units = {name: pkgutil.get_data(__package__.rpartition(".")[0], "units/" + name).decode() for name in UNITS}
-        want = HostState(files=files(archive, units))
-        plan = difference(read(want), want)
+        plan = converge_state(HostState(files=files(archive, units)), options.dry_run).plan
         for step in plan:
             print(step.describe())
-        if not options.dry_run:
-            apply(plan)
-            if any(name in step.describe() for step in plan for name in UNITS):
-                print("units changed: run systemctl daemon-reload")
+        if not options.dry_run and any(name in step.describe() for step in plan for name in UNITS):
+            print("units changed: run systemctl daemon-reload")
     except (HostError, OSError) as exc:
         sys.stderr.write(f"ovn_kubernetes.pyz install: {exc}\n")
         return 1

@@ -8,7 +8,14 @@ from __future__ import annotations
 import importlib
 import sys
 
-PROGRAMS = ("egress", "host", "install", "node", "watcher")
+PROGRAMS = (
+    "egress",
+    "host",
+    "install",
+    "node",
+    "overlay",
+    "watcher",
+)
 
 
 def main():

@@ -79,7 +79,18 @@ def test_a_node_that_goes_gives_back_what_it_took():
     rows, state = node.host_gone(("eth0",))
     assert set(rows[0].columns["external_ids"].values()) == {None}
     assert [(uplink.nic, uplink.restore) for uplink in state.uplinks] == [("eth0", True)]
-    assert [(file.path, file.content) for file in state.files] == [("/etc/cni/net.d/10-ovn-kubernetes.conflist", None)]
+    assert {file.content for file in state.files} == {None}
+    assert {file.path for file in state.files} > {file.path for file in node.host_state(node_host()).files}
+
+
+@pytest.mark.parametrize("programs", [True, False])
+def test_the_commands_in_the_path(programs):
+    """Protects: they are there where the archive is, and nothing dangles where it is not."""
+    files = {file.path: file for file in node.host_state(node_host(programs=programs)).files}
+    overlay = files["/usr/local/bin/ovn-k8s-overlay"]
+    assert overlay.mode == 0o755
+    assert overlay.content == ("#!/bin/sh\n# Part of the Ansible collection ovn.kubernetes.\n"
+                               'exec /usr/bin/python3 -I /usr/local/lib/ovn_kubernetes.pyz overlay "$@"\n' if programs else None)
 
 
 def test_a_gateways_nic():

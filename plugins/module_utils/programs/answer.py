@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a command ends: what it did, line by line, and 0; or one sentence that says what is wrong, and 1."""
+
+from __future__ import annotations
+
+import sys
+
+from ..addressing import AddressError
+from ..hostnet.errors import HostError
+from ..ovsdb.errors import DatabaseError
+
+DONE, FAILED = 0, 1
+COMPLETE = "Initialization complete."
+
+
+def answer(command, work, dry_run, complete=COMPLETE):
+    """Run ``work(notes)``, which yields results, and say how it went.
+
+    :param notes: list that takes what the user should know.
+    :returns: the exit status.
+    """
+    notes, said = [], 0
+    try:
+        for result in work(notes):
+            for item in result.plan:
+                said += 1
+                print(item.describe(), flush=True)
+                if dry_run:
+                    for sign, lines in (("-", item.before()), ("+", item.after())):
+                        print("".join(f"    {sign} {line}\n" for line in lines), end="")
+            notes += result.notes
+    except (AddressError, DatabaseError, HostError, OSError) as exc:
+        sys.stderr.write(f"{command}: {exc}\n")
+        return FAILED
+    for note in dict.fromkeys(notes):
+        sys.stderr.write(f"{command}: note: {note}\n")
+    if dry_run:
+        print("Nothing was changed (--dry-run)." if said else "Nothing to change.")
+    else:
+        print(complete)
+    return DONE

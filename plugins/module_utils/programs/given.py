@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the original commands took from elsewhere than their flags: keys of the Open_vSwitch table, and /etc/openvswitch/ovn_k8s.conf."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+from dataclasses import dataclass, field
+
+from .. import names
+from ..converge import read_rows
+from ..hostnet.errors import HostError
+from ..hostnet.state import File
+from ..ovsdb.connection import Connection
+from ..ovsdb.rows import by_name
+
+CONFIGURATION = "/etc/openvswitch/ovn_k8s.conf"
+# The original's keys. The first are read; what the others said is fixed or learnt now.
+READ = ("mtu", "private_key", "certificate", "ca_cert")
+KNOWN = (*READ, "conntrack_zone", "ovn_mode", "log_path", "unix_socket", "cni_conf_path", "cni_link_path", "cni_plugin", "k8s_ca_certificate",
+         "rundir", "logdir")
+TLS = {"private_key": "/etc/openvswitch/ovncontroller-privkey.pem", "certificate": "/etc/openvswitch/ovncontroller-cert.pem",
+       "ca_cert": "/etc/openvswitch/ovnnb-ca.cert"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user has set on this host.
+
+    :ivar keys: external_ids of the Open_vSwitch table.
+    :ivar configuration: section ``default`` of the configuration file.
+    """
+
+    keys: dict = field(repr=False)  # the token is among them
+    configuration: dict = field(default_factory=dict)
+
+    @property
+    def northbound(self):
+        """Where the Northbound database is; :raises HostError: when nobody has said it and it isn't on this host."""
+        remote = self.keys.get("ovn-nb")
+        if remote is None and not os.path.exists(names.NORTHBOUND_SOCKET.partition(":")[2]):
+            raise HostError("external_ids:ovn-nb of the Open_vSwitch table does not say where the Northbound database is: "
+                            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:MASTER:6641 (or ssl:MASTER:6641)")
+        return remote or names.NORTHBOUND_SOCKET
+
+    @property
+    def southbound(self):
+        """Where the Southbound database is; :raises HostError: as above."""
+        remote = self.keys.get("ovn-remote")
+        if remote is None and not os.path.exists(names.SOUTHBOUND_SOCKET.partition(":")[2]):
+            raise HostError("external_ids:ovn-remote of the Open_vSwitch table does not say where the Southbound database is: "
+                            "ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:MASTER:6642 (or ssl:MASTER:6642)")
+        return remote or names.SOUTHBOUND_SOCKET
+
+    @property
+    def encap_type(self):
+        """The kind of the tunnels; :raises HostError: for one that this release does not make."""
+        kind = self.keys.get("ovn-encap-type") or "geneve"
+        if kind != "geneve":
+            raise HostError(f"external_ids:ovn-encap-type of the Open_vSwitch table is {kind}: only geneve is made")
+        return kind
+
+    @property
+    def mtu(self):
+        """The pods' MTU, None: the underlay's minus the encapsulation. :raises HostError: when it is no number."""
+        text = self.configuration.get("mtu")
+        if text is not None and not (text.isdigit() and 576 <= int(text) <= 65535):
+            raise HostError(f"mtu {text} in {CONFIGURATION} is not a number of bytes: write it like mtu=1400")
+        return int(text) if text is not None else None
+
+    def tls(self, flags):
+        """Paths for an ssl remote, of the flags, the file, or where the original had them; :raises HostError: for one that is not there."""
+        paths = {key: flags[key] or self.configuration.get(key) or TLS[key] for key in TLS} if self.northbound.startswith("ssl:") else {}
+        for key, path in paths.items():
+            if not os.path.exists(path):
+                raise HostError(f"{key} {path} for {self.northbound} does not exist: give its path (--nb-privkey, --nb-cert, --nb-cacert)")
+        return paths or None
+
+    @property
+    def api_server(self):
+        """The API server's URL, None where none is given: without a scheme it is http, as ever."""
+        server = self.keys.get("k8s-api-server")
+        return server if server is None or "://" in server else "http://" + server
+
+
+def read(remote):
+    """What is given on this host; :raises HostError: :raises DatabaseError: in one sentence."""
+    connection = Connection(remote, names.LOCAL)
+    try:
+        (switch,) = read_rows(connection, [by_name(names.LOCAL, ".", ("external_ids",))]) or [None]
+    finally:
+        connection.close()
+    if switch is None:
+        raise HostError("the Open_vSwitch table is empty: start Open vSwitch (systemctl start openvswitch-switch)")
+    return Given(dict(switch.columns["external_ids"]), configuration(CONFIGURATION))
+
+
+def configuration(path):
+    """The section ``default`` of the configuration file, {} where there is none; :raises HostError: for keys that the original didn't have."""
+    parser = configparser.RawConfigParser()
+    try:
+        with open(path, encoding="utf-8") as stream:
+            parser.read_file(stream)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, configparser.Error) as exc:
+        raise HostError(f"{path} can't be read: {str(exc).splitlines()[0]}") from None
+    found = {key: text.strip("\"'") for key, text in (parser.items("default") if parser.has_section("default") else ())}
+    unknown = sorted(set(found) - set(KNOWN))
+    if unknown:
+        raise HostError(f"{path} has an unknown key {unknown[0]}: it may hold {', '.join(KNOWN)}")
+    return found
+
+
+def access_files(given, access, token_file):
+    """The files through which the programs reach the API server; what is not given now and was before, stays.
+
+    :param access: path of the settings.
+    :param token_file: path of the token, which only root reads.
+    :raises HostError: for a certificate that is none.
+    """
+    if given.api_server is None:
+        return ()
+    certificate, token = given.keys.get("k8s-ca-certificate"), given.keys.get("k8s-api-token")
+    if certificate is not None and "-----BEGIN CERTIFICATE-----" not in certificate:
+        raise HostError("external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines")
+    files = []
+    settings = dict(_kept(access), server=given.api_server)
+    for key, text, path, mode in (("ca_file", certificate, names.KUBERNETES_CA, 0o644), ("token_file", token, token_file, 0o600)):
+        if text is not None:
+            files.append(File(path, text.replace("\\n", "\n").strip() + "\n", mode))
+            settings[key] = path
+        settings.setdefault(key, None)
+    return (*files, File(access, json.dumps(settings, indent=2, sort_keys=True) + "\n"))
+
+
+def _kept(path):
+    """The settings that a file has, {} where there is none."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as exc:
+        raise HostError(f"{path} can't be read: {exc}") from None

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""``ovn-k8s-overlay``: the original's commands that make a master, a node and a gateway, on the host that is to be one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from .. import doors, names
+from .. import host as this_host
+from ..converge import converge_rows, converge_state, plan_rows
+from ..desired.cluster import Cluster
+from ..desired.node import Node
+from ..desired.overlay import Overlay
+from ..hostnet import facts
+from ..hostnet.state import HostState
+from ..ovsdb.connection import Connection
+from ..ovsdb.transaction import operations
+from . import given as outside
+from .answer import answer
+
+DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
+EXAMPLES = """examples:
+  on the master:
+    ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"
+    ovn-k8s-overlay master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master
+
+  on a node:
+    ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.0.0.1:6641 external_ids:ovn-remote=tcp:10.0.0.1:6642
+    ovn-k8s-overlay minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1
+
+  on a gateway, with a NIC of its own:
+    ovn-k8s-overlay gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.33.74.138/24 \\
+        --node-name=kube-minion2 --default-gw 10.33.74.253
+
+Each is safe to run again: what is right already is left alone. Exit status: 0 done, or nothing to do; 1 failed, with one sentence; 2 wrong usage.
+
+These commands write the Northbound database from each host (external_ids:ovn-nb). The playbook ovn.kubernetes.site writes it on the master
+alone, so that nodes need no access to it.
+"""
+
+
+def main(arguments=None):
+    """The program."""
+    options = parser().parse_args(arguments)
+    return answer(f"ovn-k8s-overlay {options.command}", lambda notes: COMMANDS[options.command](options, notes), options.dry_run)
+
+
+def parser():
+    """The flags, as the original spelled them."""
+    whole = argparse.ArgumentParser(prog="ovn-k8s-overlay", description=DESCRIPTION, epilog=EXAMPLES, allow_abbrev=False,
+                                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = whole.add_subparsers(dest="command", required=True, metavar="master-init | minion-init | gateway-init")
+    for command, subnet in (("master-init", "--master-switch-subnet"), ("minion-init", "--minion-switch-subnet"), ("gateway-init", None)):
+        one = commands.add_parser(command, help=HELP[command], description=HELP[command], epilog=EXAMPLES, allow_abbrev=False,
+                                  formatter_class=argparse.RawDescriptionHelpFormatter)
+        one.add_argument("--cluster-ip-subnet", required=True, type=_list, metavar="SUBNET[,SUBNET]",
+                         help="the pods' network of the whole cluster; one IPv4 and one IPv6 network for dual stack")
+        one.add_argument("--node-name", required=True, help="Kubernetes' name of this host")
+        if subnet:
+            one.add_argument(subnet, required=True, dest="switch_subnet", type=_list, metavar="SUBNET[,SUBNET]", help="the subnet of this host's pods")
+        else:
+            one.add_argument("--physical-ip", required=True, type=_list, metavar="IP/PREFIX[,...]", help="the gateway's address outside")
+            nic = one.add_mutually_exclusive_group(required=True)
+            nic.add_argument("--physical-interface", metavar="NIC", help="the NIC that is the gateway's alone")
+            nic.add_argument("--bridge-interface", metavar="BRIDGE", help="the bridge whose NIC host and pods share (ovn-k8s-util nics-to-bridge)")
+            one.add_argument("--default-gw", type=_list, default=[], metavar="IP[,IP]", help="the router outside; without one no default traffic goes here")
+        for flag, what in (("--nb-privkey", "private key"), ("--nb-cert", "certificate"), ("--nb-cacert", "certificate authority's certificate")):
+            one.add_argument(flag, metavar="FILE", help=f"the {what} for a Northbound database at ssl:")
+        one.add_argument("--db", default=names.LOCAL_SOCKET, help="where this host's Open_vSwitch database is (default: %(default)s)")
+        one.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
+    return whole
+
+
+def master_init(options, notes):
+    """The cluster, and the master as a node of it."""
+    given = outside.read(options.db)
+    files = outside.access_files(given, names.WATCHER_ACCESS, names.WATCHER_TOKEN)
+    return _node(options, notes, given, files, Cluster(tuple(options.cluster_ip_subnet)))
+
+
+def minion_init(options, notes):
+    """A node."""
+    given = outside.read(options.db)
+    return _node(options, notes, given, outside.access_files(given, names.NODE_ACCESS, names.NODE_TOKEN))
+
+
+def _node(options, notes, given, files, cluster=None):
+    """A node's rows and its host's part, with the cluster's rows when it is the master."""
+    host, northbound = this_host.Host(options.db, options.dry_run), _Northbound(options, given)
+    node = Node(options.node_name, tuple(options.switch_subnet), tuple(options.cluster_ip_subnet), host.chassis())
+    overlay = Overlay(cluster=cluster, nodes=(node,))
+    northbound.look(overlay)
+    settings = _kept_node()
+    settings.update(
+        name=options.node_name, subnets=options.switch_subnet, cluster_subnets=options.cluster_ip_subnet, southbound=given.southbound,
+        encap_type=given.encap_type, encap_ip=given.keys.get("ovn-encap-ip") or host.default_address(), mtu=given.mtu or settings.get("mtu"))
+    settings.setdefault("datapath_type", given.keys.get("ovn-bridge-datapath-type"))
+    settings.setdefault("routes", list(Cluster(node.cluster_subnets).joins()))
+    yield host.node(settings)
+    yield northbound.converge(overlay)
+    yield converge_state(HostState(files=files), options.dry_run)
+    if "k8s-api-token" in given.keys and not options.dry_run:
+        notes.append("the token is in a file that only root reads now; take it out of the database, where others can read it: "
+                     "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token")
+
+
+def gateway_init(options, notes):
+    """A gateway."""
+    given = outside.read(options.db)
+    host, northbound = this_host.Host(options.db, options.dry_run), _Northbound(options, given)
+    params = dict(vars(options), chassis=host.chassis(), physical_mac=None,
+                  mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))))
+    northbound.look(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))
+    part = host.gateway({"nic": options.physical_interface, "datapath_type": None})
+    yield part
+    params["physical_mac"] = part.facts["physical_mac"]
+    yield northbound.converge(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))
+
+
+class _Northbound:
+    """The Northbound database that the host's keys name."""
+
+    def __init__(self, options, given):
+        tls = given.tls({"private_key": options.nb_privkey, "certificate": options.nb_cert, "ca_cert": options.nb_cacert})
+        self._connect = lambda: Connection(given.northbound, names.NORTHBOUND, tls=tls)
+        self._comment = f"ovn-k8s-overlay {options.command} {options.node_name}"
+        self._dry_run = options.dry_run
+
+    def look(self, overlay):
+        """Find out what the database would refuse, before this host is touched; :raises DatabaseError: :raises AddressError: in one sentence."""
+        overlay.check()
+        connection = self._connect()
+        try:
+            operations(*plan_rows(connection, overlay), self._comment)
+        finally:
+            connection.close()
+
+    def converge(self, overlay):
+        """Make it hold what is wanted."""
+        return converge_rows(self._connect, overlay, self._comment, self._dry_run)
+
+
+def _kept_node():
+    """The node's settings as an earlier run, or the site play, has left them: what the command does not say stays."""
+    if not os.path.exists(this_host.NODE_FILE):
+        return {}
+    with open(this_host.NODE_FILE, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def _list(text):
+    return [item.strip() for item in text.split(",")]
+
+
+HELP = {"master-init": "Make the cluster's overlay, and this host a node of it.",
+        "minion-init": "Make this host a node of the overlay.",
+        "gateway-init": "Lead the overlay to the outside through this host."}
+COMMANDS = {"master-init": master_init, "minion-init": minion_init, "gateway-init": gateway_init}

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the original's commands, as its users type them, on a bare host with a real Open vSwitch and a real Northbound database."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from network_namespace import ip
+
+MASTER = "master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master"
+MINION = "minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1"
+GATEWAY = ("gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 --node-name=kube-minion1 "
+           "--default-gw 10.55.0.254")
+COMPLETE = "Initialization complete.\n"
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
+
+
+def column(rows, name):
+    return sorted(row[name] for row in rows)
+
+
+def test_the_seed_commands_twice(bare):
+    """Protects: each command does what it says and ends with 0; the second time it says nothing else and changes nothing (1.8, W6, W21)."""
+    for command in (MASTER, MINION, GATEWAY):
+        bare.nb.master()
+        before = bare.seen()
+        status, said, complained = bare.run(command, "--dry-run")
+        assert (status, complained) == (0, "") and said.endswith("Nothing was changed (--dry-run).\n") and "insert" in said
+        assert bare.seen() == before
+        status, said, complained = bare.run(command)
+        assert (status, complained) == (0, "") and said.endswith(COMPLETE) and len(said.splitlines()) > 5
+        after = bare.seen()
+        assert after != before
+        assert bare.run(command) == (0, COMPLETE, "")
+        assert bare.run(command, "--dry-run") == (0, "Nothing to change.\n", "")
+        assert bare.seen() == after
+    assert column(bare.nb.rows("NAT"), "external_ip") == ["10.55.0.12"]
+    assert "192.168.2.2/24" in ip("address") and "192.168.0.0/16 via 192.168.2.1" in ip("route")
+
+
+def test_w12_master_init_with_another_node_name(bare):
+    """Protects: one cluster router and one address on the join switch, whatever the master is called; the node is renamed."""
+    assert bare.run(MASTER)[0] == 0
+    assert bare.run(MASTER.replace("kube-master", "other"))[0] == 0
+    assert column(bare.nb.rows("Logical_Router"), "name") == ["ovn_cluster_router"]
+    assert bare.nb.join_addresses() == ["100.64.0.1/16"]
+    assert column(bare.nb.rows("Logical_Switch"), "name") == ["join", "other"]
+    assert "k8s-other" in ip("link") and "k8s-kube-master" not in ip("link")
+    assert bare.run(MINION)[0] == 0  # in the original every later init failed
+
+
+def test_w7_minion_init_with_a_changed_subnet(bare):
+    """Protects: switch, router port, management port and route move together."""
+    bare.nb.master()
+    assert bare.run(MINION)[0] == 0
+    assert bare.run(MINION.replace("192.168.2.0", "192.168.9.0"))[0] == 0
+    (switch,) = bare.nb.rows("Logical_Switch", ["name", "==", "kube-minion1"])
+    assert ["subnet", "192.168.9.0/24"] in switch["other_config"][1]
+    (port,) = bare.nb.rows("Logical_Router_Port", ["name", "==", "rtos-kube-minion1"])
+    assert port["networks"] == "192.168.9.1/24"
+    assert "192.168.9.2/24" in ip("address") and "192.168.2." not in ip("address") + ip("route")
+
+
+def test_w9_a_subnet_of_another_node_is_refused_before_the_host_is_touched(bare):
+    """Protects: what the database refuses leaves the host as it was."""
+    bare.nb.master()
+    bare.nb.node(2)
+    before = bare.seen()
+    status, said, complained = bare.run(MINION)
+    assert (status, said) == (1, "")
+    assert complained == ("ovn-k8s-overlay minion-init: minion_switch_subnet 192.168.2.0/24 of node kube-minion1 overlaps 192.168.2.0/24 of node node2: "
+                          "give each node a subnet of its own\n")
+    assert bare.seen() == before
+
+
+def test_f_a_missing_interface_leaves_nothing(bare):
+    """Protects: gateway-init with a NIC that isn't there leaves no router, port or switch behind (legacy 1.8)."""
+    bare.nb.master()
+    before = bare.seen()
+    status, said, complained = bare.run(GATEWAY.replace("eth1", "eth7"))
+    assert (status, said) == (1, "") and "eth7 does not exist" in complained and complained.count("\n") == 1
+    assert bare.seen() == before
+
+
+def test_w25_one_rule_for_names(bare):
+    """Protects: all commands spell a node's name the same way, lower case."""
+    assert bare.run(MASTER.replace("kube-master", "Kube-Minion1"))[0] == 0
+    assert bare.run(GATEWAY.replace("kube-minion1", "KUBE-MINION1"))[0] == 0
+    assert column(bare.nb.rows("Logical_Router"), "name") == ["GR_kube-minion1", "ovn_cluster_router"]
+
+
+def test_the_api_server_of_the_keys(bare):
+    """Protects: server, certificate and token reach the programs' files; the token is root's alone, and in no plan, log or other file."""
+    bare.nb.master()
+    bare.set(**{"k8s-api-server": "https://10.0.0.1", "k8s-ca-certificate": PEM.replace("\n", "\\n"), "k8s-api-token": "s3cret"})
+    status, said, complained = bare.run(MINION, "--dry-run")
+    assert status == 0 and "s3cret" not in said + complained
+    status, said, complained = bare.run(MINION)
+    assert status == 0 and "s3cret" not in said + complained and "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token" in complained
+    assert json.loads((bare.kept / "kubernetes-node.json").read_text()) == {
+        "server": "https://10.0.0.1", "ca_file": str(bare.kept / "kubernetes-ca.crt"), "token_file": str(bare.kept / "kubernetes-node.token")}
+    assert (bare.kept / "kubernetes-ca.crt").read_text() == PEM + "\n"
+    token = bare.kept / "kubernetes-node.token"
+    assert (token.read_text(), token.stat().st_mode & 0o777) == ("s3cret\n", 0o600)
+    assert [path.name for path in bare.kept.glob("*") if "s3cret" in path.read_text()] == [token.name]
+    assert "s3cret" not in json.dumps(bare.nb.everything())
+    # Taken out of the database, it stays where it is.
+    after = bare.seen()[-1]
+    bare.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["external_ids", "delete", ["set", ["k8s-api-token"]]]]})
+    assert bare.run(MINION) == (0, COMPLETE, "")
+    assert bare.seen()[-1] == after
+
+
+def test_an_api_server_without_scheme(bare):
+    """Protects: 127.0.0.1:8080, as the original's masters had it, is http."""
+    bare.set(**{"k8s-api-server": "127.0.0.1:8080"})
+    assert bare.run(MASTER)[0] == 0
+    assert json.loads((bare.kept / "kubernetes-watcher.json").read_text()) == {"server": "http://127.0.0.1:8080", "ca_file": None, "token_file": None}
+
+
+def test_the_configuration_file(bare):
+    """Protects: the pods' MTU of the original's file is the management port's."""
+    (bare.directory / "ovn_k8s.conf").write_text("[default]\nmtu=1300\nconntrack_zone=64000\n")
+    assert bare.run(MASTER)[0] == 0
+    (interface,) = [row for row in bare.rows("Interface") if row["name"] == "k8s-kube-master"]
+    assert interface["mtu_request"] == 1300
+
+
+REFUSED = [
+    ({"ovn-encap-type": "stt"}, MASTER, "", "external_ids:ovn-encap-type of the Open_vSwitch table is stt: only geneve is made"),
+    ({"ovn-nb": "tcp:127.0.0.1:1"}, MASTER, "",
+     "can't use database OVN_Northbound at tcp:127.0.0.1:1: nobody listens there: start the server, or correct the remote"),
+    ({"ovn-nb": "ssl:127.0.0.1:1"}, MASTER, "--nb-privkey=/none",
+     "private_key /none for ssl:127.0.0.1:1 does not exist: give its path (--nb-privkey, --nb-cert, --nb-cacert)"),
+    ({"k8s-api-server": "10.0.0.1:8080", "k8s-ca-certificate": "/etc/ca.crt"}, MASTER, "",
+     "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines"),
+    ({}, MINION, "", "Load_Balancer_Group clusterLBGroup does not exist: make it first"),
+    ({}, MASTER.replace("192.168.1.0/24", "192.168.1.0"), "", "minion_switch_subnet '192.168.1.0' lacks its prefix length"),
+]
+
+
+@pytest.mark.parametrize(("keys", "command", "more", "sentence"), REFUSED)
+def test_what_cannot_work_is_one_sentence(bare, keys, command, more, sentence):
+    """Protects: exit status 1, one sentence, nothing changed."""
+    bare.set(**keys)
+    before = bare.seen()
+    status, said, complained = bare.run(command, *more.split())
+    assert (status, said) == (1, "") and complained.startswith(f"ovn-k8s-overlay {command.split()[0]}: {sentence}"), complained
+    assert complained.count("\n") == 1
+    assert bare.seen() == before
