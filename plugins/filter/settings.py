@@ -108,6 +108,16 @@ _value:
     tls:
       description: Whether the databases speak SSL.
       type: bool
+    kubernetes:
+      description: Nothing when there is no watcher and no CNI.
+      type: dict
+      contains:
+        server:
+          description: The API server.
+          type: str
+        accounts:
+          description: Whether the play makes the accounts and tokens.
+          type: bool
 """
 
 from collections.abc import Mapping

@@ -13,6 +13,7 @@ from .desired.gateway import check as check_gateway
 from .desired.node import Node
 from .host import Host
 from .hostnet.errors import HostError
+from .kube.errors import KubernetesError
 from .ovsdb.connection import Connection, NoDatabase
 from .ovsdb.errors import DatabaseError
 
@@ -113,7 +114,7 @@ def leave(module, work):
     try:
         for result in work(notes):
             results.append(result)
-    except (AddressError, DatabaseError, HostError) as exc:
+    except (AddressError, DatabaseError, HostError, KubernetesError) as exc:
         done = Result([item for result in results for item in result.plan])
         module.fail_json(msg=str(exc), changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
         return

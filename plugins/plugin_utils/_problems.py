@@ -18,6 +18,7 @@ from ._inventory import GATEWAYS, MASTERS, NODES, Inventory, Undefined, wrong
 from ._problems_cluster import cluster_problems
 from ._problems_gateways import gateway_problems
 from ._problems_hosts import host_problems
+from ._problems_kubernetes import kubernetes_problems
 from ._subnets import plan
 from ._values import InventoryError, show
 from ._variables import ALL, GATEWAY, PLAY, VARIABLES, closest
@@ -146,6 +147,7 @@ def problems(inventory: Inventory, existing: Mapping) -> list[str]:
     _value_problems(inventory, found)
     _difference_problems(inventory, found)
     cluster_problems(inventory, found)
+    kubernetes_problems(inventory, found)
     host_problems(inventory, found)
     gateway_problems(inventory, found)
     if not found:  # a plan from wrong numbers would only repeat what was said

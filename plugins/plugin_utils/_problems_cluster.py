@@ -16,7 +16,7 @@ from ._values import BITS, InventoryError, parse_address, show
 _LOWEST, _HIGHEST = 576, 65535  # what every IPv4 host takes, RFC 791; what the length field can say
 
 
-def _where(inventory: Inventory, name: str) -> list[str]:
+def hosts_with(inventory: Inventory, name: str) -> list[str]:
     """The hosts that a sentence about this variable is about."""
     return [host for host in inventory.hosts if inventory.is_set(host, name)] or inventory.hosts
 
@@ -40,9 +40,6 @@ def cluster_problems(inventory: Inventory, found) -> None:
     """Say what is wrong to ``found``."""
     if not any(inventory.is_set(host, "ovn_cluster_subnet") for host in inventory.hosts):
         found.say(inventory.hosts, "ovn_cluster_subnet is not set, and has no default: set it for all hosts, like %s" % show("192.168.0.0/16"))
-    if inventory.cluster_value_or_none("ovn_kubernetes_api") and not any(inventory.is_set(host, "ovn_service_subnet") for host in inventory.hosts):
-        found.say(_where(inventory, "ovn_kubernetes_api"),
-                  "ovn_service_subnet is not set, and ovn_kubernetes_api needs it: set it to the API server's --service-cluster-ip-range")
     _overlap_problems(inventory, found)
     _family_problems(inventory, found)
     _size_problems(inventory, found)
@@ -53,7 +50,7 @@ def _overlap_problems(inventory: Inventory, found) -> None:
     networks = cluster_networks(inventory)
     for (_name, one, words), (other_name, other, other_words) in itertools.combinations(networks, 2):
         if overlaps(one, other):  # the later one is the one to move: pods' networks are the hardest to change
-            found.say(_where(inventory, other_name),
+            found.say(hosts_with(inventory, other_name),
                       "%s overlaps %s: choose networks that share nothing" % (other_words, words))
     underlay: dict[t.Any, list[str]] = {}
     for host in inventory.hosts:
@@ -80,7 +77,7 @@ def _family_problems(inventory: Inventory, found) -> None:
     for name in ("ovn_service_subnet", JOIN):
         for network in inventory.cluster_value_or_none(name) or []:
             if network.version not in families:
-                found.say(_where(inventory, name), "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there" % (
+                found.say(hosts_with(inventory, name), "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there" % (
                     name, show(network), network.version, network.version))
 
 
@@ -94,7 +91,7 @@ def _size_problems(inventory: Inventory, found) -> None:
     for network in cluster:
         highest = BITS[network.version] - HOST_BITS
         if network.prefixlen > highest:
-            found.say(_where(inventory, "ovn_cluster_subnet"), "ovn_cluster_subnet %s is too small for a node subnet with pods: give it /%d or wider" % (
+            found.say(hosts_with(inventory, "ovn_cluster_subnet"), "ovn_cluster_subnet %s is too small for a node subnet with pods: give it /%d or wider" % (
                 show(network), highest))
             continue
         size = sizes.get(network.version)
@@ -103,13 +100,13 @@ def _size_problems(inventory: Inventory, found) -> None:
         given = inventory.cluster_value_or_none(name)
         value = "is not set, and its default %d" % size if given is None or size not in given else "%d" % size
         why = "is wider than ovn_cluster_subnet %s" % show(network) if size < network.prefixlen else "leaves no address for pods"
-        found.say(_where(inventory, name), "%s %s %s: set it to a number from %d to %d for IPv%d" % (
+        found.say(hosts_with(inventory, name), "%s %s %s: set it to a number from %d to %d for IPv%d" % (
             name, value, why, network.prefixlen, highest, network.version))
     for network in inventory.cluster_value_or_none(JOIN) or []:
         gateways = len(inventory.gateways)
         needed = max(gateways + 3, 4)  # the network's own, the router's, the broadcast address
         if network.size < needed:
-            found.say(_where(inventory, JOIN), "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider" % (
+            found.say(hosts_with(inventory, JOIN), "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider" % (
                 JOIN, show(network), gateways, "" if gateways == 1 else "s", BITS[network.version] - (needed - 1).bit_length()))
 
 
@@ -117,7 +114,7 @@ def _mtu_problems(inventory: Inventory, found) -> None:
     mtu = inventory.cluster_value_or_none("ovn_mtu")
     if mtu is None:
         return
-    where = _where(inventory, "ovn_mtu")
+    where = hosts_with(inventory, "ovn_mtu")
     ipv6 = any(network.version == 6 for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or [])
     if ipv6 and _LOWEST <= mtu < MINIMUM_MTU[6]:
         found.say(where, "ovn_mtu %d is too small for IPv6: give it at least %d" % (mtu, MINIMUM_MTU[6]))

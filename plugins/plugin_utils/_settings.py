@@ -53,6 +53,10 @@ class Cluster:
         self.join_subnets = join_subnets(inventory)
         self.encap_type = inventory.cluster_value("ovn_encap_type") or VARIABLES["ovn_encap_type"].default
         self.tls = bool(inventory.cluster_value("ovn_tls"))
+        api = inventory.cluster_value("ovn_kubernetes_api") or ""
+        # Nothing secret is in here: it is shown.
+        made = bool(inventory.cluster_value("ovn_kubernetes_admin_kubeconfig"))
+        self.kubernetes = {"server": api.rstrip("/"), "accounts": made} if api else None
         self._mtu = inventory.cluster_value("ovn_mtu")
         self._remote = ""
 
@@ -135,4 +139,5 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> dict[str, t.A
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
         "tls": cluster.tls,
+        "kubernetes": cluster.kubernetes,
     }

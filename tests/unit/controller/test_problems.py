@@ -92,7 +92,16 @@ EVERYWHERE = [
     ({"ovn_tls": 1}, "ovn_tls 1 is neither true nor false: write true or false"),
     ({"ovn_tls": "True"}, 'ovn_tls "True" isn\'t there yet: leave it out or false, and keep the underlay a network that you trust'),
     ({"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
-     'ovn_kubernetes_api "https://10.0.0.1:6443" isn\'t there yet: leave it out, which gives an OVN overlay without Kubernetes'),
+     'ovn_kubernetes_api "https://10.0.0.1:6443" wants a credential, and there is none: set ovn_kubernetes_admin_kubeconfig, '
+     'from which the play makes the accounts itself, or ovn_kubernetes_token'),
+    ({"ovn_kubernetes_api": "http://10.0.0.1:8080", "ovn_service_subnet": "10.96.0.0/16", "ovn_kubernetes_token": "hidden"},
+     "ovn_kubernetes_token is set, and would go over the network in clear text: write ovn_kubernetes_api as https://..., "
+     "or remove the variable where the API server asks for no credential"),
+    ({"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16", "ovn_kubernetes_token": "hidden", "ovn_kubernetes_ca": "/no/ca"},
+     "ovn_kubernetes_ca can't be read on the controller (/no/ca): No such file or directory: "
+     "write PEM text, or the path of such a file on the controller"),
+    ({"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16", "ovn_kubernetes_admin_kubeconfig": "/no/config"},
+     'ovn_kubernetes_admin_kubeconfig "/no/config" can\'t be read on the controller (/no/config): No such file or directory'),
     ({"ovn_kubernetes_api": "10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
      'ovn_kubernetes_api "10.0.0.1:6443" is not the address of an API server: write it like "https://10.0.0.1:6443"'),
     ({"ovn_kubernetes_api": "https://[::1:6443"},
@@ -280,7 +289,7 @@ def test_cluster_subnet_is_required(cluster):
 
 def test_service_subnet_is_required_with_the_api(cluster):
     """Protects the watcher against not knowing the services' network."""
-    assert found(cluster.everywhere(ovn_kubernetes_api="http://10.0.0.1:8080"))[1:] == [
+    assert found(cluster.everywhere(ovn_kubernetes_api="http://10.0.0.1:8080")) == [
         THREE + ": ovn_service_subnet is not set, and ovn_kubernetes_api needs it: set it to the API server's --service-cluster-ip-range"]
 
 

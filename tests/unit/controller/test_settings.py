@@ -31,13 +31,15 @@ def test_defaults(cluster):
         "datapath_type": "",
         "gateway": {"physical_interface": "eth1", "physical_ips": ["10.55.0.12/24"], "default_gws": ["10.55.0.254"]},
         "tls": False,
+        "kubernetes": None,
     }
     assert of(cluster, NODE2)["gateway"] is None
 
 
 def test_what_was_given(cluster):
     """Protects each variable's way into the settings."""
-    cluster.dual().everywhere(ovn_service_subnet="10.96.0.0/16,fd96::/112", ovn_join_subnet="100.70.0.0/16", ovn_mtu="1400")
+    cluster.dual().everywhere(ovn_service_subnet="10.96.0.0/16,fd96::/112", ovn_join_subnet="100.70.0.0/16", ovn_mtu="1400",
+                              ovn_kubernetes_api="https://10.0.0.1:6443/", ovn_kubernetes_token="hidden")
     cluster.on(MASTER, ovn_encap_ip="fd44::1").on(NODE1, ovn_encap_ip="fd44::2", ovn_node_name="Node.One", ovn_datapath_type="netdev",
                                                   ovn_node_subnet=["192.168.2.0/24", "fd10:0:0:2::/64"], ovn_gateway_ip="10.55.0.12/24,fd55::12/64")
     assert of(cluster, NODE1) == {
@@ -53,6 +55,7 @@ def test_what_was_given(cluster):
         "datapath_type": "netdev",
         "gateway": {"physical_interface": "eth1", "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]},
         "tls": False,
+        "kubernetes": {"server": "https://10.0.0.1:6443", "accounts": False},
     }
 
 

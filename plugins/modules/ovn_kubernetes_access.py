@@ -1,0 +1,99 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_kubernetes_access
+short_description: Converge the Kubernetes accounts of the overlay's programs
+version_added: 0.2.0
+description:
+  - Service accounts, roles and bindings in the namespace C(ovn-kubernetes), one account for the watcher and one for each node's server.
+  - The watcher may read nodes, namespaces, pods, services, endpoint slices and network policies, write the status of pods and events.
+  - A node's server may act as its node (C(system:node:NAME)) and nothing else, so that the API server's Node authorizer shows it that node's pods only.
+  - Each account may ask for its own next token.
+  - Accounts of nodes that are not in O(nodes) are deleted. Objects without our label C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.
+extends_documentation_fragment: [ovn.kubernetes.kubernetes]
+options:
+  nodes:
+    description: Kubernetes' names of all nodes that run a node's server.
+    type: list
+    elements: str
+    default: []
+  state:
+    description: With V(absent) all of it is deleted.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode:
+    support: full
+    description: The plan is made against the API server as it is, and not carried out.
+  diff_mode:
+    support: full
+    description: The diff holds the objects that are made, changed and deleted.
+"""
+
+EXAMPLES = r"""
+- name: Converge the accounts
+  ovn.kubernetes.ovn_kubernetes_access:
+    server: https://10.0.0.1:6443
+    ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/pki/ca.crt') }}"
+    token: "{{ vault_admin_token }}"
+    nodes: [kube-minion1, kube-minion2]
+"""
+
+RETURN = r"""
+plan:
+  description: What was, or would be, done, in order.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"op": "insert", "collection": "/api/v1/namespaces", "name": "ovn-kubernetes", "text": "make Namespace ovn-kubernetes"}]
+accounts:
+  description: Each service account's name to its UID, of those that are there.
+  returned: always
+  type: dict
+  sample: {"ovn-k8s-watcher": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}
+"""
+
+import asyncio
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.converge import Result
+from ..module_utils.desired import accounts
+from ..module_utils.doors import leave
+from ..module_utils.kube import objects
+from ..module_utils.kube.administrator import OPTIONS, TOGETHER, administrator
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **OPTIONS,
+            "nodes": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        },
+        required_together=TOGETHER,
+        supports_check_mode=True,
+    )
+    leave(module, lambda notes: [asyncio.run(_converge(module))])
+
+
+async def _converge(module):
+    async with administrator(module.params) as client:
+        wanted = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
+        found = await objects.settled(client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(wanted) and not module.check_mode)
+        plan = objects.difference(wanted, found)
+        if plan and not module.check_mode:
+            await objects.apply(client, plan)
+            found = await objects.read(client, (accounts.ACCOUNTS,), accounts.SELECTOR)
+        uids = {name: item["metadata"]["uid"] for name, item in found[accounts.ACCOUNTS].items()}
+        return Result(plan, facts={"accounts": uids})
+
+
+if __name__ == "__main__":
+    main()

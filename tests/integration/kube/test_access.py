@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The accounts that the site play makes, on a real API server: made once, mended, taken away, and each with its rights and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import stat
+import time
+
+import pytest
+from module_calls import call
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.accounts import ROLES, node_user
+from ansible_collections.ovn.kubernetes.plugins.module_utils.kube import token as tokens
+from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.client import Client
+from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.errors import Refused
+from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.settings import Settings
+
+NAMESPACE = "/api/v1/namespaces/ovn-kubernetes"
+BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/ovn-k8s-node-node1"
+
+
+@pytest.fixture
+def admin(kubernetes):
+    return {"server": kubernetes.url, "ca": kubernetes.ca_file.read_text(), "token": kubernetes.admin}
+
+
+@pytest.fixture
+def access(kubernetes, admin):
+    """Converges the accounts; a clean server afterwards."""
+    def converge(nodes=("node1", "node2"), **options):
+        return call("ovn_kubernetes_access", **admin, nodes=list(nodes), **options)
+    yield converge
+    converge(state="absent")
+    # What the namespace's controller does in a whole cluster.
+    kubernetes.request("PUT", f"{NAMESPACE}/finalize", {"metadata": {"name": "ovn-kubernetes"}, "spec": {"finalizers": []}})
+
+
+@pytest.fixture
+def as_account(kubernetes, admin, tmp_path):
+    """Runs a coroutine function with a client that has an account's token, as its program would."""
+    def run(work, account, node=None):
+        path = tmp_path / account
+        tokens.write(str(path), call("ovn_kubernetes_token", **admin, accounts=[account])["tokens"][account])
+        settings = {"server": kubernetes.url, "ca_file": str(kubernetes.ca_file), "token_file": str(path)}
+        if node:
+            settings["user"], settings["group"] = node_user(node)
+        (tmp_path / "settings.json").write_text(json.dumps(settings))
+
+        async def main():
+            client = Client(Settings.read(str(tmp_path / "settings.json")))
+            try:
+                return await work(client)
+            finally:
+                await client.close()
+        return asyncio.run(main())
+    return run
+
+
+def status(error):
+    return error.value.status
+
+
+def test_a_second_run_changes_nothing(access):
+    first = access()
+    assert first["changed"] and len(first["plan"]) == 1 + 5 * 3
+    assert set(first["accounts"]) == {"ovn-k8s-watcher", "ovn-k8s-node-node1", "ovn-k8s-node-node2"}
+    second = access()
+    assert not second["changed"] and second["accounts"] == first["accounts"]
+
+
+def test_check_mode_says_what_would_be_made_and_makes_nothing(access):
+    said = access(check=True, diff=True)
+    assert said["changed"] and "make ClusterRole ovn-k8s-watcher" in [item["text"] for item in said["plan"]]
+    assert '"verbs": ["impersonate"]' in said["diff"]["after"] and not said["diff"]["before"]
+    assert access(check=True)["plan"] == said["plan"]
+    access()
+
+
+def test_rights_that_somebody_widened_are_narrowed(access, kubernetes):
+    access()
+    role = f"{ROLES}/ovn-k8s-watcher"
+    kubernetes.patch(role, {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})
+    kubernetes.delete(BINDING)
+    assert sorted(item["text"] for item in access()["plan"]) == ["change Role ovn-k8s-watcher", "make ClusterRoleBinding ovn-k8s-node-node1"]
+    assert kubernetes.get(role)["rules"][0]["resourceNames"] == ["ovn-k8s-watcher"]
+
+
+def test_a_node_that_goes_loses_its_account(access, kubernetes):
+    access()
+    assert sorted(item["text"].split()[0] for item in access(nodes=["node2"])["plan"]) == ["delete"] * 5
+    assert "ovn-k8s-node-node1" not in json.dumps(kubernetes.items("/apis/rbac.authorization.k8s.io/v1/clusterroles"))
+
+
+def test_what_is_not_ours_stays(access, kubernetes):
+    kubernetes.create("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"metadata": {"name": "foreign"}, "rules": []})
+    access()
+    assert access(state="absent")["changed"] and not access(state="absent")["changed"]
+    assert kubernetes.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/foreign")
+
+
+def test_a_nodes_account_sees_its_pods_and_no_others(access, kubernetes, as_account):
+    """Protects the other nodes' pods, and everything else, when a node is lost to somebody."""
+    access()
+    for node in ("node1", "node2"):
+        kubernetes.add_node(node)
+        kubernetes.add_pod(f"on-{node}", node)
+
+    async def look(client):
+        own = await client.get("/api/v1/pods", fieldSelector="spec.nodeName=node1")
+        assert [pod["metadata"]["name"] for pod in own["items"]] == ["on-node1"]
+        async for event in client.watch("/api/v1/pods", "0", {"fieldSelector": "spec.nodeName=node1"}, seconds=5):
+            assert event["type"] != "ERROR", event
+            if event["type"] != "BOOKMARK":
+                assert event["object"]["metadata"]["name"] == "on-node1"
+                break
+        for path, query in (("/api/v1/pods", {}), ("/api/v1/pods", {"fieldSelector": "spec.nodeName=node2"}), ("/api/v1/secrets", {}),
+                            ("/api/v1/namespaces/default/pods/on-node2", {})):
+            with pytest.raises(Refused) as refused:
+                await client.get(path, **query)
+            assert status(refused) == 403
+        with pytest.raises(Refused) as refused:
+            await client.patch("/api/v1/namespaces/default/pods/on-node2/status", {"metadata": {"annotations": {"ovn": "{}"}}})
+        assert status(refused) == 403
+    as_account(look, "ovn-k8s-node-node1", "node1")
+
+
+def test_a_nodes_account_can_not_act_as_another_node_or_as_itself(access, as_account):
+    access()
+
+    async def look(client):
+        with pytest.raises(Refused) as refused:
+            await client.get("/api/v1/pods", fieldSelector="spec.nodeName=node2")
+        assert status(refused) == 403
+    as_account(look, "ovn-k8s-node-node1", "node2")
+    as_account(look, "ovn-k8s-node-node1")
+
+
+def test_the_watchers_rights(access, kubernetes, as_account):
+    """Protects the cluster: what the network is made from is read, the annotation is written, and nothing beyond."""
+    access()
+    kubernetes.add_pod("watched", "node3")
+
+    async def look(client):
+        for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/services", "/api/v1/namespaces", "/apis/discovery.k8s.io/v1/endpointslices",
+                     "/apis/networking.k8s.io/v1/networkpolicies"):
+            await client.get(path)
+        pod = await client.patch("/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}})
+        assert pod["metadata"]["annotations"] == {"ovn": "{}"}
+        await client.create("/api/v1/namespaces/default/events", {
+            "metadata": {"name": "e1", "namespace": "default"}, "involvedObject": {"kind": "Pod", "name": "watched", "namespace": "default"}})
+        for work in (client.get("/api/v1/secrets"), client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
+                     client.delete("/api/v1/namespaces/default/pods/watched"), client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600)):
+            with pytest.raises(Refused) as refused:
+                await work
+            assert status(refused) == 403
+    as_account(look, "ovn-k8s-watcher")
+
+
+@pytest.mark.parametrize(("account", "node"), [("ovn-k8s-watcher", None), ("ovn-k8s-node-node1", "node1")])
+def test_a_token_is_renewed_by_its_own_account(access, as_account, account, node):
+    """Protects programs that run longer than their token: the next one comes before the end, whole, and readable for root alone."""
+    uid = access()["accounts"][account]
+
+    async def renew(client):
+        path = client.settings.token_file
+        before = tokens.read(path)
+        assert tokens.claims(before).uid == uid
+        slept = []
+
+        async def sleep(seconds):
+            slept.append(seconds)
+            if len(slept) == 2:
+                raise asyncio.CancelledError
+        clock = iter((time.time(), tokens.claims(before).due + 1, time.time())).__next__
+        with pytest.raises(asyncio.CancelledError):
+            await tokens.keep_fresh(client, clock, sleep)
+        after = tokens.claims(tokens.read(path))
+        assert tokens.read(path) != before and (after.account, after.uid) == (account, uid)
+        assert after.expires - after.issued == pytest.approx(tokens.LIFE, abs=10)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        await client.get("/api/v1/pods", **({"fieldSelector": f"spec.nodeName={node}"} if node else {}))  # the new one is used
+    as_account(renew, account, node)
+
+
+def test_a_refused_administrator_is_a_sentence(kubernetes, admin):
+    said = call("ovn_kubernetes_access", **dict(admin, token="wrong"))
+    assert said["failed"] and "Traceback" not in said["msg"] and "wrong" not in said["msg"]
+    assert "is not accepted" in said["msg"]
