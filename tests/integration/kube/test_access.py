@@ -112,10 +112,11 @@ def test_a_nodes_account_sees_its_pods_and_no_others(access, kubernetes, as_acco
     async def look(client):
         own = await client.get("/api/v1/pods", fieldSelector="spec.nodeName=node1")
         assert [pod["metadata"]["name"] for pod in own["items"]] == ["on-node1"]
-        async for event in client.watch("/api/v1/pods", "0", {"fieldSelector": "spec.nodeName=node1"}, seconds=5):
-            assert event["type"] != "ERROR", event
+        for node in ("node2", "node1"):
+            kubernetes.add_pod(f"later-on-{node}", node)
+        async for event in client.watch("/api/v1/pods", own["metadata"]["resourceVersion"], {"fieldSelector": "spec.nodeName=node1"}, seconds=5):
             if event["type"] != "BOOKMARK":
-                assert event["object"]["metadata"]["name"] == "on-node1"
+                assert event["object"]["metadata"]["name"] == "later-on-node1"
                 break
         for path, query in (("/api/v1/pods", {}), ("/api/v1/pods", {"fieldSelector": "spec.nodeName=node2"}), ("/api/v1/secrets", {}),
                             ("/api/v1/namespaces/default/pods/on-node2", {})):
