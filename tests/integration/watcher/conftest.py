@@ -15,6 +15,7 @@ from watcher_process import Watcher
 
 PODS, SERVICES = "/api/v1/namespaces/default/pods", "/api/v1/namespaces/default/services"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+APISERVER = "Service_default/kubernetes_TCP_cluster"
 
 
 class World:
@@ -66,18 +67,22 @@ class World:
         self.nb.transact({"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", switch]], "mutations": [["ports", "delete", ["set", uuids]]]})
 
     def balancers(self):
-        """Name -> row of the services' load balancers."""
-        return {row["name"]: row for row in self.nb.rows("Load_Balancer")}
+        """Name -> row of the services' load balancers; the API server's own service is everywhere, and left out."""
+        return {row["name"]: row for row in self.nb.rows("Load_Balancer") if row["name"] != APISERVER}
+
+    def api_server(self):
+        """The virtual addresses of the API server's own service."""
+        return {vip: backends for row in self.nb.rows("Load_Balancer", ["name", "==", APISERVER]) for vip, backends in row["vips"][1]}
 
     def vips(self, name):
         """The virtual addresses of a load balancer."""
         return dict(self.balancers().get(name, {"vips": ["map", []]})["vips"][1])
 
-    def slice(self, service, *addresses, name=None, port=8080, node="node1", conditions=None, update=False):
+    def slice(self, service, *addresses, name=None, port=8080, port_name="", node="node1", conditions=None, update=False):
         """Make (or update) an endpoint slice."""
         name = name or f"{service}-1"
         body = {"metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}}, "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
-                "ports": [{"name": "", "port": port, "protocol": "TCP"}],
+                "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
                 "endpoints": [{"addresses": [one], "nodeName": node, "conditions": conditions or {"ready": True}} for one in addresses]}
         return self.api.patch(f"{SLICES}/{name}", body) if update else self.api.create(SLICES, body)
 

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects against outages and sudden ends: after any of them the database is what the API server wants, without a human."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from database_server import wait_for
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+def test_a_restart_with_nothing_changed_writes_nothing(world):
+    """Protects the cluster from replays (W4): no write to the database, no patch of a pod, not even a touched version."""
+    watcher = world.watch()
+    for number in range(20):
+        world.api.add_pod(f"p{number}", f"node{number % 2 + 1}")
+    world.service("web", type="NodePort")
+    world.slice("web", "192.168.1.3")
+    world.annotated(*(f"p{number}" for number in range(20)))
+    wait_for(watcher.idle, "the watcher to be done")
+
+    def versions():
+        return {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in world.api.items(PODS)}
+    before = world.nb.everything(), world.nb.transactions(), versions()
+    for end in (watcher.kill, watcher.stop):
+        end()
+        watcher.start()
+        wait_for(watcher.idle, "the watcher to be done")
+        assert (watcher.figure("ovn_k8s_watcher_annotations"), watcher.figure("ovn_k8s_watcher_transaction_duration_seconds_count")) == (0, 0)
+    assert (world.nb.everything(), world.nb.transactions(), versions()) == before
+
+
+@pytest.mark.parametrize("outage", ["restart", "death", "silence"])
+def test_the_api_server_goes_away(world, outage):
+    """Protects against deaf watchers (W2, F2): the server restarts, dies, or hangs; what happened meanwhile is made up for, and /readyz says how it is."""
+    watcher = world.watch()
+    world.api.add_pod("before", "node1")
+    world.annotated("before")
+    if outage == "silence":
+        world.api.pause()
+        time.sleep(2)  # the outage itself
+        world.api.resume()
+    else:
+        (world.api.stop if outage == "restart" else world.api.kill)()
+        wait_for(lambda: watcher.get("/readyz")[0] == 503, "the outage to be noticed")
+        assert "interrupted" in watcher.get("/readyz")[1] and watcher.get("/healthz")[0] == 200
+        world.api.start()
+    world.api.delete(f"{PODS}/before")
+    world.api.add_pod("after", "node2")
+    world.annotated("after")
+    wait_for(watcher.ready, "the watcher to be well again")
+    wait_for(lambda: list(world.ports()) == ["default_after"], "the port of before to go")
+    world.invariants({"after": "node2"})
+
+
+def test_the_northbound_database_goes_away(world):
+    """Protects against pods that are forgotten (W3): what comes while the database is away is written when it is back."""
+    watcher = world.watch()
+    world.api.add_pod("before", "node1")
+    world.annotated("before")
+    world.nb.stop()
+    wait_for(lambda: watcher.get("/readyz")[0] == 503, "the outage to be noticed")
+    world.api.add_pod("during", "node1")
+    world.api.delete(f"{PODS}/before")
+    world.nb.start()
+    world.annotated("during")
+    wait_for(lambda: list(world.ports()) == ["default_during"], "the port of before to go")
+    world.invariants({"during": "node1"})
+
+
+def test_one_of_two_acts_and_the_other_takes_over(world):
+    """Protects a cluster of several masters (W12): two watchers write as one, and the second goes on where the first died."""
+    first = world.watch()
+    second = world.watcher().start()
+    assert not second.acts()
+    world.api.add_pod("a", "node1")
+    world.annotated("a")
+    first.kill()
+    world.api.add_pod("b", "node1")
+    world.annotated("b")
+    assert second.acts() and second.figure("ovn_k8s_watcher_annotations") == 1
+    first.start()
+    world.api.add_pod("c", "node1")
+    world.annotated("c")
+    assert not first.acts()
+    world.invariants(dict.fromkeys("abc", "node1"))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_killed_at_any_moment(world, seed):
+    """Protects against half-done work: killed again and again at seeded moments of a seeded load, the end is as if nothing had happened (W19, F8)."""
+    chance, watcher, pods = random.Random(seed), world.watch(), {}
+    for _round in range(6):
+        for _change in range(12):
+            name = f"p{chance.randrange(20)}"
+            if name in pods:
+                world.api.delete(f"{PODS}/{name}")
+                del pods[name]
+            if chance.random() < 0.7:
+                pods[name] = chance.choice(["node1", "node2"])
+                world.api.add_pod(name, pods[name])
+        time.sleep(chance.uniform(0, 0.03))  # the seeded moment
+        watcher.kill()
+        watcher.start(wait=False)
+    world.annotated(*pods)
+    wait_for(watcher.ready, "the watcher to be ready")
+    wait_for(watcher.idle, "the watcher to be done")
+    world.invariants(pods)
+    addresses = [world.note(name)["ip_address"] for name in pods]
+    assert len(set(addresses)) == len(pods)
+
+
+def test_wrong_settings_are_one_sentence(world):
+    """Protects whoever sets it up: no API server, no file, a file with nonsense."""
+    watcher = world.watcher()
+    (watcher.directory / "kubernetes.json").write_text('{"server": "host:6443"}')
+    watcher.start(wait=False)
+    assert watcher.process.wait(20) == 1
+    assert watcher.text() == "the API server 'host:6443' is not a URL: write it like https://10.33.74.1:6443\n"
+
+
+def test_a_token_that_is_not_accepted_is_said_and_outlived(world):
+    """Protects against a credential that is replaced late: the watcher waits, says why, and never shows the token."""
+    watcher = world.watcher()
+    token = watcher.directory / "token"
+    right = token.read_text()
+    token.write_text("wr0ng-t0ken")
+    watcher.start(wait=False)
+    wait_for(lambda: "is not accepted" in watcher.text(), "the reason to be logged")
+    assert watcher.get("/readyz")[0] == 503 and "wr0ng" not in watcher.text()
+    token.write_text(right)
+    world.api.add_pod("web", "node1")
+    world.annotated("web")

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects services in a real API server: each change of a service or its endpoints is followed (W16, F4)."""
+
+from __future__ import annotations
+
+from database_server import references, wait_for
+
+SERVICES = "/api/v1/namespaces/default/services"
+CLUSTER = "Service_default/web_TCP_cluster"
+
+
+def address(service, family=0):
+    """The service's cluster address."""
+    return service["spec"]["clusterIPs"][family]
+
+
+def groups(world):
+    """Load balancer group -> names of its members."""
+    names = {row["_uuid"][1]: name for name, row in world.balancers().items()}
+    return {row["name"]: sorted(names[uuid] for uuid in references(row["load_balancer"]) if uuid in names) for row in world.nb.rows("Load_Balancer_Group")}
+
+
+def test_a_service_follows_its_endpoints_and_its_ports(world):
+    """Protects against load balancers that are written once (W16): endpoints come and go, ports change, the service goes."""
+    world.watch()
+    ip = address(world.service("web"))
+    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": ""}, "the service without endpoints")
+    world.slice("web", "192.168.1.3")
+    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:8080"}, "the first endpoint")
+    world.slice("web", "192.168.1.3", "192.168.2.3", port=9090, update=True)
+    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.2.3:9090"}, "the second endpoint and the new port")
+    world.slice("web", "192.168.1.9", name="web-2", port=9090)
+    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.1.9:9090,192.168.2.3:9090"}, "the second slice")
+    world.api.patch(f"{SERVICES}/web", {"spec": {"ports": [{"port": 444, "targetPort": 9090}]}})
+    wait_for(lambda: list(world.vips(CLUSTER)) == [f"{ip}:444"], "the new port, and the old one gone")
+    assert groups(world) == {"clusterLBGroup": [CLUSTER], "clusterSwitchLBGroup": [], "clusterRouterLBGroup": []}
+    world.api.delete(f"{SERVICES}/web")
+    wait_for(lambda: world.balancers() == {}, "the load balancer to go")
+
+
+def test_the_api_servers_own_service(world):
+    """Protects every pod that speaks to the API server: its endpoints are hosts."""
+    world.watch()
+    world.slice("kubernetes", "10.0.0.1", "10.0.0.2", port=6443, port_name="https")
+    wait_for(lambda: world.api_server() == {"10.96.0.1:443": "10.0.0.1:6443,10.0.0.2:6443"}, "the API server's hosts")
+
+
+def test_types_change_back_and_forth(world):
+    """Protects against what a type leaves behind: node ports, and names that need no load balancer at all."""
+    world.watch()
+    world.service("web")
+    world.slice("web", "192.168.1.3")
+    wait_for(lambda: CLUSTER in world.balancers(), "the load balancer")
+    changed = world.api.patch(f"{SERVICES}/web", {"spec": {"type": "NodePort"}})
+    port = changed["spec"]["ports"][0]["nodePort"]
+    wait_for(lambda: set(world.vips("Service_default/web_TCP_node_IPv4")) == {f"^NODEIP_IPv4_0:{port}", f"^NODEIP_IPv4_1:{port}"}, "the node port")
+    world.api.patch(f"{SERVICES}/web", {"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}})
+    world.api.patch(f"{SERVICES}/web/status", {"status": {"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}]}}})
+    wait_for(lambda: groups(world)["clusterRouterLBGroup"] == ["Service_default/web_TCP_node_local_IPv4", "Service_default/web_TCP_outside_local_IPv4"],
+             "what gateways serve from their own host")
+    (row,) = world.nb.rows("Chassis_Template_Var", ["chassis", "==", "id-1"])
+    assert "192.168.1.3:8080" in dict(row["variables"][1]).values()
+    world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ExternalName", "externalName": "example.org", "externalTrafficPolicy": None, "clusterIP": None,
+                                                 "clusterIPs": None}})
+    wait_for(lambda: world.balancers() == {}, "all load balancers to go")
+    wait_for(lambda: "192.168.1.3:8080" not in str(world.nb.rows("Chassis_Template_Var")), "the variable to go")
+    world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ClusterIP", "externalName": None}})
+    wait_for(lambda: list(world.balancers()) == [CLUSTER], "the load balancer to come back")
+
+
+def test_headless_and_two_families(world):
+    """Protects against addresses that are none (F4), and against IPv6 without brackets (W17)."""
+    world.watch()
+    world.service("none", clusterIP="None")
+    made = world.service("web", ipFamilyPolicy="RequireDualStack")
+    world.slice("web", "192.168.1.3")
+    world.slice("web", "fd10:128::3", name="web-6")
+    wait_for(lambda: world.vips(CLUSTER) == {f"{address(made)}:80": "192.168.1.3:8080", f"[{address(made, 1)}]:80": "[fd10:128::3]:8080"}, "both families")
+    assert list(world.balancers()) == [CLUSTER]
+
+
+def test_hosts_addresses_are_one_row_a_host(world):
+    """Protects node ports on gateways and nodes that come later (W31): a host is one row, however many services there are."""
+    world.watch()
+    for number in range(30):
+        world.service(f"s{number}", type="NodePort")
+    wait_for(lambda: len(world.balancers()) == 60, "all load balancers")
+    before = {name: row["_version"] for name, row in world.balancers().items()}
+
+    def variables():
+        return {row["chassis"]: dict(row["variables"][1]) for row in world.nb.rows("Chassis_Template_Var")}
+    world.api.add_node("node1", "10.0.0.1")
+    wait_for(lambda: variables().get("id-1") == {"NODEIP_IPv4_0": "10.0.0.1", "NODEIP_IPv4_1": "10.55.0.1"}, "the node's and the gateway's address")
+    world.nb.node(3)
+    world.api.add_node("node3", "10.0.0.3")
+    wait_for(lambda: variables().get("id-3") == {"NODEIP_IPv4_0": "10.0.0.3"}, "the new node")
+    world.nb.gateway(2)
+    wait_for(lambda: variables().get("id-2") == {"NODEIP_IPv4_0": "10.55.0.2"}, "the new gateway")
+    world.nb.remove_gateway("node2")
+    wait_for(lambda: variables().get("id-2") == {}, "the gateway's address to go")
+    assert {name: row["_version"] for name, row in world.balancers().items()} == before
+
+
+def test_affinity_with_node_ports_follows_the_hosts(world):
+    """Protects sessions through node ports, which are written out host by host."""
+    world.watch()
+    world.api.add_node("node1", "10.0.0.1")
+    made = world.service("web", type="NodePort", sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 77}})
+    port = made["spec"]["ports"][0]["nodePort"]
+    wait_for(lambda: set(world.vips("Service_default/web_TCP_node_IPv4")) == {f"10.0.0.1:{port}", f"10.55.0.1:{port}"}, "the hosts there are")
+    world.api.add_node("node2", "10.0.0.2")
+    wait_for(lambda: f"10.0.0.2:{port}" in world.vips("Service_default/web_TCP_node_IPv4"), "the new host")
+    assert {dict(row["options"][1])["affinity_timeout"] for row in world.balancers().values()} == {"77"}
+
+
+def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
+    """Protects services from hands: a row that goes, one that leaves its group, a virtual address too many."""
+    world.watch()
+    ip = address(world.service("web"))
+    world.slice("web", "192.168.1.3")
+    wanted = {f"{ip}:80": "192.168.1.3:8080"}
+    wait_for(lambda: world.vips(CLUSTER) == wanted, "the load balancer")
+    world.nb.transact({"op": "mutate", "table": "Load_Balancer", "where": [], "mutations": [["vips", "insert", ["map", [["1.1.1.1:1", "2.2.2.2:2"]]]]]})
+    wait_for(lambda: world.vips(CLUSTER) == wanted, "the address too many to go")
+    world.nb.transact({"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}})
+    world.slice("web", "192.168.1.3", "192.168.1.4", update=True)
+    wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to be back in its group")
+    world.nb.transact({"op": "delete", "table": "Load_Balancer", "where": []})
+    wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to come back")
+
+
+def test_services_that_went_while_no_watcher_ran(world):
+    """Protects against load balancers that nobody removes."""
+    watcher = world.watch()
+    for name in ("web", "other"):
+        world.service(name)
+    wait_for(lambda: len(world.balancers()) == 2, "two load balancers")
+    watcher.kill()
+    world.api.delete(f"{SERVICES}/other")
+    world.nb.transact({"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}})
+    watcher.start()
+    wait_for(lambda: list(world.balancers()) == [CLUSTER] and groups(world)["clusterLBGroup"] == [CLUSTER], "only one to be left, in its group")
