@@ -88,7 +88,7 @@ class Load:
 
         async def work(session):
             started = time.monotonic()
-            await self.all([lambda n=n: session.patch(f"{PODS.format(namespace)}/p{n}", data=json.dumps({"metadata": {"annotations": notes}}),
+            await self.all([lambda n=n: session.patch(f"{PODS.format(namespace)}/p{n}/status", data=json.dumps({"metadata": {"annotations": notes}}),
                                                       headers={"Content-Type": "application/merge-patch+json"}) for n in range(count)])
             return time.monotonic() - started
         return self.run(work)

@@ -159,7 +159,7 @@ class Pods:
         again = None
         try:
             async with self._gate:
-                await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}", body)
+                await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status", body)
             self.patches += 1
             LOG.info("pod %s: annotated %s", key, texts[0])
             if key in self._seen:
