@@ -18,14 +18,13 @@ STANZAS = {"auto", "iface", "mapping", "source", "source-directory", "rename", "
 COMMANDS = {"pre-up", "up", "post-up", "down", "pre-down", "post-down"}
 # Options of the address families' methods; interfaces(5), and dns-* of resolvconf(8).
 BRIDGE_OPTIONS = {
-    "address", "netmask", "broadcast", "gateway", "metric", "pointopoint", "scope", "label", "network", "hostname", "client", "vendor", "leasehours", "leasetime",
-    "request_prefix", "ll-attempts", "ll-interval", "accept_ra", "autoconf", "privext", "dad-attempts", "dad-interval", "preferred-lifetime",
+    "address", "netmask", "broadcast", "gateway", "metric", "pointopoint", "scope", "label", "network", "hostname", "client", "vendor", "leasehours",
+    "leasetime", "request_prefix", "ll-attempts", "ll-interval", "accept_ra", "autoconf", "privext", "dad-attempts", "dad-interval", "preferred-lifetime",
     "dns-nameserver", "dns-nameservers", "dns-search", "dns-domain", "dns-sortlist"}
 NIC_OPTIONS = {"mtu", "hwaddress", "slaves", "vlan-raw-device", "vlan_raw_device"}
 NIC_PREFIXES = ("bond-", "ethernet-", "link-", "offload-", "hardware-", "driver-", "gro-", "gso-", "tso-")
 METHODS = {"inet": {"static", "dhcp"}, "inet6": {"static", "auto", "dhcp"}}
 MARK = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses."
-STATE = "/run/network/ifstate"
 # Open vSwitch has to have made the bridge before the addresses come.
 ORDER = File("/etc/systemd/system/networking.service.d/ovn-kubernetes.conf", """\
 # Part of the Ansible collection ovn.kubernetes: a NIC is in a bridge of Open vSwitch, and the bridge has its addresses.
@@ -39,11 +38,6 @@ def files(managed, bridge):
     """(files that make the bridge stand in for the NIC, the same files as they are). :raises HostError: in one sentence."""
     nic, mine, inverse, lone = managed.nic, [], [], False
     for file in managed.files:
-        if file.path == STATE:
-            there = file.content.splitlines()
-            mine.append(File(STATE, "\n".join([*(line for line in there if not line.startswith(bridge + "=")), f"{bridge}={bridge}"]) + "\n", file.mode))
-            inverse.append(file)
-            continue
         text = _rewritten(file, managed, bridge, lone)
         if text != file.content:
             mine.append(File(file.path, text, file.mode))
@@ -83,7 +77,7 @@ def _parts(words, lines, nic, bridge, path):
     if len(words) > 4:
         raise HostError(f"{where} inherits from another stanza: write its options out")
     if method not in METHODS.get(family, ()) and method != "manual":
-        raise HostError(f"{where} has the method {method}, which could not be had on a bridge: use static, dhcp or auto, or let another manager configure {nic}")
+        raise HostError(f"{where} has the method {method}, which can't be had on a bridge: use static, dhcp or auto")
     own, others = [], []
     for line in lines:
         option, value = (*line.split(None, 1), "", "")[:2]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""dhclient, which ifupdown runs for a link: it is known by its process, and keeps what it knows in files of leases (dhclient.leases(5))."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+
+from .bus import call
+from .errors import HostError
+from .files import read_file, remove_file, write_file
+from .found import FoundFile
+
+FOLDER = "/var/lib/dhcp"
+PATIENCE = 10.0  # seconds for a client to end, and for a lease
+SYSTEMD = "org.freedesktop.systemd1"
+
+
+def clients(names):
+    """[(process, name, arguments), ...] of the programs with these names that run in this network namespace."""
+    found = []
+    own = os.readlink("/proc/self/ns/net")
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/comm" % number, encoding="utf-8", errors="replace") as stream:
+                name = stream.read().strip()
+            if name not in names or os.readlink("/proc/%s/ns/net" % number) != own:
+                continue
+            with open("/proc/%s/cmdline" % number, "rb") as stream:
+                found.append((int(number), name, [word.decode("utf-8", "surrogateescape") for word in stream.read().split(b"\0")[:-1]]))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def serving(link):
+    """The dhclients of a link."""
+    return [(process, words) for process, _name, words in clients({"dhclient"}) if link in words]
+
+
+def take_over(old, new):
+    """Let a link's client serve another link, as the same client: with its leases, and without giving one back."""
+    for process, words in serving(old):
+        _end(process)
+        for word in words:
+            if word.startswith(FOLDER + "/") and old in word:
+                _take_leases(word, old, new)
+        program = os.path.realpath("/sbin/dhclient" if words[0] == "dhclient" else words[0])
+        _start([program, *(_renamed(word, old, new) for word in words[1:])], new)
+
+
+def lease_of(path, link):
+    """The text of the newest lease for a link in a file of leases; None: there is none."""
+    file = read_file(path)
+    leases = re.findall(r"^lease6? \{.*?^\}", file.content, re.M | re.S) if file else []
+    return next((lease for lease in reversed(leases) if 'interface "%s"' % link in lease), None)
+
+
+def _take_leases(path, old, new):
+    """The leases and the client's DUID, for the other link; the old file goes, so that it is not found later, out of date."""
+    file = read_file(path)
+    if file is None:
+        return
+    content = re.sub(r'interface "%s";' % re.escape(old), 'interface "%s";' % new, file.content)
+    write_file(_renamed(path, old, new), FoundFile(content, file.mode))
+    remove_file(path)
+
+
+def _renamed(word, old, new):
+    return re.sub(r"(?<![\w-])%s(?![\w-])" % re.escape(old), new, word)
+
+
+def _end(process):
+    """SIGTERM ends dhclient; it keeps its lease then."""
+    try:
+        os.kill(process, signal.SIGTERM)
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            os.kill(process, 0)
+            time.sleep(0.02)
+    except ProcessLookupError:
+        return
+    raise HostError("dhclient (process %d) does not end: end it by hand (kill %d)" % (process, process))
+
+
+def _start(command, link):
+    """By systemd, so that it stays when whoever asked for it has gone; it goes to the background once it has its lease."""
+    unit = "ovn-k8s-dhclient-%s-%d.service" % (link, 6 if "-6" in command else 4)
+    call(SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD + ".Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, "replace", [
+        ("Description", ("s", "DHCP client of " + link)),
+        ("Type", ("s", "forking")),
+        ("ExecStart", ("a(sasb)", [(command[0], command, False)])),
+        ("KillMode", ("s", "process")),
+        ("CollectMode", ("s", "inactive-or-failed"))], []))
+    until = time.monotonic() + PATIENCE
+    while _state(unit) == "activating":
+        if time.monotonic() > until:
+            raise HostError("dhclient got no lease for %s in %d seconds: look at the DHCP server" % (link, PATIENCE))
+        time.sleep(0.05)
+    if not serving(link):
+        raise HostError("dhclient does not run for %s: look at its log (journalctl -u %s)" % (link, unit))
+
+
+def _state(unit):
+    path = call(SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD + ".Manager", "LoadUnit", "s", (unit,))[0]
+    return call(SYSTEMD, path, "org.freedesktop.DBus.Properties", "Get", "ss", (SYSTEMD + ".Unit", "ActiveState"))[0][1]
