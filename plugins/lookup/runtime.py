@@ -57,7 +57,7 @@ START = f"from {PACKAGE}.programs.start import main\n\nraise SystemExit(main())\
 
 
 def archive():
-    """The library and the units' texts, as the bytes of a program: a zip with fixed order, times and modes."""
+    """The library, the units and the CNI plugin, as the bytes of a program: a zip with fixed order, times and modes."""
     files = {"__main__.py": START.encode()}
     for folder, _folders, names in os.walk(LIBRARY):
         inside = os.path.normpath(os.path.join(PACKAGE, os.path.relpath(folder, LIBRARY)))
@@ -68,9 +68,9 @@ def archive():
             if name.endswith(".py"):
                 with open(os.path.join(folder, name), "rb") as source:
                     files[os.path.join(inside, name)] = source.read()
-    for path in sorted(glob.glob(os.path.join(ROLES, "*", "files", "*.service"))):
+    for path in sorted(glob.glob(os.path.join(ROLES, "*", "files", "ovn-k8s-*"))):
         with open(path, "rb") as source:
-            files[f"{PACKAGE}/units/{os.path.basename(path)}"] = source.read()
+            files[f"{PACKAGE}/files/{os.path.basename(path)}"] = source.read()
     out = io.BytesIO()
     out.write(SHEBANG)
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:

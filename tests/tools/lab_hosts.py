@@ -92,20 +92,20 @@ def network(host):
         "ovs-vsctl --columns=name list Port 2>/dev/null | sort || :")]
 
 
-def subnet_of(node):
+def subnet_of(node, master="ovn-master"):
     """The node's IPv4 subnet, as the Northbound database has it."""
-    return on("ovn-master", f"ovn-nbctl get Logical_Switch {node} other_config:subnet").strip().strip('"')
+    return on(master, f"ovn-nbctl get Logical_Switch {node} other_config:subnet").strip().strip('"')
 
 
 class Pod:
     """A network namespace on a logical port of a node's switch."""
 
-    def __init__(self, host, name, number):
-        self.host, self.name = host, name
-        prefix = subnet_of(host).rsplit(".", 1)[0]
+    def __init__(self, host, name, number, master="ovn-master"):
+        self.host, self.name, self.master = host, name, master
+        prefix = subnet_of(host, master).rsplit(".", 1)[0]
         self.ip, gateway = f"{prefix}.{number}", f"{prefix}.1"
         mac = "0a:58:" + ":".join(f"{int(part):02x}" for part in self.ip.split("."))
-        on("ovn-master", f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip}'")
+        on(master, f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip}'")
         mtu = on(host, f"cat /sys/class/net/k8s-{host}/mtu").strip()
         on(host, f"""set -e
             ip netns del {name} 2>/dev/null || :; ip link del v{name} 2>/dev/null || :
@@ -128,4 +128,4 @@ class Pod:
     def remove(self):
         """Take it away again."""
         on(self.host, f"ovs-vsctl --if-exists del-port br-int v{self.name}; ip netns del {self.name}", check=False)
-        on("ovn-master", f"ovn-nbctl --if-exists lsp-del {self.name}", check=False)
+        on(self.master, f"ovn-nbctl --if-exists lsp-del {self.name}", check=False)

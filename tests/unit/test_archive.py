@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import archive
 from ansible_collections.ovn.kubernetes.plugins.module_utils import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.commands import command_files
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import install, start
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import start
 
 PROGRAMS = pathlib.Path(start.__file__).parent
 
@@ -49,14 +49,11 @@ def test_every_command_starts_a_program_that_is_there():
 
 
 def test_what_install_would_lay_on_a_bare_host(program):
-    """Protects hosts that Ansible does not reach: the archive lays itself, its commands and all its units, and can say so before."""
+    """Protects hosts that Ansible does not reach: the archive lays itself, its commands and every unit and plugin of the roles, and can say so before."""
     done = run(program, "install", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
-    wanted = [names.ARCHIVE, *(f"{install.UNITS_DIRECTORY}/{name}" for name in install.UNITS), *(file.path for file in command_files(True))]
-    assert [line.split()[1].rstrip(":") for line in done.stdout.splitlines()] == wanted
-
-
-def test_every_unit_of_the_roles_is_laid():
-    """Protects against a unit that only Ansible brings."""
     roles = pathlib.Path(__file__).resolve().parents[2] / "roles"
-    assert {path.name for path in roles.glob("*/files/*.service")} == set(install.UNITS)
+    packed = sorted(path.name for path in roles.glob("*/files/ovn-k8s-*"))
+    assert "ovn-k8s-host.service" in packed and "ovn-k8s-cni-overlay" in packed
+    places = [("/etc/systemd/system/" if name.endswith(".service") else "/opt/cni/bin/") + name for name in packed]
+    assert [line.split()[1].rstrip(":") for line in done.stdout.splitlines()] == [names.ARCHIVE, *places, *(file.path for file in command_files(True))]

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import argparse
-import pkgutil
 import sys
+import zipfile
 
 from .. import names
 from ..converge import converge_state
@@ -15,47 +15,50 @@ from ..desired.commands import command_files
 from ..hostnet.errors import HostError
 from ..hostnet.state import File, HostState
 
-UNITS = ("ovn-k8s-host.service", "ovn-k8s-egress.service", "ovn-k8s-node.service")
-UNITS_DIRECTORY = "/etc/systemd/system"
+FILES = "ovn_kubernetes/files/"
+PLACES = (("service", "/etc/systemd/system", 0o644), ("", "/opt/cni/bin", 0o755))  # suffix, where to, mode
 EXAMPLES = """examples:
   scp ovn_kubernetes.pyz kube-minion1:
   ssh kube-minion1 ./ovn_kubernetes.pyz install
   ssh kube-minion1 systemctl enable --now ovn-k8s-host     the host's part comes back after a boot
   ssh kube-master systemctl enable --now ovn-k8s-egress    on a master: default routes through gateways that are alive
+  ssh kube-minion1 systemctl enable --now ovn-k8s-node     on a node with a kubelet: its pods' interfaces
 
-It needs python3-openvswitch and python3-pyroute2 on the host, with the userspace datapath python3-nftables,
-and for ovn-k8s-egress python3-icmplib and python3-systemd.
+It needs python3-openvswitch and python3-pyroute2 on the host, with the userspace datapath python3-nftables; for the programs that stay
+python3-systemd, for ovn-k8s-egress python3-icmplib, with Kubernetes python3-aiohttp and python3-prometheus-client.
 """
 
 
-def files(archive, units):
+def files(archive, packed):
     """What is laid.
 
     :param archive: the archive's own bytes, None: everything goes.
-    :param units: name -> text of the units.
+    :param packed: name -> text of what it brings along.
     """
     present = archive is not None
-    own = File(names.ARCHIVE, archive.decode("utf-8", "surrogateescape") if present else None, 0o755)
-    return (own, *(File(f"{UNITS_DIRECTORY}/{name}", text if present else None) for name, text in units.items()), *command_files(present))
+    laid = [File(names.ARCHIVE, archive.decode("utf-8", "surrogateescape") if present else None, 0o755)]
+    for name, text in sorted(packed.items()):
+        directory, mode = next((directory, mode) for suffix, directory, mode in PLACES if name.endswith(suffix))
+        laid.append(File(f"{directory}/{name}", text if present else None, mode))
+    return (*laid, *command_files(present))
 
 
 def main(arguments=None):
     """The program: a line for each thing that it did."""
     parser = argparse.ArgumentParser(prog="ovn_kubernetes.pyz install", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     description="Lay this archive, the commands ovn-k8s-* and their units on this host.")
+                                     description="Lay this archive, its commands, its units and the CNI plugin on this host.")
     parser.add_argument("--remove", action="store_true", help="take all of it away")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     options = parser.parse_args(arguments)
     try:
-        archive = None
-        if not options.remove:
-            with open(__loader__.archive, "rb") as itself:
-                archive = itself.read()
-        units = {name: pkgutil.get_data(__package__.rpartition(".")[0], "units/" + name).decode() for name in UNITS}
-        plan = converge_state(HostState(files=files(archive, units)), options.dry_run).plan
+        with open(__loader__.archive, "rb") as itself:
+            archive = itself.read()
+        with zipfile.ZipFile(__loader__.archive) as inside:
+            packed = {name[len(FILES):]: inside.read(name).decode() for name in inside.namelist() if name.startswith(FILES) and not name.endswith(".py")}
+        plan = converge_state(HostState(files=files(None if options.remove else archive, packed)), options.dry_run).plan
         for step in plan:
             print(step.describe())
-        if not options.dry_run and any(name in step.describe() for step in plan for name in UNITS):
+        if not options.dry_run and any(".service" in step.describe() for step in plan):
             print("units changed: run systemctl daemon-reload")
     except (HostError, OSError) as exc:
         sys.stderr.write(f"ovn_kubernetes.pyz install: {exc}\n")

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The original's commands, one after another, on bare hosts: only the distribution's OVS and OVN, and the archive copied there.
+
+The hosts are two of their own, beside those that the site play converges.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lab_hosts import ROOT, Pod, lab, network, northbound, on, wait
+
+MASTER, MINION = HOSTS = ("ovn-node31", "ovn-node32")  # 10.44.0.41 and 10.44.0.42
+PACKAGES = "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables"
+CLUSTER = '--cluster-ip-subnet="192.168.0.0/16"'
+SEED = (
+    (MASTER, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"'),
+    (MASTER, f'ovn-k8s-overlay master-init {CLUSTER} --master-switch-subnet="192.168.1.0/24" --node-name="{MASTER}"'),
+    (MINION, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"'),
+    (MINION, f'ovn-k8s-overlay minion-init {CLUSTER} --minion-switch-subnet="192.168.2.0/24" --node-name="{MINION}"'),
+    (MINION, f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.42/24 --node-name="{MINION}" '
+             "--default-gw 10.55.0.254"),
+)
+COMMANDS = [(host, command) for host, command in SEED if command.startswith("ovn-k8s-")]
+
+
+def install(host):
+    """A bare host gets the distribution's packages, and the archive by scp."""
+    packages = PACKAGES + (" ovn-central" if host == MASTER else "")
+    on(host, f"DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages}", limit=300)
+    config = ROOT / ".cache" / "lab" / "ssh_config"
+    subprocess.run(["scp", "-q", "-F", str(config), str(ROOT / "ovn_kubernetes.pyz"), f"{host}:"], check=True, timeout=60)
+    on(host, "./ovn_kubernetes.pyz install && systemctl daemon-reload && systemctl enable --now ovn-k8s-host")
+
+
+@pytest.fixture(scope="module")
+def built():
+    """The hosts after the seed's commands."""
+    subprocess.run([ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"], check=True, capture_output=True, timeout=120)
+    lab("up", "--fresh", *HOSTS)
+    lab("up", "ovn-outside")
+    try:
+        with ThreadPoolExecutor() as together:
+            list(together.map(install, HOSTS))
+        on(MASTER, "ovn-nbctl set-connection ptcp:6641; ovn-sbctl set-connection ptcp:6642")
+        on(MINION, "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.41:6641 external_ids:ovn-remote=tcp:10.44.0.41:6642")
+        for host, command in SEED:
+            on(host, command)
+        yield
+    finally:
+        lab("down", *HOSTS)
+
+
+def seen():
+    """All that commands change."""
+    files = "stat --format='%n %Y %a' /etc/ovn-kubernetes/* /usr/local/bin/ovn-k8s-*; ovs-vsctl get Open_vSwitch . external_ids"
+    return northbound(MASTER), [network(host) for host in HOSTS], [on(host, files) for host in HOSTS]
+
+
+def test_pods_reach_each_other_and_the_outside(built):
+    """Protects: the overlay that the seed's commands build carries traffic."""
+    pods = [Pod(MASTER, "pod1", 101, MASTER), Pod(MINION, "pod2", 102, MASTER)]
+    try:
+        pods[0].reaches(pods[1].ip)
+        pods[1].reaches(pods[0].ip)
+        for pod in pods:
+            # Nobody out there knows a way to pods: an answer comes to the gateway's address or not at all.
+            pod.reaches("203.0.113.1")
+    finally:
+        for pod in pods:
+            pod.remove()
+
+
+def test_run_again_they_change_nothing(built):
+    """Protects: databases, kernel and files are the same to the letter, and the commands say so (1.8, W6, W7, W21)."""
+    before = seen()
+    for host, command in COMMANDS:
+        assert on(host, command) == "Initialization complete.\n"
+        assert on(host, command + " --dry-run") == "Nothing to change.\n"
+    assert seen() == before
+
+
+def test_the_token_is_for_root_alone(built):
+    """Protects the token: mode 0600, and nowhere else on the host."""
+    assert on(MINION, "grep -rl s3cret /etc/ovn-kubernetes; stat -c %a /etc/ovn-kubernetes/kubernetes-node.token").split() == [
+        "/etc/ovn-kubernetes/kubernetes-node.token", "600"]
+    assert on(MINION, "journalctl -u ovn-k8s-host | grep -c s3cret || :").strip() == "0"
+
+
+def test_after_a_boot_all_is_back(built):
+    """Protects: what the kernel forgets comes back without a command (W21)."""
+    lab("restart", *HOSTS)
+    for host, command in COMMANDS:
+        wait(lambda host=host, command=command: on(host, command + " --dry-run", check=False).stdout == "Nothing to change.\n", 60, f"{host} after its boot")
+    pod = Pod(MASTER, "pod1", 101, MASTER)
+    try:
+        pod.reaches("192.168.2.2")
+        pod.reaches("203.0.113.1")
+    finally:
+        pod.remove()
