@@ -58,16 +58,22 @@ class Operations:
 
     async def _add(self, request):
         async with self._alone(request.attachment):
-            task = asyncio.current_task()
-            self._adding[request.attachment] = task
+            waits, late = _Waits(), []
+            work = self._adding[request.attachment] = asyncio.ensure_future(self._attach(request, waits))
+            timer = asyncio.get_running_loop().call_later(self._patience, lambda: (late.append(waits.reason()), work.cancel()))
             try:
-                waits = _Waits()
-                return await asyncio.wait_for(self._attach(request, waits), self._patience)
-            except asyncio.TimeoutError:
-                raise CniError(TRY_AGAIN, f"gave up after {self._patience:.0f} s: {waits.reason()}") from None
+                while not work.done():
+                    # Whoever cuts it off, the next one's turn comes when it has cleaned up.
+                    try:
+                        await asyncio.wait([work])
+                    except asyncio.CancelledError:
+                        work.cancel()
             finally:
-                if self._adding.get(request.attachment) is task:
-                    del self._adding[request.attachment]
+                timer.cancel()
+                del self._adding[request.attachment]
+            if work.cancelled() and late:
+                raise CniError(TRY_AGAIN, f"gave up after {self._patience:.0f} s: {late[0]}")
+            return work.result()
 
     async def _attach(self, request, waits):
         waits.reason = lambda: self._pods.waits_for(request.pod, request.uid)
@@ -83,7 +89,7 @@ class Operations:
             await self._unless_gone(self._ports.installed(interface.outer), request.pod, uid)
             await self._in_thread(links.announce, interface)
         except BaseException:
-            await asyncio.shield(self._clean(request.attachment, request.pod))
+            await to_its_end(self._clean(request.attachment, request.pod))
             raise
         LOG.info("%s: %s has %s on %s", request.pod, request.ifname, ", ".join(network.addresses), interface.outer)
         return protocol.result(request, interface.outer, mac, network, interface.mtu)

@@ -149,12 +149,17 @@ class Ports:
 
 async def to_its_end(work):
     """The result of what can't be cut off: who is cancelled meanwhile goes on only when it has ended, so that cleaning up finds all of it."""
-    work = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        raise
+    work, cut_off = asyncio.ensure_future(work), False
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:  # and it may come again: the plugin went, and then the runtime deletes
+            cut_off = True
+    if cut_off:
+        if not work.cancelled():
+            work.exception()
+        raise asyncio.CancelledError
+    return work.result()
 
 
 def _ready(row):

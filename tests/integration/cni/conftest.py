@@ -4,30 +4,22 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import subprocess
 import sys
 
+import network_namespace
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from node_server import CLONE_NEWNET, LIBC, Netns, Node, enter
+from node_server import Netns, Node
 
 
 @pytest.fixture(autouse=True)
 def namespace():
     """The test's thread, and what it starts, are in a new network namespace."""
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        if LIBC.unshare(CLONE_NEWNET):
-            pytest.fail("no network namespace: run these tests as root")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+    with network_namespace.namespace():
         yield
-    finally:
-        enter(home)
-        os.close(home)
 
 
 @pytest.fixture

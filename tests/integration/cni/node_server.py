@@ -8,7 +8,6 @@ Both exist for real in the lab's scenarios.
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import http.server
 import json
@@ -21,20 +20,13 @@ import sys
 import threading
 import time
 
-from database_server import PROGRAMS, Client, Server, wait_for
+from database_server import Client, Server, wait_for
+from vswitch import Vswitch
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
 START = ("import sys; sys.path.insert(0, {!r}); from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.node import main; "
          "sys.exit(main(sys.argv[1:]))")
-
-
-def enter(handle):
-    """The calling thread goes into a network namespace."""
-    if LIBC.setns(handle, CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 class ApiServer:
@@ -42,7 +34,7 @@ class ApiServer:
 
     def __init__(self):
         self.pods, self.version, self.asked, self._news = {}, 1, 0, threading.Condition()
-        self._log = []
+        self._log, self._away = [], False
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,6 +45,9 @@ class ApiServer:
 
             def do_GET(self):
                 outer.asked += 1
+                if outer._away:
+                    self.close_connection = True
+                    return
                 (outer.watch if "watch=true" in self.path else outer.list)(self)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -77,8 +72,11 @@ class ApiServer:
         handler.end_headers()
         while True:
             with self._news:
-                while self.version <= seen:
+                while self.version <= seen and not self._away:
                     self._news.wait()
+                if self._away:
+                    handler.close_connection = True
+                    return
                 events = [event for version, event in self._log if version > seen]
                 seen = self.version
             for event in events:
@@ -101,8 +99,15 @@ class ApiServer:
             self._log.append((self.version, {"type": kind, "object": json.loads(json.dumps(pod))}))
             self._news.notify_all()
 
+    def away(self, away):
+        """End all watches and answer nobody, or be back."""
+        with self._news:
+            self._away = away
+            self._news.notify_all()
+
     def close(self):
         """End it."""
+        self.away(True)
         self.server.shutdown()
         self.server.server_close()
 
@@ -126,20 +131,24 @@ class Controller(threading.Thread):
     def __init__(self, database):
         super().__init__(daemon=True)
         self.database, self.silent, self.ended = database, False, False
-        self._client = None
+        self._client, self.looks = None, threading.Lock()
 
     def run(self):
         """Look again and again: it stands in for a part that is told by monitor."""
         while not self.ended:
             try:
-                for row in [] if self.silent else self._ask({"op": "select", "table": "Interface", "where": []})[0]["rows"]:
-                    keys = dict(row["external_ids"][1])
-                    if "iface-id" in keys and "ovn-installed" not in keys:
-                        self._ask({"op": "mutate", "table": "Interface", "where": [["_uuid", "==", row["_uuid"]]],
-                                   "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]]})
+                with self.looks:
+                    self._look()
             except OSError:
                 self._client = None
             time.sleep(0.002)
+
+    def _look(self):
+        for row in [] if self.silent else self._ask({"op": "select", "table": "Interface", "where": []})[0]["rows"]:
+            keys = dict(row["external_ids"][1])
+            if "iface-id" in keys and "ovn-installed" not in keys:
+                self._ask({"op": "mutate", "table": "Interface", "where": [["_uuid", "==", row["_uuid"]]],
+                           "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]]})
 
     def _ask(self, *operations):
         if self._client is None:
@@ -155,9 +164,9 @@ class Node:
     """
 
     def __init__(self, folder, datapath="netdev", vswitchd=True):
-        self.folder, self.server, self.vswitchd = pathlib.Path(folder), None, None
+        self.folder, self.server = pathlib.Path(folder), None
         self.folder.mkdir(exist_ok=True)
-        self.database = Server("vswitch", "Open_vSwitch")
+        self.database = Vswitch() if vswitchd else Server("vswitch", "Open_vSwitch")
         self.api = ApiServer()
         # Tests run beside each other, and beside what this machine may be: a place of their own, told to the server and written into the plugin.
         self.run = self.folder / "run"
@@ -165,8 +174,6 @@ class Node:
         self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
         self.configuration = self.folder / "10-ovn-kubernetes.conflist"
         self._make_rows(datapath)
-        if vswitchd:
-            self.start_vswitchd()
         self.controller = Controller(self.database)
         self.controller.start()
         (self.folder / "kubernetes.json").write_text(json.dumps({"server": self.api.url}))
@@ -185,17 +192,8 @@ class Node:
             {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {
                 "name": "br-int", "datapath_type": datapath, "ports": ["set", [["named-uuid", "p"], ["named-uuid", "bp"]]],
                 "external_ids": keys("integration-bridge")}},
+            {"op": "delete", "table": "Open_vSwitch", "where": []},
             {"op": "insert", "table": "Open_vSwitch", "row": {"bridges": ["named-uuid", "b"]}})
-
-    def start_vswitchd(self):
-        """The real one, userspace datapath only."""
-        log = self.folder / "vswitchd.log"
-        with log.open("w") as stream:
-            self.vswitchd = subprocess.Popen(
-                [str(PROGRAMS / "bin" / "ovs-vswitchd"), self.database.remote, "--disable-system", "--no-chdir", f"--unixctl={self.folder / 'vs.ctl'}"],
-                stdout=stream, stderr=stream, env=dict(os.environ, OVS_RUNDIR=str(self.folder)))
-        wait_for(lambda: self.database.rows("Open_vSwitch")[0]["cur_cfg"] == self.database.rows("Open_vSwitch")[0]["next_cfg"]
-                 and self.vswitchd.poll() is None and self.database.rows("Interface", ["name", "==", "br-int"])[0]["ofport"] == 65534, "ovs-vswitchd")
 
     def start(self, wait=True, patience=20):
         """Start the node's server."""
@@ -231,11 +229,15 @@ class Node:
         self.stop(signal.SIGKILL)
         self.controller.ended = True
         self.controller.join(timeout=10)
-        if self.vswitchd is not None:
-            self.vswitchd.kill()
-            self.vswitchd.wait(timeout=20)
         self.database.remove()
         self.api.close()
+
+    def without_flows(self):
+        """ovn-controller has not started yet: it says of no interface that its flows are there."""
+        with self.controller.looks:
+            self.controller.silent = True
+            self.database.transact({"op": "mutate", "table": "Interface", "where": [["name", "==", "k8s-node1"]],
+                                    "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]]})
 
     # What a runtime does.
 
@@ -281,6 +283,12 @@ class Node:
             if "sandbox" in keys:
                 found[row["name"]] = keys
         return found
+
+
+def veths():
+    """Names of the node's ends of pairs."""
+    return [link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link", "show", "type", "veth"], check=True, capture_output=True,
+                                                                 text=True, timeout=10).stdout or "[]")]
 
 
 def answer(process):

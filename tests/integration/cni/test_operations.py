@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 
 import pytest
 from database_server import wait_for
-from node_server import answer, network, pod
+from node_server import answer, network, pod, veths
 
 
 @pytest.fixture
@@ -20,12 +19,6 @@ def added(ready, sandbox):
     code, result = ready.cni("ADD", netns=place.path)
     assert code == 0, result
     return ready, place, result
-
-
-def veths():
-    """Names of the node's ends of pairs."""
-    return [link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link", "show", "type", "veth"], check=True, capture_output=True,
-                                                                 text=True, timeout=10).stdout or "[]")]
 
 
 # DEL.
@@ -156,9 +149,7 @@ def test_gc_takes_what_is_not_valid(added, sandbox):
 def test_status_tells_the_truth(ready):
     """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by itself."""
     assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0") == (0, None)
-    ready.controller.silent = True
-    where = [["name", "==", "k8s-node1"]]
-    ready.database.transact({"op": "mutate", "table": "Interface", "where": where, "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]]})
+    ready.without_flows()
     wait_for(lambda: ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0], "STATUS to fail")
     _code, error = ready.cni("STATUS", container=None, ifname=None, version="1.1.0")
     assert error["code"] == 50 and "ovn-controller" in error["msg"]

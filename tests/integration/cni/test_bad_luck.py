@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Servers that are away, programs that are killed, hosts that boot: no stale port, no forgotten link, and every pod gets there in the end (W18, W20)."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+
+import pytest
+from database_server import wait_for
+from node_server import answer, network, pod, veths
+
+
+def add(node, place, name="web", number=3, uid="uid-1"):
+    """A pod that has its interface."""
+    node.api.tell("ADDED", pod(name, uid, annotation=network(number)))
+    code, result = node.cni("ADD", container=f"c-{name}", netns=place.path, name=name, uid=uid)
+    assert code == 0, result
+    return result
+
+
+def in_order(node, names):
+    """These pods have ports, whose links are there; nobody else has."""
+    ports = node.pod_ports()
+    assert sorted(keys["iface-id"] for keys in ports.values()) == sorted(f"ns_{name}" for name in names)
+    assert sorted(veths()) == sorted(ports)
+
+
+def test_w20_while_the_server_is_away(ready, sandbox):
+    """Protects the end of pods from a server that is away for long: DEL is written down and succeeds; the others say to try again, in time."""
+    place = sandbox()
+    add(ready, place)
+    ready.stop()
+    delete, again, status = (ready.call("DEL", container="c-web", netns=place.path), ready.call("ADD", container="c-2", netns=place.path),
+                             ready.call("STATUS", container=None, ifname=None, version="1.1.0"))
+    code, error = answer(status)
+    assert (code, error["code"], error["cniVersion"]) == (1, 50, "1.1.0") and "ovn-k8s-node" in error["msg"]
+    assert answer(delete) == (0, None)
+    code, error = answer(again)
+    assert (code, error["code"], error["cniVersion"]) == (1, 11, "1.0.0")
+    in_order(ready, ["web"])
+    ready.start(wait=False)
+    wait_for(lambda: not ready.pod_ports() and not veths(), "the deletion that was written down")
+    wait_for(lambda: not list((ready.run / "cni-deletions").iterdir()), "it to be forgotten")
+
+
+def test_w20_a_restart_is_not_noticed(ready, sandbox):
+    """Protects pods that come and go while the server is started again: the plugin asks until it is there."""
+    one, two = sandbox("one"), sandbox("two")
+    add(ready, one)
+    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.stop()
+    calls = [ready.call("DEL", container="c-web", netns=one.path), ready.call("ADD", container="c-two", netns=two.path, name="two")]
+    ready.start()
+    assert [answer(call)[0] for call in calls] == [0, 0]
+    in_order(ready, ["two"])
+
+
+def test_a_restart_with_nothing_changed_writes_nothing(ready, sandbox):
+    """Protects the database: a start reads."""
+    add(ready, sandbox())
+    before, configuration = ready.database.everything(), ready.configuration.stat().st_mtime_ns
+    ready.stop()
+    ready.start()
+    assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0] == 0
+    assert ready.database.everything() == before and ready.configuration.stat().st_mtime_ns == configuration
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
+    """Protects against what a killed server leaves: after the runtime's DEL and its next try each pod has one port and one pair, and nothing else is there."""
+    choose = random.Random(seed)
+    places = {f"p{number}": sandbox(f"p{number}") for number in range(4)}
+    for number, name in enumerate(places, start=3):
+        ready.api.tell("ADDED", pod(name, annotation=network(number)))
+    calls = {name: ready.call("ADD", container=f"c-{name}", netns=place.path, name=name) for name, place in places.items()}
+    time.sleep(choose.uniform(0.0, 0.15))
+    ready.stop(signal.SIGKILL)
+    ready.start()
+    tried = 0
+    while calls:
+        results = {name: answer(call) for name, call in calls.items()}
+        failed = [name for name, (code, _result) in results.items() if code]
+        assert tried < 3, results
+        assert all(ready.cni("DEL", container=f"c-{name}", netns=places[name].path, name=name) == (0, None) for name in failed)
+        tried += 1
+        calls = {name: ready.call("ADD", container=f"c-{name}-{tried}", netns=places[name].path, name=name) for name in failed}
+    in_order(ready, places)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_w20_kill_9_of_the_plugin_at_any_point(ready, sandbox, seed):
+    """Protects against what nobody waits for any more: an ADD whose plugin is gone is undone, or done; after DEL nothing is left."""
+    choose = random.Random(seed)
+    place = sandbox()
+    ready.controller.silent = seed % 2 == 1
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    process = ready.call("ADD", netns=place.path)
+    time.sleep(choose.uniform(0.0, 0.1))
+    process.kill()
+    process.wait(timeout=10)
+    process.stdout.close()
+    process.stderr.close()
+    assert ready.cni("DEL", netns=place.path) == (0, None)
+    in_order(ready, [])
+    ready.controller.silent = False
+    assert ready.cni("ADD", container="c2", netns=place.path)[0] == 0
+    in_order(ready, ["web"])
+
+
+def test_an_add_that_nobody_waits_for_is_undone(ready, sandbox):
+    """Protects against an interface of a pod whose runtime was killed and forgot it."""
+    place = sandbox()
+    ready.controller.silent = True
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    process = ready.call("ADD", netns=place.path)
+    wait_for(ready.pod_ports, "the port")
+    process.kill()
+    process.communicate(timeout=10)
+    wait_for(lambda: not ready.pod_ports() and not veths(), "the ADD to be undone")
+
+
+def test_w18_a_port_goes_with_its_sandbox(ready, sandbox):
+    """Protects against ports that a runtime never deleted: Open vSwitch tells that the link went, and the port goes; others stay."""
+    one, two = sandbox("one"), sandbox("two")
+    add(ready, one, "one", 3)
+    add(ready, two, "two", 4)
+    one.remove()
+    wait_for(lambda: len(ready.pod_ports()) == 1, "the port of the sandbox that is gone to go")
+    in_order(ready, ["two"])
+
+
+def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
+    """Protects a host after a boot: its database still has the old pods' ports, the kernel has none of their links, and the runtime must not come too early."""
+    place = sandbox()
+    add(ready, place)
+    ready.stop()
+    place.remove()
+    for path in (*(ready.run / "cni-deletions").iterdir(), ready.run / "cni-deletions"):
+        path.rmdir() if path.is_dir() else path.unlink()
+    ready.without_flows()
+    assert ready.configuration.exists()
+    ready.start(wait=False)
+    wait_for(lambda: not ready.configuration.exists(), "the configuration of before the boot to go")
+    wait_for(lambda: not ready.pod_ports(), "the stale port to go")
+    assert not ready.configuration.exists()
+    ready.controller.silent = False
+    wait_for(ready.configuration.exists, "the configuration")
+
+
+def test_the_runtime_is_told_last(node):
+    """Protects a node from being Ready too early: no configuration before Open vSwitch, ovn-controller and the API server are there (W20)."""
+    node.without_flows()
+    node.start(wait=False)
+    wait_for(lambda: "ovn-controller has not installed" in node.text(), "the server to say for what it waits")
+    assert not node.configuration.exists() and node.http_get("/readyz")[0] == 503
+    node.controller.silent = False
+    wait_for(node.configuration.exists, "the configuration")
+    configuration = json.loads(node.configuration.read_text())
+    assert (configuration["cniVersion"], configuration["name"], configuration["plugins"]) == (
+        "1.0.0", "ovn-kubernetes", [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}])
+
+
+def test_another_mtu_is_for_the_next_pods(ready, sandbox):
+    """Protects a change of ovn_mtu: it needs no restart."""
+    ready.database.transact({"op": "update", "table": "Interface", "where": [["name", "==", "k8s-node1"]], "row": {"mtu_request": 1300}})
+    wait_for(lambda: '"mtu": 1300' in ready.configuration.read_text(), "the configuration to say so")
+    place = sandbox()
+    add(ready, place)
+    assert place.ip("link show dev eth0")[0]["mtu"] == 1300
+
+
+def test_the_database_is_away_for_a_moment(ready, sandbox):
+    """Protects pods from a restart of Open vSwitch's database: requests wait for it, and nothing is made twice."""
+    one, two = sandbox("one"), sandbox("two")
+    add(ready, one, "one", 3)
+    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.database.stop()
+    calls = [ready.call("DEL", container="c-one", netns=one.path), ready.call("ADD", container="c-two", netns=two.path, name="two")]
+    wait_for(ready.is_asked, "the requests to be on their way")
+    ready.database.start()
+    assert [answer(call)[0] for call in calls] == [0, 0]
+    in_order(ready, ["two"])
+
+
+def test_w2_the_api_server_is_away_for_a_moment(ready, sandbox):
+    """Protects pods that are known from an outage of the API server, and those that come in it from being forgotten (W2, F2)."""
+    one, two = sandbox("one"), sandbox("two")
+    ready.api.tell("ADDED", pod("one", annotation=network(3)))
+    assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0
+    ready.api.away(True)
+    assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0 and ready.http_get("/readyz")[0] == 200
+    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    call = ready.call("ADD", container="c-two", netns=two.path, name="two")
+    wait_for(ready.is_asked, "the request to be on its way")
+    ready.api.away(False)
+    assert answer(call)[0] == 0
+    in_order(ready, ["one", "two"])
