@@ -25,6 +25,10 @@ COLUMNS = {
     "Logical_Switch_Port": ("name", "type", "addresses", "options", "external_ids"),
     "NAT": ("type", "logical_ip", "external_ip", "external_ids"),
 }
+WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
+    "Load_Balancer": ("name", "external_ids"),
+    "Chassis_Template_Var": ("chassis", "external_ids"),
+}
 UNOWNED_COLUMNS = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
 ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}
 HOME = {"Node": "Logical_Switch", "Gateway": "Logical_Router"}  # the table whose row names an owner's chassis
@@ -90,8 +94,10 @@ class Overlay:
         owners = self.owners() if owners is None else owners
         if self.in_place:
             return [_in_place(table, owner, role) for owner in owners for table, role in ROLES[owner.type]]
-        if self.everything or len(owners) > FEW:
-            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in COLUMNS]
+        if self.everything:
+            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in {**COLUMNS, **WATCHER_COLUMNS}]
+        if len(owners) > FEW:  # pods' and services' rows, which are many, stay out of it
+            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}) for kind in ROLES for table in dict(ROLES[kind])]
         queries = [_ours(table, owner.keys()) for owner in owners for table in dict(ROLES[owner.type])]
         for one in self.nodes + self.gateways:
             if one.chassis:
@@ -241,7 +247,7 @@ def _held(homes, one, key):
 
 
 def _ours(table, keys):
-    return Query(table, (includes("external_ids", keys),), COLUMNS[table])
+    return Query(table, (includes("external_ids", keys),), COLUMNS.get(table) or WATCHER_COLUMNS[table])
 
 
 def _in_place(table, owner, role):

@@ -135,3 +135,17 @@ def test_a_token_that_is_not_accepted_is_said_and_outlived(world):
     token.write_text(right)
     world.api.add_pod("web", "node1")
     world.annotated("web")
+
+
+def test_removal_takes_pods_and_services_with_it(world):
+    """Protects a clean farewell: nothing of ours is left when the overlay goes, and foreign rows stay."""
+    watcher = world.watch()
+    world.api.add_pod("web", "node1")
+    world.service("web", type="NodePort")
+    world.api.add_node("node1", "10.0.0.1")
+    world.annotated("web")
+    wait_for(lambda: len(world.balancers()) == 2 and world.nb.rows("Chassis_Template_Var"), "the rows")
+    world.nb.transact({"op": "insert", "table": "Load_Balancer", "row": {"name": "foreign"}})
+    watcher.stop()
+    world.nb.master(state="absent")
+    assert {table: [row.get("name") for row in rows] for table, rows in world.nb.content().items() if table != "NB_Global"} == {"Load_Balancer": ["foreign"]}
