@@ -40,6 +40,8 @@ def files(managed, bridge):
     for file in managed.files:
         text = _rewritten(file, managed, bridge, lone)
         if text != file.content:
+            if file.path.startswith("/run/"):
+                raise HostError(f"{file.path}, which configures {nic}, is made anew at each boot: write the NIC's stanza into /etc/network/interfaces")
             mine.append(File(file.path, text, file.mode))
             inverse.append(file)
             lone = lone or bool(re.search(rf"^iface {re.escape(nic)} inet manual$", text, re.M))

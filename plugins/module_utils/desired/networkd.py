@@ -52,7 +52,7 @@ def files(managed, bridge):
     nic = managed.nic
     found = managed.files[0].path
     if found.rpartition("/")[2] < paths(nic, bridge)[0].rpartition("/")[2]:
-        raise HostError(f"{found} comes before any file that could take its place: rename it, so that its name begins with 10- or more")
+        raise HostError(f"{found}, which configures {nic}, comes before any file that could take its place: rename it, so that it begins with 10- or more")
     lone, stand_in = [], []
     for section, entries in sections("\n".join(file.content for file in managed.files)):
         if section == "Match":
@@ -101,6 +101,10 @@ def identity(managed):
     A client identifier is 01 and a MAC, or ff, an IAID of four bytes, and a DUID: two bytes of type, then its data (RFC 4361).
     """
     if managed.lease is None or not managed.lease.client_id:
+        leased = [address for address in managed.leased if ":" not in address]
+        if leased:
+            raise HostError(f"{', '.join(leased)} on {managed.nic} is leased, but systemd-networkd does not say under which client identifier: "
+                            "set ClientIdentifier=mac in its .network file and reload, or give the NIC a static address")
         return []
     raw = bytes.fromhex(managed.lease.client_id)
     if raw[:1] == b"\x01":

@@ -212,7 +212,7 @@ def _files(have, want):
     changed = {step.path for step in steps}
     wishes = [wish for wish in want.handovers if changed.intersection(wish.paths)]
     tellings = [HandoverStep(wish.manager, wish.nic, wish.bridge, wish.to_bridge) for wish in wishes]
-    return [telling if wish.early else telling.mark() for wish, telling in zip(wishes, tellings)], steps + tellings
+    return [telling.first(wish.early) for wish, telling in zip(wishes, tellings)], steps + tellings
 
 
 def _file(found, wish):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import ipaddress
 import os
+import re
 import shlex
 
 from .dhclient import clients
@@ -21,7 +22,9 @@ from .state import File
 IFUP = "/sbin/ifup"
 INTERFACES = "/etc/network/interfaces"
 IFSTATE = "/run/network/ifstate"
+NETWORKING, MASK = "/etc/systemd/system/*.wants/networking.service", "/etc/systemd/system/networking.service"
 NETIF = "/run/systemd/netif"
+DHCLIENT_CONF = "/etc/dhcp/dhclient.conf"
 NM_DEVICES = "/run/NetworkManager/devices"
 RESOLV_CONF = "/etc/resolv.conf"
 CLIENTS = {"dhclient", "dhcpcd", "udhcpc", "pump", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
@@ -75,6 +78,9 @@ def _refuse_clients(nic, manager):
     if own and manager != NETWORK_MANAGER and (manager is None or programs != ["dhclient"]):
         reason = "its leases can't be handed over" if manager else "what starts it at boot is not known"
         raise HostError("%s runs for %s, and %s: %s" % (programs[0], nic, reason, ADVICE))
+    conf = read_file(DHCLIENT_CONF) if own else None
+    if conf and re.search(r'^\s*interface\s+"%s"' % re.escape(nic), conf.content, re.M):
+        raise HostError('%s has settings for interface "%s" alone, which would not count for its bridge: write them for all interfaces' % (DHCLIENT_CONF, nic))
 
 
 def _programs(names):
@@ -140,7 +146,7 @@ def _interfaces(nic):
     if not any(line[:2] == ["iface", nic] for line in words) and not up:
         return ()
     at_boot = any(line[:1] and (line[0] == "auto" or line[0].startswith("allow-")) and nic in line[1:] for line in words)
-    if not up and not at_boot:
+    if not up and not (at_boot and glob.glob(NETWORKING) and os.path.realpath(MASK) != os.devnull):
         return ()
     if not up:
         raise HostError("%s has a stanza in the files of ifupdown that has not been used: run ifup %s, or take the stanza out" % (nic, nic))

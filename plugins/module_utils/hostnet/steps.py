@@ -262,7 +262,7 @@ class FileStep(Step):
 class HandoverStep(Step):
     """Tell a network manager that what it did for a NIC it does for its bridge now (or the NIC again), as its files say.
 
-    :ivar tells: False: does nothing itself; it stands before all else, so that its inverse comes last.
+    :ivar tells, tells_back: whether it and its inverse do anything. One that stands before all else has an inverse that comes last.
     """
 
     manager: str
@@ -270,12 +270,13 @@ class HandoverStep(Step):
     bridge: str
     to_bridge: bool = True
     tells: bool = True
+    tells_back: bool = False
 
     whole = False
 
-    def mark(self):
-        """The step that stands before all else."""
-        return replace(self, tells=False)
+    def first(self, early):
+        """The step that stands before all else: it tells early, or only its inverse tells."""
+        return replace(self, tells=early, tells_back=True)
 
     def _way(self):
         return "%s in the place of %s" % ((self.bridge, self.nic) if self.to_bridge else (self.nic, self.bridge))
@@ -294,7 +295,7 @@ class HandoverStep(Step):
         return [self.describe()] if self.tells else []
 
     def undo(self):
-        return replace(self, to_bridge=not self.to_bridge, tells=not self.tells)
+        return replace(self, to_bridge=not self.to_bridge, tells=self.tells_back, tells_back=self.tells)
 
 
 @dataclass(frozen=True)

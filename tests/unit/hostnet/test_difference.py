@@ -26,6 +26,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import (
     Address,
     File,
+    Handover,
     HostState,
     IngressDrop,
     Link,
@@ -207,3 +208,16 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         back = step.undo()
         assert (back.before(), back.after()) == (step.after(), step.before())
         assert back.undo() == step
+
+
+def test_managers_are_told_after_their_files():
+    """Protects the order in both directions: files first, then whoever reads them; nobody when no file changes; one that must not interfere, early too."""
+    file = File("/etc/a", "x\n")
+    late, early = Handover("systemd-networkd", "eth0", "breth0", ("/etc/a",)), Handover("NetworkManager", "eth0", "breth0", ("/etc/a",), early=True)
+    for wish, first in ((late, False), (early, True)):
+        plan = difference(Have(files={"/etc/a": None}), HostState(files=(file,), handovers=(wish,)))
+        assert [type(step).__name__ for step in plan] == ["HandoverStep", "FileStep", "HandoverStep"]
+        assert [step.tells for step in (plan[0], plan[2])] == [first, True] and plan[2].to_bridge
+        undone = [step.undo() for step in reversed(plan)]
+        assert [undone[0].tells, undone[2].tells, undone[2].to_bridge] == [False, True, False]
+    assert difference(Have(files={"/etc/a": FoundFile("x\n", 0o644)}), HostState(files=(file,), handovers=(late, early))) == []

@@ -38,7 +38,7 @@ SAMPLES = [
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"), OffloadStep("eth0", ("tx", "tso"), True),
     FileStep("/etc/x", FoundFile("a\n", 0o600), None),
     MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
-    HandoverStep("NetworkManager", "eth0", "breth0", False, False),
+    HandoverStep("NetworkManager", "eth0", "breth0", False, False, True),
 ]
 
 
