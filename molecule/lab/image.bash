@@ -9,6 +9,8 @@
 image_packages=(systemd systemd-sysv dbus openssh-server python3 python3-apt
     ca-certificates conntrack curl ethtool iperf3 iproute2 iputils-ping kmod less nftables openssl procps psmisc tcpdump)
 offered_packages=(openvswitch-switch ovn-central ovn-host openvswitch-pki python3-openvswitch python3-pyroute2 python3-nftables)
+# Network managers and a DHCP server, for the tests that need one; without what they recommend.
+offered_managers=(ifupdown isc-dhcp-client network-manager netplan.io dnsmasq-base python3-jeepney)
 masked_units=(systemd-udevd.service systemd-udev-trigger.service systemd-logind.service systemd-resolved.service
     systemd-networkd.service getty.target console-getty.service
     apt-daily.timer apt-daily.service apt-daily-upgrade.timer apt-daily-upgrade.service)
@@ -73,6 +75,7 @@ build_image() {
         "--customize-hook=chroot \"\$1\" systemctl mask ${masked_units[*]}"
         '--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get clean'
         "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only -o APT::Install-Recommends=true ${offered_packages[*]}"
+        "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only --no-install-recommends ${offered_managers[*]}"
         '--customize-hook=chroot "$1" apt-cache gencaches')
     sources_for "$suite" >"$cache/$suite.list"
     hosts_file >"$cache/hosts"
