@@ -27,6 +27,7 @@ class Watcher:
     :param northbound: the Northbound database's remote.
     :param kubernetes: the API server, as kubernetes_server.Kubernetes.
     :param http: speak to the API server without TLS.
+    :param options: further ones of its command line.
     """
 
     def __init__(self, northbound, kubernetes, http=False, options=()):
@@ -45,7 +46,7 @@ class Watcher:
         """Start (again); with ``wait``, until it knows everything."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=dict(os.environ, PYTHONPATH=COLLECTIONS))
+                                            env=dict(os.environ, PYTHONPATH=COLLECTIONS, OVS_RUNDIR=str(self.directory)))
         if wait:
             wait_for(self.ready, "the watcher to be ready")
         return self

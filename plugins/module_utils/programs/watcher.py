@@ -18,6 +18,7 @@ from .. import names
 from ..kube.client import Client
 from ..kube.errors import KubernetesError
 from ..kube.settings import Settings
+from ..kube.token import keep_fresh
 from ..ovsdb.errors import DatabaseError
 from ..reconcile.cluster import Cluster
 from . import daemon, telemetry
@@ -77,13 +78,14 @@ async def watch(settings, northbound, where):
     work = asyncio.ensure_future(cluster.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
-    pulse = asyncio.ensure_future(_pulse(cluster))
+    beside = [asyncio.ensure_future(_pulse(cluster)), asyncio.ensure_future(keep_fresh(client))]
     try:
         await work
     except asyncio.CancelledError:
         LOG.info("ended by a signal")
     finally:
-        pulse.cancel()
+        for task in beside:
+            task.cancel()
         if web is not None:
             await web.cleanup()
         await client.close()

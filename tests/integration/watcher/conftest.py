@@ -105,7 +105,7 @@ class World:
 
     def logs(self):
         """What all watchers said."""
-        return "\n".join(watcher.text()[-3000:] for watcher in self.watchers)
+        return "\n".join(watcher.text()[-3000:] for watcher in self.watchers if watcher.process is not None)
 
     def remove(self):
         """End all, and empty the API server."""

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects how the watcher is run and looked at: the original's options, health and metrics."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from database_server import wait_for
+
+
+def test_the_original_s_options_work(world, tmp_path):
+    """Protects scripts of before: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows everything, and a signal ends it well."""
+    pid_file, log = tmp_path / "watcher.pid", tmp_path / "watcher.log"
+    watcher = world.watcher(options=[f"--pidfile={pid_file}", f"--log-file={log}", "-vfile:info", "-vconsole:emer", "--detach"])
+    world.api.add_pod("web", "node1")
+    watcher.start(wait=False)
+    assert watcher.process.wait(30) == 0, watcher.text()
+    pid = int(pid_file.read_text())
+    try:
+        assert watcher.get("/readyz")[0] == 200
+        world.annotated("web")
+        assert "pod default/web: annotated" in log.read_text()
+        assert watcher.text() == ""
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not pid_file.exists(), "the watcher to end and take its pid file along")
+
+
+def test_a_wrong_mode_is_one_sentence(world):
+    """Protects whoever starts it by hand."""
+    watcher = world.watcher()
+    watcher._arguments.remove("--overlay")
+    watcher.start(wait=False)
+    assert watcher.process.wait(20) == 2
+    assert watcher.text().splitlines()[-1] == "ovn-k8s-watcher: error: say --overlay: it is the only mode"
+
+
+def test_health_and_metrics_tell_the_truth(world):
+    """Protects dashboards and probes: names of today's ovn-kubernetes where it has them, and figures that follow what happens."""
+    watcher = world.watch()
+    world.api.add_pod("web", "node1")
+    world.api.add_pod("stuck", "nowhere")
+    world.annotated("web")
+    wait_for(lambda: watcher.figure("ovn_k8s_watcher_failing_objects") == 1, "the pod that can't be made to be counted")
+    figures = watcher.figures()
+    assert figures["ovnkube_controller_pod_first_seen_lsp_created_duration_seconds_count"] == 1
+    assert figures["ovn_k8s_watcher_pod_first_seen_annotated_duration_seconds_count"] == 1
+    assert figures["ovnkube_controller_northbound_database_connected"] == 1
+    assert figures['ovn_k8s_watcher_cached_objects{resource="pods"}'] == 2
+    assert watcher.get("/healthz")[0] == 200 and watcher.get("/readyz") == (200, "ok\n")
+    assert next(line for line in watcher.text().splitlines() if "default/web" in line).startswith("pod default/web: Logical_Switch_Port default_web: insert")
+
+
+def test_a_watcher_that_ends_by_a_signal_ends_well(world):
+    """Protects the unit against a failure at each stop."""
+    watcher = world.watch()
+    assert watcher.stop() == 0
+    assert watcher.text().splitlines()[-1] == "ended by a signal"
