@@ -19,6 +19,7 @@ from .desired import gateway as gateway_policy
 from .desired import node as node_policy
 from .desired.local import COLUMNS, LocalRows, uplink
 from .hostnet import facts
+from .hostnet.belongings import as_text, from_text
 from .hostnet.errors import HostError
 from .hostnet.state import File, HostState
 from .ovsdb.connection import Connection, NoDatabase
@@ -53,9 +54,9 @@ class Host:
         if settings is not None:
             self._refuse_other_overlay(switch, settings["southbound"])
         if settings is None:
-            rows, state = node_policy.host_gone((nic,) if nic else ())
+            rows, state = node_policy.host_gone((nic,) if nic else (), _forwarding(own))
             return self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
-        host = self._node_host(settings, nic)
+        host = replace(self._node_host(settings, nic), forwarding=_forwarding(own) or self._learn(facts.sysctl, node_policy.FORWARDING))
         state = node_policy.host_state(host)
         rows, before = node_policy.host_rows(host), HostState()
         if nic and nic != host.underlay_nic:
@@ -74,10 +75,9 @@ class Host:
         """
         own, switch = self._own(GATEWAY)
         nic = uplink(own)
-        bridge = next((row for row in own if row.key(names.UPLINK_KEY)), None)
-        kept = tuple(json.loads(bridge.key(names.NIC_ADDRESSES_KEY) or "[]")) if bridge else None
+        kept = next((row.key(names.NIC_BEFORE_KEY) for row in own if row.key(names.UPLINK_KEY)), None)
         if settings is None:
-            rows, state = gateway_policy.host_gone(nic, kept or ())
+            rows, state = gateway_policy.host_gone(nic, from_text(nic, kept))
             return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
         wanted = settings["nic"]
         if wanted is None:
@@ -92,10 +92,12 @@ class Host:
             if reason:
                 raise HostError(f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own")
             if nic:
-                before = gateway_policy.host_gone(nic, kept or ())[1]
-            kept = tuple(self._learn(facts.addresses, wanted) or ())
+                before = gateway_policy.host_gone(nic, from_text(nic, kept))[1]
         datapath = settings.get("datapath_type") or (switch.key("ovn-bridge-datapath-type") if switch else None) or self._datapath()
-        host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept or ())
+        if nic != wanted:
+            had = self._learn(facts.belongings, wanted, datapath == "netdev")
+            kept = as_text(had) if had else None
+        host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept)
         result = self._converge(GATEWAY, "gateway", gateway_policy.host_rows(host), gateway_policy.host_state(host), GATEWAY_FILE, settings, {
             "physical_mac": mac, "bridge": names.uplink_bridge(wanted)}, before)
         result.facts["chassis"] = switch.key("system-id") if switch else None
@@ -191,3 +193,8 @@ class Host:
         result.notes = list(dict.fromkeys(self.notes + result.notes))
         result.facts.update(learnt)
         return result
+
+
+def _forwarding(own):
+    """net.ipv4.ip_forward as it was before the node came, None where that is not known."""
+    return next((row.key(names.FORWARDING_KEY) for row in own if row.role() == "integration-bridge"), None)

@@ -71,7 +71,8 @@ SUBNETS_KEY = "k8s.ovn.org/node-subnets"
 PHYSICAL_IPS_KEY = "physical_ips"
 EGRESS_KEY = "k8s.ovn.org/egress"
 UPLINK_KEY = "bridge-uplink"
-NIC_ADDRESSES_KEY = "k8s.ovn.org/nic-addresses"
+NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
+FORWARDING_KEY = "k8s.ovn.org/ip-forward"
 NETNS_KEY = "k8s.ovn.org/netns"
 INSTALLED_KEY = "ovn-installed"  # ovn-controller's word on an interface whose flows are there
 

@@ -10,11 +10,10 @@ group would send all traffic through one gateway at a time.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from .. import addressing, names
-from ..hostnet.state import Address, HostState, IngressDrop, Link, Offload, Plain
+from ..hostnet.state import HostState, IngressDrop, Link, Offload, Plain
 from ..ovsdb.rows import Includes, Item, Owner, Ref, Row
 from .cluster import router_peer
 from .node import uplink_rows
@@ -172,13 +171,13 @@ class GatewayHost:
     :ivar nic: the NIC that is the gateway's alone.
     :ivar nic_mac: its MAC.
     :ivar datapath_type: system or netdev.
-    :ivar kept_addresses: what the NIC had before, kept on its bridge until the gateway goes.
+    :ivar before: what the NIC had before, as text that its bridge keeps until the gateway goes; None: not known.
     """
 
     nic: str
     nic_mac: str
     datapath_type: str
-    kept_addresses: tuple = ()
+    before: str | None = None
 
 
 def host_rows(host):
@@ -187,7 +186,8 @@ def host_rows(host):
     bridge = names.uplink_bridge(host.nic)
     mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, bridge)}
     rows_ = uplink_rows(owner, host.nic, host.nic_mac, "netdev" if host.datapath_type == "netdev" else "")
-    rows_[0].columns["external_ids"][names.NIC_ADDRESSES_KEY] = json.dumps(sorted(host.kept_addresses))
+    if host.before:
+        rows_[0].columns["external_ids"][names.NIC_BEFORE_KEY] = host.before
     return [*rows_, Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
 
 
@@ -201,11 +201,11 @@ def host_state(host):
         drops=(IngressDrop(host.nic),) if netdev else ())
 
 
-def host_gone(nic, kept_addresses):
-    """What a host without the gateway holds: the NIC has back what it had."""
+def host_gone(nic, before):
+    """What a host without the gateway holds: the NIC has back what it had, ``before`` (:class:`.hostnet.state.Given`, or None: not known)."""
     owner = Owner("Gateway", "host")
     mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, None)}
     rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
     state = HostState() if nic is None else HostState(
-        links=(Link(nic, owned=False),), addresses=tuple(Address(nic, cidr) for cidr in kept_addresses), absent_drops=(IngressDrop(nic),))
+        given=(before,) if before else (), absent_drops=(IngressDrop(nic),))
     return rows_, state

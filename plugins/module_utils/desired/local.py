@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import names
-from ..ovsdb.rows import Query, includes
+from ..ovsdb.rows import Query, as_set, includes
 
 COLUMNS = {
     "Bridge": ("name", "datapath_type", "fail_mode", "other_config", "external_ids"),
@@ -49,12 +49,21 @@ class LocalRows:
         return own
 
     def questions(self, own, aliases):
-        """Nothing else must be known."""
-        return {}
+        """Whose ports are in a bridge that is to go."""
+        bridges = [row.name for row in self.wanted if row.kind == "released"]
+        return {"bridge": Query("Bridge", (("name", "==", bridges[0]),), ("ports",)), "ports": Query("Port", (), ("name", "external_ids"))} if bridges else {}
 
     def rows(self, own, aliases, answers):
-        """The rows that are wanted."""
-        return list(self.wanted)
+        """The rows that are wanted; a bridge stays, released, only as long as ports of others are in it."""
+        ports = {port for bridge in answers.get("bridge", ()) for port in as_set(bridge.columns["ports"])}
+        kept = any(row.uuid in ports and _foreign(row) for row in answers.get("ports", ()))
+        return [row for row in self.wanted if kept or row.kind != "released"]
+
+
+def _foreign(port):
+    """Whether a port is neither ours nor the integration bridge's own nor ovn-controller's (a tunnel, or a patch to another bridge)."""
+    made = ("ovn-chassis-id", "ovn-localnet-port", "ovn-l3gateway-port", "ovn-logical-patch-port")
+    return port.name != names.INTEGRATION_BRIDGE and port.key(names.OWNER_CONTROLLER) is None and not any(port.key(key) for key in made)
 
 
 def uplink(own):

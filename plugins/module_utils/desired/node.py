@@ -16,6 +16,7 @@ from .commands import command_files
 ROLES = (  # every row that a node may have, or had in an earlier release: (table, role)
     ("Logical_Switch", "switch"), ("Logical_Switch_Port", "management-port"), ("Logical_Switch_Port", "switch-to-router"),
     ("Logical_Router_Port", "router-to-switch"))
+FORWARDING = "net.ipv4.ip_forward"
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class NodeHost:
     :ivar encap_type, encap_ip: the tunnels' kind, and their address on this host.
     :ivar mtu: of the pods' network, in bytes.
     :ivar datapath_type: system or netdev.
+    :ivar forwarding: net.ipv4.ip_forward as it was before; None: not known.
     :ivar underlay_nic: the NIC that holds ``encap_ip``, where it must be in a bridge (netdev: userspace tunnels leave
         through a bridge of their own datapath only); else None.
     :ivar underlay_mac: its MAC.
@@ -123,6 +125,7 @@ class NodeHost:
     underlay_mac: str | None = None
     routes: tuple = ()
     programs: bool = False
+    forwarding: str | None = None
 
 
 def host_rows(host):
@@ -138,7 +141,8 @@ def host_rows(host):
             "ovn-bridge-datapath-type": datapath or None, "hostname": name}}),
         # ovn-controller writes "system" too where nothing else is said, so that one is wanted, not the empty text that means the same.
         Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, ".", {
-            "fail_mode": ("secure",), "datapath_type": host.datapath_type, "other_config": {"disable-in-band": "true"}}, kind="adopted"),
+            "fail_mode": ("secure",), "datapath_type": host.datapath_type, "other_config": {"disable-in-band": "true"},
+            "external_ids": {names.FORWARDING_KEY: host.forwarding} if host.forwarding else {}}, kind="adopted"),
         Row("Port", owner, "management-port", link, names.INTEGRATION_BRIDGE, {}),
         Row("Interface", owner, "management-interface", link, link, {
             "type": "internal", "mac": (addressing.mac_of(node.management_addresses()),), "mtu_request": (host.mtu,),
@@ -175,19 +179,26 @@ def host_state(host):
         addresses=tuple(Address(link, cidr) for cidr in node.management_addresses()),
         routes=tuple(routes),
         # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
-        sysctls=(Sysctl("net.ipv4.ip_forward", "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
+        sysctls=(Sysctl(FORWARDING, "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
         files=command_files(host.programs),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
         offloads=tuple(Offload(nic) for nic in netdev_nics),
         drops=tuple(IngressDrop(nic) for nic in netdev_nics))
 
 
-def host_gone(uplinks):
-    """What a host without the node holds: its NICs have back what they had; rows go because nothing wants them."""
+def host_gone(uplinks, forwarding=None):
+    """What a host without the node holds: it and its NICs have back what they had; rows go because nothing wants them.
+
+    :param forwarding: net.ipv4.ip_forward as it was before the node came; None: as it is now.
+    """
     owner = Owner("Node", "host")
     keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
-    rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)})]
+    rows_ = [
+        Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)}),
+        Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, kind="released", columns={"external_ids": {names.FORWARDING_KEY: None}}),
+    ]
     state = HostState(
+        sysctls=(Sysctl(FORWARDING, forwarding),) if forwarding else (),
         files=(File(names.CNI_CONFIGURATION, None), *command_files(False)),
         uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),
         absent_drops=tuple(IngressDrop(nic) for nic in uplinks))

@@ -51,6 +51,7 @@ def difference(have, want):
         + [step for link in want.links for step in _link(have.links.get(link.name), link)]
         + _sysctls(have, want, of_links=True)
         + _addresses_and_routes(want, addresses, routes)
+        + [step for given in want.given for step in _given(have, given)]
         + [step for link in want.offloads for step in _offload(have, link.link)]
         + [DropStep(nic, True) for nic in _names(want.drops) if nic not in have.drops]
         + [DropStep(nic, False) for nic in _names(want.absent_drops) if nic in have.drops]
@@ -203,6 +204,21 @@ def _offload(have, link):
     if on is None:
         return [OffloadStep(link, ())]
     return [OffloadStep(link, tuple(on))] if on else []
+
+
+def _given(have, given):
+    """A NIC that is no longer there gets nothing."""
+    if have.links.get(given.nic) is None:
+        return []
+    there = {address.cidr for address in have.addresses if address.link == given.nic}
+    taken = {(route.key, route.tos) for route in have.routes}
+    addresses = tuple(address for address in given.addresses if address.cidr not in there)
+    routes = tuple(route for route in given.routes if (route.key, route.tos) not in taken)
+    off = tuple(name for name in given.offloads if name not in (have.offloads.get(given.nic) or ()))
+    link = have.links[given.nic]
+    move = MoveStep(None, given.nic, given_addresses=addresses, given_routes=routes, raise_target=False if link.up else link)
+    return ([move] if addresses or routes else []) + (
+        [OffloadStep(given.nic, off, on=True)] if off else [])
 
 
 def _files(have, want):

@@ -12,10 +12,12 @@ import os
 import socket
 
 from .errors import HostError
+from .files import read_sysctl
 from .found import FOREVER, UNICAST
 from .libraries import netlink
+from .offload import offloads_on
 from .rtnetlink import Rtnl
-from .state import MAIN_TABLE
+from .state import MAIN_TABLE, Given, Sysctl
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 DATAPATH = "ovs_datapath"  # linux/openvswitch.h: OVS_DATAPATH_FAMILY
@@ -33,6 +35,23 @@ def addresses(link):
     """The addresses, with prefix length, that somebody gave to a link; link-local ones of IPv6 are the kernel's own."""
     with _asking() as rtnl:
         return [address.cidr for address in rtnl.addresses({link}) if address.settled]
+
+
+def belongings(link, offloads=False):
+    """What somebody gave to a link: addresses, the routes that lead over it alone, and, where asked for, the offloads that are on."""
+    with _asking() as rtnl:
+        own = tuple(rtnl.addresses({link}))
+        routes = rtnl.routes(lambda route: route.links == {link} and route.nexthop_object is None)
+        on = (offloads_on(link) or ()) if offloads else ()
+    return Given(link, tuple(address for address in own if address.settled), tuple(route for route in routes if not route.automatic(own)), on)
+
+
+def sysctl(key):
+    """A kernel setting's text, None where there is none of that name."""
+    try:
+        return read_sysctl(Sysctl(key, "").parts)
+    except OSError as error:
+        raise HostError("the kernel setting %s can't be read: %s" % (key, error.strerror)) from error
 
 
 def is_leased(link, ip):

@@ -30,7 +30,7 @@ def read(want):
         sysctls = {wish: read_sysctl(wish.parts) for wish in want.sysctls}
         files = {wish.path: read_file(wish.path) for wish in want.files}
         what = "offloads"
-        offloads = {wish.link: offloads_on(wish.link) for wish in want.offloads}
+        offloads = {link: offloads_on(link) for link in [wish.link for wish in want.offloads] + [given.nic for given in want.given if given.offloads]}
     except OSError as error:
         raise HostError("this host's %s can't be read: %s" % (what, error)) from error
     drops = dropped_nics() if want.drops or want.absent_drops else frozenset()
@@ -38,12 +38,13 @@ def read(want):
 
 
 def _network(want):
-    named = {link.name for link in want.links} | {item.link for item in want.addresses + want.routes} | {plain.nic for plain in want.plains}
+    named = {link.name for link in want.links} | {item.link for item in want.addresses + want.routes} | {
+        one.nic for one in want.plains + want.given}
     for uplink in want.uplinks:
         named |= {uplink.nic, uplink.bridge}
     if not named:
         return {}, (), (), ()
-    keys = set()
+    keys = {route.key for given in want.given for route in given.routes}
     for wish in want.routes:
         destination = normal_prefix(wish.destination)
         keys.add((wish.table, destination, DEFAULT_METRIC[family(destination)] if wish.metric is None else wish.metric))

@@ -105,6 +105,20 @@ class Plain:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a NIC had, and is to have again.
+
+    :ivar addresses, routes: as :mod:`.found` has them.
+    :ivar offloads: names of those that were on.
+    """
+
+    nic: str
+    addresses: tuple = ()
+    routes: tuple = ()
+    offloads: tuple = ()
+
+
+@dataclass(frozen=True)
 class Offload:
     """A link on which the kernel finishes checksums and segments itself: what reads packets off it gets them whole (userspace datapath)."""
 
@@ -154,6 +168,7 @@ class HostState:
     handovers: tuple = ()
     uplinks: tuple = ()
     plains: tuple = ()
+    given: tuple = ()
     offloads: tuple = ()
     drops: tuple = ()
     absent_drops: tuple = ()

@@ -107,6 +107,8 @@ def difference(wanted, own, named, aliases=None):
                 continue
             if match is None:
                 continue
+        if match is None and row.kind == "released":
+            continue
         if match is None:
             plan.append(Change("insert", row, None, {column: (None, _inserted(value)) for column, value in row.wanted().items()}))
             continue
@@ -130,7 +132,7 @@ def _match(row, left, named, read):
         if candidate.name == row.name or row.table not in FIXED_NAMES:
             candidates.remove(candidate)
             return candidate
-    if by_name is None or not row.present:
+    if by_name is None or not row.present or row.kind == "released":
         return None
     if by_name.uuid not in read and by_name.key(OWNER_ID) == row.owner.keys(row.role)[OWNER_ID]:
         raise GuardFailed(f"another client made {row.label()} while it was looked for")

@@ -109,7 +109,8 @@ class Row:
     :ivar name: content of the column ``name``, None in tables without one.
     :ivar holder: name of the row that holds it, in tables of HOLDERS.
     :ivar kind: ``owned`` carries owner keys; ``adopted`` does too, and takes over a row of that name that has no owner;
-        ``named`` is ours by its name, in tables without external_ids; ``shared`` is somebody else's row in which we hold some keys.
+        ``named`` is ours by its name, in tables without external_ids; ``shared`` is somebody else's row in which we hold some keys;
+        ``released`` was ours until now: it stays, and our keys go.
     """
 
     table: str
@@ -124,7 +125,7 @@ class Row:
     @property
     def stamped(self):
         """Whether the row carries owner keys."""
-        return self.kind in ("owned", "adopted")
+        return self.kind in ("owned", "adopted", "released")
 
     def label(self):
         """How messages call it."""
@@ -138,7 +139,8 @@ class Row:
         if self.name is not None and self.table != SINGLETON:
             columns["name"] = self.name
         if self.stamped:
-            columns["external_ids"] = dict(columns.get("external_ids", {}), **self.owner.keys(self.role))
+            keys = self.owner.keys(self.role)
+            columns["external_ids"] = dict(columns.get("external_ids", {}), **(dict.fromkeys(keys) if self.kind == "released" else keys))
         return columns
 
 

@@ -10,6 +10,8 @@ from database_server import Server
 from ansible_collections.ovn.kubernetes.plugins.module_utils.converge import converge_rows
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import gateway, node
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.local import LocalRows
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.belongings import as_text
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import Given
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Owner
 
@@ -43,7 +45,7 @@ def node_rows(name="node1", datapath="system", **more):
 
 def gateway_rows(nic="eth1", datapath="system"):
     """A gateway's rows."""
-    return gateway.host_rows(gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, ("10.55.0.12/24",)))
+    return gateway.host_rows(gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(Given(nic, offloads=("tx",)))))
 
 
 @pytest.mark.parametrize("more", [{}, {"datapath": "netdev", "underlay_nic": "eth0", "underlay_mac": "52:54:00:00:00:02"}], ids=["system", "netdev"])
@@ -57,7 +59,7 @@ def test_node_and_gateway_come_and_go(local, more):
     for kind, rows in both:
         assert converge(local, kind, rows) == []
     assert local.everything() == version
-    converge(local, "Gateway", gateway.host_gone("eth1", ())[0])
+    converge(local, "Gateway", gateway.host_gone("eth1", None)[0])
     converge(local, "Node", node.host_gone(())[0])
     after = local.content()
     for content in (before, after):
@@ -95,7 +97,7 @@ def test_another_nic_takes_the_gateways_place(local):
 
 
 def test_an_integration_bridge_that_is_there_is_taken_over(local):
-    """Protects hosts on which ovn-controller was first: its br-int is kept, with the ports in it."""
+    """Protects hosts on which ovn-controller was first: its br-int is kept, with the ports in it, also when the node goes."""
     local.transact(
         {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "pod"}},
         {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "pod", "interfaces": ["named-uuid", "i"]}},
@@ -104,6 +106,23 @@ def test_an_integration_bridge_that_is_there_is_taken_over(local):
     plan = converge(local, "Node", node_rows())
     assert any(line.startswith("Bridge br-int: ") and "fail_mode [] -> ['secure']" in line for line in plan)
     assert [row["ports"] for row in local.content()["Bridge"] if row["name"] == "br-int"] == [["Port k8s-node1", "Port pod"]]
+    converge(local, "Node", node.host_gone(())[0])
+    (bridge,) = [row for row in local.content()["Bridge"] if row["name"] == "br-int"]
+    assert bridge["ports"] == "Port pod" and "external_ids" not in bridge
+    assert converge(local, "Node", node.host_gone(())[0]) == []
+
+
+def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
+    """Protects against a br-int that nobody needs: tunnels, patches and its own port keep it no longer than us."""
+    converge(local, "Node", node_rows())
+    for name, key in (("ovn-abc-0", "ovn-chassis-id"), ("patch-br-int-to-x", "ovn-localnet-port"), ("br-int", None)):
+        keys = ["map", [[key, "x"]] if key else []]
+        local.transact(
+            {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": name}},
+            {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": name, "interfaces": ["named-uuid", "i"], "external_ids": keys}},
+            {"op": "mutate", "table": "Bridge", "where": [["name", "==", "br-int"]], "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]]})
+    assert "Bridge br-int: delete" in converge(local, "Node", node.host_gone(())[0])
+    assert "br-int" not in str(local.content())
 
 
 def test_a_bridge_of_somebody_else_is_not_taken_over(local):

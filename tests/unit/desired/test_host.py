@@ -7,9 +7,14 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import gateway, node
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import Address, Route
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.belongings import as_text, from_text
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found import FoundAddress, FoundRoute, Nexthop
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import Address, Given, Route
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Item
 
+BEFORE = Given("eth1", (FoundAddress("eth1", "fd55::12/64"), FoundAddress("eth1", "10.55.0.12/24")),
+               (FoundRoute("198.51.100.0/24", (Nexthop("eth1", "10.55.0.254"),)),), ("tx", "tso"))
 DUAL = node.Node("Node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), ("192.168.0.0/16", "fd10:128::/48"))
 
 
@@ -95,10 +100,18 @@ def test_the_commands_in_the_path(programs):
 
 def test_a_gateways_nic():
     """Protects the outside: the NIC in its bridge, the bridge's place in the mappings beside others', the NIC's addresses kept for the way back."""
-    rows = gateway.host_rows(gateway.GatewayHost("eth1", "52:54:00:00:00:01", "system", ("fd55::12/64", "10.55.0.12/24")))
+    rows = gateway.host_rows(gateway.GatewayHost("eth1", "52:54:00:00:00:01", "system", as_text(BEFORE)))
     bridge = columns(rows, "Bridge", "breth1")
-    assert bridge["external_ids"] == {"bridge-uplink": "eth1", "k8s.ovn.org/nic-addresses": '["10.55.0.12/24", "fd55::12/64"]'}
+    assert bridge["external_ids"]["bridge-uplink"] == "eth1"
+    assert from_text("eth1", bridge["external_ids"]["k8s.ovn.org/nic-before"]) == BEFORE
     assert columns(rows, "Open_vSwitch", ".")["external_ids"] == {"ovn-bridge-mappings": Item("physnet", "breth1")}
-    gone, state = gateway.host_gone("eth1", ("10.55.0.12/24",))
+    gone, state = gateway.host_gone("eth1", BEFORE)
     assert gone[0].columns["external_ids"] == {"ovn-bridge-mappings": Item("physnet", None)}
-    assert state.addresses == (Address("eth1", "10.55.0.12/24"),)
+    assert state.given == (BEFORE,)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"addresses": [{"is": "FoundAddress"}]}', '{"more": []}'])
+def test_what_is_kept_of_a_nic_and_was_changed_by_hand(text):
+    """Protects the user: one sentence instead of a NIC that gets back half of it."""
+    with pytest.raises(HostError, match="can't be read: "):
+        from_text("eth1", text)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects a host from which a node or a gateway goes: it is as it was before they came. Open vSwitch and kernel are the real ones."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from vswitch import Vswitch
+
+from .conftest import ip, pair, snapshot
+
+NODE = {"name": "node1", "subnets": ["192.168.7.0/24"], "cluster_subnets": ["192.168.0.0/16"], "southbound": "tcp:10.44.0.11:6642",
+        "datapath_type": "netdev"}
+ETH1 = """
+address add 10.55.0.12/24 broadcast 10.55.0.255 dev eth1
+address add 10.55.0.13/24 dev eth1
+address add fd55::12/64 dev eth1 nodad
+route add 198.51.100.0/24 via 10.55.0.254 metric 7
+route add 198.51.101.0/24 dev eth1 src 10.55.0.13
+route add default via 10.55.0.254 table 100
+-6 route add 2001:db8::/32 via fd55::fe
+"""
+
+
+@pytest.fixture
+def vswitch(monkeypatch):
+    """A host with an underlay, and a NIC for the outside that has addresses and routes of its own."""
+    pair("eth0")
+    pair("eth1")
+    ip("address add 10.44.0.12/24 dev eth0")
+    ip("route add default via 10.44.0.1")
+    for line in ETH1.strip().splitlines():
+        ip(line)
+    server = Vswitch()
+    server.keep_here(monkeypatch.setattr)
+    yield server
+    server.remove()
+
+
+def offloads(nic):
+    """What ethtool says of the offloads that we touch."""
+    shown = subprocess.run(["ethtool", "-k", nic], check=True, capture_output=True, text=True, timeout=10).stdout
+    return [line.strip() for line in shown.splitlines() if line.startswith(("tx-checksumming", "tcp-segmentation-offload"))]
+
+
+def forwarding():
+    """The namespace's net.ipv4.ip_forward."""
+    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as setting:
+        return setting.read().strip()
+
+
+def test_a_gateways_nic_has_back_what_it_had(vswitch):
+    """Protects addresses, static routes in every table, and offloads; also when the gateway was converged again meanwhile, as at a boot."""
+    before = snapshot("eth1"), offloads("eth1")
+    settings = {"nic": "eth1", "datapath_type": "netdev"}
+    vswitch.host().gateway(settings)
+    assert snapshot("eth1") != before[0] and offloads("eth1") != before[1]
+    assert vswitch.host().gateway(settings).plan == []
+    vswitch.host().gateway(None)
+    assert (snapshot("eth1"), offloads("eth1")) == before
+    assert vswitch.host().gateway(None).plan == []
+
+
+def test_a_gateway_goes_although_its_nic_is_gone(vswitch):
+    """Protects against a gateway that can't be removed because its NIC was pulled."""
+    vswitch.host().gateway({"nic": "eth1", "datapath_type": "netdev"})
+    ip("link del eth1")
+    vswitch.host().gateway(None)
+    assert "breth1" not in str(vswitch.rows("Bridge"))
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_forwarding_is_as_it_was(vswitch, value):
+    """Protects hosts that did not forward before they were nodes, and those that did."""
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as setting:
+        setting.write(value)
+    vswitch.host().node(NODE)
+    assert forwarding() == "1"
+    assert vswitch.host().node(NODE).plan == []
+    vswitch.host().node(None)
+    assert forwarding() == value
+    assert vswitch.rows("Bridge") == []
+
+
+def test_the_underlays_nic_has_back_what_it_had(vswitch):
+    """Protects the NIC that userspace tunnels leave through: its addresses and routes."""
+    before = snapshot("eth0")
+    vswitch.host().node(NODE)
+    assert snapshot("eth0") != before
+    vswitch.host().node(None)
+    assert snapshot("eth0") == before
