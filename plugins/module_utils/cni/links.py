@@ -12,7 +12,7 @@ from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
 from ..hostnet.namespace import inside, is_namespace, opened
 from ..hostnet.netlink import read
-from ..hostnet.veth import make_pair, outer_end, remove_pair
+from ..hostnet.veth import make_pair, outer_end, outer_ends, remove_pair
 
 
 def attach(interface):
@@ -22,17 +22,19 @@ def attach(interface):
     """
     state = pod_interface.inner_state(interface)
     with opened(interface.netns) as namespace:
-        if outer_end(interface.outer) is not None and not _inner_exists(namespace, interface.ifname):
+        outer = outer_end(interface.outer)
+        if outer is not None and not _inner_exists(namespace, interface.ifname):
             remove_pair(interface.outer)  # of an attempt that was cut off
-        if outer_end(interface.outer) is None:
+            outer = None
+        if outer is None:
             try:
-                make_pair(interface.outer, namespace, interface.ifname, interface.network.mac, interface.mtu, interface.userspace)
+                outer = make_pair(interface.outer, namespace, interface.ifname, interface.network.mac, interface.mtu, interface.userspace)
             except OSError as error:
                 what = f"the pod has a link {interface.ifname} already" if error.errno == 17 else error.strerror
                 raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: {what}") from None
         with inside(namespace):
             apply(difference(read(state), state), patience=0)
-    return outer_end(interface.outer).mac
+    return outer.mac
 
 
 def _inner_exists(namespace, ifname):
@@ -74,6 +76,7 @@ def detach(interface_outer):
         raise HostError(f"link {interface_outer} can't be removed: {error.strerror}") from None
 
 
-def is_alive(outer, netns):
-    """Whether a port's sandbox is still there: its network namespace, and our end of the pair, which goes with it."""
-    return is_namespace(netns) and outer_end(outer) is not None
+def dead(sandboxes):
+    """Those whose sandbox is gone: its network namespace, or our end of the pair, which goes with it. ``sandboxes``: (outer, netns) of each."""
+    ends = outer_ends([outer for outer, _netns in sandboxes])
+    return [number for number, ((_outer, netns), end) in enumerate(zip(sandboxes, ends)) if end is None or not is_namespace(netns)]

@@ -193,11 +193,13 @@ class Operations:
                 LOG.warning("a deletion that was left can't be done: %s", exc.msg)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-        for attachment, netns in self._ports.attachments().items():
-            if attachment in self._locks or await self._in_thread(links.is_alive, names.pod_link(*attachment), netns):
-                continue
-            async with self._alone(attachment):
-                await self._remove(attachment, "its sandbox is gone")
+        idle = {attachment: netns for attachment, netns in self._ports.attachments().items() if attachment not in self._locks}
+        sandboxes = [(names.pod_link(*attachment), netns) for attachment, netns in idle.items()]
+        for number in await self._in_thread(links.dead, sandboxes) if sandboxes else ():
+            attachment = list(idle)[number]
+            if attachment not in self._locks:
+                async with self._alone(attachment):
+                    await self._remove(attachment, "its sandbox is gone")
 
     def _left_deletions(self):
         try:

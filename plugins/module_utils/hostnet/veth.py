@@ -22,6 +22,7 @@ def make_pair(outer, namespace, inner, mac, mtu, quiet):
     :param outer: name of the end here, which is up afterwards.
     :param namespace: an open file; ``inner``, ``mac``: name and MAC of the end in it, which is still down.
     :param quiet: the host's stack does not speak on the outer end (userspace datapath: it would hear the pod's packets too).
+    :returns: the outer end, as :func:`outer_end` gives it.
     :raises OSError: EEXIST when one of the names is taken.
     """
     peer = struct.pack("BBHiII", 0, 0, 0, 0, 0, 0) + b"".join((  # struct ifinfomsg
@@ -32,6 +33,7 @@ def make_pair(outer, namespace, inner, mac, mtu, quiet):
         try:
             rtnl.without_own_addresses(outer)
             rtnl.set_link(outer, up=True)
+            return rtnl.link(outer)
         except BaseException:
             rtnl.remove(outer)
             raise
@@ -45,8 +47,13 @@ def remove_pair(outer):
 
 def outer_end(outer):
     """The end here as a :class:`.found.FoundLink`, None when there is none."""
+    return outer_ends((outer,))[0]
+
+
+def outer_ends(names):
+    """The same for several."""
     with Rtnl() as rtnl:
-        return rtnl.link(outer)
+        return [rtnl.link(name) for name in names]
 
 
 class _Pairs(Rtnl):
