@@ -39,11 +39,17 @@ NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"
 WATCHER_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-watcher.token"
 NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
+# Flows that part pods' from the host's traffic on a NIC of both carry it: what carries it is ours.
+FLOW_COOKIE = 0x6F766E6B
+# The pods' source ports outside, where the host has the same address: below those that the kernel takes by itself
+# (net.ipv4.ip_local_port_range begins at 32768), and below Kubernetes' node ports (30000 to 32767).
+SHARED_PORTS = "1024-29999"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
 COMMANDS_DIRECTORY = "/usr/local/bin"
 COMMANDS = {  # command -> the program of the archive that it runs
+    "ovn-k8s-gateway-helper": "gateway_helper",
     "ovn-k8s-overlay": "overlay",
     "ovn-k8s-watcher": "watcher",
 }

@@ -10,6 +10,7 @@ import sys
 
 PROGRAMS = (
     "egress",
+    "gateway_helper",
     "host",
     "install",
     "node",
