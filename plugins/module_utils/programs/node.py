@@ -28,6 +28,7 @@ from ..kube.client import Client
 from ..kube.errors import KubernetesError
 from ..kube.informer import Informer
 from ..kube.settings import Settings
+from ..kube.token import keep_fresh
 from ..ovsdb.errors import DatabaseError
 from . import daemon, telemetry
 
@@ -71,7 +72,7 @@ async def serve(options):
         web = await telemetry.listen(options.listen, readiness.problem)
         tasks = [asyncio.ensure_future(work) for work in (
             ports.replica.run(), informer.run(), _synced(informer, readiness), readiness.keep_configuration(options.cni_configuration, options.run),
-            _sweep(operations, lost), _beat(), stop.wait())]
+            _sweep(operations, lost), _beat(), keep_fresh(client), stop.wait())]
         await endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
         daemon.ready()
         try:

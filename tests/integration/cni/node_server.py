@@ -176,7 +176,11 @@ class Node:
         self._make_rows(datapath)
         self.controller = Controller(self.database)
         self.controller.start()
-        (self.folder / "kubernetes.json").write_text(json.dumps({"server": self.api.url}))
+        self.ask(server=self.api.url)
+
+    def ask(self, **access):
+        """Say which API server the node's server asks, and how."""
+        (self.folder / "kubernetes.json").write_text(json.dumps(access))
 
     def _make_rows(self, datapath):
         def keys(role, **more):

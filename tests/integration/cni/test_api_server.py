@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The node's server and a real API server: with no more than a node's own rights, through restarts (W2, W19)."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from database_server import wait_for
+from kubernetes_server import Kubernetes
+from node_server import answer, network
+
+PODS = "/api/v1/namespaces/default/pods"
+
+
+@pytest.fixture
+def served(namespace, node, tmp_path):
+    """(the API server, the node), whose credential is that of a kubelet: it sees its own node's pods, and no list of all."""
+    kubernetes = Kubernetes(flags=["--advertise-address=192.0.2.1"])  # the namespace has no route to take one from
+    try:
+        kubernetes.add_node("node1")
+        kubernetes.add_node("node2")
+        token = tmp_path / "token"
+        token.write_text(kubernetes.node_token("node1"))
+        node.ask(server=kubernetes.url, ca_file=str(kubernetes.ca_file), token_file=str(token))
+        node.start()
+        yield kubernetes, node
+    finally:
+        node.stop()
+        kubernetes.remove()
+
+
+def add(kubernetes, name, node="node1", number=3):
+    """A pod with its annotation; its UID."""
+    return kubernetes.add_pod(name, node, annotations={"ovn": json.dumps(network(number))})["metadata"]["uid"]
+
+
+def call(node, command, place, name, uid, container=None):
+    """Start the plugin for a pod of the namespace default."""
+    args = f"K8S_POD_NAMESPACE=default;K8S_POD_NAME={name};K8S_POD_UID={uid}"
+    return node.call(command, container=container or f"c-{name}", netns=place.path, environment={"CNI_ARGS": args})
+
+
+def test_pods_of_this_node(served, sandbox):
+    """Protects the cluster from a node that is broken into: its server works with what the Node authorizer shows of its own node alone."""
+    kubernetes, node = served
+    one, two = sandbox("one"), sandbox("two")
+    assert answer(call(node, "ADD", one, "one", add(kubernetes, "one")))[0] == 0
+    add(kubernetes, "elsewhere", "node2", 4)
+    with pytest.raises(AssertionError, match="403"):
+        kubernetes.get("/api/v1/pods", token=kubernetes.node_token("node1"))
+    waiting = call(node, "ADD", two, "later", "")
+    wait_for(node.is_asked, "ADD to be on its way")
+    kubernetes.add_pod("later", "node1")
+    kubernetes.patch(f"{PODS}/later", {"metadata": {"annotations": {"ovn": json.dumps(network(5))}}})
+    assert answer(waiting)[0] == 0
+    assert 'ovnkube_node_pods 2.0' in node.http_get("/metrics")[1]
+
+
+def test_w19_a_pod_made_anew_under_its_name(served, sandbox):
+    """Protects the new pod from the old one's address, and the old one's end from the new one."""
+    kubernetes, node = served
+    first, second = sandbox("first"), sandbox("second")
+    old = add(kubernetes, "web", number=3)
+    assert answer(call(node, "ADD", first, "web", old, "c1"))[0] == 0
+    kubernetes.delete(f"{PODS}/web")
+    new = add(kubernetes, "web", number=4)
+    code, result = answer(call(node, "ADD", second, "web", new, "c2"))
+    assert code == 0 and result["ips"][0]["address"] == "192.168.1.4/24"
+    assert answer(call(node, "DEL", first, "web", old, "c1")) == (0, None)
+    (keys,) = node.pod_ports().values()
+    assert keys["iface-id-ver"] == new
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_w2_the_api_server_starts_again(served, sandbox, end):
+    """Protects pods that come in an outage of the API server (W2, F2): they get their interface when it is back; nothing is started again by hand."""
+    kubernetes, node = served
+    place = sandbox()
+    getattr(kubernetes, end)()
+    waiting = call(node, "ADD", place, "web", "")
+    wait_for(node.is_asked, "ADD to be on its way")
+    kubernetes.start()
+    add(kubernetes, "web")
+    assert answer(waiting)[0] == 0
+    assert node.http_get("/readyz")[0] == 200
