@@ -95,7 +95,13 @@ _value:
       type: dict
       contains:
         physical_interface:
-          description: The dedicated NIC.
+          description: The dedicated NIC; empty where the NIC is shared.
+          type: str
+        shared_interface:
+          description: The NIC that the host has too; empty where the gateway has its own.
+          type: str
+        bridge_interface:
+          description: The bridge that the shared NIC is in.
           type: str
         physical_ips:
           description: Addresses with their prefix lengths.

@@ -72,6 +72,11 @@ def nth(subnet: str, offset: int, prefix: bool = True) -> str:
     return f"{text}/{net.prefixlen}" if prefix else text
 
 
+def single(ip: str) -> str:
+    """The network of one address."""
+    return f"{ip}/{ipaddress.ip_address(ip).max_prefixlen}"
+
+
 def offset_in(subnet: str, cidr: str) -> int:
     """Which address of ``subnet``'s size ``cidr`` is: the inverse of :func:`nth`, also for an address of another subnet."""
     net = network(subnet)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from . import names
-from .addressing import AddressError
+from .addressing import AddressError, family
 from .converge import Result, converge_rows
 from .desired.gateway import Gateway
 from .desired.gateway import check as check_gateway
@@ -103,9 +103,17 @@ def gateway(params, cluster):
     if bool(nic) == bool(bridge):
         raise AddressError(f"gateway {params['node_name']} needs exactly one of physical_interface and bridge_interface")
     made = Gateway(params["node_name"], tuple(cluster), tuple(params["physical_ip"] or ()), tuple(params["default_gw"] or ()),
-                   bridge or names.uplink_bridge(nic), params["chassis"], params["physical_mac"], params["mtu"])
+                   bridge or names.uplink_bridge(nic), params["chassis"], params["physical_mac"], params["mtu"], shared=bool(bridge))
     check_gateway(made)
     return made
+
+
+def gateway_host(params, cluster):
+    """The settings of a gateway's host part, as :meth:`.host.Host.gateway` takes them."""
+    settings = {"nic": params["physical_interface"], "datapath_type": params.get("datapath_type")}
+    if params["bridge_interface"]:
+        settings.update(bridge=params["bridge_interface"], families=sorted({family(subnet) for subnet in cluster}))
+    return settings
 
 
 def leave(module, work):

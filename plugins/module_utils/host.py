@@ -21,7 +21,7 @@ from .desired.local import COLUMNS, LocalRows, uplink
 from .hostnet import facts
 from .hostnet.belongings import as_text, from_text
 from .hostnet.errors import HostError
-from .hostnet.state import File, HostState
+from .hostnet.state import File, HostState, Link
 from .ovsdb.connection import Connection, NoDatabase
 from .ovsdb.errors import DatabaseError
 from .ovsdb.rows import Owner, by_name
@@ -80,19 +80,17 @@ class Host:
             rows, state = gateway_policy.host_gone(nic, from_text(nic, kept))
             return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
         wanted = settings["nic"]
+        before = gateway_policy.host_gone(nic, from_text(nic, kept))[1] if nic and nic != wanted else HostState()
         if wanted is None:
-            raise HostError("bridge_interface isn't there yet for a host's own part: give physical_interface, a NIC of its own")
+            return self._shared_gateway(settings, switch, before)
         mac = self._learn(facts.link_mac, wanted)
         if mac is None and not self.check:
             raise HostError(f"physical_interface {wanted} does not exist on this host: name the NIC that leads outside (ip link shows them)")
-        before = HostState()
         if nic != wanted:
             reason = "it carries this host's tunnels, in " + names.uplink_bridge(wanted) if uplink(self._own(NODE)[0]) == wanted else None
             reason = reason or self._learn(facts.carries_connection, wanted)
             if reason:
                 raise HostError(f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own")
-            if nic:
-                before = gateway_policy.host_gone(nic, from_text(nic, kept))[1]
         datapath = settings.get("datapath_type") or (switch.key("ovn-bridge-datapath-type") if switch else None) or self._datapath()
         if nic != wanted:
             had = self._learn(facts.belongings, wanted, datapath == "netdev")
@@ -100,6 +98,25 @@ class Host:
         host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept)
         result = self._converge(GATEWAY, "gateway", gateway_policy.host_rows(host), gateway_policy.host_state(host), GATEWAY_FILE, settings, {
             "physical_mac": mac, "bridge": names.uplink_bridge(wanted)}, before)
+        result.facts["chassis"] = switch.key("system-id") if switch else None
+        return result
+
+    def _shared_gateway(self, settings, switch, before):
+        """A gateway whose NIC the host has too: the host keeps bridge, addresses and routes, and OVN gets a way to the bridge.
+
+        :returns: as :meth:`gateway`, with the facts ``physical_ip`` and ``default_gw``, which the rows take where nothing is given.
+        """
+        bridge = settings["bridge"]
+        mac = self._learn(facts.link_mac, bridge)
+        if mac is None and not self.check:
+            raise HostError(f"bridge_interface {bridge} does not exist on this host: move the NIC into it first (nics_to_bridge)")
+        found = self._learn(facts.addresses, bridge) or ()
+        ips = [cidr for cidr in (next((one for one in found if addressing.family(one) == version), None) for version in settings["families"]) if cidr]
+        hops = [hop for hop in (self._learn(facts.next_hop, bridge, version) for version in settings["families"]) if hop]
+        state = HostState(links=(Link(bridge, owned=False),))
+        kept = {"bridge": bridge, "families": settings["families"], "nic": None}
+        result = self._converge(GATEWAY, "gateway", gateway_policy.shared_host_rows(bridge), state, GATEWAY_FILE, kept, {
+            "physical_mac": mac, "bridge": bridge, "physical_ip": ips, "default_gw": hops}, before)
         result.facts["chassis"] = switch.key("system-id") if switch else None
         return result
 

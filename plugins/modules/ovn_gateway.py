@@ -21,16 +21,19 @@ options:
     type: str
   bridge_interface:
     description:
-      - A bridge that leads to the physical network already. Only its rows are converged by this release, with O(part=northbound).
+      - The bridge with a NIC that the host has too, such as M(ovn.kubernetes.nics_to_bridge) makes. The host keeps its addresses and routes,
+        and the gateway has the same addresses and the same MAC; C(ovn-k8s-gateway-helper) parts what comes in.
     type: str
   physical_ip:
     description:
       - The gateway's addresses outside, with prefix, at most one of each family.
+      - With O(bridge_interface) and O(part=all) those of the bridge by default.
     type: list
     elements: str
   default_gw:
     description:
       - The routers outside, of the families of O(physical_ip). Without one the gateway takes no default traffic.
+      - With O(bridge_interface) and O(part=all), where O(physical_ip) is not given, those of the bridge's default routes by default.
     type: list
     elements: str
   physical_mac:
@@ -99,6 +102,13 @@ EXAMPLES = r"""
     node_name: kube-minion2
     default_gw: 10.33.74.253
 
+- name: Share a NIC with the host, whose addresses and next hops are the gateway's too
+  ovn.kubernetes.ovn_gateway:
+    part: host
+    cluster_ip_subnet: 192.168.0.0/16
+    bridge_interface: breth0
+    node_name: kube-minion3
+
 - name: Converge the rows on a master
   ovn.kubernetes.ovn_gateway:
     part: northbound
@@ -128,6 +138,16 @@ bridge:
   description: The bridge that the NIC is in.
   returned: when the host's part was converged
   type: str
+physical_ip:
+  description: The addresses that the bridge has, one of each family of the cluster.
+  returned: when the host's part was converged with O(bridge_interface)
+  type: list
+  elements: str
+default_gw:
+  description: The routers that the bridge's default routes lead to.
+  returned: when the host's part was converged with O(bridge_interface)
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -162,14 +182,17 @@ def work(module, notes):
     cluster = params["cluster_ip_subnet"] or []
     if present:
         for gateway in gateways:
-            doors.gateway(gateway, cluster)  # before anything is touched
+            if params["part"] == "northbound" or gateway["physical_ip"] or not gateway["bridge_interface"]:
+                doors.gateway(gateway, cluster)  # before anything is touched
     if params["part"] != "northbound":
         doors.single(module)
-        settings = {"nic": params["physical_interface"], "datapath_type": params["datapath_type"]}
-        host = Host(params["open_vswitch"], module.check_mode).gateway(settings if present else None)
+        host = Host(params["open_vswitch"], module.check_mode).gateway(doors.gateway_host(params, cluster) if present else None)
         yield host
         params["chassis"] = params["chassis"] or host.facts.get("chassis")
         params["physical_mac"] = params["physical_mac"] or host.facts.get("physical_mac")
+        if not params["physical_ip"]:
+            params["physical_ip"] = host.facts.get("physical_ip")
+            params["default_gw"] = params["default_gw"] or host.facts.get("default_gw")
     if params["part"] != "host":
         owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
         overlay = Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways)) if present else Overlay(absent=owners)

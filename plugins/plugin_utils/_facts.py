@@ -55,6 +55,24 @@ class Facts:
         both = [*(self._facts.get("all_ipv4_addresses") or []), *(self._facts.get("all_ipv6_addresses") or [])]
         return [address for address in map(parse_address, both) if address is not None]
 
+    def link_addresses(self, names: t.Iterable[str]) -> list:
+        """The addresses of these links as ``IPNetwork`` with their host bits, the one that the default route uses first, without link-local ones."""
+        found = []
+        for name in names:
+            facts = self._dict(name.replace("-", "_"))
+            entries = [facts.get("ipv4") or {}, *(facts.get("ipv4_secondaries") or []), *(facts.get("ipv6") or [])]
+            for entry in entries:
+                network = _network(entry) if isinstance(entry, Mapping) else None
+                if network is not None and not (network.version == 6 and network.ip.is_link_local()):
+                    found.append(netaddr.IPNetwork("%s/%d" % (entry["address"], network.prefixlen)))
+        preferred = {_text(self._dict(name).get("address")) for name in ("default_ipv4", "default_ipv6")}
+        return sorted(found, key=lambda one: (one.version, str(one.ip) not in preferred))
+
+    def next_hops(self, names: t.Iterable[str]) -> list[str]:
+        """The routers of the default routes over these links."""
+        routes = [self._dict(name) for name in ("default_ipv4", "default_ipv6")]
+        return [_text(route.get("gateway")) for route in routes if _text(route.get("interface")) in set(names) and _text(route.get("gateway"))]
+
     def link_of(self, address) -> Link | None:
         """The link that holds this ``IPAddress``."""
         for name in ("default_ipv4", "default_ipv6"):

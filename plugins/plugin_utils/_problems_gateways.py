@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from ..module_utils.names import uplink_bridge
 from ._inventory import GATEWAYS, Inventory
 from ._problems_cluster import cluster_networks
-from ._settings import tunnel_address
+from ._settings import shared_addresses, tunnel_address
 from ._subnets import overlaps
 from ._values import BITS, parse_address, show
 
@@ -33,6 +34,7 @@ def _interface_problems(inventory: Inventory, host: str, found) -> None:
         found.say(host, "%s is not set, and the host is in %s: set it to the NIC for the outside, like %s" % (DEDICATED, GATEWAYS, show("eth1")))
         return
     if not dedicated:
+        _shared_problems(inventory, host, found)
         return
     if not inventory.is_set(host, IP):
         found.say(host, "%s is not set, and a dedicated NIC needs it: set it to the gateway's address outside, like %s" % (IP, show("10.33.74.138/24")))
@@ -50,6 +52,24 @@ def _interface_problems(inventory: Inventory, host: str, found) -> None:
             DEDICATED, show(nic), show(tunnel)))
     elif nic in facts.default_links:
         found.say(host, "%s %s holds the host's default route, which the host would lose: give the gateway a NIC of its own" % (DEDICATED, show(nic)))
+
+
+def _shared_problems(inventory: Inventory, host: str, found) -> None:
+    nic = inventory.value_or_none(host, SHARED)
+    facts = inventory.facts(host)
+    if nic is None or not facts.links:
+        return
+    if nic not in facts.links:
+        found.say(host, "%s %s is no NIC of this host: write one of %s" % (SHARED, show(nic), ", ".join(sorted(facts.links)[:8])))
+        return
+    given = inventory.value_or_none(host, IP)
+    have = facts.link_addresses((uplink_bridge(nic), nic))
+    if given is None and not inventory.is_set(host, IP) and not have:
+        found.say(host, "%s %s has no address, and %s is not set: give the NIC an address, or set %s" % (SHARED, show(nic), IP, IP))
+    for entry in given or []:
+        if have and entry.ip not in [one.ip for one in have]:
+            found.say(host, "%s %s is not an address of the shared NIC %s, which has %s: leave it out, or write one of these" % (
+                IP, show(entry), nic, ", ".join(show(one) for one in have)))
 
 
 def _next_hop_problems(inventory: Inventory, host: str, found) -> None:
@@ -76,6 +96,13 @@ def _next_hops_of_gateways(inventory: Inventory, found) -> None:
                 found.say(host, "%s %s is the address of the gateway %s: write that of the next router outside" % (HOP, show(hop), owners[hop]))
 
 
+def _addresses(inventory: Inventory, host: str) -> list:
+    """What was given; for a shared NIC without that, what the NIC has."""
+    if inventory.is_set(host, IP) or not inventory.is_set(host, SHARED) or inventory.value_or_none(host, SHARED) is None:
+        return inventory.value_or_none(host, IP) or []
+    return shared_addresses(inventory, host) if inventory.cluster_value_or_none("ovn_cluster_subnet") else []
+
+
 def _address_problems(inventory: Inventory, found) -> None:
     families = {network.version for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or []}
     networks = cluster_networks(inventory)
@@ -87,14 +114,14 @@ def _address_problems(inventory: Inventory, found) -> None:
     owners: dict = {}
     _next_hops_of_gateways(inventory, found)
     for host in inventory.gateways:
-        for entry in inventory.value_or_none(host, IP) or []:
+        for entry in _addresses(inventory, host):
             owner = owners.setdefault(entry.ip, host)
             if owner != host:
                 found.say(host, "%s %s is also that of %s: give each gateway its own" % (IP, show(entry), owner))
             if families and entry.version not in families:
                 found.say(host, "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there" % (
                     IP, show(entry), entry.version, entry.version))
-            if entry.ip in tunnels and not inventory.is_set(host, SHARED):
+            if entry.ip in tunnels and not (inventory.is_set(host, SHARED) and tunnels[entry.ip] == host):
                 found.say(host, "%s %s is the tunnel address of %s: give the gateway one that no host has" % (IP, show(entry), tunnels[entry.ip]))
             for name, network, words in networks:
                 if overlaps(network, entry.cidr):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.addressing import GENEVE_OVERHEAD as OVERHEAD
-from ..module_utils.names import SOUTHBOUND_PORT
+from ..module_utils.names import SOUTHBOUND_PORT, uplink_bridge
 from ._inventory import Inventory
 from ._values import InventoryError, netaddr, parse_address, show
 from ._variables import VARIABLES
@@ -106,14 +106,54 @@ def needed_tunnel_address(inventory: Inventory, host: str, why: str) -> str:
     raise InventoryError("ovn_encap_ip is not set, and the host's facts are not known, while %s: gather its facts, or set ovn_encap_ip" % why, host)
 
 
+def shared_addresses(inventory: Inventory, host: str) -> list:
+    """The gateway's addresses where it shares the host's NIC: what was given, else the NIC's, one of each family of the cluster.
+
+    Empty when the facts don't say.
+    """
+    if inventory.is_set(host, "ovn_gateway_ip"):
+        return inventory.value(host, "ovn_gateway_ip")
+    families = {network.version for network in inventory.cluster_value("ovn_cluster_subnet") or []}
+    chosen: dict = {}
+    for entry in inventory.facts(host).link_addresses(_shared_links(inventory, host)):
+        if entry.version in families:
+            chosen.setdefault(entry.version, entry)
+    return list(chosen.values())
+
+
+def _shared_links(inventory: Inventory, host: str) -> tuple:
+    """The shared NIC, and the bridge that has its addresses once it is there."""
+    nic = inventory.value(host, "ovn_gateway_shared_interface")
+    return (uplink_bridge(nic), nic)
+
+
+def _shared_gateway(inventory: Inventory, host: str) -> dict[str, t.Any]:
+    nic = inventory.value(host, "ovn_gateway_shared_interface")
+    addresses = shared_addresses(inventory, host)
+    if not addresses:
+        raise InventoryError("ovn_gateway_ip is not set, and %s has no address that is known: gather the host's facts with the network's part, "
+                             "or set ovn_gateway_ip" % nic, host)
+    if inventory.is_set(host, "ovn_gateway_next_hop"):
+        hops = [str(hop) for hop in inventory.value(host, "ovn_gateway_next_hop")]
+    else:
+        versions = {entry.version for entry in addresses}
+        hops = [hop for hop in inventory.facts(host).next_hops(_shared_links(inventory, host)) if parse_address(hop).version in versions]
+    return {"physical_interface": "", "shared_interface": nic, "bridge_interface": uplink_bridge(nic),
+            "physical_ips": [str(entry) for entry in addresses], "default_gws": hops}
+
+
 def _gateway(inventory: Inventory, host: str) -> dict[str, t.Any] | None:
     if not inventory.is_gateway(host):
         return None
+    if inventory.is_set(host, "ovn_gateway_shared_interface"):
+        return _shared_gateway(inventory, host)
     for name in ("ovn_gateway_interface", "ovn_gateway_ip"):
         if not inventory.is_set(host, name):
             raise InventoryError("%s is not set, and the host is in ovn_gateways: set it like %s" % (name, show(VARIABLES[name].example)), host)
     return {
         "physical_interface": inventory.value(host, "ovn_gateway_interface"),
+        "shared_interface": "",
+        "bridge_interface": "",
         "physical_ips": [str(entry) for entry in inventory.value(host, "ovn_gateway_ip")],
         "default_gws": [str(hop) for hop in inventory.value(host, "ovn_gateway_next_hop") or []],
     }

@@ -38,6 +38,7 @@ class Gateway:
     :ivar chassis: the host's system-id; None: not known now.
     :ivar mtu: of the pods' network: larger packets from outside are answered with it (ICMP), since no tunnel would take them.
     :ivar mac: its MAC outside: the NIC's, so that networks that filter MACs let it pass; None: not known now.
+    :ivar shared: whether the host has the NIC too, and the same addresses and MAC.
     """
 
     node: str
@@ -48,6 +49,7 @@ class Gateway:
     chassis: str | None = None
     mac: str | None = None
     mtu: int | None = None
+    shared: bool = False
 
     @property
     def owner(self):
@@ -104,13 +106,14 @@ def check_apart(gateways, others):
                 raise addressing.AddressError(f"default_gw {hop} of gateway {gateway.node} is gateway {taken[hop]}'s address: give the router's outside")
 
 
-def rows(gateway, joins, offset, alive=True):
+def rows(gateway, joins, offset, alive=True, hosts=()):
     """The gateway's rows in the Northbound database, in the order in which a packet from a pod meets them.
 
     :param gateway: with its chassis and MAC.
     :param joins: the join subnets.
     :param offset: this gateway's place in each of them.
     :param alive: whether default traffic of the cluster may go through it.
+    :param hosts: its host's own addresses in the overlay, where the NIC is shared.
     """
     if {addressing.family(subnet) for subnet in gateway.cluster_subnets} - {addressing.family(join) for join in joins}:
         raise addressing.AddressError("cluster_ip_subnet {} of gateway {} has a family that the overlay's join network {} has not: "
@@ -124,6 +127,11 @@ def rows(gateway, joins, offset, alive=True):
     hops = {addressing.family(hop): hop for hop in gateway.next_hops}
 
     out = egress_rows(owner, join_ips, hops) if alive else []
+    # The router has the host's address and no way to the host: pods reach it through the overlay.
+    for ip in hosts if gateway.shared else ():
+        version = addressing.family(ip)
+        if version in outside:
+            out.append(_route(owner, f"host-{version}", names.CLUSTER_ROUTER, addressing.single(outside[version]), ip, (names.router_to_switch(name),)))
     out += [
         Row("Logical_Switch_Port", owner, "join-to-router", names.join_to_router(router), names.JOIN_SWITCH, router_peer(join_port)),
         Row("Logical_Router", owner, "router", router, columns={
@@ -141,7 +149,8 @@ def rows(gateway, joins, offset, alive=True):
         out.append(_route(owner, f"cluster-{version}", router, subnet, cluster_ips[version]))
         if version in outside:
             out.append(Row("NAT", owner, f"snat-{version}", holder=router, columns={
-                "type": "snat", "logical_ip": subnet, "external_ip": outside[version]}))
+                "type": "snat", "logical_ip": subnet, "external_ip": outside[version],
+                "external_port_range": names.SHARED_PORTS if gateway.shared else ""}))
     out += [_route(owner, f"outside-{version}", router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
     return [
         *out,
@@ -199,6 +208,12 @@ def host_state(host):
         plains=(Plain(host.nic),),
         offloads=(Offload(host.nic),) if netdev else (),
         drops=(IngressDrop(host.nic),) if netdev else ())
+
+
+def shared_host_rows(bridge):
+    """The rows of a gateway whose host has the NIC too: the bridge is there already, and ovn-controller makes its way to it."""
+    mapping = {"ovn-bridge-mappings": Item(names.PHYSICAL_NETWORK, bridge)}
+    return [Row("Open_vSwitch", Owner("Gateway", "host"), "settings", ".", kind="shared", columns={"external_ids": mapping})]
 
 
 def host_gone(nic, before):

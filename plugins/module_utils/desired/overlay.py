@@ -23,7 +23,7 @@ COLUMNS = {
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
     "Logical_Switch_Port": ("name", "type", "addresses", "options", "external_ids"),
-    "NAT": ("type", "logical_ip", "external_ip", "external_ids"),
+    "NAT": ("type", "logical_ip", "external_ip", "external_port_range", "external_ids"),
 }
 WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
     "Load_Balancer": ("name", "external_ids"),
@@ -137,6 +137,8 @@ class Overlay:
                 "Logical_Router_Port", names.router_to_join(names.CLUSTER_ROUTER), ("networks",))
         if self._joins_move(own) or any(self._offset(own, aliases, one) is None for one in self.gateways):
             ask["taken"] = Query("Logical_Router_Port", (includes("external_ids", {names.JOIN_MARK: "yes"}),), ("networks", "external_ids"))
+        for one in self._shared_elsewhere():
+            ask["home " + one.owner.name] = Query("Logical_Switch", (("name", "==", one.owner.name),), ("external_ids",))
         if any(_held(homes, one, names.SUBNETS_KEY) != ",".join(one.subnets) for one in self.nodes):
             ask["subnets"] = _others("Node")
         if any(_held(homes, one, names.PHYSICAL_IPS_KEY) != ",".join(one.physical_ips) for one in self.gateways):
@@ -167,8 +169,20 @@ class Overlay:
         homes = self._homes(own, aliases)
         for one in self.gateways:
             alive = _held(homes, one, names.EGRESS_KEY) != "down"
-            out += gateway_policy.rows(self._completed(one, own, aliases), joins, offsets[one.owner.name], alive)
+            out += gateway_policy.rows(self._completed(one, own, aliases), joins, offsets[one.owner.name], alive, self._host_addresses(one, answers))
         return out + (cluster_policy.gone() if self.everything else [])
+
+    def _shared_elsewhere(self):
+        """Gateways that share their host's NIC, of hosts that the call does not name as nodes."""
+        nodes = {node.owner.name for node in self.nodes}
+        return [one for one in self.gateways if one.shared and one.owner.name not in nodes]
+
+    def _host_addresses(self, gateway, answers):
+        """The own addresses, in the overlay, of the host that a gateway shares its NIC with."""
+        subnets = [subnet for node in self.nodes if node.owner.name == gateway.owner.name for subnet in node.subnets]
+        for row in answers.get("home " + gateway.owner.name, ()):
+            subnets += [subnet for subnet in (row.key(names.SUBNETS_KEY) or "").split(",") if subnet]
+        return tuple(addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in subnets)
 
     def _joins(self, answers):
         """The join subnets: the cluster's settings where the call has them, else what its router has."""

@@ -31,6 +31,11 @@ def default_route_link(family):
     return hops[0].link if hops else None
 
 
+def next_hop(link, family):
+    """The router that a link's default route leads to, None where none goes over it; :param family: 4 or 6."""
+    return next((hop.via for hop in _default_hops(family, link) if hop.link == link), None)
+
+
 def addresses(link):
     """The addresses, with prefix length, that somebody gave to a link; link-local ones of IPv6 are the kernel's own."""
     with _asking() as rtnl:
@@ -120,9 +125,11 @@ def carries_connection(nic):
     return None
 
 
-def _default_hops(family):
+def _default_hops(family, link=None):
+    """The next hops of the best default route, of those over one link where it is given."""
     with _asking() as rtnl:
-        routes = rtnl.routes(lambda route: route.destination == ANYWHERE[family] and route.table == MAIN_TABLE and route.type == UNICAST)
+        routes = rtnl.routes(lambda route: route.destination == ANYWHERE[family] and route.table == MAIN_TABLE and route.type == UNICAST
+                             and (link is None or any(hop.link == link for hop in route.nexthops)))
     return min(routes, key=lambda route: route.metric).nexthops if routes else ()
 
 

@@ -115,7 +115,7 @@ def gateway_init(options, notes):
     params = dict(vars(options), chassis=host.chassis(), physical_mac=None,
                   mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))))
     northbound.look(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))
-    part = host.gateway({"nic": options.physical_interface, "datapath_type": None})
+    part = host.gateway(doors.gateway_host(params, options.cluster_ip_subnet))
     yield part
     params["physical_mac"] = part.facts["physical_mac"]
     yield northbound.converge(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))

@@ -29,7 +29,8 @@ def test_defaults(cluster):
         "node_subnets": [],
         "southbound_remote": "tcp:10.44.0.11:6642",
         "datapath_type": "",
-        "gateway": {"physical_interface": "eth1", "physical_ips": ["10.55.0.12/24"], "default_gws": ["10.55.0.254"]},
+        "gateway": {"physical_interface": "eth1", "shared_interface": "", "bridge_interface": "",
+                    "physical_ips": ["10.55.0.12/24"], "default_gws": ["10.55.0.254"]},
         "tls": False,
         "kubernetes": None,
     }
@@ -53,7 +54,8 @@ def test_what_was_given(cluster):
         "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
         "southbound_remote": "tcp:[fd44::1]:6642",
         "datapath_type": "netdev",
-        "gateway": {"physical_interface": "eth1", "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]},
+        "gateway": {"physical_interface": "eth1", "shared_interface": "", "bridge_interface": "",
+                    "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]},
         "tls": False,
         "kubernetes": {"server": "https://10.0.0.1:6443", "accounts": False},
     }
