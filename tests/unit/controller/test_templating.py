@@ -86,7 +86,8 @@ def test_a_right_inventory_in_a_play(play):
     assert answers["node"]["encap_ip"] == "10.44.0.12"
     assert answers["node"]["southbound_remote"] == "tcp:10.44.0.11:6642"
     assert answers["node"]["gateway"] == {
-        "physical_interface": "eth1", "shared_interface": "", "bridge_interface": "", "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]}
+        "physical_interface": "eth1", "shared_interface": "", "bridge_interface": "",
+        "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]}
     assert sorted(answers["all"]) == ["ovn-master", "ovn-node1", "ovn-node2"]
     assert answers["all"]["ovn-node1"] == answers["node"]
 
