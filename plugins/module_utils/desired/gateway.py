@@ -23,7 +23,8 @@ ROLES = (  # every row that a gateway may have, or had in an earlier release: (t
     *(("Logical_Router_Port", role) for role in ("router-to-join", "router-to-external")),
     *(("Logical_Switch_Port", role) for role in ("join-to-router", "external-to-router", "localnet")),
     *(("Logical_Router_Static_Route", f"{role}-{version}") for role in ("egress", "cluster", "outside") for version in (4, 6)),
-    *(("NAT", f"snat-{version}") for version in (4, 6)))
+    *((table, f"{role}-{version}") for table, role in (("NAT", "snat"), ("Logical_Router_Policy", "pinned")) for version in (4, 6)))
+PINNED_PRIORITY = 100
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Gateway:
     :ivar bridge: the bridge that leads to the physical network.
     :ivar chassis: the host's system-id; None: not known now.
     :ivar mtu: of the pods' network: larger packets from outside are answered with it (ICMP), since no tunnel would take them.
+    :ivar pinned: subnets of pods whose traffic to the outside goes through this gateway alone; None: as the database has it.
     :ivar mac: its MAC outside: the NIC's, so that networks that filter MACs let it pass; None: not known now.
     :ivar shared: whether the host has the NIC too, and the same addresses and MAC.
     """
@@ -50,6 +52,7 @@ class Gateway:
     mac: str | None = None
     mtu: int | None = None
     shared: bool = False
+    pinned: tuple | None = None
 
     @property
     def owner(self):
@@ -85,6 +88,19 @@ def check(gateway):
         if ip not in mine[0].network and mine[0].network.num_addresses > 1 and not (ip.version == 6 and ip.is_link_local):
             raise addressing.AddressError(f"{what} {hop} is not in the physical network {mine[0].network}: "
                                           f"give a router there, or a physical_ip with prefix /{ip.max_prefixlen}")
+    _check_pinned(gateway)
+
+
+def _check_pinned(gateway):
+    """Refuse source subnets that can't be pinned; :raises AddressError: in one sentence."""
+    for subnet in gateway.pinned or ():
+        what = f"source subnet of gateway {gateway.node}"
+        net = addressing.network(subnet, what)
+        if not addressing.inside(subnet, gateway.cluster_subnets):
+            raise addressing.AddressError("{} {} is outside the cluster's network {}: name subnets of pods".format(
+                what, subnet, ", ".join(gateway.cluster_subnets)))
+        if net.version not in {addressing.family(hop) for hop in gateway.next_hops}:
+            raise addressing.AddressError(f"{what} {subnet} needs a default_gw of its family: give one")
 
 
 def check_apart(gateways, others):
@@ -126,7 +142,8 @@ def rows(gateway, joins, offset, alive=True, hosts=()):
     outside = {addressing.family(cidr): cidr.split("/")[0] for cidr in gateway.physical_ips}
     hops = {addressing.family(hop): hop for hop in gateway.next_hops}
 
-    out = egress_rows(owner, join_ips, hops) if alive else []
+    out = pinned_rows(gateway, joins, join_ips)
+    out += egress_rows(owner, join_ips, hops) if alive else []
     # The router has the host's address and no way to the host: pods reach it through the overlay.
     for ip in hosts if gateway.shared else ():
         version = addressing.family(ip)
@@ -161,6 +178,20 @@ def rows(gateway, joins, offset, alive=True, hosts=()):
         Row("Logical_Switch_Port", owner, "localnet", names.external_port(gateway.bridge, name), switch, {
             "type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}}),
     ]
+
+
+def pinned_rows(gateway, joins, join_ips):
+    """Traffic of the pinned subnets to the outside: a policy of the cluster router, which goes before its routes. It stays while the gateway is dead."""
+    out = []
+    for version, join_ip in ((addressing.family(cidr), cidr.split("/")[0]) for cidr in join_ips):
+        sources = [subnet for subnet in gateway.pinned or () if addressing.family(subnet) == version]
+        inside = [subnet for subnet in (*gateway.cluster_subnets, *joins, *gateway.physical_ips) if addressing.family(subnet) == version]
+        if sources:
+            match = "ip{0}.src == {{{1}}} && ip{0}.dst != {{{2}}}".format(version, ", ".join(sorted(sources)), ", ".join(
+                subnet.split("/")[0] if subnet in gateway.physical_ips else subnet for subnet in inside))
+            out.append(Row("Logical_Router_Policy", gateway.owner, f"pinned-{version}", holder=names.CLUSTER_ROUTER, columns={
+                "priority": PINNED_PRIORITY, "match": match, "action": "reroute", "nexthops": (join_ip,)}))
+    return out
 
 
 def egress_rows(owner, join_ips, versions):

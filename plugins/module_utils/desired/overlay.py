@@ -19,6 +19,7 @@ from . import node as node_policy
 # What is read of our rows: all columns that policy holds.
 COLUMNS = {
     "Logical_Router": ("name", "options", "load_balancer_group", "external_ids"),
+    "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Logical_Router_Port": ("name", "networks", "mac", "options", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
@@ -126,7 +127,9 @@ class Overlay:
         if self.everything:
             return list(own)
         mine = {(owner.type, owner.name) for owner in self.owners()} | set(aliases)
-        return [row for row in own if (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) in mine]
+        unsaid = {one.owner.name for one in self.gateways if one.pinned is None}
+        return [row for row in own if (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) in mine
+                and not (row.table == "Logical_Router_Policy" and row.key(names.OWNER_NAME) in unsaid)]
 
     def questions(self, own, aliases):
         """What else must be known: name -> query. An object that is already as wanted asks nothing about others."""

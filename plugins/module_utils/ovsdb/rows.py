@@ -29,6 +29,7 @@ HOLDERS = {
     "Logical_Switch_Port": ("Logical_Switch", "ports"),
     "Logical_Router_Port": ("Logical_Router", "ports"),
     "Logical_Router_Static_Route": ("Logical_Router", "static_routes"),
+    "Logical_Router_Policy": ("Logical_Router", "policies"),
     "NAT": ("Logical_Router", "nat"),
     "Bridge": ("Open_vSwitch", "bridges"),
     "Port": ("Bridge", "ports"),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ..addressing import AddressError
@@ -13,12 +14,15 @@ from ..ovsdb.errors import DatabaseError
 
 DONE, FAILED = 0, 1
 COMPLETE = "Initialization complete."
+UNCHANGED = "Nothing to change."
+ENABLED = "/etc/systemd/system/multi-user.target.wants/ovn-k8s-host.service"
 
 
-def answer(command, work, dry_run, complete=COMPLETE):
+def answer(command, work, dry_run, complete=COMPLETE, unchanged=COMPLETE):
     """Run ``work(notes)``, which yields results, and say how it went.
 
     :param notes: list that takes what the user should know.
+    :param complete: the last line; ``unchanged``: where nothing differed.
     :returns: the exit status.
     """
     notes, said = [], 0
@@ -37,7 +41,13 @@ def answer(command, work, dry_run, complete=COMPLETE):
     for note in dict.fromkeys(notes):
         sys.stderr.write(f"{command}: note: {note}\n")
     if dry_run:
-        print("Nothing was changed (--dry-run)." if said else "Nothing to change.")
+        print("Nothing was changed (--dry-run)." if said else UNCHANGED)
     else:
-        print(complete)
+        print(complete if said else unchanged)
     return DONE
+
+
+def after_a_boot(notes):
+    """Say it where nobody brings back after a boot what was done."""
+    if not os.path.exists(ENABLED):
+        notes.append("after a boot of this host nobody brings this back yet: run systemctl enable --now ovn-k8s-host")

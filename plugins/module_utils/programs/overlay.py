@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 
 from .. import doors, names
 from .. import host as this_host
@@ -20,7 +21,7 @@ from ..hostnet.state import HostState
 from ..ovsdb.connection import Connection
 from ..ovsdb.transaction import operations
 from . import given as outside
-from .answer import answer
+from .answer import after_a_boot, answer
 
 DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
 EXAMPLES = """examples:
@@ -46,7 +47,14 @@ alone, so that nodes need no access to it.
 def main(arguments=None):
     """The program."""
     options = parser().parse_args(arguments)
-    return answer(f"ovn-k8s-overlay {options.command}", lambda notes: COMMANDS[options.command](options, notes), options.dry_run)
+    return answer(f"ovn-k8s-overlay {options.command}", lambda notes: _run(options, notes), options.dry_run)
+
+
+def _run(options, notes):
+    """The command's results."""
+    yield from COMMANDS[options.command](options, notes)
+    if not options.dry_run:
+        after_a_boot(notes)
 
 
 def parser():
@@ -68,6 +76,8 @@ def parser():
             nic.add_argument("--physical-interface", metavar="NIC", help="the NIC that is the gateway's alone")
             nic.add_argument("--bridge-interface", metavar="BRIDGE", help="the bridge whose NIC host and pods share (ovn-k8s-util nics-to-bridge)")
             one.add_argument("--default-gw", type=_list, default=[], metavar="IP[,IP]", help="the router outside; without one no default traffic goes here")
+            one.add_argument("--rampout-ip-subnets", type=_list, default=[], metavar="SUBNET[,SUBNET]",
+                             help="subnets of pods whose traffic to the outside goes through this gateway alone")
         for flag, what in (("--nb-privkey", "private key"), ("--nb-cert", "certificate"), ("--nb-cacert", "certificate authority's certificate")):
             one.add_argument(flag, metavar="FILE", help=f"the {what} for a Northbound database at ssl:")
         one.add_argument("--db", default=names.LOCAL_SOCKET, help="where this host's Open_vSwitch database is (default: %(default)s)")
@@ -114,11 +124,16 @@ def gateway_init(options, notes):
     host, northbound = this_host.Host(options.db, options.dry_run), _Northbound(options, given)
     params = dict(vars(options), chassis=host.chassis(), physical_mac=None,
                   mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))))
-    northbound.look(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))
+    northbound.look(Overlay(gateways=(_gateway(params),)))
     part = host.gateway(doors.gateway_host(params, options.cluster_ip_subnet))
     yield part
     params["physical_mac"] = part.facts["physical_mac"]
-    yield northbound.converge(Overlay(gateways=(doors.gateway(params, options.cluster_ip_subnet),)))
+    yield northbound.converge(Overlay(gateways=(_gateway(params),)))
+
+
+def _gateway(params):
+    """The gateway of the flags."""
+    return replace(doors.gateway(params, params["cluster_ip_subnet"]), pinned=tuple(params["rampout_ip_subnets"]))
 
 
 class _Northbound:

@@ -14,7 +14,7 @@ from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import given, overlay
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer, given, overlay
 
 
 def pytest_configure(config):
@@ -30,6 +30,7 @@ class BareHost(Vswitch):
         self.keep_here(replace)
         for name in ("WATCHER_ACCESS", "NODE_ACCESS", "WATCHER_TOKEN", "NODE_TOKEN", "KUBERNETES_CA"):
             replace(names, name, str(self.kept / getattr(names, name).rpartition("/")[2]))
+        replace(answer, "ENABLED", str(self.directory))
         replace(given, "CONFIGURATION", str(self.directory / "ovn_k8s.conf"))
         self.set(**{"ovn-nb": nb.remote, "ovn-remote": "tcp:10.44.0.11:6642", "ovn-encap-type": "geneve", "ovn-encap-ip": "10.44.0.12"})
 

@@ -9,6 +9,8 @@ import json
 import pytest
 from network_namespace import ip
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer
+
 MASTER = "master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master"
 MINION = "minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1"
 GATEWAY = ("gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 --node-name=kube-minion1 "
@@ -91,6 +93,26 @@ def test_w25_one_rule_for_names(bare):
     assert column(bare.nb.rows("Logical_Router"), "name") == ["GR_kube-minion1", "ovn_cluster_router"]
 
 
+def test_w6_pinned_source_subnets(bare):
+    """Protects --rampout-ip-subnets: set, changed and taken away with the command, also when the gateway is there already; the site's call lets it be."""
+    bare.nb.master()
+    assert bare.run(GATEWAY)[0] == 0
+    for more, sources in ((["--rampout-ip-subnets=192.168.2.0/24,192.168.3.0/24"], "{192.168.2.0/24, 192.168.3.0/24}"),
+                          (["--rampout-ip-subnets", "192.168.2.0/24"], "{192.168.2.0/24}")):
+        assert bare.run(GATEWAY, *more)[0] == 0
+        (policy,) = bare.nb.rows("Logical_Router_Policy")
+        assert policy["match"] == f"ip4.src == {sources} && ip4.dst != {{192.168.0.0/16, 100.64.0.0/16, 10.55.0.12}}"
+        assert (policy["action"], policy["nexthops"]) == ("reroute", "100.64.0.2")
+        assert bare.run(GATEWAY, *more) == (0, COMPLETE, "")
+    bare.nb.call("ovn_gateway", node_name="kube-minion1", physical_interface="eth1", physical_ip=["10.55.0.12/24"], default_gw=["10.55.0.254"])
+    assert len(bare.nb.rows("Logical_Router_Policy")) == 1
+    assert bare.run(GATEWAY)[0] == 0
+    assert bare.nb.rows("Logical_Router_Policy") == []
+    bare.run(GATEWAY, *more)
+    bare.nb.remove_gateway("kube-minion1")
+    assert bare.nb.rows("Logical_Router_Policy") == []
+
+
 def test_the_api_server_of_the_keys(bare):
     """Protects: server, certificate and token reach the programs' files; the token is root's alone, and in no plan, log or other file."""
     bare.nb.master()
@@ -128,6 +150,13 @@ def test_the_configuration_file(bare):
     assert interface["mtu_request"] == 1300
 
 
+def test_a_host_that_forgets_is_told(bare, monkeypatch):
+    """Protects whoever has not enabled the unit that brings the host's part back after a boot."""
+    monkeypatch.setattr(answer, "ENABLED", "/none")
+    status, said, complained = bare.run(MASTER)
+    assert (status, said.splitlines()[-1] + "\n") == (0, COMPLETE) and complained.endswith("run systemctl enable --now ovn-k8s-host\n")
+
+
 REFUSED = [
     ({"ovn-encap-type": "stt"}, MASTER, "", "external_ids:ovn-encap-type of the Open_vSwitch table is stt: only geneve is made"),
     ({"ovn-nb": "tcp:127.0.0.1:1"}, MASTER, "",
@@ -136,6 +165,8 @@ REFUSED = [
      "private_key /none for ssl:127.0.0.1:1 does not exist: give its path (--nb-privkey, --nb-cert, --nb-cacert)"),
     ({"k8s-api-server": "10.0.0.1:8080", "k8s-ca-certificate": "/etc/ca.crt"}, MASTER, "",
      "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines"),
+    ({}, GATEWAY, "--rampout-ip-subnets=10.1.0.0/24",
+     "source subnet of gateway kube-minion1 10.1.0.0/24 is outside the cluster's network 192.168.0.0/16: name subnets of pods"),
     ({}, MINION, "", "Load_Balancer_Group clusterLBGroup does not exist: make it first"),
     ({}, MASTER.replace("192.168.1.0/24", "192.168.1.0"), "", "minion_switch_subnet '192.168.1.0' lacks its prefix length"),
 ]
