@@ -8,15 +8,18 @@ The lab is brought up by ``molecule/lab/lab up``; the tests leave it converged a
 from __future__ import annotations
 
 import pytest
-from lab_hosts import HOSTS, Pod, on, play, wait
+from lab_hosts import DEMO_PODS, HOSTS, Pod, on, play, remove_pod, wait
 
 
 @pytest.fixture(scope="session")
 def site():
-    """The lab as its inventory says."""
+    """The lab as its inventory says, without what a demo has left there."""
     for host in HOSTS:
         wait(lambda host=host: on(host, "true", check=False).returncode == 0, 60, f"ssh to {host}")
-    return play("site").ok()
+    converged = play("site").ok()
+    for host, name, _number in DEMO_PODS:
+        remove_pod(host, name)
+    return converged
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,15 @@ def subnet_of(node, master="ovn-master"):
     return on(master, f"ovn-nbctl get Logical_Switch {node} other_config:subnet").strip().strip('"')
 
 
+DEMO_PODS = (("ovn-node1", "demo-web", 50), ("ovn-node2", "demo-client", 51))  # (host, name, number); they stay when the demo ends
+
+
+def remove_pod(host, name, master="ovn-master"):
+    """Take a pod away, whether it is there or not."""
+    on(host, f"ovs-vsctl --if-exists del-port br-int v{name}; ip netns del {name}", check=False)
+    on(master, f"ovn-nbctl --if-exists lsp-del {name}", check=False)
+
+
 class Pod:
     """A network namespace on a logical port of a node's switch."""
 
@@ -127,5 +136,4 @@ class Pod:
 
     def remove(self):
         """Take it away again."""
-        on(self.host, f"ovs-vsctl --if-exists del-port br-int v{self.name}; ip netns del {self.name}", check=False)
-        on(self.master, f"ovn-nbctl --if-exists lsp-del {self.name}", check=False)
+        remove_pod(self.host, self.name, self.master)
