@@ -37,7 +37,7 @@ class Engine:
     :param lock: its name.
     :param kinds: kind -> planner. A planner has ``tables``; ``owner(name)``; ``wanted(name)``: the rows, may raise NotYet;
         ``done(name, changes)``: called when the rows are as wanted; ``failed(name, text)``: called when they can't be now.
-    :param idle: called with (seconds, keys, operations) after each transaction.
+    :param told: called with (seconds, keys, operations) after each transaction.
     """
 
     def __init__(self, replica, lock, kinds, told=None):
@@ -116,8 +116,14 @@ class Engine:
         kind, name = key
         planner = self.kinds[kind]
         try:
-            wanted = planner.wanted(name)
             own = self._replica.owned(planner.owner(name), planner.tables)
+            try:
+                wanted = planner.wanted(name)
+            except NotYet as exc:
+                if own:  # what it had elsewhere goes now
+                    return difference([], own, {}), {}, True
+                self._failed(key, str(exc))
+                return None
             holders = {(row.table, row.role): row.holder for row in wanted if row.holder is not None}
             # What hangs on another switch or in another group goes first, and is made anew where it belongs.
             astray = [row for row in own if (row.table, row.role()) in holders and row.table in HOLDERS
@@ -126,8 +132,6 @@ class Engine:
                 return difference([], astray, {}), {}, True
             named = self._named(wanted)
             return difference(wanted, own, named), named, False
-        except NotYet as exc:
-            self._failed(key, str(exc))
         except DatabaseError as exc:
             self._failed(key, str(exc))
         except Exception as exc:

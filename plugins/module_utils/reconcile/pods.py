@@ -18,6 +18,7 @@ from .engine import NotYet
 LOG = logging.getLogger("ovn-k8s-watcher")
 PATCHES = 32  # requests to the API server at one time
 NOT_FOUND, CONFLICT = 404, 409
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # between two tries to write an annotation
 
 
 class Pods:
@@ -26,8 +27,7 @@ class Pods:
     :param replica: the Northbound database.
     :param store: key -> Pod, of the informer.
     :param events: tells the cluster about a pod: ``events(pod, reason, sentence)``.
-    :param mark: marks a key (kind, name).
-    :param later: marks a key after a pause.
+    :param observe: called with (what, seconds) as :class:`.cluster.Cluster` says.
     """
 
     tables = ("Logical_Switch_Port",)
@@ -45,6 +45,7 @@ class Pods:
         self._waiting = {}  # node -> keys that its subnet has no address for
         self._seen = {}  # key -> when it was first seen, until it has its annotation
         self._patching = {}  # key -> task
+        self._tries = {}  # key -> how often its annotation could not be written
         self._gate = asyncio.Semaphore(PATCHES)
 
     @property
@@ -65,6 +66,7 @@ class Pods:
                 self._seen[key] = time.monotonic()
         else:
             self._seen.pop(key, None)
+            self._tries.pop(key, None)
         self.engine.mark(policy.KIND, key)
 
     def port_changed(self, before, after):
@@ -157,6 +159,7 @@ class Pods:
         """Write the annotations, unless the pod is another one by now."""
         body = {"metadata": {"uid": pod.uid, "annotations": {names.POD_ANNOTATION: texts[0], names.POD_NETWORKS_ANNOTATION: texts[1]}}}
         again = None
+        tries = self._tries.pop(key, 0)
         try:
             async with self._gate:
                 await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status", body)
@@ -169,15 +172,20 @@ class Pods:
             elif self._store.get(key) is not None:
                 again = 0.0
         except Refused as exc:
-            self.patch_errors += 1
-            if exc.status not in (NOT_FOUND, CONFLICT):
-                LOG.warning("pod %s: %s", key, exc)
-            again = 0.5 if self._store.get(key) is pod else 0.0
+            # Another pod of this name, or none, is what the API server will tell next.
+            again = self._unwritten(key, exc, tries, exc.status not in (NOT_FOUND, CONFLICT))
         except KubernetesError as exc:
-            self.patch_errors += 1
-            LOG.warning("pod %s: %s", key, exc)
-            again = 1.0
+            again = self._unwritten(key, exc, tries, not tries)
         finally:
             del self._patching[key]
         if again is not None and key in self._store:
             self.engine.later((policy.KIND, key), again)
+
+    def _unwritten(self, key, exc, tries, loud):
+        """Note that an annotation could not be written; seconds until it is tried again."""
+        self.patch_errors += 1
+        if key in self._store:
+            self._tries[key] = tries + 1
+        if loud:
+            LOG.warning("pod %s: %s", key, exc)
+        return min(FIRST_PAUSE * 2 ** tries, LONGEST_PAUSE)

@@ -156,8 +156,8 @@ class Hosts:
         chassis = switch.key(names.CHASSIS_KEY) if switch else None
         if not chassis:
             return []
-        addresses = next((host.addresses for host in self._nodes.values() if host.name == name), ())
-        return policy.host_rows(name, chassis, addresses, self._gateway_addresses(name), self._services.local())
+        host = self._nodes.get(name) or next((host for host in self._nodes.values() if host.name == name), None)
+        return policy.host_rows(name, chassis, host.addresses if host else (), self._gateway_addresses(name), self._services.local())
 
     def done(self, name, changes):
         """Nothing follows."""

@@ -47,9 +47,10 @@ class World:
         """The pod's annotation ``ovn``, {} when it has none that can be read."""
         text = ((self.pod(name) or {}).get("metadata", {}).get("annotations") or {}).get("ovn")
         try:
-            return json.loads(text) if text else {}
+            note = json.loads(text) if text else {}
         except ValueError:
             return {}
+        return note if isinstance(note, dict) else {}
 
     def annotated(self, *names):
         """Wait until these pods have addresses; the addresses."""

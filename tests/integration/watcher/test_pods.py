@@ -160,3 +160,17 @@ def test_both_families(world):
     text = world.pod("web")["metadata"]["annotations"]["k8s.ovn.org/pod-networks"]
     assert json.loads(text)["default"]["ip_addresses"] == ["192.168.1.3/24", "fd10:128:0:1::3/64"]
     assert world.ports()["default_web"][0]["addresses"] == "0a:58:c0:a8:01:03 192.168.1.3 fd10:128:0:1::3"
+
+
+def test_a_pod_that_moves_to_a_node_without_a_switch(world):
+    """Protects against a port that stays where its pod is no longer (W19)."""
+    watcher = world.watch()
+    world.api.add_pod("web", "node1")
+    world.annotated("web")
+    watcher.kill()
+    world.api.delete(f"{PODS}/web")
+    world.api.add_pod("web", "node4")
+    watcher.start()
+    wait_for(lambda: world.ports() == {}, "the old port to go")
+    world.nb.node(4)
+    assert world.annotated("web") == ["192.168.4.3/24"]
