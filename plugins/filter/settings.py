@@ -124,6 +124,13 @@ _value:
         accounts:
           description: Whether the play makes the accounts and tokens.
           type: bool
+        pods:
+          description: Whether pods run on the host.
+          type: bool
+        programs:
+          description: The files by which the host's programs reach the API server, and their accounts; no secrets.
+          type: list
+          elements: dict
 """
 
 from collections.abc import Mapping

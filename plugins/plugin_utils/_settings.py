@@ -9,6 +9,7 @@ import typing as t
 
 from ..module_utils.addressing import GENEVE_OVERHEAD as OVERHEAD
 from ..module_utils.names import SOUTHBOUND_PORT, uplink_bridge
+from ._access import Access
 from ._inventory import Inventory
 from ._values import InventoryError, netaddr, parse_address, show
 from ._variables import VARIABLES
@@ -53,10 +54,7 @@ class Cluster:
         self.join_subnets = join_subnets(inventory)
         self.encap_type = inventory.cluster_value("ovn_encap_type") or VARIABLES["ovn_encap_type"].default
         self.tls = bool(inventory.cluster_value("ovn_tls"))
-        api = inventory.cluster_value("ovn_kubernetes_api") or ""
-        # Nothing secret is in here: it is shown.
-        made = bool(inventory.cluster_value("ovn_kubernetes_admin_kubeconfig"))
-        self.kubernetes = {"server": api.rstrip("/"), "accounts": made} if api else None
+        self.access = Access(inventory)
         self._mtu = inventory.cluster_value("ovn_mtu")
         self._remote = ""
 
@@ -179,5 +177,5 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> dict[str, t.A
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
         "tls": cluster.tls,
-        "kubernetes": cluster.kubernetes,
+        "kubernetes": cluster.access.of(host),
     }

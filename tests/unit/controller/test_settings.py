@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -57,7 +60,9 @@ def test_what_was_given(cluster):
         "gateway": {"physical_interface": "eth1", "shared_interface": "", "bridge_interface": "",
                     "physical_ips": ["10.55.0.12/24", "fd55::12/64"], "default_gws": ["10.55.0.254"]},
         "tls": False,
-        "kubernetes": {"server": "https://10.0.0.1:6443", "accounts": False},
+        "kubernetes": {"server": "https://10.0.0.1:6443", "accounts": False, "pods": True, "programs": [{
+            "account": "ovn-k8s-node-node.one", "file": "/etc/ovn-kubernetes/kubernetes-node.json", "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
+            "settings": {"server": "https://10.0.0.1:6443", "ca_file": None, "token_file": "/etc/ovn-kubernetes/kubernetes-node.token"}}]},
     }
 
 
@@ -183,3 +188,20 @@ def test_without_masters_or_network(cluster):
     for variables in cluster.hostvars.values():
         variables.pop("ovn_cluster_subnet", None)
     assert "ovn_cluster_subnet is not set" in refused(cluster, NODE1)
+
+
+def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
+    """Protects the two credentials of such a host: the watcher's, and that of a server which acts as this node alone."""
+    config = tmp_path / "config"
+    config.write_text(json.dumps({
+        "current-context": "a", "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}], "users": [{"name": "a", "user": {"token": "hidden"}}],
+        "clusters": [{"name": "a", "cluster": {"server": "https://10.0.0.1:6443", "certificate-authority-data": base64.b64encode(b"PEM").decode()}}]}))
+    cluster.groups["ovn_nodes"] = [MASTER, NODE2]
+    cluster.with_facts().everywhere(ovn_service_subnet="10.96.0.0/16", ovn_kubernetes_api="https://10.0.0.1:6443", ovn_kubernetes_admin_kubeconfig=str(config))
+    server = {"server": "https://10.0.0.1:6443", "ca_file": "/etc/ovn-kubernetes/kubernetes-ca.crt"}
+    watcher, node = of(cluster, MASTER)["kubernetes"]["programs"]
+    assert (watcher["account"], node["account"]) == ("ovn-k8s-watcher", "ovn-k8s-node-ovn-master")
+    assert watcher["settings"] == {**server, "token_file": "/etc/ovn-kubernetes/kubernetes-watcher.token"}
+    assert node["settings"] == {**server, "token_file": "/etc/ovn-kubernetes/kubernetes-node.token", "user": "system:node:ovn-master", "group": "system:nodes"}
+    assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
+    assert "hidden" not in json.dumps(of(cluster, MASTER))
