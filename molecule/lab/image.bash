@@ -8,7 +8,8 @@
 
 image_packages=(systemd systemd-sysv dbus openssh-server python3 python3-apt
     ca-certificates conntrack curl ethtool iperf3 iproute2 iputils-ping kmod less nftables openssl procps psmisc tcpdump)
-offered_packages=(openvswitch-switch ovn-central ovn-host openvswitch-pki python3-openvswitch python3-pyroute2 python3-nftables)
+offered_packages=(openvswitch-switch ovn-central ovn-host openvswitch-pki python3-openvswitch python3-pyroute2 python3-nftables
+    python3-aiohttp python3-prometheus-client python3-icmplib python3-systemd containernetworking-plugins containerd)
 # Network managers and a DHCP server, for the tests that need one; without what they recommend.
 offered_managers=(ifupdown isc-dhcp-client network-manager netplan.io dnsmasq-base python3-jeepney)
 masked_units=(systemd-udevd.service systemd-udev-trigger.service systemd-logind.service systemd-resolved.service
@@ -88,4 +89,16 @@ build_image() {
     podman image prune --force --filter "label=$label" >/dev/null
     rm -f "$tar"
     say "image $suite: built in $((SECONDS - began)) s, $(podman image inspect --format '{{.Size}}' "$repository:$suite" | numfmt --to=iec)"
+}
+
+# rootfs SUITE PACKAGE,PACKAGE... TAR: a small Debian for a container that runs no systemd.
+rootfs() {
+    local setting options=()
+    while read -r setting; do options+=("--aptopt=$setting"); done < <(apt_settings)
+    mkdir -p "$cache"
+    sources_for "$1" >"$cache/rootfs.list"
+    again timeout 1200 mmdebstrap --variant=minbase --include="$2" --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "${options[@]}" "$1" "$3" "$cache/rootfs.list" >"$cache/rootfs.log" 2>&1 ||
+        { tail -n 20 "$cache/rootfs.log" >&2; die "the file system of $1 could not be made, all of the log is in $cache/rootfs.log"; }
 }
