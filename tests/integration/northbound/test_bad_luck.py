@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
 import pytest
-from database_server import Server, free_port, wait_for
+from database_server import PROGRAMS, Server, free_port, wait_for
 from module_calls import call, call_at_once
 from northbound import CLUSTER, Northbound, node_settings
 
@@ -153,3 +154,17 @@ def test_a_cluster_without_majority(cluster):
     gone = wait_for(lambda: "lost its cluster" in (said := sentence(f"{leader.remote},{follower.remote}")) and said, "the member to notice")
     assert gone == (f"can't use database OVN_Northbound at {leader.remote}: there is no such socket: the server is not installed or not running; "
                     f"{follower.remote}: it has lost its cluster: a majority of the members must run")
+
+
+def test_a_database_that_is_too_old(tmp_path):
+    """Protects users of an OVN before 22.03, which has no groups of load balancers: the sentence says which is the oldest."""
+    schema = json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())
+    del schema["tables"]["Load_Balancer_Group"]
+    for table in schema["tables"].values():
+        table["columns"].pop("load_balancer_group", None)
+    (tmp_path / "old.ovsschema").write_text(json.dumps(schema))
+    server = Northbound(str(tmp_path / "old"))
+    try:
+        assert "the server does not know it: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it" in server.refused("ovn_master_init")
+    finally:
+        server.remove()
