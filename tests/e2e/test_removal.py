@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab_hosts import HOSTS, northbound, on, play, wait
+from lab_hosts import HOSTS, network, northbound, on, play, wait
 
 OURS = ("ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
         "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :")
@@ -26,7 +26,7 @@ def test_a_node_goes_and_the_others_stay(site):
 
 
 def test_everything_goes_and_what_is_others_stays(site):
-    """Protects: remove of the whole overlay, with the NICs as they were, and foreign rows and files untouched (W9)."""
+    """Protects: remove of the whole overlay, NICs as they were, foreign rows and files untouched (W9); check mode on bare hosts touches nothing."""
     on("ovn-master", "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf")
     on("ovn-node1", "ovs-vsctl --may-exist add-br foreign")
     refused = play("remove")
@@ -45,5 +45,8 @@ def test_everything_goes_and_what_is_others_stays(site):
     assert [table for table, row in northbound() if "k8s.ovn.org" in row] == []
     on("ovn-master", "ovn-nbctl ls-del foreign; rm /etc/cni/net.d/99-foreign.conf")
     on("ovn-node1", "ovs-vsctl del-br foreign")
+    bare = [network(host) for host in HOSTS]
+    play("site", "--check", "--diff").ok()
+    assert [network(host) for host in HOSTS] == bare and [on(host, OURS) for host in HOSTS] == ["", "", ""]
     play("site").ok()
     play("verify").ok()
