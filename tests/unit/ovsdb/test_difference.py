@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.difference import difference, shown
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import DatabaseError, GuardFailed
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, Includes, Item, Owner, Ref, Row
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, Includes, Item, Owner, Ref, Row, Whole
 
 NODE = Owner("Node", "node1")
 OTHER = Owner("Node", "node2")
@@ -38,6 +38,8 @@ VALUES = {
     "empty set": ((), (), None),
     "optional value that goes": ((), "a", (("a",), ())),
     "keys": ({"a": "1"}, {"a": "1", "others": "2"}, None),
+    "a whole map": (Whole(a="1"), {"a": "1"}, None),
+    "a whole map with a key too many": (Whole(a="1"), {"a": "1", "others": "2"}, ({"others": "2"}, {"others": None})),
     "another value of a key": ({"a": "1"}, {"a": "0", "others": "2"}, ({"a": "0"}, {"a": "1"})),
     "new key": ({"a": "1", "b": "2"}, {"a": "1"}, ({"b": None}, {"b": "2"})),
     "key that goes": ({"a": None}, {"a": "1", "others": "2"}, ({"a": "1"}, {"a": None})),

@@ -35,6 +35,20 @@ def test_what_the_plan_was_made_from_must_still_be_so():
                         "until": "==", "rows": [{"networks": "1.2.3.4/24"}]}
 
 
+def test_a_lock_stands_for_looking_through_tables():
+    """Protects large clusters: who holds the lock that its rows are written under need not have the server search for each new name."""
+    plan = difference([SWITCH, PORT, Row("Load_Balancer", NODE, "lb", "lb", "all")], [], {("Load_Balancer_Group", "all"): GROUP})
+    ops = operations(plan, {("Load_Balancer_Group", "all"): GROUP}, (), "who asked", lock="ours")
+    assert ops[0] == {"op": "assert", "lock": "ours"}
+    assert [(op["table"], op["where"]) for op in ops if op["op"] == "wait"] == [("Load_Balancer_Group", [["_uuid", "==", ["uuid", "uuid-group"]]])]
+
+
+def test_a_load_balancer_goes_by_itself(as_found):
+    """Protects against load balancers that are only taken out of their group: they would stay for ever."""
+    _waits, others = made([], [as_found(Row("Load_Balancer", NODE, "lb", "lb", "all"))])
+    assert [op["op"] for op in others] == ["delete"]
+
+
 def test_a_new_row_must_not_be_there_yet():
     """Protects against doubles: neither by its keys nor by its name."""
     waits, others = made([SWITCH])
