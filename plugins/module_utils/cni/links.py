@@ -12,6 +12,7 @@ from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
 from ..hostnet.namespace import inside, is_namespace, opened
 from ..hostnet.netlink import read
+from ..hostnet.shaping import limit_rate
 from ..hostnet.veth import make_pair, outer_end, outer_ends, remove_pair
 
 
@@ -34,7 +35,17 @@ def attach(interface):
                 raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: {what}") from None
         with inside(namespace):
             apply(difference(read(state), state), patience=0)
+            limit = pod_interface.inner_limit(interface)
+            if limit:
+                _limit(interface.ifname, limit)
     return outer.mac
+
+
+def _limit(ifname, bits):
+    try:
+        limit_rate(ifname, bits)
+    except OSError as error:
+        raise HostError(f"the pod's link {ifname} can't be limited to {bits} bits a second: {error.strerror} (needs the kernel's sch_tbf)") from None
 
 
 def _inner_exists(namespace, ifname):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import names
 from ..desired import pod_interface
@@ -21,10 +21,11 @@ from ..ovsdb.transaction import operations
 
 TABLES = {
     "Bridge": COLUMNS["Bridge"],
-    "Port": COLUMNS["Port"],
+    "Port": (*COLUMNS["Port"], "qos"),
     "Interface": (*COLUMNS["Interface"], "ingress_policing_rate", "ingress_policing_burst"),
+    "QoS": ("type", "other_config", "external_ids"),
 }
-OURS = ("Port", "Interface")
+OURS = ("Port", "Interface", "QoS")
 NODE = Owner("Node", "host")
 PATIENCE = 20.0  # seconds in which a change is planned anew while others change the same rows, or the database is away
 
@@ -103,7 +104,9 @@ class Ports:
             row = self.replica.named(table, name)
             if row is not None:
                 named.setdefault((table, name), row)
-        return difference(wanted, own, named), named
+        plan = [replace(change, place=owner.place(change.row.role)) if change.kind == "insert" and change.row.table == "QoS" else change
+                for change in difference(wanted, own, named)]
+        return plan, named
 
     async def converge(self, owner, wanted, comment):
         """Make the database hold the rows of an owner, none when nothing is wanted; :returns: the plan. :raises DatabaseError: in words."""
@@ -114,7 +117,7 @@ class Ports:
                     await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - time.monotonic()))
                 plan, named = self._plan(owner, wanted)
                 if plan:
-                    await to_its_end(self.replica.transact(operations(plan, named, [], comment)))
+                    await to_its_end(self.replica.transact(_let_go(plan) + operations(plan, named, [], comment)))
                 return plan
             except asyncio.TimeoutError:
                 raise DatabaseError(self.problem() or "Open vSwitch's database went away again and again") from None
@@ -145,6 +148,14 @@ class Ports:
         """Whether ovn-controller has made the flows of an interface."""
         row = self.replica.named("Interface", name)
         return row is not None and _ready(row)
+
+
+def _let_go(plan):
+    """A port that goes lets its limit go first: the server looks at references before it drops the rows that nothing holds."""
+    if not any(change.kind == "delete" and change.found.table == "QoS" for change in plan):
+        return []
+    return [{"op": "update", "table": "Port", "where": [["_uuid", "==", ["uuid", change.found.uuid]]], "row": {"qos": ["set", []]}}
+            for change in plan if change.kind == "delete" and change.found.table == "Port"]
 
 
 async def to_its_end(work):

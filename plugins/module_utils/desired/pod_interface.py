@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .. import addressing, names
 from ..hostnet.state import Address, HostState, Link, Offload, Route, Sysctl
-from ..ovsdb.rows import Owner, Row
+from ..ovsdb.rows import Owner, Row, Uuid
 
 TYPE = "PodInterface"
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -150,16 +150,24 @@ def configuration(mtu):
 def rows(interface):
     """The rows in the host's own Open_vSwitch database; ovn-controller binds the logical port by iface-id and iface-id-ver."""
     pod, outer = interface.network, interface.outer
-    rate = pod.from_pod // 1000 if pod.from_pod else 0
+    rate = pod.from_pod // 1000 if pod.from_pod and not interface.userspace else 0
+    limit = [Row("QoS", interface.owner, "limit", columns={"type": "linux-htb", "other_config": {"max-rate": str(pod.to_pod)}})] if pod.to_pod else []
     return [
-        Row("Port", interface.owner, "port", outer, names.INTEGRATION_BRIDGE, {}),
+        *limit,
+        Row("Port", interface.owner, "port", outer, names.INTEGRATION_BRIDGE, {"qos": tuple(Uuid(row.owner.place(row.role)) for row in limit)}),
         Row("Interface", interface.owner, "interface", outer, outer, {
-            # What comes in from the port is what leaves the pod (ovs-vswitchd.conf.db(5), "Ingress Policing").
+            # What comes in from the port is what leaves the pod (ovs-vswitchd.conf.db(5), "Ingress Policing"). The datapath in userspace has
+            # read the packet before the kernel would drop it: there the pod's own end is limited, see inner_limit.
             "ingress_policing_rate": rate, "ingress_policing_burst": rate // BURST,
             "external_ids": {
                 "iface-id": names.pod_port(interface.namespace, interface.pod), "iface-id-ver": interface.uid or None, "attached_mac": pod.mac,
                 "ip_address": ",".join(pod.addresses), "sandbox": interface.container, names.NETNS_KEY: interface.netns}}),
     ]
+
+
+def inner_limit(interface):
+    """The rate in bits a second at which the pod's own end may send, None where Open vSwitch polices it, or nothing is limited."""
+    return interface.network.from_pod if interface.userspace else None
 
 
 def inner_state(interface):

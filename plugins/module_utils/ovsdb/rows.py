@@ -71,6 +71,10 @@ class Ref:
     name: str
 
 
+class Uuid(str):
+    """A row by its uuid, in a set of references that is held exactly; the row's insert asks for that uuid (:meth:`Owner.place`)."""
+
+
 @dataclass(frozen=True)
 class Includes:
     """A set of references that must hold these, among others."""
@@ -216,6 +220,8 @@ def decode(value):
 
 def encode(value):
     """A plain value (scalar, tuple, dict) as it goes over the wire."""
+    if isinstance(value, Uuid):
+        return ["uuid", str(value)]
     if isinstance(value, tuple):
         return ["set", [encode(item) for item in value]]
     if isinstance(value, dict):

@@ -71,20 +71,21 @@ async def serve(options):
         endpoint = Endpoint(operations, lambda command, failed, seconds: durations.labels(command, str(failed).lower()).observe(seconds))
         web = await telemetry.listen(options.listen, readiness.problem)
         tasks = [asyncio.ensure_future(work) for work in (
-            ports.replica.run(), informer.run(), _synced(informer, readiness), readiness.keep_configuration(options.cni_configuration, options.run),
-            _sweep(operations, lost), _beat(), keep_fresh(client), stop.wait())]
+            stop.wait(), ports.replica.run(), informer.run(), readiness.keep_configuration(options.cni_configuration, options.run),
+            _sweep(operations, lost), _beat())]
+        beside = [asyncio.ensure_future(work) for work in (_synced(informer, readiness), keep_fresh(client))]  # these may end
         await endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
         daemon.ready()
         try:
-            await asyncio.wait(tasks[:2] + tasks[3:], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 if task.done() and task.exception():
                     raise task.exception()
         finally:
             await endpoint.close()
-            for task in tasks:
+            for task in tasks + beside:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *beside, return_exceptions=True)
             await web.cleanup()
             await client.close()
 

@@ -70,9 +70,14 @@ def test_two_attachments_never_share_a_link():
 @pytest.mark.parametrize(("text", "rate"), [("10M", 10_000_000), ("1k", 1000), ("1.5G", 1_500_000_000), ("2Mi", 2 * 2**20), (" 2000 ", 2000)])
 def test_limits_in_the_right_direction(text, rate):
     """Protects pods with kubernetes.io/egress-bandwidth: what leaves the pod is what comes in at its port. The burst is a tenth."""
-    row = pod_interface.rows(interface(**{names.EGRESS_BANDWIDTH: text}))[1]
-    assert (row.columns["ingress_policing_rate"], row.columns["ingress_policing_burst"]) == (rate // 1000, rate // 10000)
-    assert pod_interface.network(dict(ONE, **{names.INGRESS_BANDWIDTH: text})).to_pod == rate
+    for userspace in (False, True):
+        limited = interface(userspace, **{names.EGRESS_BANDWIDTH: text})
+        port, row = pod_interface.rows(limited)
+        policed = (0, 0) if userspace else (rate // 1000, rate // 10000)
+        assert (row.columns["ingress_policing_rate"], row.columns["ingress_policing_burst"], port.columns["qos"]) == (*policed, ())
+        assert pod_interface.inner_limit(limited) == (rate if userspace else None)
+    limit, port, _interface = pod_interface.rows(interface(**{names.INGRESS_BANDWIDTH: text}))
+    assert limit.columns["other_config"] == {"max-rate": str(rate)} and port.columns["qos"] == (limit.owner.place("limit"),)
 
 
 @pytest.mark.parametrize("text", ["", "fast", "10Mbit", "-1M", "10", "1P1"])
