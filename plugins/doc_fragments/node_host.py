@@ -35,6 +35,12 @@ options:
       - V(system) is the kernel's datapath, V(netdev) that of user space; by default V(system) where the kernel has it.
     type: str
     choices: [system, netdev]
+  move_underlay:
+    description:
+      - With V(netdev) the NIC with O(encap_ip) must be in a bridge. Whether it is moved by this call, at once. With V(false) it is left to
+        M(ovn.kubernetes.nics_to_bridge), which takes the move back when the host can't be reached any more.
+    type: bool
+    default: true
   routes:
     description:
       - More networks that lead into the overlay, such as that of the services.

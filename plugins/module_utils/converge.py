@@ -206,12 +206,12 @@ def _apply(connection, subject, plan, named, asked, comment, before, state):
             sent = operations(come, named, asked, comment)
             results = _apply_rows(connection, sent)
             back.callback(_take_back, connection, come, sent, results)
-            _realise(connection, subject, results)
+            await_realised(connection, subject, results)
         steps = _apply_host(state, back)
         if go:
             results = _apply_rows(connection, operations(go, named, [] if come else asked, comment))
             back.pop_all()
-            _realise(connection, subject, results)
+            await_realised(connection, subject, results)
         back.pop_all()
     return Result(first + come + steps + go)
 
@@ -238,7 +238,7 @@ def _realised(connection, results):
     return realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)
 
 
-def _realise(connection, subject, results):
+def await_realised(connection, subject, results):
     """Wait until ovs-vswitchd has taken over the configuration of a transaction; :raises DatabaseError: when it can't, with its own words."""
     try:
         connection.transact([_realised(connection, results)])

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 from . import names
 from .addressing import AddressError, family
 from .converge import Result, converge_rows
@@ -16,6 +18,8 @@ from .hostnet.errors import HostError
 from .kube.errors import KubernetesError
 from .ovsdb.connection import Connection, NoDatabase
 from .ovsdb.errors import DatabaseError
+from .uplinks import guarded
+from .uplinks.plan import Change, kept_uplinks, users_of
 
 CONNECTION = {
     "northbound": {"type": "str", "default": names.NORTHBOUND_SOCKET},
@@ -39,6 +43,7 @@ NODE_HOST = {
     "datapath_type": {"type": "str", "choices": ["system", "netdev"]},
     "routes": {"type": "list", "elements": "str", "default": []},
 }
+MOVE_UNDERLAY = {"move_underlay": {"type": "bool", "default": True}}
 NODES = {"type": "list", "elements": "dict", "options": {
     "node_name": {"type": "str", "required": True},
     "minion_switch_subnet": {"type": "list", "elements": "str"},
@@ -54,6 +59,7 @@ GATEWAY = {
     "mtu": {"type": "int"},
 }
 GATEWAYS = {"type": "list", "elements": "dict", "options": dict(GATEWAY, node_name={"type": "str", "required": True})}
+MINIMUM_TIMEOUT, MAXIMUM_TIMEOUT = 5, 3600  # seconds: a new connection takes its time, and nobody waits for ever
 TOGETHER = [("private_key", "certificate", "ca_cert")]
 
 
@@ -83,7 +89,36 @@ def node_host(module, subnet_option):
     params = module.params
     settings = {"name": params["node_name"], "subnets": params[subnet_option] or [], "cluster_subnets": params["cluster_ip_subnet"] or []}
     settings.update((key, params[key]) for key in NODE_HOST)
-    return Host(params["open_vswitch"], module.check_mode).node(settings if params["state"] == "present" else None)
+    return Host(params["open_vswitch"], module.check_mode).node(settings if params["state"] == "present" else None, params["move_underlay"])
+
+
+def uplinks(module):
+    """One turn of a change of NICs (the action plugin takes them in their order)."""
+    params = module.params
+    turn, identity = params["_turn"], params["_change"]
+    present, user = params["state"] == "present", params["used_by"]
+    nics = params["nics"] or ([] if present else kept_uplinks(user))
+    if present and not nics:
+        raise HostError("nics is empty: name at least one NIC")
+    if not MINIMUM_TIMEOUT <= params["rollback_timeout"] <= MAXIMUM_TIMEOUT:
+        raise HostError(f"rollback_timeout {params['rollback_timeout']} does not fit: give {MINIMUM_TIMEOUT} to {MAXIMUM_TIMEOUT} seconds")
+    kept = [nic for nic in kept_uplinks() if present or nic not in nics or set(users_of(nic)) - {user}]
+    facts = {"bridges": {nic: names.uplink_bridge(nic) for nic in nics}, "kept": kept}
+    if turn in ("look", "confirm"):
+        outcome = guarded.look(identity) if turn == "look" else guarded.confirm(identity, params["rollback_timeout"])
+        yield Result(facts=dict(facts, outcome=outcome.state, reason=outcome.reason))
+        return
+    host = Host(params["open_vswitch"], module.check_mode)
+
+    def plan():
+        return host.plan_uplinks(nics, present, user, params["datapath_type"]) if nics else Change()
+    if turn == "begin" and not module.check_mode:
+        change = guarded.begin(plan, nics, identity, params["rollback_timeout"], params["open_vswitch"], os.getpid())
+    else:
+        change = plan()
+        if turn is None and change.acts and not module.check_mode:
+            raise HostError("nics_to_bridge needs its part on the controller, which connects anew and confirms: run it as ovn.kubernetes.nics_to_bridge")
+    yield Result(change.items, host.notes, facts)
 
 
 def single(module):

@@ -14,7 +14,7 @@ import os
 from dataclasses import replace
 
 from . import addressing, names
-from .converge import converge_host, read_rows
+from .converge import Result, converge_host, read_rows
 from .desired import gateway as gateway_policy
 from .desired import node as node_policy
 from .desired.local import COLUMNS, LocalRows, uplink
@@ -25,6 +25,9 @@ from .hostnet.state import File, HostState, Link
 from .ovsdb.connection import Connection, NoDatabase
 from .ovsdb.errors import DatabaseError
 from .ovsdb.rows import Owner, by_name
+from .uplinks.carry_out import at_once, finish, the_journal
+from .uplinks.plan import kept_uplinks, users_of
+from .uplinks.plan import plan as plan_uplinks
 
 NODE_FILE = names.SETTINGS_DIRECTORY + "/node.json"
 GATEWAY_FILE = names.SETTINGS_DIRECTORY + "/gateway.json"
@@ -44,28 +47,56 @@ class Host:
         self.check = check
         self.notes = []
 
-    def node(self, settings):
+    def node(self, settings, move_underlay=True):
         """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
 
-        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu`` and ``management_ips``.
+        :param move_underlay: whether a NIC that must be in a bridge for the tunnels is moved here; else the fact ``underlay_nic`` names it.
+        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``
+            and ``underlay_nic``, a NIC that is still to be moved.
         """
         own, switch = self._own(NODE)
-        nic = uplink(own)
-        if settings is not None:
-            self._refuse_other_overlay(switch, settings["southbound"])
+        moved = kept_uplinks("node")
         if settings is None:
-            rows, state = node_policy.host_gone((nic,) if nic else (), _forwarding(own))
-            return self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
-        host = replace(self._node_host(settings, nic), forwarding=_forwarding(own) or self._learn(facts.sysctl, node_policy.FORWARDING))
-        state = node_policy.host_state(host)
-        rows, before = node_policy.host_rows(host), HostState()
-        if nic and nic != host.underlay_nic:
-            before = node_policy.host_gone((nic,))[1]
-            before = replace(before, files=())
-        result = self._converge(NODE, "node", rows, state, NODE_FILE, settings, {
+            result = self._converge(NODE, "node", *node_policy.host_gone(_forwarding(own)), NODE_FILE, None, {})
+            result.plan += self.uplinks(moved, False, "node").plan
+            return result
+        self._refuse_other_overlay(switch, settings["southbound"])
+        host, underlay = self._node_host(settings)
+        host = replace(host, forwarding=_forwarding(own) or self._learn(facts.sysctl, node_policy.FORWARDING))
+        plan = self.uplinks([nic for nic in moved if nic != underlay], False, "node").plan
+        if move_underlay and underlay:
+            plan += self.uplinks([underlay], True, "node", host.datapath_type).plan
+        result = self._converge(NODE, "node", node_policy.host_rows(host), node_policy.host_state(host), NODE_FILE, settings, {
             "datapath_type": host.datapath_type, "encap_ip": host.encap_ip, "mtu": host.mtu,
-            "management_ips": [cidr.split("/")[0] for cidr in host.node.management_addresses()]}, before)
+            "management_ips": [cidr.split("/")[0] for cidr in host.node.management_addresses()],
+            "underlay_nic": None if move_underlay or underlay in moved else underlay})
+        result.plan = plan + result.plan
         result.facts["chassis"] = switch.key("system-id") if switch else None
+        return result
+
+    def uplinks(self, nics, present, user, datapath_type=None):
+        """Say that ``user`` needs the NICs in their bridges, or needs them no longer; at once, see :mod:`.programs.uplinks` for the guarded way.
+
+        :param user: one of :data:`.desired.uplink.USERS`.
+        :returns: a :class:`.converge.Result`.
+        """
+        def plan():
+            return self.plan_uplinks(nics, present, user, datapath_type)
+        if not nics:
+            return Result()
+        change = plan() if self.check else at_once(the_journal(), plan, nics, self.remote)
+        return Result(change.items)
+
+    def plan_uplinks(self, nics, present, user, datapath_type=None):
+        """The same as a :class:`.uplinks.plan.Change`, not done."""
+        return plan_uplinks(self._connect, nics, present, user, datapath_type)
+
+    def restore_uplinks(self):
+        """Bring a change of NICs that a boot has cut off to its end, and the NICs into the bridges where they are kept."""
+        finish(the_journal())
+        result = Result()
+        for nic in kept_uplinks():
+            result.plan += self.uplinks([nic], True, users_of(nic)[0]).plan
         return result
 
     def gateway(self, settings):
@@ -87,7 +118,7 @@ class Host:
         if mac is None and not self.check:
             raise HostError(f"physical_interface {wanted} does not exist on this host: name the NIC that leads outside (ip link shows them)")
         if nic != wanted:
-            reason = "it carries this host's tunnels, in " + names.uplink_bridge(wanted) if uplink(self._own(NODE)[0]) == wanted else None
+            reason = "it carries this host's tunnels, in " + names.uplink_bridge(wanted) if "node" in users_of(wanted) else None
             reason = reason or self._learn(facts.carries_connection, wanted)
             if reason:
                 raise HostError(f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own")
@@ -128,8 +159,8 @@ class Host:
             return None
         return switch.key("system-id") if switch else None
 
-    def _node_host(self, settings, nic):
-        """The node's settings, completed with what this host is."""
+    def _node_host(self, settings):
+        """The node's settings, completed with what this host is; and the NIC that must be in a bridge for its tunnels, None where none must."""
         node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
         node_policy.check(node)
         encap_ip = settings.get("encap_ip") or self.default_address()
@@ -138,17 +169,11 @@ class Host:
             raise HostError(f"encap_ip {encap_ip} is on no link of this host: give the address of the NIC that leads to the other nodes")
         datapath = settings.get("datapath_type") or self._datapath()
         mtu = settings.get("mtu") or (self._learn(facts.link_mtu, link) or 1500) - addressing.GENEVE_OVERHEAD[addressing.family(encap_ip)]
-        # Once it is in its bridge, the bridge has the address.
-        underlay = nic if nic and link == names.uplink_bridge(nic) else link
-        netdev = datapath == "netdev"
-        if netdev and link and link == underlay and self._learn(facts.is_leased, link, encap_ip):
-            raise HostError(f"encap_ip {encap_ip} is leased (DHCP or router advertisements), and in the userspace datapath {link} goes into a bridge where "
-                            "nobody renews it: give the host a static address")
+        # Userspace tunnels leave through a bridge of their own datapath only, and once the NIC is in its bridge, that has the address.
+        underlay = next((nic for nic in kept_uplinks() if link == names.uplink_bridge(nic)), link) if datapath == "netdev" else None
         return node_policy.NodeHost(
             node, settings["southbound"], settings.get("encap_type") or "geneve", encap_ip, mtu, datapath,
-            underlay_nic=underlay if netdev else None, underlay_mac=(self._learn(facts.link_mac, underlay) or "") if netdev else None,
-            routes=tuple(settings.get("routes") or ()),
-            programs=os.path.exists(names.ARCHIVE))
+            routes=tuple(settings.get("routes") or ()), programs=os.path.exists(names.ARCHIVE)), underlay
 
     @staticmethod
     def _refuse_other_overlay(switch, southbound):

@@ -44,6 +44,9 @@ FLOW_COOKIE = 0x6F766E6B
 # The pods' source ports outside, where the host has the same address: below those that the kernel takes by itself
 # (net.ipv4.ip_local_port_range begins at 32768), and below Kubernetes' node ports (30000 to 32767).
 SHARED_PORTS = "1024-29999"
+UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
+JOURNAL_DIRECTORY = "/var/lib/ovn-kubernetes/uplinks"
+UPLINKS_UNIT = "ovn-k8s-uplinks.service"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
@@ -199,3 +202,8 @@ def pod_link(container: str, ifname: str) -> str:
     """The host's end of a pod's pair of links: the start of the sandbox's ID, and a hash that tells attachments apart."""
     start = "".join(char for char in container if char.isalnum())[:6]
     return f"{start}_{hashlib.sha256(f'{container}/{ifname}'.encode()).hexdigest()[:8]}"
+
+
+def uplink_file(nic: str) -> str:
+    """The file that keeps a NIC in its bridge over boots."""
+    return f"{UPLINKS_DIRECTORY}/{nic}.json"

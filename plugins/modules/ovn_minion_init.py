@@ -98,6 +98,10 @@ management_ips:
   returned: when the host's part was converged
   type: list
   elements: str
+underlay_nic:
+  description: The NIC that must still go into a bridge for the tunnels, where O(move_underlay=false) has left it.
+  returned: when the host's part was converged
+  type: str
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
@@ -116,6 +120,7 @@ def main():
             doors.CONNECTION,
             **doors.OBJECT,
             **doors.NODE_HOST,
+            **doors.MOVE_UNDERLAY,
             minion_switch_subnet={"type": "list", "elements": "str"},
             nodes=doors.NODES,
             chassis={"type": "str"},

@@ -2,7 +2,7 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
 
-The layers, from the top: the faces, host (for modules and programs alike) and cni (pods' interfaces), converge and reconcile (once, and
+The layers, from the top: the faces, host (for modules and programs alike) and cni (pods' interfaces), uplinks, converge and reconcile (once, and
 for ever), desired (policy), ovsdb, hostnet and kube (mechanism), names and addressing (ground).
 """
 
@@ -31,9 +31,10 @@ MAY_IMPORT = {
     "desired": GROUND | {"desired", "ovsdb/rows", "hostnet/state", "hostnet/managed", "hostnet/errors"},
     "converge": GROUND | MECHANISM | {"desired"},
     "reconcile": GROUND | MECHANISM | {"desired", "reconcile"},
-    "host": GROUND | MECHANISM | {"desired", "converge"},
+    "uplinks": GROUND | MECHANISM | {"desired", "converge", "uplinks"},
+    "host": GROUND | MECHANISM | {"desired", "converge", "uplinks"},
     "cni": GROUND | MECHANISM | {"desired", "cni"},
-    "face": GROUND | MECHANISM | {"desired", "converge", "reconcile", "host", "cni", "face"},
+    "face": GROUND | MECHANISM | {"desired", "converge", "reconcile", "uplinks", "host", "cni", "face"},
     "documentation": set(),
 }
 FACES = {"modules", "filter", "lookup", "action", "inventory", "plugin_utils"}

@@ -16,7 +16,7 @@ from .. import addressing, names
 from ..hostnet.state import HostState, IngressDrop, Link, Offload, Plain
 from ..ovsdb.rows import Includes, Item, Owner, Ref, Row
 from .cluster import router_peer
-from .node import uplink_rows
+from .uplink import uplink_rows
 
 ROLES = (  # every row that a gateway may have, or had in an earlier release: (table, role)
     ("Logical_Router", "router"), ("Logical_Switch", "external"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import addressing, names
-from ..hostnet.state import Address, File, HostState, IngressDrop, Link, Offload, Route, Sysctl, Uplink
+from ..hostnet.state import Address, File, HostState, Link, Route, Sysctl
 from ..ovsdb.rows import Includes, Owner, Ref, Row
 from .cluster import one_of_each, router_peer
 from .commands import command_files
@@ -108,9 +108,6 @@ class NodeHost:
     :ivar mtu: of the pods' network, in bytes.
     :ivar datapath_type: system or netdev.
     :ivar forwarding: net.ipv4.ip_forward as it was before; None: not known.
-    :ivar underlay_nic: the NIC that holds ``encap_ip``, where it must be in a bridge (netdev: userspace tunnels leave
-        through a bridge of their own datapath only); else None.
-    :ivar underlay_mac: its MAC.
     :ivar routes: more networks that lead into the overlay (the services', the join network).
     :ivar programs: whether the archive of the programs is here, so that its commands belong into the PATH.
     """
@@ -121,8 +118,6 @@ class NodeHost:
     encap_ip: str
     mtu: int
     datapath_type: str
-    underlay_nic: str | None = None
-    underlay_mac: str | None = None
     routes: tuple = ()
     programs: bool = False
     forwarding: str | None = None
@@ -135,7 +130,7 @@ def host_rows(host):
     link = names.management_link(name)
     netdev = host.datapath_type == "netdev"
     datapath = "netdev" if netdev else ""
-    rows_ = [
+    return [
         Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {
             "ovn-remote": host.southbound, "ovn-encap-type": host.encap_type, "ovn-encap-ip": host.encap_ip,
             "ovn-bridge-datapath-type": datapath or None, "hostname": name}}),
@@ -148,23 +143,6 @@ def host_rows(host):
             "type": "internal", "mac": (addressing.mac_of(node.management_addresses()),), "mtu_request": (host.mtu,),
             "external_ids": {"iface-id": names.management_port(name)}}),
     ]
-    if netdev and host.underlay_nic:
-        rows_ += uplink_rows(owner, host.underlay_nic, host.underlay_mac, datapath)
-    return rows_
-
-
-def uplink_rows(owner, nic, mac, datapath):
-    """A bridge that has a NIC as its way out and looks like the NIC from outside (other_config:hwaddr)."""
-    bridge = names.uplink_bridge(nic)
-    return [
-        Row("Bridge", owner, "uplink-bridge", bridge, ".", {
-            "datapath_type": datapath, "fail_mode": ("standalone",), "other_config": {"hwaddr": mac},
-            "external_ids": {names.UPLINK_KEY: nic}}),
-        Row("Port", owner, "uplink-bridge-port", bridge, bridge, {}),
-        Row("Interface", owner, "uplink-bridge-interface", bridge, bridge, {"type": "internal"}),
-        Row("Port", owner, "uplink-port", nic, bridge, {}),
-        Row("Interface", owner, "uplink-interface", nic, nic, {}),
-    ]
 
 
 def host_state(host):
@@ -173,21 +151,17 @@ def host_state(host):
     inward = {addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in node.subnets}
     routes = [Route(link, subnet, inward[addressing.family(subnet)]) for subnet in node.cluster_subnets + host.routes
               if addressing.family(subnet) in inward]
-    netdev_nics = (host.underlay_nic,) if host.datapath_type == "netdev" and host.underlay_nic else ()
     return HostState(
-        links=(Link(link, mtu=host.mtu), *tuple(Link(names.uplink_bridge(nic), owned=False) for nic in netdev_nics)),
+        links=(Link(link, mtu=host.mtu),),
         addresses=tuple(Address(link, cidr) for cidr in node.management_addresses()),
         routes=tuple(routes),
         # Answers to pods may come back another way than they went when the host has several NICs: loose, not strict (RFC 3704).
         sysctls=(Sysctl(FORWARDING, "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
-        files=command_files(host.programs),
-        uplinks=tuple(Uplink(nic, names.uplink_bridge(nic)) for nic in netdev_nics),
-        offloads=tuple(Offload(nic) for nic in netdev_nics),
-        drops=tuple(IngressDrop(nic) for nic in netdev_nics))
+        files=command_files(host.programs))
 
 
-def host_gone(uplinks, forwarding=None):
-    """What a host without the node holds: it and its NICs have back what they had; rows go because nothing wants them.
+def host_gone(forwarding=None):
+    """What a host without the node holds: it has back what it had; rows go because nothing wants them.
 
     :param forwarding: net.ipv4.ip_forward as it was before the node came; None: as it is now.
     """
@@ -197,9 +171,4 @@ def host_gone(uplinks, forwarding=None):
         Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)}),
         Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, kind="released", columns={"external_ids": {names.FORWARDING_KEY: None}}),
     ]
-    state = HostState(
-        sysctls=(Sysctl(FORWARDING, forwarding),) if forwarding else (),
-        files=(File(names.CNI_CONFIGURATION, None), *command_files(False)),
-        uplinks=tuple(Uplink(nic, names.uplink_bridge(nic), restore=True) for nic in uplinks),
-        absent_drops=tuple(IngressDrop(nic) for nic in uplinks))
-    return rows_, state
+    return rows_, HostState(sysctls=(Sysctl(FORWARDING, forwarding),) if forwarding else (), files=(File(names.CNI_CONFIGURATION, None), *command_files(False)))

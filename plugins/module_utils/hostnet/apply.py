@@ -38,7 +38,7 @@ def apply(steps, patience=PATIENCE):
     """
     parts = [part for step in steps for part in step.parts()]
     done = []
-    with _Hands(patience) as hands:
+    with Hands(patience) as hands:
         for part in parts:
             try:
                 if not part.whole:
@@ -46,7 +46,7 @@ def apply(steps, patience=PATIENCE):
                 if hands.do(part) and part.whole:
                     done.append(part)
             except (OSError, HostError) as error:
-                raise HostError(_sentence(part, error) + _roll_back(hands, done)) from error
+                raise HostError(sentence(part, error) + _roll_back(hands, done)) from error
             except BaseException:
                 _roll_back(hands, done)
                 raise
@@ -68,7 +68,8 @@ def _roll_back(hands, done):
     return "; undoing what was done before failed too, do it by hand: %s" % ", ".join(failed) if failed else ""
 
 
-def _sentence(part, error):
+def sentence(part, error):
+    """What failed at a part, for the user."""
     if isinstance(error, HostError):
         return str(error)
     number = error.errno
@@ -79,7 +80,7 @@ def _sentence(part, error):
     return "%s failed: %s%s" % (part.describe(), reason, " (%s)" % advice if advice else "")
 
 
-class _Hands:
+class Hands:
     """Does single steps; a netlink socket is opened with the first that needs one."""
 
     def __init__(self, patience):

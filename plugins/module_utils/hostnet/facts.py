@@ -65,6 +65,13 @@ def is_leased(link, ip):
         return any(address.ip == ip and address.valid != FOREVER for address in rtnl.addresses({link}))
 
 
+def is_promiscuous(name):
+    """Whether a link takes in what is for others."""
+    with _asking() as rtnl:
+        link = rtnl.link(name)
+    return bool(link and link.promiscuous)
+
+
 def link_mtu(name):
     """In bytes, None when there is no such link."""
     with _asking() as rtnl:

@@ -45,6 +45,16 @@ class FoundLink:
 
 
 @dataclass(frozen=True)
+class LinkKind:
+    """What sort of link it is, and which it is part of."""
+
+    loopback: bool
+    kind: str | None
+    master: str | None
+    master_kind: str | None
+
+
+@dataclass(frozen=True)
 class FoundAddress:
     """An address as it is.
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 
-from . import found, steps
+from . import found, state, steps
 from .errors import HostError
 
 KIND = "is"
-CLASSES = {made.__name__: made for module in (found, steps) for made in vars(module).values()
+CLASSES = {made.__name__: made for module in (found, state, steps) for made in vars(module).values()
            if isinstance(made, type) and is_dataclass(made) and made.__module__ == module.__name__}
 
 

@@ -17,7 +17,7 @@ import time
 from functools import lru_cache
 
 from .errors import HostError
-from .found import FOREVER, NODAD, FoundAddress, FoundLink, FoundRoute, Nexthop
+from .found import FOREVER, NODAD, FoundAddress, FoundLink, FoundRoute, LinkKind, Nexthop
 from .libraries import netlink
 
 NEWLINK, GETLINK, SETLINK = 16, 18, 19
@@ -87,6 +87,24 @@ class Rtnl:
 
     def link(self, name):
         """A :class:`.found.FoundLink`, or None."""
+        reply = self._get_link(name)
+        if reply is None:
+            return None
+        attributes, flags = attributes_of(reply), reply["flags"]
+        return FoundLink(name, bool(flags & UP), _number(attributes[IFLA_MTU]), attributes.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & PROMISCUOUS),
+                         bool(flags & NOARP))
+
+    def kind(self, name):
+        """A :class:`.found.LinkKind`, or None."""
+        reply = self._get_link(name)
+        if reply is None:
+            return None
+        master = _number(attributes_of(reply).get(IFLA_MASTER))
+        name_of_master = self.name(master) if master else None
+        above = self._get_link(name_of_master) if name_of_master else None
+        return LinkKind(bool(reply["flags"] & LOOPBACK), _kind(reply), name_of_master, _kind(above) if above else None)
+
+    def _get_link(self, name):
         message = self._link()
         message["attrs"] = [[str(IFLA_IFNAME), name.encode() + b"\0"]]
         try:
@@ -95,9 +113,7 @@ class Rtnl:
             if error.errno in (19, 34):  # ENODEV, ERANGE: no link can have so long a name
                 return None
             raise
-        attributes, flags = attributes_of(reply), reply["flags"]
-        return FoundLink(name, bool(flags & UP), _number(attributes[IFLA_MTU]), attributes.get(IFLA_ADDRESS, b"").hex(":"), bool(flags & PROMISCUOUS),
-                         bool(flags & NOARP))
+        return reply
 
     def set_link(self, name, up=None, mtu=None, mac=None, promiscuous=None):
         """Change what is not None."""
@@ -298,6 +314,12 @@ def wait_for_link(name, patience):
                 except OSError as error:
                     if error.errno != 105:  # ENOBUFS: so many events that some were lost; one is enough to look again
                         raise
+
+
+def _kind(reply):
+    """The kind that rtnetlink(7) names, None for hardware."""
+    kind = dict(_chain(attributes_of(reply).get(IFLA_LINKINFO, b""))).get(IFLA_INFO_KIND)
+    return kind.rstrip(b"\0").decode() if kind else None
 
 
 def _found_address(link, reply):

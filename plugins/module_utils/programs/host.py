@@ -10,6 +10,7 @@ import logging
 import os
 
 from ..addressing import AddressError
+from ..converge import Result
 from ..host import GATEWAY_FILE, NODE_FILE, Host
 from ..hostnet.errors import HostError
 from ..ovsdb.errors import DatabaseError
@@ -18,16 +19,27 @@ LOG = logging.getLogger("ovn-k8s-host")
 
 
 def main(_arguments=None):
-    """The program: a line for each thing that it did; exits with 1 and a sentence when something is wrong."""
+    """The program: a line for each thing that it did; exits with 1 and a sentence for each thing that is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
+    parts = (host.restore_uplinks, lambda: _kept(NODE_FILE, host.node), lambda: _kept(GATEWAY_FILE, host.gateway))
+    return max(map(_part, parts))
+
+
+def _part(part):
+    """One part; the others have their turn even when it fails. :returns: 0, or 1 when something is wrong."""
     try:
-        for path, part in ((NODE_FILE, host.node), (GATEWAY_FILE, host.gateway)):
-            if os.path.exists(path):
-                with open(path, encoding="utf-8") as kept:
-                    for item in part(json.load(kept)).plan:
-                        LOG.info("%s", item.describe())
+        for item in part().plan:
+            LOG.info("%s", item.describe())
     except (AddressError, DatabaseError, HostError, KeyError, OSError, ValueError) as exc:
         LOG.error("%s", exc)
         return 1
     return 0
+
+
+def _kept(path, converge):
+    """Converge from the settings in a file."""
+    if not os.path.exists(path):
+        return Result()
+    with open(path, encoding="utf-8") as kept:
+        return converge(json.load(kept))

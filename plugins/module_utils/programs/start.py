@@ -15,6 +15,7 @@ PROGRAMS = (
     "install",
     "node",
     "overlay",
+    "uplinks",
     "watcher",
 )
 

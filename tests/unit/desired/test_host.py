@@ -61,17 +61,6 @@ def test_the_settings_of_ovn_controller(datapath, kept, bridges):
     assert bridge["fail_mode"] == ("secure",) and bridge["datapath_type"] in bridges
 
 
-def test_userspace_tunnels_leave_through_a_bridge():
-    """Protects netdev hosts: the underlay's NIC is in a bridge of that datapath, which looks like the NIC; others keep their NIC."""
-    host = node_host(datapath="netdev", underlay_nic="eth0", underlay_mac="52:54:00:00:00:01")
-    rows, state = node.host_rows(host), node.host_state(host)
-    assert [(row.table, row.name, row.holder) for row in rows[-5:]] == [
-        ("Bridge", "breth0", "."), ("Port", "breth0", "breth0"), ("Interface", "breth0", "breth0"), ("Port", "eth0", "breth0"), ("Interface", "eth0", "eth0")]
-    assert columns(rows, "Bridge", "breth0")["other_config"] == {"hwaddr": "52:54:00:00:00:01"}
-    assert [(uplink.nic, uplink.bridge, uplink.restore) for uplink in state.uplinks] == [("eth0", "breth0", False)]
-    assert not node.host_state(node_host()).uplinks and not node.host_state(node_host()).drops
-
-
 def test_more_networks_lead_into_the_overlay():
     """Protects services and the liveness check's way to the join switch; a family that the node does not have is left out."""
     single = node.Node("n", ("192.168.2.0/24",), ("192.168.0.0/16",))
@@ -80,10 +69,9 @@ def test_more_networks_lead_into_the_overlay():
 
 
 def test_a_node_that_goes_gives_back_what_it_took():
-    """Protects the host after removal: keys, file and NIC."""
-    rows, state = node.host_gone(("eth0",))
+    """Protects the host after removal: keys and file."""
+    rows, state = node.host_gone()
     assert set(rows[0].columns["external_ids"].values()) == {None}
-    assert [(uplink.nic, uplink.restore) for uplink in state.uplinks] == [("eth0", True)]
     assert {file.content for file in state.files} == {None}
     assert {file.path for file in state.files} > {file.path for file in node.host_state(node_host()).files}
 

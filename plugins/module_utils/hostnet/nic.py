@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a link is one that can go into a bridge."""
+
+from __future__ import annotations
+
+import os
+
+from .errors import HostError
+from .rtnetlink import Rtnl
+
+MASTERS = {"bond": "bond", "team": "team", "bridge": "bridge", "vrf": "VRF", "openvswitch": "Open vSwitch"}
+
+
+def refusal(nic, ours=False):
+    """Why a link can't go into a bridge, as a sentence; None when it can.
+
+    :param ours: it is in our bridge already, so that Open vSwitch has it.
+    """
+    try:
+        with Rtnl() as rtnl:
+            link = rtnl.kind(nic)
+    except OSError as error:
+        raise HostError("%s can't be looked at: %s" % (nic, error.strerror)) from error
+    if link is None:
+        return "%s does not exist on this host: name a NIC that ip link shows" % nic
+    if link.loopback:
+        return "%s is the loopback, which leads nowhere: name a NIC that leads outside" % nic
+    if any(os.path.exists("/sys/class/net/%s/%s" % (nic, mark)) for mark in ("phy80211", "wireless")):
+        return "%s is wireless, and an access point takes frames of the NIC's own station only, none of a bridge's: name a wired NIC" % nic
+    if link.kind in ("bridge", "openvswitch"):
+        return "%s is a bridge itself or a port that Open vSwitch made: name the NIC behind it" % nic
+    if link.master and not (ours and link.master_kind in ("openvswitch", None)):
+        return "%s is part of %s %s already: take it out there, or name %s" % (
+            nic, "the " + MASTERS[link.master_kind] if link.master_kind in MASTERS else "the link", link.master, link.master)
+    return None

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Carry out a change of this host from its journal, or take it back: whoever does it, and however often it is begun.
+
+Every act and every inverse may be done twice: what is so already stays so. So a change can be taken back without knowing whether
+its last act had been done when the process that did it was killed.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+from .. import names
+from ..converge import await_realised, plan_rows
+from ..desired import uplink as policy
+from ..desired.local import LocalRows
+from ..hostnet import journal as journals
+from ..hostnet.apply import Hands, sentence
+from ..hostnet.errors import HostError
+from ..hostnet.journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
+from ..hostnet.plain import from_plain
+from ..hostnet.steps import FileStep, HandoverStep
+from ..ovsdb.connection import Connection
+from ..ovsdb.errors import DatabaseError, GuardFailed
+from ..ovsdb.transaction import NEXT_CONFIGURATION, operations
+
+PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
+NO_LINK = 19  # ENODEV: what it was on has gone too
+LOOK = 0.05  # seconds between two looks for the confirmation
+
+
+def the_journal():
+    """This host's journal."""
+    return Journal(names.JOURNAL_DIRECTORY)
+
+
+def refuse_while_pending(journal):
+    """:raises HostError: while another change has not come to its end."""
+    pending = journal.pending()
+    if pending:
+        raise HostError("another change of this host's NICs is under way ({}): wait until it is confirmed or taken back, {} s at most".format(
+            ", ".join(pending["nics"]), pending["timeout"]))
+
+
+def at_once(journal, plan, nics, remote=names.LOCAL_SOCKET):
+    """Carry out a change here and now, without anybody who must confirm it.
+
+    :param plan: makes the :class:`.plan.Change`, once nobody else works on this host's NICs.
+    :returns: it. :raises HostError: after all has been taken back.
+    """
+    with journal.held(wait=True):
+        settle(journal)
+        change = plan()
+        if change.acts:
+            journal.begin(uuid.uuid4().hex, {"acts": change.acts, "nics": list(nics), "remote": remote, "timeout": 0})
+            apply(journal)
+            journal.turn(CONFIRMED)
+    return change
+
+
+def finish(journal):
+    """Wait until nobody works on a change, and take it back when it was left half-way."""
+    if journal.pending():
+        with journal.held(wait=True):
+            settle(journal)
+
+
+def apply(journal):
+    """Do all acts; the caller holds the journal. :raises HostError: one sentence; all has been taken back then."""
+    change = journal.read()
+    journal.turn(APPLYING)
+    index = 0
+    try:
+        with Hands(PATIENCE) as hands:
+            for index, act in enumerate(change["acts"]):
+                journal.mark(index)
+                _do(act, hands, change["remote"])
+    except (OSError, HostError, DatabaseError) as error:
+        act = change["acts"][index]
+        reason = sentence(from_plain(act["step"]), error) if "step" in act and not isinstance(error, DatabaseError) else str(error)
+        settle(journal, reason)
+        raise HostError(reason) from error
+    journal.turn(APPLIED)
+
+
+def await_confirmation(journal, deadline):
+    """Wait until somebody confirms the applied change; ``deadline``: of time.monotonic(). Nobody did: all is taken back."""
+    identity = journal.read()["id"]
+    while time.monotonic() < deadline and not journal.is_confirmed(identity):
+        time.sleep(LOOK)
+    settle(journal)
+
+
+def settle(journal, reason=None):
+    """Bring a change to its end: confirmed where somebody confirmed it, else all is taken back. The caller holds the journal.
+
+    :param reason: why it is taken back, for the user.
+    :raises HostError: when something can't be taken back now; once more later does no harm.
+    """
+    change = journal.pending()
+    if change is None:
+        return
+    if change["state"] == APPLIED and journal.is_confirmed(change["id"]):
+        journal.turn(CONFIRMED)
+        return
+    reason = reason or change.get("reason") or _why(change)
+    rebooted = change["boot"] != journals.this_boot()
+    acts = change["acts"]
+    if not rebooted:
+        acts = acts[:journal.begun()]
+    journal.turn(UNDOING, reason=reason)
+    failed = []
+    with Hands(0) as hands:
+        for act in reversed(acts):
+            # After a boot the kernel has nothing of it; whoever configures the NICs has given them what they have, and may have to do it again.
+            if rebooted and "step" in act and not isinstance(from_plain(act["step"]), (FileStep, HandoverStep)):
+                continue
+            failed += _undo(act, hands, change["remote"])
+    if failed:
+        raise HostError("not all could be taken back: %s" % "; ".join(failed))
+    journal.turn(UNDONE)
+
+
+def _why(change):
+    if change["state"] == APPLIED:
+        return "nobody confirmed over a new connection within {} s that the host can be reached".format(change["timeout"])
+    if change["state"] == PLANNED:
+        return "the change was stopped before its first step"
+    return "the program that carried it out was stopped half-way"
+
+
+def _do(act, hands, remote):
+    if "rows" in act:
+        _write_rows(act["rows"], act["after"], remote)
+    else:
+        hands.do(from_plain(act["step"]))
+
+
+def _undo(act, hands, remote):
+    """Take one act back; :returns: what failed, as texts."""
+    try:
+        if "rows" in act:
+            _write_rows(act["rows"], act["before"], remote)
+            return []
+        step = from_plain(act["step"]).undo()
+        if step is not None:
+            hands.do(step)
+    except (OSError, HostError, DatabaseError) as error:
+        if getattr(error, "errno", None) != NO_LINK:
+            return [getattr(error, "strerror", None) or str(error)]
+    return []
+
+
+def _write_rows(nic, settings, remote):
+    """Make the uplink's rows what the settings say, and wait until Open vSwitch has taken it over."""
+    subject = LocalRows(policy.owner(nic), tuple(policy.rows(policy.UplinkHost(**settings) if settings else None)))
+    connection = Connection(remote, names.LOCAL)
+    try:
+        while True:
+            plan, named, asked = plan_rows(connection, subject)
+            if not plan:
+                return
+            try:
+                results = connection.transact(operations(plan, named, asked, f"ovn.kubernetes: uplink {nic}") + NEXT_CONFIGURATION)
+            except GuardFailed:
+                continue  # somebody else wrote meanwhile: look again
+            await_realised(connection, subject, results)
+            return
+    finally:
+        connection.close()

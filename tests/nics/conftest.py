@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A bare host of the lab with Open vSwitch and without any overlay; all goes over ssh, on the very NIC that is moved."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+
+import pytest
+from lab_hosts import LAB, ROOT, lab, on, wait
+
+HOST, PEER = "ovn-node9", "ovn-node8"
+ADDRESSES = ("10.44.0.19", "fd44::19")
+PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney"
+CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
+# What makes NICs hard to move: several addresses and default routes, other tables, rules, a NIC with IPv6 only, another MTU.
+FURNITURE = """
+ip address add 10.44.0.119/24 dev eth0 label eth0:web
+ip address add fd44::119/64 dev eth0 nodad
+ip route add default via 10.44.0.2 metric 200
+ip route add default via 10.44.0.3 dev eth0 metric 300 src 10.44.0.119 onlink
+ip route add 198.51.100.0/24 via 10.44.0.1 table 100 mtu 1400
+ip route add 198.51.101.0/24 nexthop via 10.44.0.1 weight 2 nexthop via 10.44.0.2
+ip -6 route add default via fd44::2 metric 2000
+ip rule add priority 500 oif eth0 to 203.0.113.0/24 lookup 100
+ip -6 rule add priority 600 iif eth0 from fd00::/8 lookup 100
+ip address flush dev eth1 scope global
+ip address add fd55::19/64 dev eth1 nodad
+ip link set eth1 mtu 1400 promisc on
+"""
+# On the host: the plan of a change, with something else put in at a place, begun as the module begins it. Arguments: JSON.
+BEGIN = """
+import json, sys
+sys.path.insert(0, "/usr/local/lib/ovn_kubernetes.pyz")
+from ovn_kubernetes.host import Host
+from ovn_kubernetes.uplinks import guarded
+asked = json.loads(sys.argv[1])
+def plan():
+    change = Host().plan_uplinks(asked["nics"], asked["present"], "request")
+    if asked["at"] is not None:
+        change.acts.insert(asked["at"], asked["act"])
+    return change
+print(len(guarded.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts))
+"""
+JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
+
+
+@pytest.fixture(scope="session")
+def machine():
+    """The host, with what the module needs."""
+    lab("up", "--fresh", HOST, PEER, limit=600)
+    on(HOST, f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1", limit=300)
+    # The first change lays down the programs, which the tests that begin changes by themselves need.
+    assert nics("eth1").good
+    assert nics("eth1", state="absent").good
+    yield HOST
+    lab("down", HOST, PEER)
+
+
+@pytest.fixture
+def host(machine):
+    """The host, as it was switched on, furnished; left without uplinks."""
+    on(machine, "set -e" + FURNITURE)
+    yield machine
+    restart()
+
+
+def restart():
+    """Switch the host off and on, without uplinks: the next test finds it as a boot leaves it."""
+    inside("rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; ovs-vsctl --if-exists del-br breth0 -- --if-exists del-br breth1", check=False)
+    lab("restart", HOST)
+
+
+class Call:
+    """What a call of the module has answered."""
+
+    def __init__(self, done, answer):
+        self.code, self.output, self.answer = done.returncode, done.stdout + done.stderr, answer
+        self.good = done.returncode == 0
+        self.plan = [operation["text"] for operation in answer.get("plan", ())]
+
+
+def nics(*names, limit=120, **options):
+    """One call of nics_to_bridge over ssh."""
+    check = ["--check"] if options.pop("check", False) else []
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            ["ansible", HOST, "-i", HOST + ",", "-e", "ansible_python_interpreter=/usr/bin/python3", "--tree", folder, *check,
+             f"--ssh-common-args=-F {CONFIG}", "-m", "ovn.kubernetes.nics_to_bridge", "-a", json.dumps(dict(options, nics=list(names)))],
+            check=False, capture_output=True, text=True, timeout=limit, cwd=ROOT)
+        try:
+            with open(f"{folder}/{HOST}", encoding="utf-8") as result:
+                answer = json.load(result)
+        except FileNotFoundError:
+            answer = {}
+    return Call(done, answer)
+
+
+def begin(*names, present=True, at=None, act=None, timeout=20, identity="test"):
+    """Begin a change over ssh, without anybody who confirms it; how many acts it has."""
+    asked = json.dumps({"nics": names, "present": present, "at": at, "act": act, "timeout": timeout, "identity": identity})
+    return int(on(HOST, f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(asked)}"))
+
+
+def inside(command, check=True):
+    """A command on the host without any network."""
+    return subprocess.run([str(LAB), "exec", HOST, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60).stdout
+
+
+def state():
+    """How far the last change has got, seen from inside."""
+    text = inside(f"cat {JOURNAL} 2>/dev/null || echo '{{}}'")
+    return json.loads(text).get("state")
+
+
+def ended(seconds=40):
+    """Wait, over new connections to the old address, until the last change was taken back; why it was."""
+    def look():
+        done = on(HOST, f"cat {JOURNAL}", check=False)
+        change = json.loads(done.stdout) if done.returncode == 0 else {}
+        return change if change.get("state") in ("undone", "confirmed") else None
+    change = wait(look, seconds, "the end of the change")
+    assert change["state"] == "undone"
+    return change["reason"]
+
+
+def snapshot():
+    """All that the host has of addresses, routes, rules, drops, offloads, resolvers, OVSDB rows and our files, without what runs on by itself."""
+    text = on(HOST, r"""
+        for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
+        ip -o link; cat /etc/resolv.conf; nft list ruleset; ls -R /etc/ovn-kubernetes 2>/dev/null
+        for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
+        for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done""")
+    for volatile in (r"valid_lft \d+sec", r"preferred_lft \d+sec", r"expires \d+sec", r"@if\d+", r"^\d+: ", r"qdisc \S+", r"link-netnsid \d+", r" pref medium"):
+        text = re.sub(volatile, "", text, flags=re.M)
+    # The link-local address may come back in another place of the list.
+    return sorted(line.strip() for line in text.splitlines())
+
+
+class Ping:
+    """Asks for an echo every 10 ms, and keeps the times of the answers."""
+
+    def __init__(self, address):
+        self._address, self.times, self.sent = address, [], 0
+        self._process = subprocess.Popen([str(LAB), "exec", PEER, "ping", "-D", "-n", "-i", "0.01", address], stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        subprocess.run([str(LAB), "exec", PEER, "pkill", "-INT", "-f", f"ping.* {self._address}$"], check=True, timeout=60)
+        output = self._process.communicate(timeout=20)[0]
+        self.times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes", output, re.M)]
+        self.sent = int(re.search(r"(\d+) packets transmitted", output).group(1))
+
+    @property
+    def lost(self):
+        """Echoes that did not come."""
+        return self.sent - len(self.times)
+
+    @property
+    def gap(self):
+        """The longest time without an answer, in milliseconds."""
+        return max((later - sooner) * 1000 for sooner, later in zip(self.times, self.times[1:]))
+
+
+class Session:
+    """An ssh session that says something every 20 ms, from before to after."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            ["ssh", "-F", str(CONFIG), "-o", "ControlPath=none", HOST, "while sleep 0.02; do date +%s.%N; done"], stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout.readline()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._process.terminate()
+
+    def alive(self):
+        """Whether it still says what the time is now."""
+        until = time.time() + 10
+        while self._process.poll() is None and time.time() < until:
+            line = self._process.stdout.readline()
+            if line and time.time() - float(line) < 1:
+                return True
+        return False

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects against what can't end well: it is refused in one sentence before the first step."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import nics, on, snapshot
+
+CASES = {
+    "nosuch": ("true", "nosuch does not exist on this host"),
+    "lo": ("true", "lo is the loopback"),
+    "dummy1": ("ip link add dummy1 type dummy; ip link add bond7 type bond; ip link set dummy1 master bond7", "dummy1 is part of the bond bond7 already"),
+    "dummy2": ("ip link add dummy2 type dummy; ip link add br7 type bridge; ip link set dummy2 master br7", "dummy2 is part of the bridge br7 already"),
+    "br7": ("true", "br7 is a bridge itself"),
+    "dummy3": ("ip link add dummy3 type dummy; ip link add brdummy3 type dummy", "the bridge's name brdummy3 is taken by somebody else"),
+    "dummy4": ("ip link add dummy4 type dummy; ovs-vsctl add-br other -- add-port other dummy4", "dummy4 is in another bridge of Open vSwitch already"),
+}
+
+
+def test_refused(host):
+    """Protects each of them, all on one host, and that nothing was touched."""
+    on(host, "; ".join(setup for setup, _text in CASES.values()))
+    before = snapshot()
+    for nic, (_setup, text) in CASES.items():
+        refused = nics(nic)
+        assert not refused.good and text in refused.answer["msg"], refused.output
+    assert snapshot() == before
+    on(host, "ovs-vsctl del-br other")
+
+
+@pytest.mark.parametrize(("options", "text"), [({"rollback_timeout": 1}, "rollback_timeout 1 does not fit: give 5 to 3600 seconds"), ({}, "nics is empty")])
+def test_bad_options(machine, options, text):
+    """Protects against a time in which nobody can connect, and against a call about nothing."""
+    refused = nics(*(["eth0"] if options else []), **options)
+    assert not refused.good and text in refused.answer["msg"], refused.output

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the promise: whatever fails or is killed, whenever, the host answers at its old address, with all that it had."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from lab_hosts import lab, wait
+
+from .conftest import HOST, begin, ended, inside, nics, on, restart, snapshot, state
+
+# A route whose next hop is in no network: the kernel refuses it.
+HOP = {"is": "Nexthop", "link": "eth0", "via": "192.0.2.99", "flags": 0, "hops": 0, "extra": []}
+FAILS = {"step": {"is": "RouteStep", "present": True, "route": {"is": "FoundRoute", "destination": "203.0.113.99/32", "nexthops": [HOP]}}}
+# A link that does not exist: the step waits some seconds for it, time to kill whoever does it.
+WAITS = {"step": {"is": "LinkStep", "name": "nosuchlink", "up": True}}
+WORKER = "systemctl show --property MainPID --value ovn-k8s-uplinks.service"
+
+
+@pytest.mark.parametrize("present", [True, False], ids=["there", "back"])
+def test_each_step_fails_in_turn(host, present):
+    """Protects each place of the plan, both ways: a step that fails there takes everything back."""
+    if not present:
+        assert nics("eth0", "eth1").good
+    before = snapshot()
+    place, acts = 0, 1
+    while place < acts:
+        acts = begin("eth0", "eth1", present=present, at=place, act=FAILS) - 1
+        assert "203.0.113.99/32" in ended()
+        assert snapshot() == before, f"step {place} of {acts}"
+        place += 1
+    assert place > 20
+
+
+@pytest.mark.parametrize("victim", ["worker", "sshd", "both"])
+def test_killed_at_each_step(host, victim):
+    """Protects against the sudden death of the program that does the steps, of the connection's server, and of both, wherever they are."""
+    before = snapshot()
+    acts = begin("eth0", at=0, act=FAILS) - 1
+    ended()
+    for place in range(0, acts + 1, 1 if victim == "worker" else 4):
+        begin("eth0", at=place, act=WAITS)
+        wait(lambda place=place: inside("wc -l < /var/lib/ovn-kubernetes/uplinks/marks 2>/dev/null || echo 0").strip() == str(place + 1), 20, "the step")
+        kill(victim)
+        reason = ended()
+        assert ("half-way" in reason) == (victim != "sshd"), reason
+        assert snapshot() == before, f"step {place} of {acts}"
+
+
+def test_killed_while_it_waits_for_the_confirmation(host):
+    """Protects the last moment: all is done, nobody has confirmed, and the one who waits dies."""
+    before = snapshot()
+    begin("eth0", timeout=30)
+    wait(lambda: state() == "applied", 20, "the change")
+    kill("both")
+    ended()
+    assert snapshot() == before
+
+
+def test_killed_while_it_takes_back(host):
+    """Protects the way back itself: systemd begins it again until it is done."""
+    before = snapshot()
+    begin("eth0", at=5, act=FAILS)
+    for _time in range(3):
+        inside(f"kill -9 $({WORKER})", check=False)
+    ended()
+    assert snapshot() == before
+
+
+def test_nobody_confirms(host):
+    """Protects against a change that is done and leads nowhere: it ends by itself, after its time and not before."""
+    before = snapshot()
+    begin("eth0", timeout=5)
+    wait(lambda: state() == "applied", 20, "the change")
+    assert "within 5 s" in ended()
+    assert snapshot() == before
+
+
+def test_the_cable_is_cut(host):
+    """Protects against the connection that breaks in the middle: the host takes all back, and the task says so when it reaches the host again."""
+    before = snapshot()
+    answer = []
+    task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=8)))
+    task.start()
+    wait(lambda: state() in ("applying", "applied"), 60, "the change")
+    lab("unplug", HOST, "eth0")
+    wait(lambda: state() in ("undone", "confirmed"), 30, "the end")
+    lab("plug", HOST, "eth0")
+    task.join()
+    assert state() == "undone"
+    assert not answer[0].good and "taken back" in answer[0].answer["msg"], answer[0].output
+    assert "within 8 s" in answer[0].answer["msg"]
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("place", [0, 4, 1000], ids=["first", "middle", "last"])
+def test_a_reboot_in_the_middle(machine, place):
+    """Protects against a power cut: the boot finds the change unconfirmed, and the host is what it was."""
+    before = snapshot()
+    begin("eth0", at=place, act=WAITS, timeout=60)
+    wait(lambda: state() in ("applying", "applied"), 20, "the change")
+    lab("podman", "kill", "--signal", "KILL", HOST)
+    lab("start", HOST)
+    assert "stopped" in ended() or place == 1000
+    assert snapshot() == before
+    restart()
+
+
+def kill(victim):
+    """Sudden death."""
+    if victim in ("worker", "both"):
+        inside(f"kill -9 $({WORKER})")
+    if victim in ("sshd", "both"):
+        inside("pkill -9 sshd; systemctl reset-failed ssh; systemctl restart ssh")
+
+
+def test_another_change_must_wait(host):
+    """Protects against two changes at once: the second is refused in words, and the first has its way."""
+    before = snapshot()
+    begin("eth0", timeout=10)
+    second = nics("eth1")
+    assert not second.good and "is under way (eth0)" in second.answer["msg"], second.output
+    ended()
+    assert on(HOST, "cat /sys/class/net/eth1/mtu").strip() == "1400"
+    assert snapshot() == before

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the good way: the NIC that carries the connection moves while connections stay, for good, and comes back as it was."""
+
+from __future__ import annotations
+
+from lab_hosts import on
+
+from .conftest import ADDRESSES, HOST, Ping, Session, nics, restart, snapshot
+
+
+def test_w22_there_and_back(host):
+    """Protects the host that was lost: two NICs at once, with all that they have, under traffic; a second call changes nothing; the way back is exact."""
+    before = snapshot()
+    planned = nics("eth0", "eth1", check=True)
+    assert planned.good, planned.output
+    assert planned.answer["changed"] and snapshot() == before
+    with Session() as session, Ping(ADDRESSES[0]) as four, Ping(ADDRESSES[1]) as six:
+        there = nics("eth0", "eth1")
+        assert there.good, there.output
+        assert session.alive()
+    for ping, what in ((four, "IPv4"), (six, "IPv6")):
+        print(f"to the bridge, {what}: {ping.lost} of {ping.sent} lost, longest gap {ping.gap:.0f} ms")
+    assert there.answer["outcome"] == "confirmed" and there.plan == planned.plan
+    moved = on(host, "ip -br address; ip route; ip rule; ip -6 rule")
+    assert "oif breth0" in moved and "iif breth0" in moved and "via 10.44.0.3 dev breth0" in moved
+    assert "PROMISC" in on(host, "ip link show breth1") and on(host, "cat /sys/class/net/breth1/mtu").strip() == "1400"
+    assert on(host, "cat /sys/class/net/breth0/address") == on(host, "cat /sys/class/net/eth0/address")
+    again = nics("eth0", "eth1")
+    assert again.good and not again.answer["changed"] and again.plan == []
+    with Session() as session, Ping(ADDRESSES[0]) as ping:
+        back = nics("eth0", "eth1", state="absent")
+        assert back.good, back.output
+        assert session.alive()
+    print(f"back to the NIC: {ping.lost} of {ping.sent} lost, longest gap {ping.gap:.0f} ms")
+    assert snapshot() == before
+    assert not nics("eth0", "eth1", state="absent").answer["changed"]
+
+
+def test_it_lasts(machine):
+    """Protects against the host that is unreachable after its next boot: the addresses are on the bridge again, without a controller."""
+    assert nics("eth0").good
+    inside_before = on(machine, "ip -br address show dev breth0")
+    restart_only()
+    assert on(machine, "ip -br address show dev breth0").split()[2:4] == inside_before.split()[2:4]
+    assert not nics("eth0").answer["changed"]
+    assert nics("eth0", state="absent").good
+    restart()
+
+
+def restart_only():
+    """Switch the host off and on, and wait until its boot has brought the uplink back."""
+    from lab_hosts import lab, wait
+    lab("restart", HOST)
+    wait(lambda: "10.44.0.19" in on(HOST, "ip -br address show dev breth0", check=False).stdout, 30, "the address on the bridge")
