@@ -107,14 +107,20 @@ def remove_pod(host, name, master="ovn-master"):
 
 
 class Pod:
-    """A network namespace on a logical port of a node's switch."""
+    """A network namespace on a logical port of a node's switch.
+
+    :ivar ip, ip6: its addresses; ``ip6`` None where the node has no IPv6 subnet.
+    """
 
     def __init__(self, host, name, number, master="ovn-master"):
         self.host, self.name, self.master = host, name, master
         prefix = subnet_of(host, master).rsplit(".", 1)[0]
         self.ip, gateway = f"{prefix}.{number}", f"{prefix}.1"
         mac = "0a:58:" + ":".join(f"{int(part):02x}" for part in self.ip.split("."))
-        on(master, f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip}'")
+        prefix6 = on(master, f"ovn-nbctl --if-exists get Logical_Switch {host} other_config:ipv6_prefix").strip().strip('"')
+        self.ip6 = f"{prefix6}{number:x}" if prefix6 else None
+        second = f"ip -n {name} addr add {self.ip6}/64 dev eth0 nodad; ip -n {name} -6 route add default via {prefix6}1" if prefix6 else ":"
+        on(master, f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip} {self.ip6 or ''}'")
         mtu = on(host, f"cat /sys/class/net/k8s-{host}/mtu").strip()
         on(host, f"""set -e
             ip netns del {name} 2>/dev/null || :; ip link del v{name} 2>/dev/null || :
@@ -122,6 +128,7 @@ class Pod:
             ip link set v{name} arp off addrgenmode none up mtu {mtu}
             ip -n {name} link set lo up; ip -n {name} link set eth0 address {mac} mtu {mtu} up
             ip -n {name} addr add {self.ip}/24 dev eth0; ip -n {name} route add default via {gateway}
+            {second}
             ip netns exec {name} ethtool -K eth0 tx off >/dev/null
             ovs-vsctl --may-exist add-port br-int v{name} -- set Interface v{name} external_ids:iface-id={name}""")
         wait(lambda: "true" in on(host, f"ovs-vsctl --if-exists get Interface v{name} external_ids:ovn-installed"), 60, f"the port of {name}")

@@ -21,15 +21,19 @@ class Vswitch(Server):
         super().__init__("vswitch", "Open_vSwitch")
         try:
             self.transact({"op": "insert", "table": "Open_vSwitch", "row": {"external_ids": ["map", [["system-id", "id-1"]]]}})
-            with (self.directory / "vswitchd.log").open("w") as log:
-                self.daemon = subprocess.Popen(
-                    [str(PROGRAMS / "bin" / "ovs-vswitchd"), f"unix:{self.socket}", "--disable-system", "--no-chdir",
-                     f"--unixctl={self.directory / 'vswitchd.ctl'}"],
-                    stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
-            wait_for(self._serves, "ovs-vswitchd to serve")
+            self.serve()
         except BaseException:
             self.remove()
             raise
+
+    def serve(self):
+        """Start ovs-vswitchd (again)."""
+        with (self.directory / "vswitchd.log").open("w") as log:
+            self.daemon = subprocess.Popen(
+                [str(PROGRAMS / "bin" / "ovs-vswitchd"), f"unix:{self.socket}", "--disable-system", "--no-chdir",
+                 f"--unixctl={self.directory / 'vswitchd.ctl'}"],
+                stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
+        wait_for(self._serves, "ovs-vswitchd to serve")
 
     def _serves(self):
         if self.daemon.poll() is not None:

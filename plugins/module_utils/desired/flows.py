@@ -120,7 +120,7 @@ def _by_connection(shared):
         yield f"table=1,priority=100,ct_mark={PODS},{family},actions=output:{shared.patch}"
     for address, protocol, port in shared.services:
         family, ip = ("ipv6", "ct_ipv6") if addressing.family(address) == 6 else ("ip", "ct_nw")
-        match = f"ct_state=+trk,{family},{ip}_dst={address},ct_nw_proto={NUMBERS[protocol]},ct_tp_dst={port}"
+        match = f"ct_state=-inv+trk,{family},{ip}_dst={address},ct_nw_proto={NUMBERS[protocol]},ct_tp_dst={port}"
         yield f"table=1,priority=90,{match},actions=output:{shared.patch}"
     for family, kinds in ERRORS.items():
         for kind in kinds:

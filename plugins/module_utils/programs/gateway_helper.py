@@ -120,7 +120,8 @@ class Helper:
         except asyncio.TimeoutError:
             raise FlowError(f"the host's Open_vSwitch database can't be read within {PATIENCE:.0f} s: start openvswitch-switch") from None
         self._follow_southbound()
-        addresses = events.addresses_of(self.bridge)
+        # In a thread: newer versions of the library behind it have an event loop of their own.
+        addresses = await asyncio.to_thread(events.addresses_of, self.bridge)
         shared = shared_nic(self.local.rows, self.bridge, self.nic, addresses, self._services(addresses))
         wanted = flows(shared) if shared else ()
         changes = await self.flows.difference(wanted)

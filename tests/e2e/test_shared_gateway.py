@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""One NIC for the host and the pods: ovn-node2 shares eth0, while ovn-node1 has a gateway with a NIC of its own; IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lab_hosts import Pod, network, northbound, on, play, wait
+
+pytestmark = pytest.mark.timeout(600)  # the first test waits for the whole set-up
+
+NODE = "ovn-node2"
+OWN, OUTSIDE = {4: "10.44.0.12", 6: "fd44::12"}, {4: "10.44.0.250", 6: "fd44::250"}
+SUBNETS = ("-e", '{"ovn_cluster_subnet": ["192.168.0.0/16", "fd10:128::/48"]}')
+GATEWAYS = """
+ovn_gateways:
+  hosts:
+    ovn-node1:
+      ovn_gateway_ip: [10.55.0.11/24, "fd55::11/64"]
+      ovn_gateway_next_hop: [10.55.0.254, "fd55::254"]
+    ovn-node2:
+      ovn_gateway_shared_interface: eth0
+      ovn_gateway_next_hop: [10.44.0.250, "fd44::250"]
+"""
+COOKIE = "cookie=0x6f766e6b/-1"
+# Says who asked, by TCP and UDP, and then sends back what comes; a datagram comes back whole.
+PEER = """
+import socket, threading
+tcp = socket.create_server(("::", {port}), family=socket.AF_INET6, dualstack_ipv6=True, backlog=200)
+udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); udp.setsockopt(41, 26, 0); udp.bind(("::", {port}))
+def talk(one, peer):
+    one.sendall(("%s %s {name}\\n" % peer[:2]).encode())
+    while True:
+        data = one.recv(999)
+        if not data: return
+        one.sendall(data)
+def datagrams():
+    while True:
+        data, peer = udp.recvfrom(65000); udp.sendto(data, peer)
+threading.Thread(target=datagrams, daemon=True).start()
+while True:
+    threading.Thread(target=talk, args=tcp.accept(), daemon=True).start()
+"""
+# Prints what PEER says; --hold: until a line comes on standard input, and then what comes back of it.
+ASK = """
+import socket, sys
+one = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, source_address=("", int(sys.argv[3])) if len(sys.argv) > 3 else None)
+print(one.makefile().readline().replace("::ffff:", "").strip())
+"""
+DATAGRAM = """
+import socket, sys
+one = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); one.settimeout(2)
+one.connect((sys.argv[1], int(sys.argv[2]))); size = int(sys.argv[3])
+try:
+    one.send(bytes(size)); print(len(one.recv(65000)))
+except OSError as exc:
+    print(type(exc).__name__)
+"""
+HOLD = """
+import socket, sys, time
+one = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET); one.settimeout(10)
+one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); one.bind(("", int(sys.argv[3]))); one.connect((sys.argv[1], int(sys.argv[2])))
+lines = one.makefile(); print(lines.readline().replace("::ffff:", "").strip(), flush=True)
+for number in range(20):
+    one.sendall(b"%d\\n" % number); assert lines.readline().strip() == str(number); time.sleep(0.1)
+print("whole")
+"""
+
+
+def put(host, name, text):
+    """A script on a host; its path."""
+    on(host, f"cat > /tmp/{name}.py <<'TEXT'\n{text}\nTEXT")
+    return f"python3 /tmp/{name}.py"
+
+
+@pytest.fixture(scope="module")
+def shared(site, tmp_path_factory):
+    """The lab with both kinds of gateway, servers outside and in the pods; afterwards it is as its inventory says."""
+    extra = tmp_path_factory.mktemp("shared") / "gateways.yml"
+    extra.write_text(GATEWAYS)
+    before = northbound(), network(NODE)
+    run = play("site", *SUBNETS, inventory=[extra]).ok()
+    pods = [Pod("ovn-node1", "far", 120), Pod(NODE, "near", 121)]
+    for host in ("ovn-node1", NODE, "ovn-outside"):
+        for name, text in (("ask", ASK), ("datagram", DATAGRAM), ("hold", HOLD)):
+            put(host, name, text)
+    on("ovn-outside", f"systemd-run --unit=peer --collect {put('ovn-outside', 'peer', PEER.format(port=8099, name='outside'))}")
+    for pod in pods:
+        put(pod.host, "peer", PEER.format(port=8080, name=pod.name))
+        on(pod.host, f"systemd-run --unit=peer --collect ip netns exec {pod.name} python3 /tmp/peer.py")
+    yield extra, run, pods, before
+    for host in ("ovn-outside", "ovn-node1", NODE):
+        on(host, "systemctl stop peer", check=False)
+    for pod in pods:
+        pod.remove()
+    play("remove", *SUBNETS, "-e", f"ovn_remove_hosts={NODE}", "--tags", "gateway", inventory=[extra]).ok()
+    play("site").ok()
+
+
+@pytest.fixture(scope="module")
+def balanced(shared):
+    """Node ports 30080 on the shared address, TCP and UDP, with a pod here and a pod on another host; by hand, as the watcher would."""
+    _extra, _run, pods, _before = shared
+    for protocol in ("tcp", "udp"):
+        for version in (4, 6):
+            backends = [f"[{pod.ip6}]:8080" if version == 6 else f"{pod.ip}:8080" for pod in pods]
+            address = f"[{OWN[6]}]" if version == 6 else OWN[4]
+            name = f"by-hand-{protocol}-{version}"
+            on("ovn-master", f"ovn-nbctl lb-add {name} {address}:30080 {','.join(backends)} {protocol} -- "
+                             f"add Load_Balancer_Group clusterLBGroup load_balancer $(ovn-nbctl --bare --columns=_uuid find Load_Balancer name={name})",
+               check=False)
+            on("ovn-master", f"ovn-nbctl add Load_Balancer_Group clusterLBGroup load_balancer "
+                             f"$(ovn-nbctl --bare --columns=_uuid find Load_Balancer name={name})")
+    wait(lambda: on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}").count("tp_dst=30080") == 8, 20, "the node ports' flows")
+    yield
+    for protocol in ("tcp", "udp"):
+        for version in (4, 6):
+            on("ovn-master", f"ovn-nbctl --if-exists lb-del by-hand-{protocol}-{version}")
+    wait(lambda: "30080" not in on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}"), 20, "the end of the node ports' flows")
+
+
+def our_flows():
+    """How many flows the bridge has of ours."""
+    found = re.search(r"flow_count=(\d+)", on(NODE, f"ovs-ofctl dump-aggregate breth0 {COOKIE}", check=False).stdout)
+    return int(found[1]) if found else 0
+
+
+def ways(pods):
+    """name -> (what to do once, what the answer must match): every kind of traffic that meets on the NIC."""
+    far, near = pods
+    out = {}
+    for version in (4, 6):
+        pod = {4: (far.ip, near.ip), 6: (far.ip6, near.ip6)}[version]
+        mine, there = OWN[version], OUTSIDE[version]
+        out.update({
+            f"the host out, IPv{version}": (lambda there=there: on(NODE, f"python3 /tmp/ask.py {there} 8099"), f"^{re.escape(mine)} "),
+            f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", f"exec 3<>/dev/tcp/{mine}/22; head -c 7 <&3"), "^SSH-2.0"),
+            f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 1 {there}"), "ttl="),
+            f"a pod out, IPv{version}": (lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"), r"^(10\.44\.0\.12|fd44::12|10\.55\.0\.11|fd55::11) "),
+            f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 1 {there}"), "ttl="),
+            f"Geneve, IPv{version}": (lambda pod=pod: near.run(f"python3 /tmp/ask.py {pod[0]} 8080"), f"^{re.escape(pod[1])} .* far$"),
+            f"a pod to its host, IPv{version}": (lambda mine=mine: near.run(f"exec 3<>/dev/tcp/{mine}/22; head -c 7 <&3".join(('bash -c "', '"'))), "^SSH-2.0"),
+            f"another host's pod to the host, IPv{version}": (lambda mine=mine: far.run(f"ping -c 1 -W 1 {mine}"), "ttl="),
+            f"a node port, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/ask.py {mine} 30080"), "(far|near)$"),
+            f"a node port by UDP, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/datagram.py {mine} 30080 100"), "^100$"),
+        })
+    return out
+
+
+def goes(way):
+    """Whether it works now."""
+    do, pattern = way
+    try:
+        return re.search(pattern, do().strip(), re.M) is not None
+    except AssertionError:
+        return False
+
+
+def test_site_and_verify(shared):
+    """Protects: addresses come from the NIC; a second run changes nothing; verify is green with both kinds of gateway."""
+    extra, _run, _pods, _before = shared
+    rows = on("ovn-master", f"ovn-nbctl get Logical_Router_Port rtoe-GR_{NODE} networks mac")
+    assert "10.44.0.12/24" in rows and "fd44::12/64" in rows and on(NODE, "cat /sys/class/net/eth0/address").strip() in rows
+    assert set(play("site", *SUBNETS, inventory=[extra]).ok().changed.values()) == {0}
+    play("verify", *SUBNETS, inventory=[extra]).ok()
+
+
+def test_everything_at_once(shared, balanced):
+    """Protects: one NIC carries the host's traffic, the pods', the tunnels' and node ports, in both families, at the same time."""
+    _extra, _run, pods, _before = shared
+    all_ways = ways(pods)
+    for name, way in all_ways.items():
+        wait(lambda way=way: goes(way), 30, name)
+    with ThreadPoolExecutor(8) as pool:
+        rounds = {name: pool.submit(lambda way=way: [goes(way) for _round in range(4)]) for name, way in all_ways.items()}
+        failed = {name: one.result() for name, one in rounds.items() if not all(one.result())}
+    assert not failed
+    for version in (4, 6):
+        seen = {on("ovn-outside", f"python3 /tmp/ask.py {OWN[version]} 30080").split()[-1] for _one in range(24)}
+        assert seen == {"far", "near"}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_pods_leave_through_both_gateways_each_with_its_address(shared, version):
+    """Protects: SNAT to the host's own address, from ports that the host's kernel does not take."""
+    near = shared[2][1]
+    near.reaches(OUTSIDE[version])
+    seen = [near.run(f"python3 /tmp/ask.py {OUTSIDE[version]} 8099").split() for _one in range(24)]
+    assert {one[0] for one in seen} == {4: {"10.44.0.12", "10.55.0.11"}, 6: {"fd44::12", "fd55::11"}}[version]
+    assert all(1024 <= int(one[1]) < 30000 for one in seen if one[0] == OWN[version])
+
+
+def test_a_pod_and_the_host_from_the_same_port(shared):
+    """Protects connections against each other: pod and host open one to the same place from the same port."""
+    near = shared[2][1]
+    for port in range(40001, 40017):
+        with ThreadPoolExecutor(2) as pool:
+            answers = [one.result() for one in (pool.submit(near.run, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
+                                                pool.submit(on, NODE, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"))]
+        pod, host = (answer.split() for answer in answers)
+        assert pod[-1] == host[-1] == "whole" and host[:2] == [OWN[4], str(port)]
+        if pod[0] == OWN[4]:
+            break
+    else:
+        pytest.fail("no connection of the pod went through the shared gateway")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_fragments(shared, balanced, version):
+    """Protects datagrams that are larger than the MTU, to a node port, of the host, and of a pod: only their first part names a port."""
+    near = shared[2][1]
+    for who, where in ((lambda command: on(NODE, command), (OUTSIDE[version], 8099)), (near.run, (OUTSIDE[version], 8099)),
+                       (lambda command: on("ovn-outside", command), (OWN[version], 30080))):
+        wait(lambda who=who, where=where: who(f"python3 /tmp/datagram.py {where[0]} {where[1]} 3000").strip() == "3000", 20, f"fragments to {where}")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_errors_come_to_who_they_are_about(shared, version):
+    """Protects ICMP errors: pod and host each hear that nobody listens."""
+    near = shared[2][1]
+    for who in (near.run, lambda command: on(NODE, command)):
+        wait(lambda who=who: who(f"python3 /tmp/datagram.py {OUTSIDE[version]} 9 10").strip() == "ConnectionRefusedError", 20, "the refusal")
+
+
+def test_w23_flows_come_back(shared, record_property, capsys):
+    """Protects against a bridge without flows that nobody sees: after a sudden death of ovs-vswitchd, and when somebody deletes them."""
+    count = our_flows()
+    assert count > 30
+    on(NODE, f"ovs-ofctl add-flow breth0 cookie=0x5,table=7,priority=7,actions=drop; ovs-ofctl del-flows breth0 {COOKIE}")
+    started = time.monotonic()
+    wait(lambda: our_flows() == count, 10, "the flows after their deletion")
+    deleted = time.monotonic() - started
+    assert "cookie=0x5" in on(NODE, "ovs-ofctl dump-flows breth0 table=7")
+    on(NODE, "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid)")
+    wait(lambda: our_flows() == count, 30, "the flows after the death")
+    # Milliseconds between the moment at which the new ovs-vswitchd serves the bridge and the first flows.
+    with capsys.disabled():
+        print(f"\nflows are back {deleted:.2f} s after their deletion (with ssh)")
+    record_property("flows_back_seconds", round(deleted, 2))
+    assert on(NODE, "systemctl is-active ovn-k8s-gateway-helper").strip() == "active"
+
+
+def test_restart_of_open_vswitch(shared, balanced, record_property, capsys):
+    """Protects: all traffic is back by itself after a restart of Open vSwitch on the shared host."""
+    _extra, _run, pods, _before = shared
+    near = pods[1]
+    count = our_flows()
+    units = {
+        "host": (NODE, f"ping -D -O -i 0.05 {OUTSIDE[4]}"),
+        "in": ("ovn-outside", f"ping -D -O -i 0.05 {OWN[4]}"),
+        "pod": (NODE, f"ip netns exec {near.name} ping -D -O -i 0.05 {OUTSIDE[4]}"),
+    }
+    for name, (host, command) in units.items():
+        on(host, f"rm -f /tmp/echo-{name}; systemd-run --unit=echo-{name} --collect sh -c 'exec {command} > /tmp/echo-{name} 2>&1'")
+        wait(lambda host=host, name=name: "ttl=" in on(host, f"tail -n 3 /tmp/echo-{name}"), 20, "the first echo")
+    on(NODE, "systemd-run --wait --collect systemctl restart openvswitch-switch", limit=120)
+    wait(lambda: our_flows() == count, 30, "the flows")
+    for name, way in ways(pods).items():
+        wait(lambda way=way: goes(way), 60, name)
+    outages = {}
+    for name, (host, _command) in units.items():
+        on(host, f"systemctl stop echo-{name}", check=False)
+        times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(host, f"cat /tmp/echo-{name}"), re.M)]
+        outages[name] = max(later - earlier for earlier, later in zip(times, times[1:]))
+    with capsys.disabled():
+        print("\noutage when Open vSwitch restarts: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in outages.items()))
+    record_property("outage_seconds", {name: round(seconds, 2) for name, seconds in outages.items()})
+
+
+def test_verify_sees_a_helper_that_does_not_run(shared):
+    """Protects: verify looks at the program; the site run brings it back."""
+    extra, _run, _pods, _before = shared
+    on(NODE, "systemctl stop ovn-k8s-gateway-helper")
+    failed = play("verify", *SUBNETS, inventory=[extra])
+    assert failed.code != 0 and "ovn-k8s-gateway-helper does not run as it should on ovn-node2" in failed.output
+    on(NODE, "systemctl start ovn-k8s-gateway-helper")
+    wrong = on(NODE, "/usr/local/bin/ovn-k8s-gateway-helper --physical-bridge=breth9 --physical-interface=eth0", check=False)
+    assert wrong.returncode == 1 and wrong.stderr.strip().startswith("physical-bridge breth9 does not exist")
+
+
+def test_removal_leaves_the_host_as_it_was(shared):
+    """Protects: unit, flows and mapping go, the NIC and its bridge stay as they were; then everything comes back."""
+    extra, _run, pods, before = shared
+    for pod in pods:
+        pod.remove()
+    play("remove", *SUBNETS, "-e", f"ovn_remove_hosts={NODE}", "--tags", "gateway", inventory=[extra]).ok()
+    assert our_flows() == 0 and "NORMAL" in on(NODE, "ovs-ofctl dump-flows breth0")
+    assert "ovn-bridge-mappings" not in on(NODE, "ovs-vsctl get Open_vSwitch . external_ids")
+    assert "could not be found" in on(NODE, "systemctl status ovn-k8s-gateway-helper 2>&1", check=False).stdout
+    play("site").ok()
+    wait(lambda: (northbound(), network(NODE)) == before, 20, "what was before")

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The gateway helper on a real bridge: which way packets go, and that the flows are there, and only there, when they should be (W23)."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from database_server import PROGRAMS, Server, wait_for
+from network_namespace import ip, namespace
+from vswitch import Vswitch
+
+MAC = "52:54:00:00:00:01"
+COOKIE = "cookie=0x6f766e6b/-1"
+PROGRAM = """
+import sys
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import gateway_helper
+gateway_helper.PATIENCE = 2.0
+sys.exit(gateway_helper.main(sys.argv[1:]))
+"""
+FOREIGN = "cookie=0x7,table=0,priority=300,tcp,in_port=9,actions=drop"
+
+
+class SharedHost(Vswitch):
+    """breth0 with the NIC eth0, and br-int with the gateway router's way to it; and a Southbound database."""
+
+    def __init__(self):
+        super().__init__()
+        self.helper = None
+        self.southbound = Server("ovn-sb", "OVN_Southbound")
+        self.environment = dict(os.environ, OVS_RUNDIR=str(self.directory), PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}",
+                                PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+        ip("link add eth0 type veth peer name eth0p")
+        ip("link set eth0 up")
+        ip("link set eth0p up")
+        self.vsctl("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure", "--",
+                   "add-br", "breth0", "--", "set", "Bridge", "breth0", "datapath_type=netdev", f"other_config:hwaddr={MAC}", "fail_mode=standalone",
+                   "external_ids:bridge-uplink=eth0", "--", "add-port", "breth0", "eth0", "--", "set", "Interface", "eth0", "ofport_request=5")
+        self.vsctl("set", "Open_vSwitch", ".", "external_ids:ovn-encap-ip=10.44.0.12", f"external_ids:ovn-remote={self.southbound.remote}")
+        ip("link set breth0 up")
+        ip("address add 10.44.0.12/24 dev breth0")
+        ip("address add fd44::12/64 dev breth0 nodad")
+
+    def router(self):
+        """The patch ports that ovn-controller makes."""
+        self.vsctl("add-port", "breth0", "p1", "--", "set", "Interface", "p1", "type=patch", "options:peer=p2", "--",
+                   "set", "Port", "p1", "external_ids:ovn-localnet-port=breth0_node1", "--",
+                   "add-port", "br-int", "p2", "--", "set", "Interface", "p2", "type=patch", "options:peer=p1")
+
+    def vsctl(self, *arguments):
+        return self.tool("ovs-vsctl", f"--db={self.remote}", *arguments)
+
+    def tool(self, *arguments, check=True):
+        done = subprocess.run(arguments, env=self.environment, check=False, capture_output=True, text=True, timeout=20)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def help(self, *options):
+        """Start the helper; what it says is in a file."""
+        with (self.directory / "helper.log").open("w") as log:
+            self.helper = subprocess.Popen([sys.executable, "-c", PROGRAM, f"--open-vswitch={self.remote}", *(options or ("--physical-bridge=breth0",))],
+                                           stdout=log, stderr=log, env=self.environment)
+
+    def flows(self, match=COOKIE):
+        """Flows that are there, without counters."""
+        return sorted(line.strip() for line in self.tool("ovs-ofctl", "--no-stats", "dump-flows", "breth0", match, check=False).splitlines() if "actions=" in line)
+
+    def until(self, condition, what):
+        """Wait for a condition; the helper must live meanwhile."""
+        def look():
+            assert self.helper.poll() is None, (self.directory / "helper.log").read_text()
+            return condition()
+        return wait_for(look, what, 20)
+
+    def parted(self, count=0):
+        """Wait until the bridge parts traffic, with ``count`` flows where it is given."""
+        return self.until(lambda: (len(self.flows()) == count) if count else len(self.flows()) > 30, "flows") and self.flows()
+
+
+    def goes(self, packet, state="trk,new"):
+        """Where breth0 sends a packet (ofproto/trace); ``state`` is what conntrack says when it is asked."""
+        text = self.tool("ovs-appctl", "-t", str(self.directory / "vswitchd.ctl"), "ofproto/trace", "breth0", packet, "--ct-next", state)
+        # The integration bridge, where nobody has made flows, does nothing.
+        return {self.names.get(one, one) for one in re.findall(r"^ {4}(LOCAL|NORMAL|output:\d+)$", text, re.M)}
+
+    @property
+    def names(self):
+        """OpenFlow ports by the part that they have."""
+        number = self.vsctl("get", "Interface", "p1", "ofport").strip()
+        return {"output:5": "outside", f"output:{number}": "router", "LOCAL": "host", "NORMAL": "as without us"}
+
+    def remove(self):
+        if self.helper is not None and self.helper.poll() is None:
+            self.helper.kill()
+            self.helper.wait(10)
+        self.southbound.remove()
+        super().remove()
+
+
+@pytest.fixture
+def host():
+    """A host whose NIC is in its bridge."""
+    with namespace():
+        made = SharedHost()
+        try:
+            yield made
+        finally:
+            made.remove()
+
+
+IN, OUT, POD = f"in_port=eth0,dl_dst={MAC}", "in_port=LOCAL", "in_port=p1"
+ARP = "dl_src=aa:aa:aa:00:00:01,arp"
+WAYS = [
+    # What comes in and answers nobody is the host's.
+    (f"{IN},tcp,nw_dst=10.44.0.12,tcp_dst=22", {"host"}),
+    (f"{IN},tcp6,ipv6_dst=fd44::12,tcp_dst=22", {"host"}),
+    (f"{IN},icmp,nw_dst=10.44.0.12,icmp_type=8", {"host"}),
+    # Errors that conntrack does not know may be about the host's packets or a service's.
+    (f"{IN},icmp,nw_dst=10.44.0.12,icmp_type=3,icmp_code=4", {"host", "router"}),
+    (f"{IN},icmp6,ipv6_dst=fd44::12,icmpv6_type=2", {"host", "router"}),
+    # Node ports, whole and in fragments; other ports are not touched, nor are other addresses.
+    (f"{IN},tcp,nw_dst=10.44.0.12,tcp_dst=30080", {"router"}),
+    (f"{IN},tcp,nw_dst=10.44.0.12,tcp_dst=30081", {"host"}),
+    (f"{IN},udp,nw_dst=10.44.0.12,udp_dst=30080", {"host"}),
+    (f"{IN},tcp,nw_dst=10.44.0.99,tcp_dst=30080", {"host"}),
+    (f"{IN},sctp6,ipv6_dst=fd44::12,sctp_dst=30082", {"router"}),
+    (f"{POD},tcp,nw_src=10.44.0.12,tcp_src=30080", {"outside"}),
+    # Tunnels.
+    (f"{IN},udp,nw_dst=10.44.0.12,udp_dst=6081", {"host"}),
+    (f"{OUT},udp,nw_src=10.44.0.12,udp_dst=6081", {"outside"}),
+    # Neighbours: both hear answers, the host alone is asked for the address of both.
+    (f"in_port=eth0,dl_dst=ff:ff:ff:ff:ff:ff,{ARP},arp_op=1,arp_tpa=10.44.0.12", {"host"}),
+    (f"in_port=eth0,dl_dst=ff:ff:ff:ff:ff:ff,{ARP},arp_op=1,arp_tpa=10.44.0.99", {"as without us"}),
+    (f"in_port=eth0,dl_dst={MAC},{ARP},arp_op=2,arp_tpa=10.44.0.12", {"host", "router"}),
+    ("in_port=eth0,dl_dst=33:33:ff:00:00:12,icmp6,icmpv6_type=135,nd_target=fd44::12", {"host"}),
+    (f"{IN},icmp6,icmpv6_type=136", {"host", "router"}),
+    (f"{IN},icmp6,icmpv6_type=134", {"host", "router"}),
+    ("in_port=eth0,dl_dst=33:33:00:00:00:01,icmp6,icmpv6_type=134", {"as without us"}),
+    # What leaves.
+    (f"{OUT},tcp,nw_src=10.44.0.12,tcp_dst=443", {"outside"}),
+    (f"{OUT},{ARP},arp_op=1", {"outside"}),
+    (f"{POD},tcp,nw_src=10.44.0.12,tcp_dst=443", {"outside"}),
+    (f"{POD},icmp6,icmpv6_type=135", {"outside"}),
+    (f"{POD},{ARP},arp_op=1", {"outside"}),
+    # Tagged packets are others' affair.
+    (f"{IN},dl_vlan=7,tcp,nw_dst=10.44.0.12,tcp_dst=30080", {"as without us"}),
+]
+
+
+def test_ways(host):
+    """Protects every decision that needs no knowledge of connections; the others are in tests/e2e/test_shared_gateway.py."""
+    host.router()
+    host.southbound.transact(
+        {"op": "insert", "table": "Load_Balancer", "row": {"name": "a", "protocol": "tcp", "vips": ["map", [["10.44.0.12:30080", "192.168.1.3:80"]]]}},
+        {"op": "insert", "table": "Load_Balancer", "row": {"name": "b", "protocol": "sctp", "vips": ["map", [["[fd44::12]:30082", "[fd10::3]:80"]]]}})
+    host.help()
+    host.until(lambda: any("tp_dst=30082" in line for line in host.flows()), "the node ports")
+    assert {packet: host.goes(packet) for packet, _ports in WAYS} == dict(WAYS)
+
+
+def test_the_flows_follow_what_they_are_made_from(host):
+    """Protects: the gateway router's port, services, addresses and port numbers come and go, and so do the flows, within a second or two."""
+    host.tool("ovs-ofctl", "add-flow", "breth0", FOREIGN)
+    host.help()
+    host.router()
+    lines = host.parted()
+    host.southbound.transact({"op": "insert", "table": "Load_Balancer", "row": {
+        "name": "a", "protocol": "tcp", "vips": ["map", [["10.44.0.12:30080", ""]]]}})
+    host.parted(len(lines) + 3)
+    host.southbound.transact({"op": "delete", "table": "Load_Balancer", "where": []})
+    host.until(lambda: host.flows() == lines, "the service's end")
+    ip("address add 10.44.0.13/24 dev breth0")
+    host.until(lambda: any("arp_tpa=10.44.0.13" in line for line in host.flows()), "the address")
+    ip("address del 10.44.0.13/24 dev breth0")
+    host.until(lambda: host.flows() == lines, "the address's end")
+    host.vsctl("del-port", "breth0", "eth0", "--", "add-port", "breth0", "eth0", "--", "set", "Interface", "eth0", "ofport_request=8")
+    host.until(lambda: host.flows() == sorted(re.sub(r"\b(in_port=|output:)5\b", r"\g<1>8", line) for line in lines), "the NIC's new number")
+    host.vsctl("del-port", "breth0", "p1")
+    host.until(lambda: host.flows() == [], "the end of the flows with the router's port")
+    # What others have there, and what the bridge does of itself, was never touched.
+    others = host.flows("cookie=0/0")
+    assert len(others) == 2 and any("cookie=0x7" in line for line in others) and any("priority=0 actions=NORMAL" in line for line in others)
+
+
+def test_w23_flows_come_back(host):
+    """Protects against a bridge without flows that nobody sees: deleted by somebody, or lost with ovs-vswitchd."""
+    host.router()
+    host.help()
+    lines = host.parted()
+    host.tool("ovs-ofctl", "del-flows", "breth0")
+    host.until(lambda: host.flows() == lines, "the deleted flows")
+    host.tool("ovs-ofctl", "mod-flows", "breth0", "table=1,actions=drop")
+    host.until(lambda: host.flows() == lines, "the changed flows")
+    host.daemon.send_signal(signal.SIGKILL)
+    host.daemon.wait(10)
+    host.serve()
+    host.until(lambda: host.flows() == lines, "the flows of the new ovs-vswitchd")
+
+
+def test_it_ends_rather_than_looking_healthy(host):
+    """Protects who looks at the unit: without Open vSwitch, a bridge or a NIC the program ends with a sentence, and not with 0."""
+    host.router()
+    host.help("--physical-bridge=breth9")
+    assert host.helper.wait(20) == 1 and "physical-bridge breth9 does not exist" in (host.directory / "helper.log").read_text()
+    host.help("--physical-bridge=breth0", "--physical-interface=eth9")
+    assert host.helper.wait(20) == 1 and "physical-interface eth9 is not in bridge breth0" in (host.directory / "helper.log").read_text()
+    host.help()
+    host.parted()
+    host.daemon.send_signal(signal.SIGKILL)
+    host.daemon.wait(10)
+    assert host.helper.wait(30) == 1 and "Traceback" not in (host.directory / "helper.log").read_text()
+
+
+def test_pidfile_detach_and_clear(host):
+    """Protects the original's command line: its parent ends when the flows are there; --clear takes them away and leaves others' alone."""
+    host.router()
+    host.tool("ovs-ofctl", "add-flow", "breth0", FOREIGN)
+    host.help("--physical-bridge=breth0", "--physical-interface=eth0", "--pidfile", "--detach")
+    assert host.helper.wait(20) == 0, (host.directory / "helper.log").read_text()
+    pid = int((host.directory / "ovn-k8s-gateway-helper.pid").read_text())
+    assert len(host.flows()) > 30
+    os.kill(pid, signal.SIGKILL)
+    host.help("--clear")
+    assert host.helper.wait(20) == 0 and host.flows() == [] and len(host.flows("cookie=0/0")) == 2
