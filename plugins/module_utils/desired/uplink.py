@@ -71,7 +71,7 @@ def state(host):
     netdev = host.datapath_type == "netdev"
     bridge = names.uplink_bridge(host.nic)
     return HostState(
-        links=(Link(bridge, owned=False, promiscuous=host.promiscuous or None),),
+        links=(Link(host.nic, owned=False), Link(bridge, owned=False, promiscuous=host.promiscuous or None),),
         uplinks=(Uplink(host.nic, bridge),),
         offloads=(Offload(host.nic),) if netdev else (),
         drops=(IngressDrop(host.nic),) if netdev else ())

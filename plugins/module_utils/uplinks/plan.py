@@ -26,6 +26,7 @@ from ..hostnet.plain import from_plain, to_plain
 from ..hostnet.state import HostState
 from ..hostnet.steps import OffloadStep
 from ..ovsdb.rows import Query, as_set, by_name, is_uuid
+from .remembered import missing, remember
 
 
 @dataclass
@@ -118,7 +119,7 @@ def _settings(nic, kept):
 
 
 def _present(connection, found, user, datapath_type):
-    changes, rows_acts, state, files = [], [], [], []
+    changes, rows_acts, state, files, lost = [], [], [], [], []
     for nic in found:
         nic.refuse(connection)
         datapath = datapath_type or (nic.now.datapath_type if nic.now else _datapath(connection))
@@ -127,7 +128,8 @@ def _present(connection, found, user, datapath_type):
         changes += _rows(connection, nic, wanted, rows_acts)
         state += [policy.state(wanted), HostState(files=from_plain(kept["files"]), handovers=from_plain(kept["handovers"]))]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
-    steps = _difference(_together([*state, HostState(files=tuple(files))]))
+        lost += missing(kept.get("had"), nic.name)
+    steps = _difference(_together([*state, HostState(files=tuple(files))])) + lost
     return Change(rows_acts + _acts(steps), changes + steps)
 
 
@@ -135,7 +137,8 @@ def _found(nic, datapath):
     """What is to be kept of a NIC that goes into its bridge: how it was, and the files by which it comes back after a boot. Plain values."""
     lasting = persistence(managers.find(nic.name), nic.bridge)
     return {"promiscuous": facts.is_promiscuous(nic.name), "offloads": to_plain(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
-            "files": to_plain(lasting.files), "inverse": to_plain(lasting.inverse), "handovers": to_plain(lasting.handovers)}
+            "files": to_plain(lasting.files), "inverse": to_plain(lasting.inverse), "handovers": to_plain(lasting.handovers),
+            "had": remember(nic.name, nic.bridge) if lasting.restores else None}
 
 
 def _absent(connection, found, user):
