@@ -9,6 +9,7 @@ in the order in which the user gave them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 
@@ -63,6 +64,7 @@ def address(text: str, what: str = "address"):
         raise AddressError(f"{what} {text!r} is not an address: write it like 10.33.74.253, without a prefix length") from None
 
 
+@functools.lru_cache(maxsize=8192)  # a program that stays asks for the same ones again and again
 def nth(subnet: str, offset: int, prefix: bool = True) -> str:
     """The address at ``offset`` in ``subnet``, with the subnet's prefix length or bare."""
     net = network(subnet)
@@ -83,6 +85,7 @@ def offset_in(subnet: str, cidr: str) -> int:
     return int(ipaddress.ip_interface(cidr).ip) & int(net.hostmask)
 
 
+@functools.lru_cache(maxsize=8192)
 def router_mac(cidr: str) -> str:
     """``0a:58`` and the four bytes of the IPv4 address; for IPv6 four bytes of its hash. Locally administered, stable, not random."""
     ip = ipaddress.ip_interface(cidr).ip
