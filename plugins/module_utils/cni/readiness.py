@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 
@@ -18,6 +19,7 @@ from ..hostnet.netlink import read
 from ..hostnet.state import File, HostState
 
 LOG = logging.getLogger("ovn-k8s-node")
+STARTING = 1.0  # seconds in which a problem is none yet
 GRACE = 30.0  # seconds that a problem lasts until the runtime is told: a restart of a service is none
 
 
@@ -63,6 +65,8 @@ class Readiness:
             self._write(path, None)
             os.makedirs(deletions, 0o700)
         told = ""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), STARTING)
         while True:
             self._changed.clear()
             problem = self.problem()

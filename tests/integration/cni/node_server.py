@@ -211,7 +211,13 @@ class Node:
              "--run", str(self.run), "--listen", self.http, "--patience", str(patience)],
             stdout=self.log, stderr=self.log)
         if wait:
-            wait_for(lambda: self._ended() or self.configuration.exists(), "the node's server to be ready")
+            wait_for(lambda: self._ended() or self._serves(), "the node's server to be ready")
+
+    def _serves(self):
+        try:
+            return self.http_get("/readyz")[0] == 200 and self.configuration.exists()
+        except OSError:
+            return False
 
     def _ended(self):
         if self.server.poll() is not None:
