@@ -23,8 +23,9 @@ import sys
 sys.path.insert(0, {tools!r})
 from network_namespace import load_nftables
 load_nftables()
-from ansible_collections.ovn.kubernetes.plugins.module_utils import host, names
-host.NODE_FILE, host.GATEWAY_FILE, names.CNI_CONFIGURATION = {files!r}
+import importlib
+for module, name, path in {kept!r}:
+    setattr(importlib.import_module(module), name, path)
 """
 
 
@@ -46,9 +47,9 @@ def main():
     with namespace():
         host()
         vswitch = Vswitch()
-        files = []
-        vswitch.keep_here(lambda module, name, path: (setattr(module, name, path), files.append(path)))
-        prologue = PROLOGUE.format(tools=os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/tools", files=files)
+        kept = []
+        vswitch.keep_here(lambda module, name, path: (setattr(module, name, path), kept.append((module.__name__, name, path))))
+        prologue = PROLOGUE.format(tools=os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/tools", kept=kept)
         try:
             for module, options in (("ovn_minion_init", NODE), ("ovn_gateway", GATEWAY)):
                 options = dict(options, open_vswitch=vswitch.remote)

@@ -45,6 +45,8 @@ class Vswitch(Server):
         replace(host, "NODE_FILE", str(self.kept / "node.json"))
         replace(host, "GATEWAY_FILE", str(self.kept / "gateway.json"))
         replace(names, "CNI_CONFIGURATION", str(self.kept / "cni.conflist"))
+        replace(names, "UPLINKS_DIRECTORY", str(self.directory / "uplinks"))
+        replace(names, "JOURNAL_DIRECTORY", str(self.directory / "journal"))
 
     @property
     def kept(self) -> pathlib.Path:

@@ -85,9 +85,9 @@ def test_forwarding_is_as_it_was(vswitch, value):
 
 
 def test_the_underlays_nic_has_back_what_it_had(vswitch):
-    """Protects the NIC that userspace tunnels leave through: its addresses and routes."""
-    before = snapshot("eth0")
+    """Protects the NIC that userspace tunnels leave through: addresses, routes and offloads."""
+    before = snapshot("eth0"), offloads("eth0")
     vswitch.host().node(NODE)
-    assert snapshot("eth0") != before
+    assert snapshot("eth0") != before[0] and offloads("eth0") != before[1]
     vswitch.host().node(None)
-    assert snapshot("eth0") == before
+    assert (snapshot("eth0"), offloads("eth0")) == before
