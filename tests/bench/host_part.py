@@ -24,8 +24,8 @@ sys.path.insert(0, {tools!r})
 from network_namespace import load_nftables
 load_nftables()
 import importlib
-for module, name, path in {kept!r}:
-    setattr(importlib.import_module(module), name, path)
+for where, name, path in {kept!r}:
+    setattr(importlib.import_module(where), name, path)
 """
 
 
