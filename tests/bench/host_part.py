@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from calls import REPETITIONS, call, call_at_once, measured, show
 from network_namespace import ip, load_nftables, namespace
@@ -60,7 +61,10 @@ def main():
                 def away(module=module):
                     return call(module, part="host", state="absent", node_name="node1", open_vswitch=vswitch.remote)
                 show(f"{module}, host, first", measured(run, True, away, 7), "inside the module; ovs-vswitchd making the ports is most of it")
-                show(f"{module}, host, unchanged", measured(run, False, repetitions=REPETITIONS), "the same call again; goal: below 150 ms")
+                began = time.process_time()
+                times = measured(run, False, repetitions=REPETITIONS)
+                used = (time.process_time() - began) * 1000 / REPETITIONS
+                show(f"{module}, host, unchanged", times, f"the same call again; {used:.1f} ms of processor time in the module; goal: below 150 ms")
                 times = measured(lambda: call_at_once([(module, options)], prologue)[0], False, repetitions=5)  # noqa: B023
                 show(f"{module}, host, whole process", times, "unchanged, with the interpreter's start and all imports")
         finally:
