@@ -123,6 +123,11 @@ def balanced(shared):
     wait(lambda: "30080" not in on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}"), 20, "the end of the node ports' flows")
 
 
+def banner(address):
+    """A command that prints how the SSH server at the address begins."""
+    return f"exec 3<>/dev/tcp/{address}/22; head -c 7 <&3"
+
+
 def our_flows():
     """How many flows the bridge has of ours."""
     found = re.search(r"flow_count=(\d+)", on(NODE, f"ovs-ofctl dump-aggregate breth0 {COOKIE}", check=False).stdout)
@@ -138,12 +143,12 @@ def ways(pods):
         mine, there = OWN[version], OUTSIDE[version]
         out.update({
             f"the host out, IPv{version}": (lambda there=there: on(NODE, f"python3 /tmp/ask.py {there} 8099"), f"^{re.escape(mine)} "),
-            f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", f"exec 3<>/dev/tcp/{mine}/22; head -c 7 <&3"), "^SSH-2.0"),
+            f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", banner(mine)), "^SSH-2.0"),
             f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 1 {there}"), "ttl="),
-            f"a pod out, IPv{version}": (lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"), r"^(10\.44\.0\.12|fd44::12|10\.55\.0\.11|fd55::11) "),
+            f"a pod out, IPv{version}": (lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"), r"^(10\.(44|55)\.0\.1[12]|fd(44|55)::1[12]) "),
             f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 1 {there}"), "ttl="),
             f"Geneve, IPv{version}": (lambda pod=pod: near.run(f"python3 /tmp/ask.py {pod[0]} 8080"), f"^{re.escape(pod[1])} .* far$"),
-            f"a pod to its host, IPv{version}": (lambda mine=mine: near.run(f"exec 3<>/dev/tcp/{mine}/22; head -c 7 <&3".join(('bash -c "', '"'))), "^SSH-2.0"),
+            f"a pod to its host, IPv{version}": (lambda mine=mine: near.run(f"bash -c '{banner(mine)}'"), "^SSH-2.0"),
             f"another host's pod to the host, IPv{version}": (lambda mine=mine: far.run(f"ping -c 1 -W 1 {mine}"), "ttl="),
             f"a node port, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/ask.py {mine} 30080"), "(far|near)$"),
             f"a node port by UDP, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/datagram.py {mine} 30080 100"), "^100$"),

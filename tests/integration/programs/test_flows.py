@@ -68,7 +68,8 @@ class SharedHost(Vswitch):
 
     def flows(self, match=COOKIE):
         """Flows that are there, without counters."""
-        return sorted(line.strip() for line in self.tool("ovs-ofctl", "--no-stats", "dump-flows", "breth0", match, check=False).splitlines() if "actions=" in line)
+        text = self.tool("ovs-ofctl", "--no-stats", "dump-flows", "breth0", match, check=False)
+        return sorted(line.strip() for line in text.splitlines() if "actions=" in line)
 
     def until(self, condition, what):
         """Wait for a condition; the helper must live meanwhile."""
