@@ -73,7 +73,7 @@ def _shared_problems(inventory: Inventory, host: str, found) -> None:
 
 
 def _next_hop_problems(inventory: Inventory, host: str, found) -> None:
-    addresses = {entry.version: entry for entry in inventory.value_or_none(host, IP) or []}
+    addresses = {entry.version: entry for entry in _addresses(inventory, host)}
     for hop in inventory.value_or_none(host, HOP) or []:
         own = addresses.get(hop.version)
         if own is None:
@@ -89,7 +89,7 @@ def _next_hop_problems(inventory: Inventory, host: str, found) -> None:
 
 def _next_hops_of_gateways(inventory: Inventory, found) -> None:
     """A gateway leads outside; through another one traffic would go round in circles."""
-    owners = {entry.ip: host for host in reversed(inventory.gateways) for entry in inventory.value_or_none(host, IP) or []}
+    owners = {entry.ip: host for host in reversed(inventory.gateways) for entry in _addresses(inventory, host)}
     for host in inventory.gateways:
         for hop in inventory.value_or_none(host, HOP) or []:
             if owners.get(hop, host) != host:
