@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test lint sanity units integration molecule test-kernel bench archive
+.PHONY: help env demo clean test lint sanity units integration nics molecule test-kernel bench archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ units: ## the pure layers, without any server
 
 integration: ## against real database servers
 	@tests/tools/run-tests integration
+
+nics: ## NICs that move into bridges and back, over ssh, on hosts of the lab
+	@tests/tools/run-tests nics
 
 molecule: ## the scenarios on the lab's hosts
 	@tests/tools/run-tests molecule
