@@ -8,14 +8,14 @@ import pytest
 
 from .conftest import nics, on, snapshot
 
+PAIR = "ip link add {0} type veth peer name {0}p"
 CASES = {
     "nosuch": ("true", "nosuch does not exist on this host"),
     "lo": ("true", "lo is the loopback"),
-    "dummy1": ("ip link add dummy1 type dummy; ip link add bond7 type bond; ip link set dummy1 master bond7", "dummy1 is part of the bond bond7 already"),
-    "dummy2": ("ip link add dummy2 type dummy; ip link add br7 type bridge; ip link set dummy2 master br7", "dummy2 is part of the bridge br7 already"),
+    "v2": (PAIR.format("v2") + "; ip link add br7 type bridge; ip link set v2 master br7", "v2 is part of the bridge br7 already"),
     "br7": ("true", "br7 is a bridge itself"),
-    "dummy3": ("ip link add dummy3 type dummy; ip link add brdummy3 type dummy", "the bridge's name brdummy3 is taken by somebody else"),
-    "dummy4": ("ip link add dummy4 type dummy; ovs-vsctl add-br other -- add-port other dummy4", "dummy4 is in another bridge of Open vSwitch already"),
+    "v3": (PAIR.format("v3") + "; ip link add brv3 type bridge", "the bridge's name brv3 is taken by somebody else"),
+    "v4": (PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4", "v4 is in another bridge of Open vSwitch already"),
 }
 
 

@@ -33,7 +33,8 @@ DEFAULT_METRIC = {4: 0, 6: 1024}  # IPv6: IP6_RT_PRIO_USER of the kernel
 def difference(have, want):
     """The plan, in the order in which it is to be done.
 
-    Settings of the whole host come first; then addresses and routes that change links; then links with their settings, which must be
+    Settings of the whole host come first; then drops that go, since a NIC must hear its neighbours' answers before it has addresses; then
+    addresses and routes that change links; then links with their settings, which must be
     set before addresses are (disable_ipv6), addresses, routes; then what touches packets; then files, which tell others that all is ready,
     and the network managers that read them.
 
@@ -47,6 +48,7 @@ def difference(have, want):
     return (
         first
         + _sysctls(have, want, of_links=False)
+        + [DropStep(nic, False) for nic in _names(want.absent_drops) if nic in have.drops]
         + moves
         + [step for link in want.links for step in _link(have.links.get(link.name), link)]
         + _sysctls(have, want, of_links=True)
@@ -54,7 +56,6 @@ def difference(have, want):
         + [step for given in want.given for step in _given(have, given)]
         + [step for link in want.offloads for step in _offload(have, link.link)]
         + [DropStep(nic, True) for nic in _names(want.drops) if nic not in have.drops]
-        + [DropStep(nic, False) for nic in _names(want.absent_drops) if nic in have.drops]
         + last)
 
 

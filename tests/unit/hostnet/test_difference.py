@@ -68,6 +68,7 @@ def test_the_order_of_a_plan():
         sysctls={IP_FORWARD: "0", RP_FILTER: None}, files={"/etc/cni/net.d/10-ovn.conf": None}, offloads={"eth0": ("tx",)}, drops=frozenset({"eth9"}))
     assert texts(difference(have, want)) == [
         "sysctl net.ipv4.ip_forward: 0 -> 1",
+        "ingress drop on eth9: remove",
         "10.44.0.12/24: move from eth0 to breth0",
         "link k8s-n1: up, mtu 1400",
         "sysctl net/ipv4/conf/k8s-n1/rp_filter: 2",
@@ -75,7 +76,6 @@ def test_the_order_of_a_plan():
         "route 192.168.0.0/16 via 192.168.2.1 dev k8s-n1: add",
         "offload of eth0: tx off",
         "ingress drop on eth0: add",
-        "ingress drop on eth9: remove",
         "file /etc/cni/net.d/10-ovn.conf: add"]
 
 
