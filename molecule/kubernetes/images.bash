@@ -8,7 +8,8 @@ images=(registry.k8s.io/pause:3.10.1 registry.k8s.io/e2e-test-images/agnhost:2.5
 # What upstream's tests, and whoever looks around in a pod, run beside agnhost.
 image_tools=curl,wget,iproute2,iputils-ping,bind9-dnsutils,netcat-openbsd,ca-certificates
 
-image_file() { echo "$programs/image-$(basename "${1%:*}").tar"; }
+# Made anew when this recipe changes.
+image_file() { echo "$programs/image-$(basename "${1%:*}")-$(sha256sum "$here/images.bash" | cut -c1-8).tar"; }
 
 make_images() {
     local suite=bookworm tar
@@ -21,7 +22,7 @@ make_images() {
         tar=$programs/.agnhost.tar
         "$lab" rootfs "$suite" "$image_tools" "$tar"
         tar --append --dereference --directory "$programs" --file "$tar" ./agnhost
-        archive "${images[1]}" /agnhost pause <"$tar"
+        archive "${images[1]}" /agnhost <"$tar"
         rm -f "$tar"
     fi
 }
@@ -40,7 +41,7 @@ path, name, *command = sys.argv[1:]
 with os.fdopen(3, "rb") as layer_in:
     layer = layer_in.read()
 config = json.dumps({"architecture": "amd64" if os.uname().machine == "x86_64" else "arm64", "os": "linux",
-                     "config": {"Entrypoint": command, "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin:/"]},
+                     "config": {"Entrypoint": command, "Cmd": ["pause"] if len(command) == 1 else [], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin:/"]},
                      "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
 config_name = hashlib.sha256(config).hexdigest() + ".json"
 manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
