@@ -3,10 +3,10 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test lint sanity units integration nics molecule test-kernel bench archive
+.PHONY: help env demo clean test lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench archive
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 demo: env ## bring up the lab, converge it from inventory/, verify, and leave it running
 	@molecule/lab/demo
@@ -35,6 +35,12 @@ nics: ## NICs that move into bridges and back, over ssh, on hosts of the lab
 
 molecule: ## the scenarios on the lab's hosts
 	@tests/tools/run-tests molecule
+
+test-kubernetes: ## a real Kubernetes on the lab's hosts
+	@tests/tools/run-tests kubernetes
+
+test-conformance: env ## upstream's end-to-end tests of the network, on the Kubernetes that is there (half an hour)
+	@molecule/kubernetes/conformance
 
 test-kernel: ## the scenario with the kernel's datapath
 	@tests/tools/run-tests kernel

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What the network is there for: a service is reached from everywhere, and each of its pods answers."""
+
+from __future__ import annotations
+
+import pytest
+from lab_hosts import HOSTS, on, wait
+from lab_kubernetes import get, kubectl, run_in
+
+
+def test_nodes_are_ready_and_web_pods_run_on_each(web):
+    for node in get("nodes")["items"]:
+        assert {"type": "Ready", "status": "True"}.items() <= next(c for c in node["status"]["conditions"] if c["type"] == "Ready").items()
+    assert set(web.pods.values()) == set(HOSTS)
+
+
+def test_the_service_from_a_pod(web):
+    web.all_answer(web.from_pod)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_service_from_a_host(web, host):
+    web.all_answer(lambda: web.from_host(host))
+
+
+def test_the_node_port_from_outside_through_the_gateway(web):
+    web.all_answer(web.from_outside)
+
+
+def test_pods_reach_each_other_and_the_outside(web):
+    for pod in get("pods", "--selector=app=web")["items"]:
+        address = pod["status"]["podIP"]
+        assert run_in("client", "curl", "--silent", "--max-time", "3", f"http://{address}:8080/hostname") == pod["metadata"]["name"]
+    run_in("client", "ping", "-c", "1", "-W", "3", "203.0.113.1")
+
+
+def test_a_service_without_pods_refuses_at_once(web):
+    """Protects callers against waiting: what has no endpoints answers with a reset."""
+    kubectl("scale", "deployment/web", "--replicas=0")
+    try:
+        wait(lambda: not get("pods", "--selector=app=web")["items"], 60, "all web pods to end")
+        wait(lambda: "refused" in run_in("client", "curl", "--silent", "--show-error", "--max-time", "3", f"http://{web.address}/", check=False).stderr, 20,
+             "a refusal")
+    finally:
+        kubectl("scale", "deployment/web", "--replicas=6")
+        kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+        web.read()
+
+
+def test_a_pod_that_goes_leaves_the_service_and_frees_its_port(web):
+    gone = sorted(web.pods)[0]
+    node = web.pods[gone]
+    kubectl("delete", "pod", gone, "--now")
+    wait(lambda: on("ovn-master", f"ovn-nbctl --bare --columns=name find Logical_Switch_Port name=default_{gone}") == "", 30, "its logical port to go")
+    wait(lambda: on(node, f"ovs-vsctl --bare --columns=name find Interface external_ids:iface-id=default_{gone}") == "", 30, "its interface to go")
+    kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+    web.read()
+    assert gone not in web.pods
+    for _ in range(12):
+        assert web.from_outside() in web.pods
+

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The Kubernetes of the lab's hosts, and web pods on it that are asked from a pod, from hosts and from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from lab_hosts import ROOT, on, wait
+
+CLUSTER = ROOT / "molecule" / "kubernetes" / "cluster"
+INVENTORY = ROOT / "molecule" / "kubernetes" / "inventory"
+WEB = ROOT / "molecule" / "kubernetes" / "files" / "web.yaml"
+GATEWAY = "10.55.0.11"  # ovn-node1's address outside
+NODE_PORT = 30080
+
+
+def kubectl(*arguments, check=True, limit=120, content=None):
+    """kubectl as the administrator; its output."""
+    done = subprocess.run([str(CLUSTER), "kubectl", *map(str, arguments)], check=False, capture_output=True, text=True, timeout=limit, input=content)
+    if check and done.returncode:
+        raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
+    return done.stdout if check else done
+
+
+def get(*arguments):
+    """Objects, as ``kubectl get`` names them."""
+    return json.loads(kubectl("get", *arguments, "--output=json"))
+
+
+def run_in(pod, *command, check=True):
+    """A command in a pod."""
+    return kubectl("exec", pod, "--", *command, check=check)
+
+
+class Web:
+    """The web pods, their service, and the pod that asks."""
+
+    def __init__(self):
+        kubectl("apply", "--filename", WEB)
+        kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=90s")
+        self.address = get("service", "web")["spec"]["clusterIP"]
+        self.read()
+
+    def read(self):
+        """Wait until all run, and take their names."""
+        kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+        self.pods = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in get("pods", "--selector=app=web")["items"]
+                     if not pod["metadata"].get("deletionTimestamp")}
+
+    def remove(self):
+        """Take it all away."""
+        kubectl("delete", "--now", "--ignore-not-found", "--filename", WEB)
+
+    def from_pod(self):
+        """One answer of the service to a pod: the name of the web pod."""
+        return run_in("client", "curl", "--silent", "--show-error", "--max-time", "3", f"http://{self.address}/hostname")
+
+    def from_host(self, host):
+        """One answer of the service to a host."""
+        return on(host, f"curl --silent --show-error --max-time 3 http://{self.address}/hostname")
+
+    def from_outside(self, address=GATEWAY):
+        """One answer of the node port to a host that is none of the cluster's."""
+        return on("ovn-outside", f"curl --silent --show-error --max-time 3 http://{address}:{NODE_PORT}/hostname")
+
+    def all_answer(self, ask):
+        """Ask until each web pod has answered; the number of questions."""
+        seen, asked = set(), 0
+
+        def once():
+            nonlocal asked
+            asked += 1
+            seen.add(ask())
+            return seen >= set(self.pods)
+        wait(once, 60, f"answers of all of {sorted(self.pods)}")
+        return asked
