@@ -13,8 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lab_hosts import ROOT, Pod, lab, network, northbound, on, wait
 
+from .test_traffic import ASK, SERVER
+
 MASTER, MINION = HOSTS = ("ovn-node31", "ovn-node32")  # 10.44.0.41 and 10.44.0.42
-PACKAGES = "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables"
+PACKAGES = "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
 CLUSTER = '--cluster-ip-subnet="192.168.0.0/16"'
 SEED = (
     (MASTER, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"'),
@@ -22,9 +24,13 @@ SEED = (
     (MINION, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"'),
     (MINION, f'ovn-k8s-overlay minion-init {CLUSTER} --minion-switch-subnet="192.168.2.0/24" --node-name="{MINION}"'),
     (MINION, f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.42/24 --node-name="{MINION}" '
-             "--default-gw 10.55.0.254"),
+             "--default-gw 10.55.0.254 --rampout-ip-subnets=192.168.2.0/24"),
+    # The other kind of gateway, on the NIC that the host has too.
+    (MASTER, f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.41/24 --node-name="{MASTER}" '
+             "--default-gw 10.44.0.1 --rampout-ip-subnets=192.168.1.0/24"),
+    (MASTER, "ovn-k8s-gateway-helper --physical-bridge=breth0 --physical-interface=eth0 --pidfile --detach"),
 )
-COMMANDS = [(host, command) for host, command in SEED if command.startswith("ovn-k8s-")]
+COMMANDS = [(host, command) for host, command in SEED if command.startswith("ovn-k8s-overlay")]
 
 
 def install(host):
@@ -33,7 +39,8 @@ def install(host):
     on(host, f"DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages}", limit=300)
     config = ROOT / ".cache" / "lab" / "ssh_config"
     subprocess.run(["scp", "-q", "-F", str(config), str(ROOT / "ovn_kubernetes.pyz"), f"{host}:"], check=True, timeout=60)
-    on(host, "./ovn_kubernetes.pyz install && systemctl daemon-reload && systemctl enable --now ovn-k8s-host")
+    assert on(host, "./ovn_kubernetes.pyz install").endswith("unit ovn-k8s-host.service: enabled\n")
+    assert on(host, "./ovn_kubernetes.pyz install; systemctl is-enabled ovn-k8s-host") == "enabled\n"
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +68,17 @@ def seen():
 
 
 def test_pods_reach_each_other_and_the_outside(built):
-    """Protects: the overlay that the seed's commands build carries traffic."""
+    """Protects: the overlay that the seed's commands build carries traffic, out through either kind of gateway, as its pods are pinned."""
     pods = [Pod(MASTER, "pod1", 101, MASTER), Pod(MINION, "pod2", 102, MASTER)]
     try:
         pods[0].reaches(pods[1].ip)
         pods[1].reaches(pods[0].ip)
-        for pod in pods:
-            # Nobody out there knows a way to pods: an answer comes to the gateway's address or not at all.
-            pod.reaches("203.0.113.1")
+        on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
+        for pod, address, seen_as in ((pods[0], "10.44.0.250", "10.44.0.41"), (pods[1], "10.55.0.254", "10.55.0.42"), (pods[1], "203.0.113.1", "10.55.0.42")):
+            answer = wait(lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(), 30, f"{pod.name}'s way to {address}")
+            assert answer == seen_as
     finally:
+        on("ovn-outside", "systemctl stop ask", check=False)
         for pod in pods:
             pod.remove()
 
@@ -92,12 +101,13 @@ def test_the_token_is_for_root_alone(built):
 
 def test_after_a_boot_all_is_back(built):
     """Protects: what the kernel forgets comes back without a command (W21)."""
+    on(MASTER, "ovs-appctl -t ovn-k8s-gateway-helper exit && systemctl enable --now ovn-k8s-gateway-helper")
     lab("restart", *HOSTS)
     for host, command in COMMANDS:
         wait(lambda host=host, command=command: on(host, command + " --dry-run", check=False).stdout == "Nothing to change.\n", 60, f"{host} after its boot")
     pod = Pod(MASTER, "pod1", 101, MASTER)
     try:
         pod.reaches("192.168.2.2")
-        pod.reaches("203.0.113.1")
+        pod.reaches("10.44.0.250")
     finally:
         pod.remove()

@@ -6,25 +6,29 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import zipfile
 
 from .. import names
 from ..converge import converge_state
 from ..desired.commands import command_files
+from ..hostnet.bus import call
 from ..hostnet.errors import HostError
 from ..hostnet.state import File, HostState
+from .answer import ENABLED
 
 FILES = "ovn_kubernetes/files/"
 PLACES = (("service", "/etc/systemd/system", 0o644), ("", "/opt/cni/bin", 0o755))  # suffix, where to, mode
+UNIT = "ovn-k8s-host.service"
 EXAMPLES = """examples:
   scp ovn_kubernetes.pyz kube-minion1:
   ssh kube-minion1 ./ovn_kubernetes.pyz install
-  ssh kube-minion1 systemctl enable --now ovn-k8s-host     the host's part comes back after a boot
   ssh kube-master systemctl enable --now ovn-k8s-egress    on a master: default routes through gateways that are alive
   ssh kube-minion1 systemctl enable --now ovn-k8s-node     on a node with a kubelet: its pods' interfaces
 
-It needs python3-openvswitch and python3-pyroute2 on the host, with the userspace datapath python3-nftables; for the programs that stay
+ovn-k8s-host, which brings the host's part back after a boot, is enabled by this. The host needs python3-openvswitch, python3-pyroute2 and
+python3-jeepney, with the userspace datapath python3-nftables; for the programs that stay
 python3-systemd, for ovn-k8s-egress python3-icmplib, with Kubernetes python3-aiohttp and python3-prometheus-client.
 """
 
@@ -43,6 +47,21 @@ def files(archive, packed):
     return (*laid, *command_files(present))
 
 
+def tell_systemd(gone):
+    """Let systemd know the units, and start the one that brings the host's part back, now and at each boot. :raises HostError: in one sentence."""
+    service = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
+    try:
+        if gone:
+            call(*service, "DisableUnitFiles", "asb", ([UNIT], False))
+        call(*service, "Reload")
+        if not gone:
+            call(*service, "EnableUnitFiles", "asbb", ([UNIT], False, True))
+            call(*service, "Reload")
+            call(*service, "StartUnit", "ss", (UNIT, "replace"))
+    except HostError as exc:
+        raise HostError(f"all files are in their places, but {exc}; or do it yourself: systemctl daemon-reload && systemctl enable --now {UNIT}") from None
+
+
 def main(arguments=None):
     """The program: a line for each thing that it did."""
     parser = argparse.ArgumentParser(prog="ovn_kubernetes.pyz install", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,8 +77,9 @@ def main(arguments=None):
         plan = converge_state(HostState(files=files(None if options.remove else archive, packed)), options.dry_run).plan
         for step in plan:
             print(step.describe())
-        if not options.dry_run and any(".service" in step.describe() for step in plan):
-            print("units changed: run systemctl daemon-reload")
+        if not options.dry_run and (any(".service" in step.describe() for step in plan) or os.path.exists(ENABLED) == options.remove):
+            tell_systemd(options.remove)
+            print(f"unit {UNIT}: {'disabled' if options.remove else 'enabled'}")
     except (HostError, OSError) as exc:
         sys.stderr.write(f"ovn_kubernetes.pyz install: {exc}\n")
         return 1
