@@ -54,6 +54,7 @@ COMMANDS_DIRECTORY = "/usr/local/bin"
 COMMANDS = {  # command -> the program of the archive that it runs
     "ovn-k8s-gateway-helper": "gateway_helper",
     "ovn-k8s-overlay": "overlay",
+    "ovn-k8s-util": "util",
     "ovn-k8s-watcher": "watcher",
 }
 RUN_DIRECTORY = "/run/ovn-kubernetes"  # with what the CNI plugin knows too:

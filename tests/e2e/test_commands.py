@@ -19,6 +19,8 @@ MASTER, MINION = HOSTS = ("ovn-node31", "ovn-node32")  # 10.44.0.41 and 10.44.0.
 PACKAGES = "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
 CLUSTER = '--cluster-ip-subnet="192.168.0.0/16"'
 SEED = (
+    (MASTER, "ovn-k8s-util nics-to-bridge eth0"),  # the NIC of this very connection
+    (MASTER, "ovn-k8s-util confirm"),
     (MASTER, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"'),
     (MASTER, f'ovn-k8s-overlay master-init {CLUSTER} --master-switch-subnet="192.168.1.0/24" --node-name="{MASTER}"'),
     (MINION, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"'),
@@ -111,3 +113,23 @@ def test_after_a_boot_all_is_back(built):
         pod.reaches("10.44.0.250")
     finally:
         pod.remove()
+
+
+def test_w22_a_nic_goes_and_comes_back(built):
+    """Protects the host: unconfirmed it has its NIC back by itself; confirmed it stays; the inverse gives back what there was; a wrong NIC touches nothing."""
+    before = network(MASTER)
+    assert "Run within 3 s" in on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --timeout 3")
+    wait(lambda: "breth1" not in on(MASTER, "ip -br link"), 30, "the NIC taken back")
+    wait(lambda: network(MASTER) == before, 30, "the host as before")
+    late = on(MASTER, "ovn-k8s-util confirm", check=False)
+    assert late.returncode == 1 and "can't be confirmed any more" in late.stderr
+    assert on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --yes").endswith("Confirmed.\n")
+    there = network(MASTER)
+    assert any("breth1" in line and "10.55.0.41/24" in line for line in there[0])
+    assert on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --yes") == "Nothing to change.\n"
+    assert network(MASTER) == there
+    assert on(MASTER, "ovn-k8s-util bridges-to-nic breth1 --yes").endswith("Confirmed.\n")
+    assert network(MASTER) == before
+    refused = on(MASTER, "ovn-k8s-util nics-to-bridge eth7 --yes", check=False)
+    assert refused.returncode == 1 and "eth7" in refused.stderr and refused.stderr.count("\n") == 1
+    assert network(MASTER) == before

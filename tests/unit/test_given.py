@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import given, overlay
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import given, overlay, util
 
 INIT = ["minion-init", "--cluster-ip-subnet=192.168.0.0/16", "--minion-switch-subnet=192.168.2.0/24", "--node-name=n1"]
 GATEWAY = ["gateway-init", "--cluster-ip-subnet=192.168.0.0/16", "--physical-ip=10.0.0.2/24", "--node-name=n1"]
@@ -81,3 +81,12 @@ def test_the_api_server(server, url):
 def test_the_token_is_in_no_text_of_what_is_given():
     """Protects the token against logs."""
     assert "s3cret" not in repr(given.Given({"k8s-api-token": "s3cret"}))
+
+
+@pytest.mark.parametrize("arguments", [[], ["nics-to-bridge"], ["bridge-to-nics", "eth0"], ["nics-to-bridge", "eth0", "--timeout=soon"], ["confirm", "eth0"]],
+                         ids=["no command", "no NIC", "unknown command", "no number", "too much"])
+def test_wrong_usage_of_util_is_2(capsys, arguments):
+    """Protects scripts: the original said nothing, and 0."""
+    with pytest.raises(SystemExit) as left:
+        util.main(arguments)
+    assert left.value.code == 2 and "usage: ovn-k8s-util" in capsys.readouterr().err

@@ -16,6 +16,7 @@ PROGRAMS = (
     "node",
     "overlay",
     "uplinks",
+    "util",
     "watcher",
 )
 
