@@ -91,13 +91,14 @@ class Host:
         """The same as a :class:`.uplinks.plan.Change`, not done."""
         return plan_uplinks(self._connect, nics, present, user, datapath_type)
 
-    def restore_uplinks(self):
-        """Bring a change of NICs that a boot has cut off to its end, and the NICs into the bridges where they are kept."""
+    def finish_uplinks(self):
+        """Bring a change of NICs that a boot has cut off to its end."""
         finish(the_journal())
-        result = Result()
-        for nic in kept_uplinks():
-            result.plan += self.uplinks([nic], True, users_of(nic)[0]).plan
-        return result
+        return Result()
+
+    def restore_uplink(self, nic):
+        """Bring a NIC into the bridge where it is kept."""
+        return self.uplinks([nic], True, users_of(nic)[0])
 
     def gateway(self, settings):
         """Converge the gateway's part; ``settings`` as :func:`gateway_settings` makes them, None: the gateway goes.

