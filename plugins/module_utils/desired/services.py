@@ -21,6 +21,8 @@ SLICE_LABEL = "kubernetes.io/service-name"
 # A pod that reaches itself through a service sees this address; the one that today's ovn-kubernetes has.
 HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
 PLACES = 2  # a host's own addresses of one family: the node's, and the gateway's where it is another
+# Of a variable without a value ovn-controller complains; no packet goes to these.
+NOWHERE = {4: "0.0.0.0", 6: "::"}
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
@@ -256,7 +258,8 @@ def host_rows(name, chassis, addresses, gateway_addresses, services):
     for version in (4, 6):
         own = _of_version(addresses, version)[:1]
         own += [address for address in _of_version(gateway_addresses, version)[:1] if address not in own]
-        variables.update((names.node_address_variable(version, place), address) for place, address in enumerate(own))
+        for place in range(PLACES):
+            variables[names.node_address_variable(version, place)] = own[place] if place < len(own) else NOWHERE[version]
     for service, slices in services:
         for version in sorted({addressing.family(ip) for ip in service.cluster_ips}):
             for port in service.ports:

@@ -89,7 +89,8 @@ def test_a_node_port_is_written_once_for_all_hosts():
     found = vips(service("NodePort", ports=({"port": 80, "nodePort": 30080},)), [endpoints("192.168.1.3")])
     assert found["node_IPv4-tcp", ALL] == {"^NODEIP_IPv4_0:30080": "192.168.1.3:8080", "^NODEIP_IPv4_1:30080": "192.168.1.3:8080"}
     (row,) = services.host_rows("node1", "id-1", ("10.0.0.1", "fd00::1"), ("10.55.0.1",), ())
-    assert row.columns == {"chassis": "id-1", "variables": {"NODEIP_IPv4_0": "10.0.0.1", "NODEIP_IPv4_1": "10.55.0.1", "NODEIP_IPv6_0": "fd00::1"}}
+    assert row.columns == {"chassis": "id-1", "variables": {
+        "NODEIP_IPv4_0": "10.0.0.1", "NODEIP_IPv4_1": "10.55.0.1", "NODEIP_IPv6_0": "fd00::1", "NODEIP_IPv6_1": "::"}}
 
 
 def test_affinity_holds_for_the_whole_time():
