@@ -53,13 +53,6 @@ def take_over(old, new):
         _start([program, *(_renamed(word, old, new) for word in words[1:])], new)
 
 
-def lease_of(path, link):
-    """The text of the newest lease for a link in a file of leases; None: there is none."""
-    file = read_file(path)
-    leases = re.findall(r"^lease6? \{.*?^\}", file.content, re.M | re.S) if file else []
-    return next((lease for lease in reversed(leases) if 'interface "%s"' % link in lease), None)
-
-
 def _take_leases(path, old, new):
     """The leases and the client's DUID, for the other link; the old file goes, so that it is not found later, out of date."""
     file = read_file(path)
