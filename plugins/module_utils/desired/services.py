@@ -20,6 +20,8 @@ LABELS = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headl
 SLICE_LABEL = "kubernetes.io/service-name"
 # A pod that reaches itself through a service sees this address; the one that today's ovn-kubernetes has.
 HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
+# The endpoint follows from the client's address. OVN's own affinity (options:affinity_timeout) drops each packet of the first connection of a client.
+AFFINITY = ("ip_dst", "ip_src")
 PLACES = 2  # a host's own addresses of one family: the node's, and the gateway's where it is another
 # Of a variable without a value ovn-controller complains; no packet goes to these.
 NOWHERE = {4: "0.0.0.0", 6: "::"}
@@ -39,7 +41,7 @@ class Service(NamedTuple):
     """What is kept of a service.
 
     :ivar cluster_ips, external_ips: the second with the addresses of its load balancer outside.
-    :ivar affinity: seconds for which a client keeps its endpoint, None without.
+    :ivar affinity: whether a client keeps its endpoint.
     :ivar internal_local, external_local: whether that traffic policy is Local.
     """
 
@@ -48,7 +50,7 @@ class Service(NamedTuple):
     cluster_ips: tuple
     external_ips: tuple
     ports: tuple
-    affinity: int | None
+    affinity: bool
     internal_local: bool
     external_local: bool
 
@@ -109,12 +111,9 @@ def trim(item):
         for one in (item.get("status") or {}).get("loadBalancer", {}).get("ingress") or ():
             if one.get("ip") and one.get("ipMode", "VIP") == "VIP":
                 outside.append(one["ip"])
-    affinity = None
-    if spec.get("sessionAffinity") == "ClientIP":
-        affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds") or 10800
     ports = tuple(Port(port.get("name") or "", port.get("protocol") or "TCP", port["port"],
                        port.get("nodePort") if kind in ("NodePort", "LoadBalancer") else None) for port in spec.get("ports") or ())
-    return Service(meta["namespace"], meta["name"], cluster_ips, tuple(dict.fromkeys(outside)), ports, affinity,
+    return Service(meta["namespace"], meta["name"], cluster_ips, tuple(dict.fromkeys(outside)), ports, spec.get("sessionAffinity") == "ClientIP",
                    spec.get("internalTrafficPolicy") == "Local",
                    spec.get("externalTrafficPolicy") == "Local" and kind in ("NodePort", "LoadBalancer"))
 
@@ -166,21 +165,17 @@ def backends(port, version, slices, node=None):
     return sorted(ready or draining)
 
 
-def rows(service, slices, hosts=()):
-    """The service's load balancers.
-
-    :param slices: its endpoint slices.
-    :param hosts: addresses of all hosts, for node ports with session affinity: OVN's affinity knows no template variables.
-    """
+def rows(service, slices):
+    """The service's load balancers; ``slices`` are its endpoint slices."""
     out = []
     for protocol in PROTOCOLS:
         ports = [port for port in service.ports if port.protocol == protocol]
         if ports:
-            out += _of_protocol(service, protocol, ports, slices, hosts)
+            out += _of_protocol(service, protocol, ports, slices)
     return out
 
 
-def _of_protocol(service, protocol, ports, slices, hosts):
+def _of_protocol(service, protocol, ports, slices):
     """One protocol's load balancers, each where it has virtual addresses."""
     versions = sorted({addressing.family(ip) for ip in service.cluster_ips})
     cluster, cluster_local, outside = {}, {}, {}
@@ -199,28 +194,21 @@ def _of_protocol(service, protocol, ports, slices, hosts):
                 if service.external_local:
                     outside_local[version][_template_pair(ip, port.port)] = here
             if port.node_port:
-                for address in _host_addresses(service, version, hosts):
-                    vip = f"{address}:{port.node_port}" if address.startswith("^") else _pair(address, port.node_port)
+                for place in range(PLACES):
+                    vip = f"^{names.node_address_variable(version, place)}:{port.node_port}"
                     nodes[version][vip] = everywhere
                     if service.external_local:
                         nodes_local[version][vip] = here
     group = names.LB_GROUP_SWITCHES if service.external_local else names.LB_GROUP_ALL
     out = [_balancer(service, protocol, "cluster", names.LB_GROUP_ALL, cluster), _balancer(service, protocol, "outside", group, outside)]
     for version in versions:
-        template = None if service.affinity else version
         out += [
             _balancer(service, protocol, f"local_IPv{version}", names.LB_GROUP_SWITCHES, cluster_local.get(version), version),
-            _balancer(service, protocol, f"node_IPv{version}", group, nodes[version], template),
+            _balancer(service, protocol, f"node_IPv{version}", group, nodes[version], version),
             _balancer(service, protocol, f"outside_local_IPv{version}", names.LB_GROUP_ROUTERS, outside_local[version], version, {"skip_snat": "true"}),
             _balancer(service, protocol, f"node_local_IPv{version}", names.LB_GROUP_ROUTERS, nodes_local[version], version, {"skip_snat": "true"}),
         ]
     return [row for row in out if row is not None]
-
-
-def _host_addresses(service, version, hosts):
-    if service.affinity:
-        return sorted(_of_version(hosts, version))
-    return ["^" + names.node_address_variable(version, place) for place in range(PLACES)]
 
 
 def _balancer(service, protocol, scope, group, vips, template=None, more=None):
@@ -231,14 +219,13 @@ def _balancer(service, protocol, scope, group, vips, template=None, more=None):
         "reject": "true", "hairpin_snat_ip": " ".join(HAIRPIN[version] for version in (4, 6)),
         # Connections to an endpoint that went don't linger: a client of UDP would talk to nobody until they time out.
         "ct_flush": "true" if protocol == "UDP" else None,
-        "affinity_timeout": str(min(service.affinity, 65535)) if service.affinity and template is None else None,
         "skip_snat": None, "template": None, "address-family": None}
     if template is not None:
         options.update({"template": "true", "address-family": f"ipv{template}", "hairpin_snat_ip": HAIRPIN[template]})
     options.update(more or {})
     name = names.load_balancer(service.namespace, service.name, protocol, scope)
     return Row("Load_Balancer", owner(service.key), f"{scope}-{protocol.lower()}", name, group, {
-        "protocol": (protocol.lower(),), "vips": Whole(vips), "options": options,
+        "protocol": (protocol.lower(),), "vips": Whole(vips), "options": options, "selection_fields": AFFINITY if service.affinity else (),
         "external_ids": {names.SERVICE_KIND_KEY: "Service", names.SERVICE_OWNER_KEY: service.key}})
 
 

@@ -25,7 +25,7 @@ TABLES = {
     "Logical_Switch": ("name", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "external_ids"),
     "Logical_Router": ("name", "external_ids"),
-    "Load_Balancer": ("name", "protocol", "vips", "options", "external_ids"),
+    "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }

@@ -50,12 +50,6 @@ class Services:
         if row.key(names.OWNER_TYPE) == policy.KIND:
             self.engine.mark(policy.KIND, row.key(names.OWNER_NAME))
 
-    def addresses_changed(self):
-        """Hosts' addresses changed: of interest where they are written out."""
-        for key, service in self._services.items():
-            if service.affinity and service.node_ports:
-                self.engine.mark(policy.KIND, key)
-
     def begin(self, found):
         """Look at all services, and at those (names) that only the database knows."""
         for key in {*self._services, *found}:
@@ -84,8 +78,7 @@ class Services:
         service = self._services.get(key)
         if service is None:
             return []
-        hosts = self.hosts.all_addresses() if service.affinity and service.node_ports else ()
-        return policy.rows(service, self.slices(key), hosts)
+        return policy.rows(service, self.slices(key))
 
     def done(self, key, changes):
         """Nothing follows."""
@@ -112,7 +105,6 @@ class Hosts:
     def node_changed(self, key, before, after):
         """The API server told of a node."""
         self.engine.mark(KIND_OF_HOSTS, (after or before).name)
-        self._services.addresses_changed()
 
     def row_changed(self, before, after):
         """The Northbound database told of a switch, a gateway's router or a host's variables."""
@@ -120,8 +112,6 @@ class Hosts:
         kind = row.key(names.OWNER_TYPE)
         if kind in ("Node", "Gateway", KIND_OF_HOSTS):
             self.engine.mark(KIND_OF_HOSTS, row.key(names.OWNER_NAME))
-        if kind == "Gateway":
-            self._services.addresses_changed()
 
     def mark_all(self):
         """Look at all hosts."""
@@ -133,13 +123,6 @@ class Hosts:
         for name in nodes:
             if name:
                 self.engine.mark(KIND_OF_HOSTS, name)
-
-    def all_addresses(self):
-        """Every address of a node or a gateway."""
-        out = {address for host in self._nodes.values() for address in host.addresses}
-        for name in self._replica.owners("Gateway"):
-            out.update(self._gateway_addresses(name))
-        return sorted(out)
 
     def _gateway_addresses(self, name):
         router = self._replica.named("Logical_Router", names.gateway_router(name))

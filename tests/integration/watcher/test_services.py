@@ -103,16 +103,16 @@ def test_hosts_addresses_are_one_row_a_host(world):
     assert {name: row["_version"] for name, row in world.balancers().items()} == before
 
 
-def test_affinity_with_node_ports_follows_the_hosts(world):
-    """Protects sessions through node ports, which are written out host by host."""
+def test_affinity_comes_and_goes(world):
+    """Protects sessions: the change of a service that is there already is followed both ways."""
     world.watch()
-    world.api.add_node("node1", "10.0.0.1")
-    made = world.service("web", type="NodePort", sessionAffinity="ClientIP", sessionAffinityConfig={"clientIP": {"timeoutSeconds": 77}})
-    port = made["spec"]["ports"][0]["nodePort"]
-    wait_for(lambda: set(world.vips("Service_default/web_TCP_node_IPv4")) == {f"10.0.0.1:{port}", f"10.55.0.1:{port}"}, "the hosts there are")
-    world.api.add_node("node2", "10.0.0.2")
-    wait_for(lambda: f"10.0.0.2:{port}" in world.vips("Service_default/web_TCP_node_IPv4"), "the new host")
-    assert {dict(row["options"][1])["affinity_timeout"] for row in world.balancers().values()} == {"77"}
+    world.service("web", type="NodePort", sessionAffinity="ClientIP")
+
+    def fields():
+        return {str(row["selection_fields"]) for row in world.balancers().values()}
+    wait_for(lambda: len(world.balancers()) == 2 and fields() == {"['set', ['ip_dst', 'ip_src']]"}, "affinity")
+    world.api.patch(f"{SERVICES}/web", {"spec": {"sessionAffinity": "None", "sessionAffinityConfig": None}})
+    wait_for(lambda: fields() == {"['set', []]"}, "affinity to go")
 
 
 def test_load_balancers_that_somebody_removes_or_edits_come_back(world):

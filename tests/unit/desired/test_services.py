@@ -25,9 +25,9 @@ def endpoints(*backends, ports=({"port": 8080},), version=4):
                                 "addressType": f"IPv{version}", "ports": list(ports), "endpoints": made})
 
 
-def vips(wanted, slices, hosts=()):
+def vips(wanted, slices):
     """(scope-protocol, group) -> virtual addresses."""
-    return {(row.role, row.holder): dict(row.columns["vips"]) for row in services.rows(wanted, slices, hosts)}
+    return {(row.role, row.holder): dict(row.columns["vips"]) for row in services.rows(wanted, slices)}
 
 
 ALL, SWITCHES, ROUTERS = "clusterLBGroup", "clusterSwitchLBGroup", "clusterRouterLBGroup"
@@ -93,13 +93,13 @@ def test_a_node_port_is_written_once_for_all_hosts():
         "NODEIP_IPv4_0": "10.0.0.1", "NODEIP_IPv4_1": "10.55.0.1", "NODEIP_IPv6_0": "fd00::1", "NODEIP_IPv6_1": "::"}}
 
 
-def test_affinity_holds_for_the_whole_time():
-    """Protects sessions; node ports are written out then, since templates and affinity don't go together in OVN."""
-    wanted = service("NodePort", ports=({"port": 80, "nodePort": 30080},), sessionAffinity="ClientIP",
-                     sessionAffinityConfig={"clientIP": {"timeoutSeconds": 60}})
-    rows = {row.role: row for row in services.rows(wanted, [endpoints("192.168.1.3")], ("10.0.0.1", "10.0.0.2", "fd00::1"))}
-    assert {row.columns["options"]["affinity_timeout"] for row in rows.values()} == {"60"}
-    assert set(rows["node_IPv4-tcp"].columns["vips"]) == {"10.0.0.1:30080", "10.0.0.2:30080"}
+def test_affinity_follows_from_the_clients_address():
+    """Protects sessions, and their first packets: OVN's own affinity drops those of a client that it does not know yet."""
+    wanted = service("NodePort", ports=({"port": 80, "nodePort": 30080},), sessionAffinity="ClientIP")
+    rows = services.rows(wanted, [endpoints("192.168.1.3")])
+    assert [row.columns["selection_fields"] for row in rows] == [("ip_dst", "ip_src")] * 2
+    assert not [row for row in rows if "affinity_timeout" in row.columns["options"]]
+    assert {row.columns["selection_fields"] for row in services.rows(service(), [])} == {()}
 
 
 def test_internal_traffic_stays_on_the_host():
