@@ -48,11 +48,15 @@ def files(archive, packed):
 
 
 def tell_systemd(gone):
-    """Let systemd know the units, and start the one that brings the host's part back, now and at each boot. :raises HostError: in one sentence."""
+    """Let systemd know the units, and start the one that brings the host's part back, now and at each boot.
+
+    :param gone: units that are no more; empty: they have come.
+    :raises HostError: in one sentence.
+    """
     service = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
     try:
         if gone:
-            call(*service, "DisableUnitFiles", "asb", ([UNIT], False))
+            call(*service, "DisableUnitFiles", "asb", (gone, False))
         call(*service, "Reload")
         if not gone:
             call(*service, "EnableUnitFiles", "asbb", ([UNIT], False, True))
@@ -78,8 +82,8 @@ def main(arguments=None):
         for step in plan:
             print(step.describe())
         if not options.dry_run and (any(".service" in step.describe() for step in plan) or os.path.exists(ENABLED) == options.remove):
-            tell_systemd(options.remove)
-            print(f"unit {UNIT}: {'disabled' if options.remove else 'enabled'}")
+            tell_systemd([name for name in packed if name.endswith(".service")] if options.remove else [])
+            print("units: disabled" if options.remove else f"unit {UNIT}: enabled")
     except (HostError, OSError) as exc:
         sys.stderr.write(f"ovn_kubernetes.pyz install: {exc}\n")
         return 1
