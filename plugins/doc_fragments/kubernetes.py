@@ -32,5 +32,5 @@ requirements:
 notes:
   - P(ovn.kubernetes.kubeconfig#filter) reads these options out of a kubeconfig on the controller.
 author:
-  - ovn.kubernetes maintainers
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: authority
 author:
-  - ovn.kubernetes maintainers
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
 version_added: 0.2.0
 short_description: PEM text of a certificate authority
 description:

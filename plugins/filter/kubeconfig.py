@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: kubeconfig
 author:
-  - ovn.kubernetes maintainers
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
 version_added: 0.2.0
 short_description: What a kubeconfig on the controller says, as options of our modules
 description:

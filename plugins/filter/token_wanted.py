@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: token_wanted
 author:
-  - ovn.kubernetes maintainers
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
 version_added: 0.2.0
 short_description: Whether an account needs a new token
 description:
