@@ -21,6 +21,13 @@ BRIDGE_SECTIONS = {
 BELONGS = {"Bridge", "Bond", "VRF", "BatmanAdvanced"}
 STACKED = {"VLAN", "MACVLAN", "MACVTAP", "IPVLAN", "IPVTAP", "VXLAN", "Tunnel", "Xfrm", "IPoIB", "MACsec", "L2TP", "FooOverUDP"}
 IDENTITY = {"ClientIdentifier", "IAID", "DUIDType", "DUIDRawData"}
+# Without arguments it waits for all links that networkd configures, but for those that say RequiredForOnline=no.
+ONLINE = """\
+# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge} and has no addresses, so that a boot must not wait for it.
+[Service]
+ExecStart=
+ExecStart=/lib/systemd/systemd-networkd-wait-online
+"""
 LONE = """\
 # Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses. The file beside this one configures {bridge}.
 [Match]
@@ -69,9 +76,11 @@ def files(managed, bridge):
     stand_in += identity(managed)
     nic_path, bridge_path = paths(nic, bridge)
     names = ", ".join(file.path for file in managed.files)
+    online = File(f"/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-{nic}.conf", ONLINE.format(nic=nic, bridge=bridge))
     return (
         File(nic_path, "\n".join([LONE.format(nic=nic, bridge=bridge).rstrip("\n"), *lone]) + "\n"),
-        File(bridge_path, "\n".join([HEAD.format(nic=nic, bridge=bridge, sources=names).rstrip("\n"), *stand_in]) + "\n"))
+        File(bridge_path, "\n".join([HEAD.format(nic=nic, bridge=bridge, sources=names).rstrip("\n"), *stand_in]) + "\n"),
+        *([online] if managed.awaited else []))
 
 
 def aside(nic, bridge):

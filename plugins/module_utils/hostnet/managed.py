@@ -31,6 +31,7 @@ class Managed:
     :ivar lease: of DHCP, None: there is none.
     :ivar leased: addresses (with prefix length) that end unless somebody renews them.
     :ivar running: the managers that run on this host, whether they configure this NIC or not.
+    :ivar awaited: whether a boot waits for this very NIC to be online, as netplan has systemd-networkd-wait-online do.
     :ivar dns: lines of /etc/resolv.conf that the manager wrote there.
     """
 
@@ -41,4 +42,5 @@ class Managed:
     lease: Lease | None = None
     leased: tuple = ()
     running: tuple = ()
+    awaited: bool = False
     dns: tuple = ()

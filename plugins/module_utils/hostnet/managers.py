@@ -24,6 +24,7 @@ INTERFACES = "/etc/network/interfaces"
 IFSTATE = "/run/network/ifstate"
 NETWORKING, MASK = "/etc/systemd/system/*.wants/networking.service", "/etc/systemd/system/networking.service"
 NETIF = "/run/systemd/netif"
+WAIT_ONLINE = "/run/systemd/system/systemd-networkd-wait-online.service.d/*.conf"
 DHCLIENT_CONF = "/etc/dhcp/dhclient.conf"
 NM_DEVICES = "/run/NetworkManager/devices"
 RESOLV_CONF = "/etc/resolv.conf"
@@ -61,7 +62,7 @@ def _find(nic):
     files = {NETWORKD: lambda: _networkd_files(networkd), IFUPDOWN: lambda: stanzas}.get(manager, tuple)()
     lease = _lease(nic, manager)
     running = tuple(name for name, folder in ((NETWORKD, NETIF + "/state"), (NETWORK_MANAGER, NM_DEVICES)) if os.path.exists(folder))
-    return Managed(nic, mac, manager, files, lease, leased, running, _dns() if manager == NETWORK_MANAGER else ())
+    return Managed(nic, mac, manager, files, lease, leased, running, manager == NETWORKD and _awaited(nic), _dns() if manager == NETWORK_MANAGER else ())
 
 
 def _refuse_clients(nic, manager):
@@ -118,6 +119,11 @@ def _lease(nic, manager):
         lease = _assignments("%s/leases/%d" % (NETIF, index_of(nic)))
         return Lease(lease["ADDRESS"], lease.get("CLIENTID", "")) if "ADDRESS" in lease else None
     return None
+
+
+def _awaited(nic):
+    files = filter(None, map(read_file, glob.glob(WAIT_ONLINE)))
+    return any(re.search(r"^ExecStart=.*\s%s(:|\s|$)" % re.escape(nic), file.content, re.M) for file in files)
 
 
 # NetworkManager

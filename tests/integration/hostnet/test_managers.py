@@ -21,7 +21,7 @@ NIC, INDEX = "lo", "1"  # every network namespace has it, under this number
 def machine(tmp_path, monkeypatch):
     """Folders in the place of the managers' own; write(name, text) puts a file there."""
     places = {"NETIF": "netif", "NM_DEVICES": "devices", "INTERFACES": "interfaces", "IFSTATE": "ifstate", "IFUP": "ifup", "NETWORKING": "wants/*",
-              "MASK": "unit", "RESOLV_CONF": "resolv.conf", "DHCLIENT_CONF": "dhclient.conf"}
+              "MASK": "unit", "RESOLV_CONF": "resolv.conf", "DHCLIENT_CONF": "dhclient.conf", "WAIT_ONLINE": "online/*"}
     for name, place in places.items():
         monkeypatch.setattr(managers, name, str(tmp_path / place))
 
@@ -76,6 +76,9 @@ def test_networkd_with_drop_in_and_lease(machine):
     found = managers.find(NIC)
     assert (found.by, [file.path for file in found.files], found.running) == (NETWORKD, [path, more], (NETWORKD,))
     assert (found.lease.ip, found.lease.client_id) == ("10.44.0.108", "ffa94e65cd")
+    assert not found.awaited
+    machine("online/10-netplan.conf", "[Service]\nExecStart=\nExecStart=/lib/systemd/systemd-networkd-wait-online -i lo:degraded\n")
+    assert managers.find(NIC).awaited
 
 
 def test_network_manager_with_its_resolvers(machine):

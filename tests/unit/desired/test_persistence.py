@@ -133,6 +133,13 @@ def test_netplan_stays_as_it_is():
     assert [file.content for file in wanted.inverse] == [None, None]
 
 
+def test_a_boot_does_not_wait_for_the_bare_nic():
+    """Protects the boot: netplan names the NIC to whoever waits for the network, which would take two minutes and fail."""
+    path, text = list(written(managed(NETWORKD, NETWORK, awaited=True)).items())[2]
+    assert path == "/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-eth0.conf"
+    assert settings(text) == [("Service", ["ExecStart=", "ExecStart=/lib/systemd/systemd-networkd-wait-online"])]
+
+
 def test_drop_ins_count():
     """Protects settings that a drop-in adds."""
     found = Managed("eth0", MAC, NETWORKD, (File("/etc/systemd/network/20-uplink.network", "[Match]\nName=eth0\n[Network]\nAddress=192.0.2.11/24"),
