@@ -26,7 +26,7 @@ def kubernetes_problems(inventory: Inventory, found) -> None:
         for name in (TOKEN, ADMIN):
             if given[name]:
                 found.say(hosts_with(inventory, name), "%s is set, and would go over the network in clear text: write ovn_kubernetes_api as https://..., "
-                                                  "or remove the variable where the API server asks for no credential" % name)
+                                                       "or remove the variable where the API server asks for no credential" % name)
         return
     if not (given[TOKEN] or given[ADMIN]) and not any(inventory.is_set(host, name) for host in inventory.hosts for name in (TOKEN, ADMIN)):
         found.say(hosts_with(inventory, API), "%s %s wants a credential, and there is none: set %s, from which the play makes the accounts itself, or %s" % (

@@ -84,7 +84,7 @@ class Load:
         """Seconds a merge patch of annotations as long as those that a watcher writes: what the API server itself takes."""
         notes = {"bare": '{"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}',
                  "k8s.ovn.org/bare-networks": '{"default": {"ip_addresses": ["192.168.1.3/24"], "mac_address": "0a:58:c0:a8:01:03", '
-                                             '"gateway_ips": ["192.168.1.1"], "ip_address": "192.168.1.3/24", "gateway_ip": "192.168.1.1"}}'}
+                                              '"gateway_ips": ["192.168.1.1"], "ip_address": "192.168.1.3/24", "gateway_ip": "192.168.1.1"}}'}
 
         async def work(session):
             started = time.monotonic()

@@ -224,4 +224,3 @@ def _answers(port):
         return False
     finally:
         connection.close()
-

@@ -82,7 +82,6 @@ class SharedHost(Vswitch):
         """Wait until the bridge parts traffic, with ``count`` flows where it is given."""
         return self.until(lambda: (len(self.flows()) == count) if count else len(self.flows()) > 30, "flows") and self.flows()
 
-
     def goes(self, packet, state="trk,new"):
         """Where breth0 sends a packet (ofproto/trace); ``state`` is what conntrack says when it is asked."""
         text = self.tool("ovs-appctl", "-t", str(self.directory / "vswitchd.ctl"), "ofproto/trace", "breth0", packet, "--ct-next", state)
