@@ -85,7 +85,7 @@ class Call:
         self.plan = [operation["text"] for operation in answer.get("plan", ())]
 
 
-def nics(*names, limit=120, **options):
+def nics(*names, limit=300, **options):
     """One call of nics_to_bridge over ssh."""
     check = ["--check"] if options.pop("check", False) else []
     with tempfile.TemporaryDirectory() as folder:
@@ -133,7 +133,7 @@ def snapshot():
     """All that the host has of addresses, routes, rules, drops, offloads, resolvers, OVSDB rows and our files, without what runs on by itself."""
     text = on(HOST, r"""
         for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
-        ip -o link; cat /etc/resolv.conf; nft list ruleset; ls -R /etc/ovn-kubernetes 2>/dev/null
+        ip -o link; cat /etc/resolv.conf; nft list ruleset; find /etc/ovn-kubernetes -type f
         for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
         for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done""")
     for volatile in (r"valid_lft \d+sec", r"preferred_lft \d+sec", r"expires \d+sec", r"@if\d+", r"^\d+: ", r"qdisc \S+", r"link-netnsid \d+", r" pref medium"):
@@ -155,7 +155,7 @@ class Ping:
     def __exit__(self, *exc_info):
         subprocess.run([str(LAB), "exec", PEER, "pkill", "-INT", "-f", f"ping.* {self._address}$"], check=True, timeout=60)
         output = self._process.communicate(timeout=20)[0]
-        self.times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes", output, re.M)]
+        self.times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes(?!.*DUP)", output, re.M)]
         self.sent = int(re.search(r"(\d+) packets transmitted", output).group(1))
 
     @property
