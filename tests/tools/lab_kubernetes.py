@@ -55,15 +55,15 @@ class Web:
 
     def from_pod(self):
         """One answer of the service to a pod: the name of the web pod."""
-        return run_in("client", "curl", "--silent", "--show-error", "--max-time", "3", f"http://{self.address}/hostname")
+        return run_in("client", "curl", "--silent", "--show-error", "--max-time", "10", f"http://{self.address}/hostname")
 
     def from_host(self, host):
         """One answer of the service to a host."""
-        return on(host, f"curl --silent --show-error --max-time 3 http://{self.address}/hostname")
+        return on(host, f"curl --silent --show-error --max-time 10 http://{self.address}/hostname")
 
     def from_outside(self, address=GATEWAY):
         """One answer of the node port to a host that is none of the cluster's."""
-        return on("ovn-outside", f"curl --silent --show-error --max-time 3 http://{address}:{NODE_PORT}/hostname")
+        return on("ovn-outside", f"curl --silent --show-error --max-time 10 http://{address}:{NODE_PORT}/hostname")
 
     def all_answer(self, ask):
         """Ask until each web pod has answered; the number of questions."""
