@@ -53,7 +53,7 @@ JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 @pytest.fixture(scope="session")
 def machine():
     """The host, with what the module needs."""
-    lab("up", HOST, PEER, limit=600)
+    lab("up", "--fresh", HOST, PEER, limit=600)
     on(HOST, f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1", limit=300)
     # The first change lays down the programs, which the tests that begin changes by themselves need.
     assert nics("eth1").good

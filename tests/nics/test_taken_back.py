@@ -83,7 +83,7 @@ def test_the_cable_is_cut(host):
     answer = []
     task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=12)))
     task.start()
-    wait(lambda: state() in ("applying", "applied"), 180, "the change")
+    wait(lambda: state() in ("planned", "applying", "applied"), 180, "the change")
     lab("unplug", HOST, "eth0")
     wait(lambda: state() in ("undone", "confirmed"), 30, "the end")
     lab("plug", HOST, "eth0")
@@ -118,7 +118,7 @@ def kill(victim):
 def test_another_change_must_wait(host):
     """Protects against two changes at once: the second is refused in words, and the first has its way."""
     before = snapshot()
-    begin("eth0", timeout=10)
+    begin("eth0", timeout=20)
     second = nics("eth1")
     assert not second.good and "is under way (eth0)" in second.answer["msg"], second.output
     ended()

@@ -21,7 +21,7 @@ from ..hostnet.apply import Hands, sentence
 from ..hostnet.errors import HostError
 from ..hostnet.journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
 from ..hostnet.plain import from_plain
-from ..hostnet.steps import FileStep, HandoverStep
+from ..hostnet.steps import FileStep, HandoverStep, LinkStep
 from ..ovsdb.connection import Connection
 from ..ovsdb.errors import DatabaseError, GuardFailed
 from ..ovsdb.transaction import NEXT_CONFIGURATION, operations
@@ -143,6 +143,8 @@ def _undo(act, hands, remote):
     try:
         if "rows" in act:
             _write_rows(act["rows"], act["before"], remote)
+            if act["before"]:  # a bridge that Open vSwitch makes again is down
+                hands.do(LinkStep(names.uplink_bridge(act["rows"]), up=True, promiscuous=act["before"]["promiscuous"] or None))
             return []
         step = from_plain(act["step"]).undo()
         if step is not None:

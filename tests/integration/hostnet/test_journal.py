@@ -113,6 +113,30 @@ def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkey
     assert host() == now and not (tmp_path / "kept.json").exists()
 
 
+def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
+    """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is up."""
+    def write_rows(nic, settings, remote):
+        if settings is None:
+            ip("link delete breth0")
+        else:
+            pair("breth0", up=False)
+    monkeypatch.setattr(carry_out, "_write_rows", write_rows)
+    pair("eth0")
+    pair("breth0")
+    for command in ("link set breth0 promisc on", "address add 10.44.0.12/24 dev breth0", "address add fd44::12/64 nodad dev breth0",
+                    "route add default via 10.44.0.1", "-6 route add default via fd44::1"):
+        ip(command)
+    want = HostState(uplinks=(Uplink("eth0", "breth0", restore=True),))
+    acts = [{"step": to_plain(part)} for step in difference(read(want), want) for part in step.parts()]
+    with journal.held():
+        begin(journal, [*acts, {"rows": "eth0", "before": {"promiscuous": True}, "after": None}, FAILS])
+        with pytest.raises(HostError, match="link lo"):
+            carry_out.apply(journal)
+    assert "10.44.0.12/24" in ip("address show dev breth0") and "default via fd44::1" in ip("-6 route")
+    assert "default via 10.44.0.1 dev breth0" in ip("route") and "PROMISC" in ip("link show dev breth0") and "UP" in ip("link show dev breth0")
+    assert "10.44.0.12" not in ip("address show dev eth0")
+
+
 def test_one_at_a_time(journal, acts):
     """Protects against two who work on the NICs at once: the second is told what is under way."""
     begin(journal, acts)
