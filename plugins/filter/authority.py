@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: authority
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: PEM text of a certificate authority
 description:
   - The text itself, or that of the file on the controller, as C(ovn_kubernetes_ca) may be either.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: kubeconfig
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: What a kubeconfig on the controller says, as options of our modules
 description:
   - Reads server, certificate authority and credential of the current context, from the file itself or from the files that it names.

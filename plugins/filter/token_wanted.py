@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: token_wanted
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
-version_added: 0.2.0
+version_added: 0.1.0
 short_description: Whether an account needs a new token
 description:
   - True when the token is none of this account, or of an account that was deleted and made anew, or when its renewal is overdue by a tenth of its life.

@@ -55,6 +55,7 @@ class Host:
             and ``underlay_nic``, a NIC that is still to be moved.
         """
         own, switch = self._own(NODE)
+        _refuse_older_uplink(own)
         moved = kept_uplinks("node")
         if settings is None:
             result = self._converge(NODE, "node", *node_policy.host_gone(_forwarding(own)), NODE_FILE, None, {})
@@ -236,6 +237,14 @@ class Host:
         result.notes = list(dict.fromkeys(self.notes + result.notes))
         result.facts.update(learnt)
         return result
+
+
+def _refuse_older_uplink(own):
+    """The tunnels' NIC was once among the node's own rows, where nothing wants it now: the host would lose the bridge that its addresses are on."""
+    nic = uplink(own)
+    if nic:
+        raise HostError(f"the bridge {names.uplink_bridge(nic)} on this host was made by an earlier state of ovn.kubernetes, which can't hand it over: "
+                        "take the host out with that one first (ovn.kubernetes.remove)")
 
 
 def _forwarding(own):

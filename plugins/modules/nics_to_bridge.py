@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: nics_to_bridge
 short_description: Move a NIC into a bridge of its own, or back, without losing the host
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Each NIC gets an Open vSwitch bridge C(br<nic>), e.g. C(breth0), that looks like the NIC from outside. The NIC's addresses, routes, rules of
     policy routing and MTU are the bridge's from then on. With O(state=absent) the NIC has back what it had.

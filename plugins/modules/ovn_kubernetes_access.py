@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ovn_kubernetes_access
 short_description: Converge the Kubernetes accounts of the overlay's programs
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Service accounts, roles and bindings in the namespace C(ovn-kubernetes), one account for the watcher and one for each node's server.
   - The watcher may read nodes, namespaces, pods, services, endpoint slices and network policies, write the status of pods and events.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ovn_kubernetes_token
 short_description: Ask for tokens of the overlay's Kubernetes accounts
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Bound tokens (TokenRequest) of service accounts that M(ovn.kubernetes.ovn_kubernetes_access) has made. They hold for a week, and the programs that
     have them renew them.

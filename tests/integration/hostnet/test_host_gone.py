@@ -9,6 +9,13 @@ import subprocess
 import pytest
 from vswitch import Vswitch
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils.converge import converge_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.local import LocalRows
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.uplink import uplink_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.connection import Connection
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Owner
+
 from .conftest import ip, pair, snapshot
 
 NODE = {"name": "node1", "subnets": ["192.168.7.0/24"], "cluster_subnets": ["192.168.0.0/16"], "southbound": "tcp:10.44.0.11:6642",
@@ -91,3 +98,15 @@ def test_the_underlays_nic_has_back_what_it_had(vswitch):
     assert snapshot("eth0") != before[0] and offloads("eth0") != before[1]
     vswitch.host().node(None)
     assert (snapshot("eth0"), offloads("eth0")) == before
+
+
+def test_a_bridge_that_nothing_wants_any_more_is_not_taken_from_under_a_host(vswitch):
+    """Protects hosts whose tunnels' NIC is among the node's own rows, as it once was: with these rows the bridge would go that has the host's addresses."""
+    owner = Owner("Node", "host")
+    rows = tuple(uplink_rows(owner, "eth0", "02:00:00:00:00:01", "netdev"))
+    converge_rows(lambda: Connection(vswitch.remote, "Open_vSwitch"), LocalRows(owner, rows), "test")
+    before = snapshot("eth0"), vswitch.rows("Bridge")
+    for settings in (NODE, None):
+        with pytest.raises(HostError, match=r"^the bridge breth0 on this host was made by an earlier state .*\(ovn\.kubernetes\.remove\)$"):
+            vswitch.host().node(settings)
+    assert (snapshot("eth0"), vswitch.rows("Bridge")) == before
