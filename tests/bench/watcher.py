@@ -231,7 +231,7 @@ class Bench:
                  "the load balancers", 120)
         wait_for(self.watcher.idle, "the watcher to be idle", 120)
         before = len(self.nb.transactions())
-        self.nb.call("ovn_minion_init", **node_settings(number, minion_switch_subnet=[f"192.168.{number}.0/24"]))
+        self.nb.call("ovn_minion_init", **(node_settings(number) | {"minion_switch_subnet": [f"192.168.{number}.0/24"]}))
         started = time.monotonic()
         self.api.add_node(f"node{number}", f"10.0.0.{number}")
         wait_for(lambda: f"10.0.0.{number}" in str(self.nb.rows("Chassis_Template_Var", ["chassis", "==", f"id-{number}"])), "the node's variables", 120)

@@ -68,7 +68,7 @@ def test_w27_a_configuration_that_nobody_would_heed_is_refused(tmp_path, text, s
 def test_an_mtu_that_is_none(mtu):
     """Protects against a number that no link takes."""
     with pytest.raises(HostError, match="is not a number of bytes"):
-        _ = given.Given({}, {"mtu": mtu}).mtu
+        str(given.Given({}, {"mtu": mtu}).mtu)
 
 
 @pytest.mark.parametrize(("server", "url"), [

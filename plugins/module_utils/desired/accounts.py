@@ -20,7 +20,7 @@ INSIDE = f"/namespaces/{ACCOUNTS_NAMESPACE}"
 # The collections that hold accounts, in the order in which they are made.
 COLLECTIONS = (NAMESPACES, f"/api/v1{INSIDE}/serviceaccounts", f"{RBAC}{INSIDE}/roles", f"{RBAC}{INSIDE}/rolebindings",
                f"{RBAC}/clusterroles", f"{RBAC}/clusterrolebindings")
-_, ACCOUNTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS = COLLECTIONS
+ACCOUNTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS = COLLECTIONS[1:]
 
 READ = ["get", "list", "watch"]
 WATCHER_RULES = [

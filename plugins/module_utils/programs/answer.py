@@ -30,10 +30,11 @@ def answer(command, work, dry_run, complete=COMPLETE, unchanged=COMPLETE):
         for result in work(notes):
             for item in result.plan:
                 said += 1
-                print(item.describe(), flush=True)
+                _say(item.describe())
                 if dry_run:
                     for sign, lines in (("-", item.before()), ("+", item.after())):
-                        print("".join(f"    {sign} {line}\n" for line in lines), end="")
+                        for line in lines:
+                            _say(f"    {sign} {line}")
             notes += result.notes
     except (AddressError, DatabaseError, HostError, OSError) as exc:
         sys.stderr.write(f"{command}: {exc}\n")
@@ -41,10 +42,16 @@ def answer(command, work, dry_run, complete=COMPLETE, unchanged=COMPLETE):
     for note in dict.fromkeys(notes):
         sys.stderr.write(f"{command}: note: {note}\n")
     if dry_run:
-        print("Nothing was changed (--dry-run)." if said else UNCHANGED)
+        _say("Nothing was changed (--dry-run)." if said else UNCHANGED)
     else:
-        print(complete if said else unchanged)
+        _say(complete if said else unchanged)
     return DONE
+
+
+def _say(line):
+    """At once: who watches wants to see how far it is."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def after_a_boot(notes):

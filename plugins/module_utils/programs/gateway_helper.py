@@ -17,6 +17,7 @@ import contextlib
 import json
 import logging
 import os
+import sys
 
 from .. import names
 from ..converge import read_rows
@@ -184,7 +185,7 @@ async def clear(remote):
         changes = await bridge.difference(())
         if changes:
             await bridge.change(changes)
-            print(f"{name}: {len(changes)} flows taken away")
+            sys.stdout.write(f"{name}: {len(changes)} flows taken away\n")
 
 
 def main(arguments=None):

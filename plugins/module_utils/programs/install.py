@@ -80,10 +80,10 @@ def main(arguments=None):
             packed = {name[len(FILES):]: inside.read(name).decode() for name in inside.namelist() if name.startswith(FILES) and not name.endswith(".py")}
         plan = converge_state(HostState(files=files(None if options.remove else archive, packed)), options.dry_run).plan
         for step in plan:
-            print(step.describe())
+            sys.stdout.write(step.describe() + "\n")
         if not options.dry_run and (any(".service" in step.describe() for step in plan) or os.path.exists(ENABLED) == options.remove):
             tell_systemd([name for name in packed if name.endswith(".service")] if options.remove else [])
-            print("units: disabled" if options.remove else f"unit {UNIT}: enabled")
+            sys.stdout.write("units: disabled\n" if options.remove else f"unit {UNIT}: enabled\n")
     except (HostError, OSError) as exc:
         sys.stderr.write(f"ovn_kubernetes.pyz install: {exc}\n")
         return 1

@@ -71,8 +71,15 @@ async def watch(settings, northbound, where):
     """Work until a signal; :raises KubernetesError: :raises DatabaseError: when it can't begin."""
     loop = asyncio.get_running_loop()
     client = Client(settings, "ovn-k8s-watcher")
-    sinks = {}
-    cluster = Cluster(client, northbound, lambda what, seconds: sinks["observe"](what, seconds), lambda *figures: sinks["told"](*figures))
+    sinks = {}  # the figures are of the cluster, and it tells them what it sees
+
+    def observe(what, seconds):
+        sinks["observe"](what, seconds)
+
+    def told(*figures):
+        sinks["told"](*figures)
+
+    cluster = Cluster(client, northbound, observe, told)
     sinks["observe"], sinks["told"] = metrics(cluster)
     web = await telemetry.listen(where, cluster.problem) if where else None
     work = asyncio.ensure_future(cluster.run())

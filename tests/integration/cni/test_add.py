@@ -114,7 +114,7 @@ def test_w20_add_waits_for_the_annotation_and_asks_nobody(ready, sandbox):
     place = sandbox()
     ready.api.tell("ADDED", pod("web"))
     process = ready.call("ADD", netns=place.path)
-    wait_for(lambda: ready.is_asked(), "ADD to be on its way")
+    wait_for(ready.is_asked, "ADD to be on its way")
     asked = ready.api.asked
     assert process.poll() is None and not ready.pod_ports()
     ready.api.tell("MODIFIED", pod("web", annotation=network(3)))

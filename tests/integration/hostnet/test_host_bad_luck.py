@@ -53,13 +53,13 @@ def refused(vswitch, module, **options):
 
 def test_a_nic_that_does_not_exist(vswitch):
     """Protects against a bridge for a misspelt NIC."""
-    assert refused(vswitch, "ovn_gateway", **dict(GATEWAY, physical_interface="eth9")) == (
+    assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth9"})) == (
         "physical_interface eth9 does not exist on this host: name the NIC that leads outside (ip link shows them)")
 
 
 def test_a_nic_that_the_host_is_reached_by(vswitch):
     """Protects the user's own connection: the NIC with the default route does not become the gateway's."""
-    assert refused(vswitch, "ovn_gateway", **dict(GATEWAY, physical_interface="eth0")) == (
+    assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth0"})) == (
         "physical_interface eth0 can't be the gateway's alone: the default route (0.0.0.0/0) goes through it; use a NIC of its own")
 
 

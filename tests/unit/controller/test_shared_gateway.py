@@ -57,9 +57,9 @@ def test_another_next_hop(shared):
 @pytest.mark.parametrize(("variables", "sentence"), [
     ({"ovn_gateway_shared_interface": "eth9"}, 'ovn_gateway_shared_interface "eth9" is no NIC of this host: write one of br-x, eth0, eth1, lo'),
     ({"ovn_gateway_ip": "10.44.0.99/24"}, 'ovn_gateway_ip "10.44.0.99/24" is not an address of the shared NIC eth0, which has "10.44.0.12/24", "fd44::12/64": '
-                                         "leave it out, or write one of these"),
+     "leave it out, or write one of these"),
     ({"ovn_gateway_next_hop": "10.9.9.9"}, 'ovn_gateway_next_hop "10.9.9.9" is not in the gateway\'s network "10.44.0.0/24": write an address in it, '
-                                          'or give ovn_gateway_ip as "10.44.0.12/32" where the router is off the subnet'),
+     'or give ovn_gateway_ip as "10.44.0.12/32" where the router is off the subnet'),
 ])
 def test_what_is_refused(shared, variables, sentence):
     """Protects against a gateway that would have nothing to share, or another address than its host."""
