@@ -6,12 +6,29 @@
 from __future__ import annotations
 
 import os
+import time
 
 from .bus import call
 from .errors import HostError
 
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 SECOND = 1000000  # systemd counts microseconds
+LOOK = 0.1  # seconds between two looks for a unit
+
+
+def await_end(unit, patience):
+    """Wait until systemd knows no such unit any more; :param patience: seconds, then it is left to whoever starts it anew."""
+    deadline = time.monotonic() + patience
+    while _is_loaded(unit) and time.monotonic() < deadline:
+        time.sleep(LOOK)
+
+
+def _is_loaded(unit):
+    try:
+        call(*SYSTEMD, "GetUnit", "s", (unit,))
+    except HostError:
+        return False
+    return True
 
 
 def start_unit(unit, description, command, afterwards, limit):

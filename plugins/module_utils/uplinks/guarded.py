@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from .. import names
 from ..hostnet.errors import HostError
 from ..hostnet.journal import APPLIED, CONFIRMED, FINAL, UNDONE
-from ..hostnet.units import start_unit
+from ..hostnet.units import await_end, start_unit
 from .carry_out import refuse_while_pending, settle, the_journal
 
+ENDING = 10.0  # seconds in which the unit of an earlier change that was killed has its last run
 GRACE = 5.0  # seconds over the time-out before systemd ends a program that hangs
 LOOK = 0.02  # seconds between two looks at the journal
 UNKNOWN = "unknown"
@@ -55,6 +56,8 @@ def begin(plan, nics, identity, timeout, remote=names.LOCAL_SOCKET, asked_by=Non
     :raises HostError: nothing was touched.
     """
     journal = the_journal()
+    refuse_while_pending(journal)
+    await_end(names.UPLINKS_UNIT, ENDING)
     if not os.path.exists(names.ARCHIVE):
         raise HostError(f"the programs are missing on this host ({names.ARCHIVE}): install them with the role ovn.kubernetes.node")
     with journal.held() as mine:
