@@ -55,16 +55,18 @@ class Channel(asyncio.Protocol):
             raise Unreachable(f"{remote}: {exc.strerror or exc}") from None
         return channel
 
-    async def request(self, method, params, timeout=None):
+    async def request(self, method, params, timeout=None, at_once=None):
         """The result of a request.
 
+        :param at_once: called with the result before anything that the server said after it is looked at.
         :raises Disconnected: when the answer did not come.
         :raises DatabaseError: when the server refuses the request.
         """
         if self.closed.is_set():
             raise Disconnected(f"the connection to {self.remote} is closed")
         number = next(self._numbers)
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer, at_once
         self._send({"method": method, "params": params, "id": number})
         try:
             message = await asyncio.wait_for(answer, timeout)
@@ -93,7 +95,7 @@ class Channel(asyncio.Protocol):
     def connection_lost(self, exc):
         """Whoever waits for an answer will not get it."""
         self.closed.set()
-        for answer in self._waiting.values():
+        for answer, _at_once in self._waiting.values():
             if not answer.done():
                 answer.set_exception(Disconnected(f"the connection to {self.remote} was lost before the answer came"))
 
@@ -124,8 +126,10 @@ class Channel(asyncio.Protocol):
             else:
                 self._notified(message["method"], message["params"])
         else:
-            answer = self._waiting.get(message.get("id"))
+            answer, at_once = self._waiting.get(message.get("id"), (None, None))
             if answer is not None and not answer.done():
+                if at_once is not None and message.get("error") is None:
+                    at_once(message["result"])
                 answer.set_result(message)
 
 

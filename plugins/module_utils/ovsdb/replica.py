@@ -124,16 +124,16 @@ class Replica:
         """Serve from one server until it can't serve any more, which is always an exception."""
         channel = self._channel = await Channel.open(remote, self._notified, self._timeout, self._tls)
         kinds = _kinds(await channel.request("get_schema", [self.database], self._timeout), self._tables)
-        server = await channel.request("monitor_cond", ["_Server", ["server"], {"Database": [{"columns": list(SERVER_COLUMNS)}]}], self._timeout)
-        self._servers = {uuid: dict(UNKNOWN, **row["initial"]) for uuid, row in server.get("Database", {}).items()}
+        # What these answer is taken over at once: what the server says next may come in the same piece, and builds on it.
+        await channel.request("monitor_cond", ["_Server", ["server"], {"Database": [{"columns": list(SERVER_COLUMNS)}]}], self._timeout, self._know_servers)
         reason = unfit(self.database, self._servers.values())
         if reason:
             raise Unreachable(f"{remote}: {reason}")
         if self._lock:
-            self.locked = (await channel.request("lock", [self._lock], self._timeout))["locked"]
+            await channel.request("lock", [self._lock], self._timeout, self._know_lock)
         wanted = {table: [{"columns": sorted({*columns, *([self._held[table][1]] if table in self._held else [])})}] for table, columns in self._tables.items()}
         self._kinds = kinds
-        self._snapshot(await channel.request("monitor_cond", [self.database, ["content"], wanted], self._timeout * 6))
+        await channel.request("monitor_cond", [self.database, ["content"], wanted], self._timeout * 6, self._snapshot)
         self.connected = True
         self.ready.set()
         LOG.info("%s: connected to %s", self.database, remote)
@@ -151,6 +151,12 @@ class Replica:
             raise Disconnected(f"the connection to {remote} ended")
 
     # What the server says.
+
+    def _know_servers(self, server):
+        self._servers = {uuid: dict(UNKNOWN, **row["initial"]) for uuid, row in server.get("Database", {}).items()}
+
+    def _know_lock(self, answer):
+        self.locked = answer["locked"]
 
     def _notified(self, method, params):
         if method in ("locked", "stolen"):
