@@ -77,9 +77,10 @@ def state(host):
         drops=(IngressDrop(host.nic),) if netdev else ())
 
 
-def state_gone(nic):
-    """What the kernel holds before the rows go: the NIC has back what it had."""
-    return HostState(uplinks=(Uplink(nic, names.uplink_bridge(nic), restore=True),), absent_drops=(IngressDrop(nic),))
+def state_gone(nic, datapath_type):
+    """What the kernel holds before the rows go: the NIC has back what it had. Drops are of the userspace datapath alone: others may lack nftables."""
+    return HostState(uplinks=(Uplink(nic, names.uplink_bridge(nic), restore=True),),
+                     absent_drops=(IngressDrop(nic),) if datapath_type == "netdev" else ())
 
 
 def kept_file(nic, kept):

@@ -144,11 +144,10 @@ class Hands:
         set_offloads(part.link, part.names or ("tx", "tso"), part.on)
 
     def _drop(self, part):
-        if part.present:
-            self._await(part.nic)
-            add_drop(part.nic)
-        else:
-            remove_drop(part.nic)
+        if not part.present:
+            return remove_drop(part.nic)
+        self._await(part.nic)
+        return add_drop(part.nic)
 
     def _file(self, part):
         if part.wanted is None:

@@ -38,11 +38,18 @@ def add_drop(nic):
 
 
 def remove_drop(nic):
-    """Let a NIC's packets in again; the table goes with its last chain. :raises HostError: when nftables refuses."""
+    """Let a NIC's packets in again; the table goes with its last chain.
+
+    :returns: False when they are let in already. :raises HostError: when nftables refuses.
+    """
+    dropped = dropped_nics()
+    if nic not in dropped:
+        return False
     commands = [{"delete": {"chain": {"family": FAMILY, "table": TABLE, "name": chain(nic)}}}]
-    if dropped_nics() == {nic}:
+    if dropped == {nic}:
         commands.append({"delete": {"table": {"family": FAMILY, "name": TABLE}}})
     _run(commands, "stop dropping what %s hands to the host" % nic)
+    return True
 
 
 def _run(commands, what):

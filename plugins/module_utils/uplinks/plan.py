@@ -155,7 +155,7 @@ def _absent(connection, found, user):
             continue
         _refuse_guests(connection, nic)
         changes += _rows(connection, nic, None, rows_acts)
-        before.append(policy.state_gone(nic.name))
+        before.append(policy.state_gone(nic.name, nic.now.datapath_type if nic.now else _datapath(connection)))
         after.append(HostState(files=(*from_plain(nic.kept.get("inverse", [])), policy.kept_file(nic.name, None)),
                                handovers=tuple(handover.back() for handover in from_plain(nic.kept.get("handovers", [])))))
         if nic.kept.get("offloads"):

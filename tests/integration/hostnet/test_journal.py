@@ -9,14 +9,15 @@ import signal
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import ingress
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import journal as journals
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.difference import difference
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.journal import APPLIED, CONFIRMED, PLANNED, UNDONE, Journal
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDONE, Journal
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.netlink import read
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.plain import to_plain
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import File, HostState, Link, Uplink
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps import LinkStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps import DropStep, LinkStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils.uplinks import carry_out
 
 from .conftest import ip, pair, snapshot
@@ -135,6 +136,25 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
     assert "10.44.0.12/24" in ip("address show dev breth0") and "default via fd44::1" in ip("-6 route")
     assert "default via 10.44.0.1 dev breth0" in ip("route") and "PROMISC" in ip("link show dev breth0") and "UP" in ip("link show dev breth0")
     assert "10.44.0.12" not in ip("address show dev eth0")
+
+
+def test_a_way_back_that_is_begun_again_ends(journal):
+    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second time."""
+    pair("eth0")
+    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    with journal.held():
+        journal.turn(APPLYING)
+        journal.mark(0)
+        journal.mark(1)
+        carry_out.settle(journal)
+    assert journal.read()["state"] == UNDONE
+    pair("other")
+    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    with journal.held():
+        carry_out.apply(journal)
+        ingress.remove_drop("eth0")  # as far as the killed one got
+        carry_out.settle(journal)
+    assert journal.read()["state"] == UNDONE and ingress.dropped_nics() == frozenset()
 
 
 def test_one_at_a_time(journal, acts):

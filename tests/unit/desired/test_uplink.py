@@ -42,9 +42,10 @@ def test_promiscuity_goes_along(promiscuous):
 
 def test_what_is_given_back():
     """Protects the way back: the opposite move, no drop, no rows, no file."""
-    state = uplink.state_gone("eth0")
+    state = uplink.state_gone("eth0", "netdev")
     assert [(move.nic, move.bridge, move.restore) for move in state.uplinks] == [("eth0", "breth0", True)]
     assert [drop.link for drop in state.absent_drops] == ["eth0"]
+    assert uplink.state_gone("eth0", "system").absent_drops == ()
     assert uplink.rows(None) == []
     assert uplink.kept_file("eth0", None).content is None
     assert json.loads(uplink.kept_file("eth0", {"users": ["node"]}).content) == {"users": ["node"]}
