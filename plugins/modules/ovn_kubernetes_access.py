@@ -15,6 +15,7 @@ description:
   - A node's server may act as its node (C(system:node:NAME)) and nothing else, so that the API server's Node authorizer shows it that node's pods only.
   - Each account may ask for its own next token.
   - Accounts of nodes that are not in O(nodes) are deleted. Objects without our label C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.
+  - A namespace C(ovn-kubernetes) without the label is used as it is, and stays. Any other object without it that has a name of ours is an error.
 extends_documentation_fragment: [ovn.kubernetes.kubernetes]
 options:
   nodes:
@@ -68,6 +69,7 @@ from ..module_utils.desired import accounts
 from ..module_utils.doors import leave
 from ..module_utils.kube import objects
 from ..module_utils.kube.administrator import OPTIONS, TOGETHER, administrator
+from ..module_utils.kube.errors import KubernetesError
 
 
 def main():
@@ -87,12 +89,21 @@ async def _converge(module):
     async with administrator(module.params) as client:
         wanted = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
         found = await objects.settled(client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(wanted) and not module.check_mode)
-        plan = objects.difference(wanted, found)
+        plan = await _without_strangers(client, objects.difference(wanted, found))
         if plan and not module.check_mode:
             await objects.apply(client, plan)
             found = await objects.read(client, (accounts.ACCOUNTS,), accounts.SELECTOR)
         uids = {name: item["metadata"]["uid"] for name, item in found[accounts.ACCOUNTS].items()}
         return Result(plan, facts={"accounts": uids})
+
+
+async def _without_strangers(client, plan):
+    """A namespace of somebody else is used as it is; any other object that has a name of ours is an error."""
+    strangers = await objects.strangers(client, plan)
+    for change in strangers:
+        if change.collection != accounts.NAMESPACES:
+            raise KubernetesError(f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours")
+    return [change for change in plan if change not in strangers]
 
 
 if __name__ == "__main__":

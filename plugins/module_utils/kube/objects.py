@@ -118,6 +118,20 @@ async def settled(client, collections, selector, wait):
     return found
 
 
+async def strangers(client, plan):
+    """The plan's inserts whose name an object without their labels has: it is somebody else's, and the selector did not take it."""
+    async def strange(change):
+        try:
+            found = await client.get(change.path)
+        except Refused as exc:
+            if exc.status != 404:
+                raise
+            return False
+        return not _holds(found["metadata"].get("labels"), change.wanted["metadata"]["labels"])
+    inserts = [change for change in plan if change.kind == "insert"]
+    return [change for change, found in zip(inserts, await asyncio.gather(*map(strange, inserts))) if found]
+
+
 async def apply(client, plan):
     """Carry a plan out, in order."""
     for change in plan:

@@ -102,6 +102,34 @@ def test_what_is_not_ours_stays(access, kubernetes):
     assert kubernetes.get("/apis/rbac.authorization.k8s.io/v1/clusterroles/foreign")
 
 
+def test_somebody_elses_namespace_is_used_and_stays(access, kubernetes):
+    """Protects another overlay's namespace, whose name is ours too, and all that is in it."""
+    kubernetes.create("/api/v1/namespaces", {"metadata": {"name": "ovn-kubernetes", "labels": {"app": "theirs"}}})
+    made = access()
+    assert "make Namespace ovn-kubernetes" not in [item["text"] for item in made["plan"]] and len(made["accounts"]) == 3
+    assert not access()["changed"]
+    gone = access(state="absent")
+    assert gone["changed"] and "delete Namespace ovn-kubernetes" not in [item["text"] for item in gone["plan"]]
+    left = kubernetes.get(NAMESPACE)["metadata"]
+    assert "deletionTimestamp" not in left and "app.kubernetes.io/managed-by" not in left["labels"]
+    kubernetes.delete(NAMESPACE)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_somebody_elses_role_of_our_name_is_not_overwritten(access, kubernetes, check):
+    """Protects it, and the administrator, who is told before anything is made."""
+    path = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+    kubernetes.create(path, {"metadata": {"name": "ovn-k8s-watcher"}, "rules": []})
+    try:
+        said = access(check=check)
+        assert said["failed"] and f"{path}/ovn-k8s-watcher is there without the label" in said["msg"]
+        assert not kubernetes.get(f"{path}/ovn-k8s-watcher")["rules"]
+        assert "ovn-kubernetes" not in [item["metadata"]["name"] for item in kubernetes.items("/api/v1/namespaces")]
+    finally:
+        kubernetes.delete(f"{path}/ovn-k8s-watcher")
+        assert access()["changed"]  # no longer in the way
+
+
 def test_a_nodes_account_sees_its_pods_and_no_others(access, kubernetes, as_account):
     """Protects the other nodes' pods, and everything else, when a node is lost to somebody."""
     access()
