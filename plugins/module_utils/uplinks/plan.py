@@ -123,10 +123,12 @@ def _present(connection, found, user, datapath_type):
     for nic in found:
         nic.refuse(connection)
         datapath = datapath_type or (nic.now.datapath_type if nic.now else _datapath(connection))
-        kept = nic.kept if nic.now and nic.kept else _found(nic, datapath)
+        kept = nic.kept or _found(nic, datapath)  # a NIC whose rows are lost has nothing any more that could be found
         wanted = policy.UplinkHost(nic.name, facts.link_mac(nic.name), facts.link_mtu(nic.name), datapath, kept["promiscuous"])
         changes += _rows(connection, nic, wanted, rows_acts)
-        state += [policy.state(wanted), HostState(files=from_plain(kept["files"]), handovers=from_plain(kept["handovers"]))]
+        # Once written, a file is the administrator's to change: only one that is missing is written again.
+        mine = tuple(file for file in from_plain(kept["files"]) if not nic.kept or read_file(file.path) is None)
+        state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]))]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         lost += missing(kept.get("had"), nic.name)
     steps = _difference(_together([*state, HostState(files=tuple(files))])) + lost
@@ -154,6 +156,7 @@ def _absent(connection, found, user):
                 after.append(HostState(files=(policy.kept_file(nic.name, dict(nic.kept, users=left)),)))
             continue
         _refuse_guests(connection, nic)
+        _refuse_edited(nic)
         changes += _rows(connection, nic, None, rows_acts)
         before.append(policy.state_gone(nic.name, nic.now.datapath_type if nic.now else _datapath(connection)))
         after.append(HostState(files=(*from_plain(nic.kept.get("inverse", [])), policy.kept_file(nic.name, None)),
@@ -182,6 +185,16 @@ def _refuse_guests(connection, nic):
         if port.role() is None and not port.key("ovn-localnet-port"):
             raise HostError(f"{nic.name} stays in {nic.bridge}, since {port.name} is a port of that bridge too: take it out first "
                             f"(ovs-vsctl del-port {nic.bridge} {port.name})")
+
+
+def _refuse_edited(nic):
+    """:raises HostError: when a file that would be as it was before has been edited since."""
+    before = {file.path: file for file in from_plain(nic.kept.get("inverse", [])) if file.content is not None}
+    for file in from_plain(nic.kept.get("files", [])):
+        now = read_file(file.path) if file.path in before else None
+        if now is not None and now.content not in (file.content, before[file.path].content):
+            raise HostError(f"{file.path} was changed after {nic.name} went into {nic.bridge}, and giving {nic.name} back would undo that: move the file "
+                            "aside, run it again, and make the change once more in the file that is there then")
 
 
 def _datapath(connection):

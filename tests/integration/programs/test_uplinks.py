@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""NICs that are kept in their bridges: what an administrator changes meanwhile stays, and what is lost is made again from what is kept."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from database_server import wait_for
+from network_namespace import ip
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import ifupdown
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import apply, managers
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import File
+
+STANZA = "auto {nic}\niface {nic} inet static\n    address {address}/24\n"
+ADDRESSES = {"eth0": "10.44.0.12", "eth1": "10.55.0.12"}
+
+
+@pytest.fixture
+def files(bare, tmp_path, monkeypatch):
+    """ifupdown's files of both NICs, each in one of its own; ifupdown itself need not be told."""
+    folder = tmp_path / "network"
+    (folder / "interfaces.d").mkdir(parents=True)
+    (folder / "interfaces").write_text("source interfaces.d/*\n")
+    for nic, address in ADDRESSES.items():
+        (folder / "interfaces.d" / nic).write_text(STANZA.format(nic=nic, address=address))
+    (tmp_path / "ifstate").write_text("eth0=eth0\neth1=eth1\n")
+    (tmp_path / "ifup").touch()
+    for name, place in {"INTERFACES": "network/interfaces", "IFSTATE": "ifstate", "IFUP": "ifup", "NETIF": "netif", "NM_DEVICES": "devices"}.items():
+        monkeypatch.setattr(managers, name, str(tmp_path / place))
+    monkeypatch.setattr(ifupdown, "ORDER", File(str(tmp_path / "order.conf"), ifupdown.ORDER.content))
+    monkeypatch.setattr(apply, "hand_over", lambda step: None)
+    return folder
+
+
+def there(bare, *nics, user="request"):
+    return bare.host().uplinks(nics, True, user).plan
+
+
+def back(bare, *nics, user="request"):
+    return bare.host().uplinks(nics, False, user).plan
+
+
+def kept(nic):
+    return json.loads(pathlib.Path(names.uplink_file(nic)).read_text())
+
+
+def test_an_edited_file_stays(bare, files):
+    """Protects the administrator's changes of the bridge's files: no boot, no second run takes them away, and neither does the way back."""
+    file = files / "interfaces.d" / "eth0"
+    before = file.read_text()
+    there(bare, "eth0")
+    moved = file.read_text()
+    assert moved != before
+    file.write_text(moved + "# a note\n")
+    assert there(bare, "eth0") == []
+    bare.host().restore_uplink("eth0")
+    there(bare, "eth0", user="node")
+    assert file.read_text() == moved + "# a note\n"
+    back(bare, "eth0", user="node")
+    with pytest.raises(HostError, match=r"interfaces.d/eth0 was changed after eth0 went into breth0.*: move the file aside, run it again"):
+        back(bare, "eth0")
+    assert file.read_text() == moved + "# a note\n" and "10.44.0.12" in ip("address show dev breth0")
+    file.rename(files / "aside")
+    back(bare, "eth0")
+    assert file.read_text() == before and "10.44.0.12" in ip("address show dev eth0")
+
+
+def test_a_file_that_is_missing_is_written_again(bare, files, tmp_path):
+    """Protects the next boot."""
+    there(bare, "eth0")
+    (tmp_path / "order.conf").unlink()
+    assert [item.describe() for item in there(bare, "eth0")][-1:] == ["ifupdown: breth0 in the place of eth0"]
+    assert (tmp_path / "order.conf").read_text() == ifupdown.ORDER.content
+
+
+def test_a_bridge_that_is_lost_comes_back_from_what_is_kept(bare, files):
+    """Protects the only copy of the NIC's configuration against a repair that finds a NIC which our own files have emptied."""
+    before = (files / "interfaces.d" / "eth0").read_text()
+    there(bare, "eth0")
+    known = kept("eth0")
+    bare.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["bridges", "delete", ["set", [
+        ["uuid", uuid] for uuid in bare.everything()["Bridge"]]]]]})
+    wait_for(lambda: "breth0" not in ip("link"), "the bridge to go")
+    there(bare, "eth0")
+    assert kept("eth0") == known
+    back(bare, "eth0")
+    assert (files / "interfaces.d" / "eth0").read_text() == before
