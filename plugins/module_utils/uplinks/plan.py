@@ -120,6 +120,7 @@ def _settings(nic, kept):
 
 def _present(connection, found, user, datapath_type):
     changes, rows_acts, state, files, lost = [], [], [], [], []
+    edits = _files_of_others(found)
     for nic in found:
         nic.refuse(connection)
         datapath = datapath_type or (nic.now.datapath_type if nic.now else _datapath(connection))
@@ -131,6 +132,8 @@ def _present(connection, found, user, datapath_type):
         state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]))]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         lost += missing(kept.get("had"), nic.name)
+        edits[nic.name] = from_plain(kept["files"])
+    _refuse_shared(edits, {nic.name for nic in found if not nic.kept})
     steps = _difference(_together([*state, HostState(files=tuple(files))])) + lost
     return Change(rows_acts + _acts(steps), changes + steps)
 
@@ -145,6 +148,7 @@ def _found(nic, datapath):
 
 def _absent(connection, found, user):
     changes, rows_acts, before, after, offloads = [], [], [], [], []
+    stays = {file.path for nic_files in _files_of_others(nic for nic in found if not set(nic.users) - {user}).values() for file in nic_files}
     for nic in found:
         left = [one for one in nic.users if one != user]
         if nic.now is None and not nic.kept:
@@ -159,7 +163,8 @@ def _absent(connection, found, user):
         _refuse_edited(nic)
         changes += _rows(connection, nic, None, rows_acts)
         before.append(policy.state_gone(nic.name, nic.now.datapath_type if nic.now else _datapath(connection)))
-        after.append(HostState(files=(*from_plain(nic.kept.get("inverse", [])), policy.kept_file(nic.name, None)),
+        inverse = (file for file in from_plain(nic.kept.get("inverse", [])) if file.path not in stays)
+        after.append(HostState(files=(*inverse, policy.kept_file(nic.name, None)),
                                handovers=tuple(handover.back() for handover in from_plain(nic.kept.get("handovers", [])))))
         if nic.kept.get("offloads"):
             offloads.append(OffloadStep(nic.name, tuple(nic.kept["offloads"]), on=True))
@@ -187,6 +192,23 @@ def _refuse_guests(connection, nic):
                             f"(ovs-vsctl del-port {nic.bridge} {port.name})")
 
 
+def _files_of_others(found):
+    """NIC -> files of the NICs that are kept beside these."""
+    others = sorted(set(kept_uplinks()) - {nic.name for nic in found})
+    return {nic: from_plain(_settings(nic, read_file(names.uplink_file(nic))).get("files", [])) for nic in others}
+
+
+def _refuse_shared(edits, new):
+    """:raises HostError: when a file would have to have another text for one of the new NICs than for another NIC."""
+    seen = {}
+    for nic, edited in edits.items():
+        for file in edited:
+            other, text = seen.setdefault(file.path, (nic, file.content))
+            if text != file.content and new & {nic, other}:
+                raise HostError(f"{other} and {nic} are both configured in {file.path}, which can't be given back for one of them alone: "
+                                "give each NIC a file of its own below /etc/network/interfaces.d")
+
+
 def _refuse_edited(nic):
     """:raises HostError: when a file that would be as it was before has been edited since."""
     before = {file.path: file for file in from_plain(nic.kept.get("inverse", [])) if file.content is not None}
@@ -209,7 +231,7 @@ def _difference(want):
 
 def _together(states):
     """One state of several: routes that use two NICs need one plan."""
-    return HostState(**{part.name: tuple(item for state in states for item in getattr(state, part.name)) for part in fields(HostState)})
+    return HostState(**{part.name: tuple(dict.fromkeys(item for state in states for item in getattr(state, part.name))) for part in fields(HostState)})
 
 
 def _acts(steps):

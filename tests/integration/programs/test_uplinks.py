@@ -91,3 +91,31 @@ def test_a_bridge_that_is_lost_comes_back_from_what_is_kept(bare, files):
     assert kept("eth0") == known
     back(bare, "eth0")
     assert (files / "interfaces.d" / "eth0").read_text() == before
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["one call", "two calls"])
+def test_two_nics_in_one_file_are_refused(bare, files, at_once):
+    """Protects one NIC's configuration against the edit for the other; nothing is touched for the second."""
+    file = files / "interfaces"
+    file.write_text("".join(STANZA.format(nic=nic, address=address) for nic, address in ADDRESSES.items()))
+    for own in ADDRESSES:
+        (files / "interfaces.d" / own).unlink()
+    if not at_once:
+        there(bare, "eth0")
+    now = file.read_text()
+    with pytest.raises(HostError, match=r"eth0 and eth1 are both configured in .*/interfaces, .*: give each NIC a file of its own below"):
+        there(bare, *(("eth0", "eth1") if at_once else ("eth1",)))
+    assert file.read_text() == now and "10.55.0.12" in ip("address show dev eth1")
+
+
+def test_a_shared_file_goes_with_the_last(bare, files, tmp_path):
+    """Protects the boot of the NIC that stays in its bridge: ifupdown still waits for Open vSwitch."""
+    order, before = tmp_path / "order.conf", {nic: (files / "interfaces.d" / nic).read_text() for nic in ADDRESSES}
+    there(bare, "eth0", "eth1")
+    back(bare, "eth0")
+    assert order.exists() and (files / "interfaces.d" / "eth0").read_text() == before["eth0"]
+    back(bare, "eth1")
+    assert not order.exists() and (files / "interfaces.d" / "eth1").read_text() == before["eth1"]
+    there(bare, "eth0", "eth1")
+    back(bare, "eth1", "eth0")
+    assert not order.exists() and {nic: (files / "interfaces.d" / nic).read_text() for nic in ADDRESSES} == before
