@@ -12,7 +12,9 @@ from .. import names
 from ..desired import pod_interface
 from .protocol import MALFORMED, TRY_AGAIN, CniError
 
-ANNOTATIONS = (names.POD_ANNOTATION, names.POD_NETWORKS_ANNOTATION, names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH)
+# On the API server's copy of a static pod: what the kubelet and the runtime have for its UID.
+STATIC_UID = "kubernetes.io/config.mirror"
+ANNOTATIONS = (names.POD_ANNOTATION, names.POD_NETWORKS_ANNOTATION, names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH, STATIC_UID)
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,10 @@ class Pod:
 
     uid: str
     annotations: dict = field(hash=False)
+
+    def is_meant_by(self, uid):
+        """Whether a runtime that says this UID (empty: it says none) means this pod."""
+        return uid in ("", self.uid, self.annotations.get(STATIC_UID))
 
 
 def trimmed(item):
@@ -81,7 +87,7 @@ class Pods:
     def known(self, key, uid):
         """The pod of that name and UID (empty: any), None when it is not known."""
         pod = self.store.get(key)
-        return pod if pod is not None and uid in ("", pod.uid) else None
+        return pod if pod is not None and pod.is_meant_by(uid) else None
 
     @staticmethod
     def network_of(key, pod):
@@ -101,7 +107,7 @@ class Pods:
         pod = self.store.get(key)
         if pod is None:
             return f"pod {key} is not known on this node: the API server has not told of it"
-        if uid not in ("", pod.uid):
+        if not pod.is_meant_by(uid):
             return f"pod {key} has UID {pod.uid} and not {uid}"
         return f"pod {key} has no annotation {names.POD_ANNOTATION}: look at ovn-k8s-watcher on the masters"
 

@@ -164,6 +164,17 @@ def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
     assert not node.pod_ports() and "veth" not in node_ip("link show type veth")
 
 
+def test_a_static_pod(ready, sandbox):
+    """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by a UID of its own."""
+    place = sandbox()
+    ready.api.tell("ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"}))
+    code, result = ready.cni("ADD", netns=place.path, uid="hash")
+    assert code == 0, result
+    (_name, keys), = ready.pod_ports().items()
+    assert keys["iface-id-ver"] == "uid-of-copy"
+    assert ready.cni("CHECK", netns=place.path, uid="hash", config={"prevResult": result}) == (0, None)
+
+
 @pytest.mark.parametrize(("annotation", "words"), [
     ("no json", "annotation ovn can't be used"),
     ("{}", "annotation ovn lacks ip_address"),
