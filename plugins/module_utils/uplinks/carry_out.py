@@ -18,9 +18,12 @@ from ..desired import uplink as policy
 from ..desired.local import LocalRows
 from ..hostnet import journal as journals
 from ..hostnet.apply import Hands, sentence
+from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
 from ..hostnet.journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
+from ..hostnet.netlink import read
 from ..hostnet.plain import from_plain
+from ..hostnet.state import HostState, Uplink
 from ..hostnet.steps import FileStep, HandoverStep, LinkStep
 from ..ovsdb.connection import Connection
 from ..ovsdb.errors import DatabaseError, GuardFailed
@@ -117,7 +120,7 @@ def settle(journal, reason=None):
             # After a boot the kernel has nothing of it; whoever configures the NICs has given them what they have, and may have to do it again.
             if rebooted and "step" in act and not isinstance(from_plain(act["step"]), (FileStep, HandoverStep)):
                 continue
-            failed += _undo(act, hands, change["remote"])
+            failed += _undo(act, hands, change["remote"], rebooted)
     if failed:
         raise HostError("not all could be taken back: %s" % "; ".join(failed))
     journal.turn(UNDONE)
@@ -138,10 +141,12 @@ def _do(act, hands, remote):
         hands.do(from_plain(act["step"]))
 
 
-def _undo(act, hands, remote):
+def _undo(act, hands, remote, rebooted):
     """Take one act back; :returns: what failed, as texts."""
     try:
         if "rows" in act:
+            if rebooted and act["before"] is None:
+                _empty_bridge(act["rows"], hands)
             _write_rows(act["rows"], act["before"], remote)
             if act["before"]:  # a bridge that Open vSwitch makes again is down
                 hands.do(LinkStep(names.uplink_bridge(act["rows"]), up=True, promiscuous=act["before"]["promiscuous"] or None))
@@ -153,6 +158,18 @@ def _undo(act, hands, remote):
         if getattr(error, "errno", None) != NO_LINK:
             return [getattr(error, "strerror", None) or str(error)]
     return []
+
+
+def _empty_bridge(nic, hands):
+    """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about to go."""
+    want = HostState(uplinks=(Uplink(nic, names.uplink_bridge(nic), restore=True),))
+    try:
+        for step in difference(read(want), want):
+            for part in step.parts():
+                hands.do(part)
+    except OSError as error:
+        if error.errno != NO_LINK:
+            raise
 
 
 def _write_rows(nic, settings, remote):

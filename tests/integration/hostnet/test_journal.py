@@ -114,6 +114,24 @@ def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkey
     assert host() == now and not (tmp_path / "kept.json").exists()
 
 
+@pytest.mark.parametrize("nic", ["eth0", "gone0"])
+def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, monkeypatch, nic):
+    """Protects a host whose boot has read the files of an unconfirmed change: the bridge goes, and its addresses must not go with it."""
+    pair("eth0")
+    pair("br" + nic)
+    for command in ("address add 10.44.0.12/24", "address add fd44::12/64 nodad", "route add default via 10.44.0.1", "-6 route add default via fd44::1"):
+        ip(f"{command} dev br{nic}")
+    monkeypatch.setattr(carry_out, "_write_rows", lambda nic, settings, remote: ip("link delete br" + nic))
+    with journal.held():
+        begin(journal, [{"rows": nic, "before": None, "after": {"promiscuous": False}}])
+    monkeypatch.setattr(journals, "this_boot", lambda: "the next")
+    carry_out.finish(journal)
+    assert journal.read()["state"] == UNDONE and "br" + nic not in ip("link")
+    if nic == "eth0":
+        assert "10.44.0.12/24" in ip("address show dev eth0") and "fd44::12/64" in ip("address show dev eth0")
+        assert "default via 10.44.0.1 dev eth0" in ip("route") and "default via fd44::1 dev eth0" in ip("-6 route")
+
+
 def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
     """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is up."""
     def write_rows(nic, settings, remote):
