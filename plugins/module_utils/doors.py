@@ -14,6 +14,7 @@ from .desired.gateway import Gateway
 from .desired.gateway import check as check_gateway
 from .desired.node import Node
 from .host import Host
+from .hostnet.apply import ADVICE
 from .hostnet.errors import HostError
 from .kube.errors import KubernetesError
 from .ovsdb.connection import Connection, NoDatabase
@@ -157,9 +158,9 @@ def leave(module, work):
     try:
         for result in work(notes):
             results.append(result)
-    except (AddressError, DatabaseError, HostError, KubernetesError) as exc:
+    except (AddressError, DatabaseError, HostError, KubernetesError, OSError) as exc:
         done = Result([item for result in results for item in result.plan])
-        module.fail_json(msg=str(exc), changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
+        module.fail_json(msg=_refused(exc) if isinstance(exc, OSError) else str(exc), changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
         return
     whole = Result([item for result in results for item in result.plan])
     answer = {"changed": whole.changed, "plan": [dict(item.as_dict(), text=item.describe()) for item in whole.plan]}
@@ -171,3 +172,9 @@ def leave(module, work):
     for note in dict.fromkeys(notes):
         module.warn(note)
     module.exit_json(**answer)
+
+
+def _refused(error):
+    """What the kernel answers, as a sentence."""
+    advice = ADVICE.get(error.errno)
+    return f"{error.filename or 'this host'} can't be read or changed: {error.strerror or error}{f' ({advice})' if advice else ''}"
