@@ -87,6 +87,7 @@ class Operations:
             await self._ports.converge(interface.owner, pod_interface.rows(interface), f"ovn-k8s-node: ADD {request.pod}")
             waits.reason = lambda: self._why_not_installed(interface)
             await self._unless_gone(self._ports.installed(interface.outer), request.pod, uid)
+            self._unless_given_another(request.pod, uid, network)
             await self._in_thread(links.announce, interface)
         except BaseException:
             await to_its_end(self._clean(request.attachment, request.pod))
@@ -117,6 +118,16 @@ class Operations:
         finally:
             for task in (wanted, leaves):
                 task.cancel()
+
+    def _unless_given_another(self, key, uid, network):
+        """A pod may be born with annotations, those of the one that it was copied from; the watcher's follow its port."""
+        pod = self._pods.known(key, uid)
+        if pod is None:
+            raise gone(key)
+        now = self._pods.network_of(key, pod)
+        if now != network:
+            what = "none" if now is None else ", ".join(now.addresses)
+            raise CniError(TRY_AGAIN, f"pod {key} was given another network while its interface was made: {what}")
 
     # DEL.
 

@@ -112,6 +112,9 @@ class Pods:
         if pod is None:
             return []
         where = self._place(pod)
+        if not self.addresses.held(key):
+            # A pod may be born with annotations (restored, copied): its node may believe them before ours are there.
+            self.addresses.reserve(key, policy.addresses_of_annotation(pod))
         try:
             cidrs = self.addresses.take(key, where.subnets)
         except Exhausted as exc:

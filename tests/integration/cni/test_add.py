@@ -164,6 +164,23 @@ def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
     assert not node.pod_ports() and "veth" not in node_ip("link show type veth")
 
 
+def test_a_pod_that_was_born_with_an_annotation(ready, sandbox):
+    """Protects restored and copied pods from the address of another: the ADD is undone when the watcher gives its own, and the next one has that."""
+    place = sandbox()
+    ready.controller.silent = True
+    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    call = ready.call("ADD", netns=place.path)
+    wait_for(ready.pod_ports, "the port")
+    ready.api.tell("MODIFIED", pod("web", annotation=network(4)))
+    ready.api.tell("ADDED", pod("mark", annotation="{}"))
+    wait_for(lambda: "ovnkube_node_pods 2" in ready.http_get("/metrics")[1], "the server to know of it")
+    ready.controller.silent = False
+    code, result = answer(call)
+    assert (code, result["code"]) == (1, 11) and "192.168.1.4/24" in result["msg"] and not ready.pod_ports()
+    code, result = ready.cni("ADD", netns=place.path)
+    assert code == 0 and result["ips"][0]["address"] == "192.168.1.4/24"
+
+
 def test_a_static_pod(ready, sandbox):
     """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by a UID of its own."""
     place = sandbox()

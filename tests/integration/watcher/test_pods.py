@@ -55,6 +55,27 @@ def test_odd_and_missing_annotations_stop_nobody(world):
     world.invariants({"a": "node1", "b": "node1", "d": "node2"})
 
 
+def test_pods_that_are_born_with_annotations(world):
+    """Protects restored and copied pods: an address that is free, and the node's to give, stays; nobody gets one twice, the router's, or another subnet's."""
+    watcher = world.watch()
+
+    def born(name, address, node="node1"):
+        note = {"ip_address": f"{address}/24", "mac_address": "0a:58:00:00:00:01", "gateway_ip": "192.168.1.1"}
+        world.api.add_pod(name, node, annotations={"ovn": json.dumps(note)})
+        wait_for(lambda: f"default_{name}" in world.ports(), f"the port of {name}")
+    born("restored", "192.168.1.77")
+    born("copy", "192.168.1.77")
+    born("router", "192.168.1.1")
+    born("moved", "192.168.1.78", "node2")
+    world.api.add_pod("other", "node1")
+    world.annotated("other")
+    wait_for(watcher.idle, "the watcher to be done")
+    assert world.note("restored")["ip_address"] == "192.168.1.77/24"
+    assert world.note("moved")["ip_address"] == "192.168.2.3/24"
+    assert not {"192.168.1.1/24", "192.168.1.77/24"} & {world.note(name)["ip_address"] for name in ("copy", "router", "other")}
+    world.invariants({"restored": "node1", "copy": "node1", "router": "node1", "moved": "node2", "other": "node1"})
+
+
 def test_what_happened_while_no_watcher_ran(world):
     """Protects against a state that is never mended (W19, F3, F6): moved under its name, deleted, recreated in place, new."""
     watcher = world.watch()
