@@ -104,7 +104,7 @@ def uplinks(module):
     if not MINIMUM_TIMEOUT <= params["rollback_timeout"] <= MAXIMUM_TIMEOUT:
         raise HostError(f"rollback_timeout {params['rollback_timeout']} does not fit: give {MINIMUM_TIMEOUT} to {MAXIMUM_TIMEOUT} seconds")
     kept = [nic for nic in kept_uplinks() if present or nic not in nics or set(users_of(nic)) - {user}]
-    facts = {"bridges": {nic: names.uplink_bridge(nic) for nic in nics}, "kept": kept}
+    facts = {"bridges": {nic: names.uplink_bridge(nic) for nic in nics}, "kept": kept, "others": [nic for nic in kept_uplinks(user) if nic not in nics]}
     if turn in ("look", "confirm"):
         outcome = guarded.look(identity) if turn == "look" else guarded.confirm(identity, params["rollback_timeout"])
         yield Result(facts=dict(facts, outcome=outcome.state, reason=outcome.reason))
@@ -160,7 +160,8 @@ def leave(module, work):
             results.append(result)
     except (AddressError, DatabaseError, HostError, KubernetesError, OSError) as exc:
         done = Result([item for result in results for item in result.plan])
-        module.fail_json(msg=_refused(exc) if isinstance(exc, OSError) else str(exc), changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
+        reason = _refused(exc) if isinstance(exc, OSError) else str(exc)
+        module.fail_json(msg=reason, changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
         return
     whole = Result([item for result in results for item in result.plan])
     answer = {"changed": whole.changed, "plan": [dict(item.as_dict(), text=item.describe()) for item in whole.plan]}

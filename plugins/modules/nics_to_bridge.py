@@ -114,6 +114,11 @@ kept:
   returned: always
   type: list
   elements: str
+others:
+  description: The NICs that are in their bridges for O(used_by), beside O(nics).
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import json
 import pathlib
+import types
 
 import pytest
 from database_server import wait_for
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils import doors, names
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import ifupdown
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import apply, managers
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
@@ -119,3 +120,15 @@ def test_a_shared_file_goes_with_the_last(bare, files, tmp_path):
     there(bare, "eth0", "eth1")
     back(bare, "eth1", "eth0")
     assert not order.exists() and {nic: (files / "interfaces.d" / nic).read_text() for nic in ADDRESSES} == before
+
+
+def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
+    """Protects a shared gateway that changes its NIC: the role gives the one back that nobody needs any more."""
+    there(bare, "eth0", user="gateway")
+    params = {"nics": ["eth1"], "state": "present", "used_by": "gateway", "rollback_timeout": 30, "datapath_type": None, "open_vswitch": bare.remote,
+              "_turn": "plan", "_change": None}
+    (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
+    assert result.facts["others"] == ["eth0"]
+    params["used_by"] = "request"
+    (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
+    assert result.facts["others"] == []
