@@ -18,6 +18,7 @@ import random
 import time
 from dataclasses import dataclass
 
+from ..names import ACCOUNTS_NAMESPACE
 from .errors import KubernetesError
 
 LOG = logging.getLogger("kubernetes")
@@ -76,11 +77,11 @@ def write(path, token):
 
 
 async def keep_fresh(client, clock=time.time, sleep=asyncio.sleep):
-    """Renew the client's token for ever; a token of another kind, or none, is left alone."""
+    """Renew the client's token for ever; none, and one that was given by hand (of another kind, or another account), is left alone."""
     path = client.settings.token_file
     while path:
         said = claims(read(path))
-        if said is None:
+        if said is None or said.namespace != ACCOUNTS_NAMESPACE:
             await sleep(PAUSE * 10)  # the site play may bring one of ours
             continue
         wait = said.due - clock()

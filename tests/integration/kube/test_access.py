@@ -215,6 +215,32 @@ def test_a_token_is_renewed_by_its_own_account(access, as_account, account, node
     as_account(renew, account, node)
 
 
+def test_a_token_given_by_hand_is_not_renewed(kubernetes, tmp_path):
+    """Protects the site play's word: the next play would put the old one back, which has ended by then."""
+    kubernetes.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "by-hand"}})
+    kubernetes.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+        "metadata": {"name": "by-hand"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "by-hand", "namespace": "default"}]})
+    path = tmp_path / "token"
+    asked = kubernetes.create("/api/v1/namespaces/default/serviceaccounts/by-hand/token", {"spec": {"expirationSeconds": 3600}})
+    before = asked["status"]["token"]
+    tokens.write(str(path), before)
+
+    async def main():
+        client = Client(Settings(kubernetes.url, str(kubernetes.ca_file), str(path)))
+
+        async def sleep(_seconds):
+            raise asyncio.CancelledError
+        try:
+            await client.get("/api/v1/pods")
+            with pytest.raises(asyncio.CancelledError):
+                await tokens.keep_fresh(client, iter([tokens.claims(before).due + 1, 0.0]).__next__, sleep)
+        finally:
+            await client.close()
+    asyncio.run(main())
+    assert tokens.read(str(path)) == before
+
+
 def test_a_refused_administrator_is_a_sentence(kubernetes, admin):
     said = call("ovn_kubernetes_access", **dict(admin, token="wrong"))
     assert said["failed"] and "Traceback" not in said["msg"] and "wrong" not in said["msg"]
