@@ -6,8 +6,12 @@ from __future__ import annotations
 
 import pathlib
 
+import jinja2
 import pytest
 import yaml
+from ansible.plugins.test.core import changed, failed
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.client import MISSING_LIBRARY
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -82,3 +86,28 @@ def test_agreement_passes(defaults, specs):
 def test_disagreement_is_found(defaults, specs):
     """Protects against a check that lets everything pass."""
     assert differences(defaults, specs) != []
+
+
+def condition(role, file, task, keyword, **variables):
+    """Whether a condition of a role's task holds."""
+    (text,) = (one[keyword] for one in load(ROLES / role / "tasks" / file) if one["name"] == task)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.tests.update(changed=changed, failed=failed)
+    return bool(environment.compile_expression(text, undefined_to_none=False)(**variables))
+
+
+@pytest.mark.parametrize(("said", "stops"), [
+    (MISSING_LIBRARY, False), ("https://10.0.0.1:6443 can't be reached: no route", False), ("the credential is not accepted", True)])
+def test_what_stops_the_removal_of_accounts(said, stops):
+    """Protects the removal on masters on which nothing was installed, or whose Kubernetes is gone."""
+    gone = {"failed": True, "changed": False, "msg": said}
+    assert condition("node", "access_absent.yml", "Take the programs' accounts out of Kubernetes", "failed_when", node_accounts_gone=gone) == stops
+
+
+@pytest.mark.parametrize("packages", ["node_debian", "node_el"])
+@pytest.mark.parametrize("differ", [True, False])
+def test_a_check_of_a_bare_master_does_not_ask_for_accounts(packages, differ):
+    """Protects check mode on either family: the library that the task takes comes with packages that are not there yet."""
+    known = {"node_settings": {"kubernetes": {"accounts": True}}, "ansible_check_mode": True, "groups": {"ovn_masters": ["m1"]},
+             "hostvars": {"m1": {packages: {"changed": differ}}}}
+    assert condition("node", "access.yml", "Converge the accounts", "when", **known) != differ
