@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import time
 
+from .. import names
 from .bus import call
 from .errors import HostError
 from .files import read_file, remove_file, write_file
@@ -20,7 +22,7 @@ PATIENCE = 10.0  # seconds for a client to end, and for a lease
 SYSTEMD = "org.freedesktop.systemd1"
 
 
-def clients(names):
+def clients(programs):
     """[(process, name, arguments), ...] of the programs with these names that run in this network namespace."""
     found = []
     own = os.readlink("/proc/self/ns/net")
@@ -28,7 +30,7 @@ def clients(names):
         try:
             with open("/proc/%s/comm" % number, encoding="utf-8", errors="replace") as stream:
                 name = stream.read().strip()
-            if name not in names or os.readlink("/proc/%s/ns/net" % number) != own:
+            if name not in programs or os.readlink("/proc/%s/ns/net" % number) != own:
                 continue
             with open("/proc/%s/cmdline" % number, "rb") as stream:
                 found.append((int(number), name, [word.decode("utf-8", "surrogateescape") for word in stream.read().split(b"\0")[:-1]]))
@@ -43,14 +45,41 @@ def serving(link):
 
 
 def take_over(old, new):
-    """Let a link's client serve another link, as the same client: with its leases, and without giving one back."""
-    for process, words in serving(old):
+    """Let a link's client serve another link, as the same client: with its leases, and without giving one back.
+
+    How a client was started is known of the running process alone: it is noted until all serve again, so that whoever takes back a change
+    that was cut off in between can start it.
+    """
+    note = os.path.join(names.RUN_DIRECTORY, "dhclient-%s.json" % "-".join(sorted((old, new))))
+    running = serving(old)
+    commands = _noted(note, old)
+    commands += [words for _process, words in running if words[1:] not in [known[1:] for known in commands]]
+    if not commands:
+        return
+    write_file(note, FoundFile(json.dumps({"link": old, "commands": commands}) + "\n", 0o600))
+    for process, _words in running:
         _end(process)
+    for words in commands:
+        arguments = [_renamed(word, old, new) for word in words[1:]]
+        if arguments in [there[1:] for _process, there in serving(new)]:
+            continue
         for word in words:
             if word.startswith(FOLDER + "/") and old in word:
                 _take_leases(word, old, new)
-        program = os.path.realpath("/sbin/dhclient" if words[0] == "dhclient" else words[0])
-        _start([program, *(_renamed(word, old, new) for word in words[1:])], new)
+        _start([os.path.realpath("/sbin/dhclient" if words[0] == "dhclient" else words[0]), *arguments], new)
+    remove_file(note)
+
+
+def _noted(note, link):
+    """Command lines that somebody was about to start when he was cut off, as they would be for the link."""
+    file = read_file(note)
+    if file is None:
+        return []
+    try:
+        kept = json.loads(file.content)
+        return [[_renamed(word, kept["link"], link) for word in words] for words in kept["commands"]]
+    except (KeyError, TypeError, ValueError):
+        raise HostError("%s can't be read: start dhclient for the NIC by hand, and remove the file" % note) from None
 
 
 def _take_leases(path, old, new):

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A DHCP client changes links: whatever cuts that off, somebody can still start it again, as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+from lab_hosts import wait
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import dhclient
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
+
+WORDS = ["-c", "read line", "-v", "eth0"]
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """A program of that name, started by us in the place of systemd; gives its path."""
+    path = str(tmp_path / "dhclient")
+    shutil.copy("/bin/sh", path)
+    running = []
+
+    def start(command, link):
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+        wait(lambda: command[1:] in served(link), 5, "the client")
+    monkeypatch.setattr(dhclient, "_start", start)
+    monkeypatch.setattr(dhclient, "FOLDER", str(tmp_path / "leases"))
+    monkeypatch.setattr(names, "RUN_DIRECTORY", str(tmp_path / "run"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is gone, as with systemd
+    start([path, *WORDS], "eth0")
+    yield path
+    for process in running:
+        process.communicate(b"\n")
+    signal.signal(signal.SIGCHLD, before)
+
+
+def served(link):
+    return [words[1:] for _process, words in dhclient.serving(link)]
+
+
+def test_there_and_back(program, tmp_path):
+    """Protects the good way: one client, with the same words but for the link; nothing stays noted."""
+    dhclient.take_over("eth0", "breth0")
+    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+    dhclient.take_over("eth0", "breth0")
+    assert len(served("breth0")) == 1
+    dhclient.take_over("breth0", "eth0")
+    assert served("eth0") == [WORDS] and served("breth0") == []
+    assert os.listdir(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("place", ["_end", "_start"])
+def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
+    """Protects the lease of a NIC whose change was cut off when its client ran nowhere, or still where it was: the way back ends with one that runs."""
+    def cut(*_args):
+        raise HostError("cut off")
+    with monkeypatch.context() as patch, pytest.raises(HostError, match="cut off"):
+        patch.setattr(dhclient, place, cut)
+        dhclient.take_over("eth0", "breth0")
+    assert served("eth0") == ([WORDS] if place == "_end" else []) and served("breth0") == []
+    (note,) = (tmp_path / "run").iterdir()
+    assert note.stat().st_mode & 0o777 == 0o600
+    dhclient.take_over("breth0", "eth0")
+    assert served("eth0") == [WORDS]
+    assert not note.exists()
