@@ -107,7 +107,8 @@ def trim(item):
     if kind == "ExternalName" or not cluster_ips:
         return None
     outside = list(spec.get("externalIPs") or ())
-    if kind == "LoadBalancer":
+    # Load balancers know no sources: better closed than open to all.
+    if kind == "LoadBalancer" and not spec.get("loadBalancerSourceRanges"):
         for one in (item.get("status") or {}).get("loadBalancer", {}).get("ingress") or ():
             if one.get("ip") and one.get("ipMode", "VIP") == "VIP":
                 outside.append(one["ip"])
