@@ -84,7 +84,8 @@ def test_outer_addresses_are_served_everywhere():
     assert set(vips(wanted, [endpoints("192.168.1.3")])["cluster-tcp", ALL]) == {"10.96.0.1:80", "1.2.3.4:80", "5.6.7.8:80"}
 
 
-@pytest.mark.parametrize(("ranges", "served"), [(["203.0.113.0/24"], {"10.96.0.1:80"}), ([], {"10.96.0.1:80", "5.6.7.8:80"}), (None, {"10.96.0.1:80", "5.6.7.8:80"})])
+@pytest.mark.parametrize(("ranges", "served"), [
+    (["203.0.113.0/24"], {"10.96.0.1:80"}), ([], {"10.96.0.1:80", "5.6.7.8:80"}), (None, {"10.96.0.1:80", "5.6.7.8:80"})])
 def test_a_balancer_for_some_sources_is_not_open_to_all(ranges, served):
     """Protects against an open door: sources can't be told apart, so the balancer's address is not served."""
     wanted = service("LoadBalancer", loadBalancerSourceRanges=ranges, status={"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}]}})
