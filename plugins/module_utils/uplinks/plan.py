@@ -27,6 +27,7 @@ from ..hostnet.state import HostState
 from ..hostnet.steps import OffloadStep
 from ..ovsdb.rows import Query, as_set, by_name, is_uuid
 from .remembered import missing, remember
+from .settings import for_bridge, own_settings
 
 
 @dataclass
@@ -129,7 +130,8 @@ def _present(connection, found, user, datapath_type):
         changes += _rows(connection, nic, wanted, rows_acts)
         # Once written, a file is the administrator's to change: only one that is missing is written again.
         mine = tuple(file for file in from_plain(kept["files"]) if not nic.kept or read_file(file.path) is None)
-        state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]))]
+        state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]),
+                                               sysctls=for_bridge(nic.bridge, kept.get("settings", {})))]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         lost += missing(kept.get("had"), nic.name)
         edits[nic.name] = from_plain(kept["files"])
@@ -140,10 +142,11 @@ def _present(connection, found, user, datapath_type):
 
 def _found(nic, datapath):
     """What is to be kept of a NIC that goes into its bridge: how it was, and the files by which it comes back after a boot. Plain values."""
-    lasting = persistence(managers.find(nic.name), nic.bridge)
+    managed = managers.find(nic.name)
+    lasting = persistence(managed, nic.bridge)
     return {"promiscuous": facts.is_promiscuous(nic.name), "offloads": to_plain(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
             "files": to_plain(lasting.files), "inverse": to_plain(lasting.inverse), "handovers": to_plain(lasting.handovers),
-            "had": remember(nic.name, nic.bridge) if lasting.restores else None}
+            "settings": own_settings(nic.name, managed.by), "had": remember(nic.name, nic.bridge) if lasting.restores else None}
 
 
 def _absent(connection, found, user):

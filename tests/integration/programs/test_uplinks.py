@@ -132,3 +132,24 @@ def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
     params["used_by"] = "request"
     (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
     assert result.facts["others"] == []
+
+
+def test_kernel_settings_go_along(bare, files):
+    """Protects a router that takes in advertisements, and a host of several networks: the bridge takes packets in as the NIC did."""
+    sysctl("ipv6/conf/eth0/accept_ra", "2")
+    sysctl("ipv4/conf/eth0/arp_ignore", "1")
+    default = sysctl("ipv4/conf/default/rp_filter")
+    there(bare, "eth0")
+    assert (sysctl("ipv6/conf/breth0/accept_ra"), sysctl("ipv4/conf/breth0/arp_ignore"), sysctl("ipv4/conf/breth0/rp_filter")) == ("2", "1", default)
+    sysctl("ipv4/conf/breth0/arp_ignore", "2")
+    assert there(bare, "eth0") == []
+    assert sysctl("ipv4/conf/breth0/arp_ignore") == "2"
+    sysctl("ipv6/conf/breth0/accept_ra", sysctl("ipv6/conf/default/accept_ra"))  # as a boot leaves it
+    assert [item.describe() for item in there(bare, "eth0")] == ["sysctl /net/ipv6/conf/breth0/accept_ra: 1 -> 2"]
+
+
+def sysctl(key, value=None):
+    path = pathlib.Path("/proc/sys/net", key)
+    if value is not None:
+        path.write_text(value)
+    return path.read_text().strip()
