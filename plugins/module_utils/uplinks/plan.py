@@ -130,8 +130,8 @@ def _present(connection, found, user, datapath_type):
         changes += _rows(connection, nic, wanted, rows_acts)
         # Once written, a file is the administrator's to change: only one that is missing is written again.
         mine = tuple(file for file in from_plain(kept["files"]) if not nic.kept or read_file(file.path) is None)
-        state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]),
-                                               sysctls=for_bridge(nic.bridge, kept.get("settings", {})))]
+        settings = for_bridge(nic.bridge, kept.get("settings", {}))
+        state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]), sysctls=settings)]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         lost += missing(kept.get("had"), nic.name)
         edits[nic.name] = from_plain(kept["files"])
