@@ -57,6 +57,13 @@ options:
       - Where the host's own Open_vSwitch database is.
     type: str
     default: unix:/var/run/openvswitch/db.sock
+  _turn:
+    description: What the action plugin asks of the host; leave it out.
+    type: str
+    choices: [plan, begin, look, confirm]
+  _change:
+    description: By what the action plugin knows its change again; leave it out.
+    type: str
 attributes:
   check_mode:
     support: full
