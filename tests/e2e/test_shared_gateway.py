@@ -82,6 +82,7 @@ def shared(site, tmp_path_factory):
     """The lab with both kinds of gateway, servers outside and in the pods; afterwards it is as its inventory says."""
     extra = tmp_path_factory.mktemp("shared") / "gateways.yml"
     extra.write_text(GATEWAYS)
+    play("verify").ok()  # until then ports are still on their way up
     before = northbound(), network(NODE)
     run = play("site", *SUBNETS, inventory=[extra]).ok()
     pods = [Pod("ovn-node1", "far", 120), Pod(NODE, "near", 121)]
@@ -278,7 +279,7 @@ def test_verify_sees_a_helper_that_does_not_run(shared):
     assert failed.code != 0 and "ovn-k8s-gateway-helper does not run as it should on ovn-node2" in failed.output
     on(NODE, "systemctl start ovn-k8s-gateway-helper")
     wrong = on(NODE, "/usr/local/bin/ovn-k8s-gateway-helper --physical-bridge=breth9 --physical-interface=eth0", check=False)
-    assert wrong.returncode == 1 and wrong.stderr.strip().startswith("physical-bridge breth9 does not exist")
+    assert wrong.returncode == 1 and wrong.stderr.splitlines()[-1].startswith("physical-bridge breth9 does not exist")
 
 
 def test_removal_leaves_the_host_as_it_was(shared):
