@@ -31,7 +31,7 @@ def family(text: str) -> int:
 def network(text, what: str = "subnet"):
     """``text`` as an ``ip_network``, which must carry its prefix length; :raises AddressError: when it doesn't."""
     try:
-        right = ipaddress.ip_interface(text)
+        right = ipaddress.ip_interface(_unscoped(text))
     except ValueError:
         raise AddressError(f"{what} {text!r} is not a network: write it like 192.168.0.0/16 or fd10::/48") from None
     if "/" not in text:
@@ -48,7 +48,7 @@ def interface(text, what: str = "address"):
     if "/" not in text:
         raise AddressError(f"{what} {text!r} lacks its prefix length: write it like 10.33.74.138/24")
     try:
-        face = ipaddress.ip_interface(text)
+        face = ipaddress.ip_interface(_unscoped(text))
     except ValueError:
         raise AddressError(f"{what} {text!r} is not an address with a prefix length: write it like 10.33.74.138/24") from None
     if not text.rpartition("/")[2].isdigit():
@@ -59,9 +59,35 @@ def interface(text, what: str = "address"):
 def address(text: str, what: str = "address"):
     """``text`` as an ``ip_address``; :raises AddressError: when it isn't one."""
     try:
-        return ipaddress.ip_address(text)
+        return ipaddress.ip_address(_unscoped(text))
     except ValueError:
         raise AddressError(f"{what} {text!r} is not an address: write it like 10.33.74.253, without a prefix length") from None
+
+
+def _unscoped(text):
+    """The text; :raises ValueError: when it names a scope (fe80::1%eth0), which may be any text."""
+    if isinstance(text, str) and "%" in text:
+        raise ValueError(text)
+    return text
+
+
+def plain(text):
+    """An address in its usual spelling; None for what is none, whoever wrote it: a host's name, a scope, a piece of a program."""
+    try:
+        return str(ipaddress.ip_address(_unscoped(text))) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def reachable(text):
+    """As :func:`plain`, and None for an address that never is one machine's: nobody's, a loopback's, a group's, everybody's.
+
+    Open vSwitch refuses to translate to nobody's, and with that flow all others of the same installation.
+    """
+    text = plain(text)
+    ip = ipaddress.ip_address(text) if text else None
+    odd = ip is None or ip.is_unspecified or ip.is_loopback or ip.is_multicast or getattr(ip, "ipv4_mapped", None) or text == "255.255.255.255"
+    return None if odd else text
 
 
 @functools.lru_cache(maxsize=8192)  # a program that stays asks for the same ones again and again

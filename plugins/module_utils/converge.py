@@ -8,21 +8,16 @@ Check mode stops before apply, the diff prints the plan, ``changed`` says that i
 
 from __future__ import annotations
 
-import contextlib
 import random
 import time
 from dataclasses import dataclass, field, replace
 
 from .addressing import AddressError
-from .hostnet.apply import apply
-from .hostnet.difference import difference as host_difference
-from .hostnet.errors import HostError
-from .hostnet.netlink import read
 from .names import OWNER_NAME, OWNER_TYPE
 from .ovsdb.difference import difference
 from .ovsdb.errors import DatabaseError, Disconnected, GuardFailed
-from .ovsdb.rows import FIXED_NAMES, HOLDERS, Includes, Owner, Query, as_set, by_name, found, is_uuid
-from .ovsdb.transaction import NEXT_CONFIGURATION, operations, realised, undo
+from .ovsdb.rows import FIXED_NAMES, HOLDERS, Includes, Owner, Query, by_name, found, is_uuid
+from .ovsdb.transaction import operations
 
 PATIENCE = 60.0  # seconds in which a plan is made anew while others change what it was made from
 
@@ -53,7 +48,7 @@ class Result:
 def converge_rows(connect, subject, comment, check=False):
     """Make a database hold what ``subject`` wants, in one transaction.
 
-    :param connect: makes a connection; called again when one is lost.
+    :param connect: makes a connection.
     :param subject: has near, own, aliases, mine, questions and rows as :class:`.desired.overlay.Overlay` has.
     :param comment: who asks, for the database's log.
     :returns: a :class:`Result`.
@@ -78,7 +73,8 @@ def converge_rows(connect, subject, comment, check=False):
                 if lost or check:
                     raise
                 # Whether it was committed shows in what is read next: what is done is not planned again.
-                lost, sent, connection = True, plan, connect()
+                lost, sent = True, plan
+                connection.reopen()
     finally:
         connection.close()
 
@@ -164,105 +160,3 @@ def _by_name(connection, subject, wanted, own, aliases):
         if rows:
             named[key] = found(query, rows[0])
     return named
-
-
-def converge_host(connect, subject, before, state, comment, check=False):
-    """Make this host hold what is wanted: rows of its Open_vSwitch database, and state of its kernel and files.
-
-    :param subject: the rows, see :class:`.desired.local.LocalRows`.
-    :param before: host state that comes before the rows: what a NIC gets back before its bridge goes.
-    :param state: host state that follows them: what stands on links that Open vSwitch makes.
-    :returns: a :class:`Result`.
-    :raises DatabaseError: in words; what was changed has been taken back then.
-    :raises HostError: in words; what was changed has been taken back then.
-    """
-    deadline, connection = time.monotonic() + PATIENCE, connect()
-    try:
-        while True:
-            try:
-                plan, named, asked = plan_rows(connection, subject)
-                if check:
-                    return _preview(plan, before, state)
-                return _apply(connection, subject, plan, named, asked, comment, before, state)
-            except GuardFailed:
-                # ovn-controller writes here too, at just these moments.
-                if time.monotonic() > deadline:
-                    raise DatabaseError("this host's Open_vSwitch database changes faster than a change can be planned: "
-                                        "find out who else writes these rows again and again") from None
-                time.sleep(random.uniform(0.001, 0.05))
-    finally:
-        connection.close()
-
-
-def _apply(connection, subject, plan, named, asked, comment, before, state):
-    """One try of :func:`converge_host`; whatever it raises, everything is as before.
-
-    What goes from the database goes last, when nothing else can fail any more: a link that Open vSwitch has removed can't be given back as it was.
-    """
-    with contextlib.ExitStack() as back:
-        first = _apply_host(before, back)
-        come, go = [change for change in plan if change.kind != "delete"], [change for change in plan if change.kind == "delete"]
-        if come:
-            sent = operations(come, named, asked, comment)
-            results = _apply_rows(connection, sent)
-            back.callback(_take_back, connection, come, sent, results)
-            await_realised(connection, subject, results)
-        steps = _apply_host(state, back)
-        if go:
-            results = _apply_rows(connection, operations(go, named, [] if come else asked, comment))
-            back.pop_all()
-            await_realised(connection, subject, results)
-        back.pop_all()
-    return Result(first + come + steps + go)
-
-
-def _apply_host(wanted, back):
-    """Make kernel and files what is wanted; ``back`` takes the inverse. :returns: the steps."""
-    steps = host_difference(read(wanted), wanted)
-    apply(steps)
-    back.callback(lambda: apply([step for step in (step.undo() for step in reversed(steps)) if step is not None]))
-    return steps
-
-
-def _apply_rows(connection, sent):
-    return connection.transact(sent + NEXT_CONFIGURATION)
-
-
-def _take_back(connection, plan, sent, results):
-    results = _apply_rows(connection, undo(plan, sent, results))
-    with contextlib.suppress(GuardFailed):  # an ovs-vswitchd that does not run may be what failed
-        connection.transact([_realised(connection, results)])
-
-
-def _realised(connection, results):
-    return realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)
-
-
-def await_realised(connection, subject, results):
-    """Wait until ovs-vswitchd has taken over the configuration of a transaction; :raises DatabaseError: when it can't, with its own words."""
-    try:
-        connection.transact([_realised(connection, results)])
-    except GuardFailed:
-        raise DatabaseError("ovs-vswitchd did not take over the change in time: "
-                            "start it (systemctl start openvswitch-switch) and look at its log") from None
-    for row in read_rows(connection, subject.own()):
-        reason = as_set(row.columns.get("error"))
-        if reason:
-            raise DatabaseError(f"ovs-vswitchd can't use {row.name}: {reason[0]}")
-
-
-def _preview(plan, before, state):
-    """The plan of check mode; a host where the libraries are still to be installed shows its rows only."""
-    come, go = [change for change in plan if change.kind != "delete"], [change for change in plan if change.kind == "delete"]
-    try:
-        return Result(host_difference(read(before), before) + come + host_difference(read(state), state) + go)
-    except HostError as exc:
-        return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])
-
-
-def converge_state(state, check=False):
-    """Make this host's kernel and files hold what is wanted, without rows; :raises HostError: in words, with nothing changed."""
-    plan = host_difference(read(state), state)
-    if not check:
-        apply(plan)
-    return Result(plan)

@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from . import names
 from .addressing import AddressError, family
-from .converge import Result, converge_rows
+from .converge import Result, converge_rows, plan_rows
 from .desired.gateway import Gateway
 from .desired.gateway import check as check_gateway
 from .desired.node import Node
 from .host import Host
 from .hostnet.apply import ADVICE
-from .hostnet.errors import HostError
+from .hostnet.errors import HalfDone, HostError
 from .kube.errors import KubernetesError
 from .ovsdb.connection import Connection, NoDatabase
-from .ovsdb.errors import DatabaseError
+from .ovsdb.errors import DatabaseError, GuardFailed
+from .ovsdb.transaction import operations
 from .uplinks import guarded
 from .uplinks.plan import Change, kept_uplinks, users_of
 
@@ -60,16 +62,43 @@ GATEWAY = {
     "mtu": {"type": "int"},
 }
 GATEWAYS = {"type": "list", "elements": "dict", "options": dict(GATEWAY, node_name={"type": "str", "required": True})}
-MINIMUM_TIMEOUT, MAXIMUM_TIMEOUT = 5, 3600  # seconds: a new connection takes its time, and nobody waits for ever
 TOGETHER = [("private_key", "certificate", "ca_cert")]
 
 
-def northbound(module, overlay, comment, notes):
-    """Converge the Northbound part of a call.
+class Northbound:
+    """The Northbound part of one call.
+
+    :param connect: makes a connection.
+    :param comment: who asks, for the database's log.
+    :param check: plan only.
+    """
+
+    def __init__(self, connect, comment, check):
+        self._connect = connect
+        self._comment = comment
+        self._check = check
+
+    def look(self, overlay):
+        """Find out what the database would refuse, before a host is touched; :raises DatabaseError: :raises AddressError: in one sentence."""
+        overlay.check()
+        connection = self._connect()
+        try:
+            with contextlib.suppress(GuardFailed):  # it changes just now: the change itself plans anew
+                operations(*plan_rows(connection, overlay), self._comment)
+        finally:
+            connection.close()
+
+    def converge(self, overlay):
+        """Make it hold what is wanted."""
+        overlay.check()
+        return converge_rows(self._connect, overlay, self._comment, self._check)
+
+
+def northbound(module, comment, notes):
+    """The :class:`Northbound` of a module's options.
 
     :param notes: list that takes what the user should know.
     """
-    overlay.check()
     params = module.params
     tls = {key: params[key] for key in ("private_key", "certificate", "ca_cert")} if params["private_key"] else None
 
@@ -81,16 +110,24 @@ def northbound(module, overlay, comment, notes):
                 raise
             notes.append(f"the plan assumes an empty Northbound database: {exc}")
             return NoDatabase()
-    return converge_rows(connect, overlay, f"ovn.kubernetes: {comment}", module.check_mode)
+    return Northbound(connect, f"ovn.kubernetes: {comment}", module.check_mode)
+
+
+def looks(module):
+    """Whether a call touches a host and the Northbound database: then it looks at the one before it touches the other."""
+    return module.params["part"] == "all" and not module.check_mode
 
 
 def node_host(module, subnet_option):
-    """Converge the host's own part of the node that a module is about; its subnets are in ``subnet_option``."""
+    """Converge the host's own part of the node that a module is about; its subnets are in ``subnet_option``.
+
+    NICs stay where they are: the action plugin moves those that the facts name, where it is asked to.
+    """
     single(module)
     params = module.params
     settings = {"name": params["node_name"], "subnets": params[subnet_option] or [], "cluster_subnets": params["cluster_ip_subnet"] or []}
     settings.update((key, params[key]) for key in NODE_HOST)
-    return Host(params["open_vswitch"], module.check_mode).node(settings if params["state"] == "present" else None, params["move_underlay"])
+    return Host(params["open_vswitch"], module.check_mode).node(settings if params["state"] == "present" else None, move_underlay=False)
 
 
 def uplinks(module):
@@ -101,8 +138,7 @@ def uplinks(module):
     nics = params["nics"] or ([] if present else kept_uplinks(user))
     if present and not nics:
         raise HostError("nics is empty: name at least one NIC")
-    if not MINIMUM_TIMEOUT <= params["rollback_timeout"] <= MAXIMUM_TIMEOUT:
-        raise HostError(f"rollback_timeout {params['rollback_timeout']} does not fit: give {MINIMUM_TIMEOUT} to {MAXIMUM_TIMEOUT} seconds")
+    guarded.check_timeout("rollback_timeout", params["rollback_timeout"])
     kept = [nic for nic in kept_uplinks() if present or nic not in nics or set(users_of(nic)) - {user}]
     facts = {"bridges": {nic: names.uplink_bridge(nic) for nic in nics}, "kept": kept, "others": [nic for nic in kept_uplinks(user) if nic not in nics]}
     if turn in ("look", "confirm"):
@@ -161,10 +197,10 @@ def leave(module, work):
     except (AddressError, DatabaseError, HostError, KubernetesError, OSError) as exc:
         done = Result([item for result in results for item in result.plan])
         reason = _refused(exc) if isinstance(exc, OSError) else str(exc)
-        module.fail_json(msg=reason, changed=done.changed and not module.check_mode, plan=[item.as_dict() for item in done.plan])
+        module.fail_json(msg=reason, changed=(done.changed or isinstance(exc, HalfDone)) and not module.check_mode, plan=_told(done.plan))
         return
     whole = Result([item for result in results for item in result.plan])
-    answer = {"changed": whole.changed, "plan": [dict(item.as_dict(), text=item.describe()) for item in whole.plan]}
+    answer = {"changed": whole.changed, "plan": _told(whole.plan)}
     for result in results:
         notes += result.notes
         answer.update(result.facts)
@@ -173,6 +209,11 @@ def leave(module, work):
     for note in dict.fromkeys(notes):
         module.warn(note)
     module.exit_json(**answer)
+
+
+def _told(plan):
+    """A plan as RETURN documents it."""
+    return [dict(item.as_dict(), text=item.describe()) for item in plan]
 
 
 def _refused(error):

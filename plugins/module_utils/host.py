@@ -14,7 +14,8 @@ import os
 from dataclasses import replace
 
 from . import addressing, names
-from .converge import Result, converge_host, read_rows
+from .converge import Result, read_rows
+from .converge_host import converge_host
 from .desired import gateway as gateway_policy
 from .desired import node as node_policy
 from .desired.local import COLUMNS, LocalRows, uplink
@@ -40,43 +41,50 @@ class Host:
 
     :param remote: of the host's Open_vSwitch database.
     :param check: plan only; then a host without Open vSwitch is one where everything is still to be made.
+    :param move: ``move(plan, nics)`` carries out a change of NICs; by default here and now, without anybody who must confirm it.
     """
 
-    def __init__(self, remote=names.LOCAL_SOCKET, check=False):
+    def __init__(self, remote=names.LOCAL_SOCKET, check=False, move=None):
         self.remote = remote
         self.check = check
         self.notes = []
+        self._move = move or (lambda plan, nics: at_once(the_journal(), plan, nics, remote))
 
     def node(self, settings, move_underlay=True):
         """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
 
-        :param move_underlay: whether a NIC that must be in a bridge for the tunnels is moved here; else the fact ``underlay_nic`` names it.
-        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``
-            and ``underlay_nic``, a NIC that is still to be moved.
+        :param move_underlay: whether NICs are moved here: the one that must be in a bridge for the tunnels, and back those that must no longer.
+        :returns: a :class:`.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``;
+            and what is still to be moved: ``underlay_nic`` to its bridge (or compared there), ``spare_nics`` back.
         """
         own, switch = self._own(NODE)
         _refuse_older_uplink(own)
         moved = kept_uplinks("node")
         if settings is None:
-            result = self._converge(NODE, "node", *node_policy.host_gone(_forwarding(own)), NODE_FILE, None, {})
-            result.plan += self.uplinks(moved, False, "node").plan
+            result = self._converge(NODE, "node", *node_policy.host_gone(*_before(own)), NODE_FILE, None, {})
+            if move_underlay:
+                result.plan += self.uplinks(moved, False, "node").plan
             return result
         self._refuse_other_overlay(switch, settings["southbound"])
         host, underlay = self._node_host(settings)
-        host = replace(host, forwarding=_forwarding(own) or self._learn(facts.sysctl, node_policy.FORWARDING))
-        plan = self.uplinks([nic for nic in moved if nic != underlay], False, "node").plan
-        if move_underlay and underlay:
-            plan += self.uplinks([underlay], True, "node", host.datapath_type).plan
+        forwarding, hostname = _before(own)
+        if hostname is None and not own:
+            hostname = (switch.key("hostname") if switch else None) or ""
+        host = replace(host, forwarding=forwarding or self._learn(facts.sysctl, node_policy.FORWARDING), hostname=hostname)
+        spare, plan = [nic for nic in moved if nic != underlay], []
+        if move_underlay:
+            plan += self.uplinks(spare, False, "node").plan
+            plan += self.uplinks([underlay] if underlay else [], True, "node", host.datapath_type).plan
         result = self._converge(NODE, "node", node_policy.host_rows(host), node_policy.host_state(host), NODE_FILE, settings, {
             "datapath_type": host.datapath_type, "encap_ip": host.encap_ip, "mtu": host.mtu,
             "management_ips": [cidr.split("/")[0] for cidr in host.node.management_addresses()],
-            "underlay_nic": None if move_underlay or underlay in moved else underlay})
+            "underlay_nic": None if move_underlay else underlay, "spare_nics": [] if move_underlay else spare})
         result.plan = plan + result.plan
         result.facts["chassis"] = switch.key("system-id") if switch else None
         return result
 
     def uplinks(self, nics, present, user, datapath_type=None):
-        """Say that ``user`` needs the NICs in their bridges, or needs them no longer; at once, see :mod:`.programs.uplinks` for the guarded way.
+        """Say that ``user`` needs the NICs in their bridges, or needs them no longer.
 
         :param user: one of :data:`.desired.uplink.USERS`.
         :returns: a :class:`.converge.Result`.
@@ -85,7 +93,7 @@ class Host:
             return self.plan_uplinks(nics, present, user, datapath_type)
         if not nics:
             return Result()
-        change = plan() if self.check else at_once(the_journal(), plan, nics, self.remote)
+        change = plan() if self.check else self._move(plan, nics)
         return Result(change.items)
 
     def plan_uplinks(self, nics, present, user, datapath_type=None):
@@ -139,6 +147,16 @@ class Host:
 
         :returns: as :meth:`gateway`, with the facts ``physical_ip`` and ``default_gw``, which the rows take where nothing is given.
         """
+        learnt = self.bridge(settings)
+        bridge = learnt["bridge"]
+        state = HostState(links=(Link(bridge, owned=False),))
+        kept = {"bridge": bridge, "families": settings["families"], "nic": None}
+        result = self._converge(GATEWAY, "gateway", gateway_policy.shared_host_rows(bridge), state, GATEWAY_FILE, kept, learnt, before)
+        result.facts["chassis"] = switch.key("system-id") if switch else None
+        return result
+
+    def bridge(self, settings):
+        """What a gateway has of the bridge whose NIC it shares: ``bridge``, ``physical_mac``, ``physical_ip``, ``default_gw``."""
         bridge = settings["bridge"]
         mac = self._learn(facts.link_mac, bridge)
         if mac is None and not self.check:
@@ -146,12 +164,7 @@ class Host:
         found = self._learn(facts.addresses, bridge) or ()
         ips = [cidr for cidr in (next((one for one in found if addressing.family(one) == version), None) for version in settings["families"]) if cidr]
         hops = [hop for hop in (self._learn(facts.next_hop, bridge, version) for version in settings["families"]) if hop]
-        state = HostState(links=(Link(bridge, owned=False),))
-        kept = {"bridge": bridge, "families": settings["families"], "nic": None}
-        result = self._converge(GATEWAY, "gateway", gateway_policy.shared_host_rows(bridge), state, GATEWAY_FILE, kept, {
-            "physical_mac": mac, "bridge": bridge, "physical_ip": ips, "default_gw": hops}, before)
-        result.facts["chassis"] = switch.key("system-id") if switch else None
-        return result
+        return {"physical_mac": mac, "bridge": bridge, "physical_ip": ips, "default_gw": hops}
 
     def chassis(self):
         """The host's system-id, None where Open vSwitch does not run."""
@@ -247,6 +260,7 @@ def _refuse_older_uplink(own):
                         "take the host out with that one first (ovn.kubernetes.remove)")
 
 
-def _forwarding(own):
-    """net.ipv4.ip_forward as it was before the node came, None where that is not known."""
-    return next((row.key(names.FORWARDING_KEY) for row in own if row.role() == "integration-bridge"), None)
+def _before(own):
+    """net.ipv4.ip_forward and external_ids:hostname as they were before the node came, None where that is not known."""
+    bridge = next((row for row in own if row.role() == "integration-bridge"), None)
+    return (bridge.key(names.FORWARDING_KEY), bridge.key(names.HOSTNAME_KEY)) if bridge else (None, None)

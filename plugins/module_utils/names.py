@@ -83,12 +83,15 @@ EGRESS_KEY = "k8s.ovn.org/egress"
 UPLINK_KEY = "bridge-uplink"
 NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
 FORWARDING_KEY = "k8s.ovn.org/ip-forward"
+HOSTNAME_KEY = "k8s.ovn.org/hostname-before"
 NETNS_KEY = "k8s.ovn.org/netns"
 INSTALLED_KEY = "ovn-installed"  # ovn-controller's word on an interface whose flows are there
 
 # What Kubernetes objects become.
 POD_ANNOTATION = "ovn"
 POD_NETWORKS_ANNOTATION = "k8s.ovn.org/pod-networks"
+POD_UID_ANNOTATION = "ovn.kubernetes/pod-uid"  # whose the two are: a pod may be born with those of the one that it was copied from
+AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"  # of a service: "timeout" when its timeoutSeconds are worth a client's first packet
 POD_MARK = "pod"
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"

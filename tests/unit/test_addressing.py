@@ -71,6 +71,32 @@ def test_what_is_no_interface_address(text, said):
     assert str(error.value) == f"physical_ip {text!r} {said}"
 
 
+HOSTILE = ("10.0.0.1 drop; }; chain evil { type filter hook input priority 0; policy drop;", "fe80::1%a b", "worker.example", "010.0.0.1",
+           "10.0.0.1/24", "", 7, None, ["10.0.0.1"])
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_others_wrote_is_an_address_or_nothing(text):
+    """Protects rules that root loads against pieces of programs in a field that somebody else filled."""
+    assert addressing.plain(text) is None and addressing.reachable(text) is None
+
+
+def test_addresses_that_are_nobodys():
+    """Protects a host's flows: Open vSwitch takes none of them when one translates to 0.0.0.0. Spellings become one."""
+    assert [addressing.reachable(text) for text in ("10.0.0.1", "FD00:0::1", "fe80::1")] == ["10.0.0.1", "fd00::1", "fe80::1"]
+    assert addressing.plain("127.0.0.1") == "127.0.0.1"
+    for text in ("0.0.0.0", "::", "127.0.0.9", "::1", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:10.0.0.1"):
+        assert addressing.reachable(text) is None
+
+
+@pytest.mark.parametrize("read", [addressing.interface, addressing.network, addressing.address])
+def test_a_scope_is_refused(read):
+    """Protects what is made of annotations: a scope may be any text, blanks and braces too."""
+    for text in ("fe80::1%a b/64", "fe80::%x/64", "fe80::1%a b"):
+        with pytest.raises(AddressError):
+            read(text)
+
+
 @pytest.mark.parametrize("text", ["10.0.0.1/24", "x", ""])
 def test_what_is_no_address(text):
     """Protects the sentence."""

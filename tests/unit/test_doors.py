@@ -9,6 +9,8 @@ import os
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils.converge import Result
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
 
 
 class Module:
@@ -43,3 +45,23 @@ def test_what_the_kernel_refuses_is_no_traceback(work, sentence):
     module = Module()
     doors.leave(module, work)
     assert module.answer == {"msg": sentence, "changed": False, "plan": []}
+
+
+class Item:
+    """A part of a plan."""
+
+    def describe(self):
+        return "Bridge br-int: insert"
+
+    def as_dict(self):
+        return {"operation": "insert"}
+
+
+def test_what_was_done_before_a_failure_is_told_as_documented():
+    """Protects whoever reads the plan of a failed call: its items are those that RETURN documents."""
+    def work(_notes):
+        yield Result([Item()])
+        raise HostError("no")
+    module = Module()
+    doors.leave(module, work)
+    assert module.answer == {"msg": "no", "changed": True, "plan": [{"operation": "insert", "text": "Bridge br-int: insert"}]}

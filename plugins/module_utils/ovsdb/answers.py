@@ -8,15 +8,17 @@ from __future__ import annotations
 from .errors import DatabaseError, GuardFailed, LockLost
 
 NOT_A_REMOTE = "not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
+OLDEST = "OVN 22.03 and Open vSwitch 2.17 are the oldest that have it: upgrade the server"
 IN_WORDS = {
-    "constraint violation": "a value breaks a rule of the schema",
-    "referential integrity violation": "a row that is still referred to would go, or one that doesn't exist is referred to",
-    "not owner": "the lock of this change belongs to another client",
-    "permission error": "this client's role may not write there",
-    "resources exhausted": "the server has no room for it",
+    "constraint violation": "a value breaks a rule of the schema: correct the setting that it comes from",
+    "referential integrity violation": "a row that is still referred to would go, or one that doesn't exist is referred to: find out who else writes there, "
+                                       "and run it again",
+    "not owner": "the lock of this change belongs to another client: leave the change to it",
+    "permission error": "this client's role may not write there: use the server's own socket, or a certificate whose role may",
+    "resources exhausted": "the server has no room for it: give its host more memory",
     "I/O error": "the server could not write its file: look at its disk and its log",
-    "syntax error": "the server does not know it: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it",
-    "not supported": "the server is too old for it",
+    "syntax error": f"the server does not know it: {OLDEST}",
+    "not supported": f"the server is too old for it: {OLDEST}",
 }
 SERVER_COLUMNS = ("name", "connected", "leader")  # of _Server's table Database, ovsdb-server(5)
 

@@ -15,6 +15,7 @@ import ssl
 
 from .answers import NOT_A_REMOTE
 from .errors import DatabaseError, Disconnected, Unreachable
+from .tls import REFUSED, context
 
 
 class Channel(asyncio.Protocol):
@@ -44,14 +45,16 @@ class Channel(asyncio.Protocol):
         if kind == "unix" and where:
             opening = loop.create_unix_connection(lambda: channel, where)
         elif kind in ("tcp", "ssl") and host and port.isdigit():
-            opening = loop.create_connection(lambda: channel, host.strip("[]"), int(port), ssl=_context(tls or {}) if kind == "ssl" else None)
+            opening = loop.create_connection(lambda: channel, host.strip("[]"), int(port), ssl=context(tls) if kind == "ssl" else None)
         else:
             raise Unreachable(f"{remote}: {NOT_A_REMOTE}")
         try:
             await asyncio.wait_for(opening, timeout)
         except asyncio.TimeoutError:
             raise Unreachable(f"{remote}: no answer in time") from None
-        except (OSError, ssl.SSLError) as exc:
+        except ssl.SSLError:
+            raise Unreachable(f"{remote}: {REFUSED}") from None
+        except OSError as exc:
             raise Unreachable(f"{remote}: {exc.strerror or exc}") from None
         return channel
 
@@ -131,16 +134,3 @@ class Channel(asyncio.Protocol):
                 if at_once is not None and message.get("error") is None:
                     at_once(message["result"])
                 answer.set_result(message)
-
-
-def _context(tls):
-    """How a server proves itself by the cluster's CA, and we to it; OVN's certificates name chassis, not hosts."""
-    try:
-        context = ssl.create_default_context(cafile=tls["ca_cert"])
-        context.check_hostname = False
-        context.load_cert_chain(tls["certificate"], tls["private_key"])
-    except KeyError as exc:
-        raise DatabaseError(f"an ssl remote needs private_key, certificate and ca_cert: {exc.args[0]} is not given") from None
-    except (OSError, ssl.SSLError) as exc:
-        raise DatabaseError(f"the certificate, its key or the CA can't be used: {exc}") from None
-    return context

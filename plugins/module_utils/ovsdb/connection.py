@@ -15,8 +15,10 @@ import time
 
 from .answers import NOT_A_REMOTE, SERVER_COLUMNS, checked, unfit
 from .errors import DatabaseError, Disconnected, Unreachable
+from .tls import ERRORS, REFUSED, context
 
 MISSING_LIBRARY = "the Python library 'ovs' is missing on this host: install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
+AGAIN = 5.0  # seconds for a server that starts again
 
 
 class Connection:
@@ -42,37 +44,78 @@ class Connection:
         except ImportError:
             raise DatabaseError(MISSING_LIBRARY) from None
         self._ovs = ovs
-        if tls:
-            ovs.stream.Stream.ssl_set_private_key_file(tls["private_key"])
-            ovs.stream.Stream.ssl_set_certificate_file(tls["certificate"])
-            ovs.stream.Stream.ssl_set_ca_cert_file(tls["ca_cert"])
+        self._tls = tls
+        self._find()
+
+    def reopen(self):
+        """Connect anew after the connection was lost; a server that starts again, or a cluster that elects a leader, has a moment for it.
+
+        :raises Unreachable: as at first.
+        """
+        self.close()
+        self.locks.clear()
+        deadline = time.monotonic() + AGAIN
+        while True:
+            try:
+                return self._find()
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def _find(self):
+        """Connect to the first remote that can serve."""
         reasons = []
-        for one in remote.split(","):
+        for one in self.remote.split(","):
             reason = self._open(one.strip())
             if reason is None:
                 return
             reasons.append(f"{one.strip()}: {reason}")
-        raise Unreachable("can't use database {} at {}".format(database, "; ".join(reasons)))
+        raise Unreachable("can't use database {} at {}".format(self.database, "; ".join(reasons)))
 
     def _open(self, remote):
         """Connect to one remote; None, or why it can't serve."""
-        stream_class = self._ovs.stream.Stream
-        if not stream_class.is_valid_name(remote):
+        if not self._ovs.stream.Stream.is_valid_name(remote):
             return NOT_A_REMOTE
+        tls = remote.startswith("ssl:")
         try:
-            error, stream = stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
-        except OSError as exc:
-            error, stream = exc.errno or errno.EIO, None
+            if tls:
+                self._prove()
+            error, stream = self._connect(remote)
+            if tls and error in ERRORS:  # the library tells nothing else, also where nobody listens
+                error, plain = self._connect("tcp:" + remote.partition(":")[2])
+                if not error:
+                    plain.close()
+                    return REFUSED
+        except DatabaseError as exc:
+            return str(exc)
         except (ValueError, OverflowError):  # a port or a name that can't be
             return NOT_A_REMOTE
         if error:
-            return _why(remote, error)
+            return _why(error)
         self._rpc = self._ovs.jsonrpc.Connection(stream)
         try:
             return self._leads()
         except DatabaseError as exc:
             self.close()
-            return str(exc)
+            # A server may look at our certificate when it has shown its own.
+            return REFUSED if tls and isinstance(exc, Disconnected) else str(exc)
+
+    def _connect(self, remote):
+        """(0, stream), or an errno and None."""
+        stream_class = self._ovs.stream.Stream
+        try:
+            return stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
+        except OSError as exc:
+            return exc.errno or errno.EIO, None
+
+    def _prove(self):
+        """Give the library our certificate, which it does not look at before it connects."""
+        context(self._tls)
+        stream_class = self._ovs.stream.Stream
+        stream_class.ssl_set_private_key_file(self._tls["private_key"])
+        stream_class.ssl_set_certificate_file(self._tls["certificate"])
+        stream_class.ssl_set_ca_cert_file(self._tls["ca_cert"])
 
     def _leads(self):
         """None when this server serves our database as its leader, else why not."""
@@ -81,6 +124,11 @@ class Connection:
         if reason:
             self.close()
         return reason
+
+    @property
+    def closed(self):
+        """Whether it was lost or ended."""
+        return self._rpc is None
 
     def close(self):
         """End the connection; twice is fine."""
@@ -128,8 +176,9 @@ class Connection:
                     raise DatabaseError(f"{self.database} at {self.remote} refused the request: {message.error}")
                 return message.result
         self.close()
-        raise Disconnected("the connection to {} at {} was lost before the answer came ({})".format(
-            self.database, self.remote, "end of stream" if error < 0 else os.strerror(error)))
+        ended = error < 0 or ("ssl:" in self.remote and error in ERRORS)
+        raise Disconnected("the connection to {} at {} was lost before the answer came ({}): look whether the server runs, and run it again".format(
+            self.database, self.remote, "end of stream" if ended else os.strerror(error)))
 
     def _wait(self, deadline):
         """Block until something can be read or written; an errno when the time is over."""
@@ -144,7 +193,7 @@ class Connection:
         return 0
 
 
-def _why(remote, error):
+def _why(error):
     """Why a connection could not be opened, in words."""
     error = abs(error)
     if error == errno.ENOENT:

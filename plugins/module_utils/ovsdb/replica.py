@@ -31,7 +31,8 @@ class Replica:
 
     :param remote: comma-separated list; the first member that is connected to its cluster and leads it is used.
     :param tables: table -> columns. ``external_ids`` and ``name`` among them make :meth:`owned` and :meth:`named` work.
-    :param changed: called with (table, row before, row after) for each row that came (before is None), changed or went (after is None).
+    :param changed: called with (table, row before, row after) for each row that came (before is None), changed or went (after is None), and for one
+        that is still there when its holder let it go (both are the same).
     :param held: tables of HOLDERS for which :meth:`holder` is to be known.
     :param lock: name of an OVSDB lock to ask for; :attr:`locked` says whether it is ours now.
     :param state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
@@ -53,8 +54,10 @@ class Replica:
         self._lock = lock
         self._tls = tls
         self._timeout = timeout
-        self._held = {HOLDERS[table][0]: (table, HOLDERS[table][1]) for table in held}  # holder's table -> (table, column)
-        self._members = {}  # uuid of a holder -> uuids of the rows that it holds
+        self._held = {}  # holder's table -> [(table, column)]
+        for table in held:
+            self._held.setdefault(HOLDERS[table][0], []).append((table, HOLDERS[table][1]))
+        self._members = {}  # (table, uuid of a holder) -> uuids of the table's rows that it holds
         self._holders = {table: {} for table in held}  # table -> uuid of a row -> uuid of its holder
         self._names = {}
         self._owners = {}
@@ -131,7 +134,8 @@ class Replica:
             raise Unreachable(f"{remote}: {reason}")
         if self._lock:
             await channel.request("lock", [self._lock], self._timeout, self._know_lock)
-        wanted = {table: [{"columns": sorted({*columns, *([self._held[table][1]] if table in self._held else [])})}] for table, columns in self._tables.items()}
+        wanted = {table: [{"columns": sorted({*columns, *(column for _child, column in self._held.get(table, ()))})}]
+                  for table, columns in self._tables.items()}
         self._kinds = kinds
         await channel.request("monitor_cond", [self.database, ["content"], wanted], self._timeout * 6, self._snapshot)
         self.connected = True
@@ -186,8 +190,8 @@ class Replica:
             fresh = tables.get(table, {})
             for uuid in [uuid for uuid in self.rows[table] if uuid not in fresh]:
                 self._put(table, uuid, None)
-            for uuid, change in fresh.items():
-                row = change["initial"]
+            for uuid in list(fresh):
+                row = fresh.pop(uuid)["initial"]  # what is taken over need not be kept: it is the largest thing that a program holds
                 self._hold(table, uuid, row, whole=True)
                 columns = {column: decode(row[column]) if column in row else _empty(self._kinds[table][column]) for column in self._tables[table]}
                 known = self.rows[table].get(uuid)
@@ -197,34 +201,38 @@ class Replica:
     def _update(self, table, uuid, change):
         (kind, row), = change.items()
         if kind == "delete":
-            self._members.pop(uuid, None)
+            for child, _column in self._held.get(table, ()):
+                self._members.pop((child, uuid), None)
             self._put(table, uuid, None)
         elif kind in ("insert", "initial"):
             self._hold(table, uuid, row, whole=True)
             self._put(table, uuid, {column: decode(row[column]) if column in row else _empty(self._kinds[table][column]) for column in self._tables[table]})
         else:
-            self._hold(table, uuid, row, whole=False)
+            lost = self._hold(table, uuid, row, whole=False)
             known, kinds = self.rows[table][uuid].columns, self._kinds[table]
             news = {column: _changed(kinds[column], known[column], decode(value)) for column, value in row.items() if column in known}
             if news:
                 self._put(table, uuid, dict(known, **news))
+            for child, one in lost:
+                self._tell(child, self.rows[child].get(one), self.rows[child].get(one))
 
     def _hold(self, table, uuid, row, whole):
-        """Take over which rows this one holds: all of them, or those whose membership changed."""
-        if table not in self._held:
-            return
-        child, column = self._held[table]
-        if column not in row:
-            return
-        members, holders = self._members.setdefault(uuid, set()), self._holders[child]
-        for one in as_set(decode(row[column])):
-            if whole or one not in members:
-                members.add(one)
-                holders[one] = uuid
-            else:
-                members.discard(one)
-                if holders.get(one) == uuid:
-                    del holders[one]
+        """Take over which rows this one holds: all of them, or those whose membership changed. (table, uuid) of those that it let go."""
+        lost = []
+        for child, column in self._held.get(table, ()):
+            if column not in row:
+                continue
+            members, holders = self._members.setdefault((child, uuid), set()), self._holders[child]
+            for one in as_set(decode(row[column])):
+                if whole or one not in members:
+                    members.add(one)
+                    holders[one] = uuid
+                else:
+                    members.discard(one)
+                    if holders.get(one) == uuid:
+                        del holders[one]
+                        lost.append((child, one))
+        return lost
 
     def _put(self, table, uuid, columns):
         """Make the copy hold these columns of the row (None: it is gone), and tell."""
@@ -239,6 +247,11 @@ class Replica:
             if after.name is not None:
                 self._names[table, after.name] = uuid
             self._own(table, after, True)
+        self._tell(table, before, after)
+
+    def _tell(self, table, before, after):
+        if before is None and after is None:
+            return
         try:
             self._changed(table, before, after)
         except Exception:

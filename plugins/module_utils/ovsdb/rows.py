@@ -19,6 +19,7 @@ value                     meaning
 
 from __future__ import annotations
 
+import sys
 import uuid
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ HOLDERS = {
     "Logical_Router_Static_Route": ("Logical_Router", "static_routes"),
     "Logical_Router_Policy": ("Logical_Router", "policies"),
     "NAT": ("Logical_Router", "nat"),
+    "ACL": ("Logical_Switch", "acls"),
     "Bridge": ("Open_vSwitch", "bridges"),
     "Port": ("Bridge", "ports"),
     "Interface": ("Port", "interfaces"),
@@ -166,6 +168,8 @@ class Query:
 class Found:
     """A row as it is: ``columns`` decoded (sets are tuples, maps dicts, references the uuid's text), ``raw`` as it came."""
 
+    __slots__ = ("columns", "raw", "table", "uuid")
+
     table: str
     uuid: str
     columns: dict
@@ -213,7 +217,7 @@ def decode(value):
         if kind == "set":
             return tuple(decode(item) for item in content)
         if kind == "map":
-            return {decode(key): decode(item) for key, item in content}
+            return {sys.intern(key) if isinstance(key, str) else decode(key): decode(item) for key, item in content}
         return content
     return value
 

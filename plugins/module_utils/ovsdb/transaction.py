@@ -9,6 +9,9 @@ must still be what was read. So two controllers can't interleave: the later one 
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import uuid4
+
 from ..names import OWNER_CONTROLLER, OWNER_ID
 from .difference import Change
 from .errors import DatabaseError
@@ -69,24 +72,42 @@ def operations(plan, named, asked, comment, lock=None):
     return guards + writes + [{"op": "comment", "comment": comment}]
 
 
-def undo(plan, sent, results):
+def placed(plan):
+    """The plan whose inserts all ask for a uuid, so that they can be taken back whether their answer comes or not."""
+    return [replace(change, place=change.place or str(uuid4())) if change.kind == "insert" else change for change in plan]
+
+
+def undo(plan):
     """The operations that take back a plan's inserts and updates, for when a later part of the same call fails.
 
-    :param sent: the operations as they were sent.
-    :param results: their results.
+    :param plan: one of :func:`placed`.
     """
-    uuids = {op["uuid-name"]: result["uuid"][1] for op, result in zip(sent, results) if op["op"] == "insert"}
     made = {(change.row.table, change.row.name) for change in plan if change.kind == "insert"}
     ops = []
-    for index, change in enumerate(plan):
+    for change in plan:
         if change.kind == "insert" and change.row.table in HOLDERS:
             if (HOLDERS[change.row.table][0], change.row.holder) in made:
                 continue  # it goes with its holder
-            ops += _delete_by(change.row.table, uuids[f"row{index}"])
+            ops += _delete_by(change.row.table, change.place)
         elif change.kind == "update":
             back = {column: (after, before) for column, (before, after) in change.columns.items() if not isinstance(change.row.wanted()[column], Includes)}
             ops += _update(Change("update", change.row, change.found, back), None)
     return ops[::-1]
+
+
+def committed(plan):
+    """The guard that holds when a plan of :func:`placed` was committed: one change shows it, since a transaction is all or nothing."""
+    change = next((change for change in plan if change.kind == "insert"), plan[0])
+    uuid = change.place or change.found.uuid
+    where = [_is(uuid)]
+    for column, (before, after) in change.columns.items() if change.kind == "update" else ():
+        if isinstance(after, dict):
+            where.append(includes(column, {key: value for key, value in after.items() if value is not None}))
+            gone = {key: before[key] for key, value in after.items() if value is None}
+            where += [[column, "excludes", encode(gone)]] if gone else []
+        elif not isinstance(change.row.wanted()[column], Includes):
+            where.append([column, "==", encode(after)])
+    return _wait(change.row.table, where, ["_uuid"], [{"_uuid": ["uuid", uuid]}])
 
 
 def _is(uuid):

@@ -40,7 +40,7 @@ def test_ipv6_alone(nb):
     for _time in range(2):
         results = [nb.master(**V6), nb.node(1, **V6, **V6_NODE), nb.gateway(1, **V6, **V6_GATEWAY)]
     assert [result["changed"] for result in results] == [False] * 3
-    assert nb.routes() == [("::/0", "fd98::2")]
+    assert nb.egress() == [("::/0", "fd98::2")]
     assert nb.routes("GR_node1") == [("::/0", "fd55::fe"), ("fd10:128::/48", "fd98::1")]
     nb.call("ovn_master_init", state="absent")
     assert nb.content() == {}

@@ -5,19 +5,21 @@
 from __future__ import annotations
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.converge import converge_rows, read_rows
-from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.egress import QUERIES, Egress, candidates
+from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.egress import QUERIES, Egress, Health, candidates, usable
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.connection import Connection
 
 
-def check(nb, *dead):
-    """One round of the check after which these gateways are dead; the lines of its plan."""
+def check(nb, *dead, away=()):
+    """One round of the check after which these gateways are dead, and the next hops of those do not answer; the lines of its plan."""
     def connect():
         return Connection(nb.remote, "OVN_Northbound")
     connection = connect()
-    found = candidates(read_rows(connection, QUERIES))
+    found = [candidate for candidate, _down in candidates(read_rows(connection, QUERIES)).values()]
     connection.close()
-    wanted = Egress(tuple((candidate, name not in dead) for name, (candidate, _down) in found.items()))
-    return [item.describe() for item in converge_rows(connect, wanted, "check").plan]
+    health = {address: Health(one.name not in dead, heard=True) for one in found for address in one.routers}
+    health |= {address: Health(one.name not in (*dead, *away), heard=True) for one in found for address in one.probes}
+    families = usable(found, health)
+    return [item.describe() for item in converge_rows(connect, Egress(tuple((one, families[one.name]) for one in found)), "check").plan]
 
 
 def hops(nb):
@@ -40,6 +42,17 @@ def test_a_dead_gateway_loses_its_route_and_gets_it_back(nb):
     check(nb, "node2")
     assert hops(nb) == ["2", "4"]
     assert check(nb, "node2") == []
+    check(nb)
+    assert nb.content() == before
+
+
+def test_a_gateway_whose_uplink_is_away_gets_no_egress(nb):
+    """Protects pods' traffic: also from modules, which give the route back only when the next hop answers again."""
+    nb.build(gateways=(1, 2), dual=True)
+    before = nb.content()
+    check(nb, away=["node1"])
+    assert hops(nb) == ["3"] and nb.rows("Logical_Router", ["name", "==", "GR_node1"])[0]["external_ids"][1].count(["k8s.ovn.org/egress", "down"]) == 1
+    assert not nb.build(gateways=(1, 2), dual=True)["changed"]
     check(nb)
     assert nb.content() == before
 

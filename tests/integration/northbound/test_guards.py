@@ -4,13 +4,10 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
-
 import pytest
 from module_calls import call
 from northbound import gateway_settings, node_settings
+from proxy import commits, proxies
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import converge, doors
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.connection import Connection
@@ -144,78 +141,10 @@ def test_a_database_that_never_rests_is_given_up_in_words(nb, meanwhile, monkeyp
     assert not result["changed"] and "192.168.9.0" not in str(nb.content())
 
 
-class Proxy(threading.Thread):
-    """Stands between module and server on a TCP port, and ends connections at the worst moment.
-
-    :param cut: called with the number of the connection and each request; says "before" or "after" where the connection is to end, else None.
-    """
-
-    def __init__(self, server, cut):
-        super().__init__(daemon=True)
-        self.server, self.cut = server, cut
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.remote = "tcp:127.0.0.1:{}".format(self.listener.getsockname()[1])
-        self.connections = 0
-        self.start()
-
-    def run(self):
-        while True:
-            try:
-                near, _address = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            with near, socket.socket(socket.AF_UNIX) as far:
-                far.connect(str(self.server.socket))
-                self._serve(near, far)
-
-    def _serve(self, near, far):
-        while True:
-            request = _message(near)
-            if request is None:
-                return
-            cut = self.cut(self.connections, request)
-            if cut == "before":
-                return
-            far.sendall(json.dumps(request).encode())
-            answer = _message(far)
-            if cut == "after":
-                return  # the server has done it; nobody hears of it
-            near.sendall(json.dumps(answer).encode())
-
-
-def _message(end):
-    """The next message, None at the end of the stream."""
-    text = ""
-    while True:
-        data = end.recv(1 << 16)
-        if not data:
-            return None
-        text += data.decode()
-        try:
-            return json.loads(text)
-        except ValueError:
-            continue
-
-
-def commits(request):
-    """Whether a request writes."""
-    return request["method"] == "transact" and request["params"][-1].get("op") == "comment"
-
-
 @pytest.fixture
 def proxy(nb):
-    """Makes a proxy."""
-    made = []
-
-    def make(cut):
-        made.append(Proxy(nb, cut))
-        return made[-1]
-    yield make
-    for one in made:
-        one.listener.shutdown(socket.SHUT_RDWR)
-        one.listener.close()
-        one.join(10)
+    """Makes a proxy before the database."""
+    yield from proxies(nb)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -253,7 +182,7 @@ def test_a_connection_that_is_lost_while_reading(nb, proxy, request_number):
         return "before" if number == 1 and len(seen) == request_number else None
     one = proxy(cut)
     assert nb.call("ovn_gateway", **gateway_settings(1, northbound=one.remote))["changed"]
-    assert one.connections == 2 and nb.routes() == [("0.0.0.0/0", "100.64.0.2")]
+    assert one.connections == 2 and nb.egress() == [("0.0.0.0/0", "100.64.0.2")]
 
 
 def test_an_unchanged_call_after_a_lost_connection_is_unchanged(nb, proxy):

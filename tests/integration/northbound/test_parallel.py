@@ -51,8 +51,8 @@ def test_w8_gateways_at_once(nb):
     nb.master()
     at_once(nb, [("ovn_gateway", gateway_settings(number)) for number in range(1, MANY + 1)])
     assert nb.join_addresses() == sorted(f"100.64.0.{last}/16" for last in range(1, MANY + 2))
-    assert nb.routes() == sorted(("0.0.0.0/0", f"100.64.0.{last}") for last in range(2, MANY + 2))
-    assert len(nb.rows("NAT")) == MANY
+    assert nb.egress() == sorted(("0.0.0.0/0", f"100.64.0.{last}") for last in range(2, MANY + 2))
+    assert len(nb.rows("NAT", ["type", "==", "snat"])) == len(nb.rows("NAT", ["type", "==", "dnat"])) == MANY
     before = nb.everything()
     nb.master(gateways=[gateway_settings(number) for number in range(1, MANY + 1)])
     assert nb.everything() == before
@@ -88,7 +88,7 @@ def test_w8_the_same_physical_address_at_once_goes_to_one_of_them(nb):
     results = call_at_once([("ovn_gateway", nb.arguments(**gateway_settings(number, physical_ip=["10.55.0.9/24"]))) for number in (1, 2)])
     (refused,) = (result["msg"] for result in results if result.get("failed"))
     assert refused.startswith("physical_ip 10.55.0.9/24 of gateway node")
-    assert len(nb.rows("NAT")) == 1
+    assert len(nb.rows("NAT", ["external_ip", "==", "10.55.0.9"])) == 1
 
 
 def test_the_same_node_at_once_is_made_once(nb):

@@ -53,6 +53,36 @@ def test_several_are_removed_in_one_transaction(nb):
     assert [row["name"] for row in nb.content()["Logical_Switch"]] == ["node2", "join", "ext_node2"]
 
 
+def host_rows(nb, name):
+    """What the watcher has written for a host."""
+    def keys(role):
+        mine = {"owner-controller": "ovn.kubernetes", "owner-type": "Host", "name": name, "id": f"ovn.kubernetes:Host:{name}:{role}"}
+        return ["map", [["k8s.ovn.org/" + key, value] for key, value in mine.items()]]
+    nb.transact(
+        {"op": "insert", "table": "Chassis_Template_Var", "row": {"chassis": name, "external_ids": keys("variables")}},
+        {"op": "insert", "table": "Logical_Router_Static_Route", "uuid-name": "r", "row": {
+            "ip_prefix": "10.0.0.1/32", "nexthop": "192.168.1.2", "external_ids": keys("host-10.0.0.1")}},
+        {"op": "insert", "table": "Logical_Router_Policy", "uuid-name": "p", "row": {
+            "priority": 110, "match": "ip4", "action": "allow", "external_ids": keys("replies-4")}},
+        {"op": "insert", "table": "ACL", "uuid-name": "a", "row": {
+            "priority": 1000, "direction": "from-lport", "match": "ip4", "action": "drop", "external_ids": keys("unserved-4")}},
+        {"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", name]], "mutations": [["acls", "insert", ["named-uuid", "a"]]]},
+        {"op": "mutate", "table": "Logical_Router", "where": [["name", "==", "ovn_cluster_router"]],
+         "mutations": [["static_routes", "insert", ["named-uuid", "r"]], ["policies", "insert", ["named-uuid", "p"]]]})
+
+
+@pytest.mark.parametrize("others", [0, 8])
+def test_what_the_watcher_has_of_a_node_goes_with_it(nb, others):
+    """Protects against a host's template variables, route, policy and ACL for ever, when no watcher runs, or never again; another host's stay."""
+    nb.build(nodes=(2,), gateways=())
+    host_rows(nb, "node2")
+    before = nb.content()
+    nb.node(1)
+    host_rows(nb, "node1")
+    nb.call("ovn_minion_init", state="absent", nodes=[{"node_name": f"node{number}"} for number in (1, *range(3, 3 + others))])
+    assert nb.content() == before
+
+
 def test_w10_egress_goes_over_all_gateways_and_survives_each(nb):
     """Protects egress against the loss of any gateway: it was wired to the first one for ever."""
     nb.master()
@@ -60,11 +90,11 @@ def test_w10_egress_goes_over_all_gateways_and_survives_each(nb):
         for number in (1, 2, 3):
             nb.gateway(number)
         left = {number: ("0.0.0.0/0", f"100.64.0.{number + 1}") for number in (1, 2, 3)}
-        assert nb.routes() == sorted(left.values())
+        assert nb.egress() == sorted(left.values())
         for number in order:
             nb.remove_gateway(f"node{number}")
             del left[number]
-            assert nb.routes() == sorted(left.values())
+            assert nb.egress() == sorted(left.values())
 
 
 def test_w10_both_families_have_egress(nb):
@@ -72,7 +102,7 @@ def test_w10_both_families_have_egress(nb):
     nb.master(dual=True)
     nb.gateway(1, dual=True)
     nb.gateway(2, dual=True, default_gw=["fd55::fe"])
-    assert nb.routes() == [("0.0.0.0/0", "100.64.0.2"), ("::/0", "fd98::2"), ("::/0", "fd98::3")]
+    assert nb.egress() == [("0.0.0.0/0", "100.64.0.2"), ("::/0", "fd98::2"), ("::/0", "fd98::3")]
 
 
 def test_a_free_join_address_is_used_again(nb):
@@ -83,5 +113,5 @@ def test_a_free_join_address_is_used_again(nb):
     nb.remove_gateway("node2")
     nb.gateway(4)
     nb.gateway(5)
-    assert nb.routes() == [("0.0.0.0/0", f"100.64.0.{last}") for last in (2, 3, 4, 5)]
+    assert nb.egress() == [("0.0.0.0/0", f"100.64.0.{last}") for last in (2, 3, 4, 5)]
     assert not nb.gateway(3)["changed"]

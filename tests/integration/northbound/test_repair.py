@@ -70,7 +70,7 @@ def test_a_value_that_was_changed_by_hand_comes_back(nb, table, name, column, va
     """Protects each kind of column against drift: shown in the plan with both values, mended alone."""
     nb.build(nodes=(1,), gateways=(1,))
     before = nb.content()
-    where = [["name", "==", name]] if name else []
+    where = [["name", "==", name]] if name else [["type", "==", "snat"]]
     nb.transact({"op": "update", "table": table, "where": where, "row": {column: value}})
     assert nb.content() != before
     (item,) = nb.build(nodes=(1,), gateways=(1,), check=True)["plan"]

@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.difference import difference
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import DatabaseError
 from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, Includes, Owner, Query, Ref, Row
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.transaction import operations, undo
+from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.transaction import operations, placed, undo
 
 NODE = Owner("Node", "node1")
 SWITCH = Row("Logical_Switch", NODE, "switch", "sw")
@@ -108,11 +108,10 @@ def test_what_was_done_can_be_taken_back(as_found):
     port = Row("Port", NODE, "port", "p", "br")
     have = as_found(bridge, fail_mode=(), other_config={"a": "0", "others": "x"})
     named = {("Bridge", "br"): have, ("Open_vSwitch", "."): GROUP}
-    plan = difference([bridge, port], [have], named)
-    sent = operations(plan, named, (), "x")
-    results = [{"uuid": ["uuid", "new"]} if op["op"] == "insert" else {} for op in sent]
-    back = undo(plan, sent, results)
+    plan = placed(difference([bridge, port], [have], named))
+    (new,) = (op["uuid"] for op in operations(plan, named, (), "x") if op["op"] == "insert")
+    back = undo(plan)
     assert [op["op"] for op in back] == ["mutate", "mutate", "update"]
-    assert back[0]["mutations"] == [["ports", "delete", ["set", [["uuid", "new"]]]]]
+    assert back[0]["mutations"] == [["ports", "delete", ["set", [["uuid", new]]]]]
     assert back[1]["mutations"] == [["other_config", "delete", ["set", ["a", "b"]]], ["other_config", "insert", ["map", [["a", "0"]]]]]
     assert back[2]["row"] == {"fail_mode": ["set", []]}
