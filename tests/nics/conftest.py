@@ -14,9 +14,11 @@ import time
 import pytest
 from lab_hosts import LAB, ROOT, lab, on, wait
 
+from . import managed
+
 HOST, PEER = "ovn-node9", "ovn-node8"
 ADDRESSES = ("10.44.0.19", "fd44::19")
-PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney"
+PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney systemd-resolved"
 CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
 # What makes NICs hard to move: several addresses and default routes, other tables, rules, a NIC with IPv6 only, another MTU.
 FURNITURE = """
@@ -32,34 +34,74 @@ ip -6 rule add priority 600 iif eth0 from fd00::/8 lookup 100
 ip address flush dev eth1 scope global
 ip address add fd55::19/64 dev eth1 nodad
 ip link set eth1 mtu 1400 promisc on
+resolvectl dns eth0 10.44.0.1 fd44::1
+resolvectl domain eth0 lab.example '~example.net'
+resolvectl default-route eth0 yes
+resolvectl llmnr eth0 no
+resolvectl mdns eth0 resolve
+resolvectl dnsovertls eth0 opportunistic
+resolvectl dnssec eth0 allow-downgrade
+resolvectl nta eth0 b.example a.example
+resolvectl dns eth1 fd55::1
 """
-# On the host: the plan of a change, with something else put in at a place, begun as the module begins it. Arguments: JSON.
+# On the host: the plan of a change, with something else put in at a place, begun as the module begins it. Arguments: JSON. Says which acts it has.
 BEGIN = """
-import json, sys
+import json, os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/ovn_kubernetes.pyz")
 from ovn_kubernetes.host import Host
 from ovn_kubernetes.uplinks import guarded
 asked = json.loads(sys.argv[1])
+if asked["killed"]:
+    guarded.start_unit = lambda *arguments: os.kill(os.getpid(), 9)
 def plan():
     change = Host().plan_uplinks(asked["nics"], asked["present"], "request")
     if asked["at"] is not None:
         change.acts.insert(asked["at"], asked["act"])
     return change
-print(len(guarded.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts))
+acts = guarded.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts
+print(json.dumps([act["step"]["is"] if "step" in act else "rows" for act in acts]), flush=True)
+if asked["die_at"] is not None:
+    pid = "0"
+    while pid == "0":
+        pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], capture_output=True, text=True).stdout.strip()
+    until = time.monotonic() + 30
+    while guarded.the_journal().begun() <= asked["die_at"] and time.monotonic() < until:
+        time.sleep(0.002)
+    time.sleep(asked["later"])
+    os.kill(int(pid), 9)
 """
+SNAPSHOT = r"""for one in $(seq 50); do ip -6 address | grep -q tentative || break; sleep .2; done
+    for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
+    ip -o link; cat /etc/resolv.conf
+    for what in dns domain default-route llmnr mdns dnsovertls dnssec nta; do resolvectl $what | sed "s/^Link [0-9]*/$what/"; done
+    nft list ruleset; find /etc/ovn-kubernetes -type f
+    for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
+    for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"""
+MARK = "----"
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
+# The end of a change is waited for on the host, over one connection.
+UNTIL_IT_ENDS = f"for one in $(seq 100); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
 
 
 @pytest.fixture(scope="session")
 def machine():
     """The host, with what the module needs."""
     lab("up", "--fresh", HOST, PEER, limit=600)
-    on(HOST, f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1", limit=300)
+    on(HOST, f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1 && "
+             "systemctl unmask systemd-resolved && systemctl enable --now systemd-resolved", limit=300)
     # The first change lays down the programs, which the tests that begin changes by themselves need.
     assert nics("eth1").good
     assert nics("eth1", state="absent").good
     yield HOST
     lab("down", HOST, PEER)
+
+
+@pytest.fixture(scope="session")
+def machines():
+    """All machines whose NICs a manager configures, with the NICs bare; whoever moves them moves them back."""
+    managed.switched_on()
+    yield managed.MACHINES
+    lab("down", *managed.NAMES, managed.DHCP_SERVER)
 
 
 @pytest.fixture
@@ -85,13 +127,18 @@ class Call:
         self.plan = [operation["text"] for operation in answer.get("plan", ())]
 
 
-def nics(*names, limit=300, **options):
+def nics(*names, **options):
     """One call of nics_to_bridge over ssh."""
+    return call("nics_to_bridge", nics=list(names), **options)
+
+
+def call(module, limit=300, **options):
+    """One call of a module over ssh."""
     check = ["--check"] if options.pop("check", False) else []
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             ["ansible", HOST, "-i", HOST + ",", "-e", "ansible_python_interpreter=/usr/bin/python3", "--tree", folder, *check,
-             f"--ssh-common-args=-F {CONFIG}", "-m", "ovn.kubernetes.nics_to_bridge", "-a", json.dumps(dict(options, nics=list(names)))],
+             f"--ssh-common-args=-F {CONFIG}", "-m", "ovn.kubernetes." + module, "-a", json.dumps(options)],
             check=False, capture_output=True, text=True, timeout=limit, cwd=ROOT)
         try:
             with open(f"{folder}/{HOST}", encoding="utf-8") as result:
@@ -101,46 +148,89 @@ def nics(*names, limit=300, **options):
     return Call(done, answer)
 
 
-def begin(*names, present=True, at=None, act=None, timeout=20, identity="test"):
-    """Begin a change over ssh, without anybody who confirms it; how many acts it has."""
-    asked = json.dumps({"nics": names, "present": present, "at": at, "act": act, "timeout": timeout, "identity": identity})
-    return int(on(HOST, f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(asked)}"))
+def begin(*names, host=HOST, **asked):
+    """Begin a change over ssh, without anybody who confirms it; its acts, each as the kind of its step.
+
+    :param at, act: a place in the plan and what is put in there.
+    :param die_at, later: the worker is killed so many seconds after it has begun the act of this number.
+    """
+    return json.loads(on(host, begin_command(nics=names, **asked)))
 
 
-def inside(command, check=True):
+def begin_and_die(*names):
+    """The same, but whoever begins it is killed once it is on disk, before systemd has taken it over."""
+    assert on(HOST, begin_command(nics=names, killed=True), check=False).returncode != 0
+    assert state() == "planned"
+
+
+def begin_command(**asked):
+    """The same as a shell command."""
+    whole = {"present": True, "at": None, "act": None, "timeout": 20, "identity": "test", "killed": False, "die_at": None, "later": 0, **asked}
+    return f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(json.dumps(whole))}"
+
+
+def inside(command, check=True, host=HOST):
     """A command on the host without any network."""
-    return subprocess.run([str(LAB), "exec", HOST, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run([str(LAB), "exec", host, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60).stdout
 
 
-def state():
+def state(host=HOST):
     """How far the last change has got, seen from inside."""
-    text = inside(f"cat {JOURNAL} 2>/dev/null || echo '{{}}'")
+    text = inside(f"cat {JOURNAL} 2>/dev/null || echo '{{}}'", host=host)
     return json.loads(text).get("state")
 
 
-def ended(seconds=40):
+def ended(seconds=40, host=HOST):
     """Wait, over new connections to the old address, until the last change was taken back; why it was."""
+    return _ended(host, "true", seconds)[0]
+
+
+def ended_with(clean):
+    """The same on the one host, and its snapshot: (why, snapshot); ``clean`` is a shell command that comes between."""
+    reason, after = _ended(HOST, f"{clean}; {SNAPSHOT}", 40)
+    return reason, _constant(after)
+
+
+def _ended(host, then, seconds):
     def look():
-        done = on(HOST, f"cat {JOURNAL}", check=False)
-        change = json.loads(done.stdout) if done.returncode == 0 else {}
-        return change if change.get("state") in ("undone", "confirmed") else None
-    change = wait(look, seconds, "the end of the change")
+        done = on(host, f"{UNTIL_IT_ENDS}; echo; echo {MARK}; {then}", check=False)
+        change, _mark, after = done.stdout.partition(MARK)
+        change = json.loads(change or "{}") if done.returncode == 0 else {}
+        return (change, after) if change.get("state") in ("undone", "confirmed") else None
+    change, after = wait(look, seconds, "the end of the change")
     assert change["state"] == "undone"
-    return change["reason"]
+    return change["reason"], after
 
 
 def snapshot():
     """All that the host has of addresses, routes, rules, drops, offloads, resolvers, OVSDB rows and our files, without what runs on by itself."""
-    wait(lambda: "tentative" not in on(HOST, "ip -6 address"), 10, "the kernel's test for duplicates of link-local addresses")
-    text = on(HOST, r"""
-        for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
-        ip -o link; cat /etc/resolv.conf; nft list ruleset; find /etc/ovn-kubernetes -type f
-        for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
-        for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done""")
+    return _constant(on(HOST, SNAPSHOT))
+
+
+def taken_back(*names, **asked):
+    """Begin a change that does not come to its end, and wait until it is taken back: (its acts, why, the snapshot afterwards).
+
+    All of it is one shell command on the host, over a connection that was there before; the next one is made anew.
+    """
+    text = on(HOST, f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}")
+    acts, reason, after = parted(text)
+    return acts, reason, _constant(after)
+
+
+def parted(text):
+    """What such a command has said: acts, reason, and what comes after."""
+    said, after = text.split(MARK)
+    acts, change = said.split("\n", 1)
+    change = json.loads(change)
+    assert change["state"] == "undone"
+    return json.loads(acts), change["reason"], after
+
+
+def _constant(text):
     for volatile in (r"valid_lft \d+sec", r"preferred_lft \d+sec", r"expires \d+sec", r"@if\d+", r"^\d+: ", r"qdisc \S+", r"link-netnsid \d+", r" pref medium"):
         text = re.sub(volatile, "", text, flags=re.M)
     # The link-local address may come back in another place of the list. ovs-netdev, the userspace datapath's own, is made anew with its first bridge.
-    return sorted(line.strip() for line in text.splitlines() if "ovs-netdev" not in line)
+    return sorted(line.strip() for line in text.splitlines() if line.strip() and "ovs-netdev" not in line)
 
 
 class Ping:

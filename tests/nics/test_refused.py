@@ -15,6 +15,7 @@ CASES = {
     "v2": (PAIR.format("v2") + "; ip link add br7 type bridge; ip link set v2 master br7", "v2 is part of the bridge br7 already"),
     "br7": ("true", "br7 is a bridge itself"),
     "v3": (PAIR.format("v3") + "; ip link add brv3 type bridge", "the bridge's name brv3 is taken by somebody else"),
+    "v6": (PAIR.format("v6") + "; ip link add link v6 name mac6 type macvlan", "mac6 (macvlan) stands on v6, and would see no packets there any more"),
     "v4": (PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4", "v4 is in another bridge of Open vSwitch already"),
 }
 

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import json
+
 from lab_hosts import on
 
-from .conftest import ADDRESSES, HOST, Ping, Session, nics, restart, snapshot
+from .conftest import ADDRESSES, HOST, JOURNAL, Ping, Session, call, inside, nics, restart, snapshot
 
 
 def test_w22_there_and_back(host):
@@ -24,6 +26,8 @@ def test_w22_there_and_back(host):
     assert there.answer["outcome"] == "confirmed" and there.plan == planned.plan
     moved = on(host, "ip -br address; ip route; ip rule; ip -6 rule")
     assert "oif breth0" in moved and "iif breth0" in moved and "via 10.44.0.3 dev breth0" in moved
+    assert [on(host, f"resolvectl {what} breth0").split(": ")[1].strip() for what in ("dns", "domain", "default-route", "llmnr", "dnsovertls", "dnssec")] == [
+        "10.44.0.1 fd44::1", "lab.example ~example.net", "yes", "no", "opportunistic", "allow-downgrade"]
     assert "PROMISC" in on(host, "ip link show breth1") and on(host, "cat /sys/class/net/breth1/mtu").strip() == "1400"
     assert on(host, "cat /sys/class/net/breth0/address") == on(host, "cat /sys/class/net/eth0/address")
     again = nics("eth0", "eth1")
@@ -37,14 +41,34 @@ def test_w22_there_and_back(host):
     assert not nics("eth0", "eth1", state="absent").answer["changed"]
 
 
+NODE = {"part": "host", "node_name": "node9", "cluster_ip_subnet": "192.168.0.0/16", "minion_switch_subnet": "192.168.9.0/24",
+        "southbound": "tcp:10.44.0.10:6642", "datapath_type": "netdev"}
+
+
 def test_it_lasts(machine):
-    """Protects against the host that is unreachable after its next boot: the addresses are on the bridge again, without a controller."""
-    assert nics("eth0").good
+    """Protects against the host that is unreachable after its next boot: the addresses are on the bridge again, without a controller.
+
+    The NIC is moved for tunnels here, by ovn_minion_init alone, which asks for the same confirmation.
+    """
+    on(machine, "resolvectl dns eth0 10.44.0.1")
+    before = snapshot()
+    planned = call("ovn_minion_init", **NODE, check=True)
+    made = call("ovn_minion_init", **NODE)
+    assert made.good, made.output
+    parts = {"Bridge br-int: insert", "name servers: move from eth0 to breth0", "file /etc/ovn-kubernetes/uplinks/eth0.json: add"}
+    assert parts <= set(planned.plan) and parts <= set(made.plan)
+    assert made.answer["underlay_nic"] == "eth0"
+    change = json.loads(inside(f"cat {JOURNAL}"))
+    assert (change["state"], change["timeout"]) == ("confirmed", 30)
     inside_before = on(machine, "ip -br address show dev breth0")
     restart_only()
     assert on(machine, "ip -br address show dev breth0").split()[2:4] == inside_before.split()[2:4]
-    assert not nics("eth0").answer["changed"]
-    assert nics("eth0", state="absent").good
+    assert on(machine, "resolvectl dns breth0").endswith(": 10.44.0.1\n")
+    assert not call("ovn_minion_init", **NODE).answer["changed"]
+    gone = call("ovn_minion_init", **NODE, state="absent")
+    assert gone.good and "Bridge breth0: delete" in gone.plan, gone.output
+    assert not call("ovn_minion_init", **NODE, state="absent").answer["changed"]
+    assert snapshot() == before
     restart()
 
 

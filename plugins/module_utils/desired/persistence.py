@@ -5,8 +5,8 @@
 
 Two ways, the one that is safe with the manager at hand:
 
-- the manager configures the bridge as it did the NIC (systemd-networkd, ifupdown): same addresses, same DHCP client;
-- the manager leaves NIC and bridge alone (NetworkManager, or none at all), and our own unit gives the bridge what it was given when the NIC was moved.
+- the manager configures the bridge as it did the NIC (systemd-networkd, ifupdown, NetworkManager with a leased address): same addresses, same DHCP client;
+- the manager leaves NIC and bridge alone (NetworkManager else, or none at all), and our own unit gives the bridge what it was given when the NIC was moved.
 """
 
 from __future__ import annotations
@@ -51,18 +51,20 @@ def persistence(managed, bridge):
     if managed.by is None and managed.leased:
         raise HostError(f"{', '.join(managed.leased)} on {nic} is leased, and who renews it is not known: give {nic} static addresses, "
                         "or let systemd-networkd or ifupdown configure it")
-    handovers = [_handover(managed.by, mine, nic, bridge)] if mine else []
+    profile = network_manager.profile(managed) if managed.by == NETWORK_MANAGER else None
+    handovers = [_handover(managed.by, mine, nic, bridge, profile)] if mine else []
     for name, aside in ((NETWORKD, networkd.aside), (NETWORK_MANAGER, network_manager.aside)):
         if name in managed.running and name != managed.by:
             beside = (aside(nic, bridge),)
             handovers.append(_handover(name, beside, nic, bridge))
             mine, inverse = mine + beside, inverse + _gone(beside)
-    return Persistence(mine, inverse, tuple(handovers), managed.by not in (NETWORKD, IFUPDOWN))
+    follows = managed.by in (NETWORKD, IFUPDOWN) or (profile is not None and profile.on_bridge)
+    return Persistence(mine, inverse, tuple(handovers), not follows)
 
 
 def _gone(files):
     return tuple(File(file.path, None) for file in files)
 
 
-def _handover(manager, files, nic, bridge):
-    return Handover(manager, nic, bridge, tuple(file.path for file in files), early=manager == NETWORK_MANAGER)
+def _handover(manager, files, nic, bridge, profile=None):
+    return Handover(manager, nic, bridge, tuple(file.path for file in files), early=manager == NETWORK_MANAGER, profile=profile)

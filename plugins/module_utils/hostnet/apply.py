@@ -12,9 +12,10 @@ from .files import remove_file, write_file, write_sysctl
 from .handover import hand_over
 from .ingress import add_drop, remove_drop
 from .offload import set_offloads
+from .resolved import set_resolver
 from .rtnetlink import Rtnl, index_of, wait_for_link
 from .rules import add_rule, remove_rule
-from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, OffloadStep, RouteStep, RuleStep, SysctlStep
+from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, OffloadStep, ResolverStep, RouteStep, RuleStep, SysctlStep
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
 ADVICE = {
@@ -89,7 +90,8 @@ class Hands:
         self._socket = None
         self._actions = {
             AddressStep: self._address, RouteStep: self._route, LinkStep: self._link, SysctlStep: self._sysctl,
-            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file, RuleStep: self._rule, HandoverStep: self._handover}
+            OffloadStep: self._offload, DropStep: self._drop, FileStep: self._file, RuleStep: self._rule, HandoverStep: self._handover,
+            ResolverStep: self._resolver}
 
     def __enter__(self):
         return self
@@ -159,4 +161,11 @@ class Hands:
         if not part.tells:
             return True
         hand_over(part)
+        return True
+
+    def _resolver(self, part):
+        self._await(part.target)
+        set_resolver(part.target, part.resolver)
+        if part.source is not None:
+            set_resolver(part.source, None)
         return True

@@ -12,14 +12,14 @@ import signal
 import time
 
 from .. import names
-from .bus import call
 from .errors import HostError
 from .files import read_file, remove_file, write_file
 from .found import FoundFile
+from .units import run
 
 FOLDER = "/var/lib/dhcp"
 PATIENCE = 10.0  # seconds for a client to end, and for a lease
-SYSTEMD = "org.freedesktop.systemd1"
+AGAIN = 0.5  # seconds until a client that has ended at once is started again
 
 
 def clients(programs):
@@ -49,25 +49,32 @@ def take_over(old, new):
 
     How a client was started is known of the running process alone: it is noted until all serve again, so that whoever takes back a change
     that was cut off in between can start it.
+
+    :returns: whether there was a client.
     """
     note = os.path.join(names.RUN_DIRECTORY, "dhclient-%s.json" % "-".join(sorted((old, new))))
     running = serving(old)
     commands = _noted(note, old)
     commands += [words for _process, words in running if words[1:] not in [known[1:] for known in commands]]
     if not commands:
-        return
+        return False
     write_file(note, FoundFile(json.dumps({"link": old, "commands": commands}) + "\n", 0o600))
-    for process, _words in running:
-        _end(process)
+    stop(old)
     for words in commands:
         arguments = [_renamed(word, old, new) for word in words[1:]]
         if arguments in [there[1:] for _process, there in serving(new)]:
             continue
         for word in words:
-            if word.startswith(FOLDER + "/") and old in word:
+            if word.startswith(FOLDER + "/") and old in word and new != old:
                 _take_leases(word, old, new)
         _start([os.path.realpath("/sbin/dhclient" if words[0] == "dhclient" else words[0]), *arguments], new)
     remove_file(note)
+    return True
+
+
+def start_again(link):
+    """Let a link's client begin anew, with what it knows: the one that runs hears nothing when the link is another than the one that it began with."""
+    take_over(link, link)
 
 
 def _noted(note, link):
@@ -109,24 +116,24 @@ def _end(process):
     raise HostError("dhclient (process %d) does not end: end it by hand (kill %d)" % (process, process))
 
 
+def stop(link):
+    """End a link's clients; they keep their leases."""
+    for process, _words in serving(link):
+        _end(process)
+
+
 def _start(command, link):
-    """By systemd, so that it stays when whoever asked for it has gone; it goes to the background once it has its lease."""
+    """By systemd, so that it stays when whoever asked for it has gone; it goes to the background once it has its lease.
+
+    It ends at once where the port of DHCP is taken: a script that the client before it ran may have that for a moment longer than the client.
+    """
     unit = "ovn-k8s-dhclient-%s-%d.service" % (link, 6 if "-6" in command else 4)
-    call(SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD + ".Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, "replace", [
-        ("Description", ("s", "DHCP client of " + link)),
-        ("Type", ("s", "forking")),
-        ("ExecStart", ("a(sasb)", [(command[0], command, False)])),
-        ("KillMode", ("s", "process")),
-        ("CollectMode", ("s", "inactive-or-failed"))], []))
     until = time.monotonic() + PATIENCE
-    while _state(unit) == "activating":
-        if time.monotonic() > until:
+    while True:
+        if not run(unit, "DHCP client of " + link, command, PATIENCE, "forking"):
             raise HostError("dhclient got no lease for %s in %d seconds: look at the DHCP server" % (link, PATIENCE))
-        time.sleep(0.05)
-    if not serving(link):
-        raise HostError("dhclient does not run for %s: look at its log (journalctl -u %s)" % (link, unit))
-
-
-def _state(unit):
-    path = call(SYSTEMD, "/org/freedesktop/systemd1", SYSTEMD + ".Manager", "LoadUnit", "s", (unit,))[0]
-    return call(SYSTEMD, path, "org.freedesktop.DBus.Properties", "Get", "ss", (SYSTEMD + ".Unit", "ActiveState"))[0][1]
+        if serving(link):
+            return
+        if time.monotonic() > until:
+            raise HostError("dhclient does not run for %s: look at its log (journalctl -u %s)" % (link, unit))
+        time.sleep(AGAIN)

@@ -25,7 +25,8 @@ from .found import (
     normal_address,
     normal_prefix,
 )
-from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, MoveStep, OffloadStep, RouteStep, SysctlStep, oldest_first
+from .managed import NETWORK_MANAGER
+from .steps import AddressStep, DropStep, FileStep, HandoverStep, LinkStep, MoveStep, OffloadStep, ResolverStep, RouteStep, SysctlStep, oldest_first
 
 DEFAULT_METRIC = {4: 0, 6: 1024}  # IPv6: IP6_RT_PRIO_USER of the kernel
 
@@ -50,6 +51,7 @@ def difference(have, want):
         + _sysctls(have, want, of_links=False)
         + [DropStep(nic, False) for nic in _names(want.absent_drops) if nic in have.drops]
         + moves
+        + _resolvers(have, want)
         + [step for link in want.links for step in _link(have.links.get(link.name), link)]
         + _sysctls(have, want, of_links=True)
         + _addresses_and_routes(want, addresses, routes)
@@ -115,6 +117,11 @@ def _move(source, target, have, addresses, routes):
         tuple(route for route in given_routes if route not in routes),
         raise_target=False if link and link.up else link,
         taken_rules=taken_rules, given_rules=tuple(rule.on(source, target) for rule in taken_rules if rule.on(source, target) not in have.rules))
+
+
+def _resolvers(have, want):
+    ways = [(up.bridge, up.nic) if up.restore else (up.nic, up.bridge) for up in want.uplinks]
+    return [ResolverStep(source, target, have.resolvers[source]) for source, target in ways if source in have.resolvers]
 
 
 def _without(route, link):
@@ -224,11 +231,13 @@ def _given(have, given):
 
 def _files(have, want):
     """(what comes first of all, what comes last). Managers are told after their files have changed, in either direction: so a step stands first
-    of which only the inverse does anything, unless the manager must be told early."""
+    of which only the inverse does anything, unless the manager must be told early. NetworkManager, once it has a NIC back, must let go of it before
+    addresses leave the NIC again, lest it gives it what it had: there the inverse of what comes last tells it too."""
     steps = [step for file in want.files for step in _file(have.files.get(file.path), file)]
     changed = {step.path for step in steps}
     wishes = [wish for wish in want.handovers if changed.intersection(wish.paths)]
-    tellings = [HandoverStep(wish.manager, wish.nic, wish.bridge, wish.to_bridge) for wish in wishes]
+    tellings = [HandoverStep(wish.manager, wish.nic, wish.bridge, wish.to_bridge, profile=wish.profile,
+                             tells_back=wish.manager == NETWORK_MANAGER and not wish.to_bridge) for wish in wishes]
     return [telling.first(wish.early) for wish, telling in zip(wishes, tellings)], steps + tellings
 
 

@@ -8,3 +8,7 @@ from __future__ import annotations
 
 class HostError(Exception):
     """This host can't be read, or can't be made as it is wanted."""
+
+
+class HalfDone(HostError):
+    """A change failed, and not all that was done before is taken back; the text says so after the cause."""

@@ -13,7 +13,7 @@ import socket
 
 from .errors import HostError
 from .files import read_sysctl
-from .found import FOREVER, UNICAST
+from .found import UNICAST
 from .libraries import netlink
 from .offload import offloads_on
 from .rtnetlink import Rtnl
@@ -57,12 +57,6 @@ def sysctl(key):
         return read_sysctl(Sysctl(key, "").parts)
     except OSError as error:
         raise HostError("the kernel setting %s can't be read: %s" % (key, error.strerror)) from error
-
-
-def is_leased(link, ip):
-    """Whether an address of a link ends unless somebody renews it: from DHCP or router advertisements."""
-    with _asking() as rtnl:
-        return any(address.ip == ip and address.valid != FOREVER for address in rtnl.addresses({link}))
 
 
 def is_promiscuous(name):

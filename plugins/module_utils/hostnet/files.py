@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 
 from .found import FoundFile
@@ -27,7 +28,9 @@ def write_file(path, file):
     """Make the file what ``file`` is, and durable: who reads it at any time, even after a power cut, sees the old or the new one."""
     directory = os.path.dirname(path) or "."
     os.makedirs(directory, mode=0o755, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".%s." % os.path.basename(path), dir=directory)  # mode 0600: a secret is never open to others
+    _sweep(directory, path)
+    prefix = ".%s.%d." % (os.path.basename(path), os.getpid())
+    handle, temporary = tempfile.mkstemp(prefix=prefix, dir=directory)  # mode 0600: a secret is never open to others
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(file.content.encode("utf-8", "surrogateescape"))
@@ -44,12 +47,24 @@ def write_file(path, file):
 
 def remove_file(path):
     """:returns: False when there is none."""
+    directory = os.path.dirname(path) or "."
+    _sweep(directory, path)
     try:
         os.unlink(path)
     except FileNotFoundError:
         return False
-    _sync(os.path.dirname(path) or ".")
+    _sync(directory)
     return True
+
+
+def _sweep(directory, path):
+    """Remove what others have left who were killed while they wrote the file."""
+    left = re.compile(r"\.%s\.(\d+)\.[a-z0-9_]{8}" % re.escape(os.path.basename(path)))
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            written = left.fullmatch(name)
+            if written and not os.path.exists("/proc/" + written[1]):
+                os.unlink(os.path.join(directory, name))
 
 
 def _sync(directory):

@@ -218,6 +218,22 @@ class FoundRule:
 
 
 @dataclass(frozen=True)
+class FoundResolver:
+    """Name servers of a link, as systemd-resolved has them.
+
+    :ivar servers: ((family, address as bytes, port, name), ...); port 0 and no name are the usual.
+    :ivar domains: ((domain, whether it only says which questions go there), ...).
+    :ivar default: whether questions go there that no link's domain is for.
+    :ivar modes: ((property, value), ...) of what else can be set: how names are asked for, and what of the answers is believed.
+    """
+
+    servers: tuple
+    domains: tuple = ()
+    default: bool = False
+    modes: tuple = ()
+
+
+@dataclass(frozen=True)
 class FoundFile:
     """A file as it is."""
 
@@ -237,6 +253,7 @@ class Have:
     :ivar offloads: link -> tuple of the offloads that are on, or None where there is no such link.
     :ivar drops: names of the NICs that have our drop.
     :ivar rules: those that are bound to one of the links that addresses move from or to.
+    :ivar resolvers: link -> FoundResolver, of links that addresses move from and that have one.
     """
 
     links: dict = field(default_factory=dict)
@@ -247,3 +264,4 @@ class Have:
     offloads: dict = field(default_factory=dict)
     drops: frozenset = frozenset()
     rules: tuple = ()
+    resolvers: dict = field(default_factory=dict)

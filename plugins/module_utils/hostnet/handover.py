@@ -8,21 +8,20 @@ from __future__ import annotations
 import os
 import time
 
-from .bus import call, read_property, write_property
-from .dhclient import take_over
+from . import network_manager
+from .bus import call
+from .dhclient import start_again, stop, take_over
 from .errors import HostError
 from .files import read_file, write_file
 from .found import LINK_SCOPE, UNIVERSE, FoundFile, FoundRoute, Nexthop
 from .managed import IFUPDOWN, NETWORK_MANAGER, NETWORKD
-from .managers import IFSTATE, networkd_link
+from .managers import IFSTATE, IFUP, networkd_link
 from .rtnetlink import Rtnl
+from .units import run
 
 PATIENCE = 15.0  # seconds
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 NETWORK1 = ("org.freedesktop.network1", "/org/freedesktop/network1", "org.freedesktop.network1.Manager")
-NM = "org.freedesktop.NetworkManager"
-NM_PATH = "/org/freedesktop/NetworkManager"
-ACTIVATED = 100  # NMDeviceState
 LAST = 0xFFFFFFFF  # the metric of a route that is taken after all others
 
 
@@ -32,7 +31,7 @@ def hand_over(step):
     :param step: a :class:`.steps.HandoverStep`.
     :raises HostError: when it can't be told, or says that it failed.
     """
-    {NETWORKD: _networkd, NETWORK_MANAGER: _network_manager, IFUPDOWN: _ifupdown}[step.manager](step)
+    {NETWORKD: _networkd, NETWORK_MANAGER: network_manager.hand_over, IFUPDOWN: _ifupdown}[step.manager](step)
 
 
 def _networkd(step):
@@ -60,31 +59,32 @@ def _hint(address):
     return FoundRoute(address.network, (Nexthop(address.link),), metric=LAST, scope=LINK_SCOPE if address.family == 4 else UNIVERSE)
 
 
-def _network_manager(step):
-    call(NM, NM_PATH, NM, "Reload", "u", (0,))
-    for link in (step.nic, step.bridge):
-        device = _device(link)
-        if device and bool(read_property(NM, device, NM + ".Device", "Managed")) != (link == step.nic and not step.to_bridge):
-            write_property(NM, device, NM + ".Device", "Managed", "b", link == step.nic and not step.to_bridge)
-    if not step.to_bridge:
-        device = _device(step.nic)
-        _wait(lambda: device is None or read_property(NM, device, NM + ".Device", "State") == ACTIVATED,
-              "NetworkManager has not connected %s in %d seconds: look at nmcli device status" % (step.nic, PATIENCE))
-
-
-def _device(link):
-    """NetworkManager's object for a link; None where there is no such link."""
-    return call(NM, NM_PATH, NM, "GetDeviceByIpIface", "s", (link,))[0] if os.path.exists("/sys/class/net/" + link) else None
-
-
 def _ifupdown(step):
     call(*SYSTEMD, "Reload")
-    take_over(*((step.nic, step.bridge) if step.to_bridge else (step.bridge, step.nic)))
+    taken = take_over(*((step.nic, step.bridge) if step.to_bridge else (step.bridge, step.nic)))
     state = read_file(IFSTATE)
     if state is not None:  # what ifup would write, had it set the bridge up
         lines = [line for line in state.content.splitlines() if line.partition("=")[0] != step.bridge]
         lines += ["%s=%s" % (step.bridge, step.bridge)] if step.to_bridge else []
         write_file(IFSTATE, FoundFile("".join(line + "\n" for line in lines), state.mode))
+    if step.to_bridge and not _has_addresses(step.bridge):
+        _ifup(step.bridge)
+    elif step.to_bridge and not taken:  # the way back is taken back: the bridge may have been made anew meanwhile
+        start_again(step.bridge)
+
+
+def _ifup(bridge):
+    """Let ifupdown do anew what it did for a bridge that has been lost meanwhile, and a client with it."""
+    stop(bridge)
+    unit = "ovn-k8s-ifup-%s.service" % bridge
+    run(unit, "ifup of " + bridge, [os.path.realpath(IFUP), "--force", bridge], PATIENCE)
+    if not _has_addresses(bridge):
+        raise HostError("ifup gave %s no addresses: look at its log (journalctl -u %s)" % (bridge, unit))
+
+
+def _has_addresses(link):
+    with Rtnl() as rtnl:
+        return any(address.settled for address in rtnl.addresses({link}))
 
 
 def _wait(question, sentence):

@@ -16,10 +16,12 @@ class Lease:
 
     :ivar ip: IPv4 address.
     :ivar client_id: the client identifier that was sent, in hexadecimal; empty: none was sent, or it is not known.
+    :ivar six: whether it gave IPv6 addresses too.
     """
 
     ip: str
     client_id: str = ""
+    six: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class Managed:
     :ivar running: the managers that run on this host, whether they configure this NIC or not.
     :ivar awaited: whether a boot waits for this very NIC to be online, as netplan has systemd-networkd-wait-online do.
     :ivar dns: lines of /etc/resolv.conf that the manager wrote there.
+    :ivar profile: NetworkManager: the uuid of the profile by which it configures the NIC.
+    :ivar metric: NetworkManager: of the routes of a profile that says none.
+    :ivar helper: a DHCP client that the manager runs, None: it is one itself.
     """
 
     nic: str
@@ -44,3 +49,6 @@ class Managed:
     running: tuple = ()
     awaited: bool = False
     dns: tuple = ()
+    profile: str | None = None
+    metric: int = -1
+    helper: str | None = None

@@ -28,6 +28,7 @@ WAIT_ONLINE = "/run/systemd/system/systemd-networkd-wait-online.service.d/*.conf
 DHCLIENT_CONF = "/etc/dhcp/dhclient.conf"
 NM_DEVICES = "/run/NetworkManager/devices"
 RESOLV_CONF = "/etc/resolv.conf"
+MADE = {"bond": "bond", "team": "team", "vlan": "VLAN interface", "macvlan": "macvlan", "dummy": "dummy"}  # a boot has them if somebody makes them
 CLIENTS = {"dhclient", "dhcpcd", "udhcpc", "pump", "dhcp6c", "odhcp6c", "wickedd-dhcp4", "wickedd-dhcp6"}
 MANAGERS = {"connmand", "wickedd", "netifd", "dhcpcd"}  # they take every NIC that they find
 ADVICE = "let one of systemd-networkd, NetworkManager and ifupdown configure it"
@@ -47,22 +48,29 @@ def find(nic):
 
 def _find(nic):
     with Rtnl() as rtnl:
-        link = rtnl.link(nic)
+        link, kind = rtnl.link(nic), rtnl.kind(nic)
         addresses = [address for address in rtnl.addresses({nic}) if address.settled and address.valid != FOREVER]
     mac = link.mac if link else ""
-    networkd, network_manager, stanzas = networkd_link(nic), _nm_device(nic), _interfaces(nic)
+    networkd, network_manager, stanzas = networkd_link(nic), nm_device(nic), _interfaces(nic)
     by = [name for name, there in (
         (NETWORKD, "NETWORK_FILE" in networkd), (NETWORK_MANAGER, network_manager.get("managed") == "true" and "connection-uuid" in network_manager),
         (IFUPDOWN, bool(stanzas))) if there]
     if len(by) > 1:
         raise HostError("%s is configured by %s at once: %s alone" % (nic, " and ".join(by), ADVICE))
     manager = by[0] if by else None
+    if manager == NETWORK_MANAGER and kind and kind.kind in MADE:
+        raise HostError("%s is a %s that NetworkManager makes at boot, and it makes none that it is told to leave alone: "
+                        "let systemd-networkd or ifupdown configure it" % (nic, MADE[kind.kind]))
     _refuse_clients(nic, manager)
     leased = tuple(address.cidr for address in addresses if manager in (NETWORKD, NETWORK_MANAGER) or not _autoconfigured(address, mac))
     files = {NETWORKD: lambda: _networkd_files(networkd), IFUPDOWN: lambda: stanzas}.get(manager, tuple)()
-    lease = _lease(nic, manager)
+    lease = {NETWORKD: lambda: _lease(nic), NETWORK_MANAGER: lambda: _nm_lease(network_manager)}.get(manager, lambda: None)()
     running = tuple(name for name, folder in ((NETWORKD, NETIF + "/state"), (NETWORK_MANAGER, NM_DEVICES)) if os.path.exists(folder))
-    return Managed(nic, mac, manager, files, lease, leased, running, manager == NETWORKD and _awaited(nic), _dns() if manager == NETWORK_MANAGER else ())
+    more = {NETWORKD: lambda: {"awaited": _awaited(nic)},
+            NETWORK_MANAGER: lambda: {
+                "dns": _dns(), "profile": network_manager["connection-uuid"], "helper": _helper(nic),
+                "metric": default_metric(network_manager)}}.get(manager, dict)()
+    return Managed(nic, mac, manager, files, lease, leased, running, **more)
 
 
 def _refuse_clients(nic, manager):
@@ -114,11 +122,9 @@ def _networkd_files(link):
     return tuple(File(path, file.content, file.mode) for path, file in ((path, read_file(path)) for path in paths) if file)
 
 
-def _lease(nic, manager):
-    if manager == NETWORKD:
-        lease = _assignments("%s/leases/%d" % (NETIF, index_of(nic)))
-        return Lease(lease["ADDRESS"], lease.get("CLIENTID", "")) if "ADDRESS" in lease else None
-    return None
+def _lease(nic):
+    lease = _assignments("%s/leases/%d" % (NETIF, index_of(nic)))
+    return Lease(lease["ADDRESS"], lease.get("CLIENTID", "")) if "ADDRESS" in lease else None
 
 
 def _awaited(nic):
@@ -128,11 +134,26 @@ def _awaited(nic):
 
 # NetworkManager
 
-def _nm_device(name):
+def nm_device(name):
+    """What NetworkManager keeps of a link, empty where it does not run or does not know it; :returns: key -> value."""
     try:
         return _assignments("%s/%d" % (NM_DEVICES, index_of(name)))
     except OSError:
         return {}
+
+
+def default_metric(device):
+    """The metric that NetworkManager has for the routes of a profile that says none, -1: it is not known."""
+    return int(device.get("route-metric-default-effective", -1))
+
+
+def _nm_lease(device):
+    ip, six = device.get("dhcp4.ip_address"), any(key.startswith("dhcp6.") for key in device)
+    return Lease(ip or "", device.get("dhcp4.dhcp_client_identifier", "").replace(":", ""), six) if ip or six else None
+
+
+def _helper(nic):
+    return next((program for program, words in _programs(CLIENTS) if nic in words), None)
 
 
 def _dns():

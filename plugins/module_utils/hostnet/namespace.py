@@ -8,12 +8,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import functools
 import os
 
 from .errors import HostError
 
 CLONE_NEWNET = 0x40000000
 NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+
+
+@functools.lru_cache(maxsize=1)
+def _libc():
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def is_namespace(path):
@@ -46,7 +52,7 @@ def opened(path):
 @contextlib.contextmanager
 def inside(namespace):
     """The calling thread, and only it, is in the namespace (an open file) until the block ends. :raises HostError: when it can't be entered."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if libc.setns(namespace, CLONE_NEWNET):

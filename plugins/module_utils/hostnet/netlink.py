@@ -11,6 +11,7 @@ from .files import read_file, read_sysctl
 from .found import Have, family, normal_prefix
 from .ingress import dropped_nics
 from .offload import offloads_on
+from .resolved import resolver_of
 from .rtnetlink import Rtnl
 from .rules import rules
 
@@ -33,8 +34,10 @@ def read(want):
         offloads = {link: offloads_on(link) for link in [wish.link for wish in want.offloads] + [given.nic for given in want.given if given.offloads]}
     except OSError as error:
         raise HostError("this host's %s can't be read: %s" % (what, error)) from error
+    sources = [uplink.bridge if uplink.restore else uplink.nic for uplink in want.uplinks]
+    resolvers = {link: found for link, found in ((link, resolver_of(link)) for link in sources) if found}
     drops = dropped_nics() if want.drops or want.absent_drops else frozenset()
-    return Have(links, addresses, routes, sysctls, files, offloads, drops, bound)
+    return Have(links, addresses, routes, sysctls, files, offloads, drops, bound, resolvers)
 
 
 def _network(want):

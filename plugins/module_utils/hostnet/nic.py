@@ -13,6 +13,23 @@ from .rtnetlink import Rtnl
 MASTERS = {"bond": "bond", "team": "team", "bridge": "bridge", "vrf": "VRF", "openvswitch": "Open vSwitch"}
 
 
+def deaf(nic, datapath):
+    """Why a link that stands on the NIC would hear nothing any more once that is in a bridge, as a sentence; None when all would.
+
+    The kernel gives a VLAN's packets to its link before a bridge of the kernel's datapath sees them (net/core/dev.c); nothing comes before the one in
+    userspace, and there is one taker only, so that links of other kinds can't be there beside either.
+    """
+    try:
+        with Rtnl() as rtnl:
+            above = rtnl.standing_on(nic)
+    except OSError as error:
+        raise HostError("%s can't be looked at: %s" % (nic, error.strerror)) from error
+    for name, kind in sorted(above.items()):
+        if datapath == "netdev" or kind != "vlan":
+            return "%s (%s) stands on %s, and would see no packets there any more: take it away first" % (name, kind, nic)
+    return None
+
+
 def refusal(nic, ours=False):
     """Why a link can't go into a bridge, as a sentence; None when it can.
 

@@ -9,13 +9,13 @@ moved must not lose what nobody here needs to understand.
 
 from __future__ import annotations
 
-import os
 import select
 import socket
 import struct
 import time
 from functools import lru_cache
 
+from .asking import ACK, Asking
 from .errors import HostError
 from .found import FOREVER, NODAD, FoundAddress, FoundLink, FoundRoute, LinkKind, Nexthop
 from .libraries import netlink
@@ -23,12 +23,13 @@ from .libraries import netlink
 NEWLINK, GETLINK, SETLINK = 16, 18, 19
 NEWADDR, DELADDR, GETADDR = 20, 21, 22
 NEWROUTE, DELROUTE, GETROUTE = 24, 25, 26
-REQUEST, ACK, DUMP = 0x001, 0x004, 0x300
+DUMP = 0x300
+UPPER = ("vlan", "macvlan", "macvtap", "ipvlan", "ipvtap")  # rtnetlink(7) kinds that stand on another link
 REPLACE, EXCLUSIVE, CREATE, APPEND = 0x100, 0x200, 0x400, 0x800
 UP, LOOPBACK, NOARP, PROMISCUOUS = 0x1, 0x8, 0x80, 0x100
 LINK_EVENTS = 1  # RTMGRP_LINK
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_KIND = 1, 3, 4, 10, 18, 1
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 1, 3, 4, 5, 10, 18, 37, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO, IFA_FLAGS, IFA_RT_PRIORITY = 1, 2, 3, 4, 6, 8, 9
 (RTA_DST, RTA_SRC, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_METRICS, RTA_MULTIPATH, RTA_FLOW, RTA_CACHEINFO, RTA_TABLE, RTA_VIA,
  RTA_PREF, RTA_ENCAP_TYPE, RTA_ENCAP, RTA_EXPIRES, RTA_TTL_PROPAGATE, RTA_NH_ID) = 1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 15, 18, 20, 21, 22, 23, 26, 30
@@ -57,31 +58,16 @@ def _messages():
     return link, address, route
 
 
-class Rtnl:
+class Rtnl(Asking):
     """A netlink socket of the route family, in the network namespace of whoever makes it. Use it as a context.
 
     Errors of the kernel come as OSError with its errno.
     """
 
     def __init__(self):
-        self._library = netlink()
         self._link, self._address, self._route = _messages()
+        super().__init__({NEWLINK: self._link, NEWADDR: self._address, NEWROUTE: self._route})
         self._names = {}
-        self._socket = self._library.NetlinkSocket(socket.NETLINK_ROUTE)
-        self._socket.register_policy({NEWLINK: self._link, NEWADDR: self._address, NEWROUTE: self._route})
-        self._socket.bind()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self._socket.close()
-
-    def _ask(self, message, kind, flags):
-        try:
-            return tuple(self._socket.nlm_request(message, kind, REQUEST | flags))
-        except self._library.NetlinkError as error:
-            raise OSError(error.code, os.strerror(error.code)) from None
 
     # Links.
 
@@ -104,11 +90,20 @@ class Rtnl:
         above = self._get_link(name_of_master) if name_of_master else None
         return LinkKind(bool(reply["flags"] & LOOPBACK), _kind(reply), name_of_master, _kind(above) if above else None)
 
+    def standing_on(self, name):
+        """Name -> kind of the links that take their packets from this one: its VLANs, and copies of it."""
+        lower, found = index_of(name), {}
+        for reply in self.ask(self._link(), GETLINK, DUMP):
+            attributes = attributes_of(reply)
+            if _kind(reply) in UPPER and _number(attributes.get(IFLA_LINK)) == lower and IFLA_LINK_NETNSID not in attributes:
+                found[attributes[IFLA_IFNAME].rstrip(b"\0").decode()] = _kind(reply)
+        return found
+
     def _get_link(self, name):
         message = self._link()
         message["attrs"] = [[str(IFLA_IFNAME), name.encode() + b"\0"]]
         try:
-            (reply,) = self._ask(message, GETLINK, 0)
+            (reply,) = self.ask(message, GETLINK, 0)
         except OSError as error:
             if error.errno in (19, 34):  # ENODEV, ERANGE: no link can have so long a name
                 return None
@@ -126,7 +121,7 @@ class Rtnl:
         message["attrs"] = [[str(IFLA_MTU), struct.pack("I", mtu)]] if mtu is not None else []
         if mac is not None:
             message["attrs"].append([str(IFLA_ADDRESS), bytes.fromhex(mac.replace(":", ""))])
-        self._ask(message, SETLINK, ACK)
+        self.ask(message, SETLINK, ACK)
 
     def name(self, index):
         """A link's name; ``#index`` for one that has gone meanwhile."""
@@ -142,7 +137,7 @@ class Rtnl:
     def addresses(self, wanted=None):
         """All :class:`.found.FoundAddress` of the links named (None: of all)."""
         found = []
-        for reply in self._ask(self._address(), GETADDR, DUMP):
+        for reply in self.ask(self._address(), GETADDR, DUMP):
             link = self.name(reply["index"])
             if reply["family"] in FAMILIES and (wanted is None or link in wanted):
                 found.append(_found_address(link, reply))
@@ -153,19 +148,19 @@ class Rtnl:
         flags = address.flags & SETTABLE_FLAGS
         try:
             # The kernel tests an IPv6 address for a second or two before it uses it; one that comes from a link in use is no duplicate.
-            self._ask(self._address_message(address, flags | NODAD if address.family == 6 else flags), NEWADDR, ACK | CREATE | EXCLUSIVE)
+            self.ask(self._address_message(address, flags | NODAD if address.family == 6 else flags), NEWADDR, ACK | CREATE | EXCLUSIVE)
         except OSError as error:
             if error.errno == 17:  # EEXIST
                 return False
             raise
         if address.family == 6 and not flags & NODAD:
-            self._ask(self._address_message(address, flags), NEWADDR, ACK | REPLACE)
+            self.ask(self._address_message(address, flags), NEWADDR, ACK | REPLACE)
         return True
 
     def remove_address(self, address):
         """Take it from its link; :returns: False when the link hasn't it."""
         try:
-            self._ask(self._address_message(address, 0), DELADDR, ACK)
+            self.ask(self._address_message(address, 0), DELADDR, ACK)
         except OSError as error:
             if error.errno in (19, 99):  # ENODEV, EADDRNOTAVAIL
                 return False
@@ -194,7 +189,7 @@ class Rtnl:
     def routes(self, wanted):
         """All :class:`.found.FoundRoute` for which ``wanted(route)`` is true."""
         found = []
-        for reply in self._ask(self._route(), GETROUTE, DUMP):
+        for reply in self.ask(self._route(), GETROUTE, DUMP):
             if reply["family"] in FAMILIES and not reply["flags"] & CLONED:
                 route = self._found_route(reply)
                 if route.nexthops and wanted(route):
@@ -239,7 +234,7 @@ class Rtnl:
     def add_route(self, route):
         """Add it beside whatever has the same destination; :returns: False when it is there already."""
         try:
-            self._ask(self._route_message(route), NEWROUTE, ACK | CREATE | APPEND)
+            self.ask(self._route_message(route), NEWROUTE, ACK | CREATE | APPEND)
         except OSError as error:
             if error.errno == 17:  # EEXIST
                 return False
@@ -249,7 +244,7 @@ class Rtnl:
     def remove_route(self, route):
         """Remove exactly this one; :returns: False when it is not there."""
         try:
-            self._ask(self._route_message(route), DELROUTE, ACK)
+            self.ask(self._route_message(route), DELROUTE, ACK)
         except OSError as error:
             if error.errno in (3, 19):  # ESRCH, ENODEV
                 return False

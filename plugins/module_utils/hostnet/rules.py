@@ -8,14 +8,13 @@ What a rule says beside its links goes along as the bytes that the kernel gave.
 
 from __future__ import annotations
 
-import os
-import socket
 import struct
 from functools import lru_cache
 
+from .asking import ACK, Asking
 from .found import FoundRule
 from .libraries import netlink
-from .rtnetlink import ACK, CREATE, DUMP, EXCLUSIVE, FAMILIES, NUMBERS, REQUEST, attributes_of
+from .rtnetlink import CREATE, DUMP, EXCLUSIVE, FAMILIES, NUMBERS, attributes_of
 
 NEWRULE, DELRULE, GETRULE = 32, 33, 34
 FRA_IIFNAME, FRA_PRIORITY, FRA_PAD, FRA_OIFNAME = 3, 6, 18, 17
@@ -94,13 +93,5 @@ def _message(rule):
 
 
 def _ask(message, kind, flags):
-    library = netlink()
-    asking = library.NetlinkSocket(socket.NETLINK_ROUTE)
-    try:
-        asking.register_policy({NEWRULE: _message_class()})
-        asking.bind()
-        return tuple(asking.nlm_request(message, kind, REQUEST | flags))
-    except library.NetlinkError as error:
-        raise OSError(error.code, os.strerror(error.code)) from None
-    finally:
-        asking.close()
+    with Asking({NEWRULE: _message_class()}) as asking:
+        return asking.ask(message, kind, flags)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 
+from .asking import ACK
 from .libraries import netlink
-from .rtnetlink import ACK, CREATE, REPLACE, Rtnl, attribute, index_of
+from .rtnetlink import CREATE, REPLACE, Rtnl, attribute, index_of
 
 NEWQDISC = 36
 ROOT = 0xFFFFFFFF  # TC_H_ROOT
@@ -40,4 +41,4 @@ class _Shaper(Rtnl):
             ("family", "B"), ("pad", "3x"), ("index", "i"), ("handle", "I"), ("parent", "I"), ("info", "I"))})()
         message["index"], message["parent"] = index_of(link), ROOT
         message["attrs"] = [[str(TCA_KIND), kind], [str(TCA_OPTIONS), options]]
-        self._ask(message, NEWQDISC, ACK | CREATE | REPLACE)
+        self.ask(message, NEWQDISC, ACK | CREATE | REPLACE)

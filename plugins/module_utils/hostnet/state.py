@@ -133,12 +133,31 @@ class IngressDrop:
 
 
 @dataclass(frozen=True)
+class Profile:
+    """NetworkManager's profile of a NIC.
+
+    :ivar uuid: by which it knows it.
+    :ivar on_bridge: whether it is to configure the bridge by a copy; False: it leaves the bridge alone.
+    :ivar client_id, token: what the copy says beside, so that the bridge is the same DHCP client (bytes as 01:02) and has the same interface identifier
+        (as ::1); empty: nothing.
+    :ivar metric: of its routes, where the NIC's profile says none: NetworkManager has one for each sort of device; -1: nothing.
+    """
+
+    uuid: str
+    on_bridge: bool = False
+    client_id: str = ""
+    token: str = ""
+    metric: int = -1
+
+
+@dataclass(frozen=True)
 class Handover:
     """A network manager that is told when its files have changed: what it did for a NIC it does for the NIC's bridge, or again for the NIC.
 
     :ivar manager: a name of :mod:`.managed`.
     :ivar paths: the files; as long as none of them changes nobody is told.
     :ivar early: it is told before addresses move too, since it would put them back.
+    :ivar profile: NetworkManager's :class:`Profile` of the NIC.
     """
 
     manager: str
@@ -147,6 +166,7 @@ class Handover:
     paths: tuple = ()
     to_bridge: bool = True
     early: bool = False
+    profile: Profile | None = None
 
     def back(self):
         """The same the other way."""
@@ -172,3 +192,69 @@ class HostState:
     offloads: tuple = ()
     drops: tuple = ()
     absent_drops: tuple = ()
+
+
+@dataclass(frozen=True)
+class NodePort:
+    """A port that each of the host's own addresses answers for a service.
+
+    :ivar protocol: tcp, udp, sctp.
+    :ivar cluster: (IP version, ((address, port), ...)) of the service itself, or of all its endpoints.
+    :ivar local: (IP version, ((address, port), ...)) of the endpoints on this host, when what comes from outside stays here; else None.
+    :ivar elsewhere: the same of the node port at hosts that have endpoints, for this host's own connections where it has none.
+    :ivar affinity: whether a client keeps its endpoint.
+    """
+
+    protocol: str
+    port: int
+    cluster: tuple
+    local: tuple | None = None
+    elsewhere: tuple = ()
+    affinity: bool = False
+
+
+@dataclass(frozen=True)
+class OwnService:
+    """An address of a service at which the host itself leads its own connections: the service has an endpoint of the host, or the address is outside.
+
+    :ivar endpoints: (address, port) of where they lead.
+    """
+
+    version: int
+    protocol: str
+    address: str
+    port: int
+    endpoints: tuple
+    affinity: bool = False
+
+
+@dataclass(frozen=True)
+class HostPort:
+    """A port of the host that is a pod's.
+
+    :ivar address: of the host; None: all of one IP version.
+    :ivar target: (address, port) of the pod.
+    """
+
+    version: int
+    protocol: str
+    port: int
+    address: str | None
+    target: tuple
+
+
+@dataclass(frozen=True)
+class ServiceRules:
+    """What the host's own stack does for services, and for pods with host ports.
+
+    :ivar link: the management port's.
+    :ivar inside: the pods' networks.
+    :ivar hosts: addresses of the cluster's hosts.
+    """
+
+    link: str
+    inside: tuple
+    hosts: tuple
+    node_ports: tuple = ()
+    own: tuple = ()
+    host_ports: tuple = ()

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .found import FoundAddress, FoundFile, FoundLink, FoundRoute, FoundRule
-from .state import MAIN_TABLE
+from .found import FoundAddress, FoundFile, FoundLink, FoundResolver, FoundRoute, FoundRule
+from .state import MAIN_TABLE, Profile
 
 VERBS = {True: "add", False: "remove"}
 
@@ -259,10 +259,40 @@ class FileStep(Step):
 
 
 @dataclass(frozen=True)
+class ResolverStep(Step):
+    """Take a link's name servers of systemd-resolved, and give them to another.
+
+    :ivar source, target: links; the source is None where they are only given.
+    """
+
+    source: str | None
+    target: str
+    resolver: FoundResolver
+    whole = False
+
+    def describe(self):
+        return "name servers: %s" % ("move from %s to %s" % (self.source, self.target) if self.source else "add to %s" % self.target)
+
+    def as_dict(self):
+        return {"kind": "resolver", "operation": "move" if self.source else "add", "from": self.source, "to": self.target}
+
+    def before(self):
+        return ["name servers of %s" % self.source] if self.source else []
+
+    def after(self):
+        return ["name servers of %s" % self.target]
+
+    def undo(self):
+        return replace(self, source=self.target, target=self.source) if self.source else None
+
+
+@dataclass(frozen=True)
 class HandoverStep(Step):
     """Tell a network manager that what it did for a NIC it does for its bridge now (or the NIC again), as its files say.
 
     :ivar tells, tells_back: whether it and its inverse do anything. One that stands before all else has an inverse that comes last.
+    :ivar profile: NetworkManager's :class:`.state.Profile` of the NIC.
+    :ivar waits: whether the bridge must have its addresses; False: it is enough that the manager is about to get them.
     """
 
     manager: str
@@ -271,6 +301,8 @@ class HandoverStep(Step):
     to_bridge: bool = True
     tells: bool = True
     tells_back: bool = False
+    profile: Profile | None = None
+    waits: bool = True
 
     whole = False
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from .bus import call
+from .bus import call, read_property
 from .errors import HostError
 
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
@@ -19,11 +19,12 @@ LOOK = 0.1  # seconds between two looks for a unit
 def await_end(unit, patience):
     """Wait until systemd knows no such unit any more; :param patience: seconds, then it is left to whoever starts it anew."""
     deadline = time.monotonic() + patience
-    while _is_loaded(unit) and time.monotonic() < deadline:
+    while is_loaded(unit) and time.monotonic() < deadline:
         time.sleep(LOOK)
 
 
-def _is_loaded(unit):
+def is_loaded(unit):
+    """Whether systemd knows the unit: it runs, or is about to run again."""
     try:
         call(*SYSTEMD, "GetUnit", "s", (unit,))
     except HostError:
@@ -56,3 +57,31 @@ def start_unit(unit, description, command, afterwards, limit):
         ("CollectMode", ("s", "inactive-or-failed")),
         ("After", ("as", ["openvswitch-switch.service", "openvswitch.service", "ovs-vswitchd.service"])),
     ], []))
+
+
+def run(unit, description, command, patience, kind="oneshot"):
+    """Run a command apart from this process, to its end; what it has put into the background stays.
+
+    An earlier run is waited for: systemd keeps a unit that has ended, and takes no other of its name, as long as a program that it began runs on.
+
+    :param kind: systemd's type of the service; forking: its end is that it has gone to the background.
+    :returns: False when it has not ended after ``patience`` seconds.
+    """
+    await_end(unit, patience)
+    call(*SYSTEMD, "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, "replace", [
+        ("Description", ("s", description)),
+        ("Type", ("s", kind)),
+        ("ExecStart", ("a(sasb)", [(command[0], command, False)])),
+        ("KillMode", ("s", "process")),
+        ("CollectMode", ("s", "inactive-or-failed"))], []))
+    until = time.monotonic() + patience
+    while _state(unit) == "activating":
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK / 2)
+    return True
+
+
+def _state(unit):
+    path = call(*SYSTEMD, "LoadUnit", "s", (unit,))[0]
+    return read_property(SYSTEMD[0], path, "org.freedesktop.systemd1.Unit", "ActiveState")

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
-from .rtnetlink import ACK, CREATE, EXCLUSIVE, IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, NEWLINK, NOARP, SETLINK, Rtnl, attribute, index_of
+from .asking import ACK
+from .rtnetlink import CREATE, EXCLUSIVE, IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, NEWLINK, NOARP, SETLINK, Rtnl, attribute, index_of
 
 DELLINK = 17
 IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 18, 26, 28
@@ -22,18 +24,19 @@ def make_pair(outer, namespace, inner, mac, mtu, quiet):
     :param outer: name of the end here, which is up afterwards.
     :param namespace: an open file; ``inner``, ``mac``: name and MAC of the end in it, which is still down.
     :param quiet: the host's stack does not speak on the outer end (userspace datapath: it would hear the pod's packets too).
-    :returns: the outer end, as :func:`outer_end` gives it.
+    :returns: the MAC of the outer end.
     :raises OSError: EEXIST when one of the names is taken.
     """
+    own = bytes([0x02]) + os.urandom(5)  # a local unicast address
     peer = struct.pack("BBHiII", 0, 0, 0, 0, 0, 0) + b"".join((  # struct ifinfomsg
         attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))), attribute(IFLA_IFNAME, inner.encode() + b"\0"),
         attribute(IFLA_MTU, struct.pack("I", mtu)), attribute(IFLA_NET_NS_FD, struct.pack("I", namespace))))
     with _Pairs() as rtnl:
-        rtnl.make(outer, mtu, attribute(INFO_KIND, b"veth") + attribute(INFO_DATA, attribute(VETH_INFO_PEER, peer)), NOARP if quiet else 0)
+        rtnl.make(outer, own, mtu, attribute(INFO_KIND, b"veth") + attribute(INFO_DATA, attribute(VETH_INFO_PEER, peer)), NOARP if quiet else 0)
         try:
             rtnl.without_own_addresses(outer)
             rtnl.set_link(outer, up=True)
-            return rtnl.link(outer)
+            return own.hex(":")
         except BaseException:
             rtnl.remove(outer)
             raise
@@ -59,19 +62,20 @@ def outer_ends(names):
 class _Pairs(Rtnl):
     """Makes and removes links."""
 
-    def make(self, name, mtu, kind, flags):
+    def make(self, name, mac, mtu, kind, flags):
         """Make a link of the kind that its attributes say; :raises OSError: EEXIST when there is one of that name."""
         message = self._link()
         message["flags"] = message["change"] = flags
-        message["attrs"] = [[str(IFLA_IFNAME), name.encode() + b"\0"], [str(IFLA_MTU), struct.pack("I", mtu)], [str(IFLA_LINKINFO), kind]]
-        self._ask(message, NEWLINK, ACK | CREATE | EXCLUSIVE)
+        message["attrs"] = [[str(IFLA_ADDRESS), mac], [str(IFLA_IFNAME), name.encode() + b"\0"], [str(IFLA_MTU), struct.pack("I", mtu)],
+                            [str(IFLA_LINKINFO), kind]]
+        self.ask(message, NEWLINK, ACK | CREATE | EXCLUSIVE)
 
     def remove(self, name):
         """:returns: False when there is none."""
         message = self._link()
         try:
             message["index"] = index_of(name)
-            self._ask(message, DELLINK, ACK)
+            self.ask(message, DELLINK, ACK)
         except OSError as error:
             if error.errno == 19:  # ENODEV
                 return False
@@ -84,7 +88,7 @@ class _Pairs(Rtnl):
         message["index"] = index_of(name)
         message["attrs"] = [[str(IFLA_AF_SPEC), attribute(socket.AF_INET6, attribute(ADDR_GEN_MODE, bytes([NO_ADDRESS])))]]
         try:
-            self._ask(message, SETLINK, ACK)
+            self.ask(message, SETLINK, ACK)
         except OSError as error:
             if error.errno != 97:  # EAFNOSUPPORT
                 raise

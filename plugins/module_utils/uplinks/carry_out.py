@@ -13,20 +13,21 @@ import time
 import uuid
 
 from .. import names
-from ..converge import await_realised, plan_rows
+from ..converge import plan_rows
+from ..converge_host import await_realised
 from ..desired import uplink as policy
 from ..desired.local import LocalRows
 from ..hostnet import journal as journals
 from ..hostnet.apply import Hands, sentence
 from ..hostnet.difference import difference
-from ..hostnet.errors import HostError
+from ..hostnet.errors import HalfDone, HostError
 from ..hostnet.journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
 from ..hostnet.netlink import read
 from ..hostnet.plain import from_plain
 from ..hostnet.state import HostState, Uplink
 from ..hostnet.steps import FileStep, HandoverStep, LinkStep
 from ..ovsdb.connection import Connection
-from ..ovsdb.errors import DatabaseError, GuardFailed
+from ..ovsdb.errors import DatabaseError, Disconnected, GuardFailed
 from ..ovsdb.transaction import NEXT_CONFIGURATION, operations
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
@@ -83,7 +84,10 @@ def apply(journal):
     except (OSError, HostError, DatabaseError) as error:
         act = change["acts"][index]
         reason = sentence(from_plain(act["step"]), error) if "step" in act and not isinstance(error, DatabaseError) else str(error)
-        settle(journal, reason)
+        try:
+            settle(journal, reason)
+        except HostError as left:
+            raise HalfDone(f"{reason}; {left}: run it again when that is mended") from error
         raise HostError(reason) from error
     journal.turn(APPLIED)
 
@@ -142,7 +146,7 @@ def _do(act, hands, remote):
 
 
 def _undo(act, hands, remote, rebooted):
-    """Take one act back; :returns: what failed, as texts."""
+    """Take one act back; :returns: what failed, as texts. Whatever it is, a fault of our own too, must not keep the other acts from being taken back."""
     try:
         if "rows" in act:
             if rebooted and act["before"] is None:
@@ -154,7 +158,7 @@ def _undo(act, hands, remote, rebooted):
         step = from_plain(act["step"]).undo()
         if step is not None:
             hands.do(step)
-    except (OSError, HostError, DatabaseError) as error:
+    except Exception as error:
         if getattr(error, "errno", None) != NO_LINK:
             return [getattr(error, "strerror", None) or str(error)]
     return []
@@ -175,17 +179,22 @@ def _empty_bridge(nic, hands):
 def _write_rows(nic, settings, remote):
     """Make the uplink's rows what the settings say, and wait until Open vSwitch has taken it over."""
     subject = LocalRows(policy.owner(nic), tuple(policy.rows(policy.UplinkHost(**settings) if settings else None)))
-    connection = Connection(remote, names.LOCAL)
+    connection, lost = Connection(remote, names.LOCAL), False
     try:
         while True:
-            plan, named, asked = plan_rows(connection, subject)
-            if not plan:
-                return
             try:
+                plan, named, asked = plan_rows(connection, subject)
+                if not plan and not lost:
+                    return
                 results = connection.transact(operations(plan, named, asked, f"ovn.kubernetes: uplink {nic}") + NEXT_CONFIGURATION)
+                await_realised(connection, subject, results)
+                return
             except GuardFailed:
                 continue  # somebody else wrote meanwhile: look again
-            await_realised(connection, subject, results)
-            return
+            except Disconnected:
+                if lost:
+                    raise
+                lost = True
+                connection.reopen()
     finally:
         connection.close()

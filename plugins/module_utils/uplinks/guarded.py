@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from .. import names
 from ..hostnet.errors import HostError
 from ..hostnet.journal import APPLIED, CONFIRMED, FINAL, UNDONE
-from ..hostnet.units import await_end, start_unit
+from ..hostnet.units import await_end, is_loaded, start_unit
 from .carry_out import refuse_while_pending, settle, the_journal
 
+MINIMUM_TIMEOUT, MAXIMUM_TIMEOUT = 5, 3600  # seconds: a new connection takes its time, and nobody waits for ever
 ENDING = 10.0  # seconds in which the unit of an earlier change that was killed has its last run
 GRACE = 5.0  # seconds over the time-out before systemd ends a program that hangs
 LOOK = 0.02  # seconds between two looks at the journal
+PATIENCE = 30.0  # seconds over the time-out in which a change comes to its end
 UNKNOWN = "unknown"
 
 
@@ -45,6 +47,12 @@ class Outcome:
         return self.state == CONFIRMED
 
 
+def check_timeout(what, seconds):
+    """:raises HostError: when nobody could confirm in so many seconds, or would wait for so long."""
+    if not MINIMUM_TIMEOUT <= seconds <= MAXIMUM_TIMEOUT:
+        raise HostError(f"{what} {seconds} does not fit: give {MINIMUM_TIMEOUT} to {MAXIMUM_TIMEOUT} seconds")
+
+
 def begin(plan, nics, identity, timeout, remote=names.LOCAL_SOCKET, asked_by=None):
     """Plan the change, put it on disk, and let systemd carry it out, apart from this process.
 
@@ -56,15 +64,16 @@ def begin(plan, nics, identity, timeout, remote=names.LOCAL_SOCKET, asked_by=Non
     :raises HostError: nothing was touched.
     """
     journal = the_journal()
-    refuse_while_pending(journal)
-    await_end(names.UPLINKS_UNIT, ENDING)
+    if is_loaded(names.UPLINKS_UNIT):
+        refuse_while_pending(journal)
+        await_end(names.UPLINKS_UNIT, ENDING)
     if not os.path.exists(names.ARCHIVE):
         raise HostError(f"the programs are missing on this host ({names.ARCHIVE}): install them with the role ovn.kubernetes.node")
     with journal.held() as mine:
         if not mine:
             refuse_while_pending(journal)
             raise HostError("another call works on this host's NICs just now: run it again in a moment")
-        refuse_while_pending(journal)
+        settle(journal)  # whoever began it was killed before systemd had taken it over
         change = plan()
         if not change.acts:
             return change
@@ -99,3 +108,23 @@ def confirm(identity, patience):
             time.sleep(LOOK)
             outcome = look(identity)
     return outcome
+
+
+def see_through(identity, nics, timeout, proof=None):
+    """Wait until the change that was begun has been done, and bring it to its end.
+
+    :param proof: asked when all is done, again and again while there is time, whether the host can be reached: then the change is confirmed.
+        None: all is done, and it is for somebody else to say.
+    :raises HostError: in one sentence, once the host has what it had before.
+    """
+    outcome, deadline = look(identity), time.monotonic() + timeout + PATIENCE
+    while not outcome.final and time.monotonic() < deadline:
+        if outcome.waits and proof is None:
+            return
+        if outcome.waits and proof():
+            outcome = confirm(identity, PATIENCE)
+            break
+        time.sleep(LOOK)
+        outcome = look(identity)
+    if not outcome.good:
+        raise HostError(f"{', '.join(nics)}: the change was taken back, and the host has what it had before: {outcome.reason or outcome.state}")

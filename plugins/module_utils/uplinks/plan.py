@@ -8,25 +8,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 
 from .. import names
 from ..converge import plan_rows, read_rows
 from ..desired import uplink as policy
 from ..desired.local import COLUMNS, LocalRows
 from ..desired.persistence import persistence
-from ..hostnet import facts, managers
+from ..hostnet import facts, managers, network_manager
 from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
 from ..hostnet.files import read_file
+from ..hostnet.managed import NETWORK_MANAGER
 from ..hostnet.netlink import read
-from ..hostnet.nic import refusal
+from ..hostnet.nic import deaf, refusal
 from ..hostnet.offload import offloads_on
 from ..hostnet.plain import from_plain, to_plain
 from ..hostnet.state import HostState
-from ..hostnet.steps import OffloadStep
+from ..hostnet.steps import HandoverStep, OffloadStep
 from ..ovsdb.rows import Query, as_set, by_name, is_uuid
-from .remembered import missing, remember
+from .remembered import missing, remember, unserved
 from .settings import for_bridge, own_settings
 
 
@@ -133,7 +134,8 @@ def _present(connection, found, user, datapath_type):
         settings = for_bridge(nic.bridge, kept.get("settings", {}))
         state += [policy.state(wanted), HostState(files=mine, handovers=from_plain(kept["handovers"]), sysctls=settings)]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
-        lost += missing(kept.get("had"), nic.name)
+        if nic.kept:
+            lost += missing(kept.get("had"), nic.name) + unserved(from_plain(kept["handovers"]), kept.get("addressed"))
         edits[nic.name] = from_plain(kept["files"])
     _refuse_shared(edits, {nic.name for nic in found if not nic.kept})
     steps = _difference(_together([*state, HostState(files=tuple(files))])) + lost
@@ -141,12 +143,24 @@ def _present(connection, found, user, datapath_type):
 
 
 def _found(nic, datapath):
-    """What is to be kept of a NIC that goes into its bridge: how it was, and the files by which it comes back after a boot. Plain values."""
+    """What is to be kept of a NIC that goes into its bridge: how it was, and the files by which it comes back after a boot. Plain values.
+
+    :raises HostError: when that can't be.
+    """
+    reason = deaf(nic.name, datapath)
+    if reason:
+        raise HostError(reason)
     managed = managers.find(nic.name)
+    if managed.by == NETWORK_MANAGER:
+        managed = replace(managed, metric=network_manager.metric_of(managed))
     lasting = persistence(managed, nic.bridge)
+    for handover in lasting.handovers:
+        if handover.profile:
+            network_manager.refuse(nic.name, handover.profile, datapath)
     return {"promiscuous": facts.is_promiscuous(nic.name), "offloads": to_plain(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
             "files": to_plain(lasting.files), "inverse": to_plain(lasting.inverse), "handovers": to_plain(lasting.handovers),
-            "settings": own_settings(nic.name, managed.by), "had": remember(nic.name, nic.bridge) if lasting.restores else None}
+            "settings": own_settings(nic.name, managed.by), "had": remember(nic.name, nic.bridge) if lasting.restores else None,
+            "addressed": bool(facts.addresses(nic.name))}
 
 
 def _absent(connection, found, user):
@@ -173,7 +187,10 @@ def _absent(connection, found, user):
             offloads.append(OffloadStep(nic.name, tuple(nic.kept["offloads"]), on=True))
     first = _difference(_together(before)) + offloads
     last = _difference(_together(after))
-    return Change(_acts(first) + rows_acts + _acts(last), first + changes + last)
+    # What managers did for bridges goes with the bridges: where these come back, managers have to be told of it after all else.
+    marks = [step for step in last if isinstance(step, HandoverStep) and not step.tells]
+    last = [step for step in last if step not in marks]
+    return Change(_acts(marks + first) + rows_acts + _acts(last), marks + first + changes + last)
 
 
 def _rows(connection, nic, wanted, acts):

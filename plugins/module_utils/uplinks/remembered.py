@@ -5,35 +5,57 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..hostnet import network_manager
 from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
 from ..hostnet.found import FOREVER
+from ..hostnet.managed import IFUPDOWN
 from ..hostnet.netlink import read
 from ..hostnet.plain import from_plain, to_plain
+from ..hostnet.resolved import resolver_of
 from ..hostnet.rtnetlink import Rtnl
 from ..hostnet.state import HostState, Uplink
-from ..hostnet.steps import MoveStep
+from ..hostnet.steps import HandoverStep, MoveStep, ResolverStep
 
 
 def remember(nic, bridge):
-    """What the bridge is to have of the NIC, as plain values; what ends by itself (from routers' advertisements) is left to whoever gave it."""
+    """Steps, as plain values, that give the bridge what the NIC has; what ends by itself (from routers' advertisements) is left to whoever gave it."""
     want = HostState(uplinks=(Uplink(nic, bridge),))
-    for step in difference(read(want), want):
-        if isinstance(step, MoveStep):
-            return to_plain(MoveStep(
-                None, bridge, given_addresses=tuple(address for address in step.given_addresses if address.valid == FOREVER),
-                given_routes=tuple(route for route in step.given_routes if route.expires is None), given_rules=step.given_rules))
-    return None
+    steps = difference(read(want), want)
+    given = [MoveStep(
+        None, bridge, given_addresses=tuple(address for address in step.given_addresses if address.valid == FOREVER),
+        given_routes=tuple(route for route in step.given_routes if route.expires is None), given_rules=step.given_rules)
+        for step in steps if isinstance(step, MoveStep)]
+    return to_plain(given + [replace(step, source=None) for step in steps if isinstance(step, ResolverStep)])
 
 
 def missing(remembered, nic):
-    """Steps that give the bridge what the NIC had; none when one of them has addresses, since then somebody else has given them."""
-    step = from_plain(remembered) if remembered else None
-    if step is None:
-        return []
+    """Those of these steps that are to be done: none for addresses when NIC or bridge has some, since then somebody else has given them."""
+    kept = from_plain(remembered) or ()
     try:
-        with Rtnl() as rtnl:
-            there = any(address.settled for address in rtnl.addresses({nic, step.target}))
+        return [step for step in (kept if isinstance(kept, tuple) else (kept,)) if not _is_there(step, nic)]
     except OSError as error:
-        raise HostError("addresses of %s and %s can't be read: %s" % (nic, step.target, error.strerror)) from error
-    return [] if there else [step]
+        raise HostError("what %s and its bridge have can't be read: %s" % (nic, error.strerror)) from error
+
+
+def unserved(handovers, addressed):
+    """Steps that let a manager configure the bridge again which does so once only: when it was made anew, the manager's part had gone with it.
+
+    That a DHCP server is slow, or away, is no reason to take back what works.
+
+    :param addressed: whether the NIC had addresses.
+    """
+    return [HandoverStep(wish.manager, wish.nic, wish.bridge, profile=wish.profile, waits=False) for wish in handovers
+            if (wish.profile and wish.profile.on_bridge and not network_manager.serves(wish.bridge))
+            or (wish.manager == IFUPDOWN and addressed and not _has_addresses({wish.bridge}))]
+
+
+def _is_there(step, nic):
+    return resolver_of(step.target) is not None if isinstance(step, ResolverStep) else _has_addresses({nic, step.target})
+
+
+def _has_addresses(links):
+    with Rtnl() as rtnl:
+        return any(address.settled for address in rtnl.addresses(links))

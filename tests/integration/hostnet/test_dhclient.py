@@ -13,9 +13,10 @@ import pytest
 from lab_hosts import wait
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import dhclient
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import dhclient, units
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
 
+REAL_START = dhclient._start
 WORDS = ["-c", "read line", "-v", "eth0"]
 
 
@@ -69,3 +70,39 @@ def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
     dhclient.take_over("breth0", "eth0")
     assert served("eth0") == [WORDS]
     assert not note.exists()
+
+
+def test_the_port_is_taken_for_a_moment(program, monkeypatch):
+    """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client: it is tried again, not for ever."""
+    monkeypatch.setattr(dhclient, "AGAIN", 0.01)
+    tries = []
+
+    def run(*_arguments):
+        tries.append(1)
+        return True
+    monkeypatch.setattr(dhclient, "run", run)
+    monkeypatch.setattr(dhclient, "serving", lambda link: len(tries) > 2)
+    REAL_START(["dhclient", "breth0"], "breth0")
+    assert len(tries) == 3
+    monkeypatch.setattr(dhclient, "PATIENCE", 0.05)
+    monkeypatch.setattr(dhclient, "serving", lambda link: False)
+    with pytest.raises(HostError, match="dhclient does not run for breth0"):
+        REAL_START(["dhclient", "breth0"], "breth0")
+
+
+def test_the_unit_is_still_there(monkeypatch):
+    """Protects the lease from a script that outlives the client that began it: systemd keeps the client's unit until then, and takes no other of that name."""
+    asked = []
+
+    def call(_service, _path, _interface, member, *arguments):
+        asked.append(member)
+        if member == "GetUnit" and asked.count(member) > 3:
+            raise HostError("no such unit")
+        if member == "StartTransientUnit" and asked.count("GetUnit") < 4:
+            raise HostError("the unit was already loaded")
+        return ("/unit",)
+    monkeypatch.setattr(units, "call", call)
+    monkeypatch.setattr(units, "read_property", lambda *_arguments: "active")
+    monkeypatch.setattr(units, "LOOK", 0.01)
+    assert units.run("ovn-k8s-dhclient-breth0-4.service", "DHCP client", ["/sbin/dhclient"], 1.0)
+    assert asked == ["GetUnit"] * 4 + ["StartTransientUnit", "LoadUnit"]

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import facts, libraries, rtnetlink
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import facts, libraries, nic, rtnetlink
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
 
 from .conftest import ip, pair, tool
@@ -116,6 +116,7 @@ def test_a_host_without_the_library_is_told_what_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
         monkeypatch.delitem(sys.modules, name)
     libraries.netlink.cache_clear()
+    rtnetlink._messages.cache_clear()
     try:
         with pytest.raises(HostError, match=r"^python3-pyroute2 is missing on this host: install it \(Debian"):
             facts.link_mtu("lo")
@@ -152,6 +153,23 @@ def test_both_ways_to_load_the_library_work(way):
     collections = next(path for path in sys.path if path.endswith("collections"))
     output = tool(sys.executable, "-c", FALLBACK, collections, way)
     assert output.split() == (["False", "False"] if way == "core" else ["True", "True"])
+
+
+def test_links_that_stand_on_a_nic(eth0):
+    """Protects links that would hear nothing any more when their NIC goes into a bridge; neither a pair's other end nor a bridge's port is one."""
+    ip("link add br7 type bridge")
+    ip("link set eth0p master br7")
+    assert nic.deaf("eth0", "netdev") is None and nic.deaf("eth0p", "system") is None
+    ip("link add link eth0 name copy type macvlan")
+    for datapath in ("netdev", "system"):
+        assert nic.deaf("eth0", datapath) == "copy (macvlan) stands on eth0, and would see no packets there any more: take it away first"
+
+
+def test_a_vlan_is_deaf_over_the_userspace_datapath_only(monkeypatch):
+    """Protects VLANs of a NIC that host and pods share: in the kernel they hear as before, since it sorts them out first (the kernel here has none)."""
+    monkeypatch.setattr(rtnetlink.Rtnl, "standing_on", lambda self, name: {"eth0.7": "vlan"})
+    assert nic.deaf("eth0", "system") is None
+    assert nic.deaf("eth0", "netdev") == "eth0.7 (vlan) stands on eth0, and would see no packets there any more: take it away first"
 
 
 def test_a_thousand_routes_are_no_burden(eth0):

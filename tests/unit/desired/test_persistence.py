@@ -10,7 +10,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import ifup
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.persistence import persistence
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.managed import IFUPDOWN, NETWORK_MANAGER, NETWORKD, Lease, Managed
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import File
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import File, Profile
 
 MAC = "02:44:0a:2c:00:0b"
 RUNNING = {NETWORKD: (NETWORKD,), NETWORK_MANAGER: (NETWORK_MANAGER,), IFUPDOWN: (), None: ()}
@@ -194,6 +194,18 @@ def test_network_manager_leaves_both_alone():
     assert wanted.restores and wanted.handovers[0].early and not wanted.handovers[0].back().early
 
 
+def test_network_manager_serves_the_bridge_where_an_address_is_leased():
+    """Protects the lease: NetworkManager leaves the NIC alone only, and the bridge is the same client with the same routes and interface identifier."""
+    found = managed(NETWORK_MANAGER, leased=("192.0.2.11/24", "2001:db8::44:aff:fe2c:b/64"), lease=Lease("192.0.2.11", "0102440a2c000b"),
+                    profile="4d3c", metric=101)
+    ((_path, text),) = written(found).items()
+    assert text.splitlines()[1:] == ["[device-ovn-kubernetes-eth0]", "match-device=interface-name:eth0", "managed=0"]
+    wanted = persistence(found, "breth0")
+    assert not wanted.restores and wanted.handovers[0].early
+    assert wanted.handovers[0].profile == Profile("4d3c", True, "01:02:44:0a:2c:00:0b", "::44:aff:fe2c:b", 101)
+    assert persistence(managed(NETWORK_MANAGER, profile="4d3c"), "breth0").handovers[0].profile == Profile("4d3c")
+
+
 def test_nobody_configures_the_nic():
     """Protects hosts without a manager: no files, our own unit brings back what the NIC had."""
     wanted = persistence(managed(None), "breth0")
@@ -216,7 +228,10 @@ def interfaces(more):
 
 @pytest.mark.parametrize(("found", "words"), [
     (managed(None, leased=("192.0.2.11/24",)), "who renews it is not known"),
-    (managed(NETWORK_MANAGER, leased=("192.0.2.11/24",)), "leased to NetworkManager"),
+    (managed(NETWORK_MANAGER, leased=("192.0.2.11/24",)), "leased to NetworkManager, but it does not say under which client identifier"),
+    (managed(NETWORK_MANAGER, leased=("192.0.2.11/24",), helper="dhclient"), "leased to dhclient"),
+    (managed(NETWORK_MANAGER, leased=("2001:db8::7/128",), lease=Lease("", six=True)), "by DHCPv6"),
+    (managed(NETWORK_MANAGER, leased=("2001:db8::7/64", "2001:db8:1::8/64"), lease=Lease("")), "several interface identifiers"),
     (managed(NETWORKD, "[Network]\nBond=bond0\n"), "belongs to bond0"),
     (managed(NETWORKD, "[Network]\nVLAN=eth0.7\n"), "eth0.7 stands on eth0"),
     (managed(NETWORKD, "[Network]\nDHCP=yes\n[IPv6AcceptRA]\nToken=prefixstable\n"), "from its name"),

@@ -220,4 +220,8 @@ def test_managers_are_told_after_their_files():
         assert [step.tells for step in (plan[0], plan[2])] == [first, True] and plan[2].to_bridge
         undone = [step.undo() for step in reversed(plan)]
         assert [undone[0].tells, undone[2].tells, undone[2].to_bridge] == [False, True, False]
+        back = difference(Have(files={"/etc/a": None}), HostState(files=(file,), handovers=(wish.back(),)))
+        assert [step.tells for step in (back[0], back[2])] == [False, True] and not back[2].to_bridge
+        # One that takes what it has at any moment lets go before anything else is taken back.
+        assert [back[2].undo().tells, back[0].undo().tells, back[0].undo().to_bridge] == [first, True, True]
     assert difference(Have(files={"/etc/a": FoundFile("x\n", 0o644)}), HostState(files=(file,), handovers=(late, early))) == []

@@ -10,8 +10,17 @@ from dataclasses import fields, replace
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found import FoundAddress, FoundFile, FoundLink, FoundRoute, FoundRule, Nexthop
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.found import (
+    FoundAddress,
+    FoundFile,
+    FoundLink,
+    FoundResolver,
+    FoundRoute,
+    FoundRule,
+    Nexthop,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.plain import CLASSES, from_plain, to_plain
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import Profile
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps import (
     AddressStep,
     DropStep,
@@ -20,6 +29,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps impor
     LinkStep,
     MoveStep,
     OffloadStep,
+    ResolverStep,
     RouteStep,
     RuleStep,
     SysctlStep,
@@ -32,13 +42,16 @@ ROUTE = FoundRoute("198.51.100.0/24", (Nexthop("eth0", "10.44.0.1", 4, 2, ((11, 
                    nexthop_object=5)
 RULE = FoundRule(6, 600, "eth0", "eth1", (("table", 100), ("flags", 2)), ((10, b"\x01"),))
 LINK = FoundLink("eth0", True, 1500, "02:00:00:00:00:01", True)
+RESOLVER = FoundResolver(((2, b"\xc0\x00\x02\x35", 53, "dns.example"),), (("lab.example", True),), True,
+                         (("LLMNR", "no"), ("DNSSECNegativeTrustAnchors", ("lab.example",))))
 SAMPLES = [
     AddressStep(ADDRESS, True), RouteStep(ROUTE, False), DropStep("eth0", True), RuleStep(RULE, True),
     LinkStep("eth0", True, 9000, "02:00:00:00:00:02", LINK, False),
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"), OffloadStep("eth0", ("tx", "tso"), True),
     FileStep("/etc/x", FoundFile("a\n", 0o600), None),
     MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
-    HandoverStep("NetworkManager", "eth0", "breth0", False, False, True),
+    ResolverStep("eth0", "breth0", RESOLVER),
+    HandoverStep("NetworkManager", "eth0", "breth0", False, False, True, Profile("4d3c", True, "01:02", "::1", 100), waits=False),
 ]
 
 
@@ -51,7 +64,8 @@ def test_steps_and_their_inverses_survive(step):
 
 def test_samples_fill_each_field():
     """Protects the test above: a field that samples leave at its default would be lost unseen."""
-    for filled, bare in ((ADDRESS, FoundAddress("", "")), (ROUTE, FoundRoute("", ())), (ROUTE.nexthops[0], Nexthop("")), (RULE, FoundRule(0, 0))):
+    for filled, bare in ((ADDRESS, FoundAddress("", "")), (ROUTE, FoundRoute("", ())), (ROUTE.nexthops[0], Nexthop("")), (RULE, FoundRule(0, 0)),
+                         (RESOLVER, FoundResolver(()))):
         assert [field.name for field in fields(filled) if getattr(filled, field.name) == getattr(bare, field.name)] == []
 
 
