@@ -21,7 +21,10 @@ make_images() {
         say 'image agnhost: building (half a minute)'
         tar=$programs/.agnhost.tar
         "$lab" rootfs "$suite" "$image_tools" "$tar"
-        tar --append --dereference --directory "$programs" --file "$tar" ./agnhost
+        # What agnhost serves TLS with, where it looks for it.
+        openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=localhost -keyout "$programs/localhost.key" -out "$programs/localhost.crt" 2>/dev/null
+        tar --append --dereference --directory "$programs" --file "$tar" ./agnhost ./localhost.crt ./localhost.key
+        rm -f "$programs/localhost.key" "$programs/localhost.crt"
         archive "${images[1]}" /agnhost <"$tar"
         rm -f "$tar"
     fi

@@ -4,45 +4,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 
 import pytest
 from lab_hosts import lab, on, wait
 from lab_kubernetes import get, kubectl
-
-NODE = "ovn-node2"
-
-
-def running(name):
-    """The pod's address once it is ready, else nothing."""
-    pod = get("pod", name)
-    ready = [one["status"] for one in pod["status"].get("conditions", ()) if one["type"] == "Ready"]
-    return pod["status"].get("podIP") if ready == ["True"] else None
-
-
-def make(name, node=NODE):
-    """A pod that only waits, on a node."""
-    kubectl("apply", "--filename=-", content=json.dumps({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "registry.k8s.io/pause:3.10.1"}]}}))
-    return name
-
-
-def delete(*names, limit=120):
-    """Delete pods, and wait until they are gone."""
-    kubectl("delete", "pod", *names, "--ignore-not-found", "--wait", limit=limit)
-
-
-def reaches(address):
-    """Whether the master's own stack reaches a pod through the overlay."""
-    return on("ovn-master", f"ping -c 1 -W 2 {address}", check=False).returncode == 0
-
-
-def ports(node=NODE):
-    """iface-ids of the pods' interfaces in a node's Open vSwitch, and how many of them have no link."""
-    rows = json.loads(on(node, "ovs-vsctl --format json --columns external_ids,ofport list Interface"))["data"]
-    pods = [(dict(keys[1])["iface-id"], ofport) for keys, ofport in rows if "sandbox" in dict(keys[1])]
-    return sorted(name for name, _ofport in pods), sum(ofport in (-1, ["set", []]) for _name, ofport in pods)
+from lab_running_pods import MASTER, NODE, delete, interfaces, left, make, ports, reaches, running, sandbox
 
 
 @pytest.fixture
@@ -58,6 +27,22 @@ def pods():
     yield add
     delete(*made)
     wait(lambda: not {f"default_{name}" for name in made} & set(ports()[0]), 60, "the ports of deleted pods to go")
+
+
+def cri(method, container):
+    """Ask the runtime as a kubelet does, about one sandbox (gRPC is HTTP/2 with a length, and a protobuf with one string): its status, 0 is well."""
+    message = b"\x0a" + bytes([len(container)]) + container.encode()
+    body = base64.b64encode(b"\0" + struct.pack(">I", len(message)) + message).decode()
+    headers = on(NODE, f"echo {body} | base64 --decode | curl --silent --show-error --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock "
+                       "--header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary @- --dump-header - --output /dev/null "
+                       f"http://cri/runtime.v1.RuntimeService/{method}")
+    return int(dict(line.split(": ", 1) for line in headers.splitlines() if ": " in line)["grpc-status"])
+
+
+def calls(command):
+    """How often the plugin was called on the node, and successfully so, since its server was started."""
+    name = f'ovnkube_node_cni_request_duration_seconds_count{{command="{command}",err="false"}} '
+    return sum(float(line.split()[-1]) for line in on(NODE, "curl --silent http://127.0.0.1:9410/metrics").splitlines() if line.startswith(name))
 
 
 def test_a_pod_through_the_runtime(pods):
@@ -83,9 +68,48 @@ def test_w20_a_pod_ends_while_the_server_is_away(pods):
     on(NODE, "systemctl stop ovn-k8s-node")
     try:
         delete("ends", limit=90)
+        wait(lambda: left()[1], 30, "the deletion to be written down")
     finally:
         on(NODE, "systemctl start ovn-k8s-node")
-    wait(lambda: "default_ends" not in ports()[0], 30, "the port to go")
+    wait(lambda: "default_ends" not in ports()[0] and not left()[1], 30, "the port to go")
+
+
+def test_an_add_that_fails_says_why(pods):
+    """Protects whoever looks for the reason: the plugin's words are in the pod's events, nothing is left behind, and the next try works when it can."""
+    on(MASTER, "systemctl stop ovn-k8s-watcher")
+    try:
+        uid = get("pod", make("spoiled"))["metadata"]["uid"]
+        kubectl("annotate", "pod", "spoiled", f"ovn.kubernetes/pod-uid={uid}", "ovn=no JSON")
+
+        def said():
+            events = get("events", "--field-selector=involvedObject.name=spoiled,reason=FailedCreatePodSandBox")["items"]
+            return [event["message"] for event in events if event["involvedObject"]["uid"] == uid]
+        words = wait(said, 60, "an event of the pod")
+        assert "pod default/spoiled: annotation ovn can't be used" in words[0], words
+        assert "default_spoiled" not in ports()[0] and left() == (sorted(interfaces()), [])
+    finally:
+        on(MASTER, "systemctl start ovn-k8s-watcher")
+    pods("spoiled")
+
+
+def test_a_sandbox_is_stopped_again_and_without_its_namespace(pods):
+    """Protects the end of sandboxes: the kubelet stops and removes them again and again, also when the namespace is gone (DEL without one)."""
+    names = {name: pods(name) for name in ("twice", "bare")}
+    found = {name: sandbox(name) for name in names}
+    on(NODE, "systemctl stop kubelet")
+    try:
+        before = calls("DEL")
+        on(NODE, f"ip netns delete {found['bare'][1].rsplit('/', 1)[1]}")
+        assert [cri("StopPodSandbox", container) for _time in range(2) for container, _netns in found.values()] == [0] * 4
+        assert [cri("StopPodSandbox", found["twice"][0]), cri("RemovePodSandbox", found["twice"][0]), cri("RemovePodSandbox", found["twice"][0])] == [0, 0, 0]
+        assert calls("DEL") - before >= 3
+        assert not {"default_twice", "default_bare"} & set(ports()[0]) and left() == (sorted(interfaces()), [])
+    finally:
+        on(NODE, "systemctl start kubelet")
+    for name, address in names.items():
+        wait(lambda name=name: f"default_{name}" in ports()[0], 60, f"a new sandbox of {name}")
+        assert sandbox(name) != found[name]
+        assert pods(name) == address
 
 
 def test_w20_the_server_is_killed_while_pods_come(pods):

@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from lab_hosts import HOSTS, on, wait
 from lab_kubernetes import get, kubectl, run_in
+from lab_running_pods import NODE, inside, sandbox
+
+EARLY = "10.96.200.200"
 
 
 def test_nodes_are_ready_and_web_pods_run_on_each(web):
@@ -28,11 +34,35 @@ def test_the_node_port_from_outside_through_the_gateway(web):
     web.all_answer(web.from_outside)
 
 
+def test_the_node_port_at_a_host_without_gateway(web):
+    """Protects node ports at each node's own address: from outside, and from the host itself."""
+    web.all_answer(lambda: web.from_outside("10.44.0.12"))
+    assert on("ovn-node2", "curl --silent --show-error --max-time 10 http://10.44.0.12:30080/hostname") in web.pods
+
+
 def test_pods_reach_each_other_and_the_outside(web):
     for pod in get("pods", "--selector=app=web")["items"]:
         address = pod["status"]["podIP"]
         assert run_in("client", "curl", "--silent", "--max-time", "3", f"http://{address}:8080/hostname") == pod["metadata"]["name"]
     run_in("client", "ping", "-c", "1", "-W", "3", "203.0.113.1")
+    for address in ("10.44.0.10", "10.44.0.11", "10.44.0.12"):  # hosts, through the overlay
+        run_in("client", "ping", "-c", "1", "-W", "3", address)
+
+
+def test_who_asks_before_the_service_is_there(web):
+    """Protects pods and hosts that are a moment too early: what they send again is balanced as soon as their host knows the service."""
+    ask = f"curl --silent --show-error --max-time 20 http://{EARLY}/hostname"
+    waits = f"ss --no-header --tcp --numeric state syn-sent dst {EARLY}"
+    _id, netns = sandbox("client")
+    with ThreadPoolExecutor(2) as workers:
+        answers = [workers.submit(inside, NODE, netns, ask), workers.submit(on, "ovn-node1", ask)]
+        wait(lambda: inside(NODE, netns, waits) and on("ovn-node1", waits), 10, "both to ask")
+        kubectl("apply", "--filename=-", content=json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "early"}, "spec": {
+            "clusterIP": EARLY, "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}))
+        try:
+            assert {answer.result() for answer in answers} <= set(web.pods)
+        finally:
+            kubectl("delete", "service", "early")
 
 
 def test_a_service_without_pods_refuses_at_once(web):

@@ -35,6 +35,7 @@ class Watcher:
         token = self.directory / "token"
         token.write_text(kubernetes.admin)
         settings = {"server": kubernetes.http()} if http else {"server": kubernetes.url, "ca_file": str(kubernetes.ca_file), "token_file": str(token)}
+        settings["service_subnets"] = ["10.96.0.0/16", "fd96::/108"]
         (self.directory / "kubernetes.json").write_text(json.dumps(settings))
         self.port = free_port()
         self._arguments = ["--overlay", "--northbound", northbound, "--kubernetes", str(self.directory / "kubernetes.json"),
@@ -44,9 +45,10 @@ class Watcher:
 
     def start(self, wait=True):
         """Start (again); with ``wait``, until it knows everything."""
+        path = os.pathsep.join([COLLECTIONS, os.environ.get("PYTHONPATH", "")])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=dict(os.environ, PYTHONPATH=COLLECTIONS, OVS_RUNDIR=str(self.directory)))
+                                            env=dict(os.environ, PYTHONPATH=path, OVS_RUNDIR=str(self.directory)))
         if wait:
             wait_for(self.ready, "the watcher to be ready")
         return self

@@ -10,8 +10,11 @@ from ..hostnet.announce import announce as send
 from ..hostnet.apply import apply
 from ..hostnet.difference import difference
 from ..hostnet.errors import HostError
+from ..hostnet.files import read_sysctl
+from ..hostnet.found import FoundLink, Have
 from ..hostnet.namespace import inside, is_namespace, opened
 from ..hostnet.netlink import read
+from ..hostnet.offload import OFFLOADS
 from ..hostnet.shaping import limit_rate
 from ..hostnet.veth import make_pair, outer_end, outer_ends, remove_pair
 
@@ -19,26 +22,46 @@ from ..hostnet.veth import make_pair, outer_end, outer_ends, remove_pair
 def attach(interface):
     """Make the pod's links what they should be, also where a part is there already; :returns: the MAC of the host's end.
 
+    Each message to the kernel may wait for those of others, and in a burst of pods all wait for each other. So nothing is asked of a pair that
+    was just made: what it is like is known.
+
     :raises HostError: one sentence.
     """
     state = pod_interface.inner_state(interface)
     with opened(interface.netns) as namespace:
-        outer = outer_end(interface.outer)
-        if outer is not None and not _inner_exists(namespace, interface.ifname):
-            remove_pair(interface.outer)  # of an attempt that was cut off
-            outer = None
-        if outer is None:
-            try:
-                outer = make_pair(interface.outer, namespace, interface.ifname, interface.network.mac, interface.mtu, interface.userspace)
-            except OSError as error:
-                what = f"the pod has a link {interface.ifname} already" if error.errno == 17 else error.strerror
-                raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: {what}") from None
+        mac = _make(interface, namespace)
+        made = mac is not None
+        if not made:
+            outer = outer_end(interface.outer)
+            if outer is not None and not _inner_exists(namespace, interface.ifname):
+                remove_pair(interface.outer)  # of an attempt that was cut off
+                outer = None
+            mac = _make(interface, namespace) if outer is None else outer.mac
+            if mac is None:
+                raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: the pod has a link {interface.ifname} already")
         with inside(namespace):
-            apply(difference(read(state), state), patience=0)
+            apply(difference(_as_made(interface, state) if made else read(state), state), patience=0)
             limit = pod_interface.inner_limit(interface)
             if limit:
                 _limit(interface.ifname, limit)
-    return outer.mac
+    return mac
+
+
+def _make(interface, namespace):
+    """Make the pair; :returns: the MAC of the host's end, None when one of the names is taken."""
+    try:
+        return make_pair(interface.outer, namespace, interface.ifname, interface.network.mac, interface.mtu, interface.userspace)
+    except OSError as error:
+        if error.errno == 17:  # EEXIST
+            return None
+        raise HostError(f"the pair of links {interface.outer} and {interface.ifname} can't be made: {error.strerror}") from None
+
+
+def _as_made(interface, state):
+    """What a pair that was just made is like in the pod, without asking."""
+    link = FoundLink(interface.ifname, False, interface.mtu, interface.network.mac)
+    return Have({link.name: link}, sysctls={wish: read_sysctl(wish.parts) for wish in state.sysctls},
+                offloads={wish.link: tuple(OFFLOADS) for wish in state.offloads})
 
 
 def _limit(ifname, bits):
@@ -54,10 +77,10 @@ def _inner_exists(namespace, ifname):
 
 
 def announce(interface):
-    """Tell the neighbours in the overlay who has these addresses now."""
+    """Tell the neighbours in the overlay who has these addresses now; :returns: what is to be closed, beside the answer, since that takes its time."""
     try:
         with opened(interface.netns) as namespace, inside(namespace):
-            send(interface.ifname, interface.network.mac, interface.network.addresses)
+            return send(interface.ifname, interface.network.mac, interface.network.addresses)
     except OSError as error:
         raise HostError(f"the pod's addresses can't be announced: {error.strerror}") from None
 

@@ -88,12 +88,18 @@ class Operations:
             waits.reason = lambda: self._why_not_installed(interface)
             await self._unless_gone(self._ports.installed(interface.outer), request.pod, uid)
             self._unless_given_another(request.pod, uid, network)
-            await self._in_thread(links.announce, interface)
+            await self._announce(interface)
         except BaseException:
             await to_its_end(self._clean(request.attachment, request.pod))
             raise
         LOG.info("%s: %s has %s on %s", request.pod, request.ifname, ", ".join(network.addresses), interface.outer)
         return protocol.result(request, interface.outer, mac, network, interface.mtu)
+
+    async def _announce(self, interface):
+        """Tell the neighbours, in threads of its own: what is nearly done does not wait for what has just begun."""
+        loop = asyncio.get_running_loop()
+        sent = await to_its_end(loop.run_in_executor(None, links.announce, interface))
+        loop.run_in_executor(None, sent.close)
 
     def _interface(self, request, uid, network):
         node = self._ports.node()
@@ -120,7 +126,7 @@ class Operations:
                 task.cancel()
 
     def _unless_given_another(self, key, uid, network):
-        """A pod may be born with annotations, those of the one that it was copied from; the watcher's follow its port."""
+        """The watcher may have had to give it another address: its port was lost, and somebody else has the old one."""
         pod = self._pods.known(key, uid)
         if pod is None:
             raise gone(key)

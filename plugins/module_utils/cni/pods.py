@@ -6,27 +6,41 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
-from .. import names
+from .. import addressing, names
 from ..desired import pod_interface
 from .protocol import MALFORMED, TRY_AGAIN, CniError
 
+LOG = logging.getLogger("ovn-k8s-node")
 # On the API server's copy of a static pod: what the kubelet and the runtime have for its UID.
 STATIC_UID = "kubernetes.io/config.mirror"
-ANNOTATIONS = (names.POD_ANNOTATION, names.POD_NETWORKS_ANNOTATION, names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH, STATIC_UID)
+ANNOTATIONS = (names.POD_ANNOTATION, names.POD_NETWORKS_ANNOTATION, names.POD_UID_ANNOTATION, names.INGRESS_BANDWIDTH, names.EGRESS_BANDWIDTH,
+               STATIC_UID)
 
 
 @dataclass(frozen=True)
 class Pod:
-    """What is kept of a pod."""
+    """What is kept of a pod.
+
+    :ivar host_ports: (protocol, port of the host, address of the host or None for all, port of the pod), of a pod that has not ended.
+    """
 
     uid: str
     annotations: dict = field(hash=False)
+    host_ports: tuple = ()
 
     def is_meant_by(self, uid):
         """Whether a runtime that says this UID (empty: it says none) means this pod."""
         return uid in ("", self.uid, self.annotations.get(STATIC_UID))
+
+    def network(self):
+        """The pod's :class:`..desired.pod_interface.PodNetwork`, None as long as it has none of its own: annotations may be a restored or copied pod's.
+
+        :raises AnnotationError: when they can't be used.
+        """
+        return pod_interface.network(self.annotations) if self.annotations.get(names.POD_UID_ANNOTATION) == self.uid else None
 
 
 def trimmed(item):
@@ -35,7 +49,22 @@ def trimmed(item):
         return None
     meta = item["metadata"]
     annotations = meta.get("annotations") or {}
-    return Pod(meta["uid"], {name: annotations[name] for name in ANNOTATIONS if name in annotations})
+    return Pod(meta["uid"], {name: annotations[name] for name in ANNOTATIONS if name in annotations}, tuple(_host_ports(item)))
+
+
+def _host_ports(item):
+    if (item.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+        return
+    spec = item.get("spec") or {}
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        for port in container.get("ports") or ():
+            if port.get("hostPort"):
+                where = addressing.plain(port.get("hostIP") or "0.0.0.0")
+                if where is None:  # the API server takes any text
+                    LOG.warning("pod %s/%s: hostIP %.50r of host port %s is not an address: that port is not served", item["metadata"].get("namespace"),
+                                item["metadata"].get("name"), port["hostIP"], port["hostPort"])
+                    continue
+                yield port.get("protocol", "TCP").lower(), port["hostPort"], where if where not in ("0.0.0.0", "::") else None, port["containerPort"]
 
 
 class Pods:
@@ -91,9 +120,9 @@ class Pods:
 
     @staticmethod
     def network_of(key, pod):
-        """The pod's network, None as long as it has none; :raises CniError: when its annotations can't be used."""
+        """The pod's network, None as long as it has none of its own; :raises CniError: when its annotations can't be used."""
         try:
-            return pod_interface.network(pod.annotations)
+            return pod.network()
         except pod_interface.AnnotationError as exc:
             raise CniError(MALFORMED, f"pod {key}: {exc}") from None
 
@@ -109,7 +138,7 @@ class Pods:
             return f"pod {key} is not known on this node: the API server has not told of it"
         if not pod.is_meant_by(uid):
             return f"pod {key} has UID {pod.uid} and not {uid}"
-        return f"pod {key} has no annotation {names.POD_ANNOTATION}: look at ovn-k8s-watcher on the masters"
+        return f"pod {key} has no annotation {names.POD_ANNOTATION} of its own: look at ovn-k8s-watcher on the masters"
 
 
 def gone(key):

@@ -51,17 +51,16 @@ class Ports:
         self._installed = {}
         self.replica = Replica(remote, names.LOCAL, TABLES, self._changed, state=state)
 
-    def _changed(self, table, _before, after):
-        if after is None or table != "Interface":
+    def _changed(self, table, before, after):
+        if (after or before).key(names.OWNER_TYPE) != pod_interface.TYPE:
             self._state()
+            return
+        if table != "Interface" or after is None:
             return
         if after.name in self._installed and _ready(after) and not self._installed[after.name].done():
             self._installed[after.name].set_result(None)
-        if after.key(names.OWNER_TYPE) == pod_interface.TYPE:
-            if as_set(after.columns["error"]):
-                self._disappeared()
-        else:
-            self._state()
+        if as_set(after.columns["error"]):
+            self._disappeared()
 
     # What the node is.
 

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The Kubernetes accounts of our programs, with the rights that each needs and no other.
 
-The watcher reads what the network is made from, and writes pods' annotations and events. A node's server may do one thing: act as
-its node (``system:node:NAME``), to which the API server's Node authorizer shows that node's pods and no other's; a role can't say so.
+The watcher reads what the network is made from, and writes pods' annotations and events. A node's server may act as its node
+(``system:node:NAME``), to which the API server's Node authorizer shows that node's pods and no other's; a role can't say so. And it may read what
+kube-proxy would read.
 Each account may ask for its own next token.
 """
 
@@ -24,9 +25,8 @@ ACCOUNTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS = COLLECTIO
 
 READ = ["get", "list", "watch"]
 WATCHER_RULES = [
-    {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": READ},
+    {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": READ},
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
@@ -41,7 +41,9 @@ def node_rules(node):
     """What the account of a node's server may do."""
     user, group = node_user(node)
     return [{"apiGroups": [""], "resources": ["users"], "resourceNames": [user], "verbs": ["impersonate"]},
-            {"apiGroups": [""], "resources": ["groups"], "resourceNames": [group], "verbs": ["impersonate"]}]
+            {"apiGroups": [""], "resources": ["groups"], "resourceNames": [group], "verbs": ["impersonate"]},
+            {"apiGroups": [""], "resources": ["nodes", "services"], "verbs": READ},
+            {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ}]
 
 
 def objects(nodes):

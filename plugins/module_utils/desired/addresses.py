@@ -34,6 +34,7 @@ class Addresses:
     def __init__(self):
         self._holder = {}  # (version, number) -> key
         self._held = {}  # key -> [(version, number)]
+        self._wanted = {}  # (version, number) -> keys that have it too, though it was given to another one
         self._next = {}  # subnet -> number at which the next search starts
 
     def __len__(self):
@@ -44,13 +45,15 @@ class Addresses:
         return key in self._held
 
     def reserve(self, key, addresses):
-        """Note that ``key`` has these addresses; those that somebody else has are left out. Whether it got all."""
+        """Note that ``key`` has these addresses. Whether it got all: one that somebody else has it gets when that one goes."""
         mine, whole = self._held.setdefault(key, []), True
         for text in addresses:
             ip = ipaddress.ip_address(text)
             slot = (ip.version, int(ip))
             if self._holder.setdefault(slot, key) != key:
                 whole = False
+                heirs = self._wanted.setdefault(slot, [])
+                heirs += [key] if key not in heirs else []
             elif slot not in mine:
                 mine.append(slot)
         if not mine:
@@ -59,9 +62,10 @@ class Addresses:
 
     def release(self, key):
         """Free what ``key`` has; whether that was anything."""
+        self._forget_wishes(key)
         slots = self._held.pop(key, ())
         for slot in slots:
-            del self._holder[slot]
+            self._let_go(slot)
         return bool(slots)
 
     def take(self, key, subnets):
@@ -76,9 +80,9 @@ class Addresses:
             if slot is None:
                 slot = self._free(subnet, version, first, end)
                 if slot is None:
-                    for one in {*kept, *have}:
-                        del self._holder[one]
                     self._held.pop(key, None)
+                    for one in {*kept, *have}:
+                        self._let_go(one)
                     raise Exhausted(f"subnet {subnet} has no free address: give the node a larger one, or wait until a pod there goes")
                 self._holder[slot] = key
             kept.append(slot)
@@ -86,9 +90,27 @@ class Addresses:
             out.append(f"{ip}/{prefix}")
         for slot in have:
             if slot not in kept:
-                del self._holder[slot]
+                self._let_go(slot)
         self._held[key] = kept
+        self._forget_wishes(key)
         return tuple(out)
+
+    def _let_go(self, slot):
+        """Its holder has it no longer: who has it too does, or nobody."""
+        heirs = self._wanted.pop(slot, ())
+        if not heirs:
+            del self._holder[slot]
+            return
+        self._holder[slot], *others = heirs
+        self._held.setdefault(heirs[0], []).append(slot)
+        if others:
+            self._wanted[slot] = others
+
+    def _forget_wishes(self, key):
+        for slot in [slot for slot, keys in self._wanted.items() if key in keys]:
+            self._wanted[slot].remove(key)
+            if not self._wanted[slot]:
+                del self._wanted[slot]
 
     def _free(self, subnet, version, first, end):
         start = self._next.get(subnet, first)

@@ -22,9 +22,10 @@ ROLES = (  # every row that a gateway may have, or had in an earlier release: (t
     ("Logical_Router", "router"), ("Logical_Switch", "external"),
     *(("Logical_Router_Port", role) for role in ("router-to-join", "router-to-external")),
     *(("Logical_Switch_Port", role) for role in ("join-to-router", "external-to-router", "localnet")),
-    *(("Logical_Router_Static_Route", f"{role}-{version}") for role in ("egress", "cluster", "outside") for version in (4, 6)),
-    *((table, f"{role}-{version}") for table, role in (("NAT", "snat"), ("Logical_Router_Policy", "pinned")) for version in (4, 6)))
+    *(("Logical_Router_Static_Route", f"{role}-{version}") for role in ("egress", "cluster", "outside", "probe") for version in (4, 6)),
+    *((table, f"{role}-{version}") for table, role in (("NAT", "snat"), ("NAT", "hop"), ("Logical_Router_Policy", "pinned")) for version in (4, 6)))
 PINNED_PRIORITY = 100
+ROOMY = 64  # addresses that a join network must have so that next hops get some of them
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,35 @@ def check_apart(gateways, others):
                 raise addressing.AddressError(f"default_gw {hop} of gateway {gateway.node} is gateway {taken[hop]}'s address: give the router's outside")
 
 
-def rows(gateway, joins, offset, alive=True, hosts=()):
+def places(join):
+    """Gateways' places in a join network end before this one: beyond are the addresses of their next hops, unless the network is too small for both."""
+    size = addressing.network(join).num_addresses
+    return size // 2 if size >= ROOMY else size - 1
+
+
+def beyond(join, offset):
+    """The address in the join network that leads to the next hop outside by way of the gateway at this place; None where there is none left for that."""
+    size = addressing.network(join).num_addresses
+    return addressing.nth(join, size - 1 - offset, prefix=False) if size >= ROOMY and offset < places(join) else None
+
+
+def mark(down, versions):
+    """What a gateway's router is marked with while its default traffic of these families is to go elsewhere; None: nothing."""
+    return None if not down else "down" if down == versions else "down " + " ".join(f"IPv{version}" for version in sorted(down))
+
+
+def marked(text):
+    """The families that a mark names: the inverse of :func:`mark`."""
+    return frozenset(version for version in (4, 6) if text == "down" or f"IPv{version}" in (text or ""))
+
+
+def rows(gateway, joins, offset, down=(), hosts=()):
     """The gateway's rows in the Northbound database, in the order in which a packet from a pod meets them.
 
     :param gateway: with its chassis and MAC.
     :param joins: the join subnets.
     :param offset: this gateway's place in each of them.
-    :param alive: whether default traffic of the cluster may go through it.
+    :param down: families whose default traffic of the cluster does not go through it now.
     :param hosts: its host's own addresses in the overlay, where the NIC is shared.
     """
     if {addressing.family(subnet) for subnet in gateway.cluster_subnets} - {addressing.family(join) for join in joins}:
@@ -143,7 +166,7 @@ def rows(gateway, joins, offset, alive=True, hosts=()):
     hops = {addressing.family(hop): hop for hop in gateway.next_hops}
 
     out = pinned_rows(gateway, joins, join_ips)
-    out += egress_rows(owner, join_ips, hops) if alive else []
+    out += egress_rows(owner, join_ips, hops.keys() - set(down))
     # The router has the host's address and no way to the host: pods reach it through the overlay.
     for ip in hosts if gateway.shared else ():
         version = addressing.family(ip)
@@ -169,6 +192,7 @@ def rows(gateway, joins, offset, alive=True, hosts=()):
                 "type": "snat", "logical_ip": subnet, "external_ip": outside[version],
                 "external_port_range": names.SHARED_PORTS if gateway.shared else ""}))
     out += [_route(owner, f"outside-{version}", router, addressing.ANYWHERE[version], hop, (outside_port,)) for version, hop in sorted(hops.items())]
+    out += _probe_rows(owner, router, joins, offset, hops)
     return [
         *out,
         Row("Logical_Router_Port", owner, "router-to-external", outside_port, router, {"networks": gateway.physical_ips, "mac": gateway.mac}),
@@ -178,6 +202,19 @@ def rows(gateway, joins, offset, alive=True, hosts=()):
         Row("Logical_Switch_Port", owner, "localnet", names.external_port(gateway.bridge, name), switch, {
             "type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}}),
     ]
+
+
+def _probe_rows(owner, router, joins, offset, hops):
+    """The way by which masters ask whether the gateway leads outside: an address that it translates to its next hop (desired/egress.py)."""
+    out = []
+    for join in joins:
+        version = addressing.family(join)
+        address, hop = beyond(join, offset), hops.get(version)
+        # A router knows a link local address on each of its sides.
+        if address and hop and not addressing.address(hop).is_link_local:
+            out += [_route(owner, f"probe-{version}", names.CLUSTER_ROUTER, addressing.single(address), addressing.nth(join, offset, prefix=False)),
+                    Row("NAT", owner, f"hop-{version}", holder=router, columns={"type": "dnat", "logical_ip": hop, "external_ip": address})]
+    return out
 
 
 def pinned_rows(gateway, joins, join_ips):

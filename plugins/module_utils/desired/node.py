@@ -108,6 +108,7 @@ class NodeHost:
     :ivar mtu: of the pods' network, in bytes.
     :ivar datapath_type: system or netdev.
     :ivar forwarding: net.ipv4.ip_forward as it was before; None: not known.
+    :ivar hostname: external_ids:hostname of Open vSwitch as it was before, "" where there was none; None: not known.
     :ivar routes: more networks that lead into the overlay (the services', the join network).
     :ivar programs: whether the archive of the programs is here, so that its commands belong into the PATH.
     """
@@ -121,6 +122,7 @@ class NodeHost:
     routes: tuple = ()
     programs: bool = False
     forwarding: str | None = None
+    hostname: str | None = None
 
 
 def host_rows(host):
@@ -130,6 +132,7 @@ def host_rows(host):
     link = names.management_link(name)
     netdev = host.datapath_type == "netdev"
     datapath = "netdev" if netdev else ""
+    before = {key: value for key, value in ((names.FORWARDING_KEY, host.forwarding), (names.HOSTNAME_KEY, host.hostname)) if value is not None}
     return [
         Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": {
             "ovn-remote": host.southbound, "ovn-encap-type": host.encap_type, "ovn-encap-ip": host.encap_ip,
@@ -137,7 +140,7 @@ def host_rows(host):
         # ovn-controller writes "system" too where nothing else is said, so that one is wanted, not the empty text that means the same.
         Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, ".", {
             "fail_mode": ("secure",), "datapath_type": host.datapath_type, "other_config": {"disable-in-band": "true"},
-            "external_ids": {names.FORWARDING_KEY: host.forwarding} if host.forwarding else {}}, kind="adopted"),
+            "external_ids": before}, kind="adopted"),
         Row("Port", owner, "management-port", link, names.INTEGRATION_BRIDGE, {}),
         Row("Interface", owner, "management-interface", link, link, {
             "type": "internal", "mac": (addressing.mac_of(node.management_addresses()),), "mtu_request": (host.mtu,),
@@ -160,15 +163,19 @@ def host_state(host):
         files=command_files(host.programs))
 
 
-def host_gone(forwarding=None):
+def host_gone(forwarding=None, hostname=None):
     """What a host without the node holds: it has back what it had; rows go because nothing wants them.
 
     :param forwarding: net.ipv4.ip_forward as it was before the node came; None: as it is now.
+    :param hostname: external_ids:hostname as it was, "": there was none; None: as it is now.
     """
     owner = Owner("Node", "host")
-    keys = ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
+    keys = dict.fromkeys(("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type"))
+    if hostname is not None:
+        keys["hostname"] = hostname or None
     rows_ = [
-        Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": dict.fromkeys(keys)}),
-        Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, kind="released", columns={"external_ids": {names.FORWARDING_KEY: None}}),
+        Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": keys}),
+        Row("Bridge", owner, "integration-bridge", names.INTEGRATION_BRIDGE, kind="released",
+            columns={"external_ids": {names.FORWARDING_KEY: None, names.HOSTNAME_KEY: None}}),
     ]
     return rows_, HostState(sysctls=(Sysctl(FORWARDING, forwarding),) if forwarding else (), files=(File(names.CNI_CONFIGURATION, None), *command_files(False)))

@@ -14,6 +14,7 @@ from .. import addressing, names
 from ..ovsdb.rows import Owner, Query, as_set, by_name, includes, is_uuid
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
+from . import hosts as host_policy
 from . import node as node_policy
 
 # What is read of our rows: all columns that policy holds.
@@ -29,9 +30,11 @@ COLUMNS = {
 WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
     "Load_Balancer": ("name", "external_ids"),
     "Chassis_Template_Var": ("chassis", "external_ids"),
+    "ACL": ("direction", "external_ids"),
 }
 UNOWNED_COLUMNS = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
 ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}
+OF_WATCHER = {"Host": host_policy.ROLES}  # they go with the node, also when no watcher runs to see that
 HOME = {"Node": "Logical_Switch", "Gateway": "Logical_Router"}  # the table whose row names an owner's chassis
 FEW = 8  # owners up to which each is asked for by itself; more are cheaper in one sweep
 
@@ -88,7 +91,8 @@ class Overlay:
     def owners(self):
         """Owners whose rows this call converges."""
         mine = [cluster_policy.OWNER] if self.cluster else []
-        return mine + [one.owner for one in self.nodes + self.gateways] + list(self.absent)
+        hosts = [Owner("Host", one.name) for one in self.absent if one.type == "Node"]
+        return mine + [one.owner for one in self.nodes + self.gateways] + list(self.absent) + hosts
 
     def own(self, owners=None):
         """Queries for every row of the owners, and for rows that carry their chassis under an older name."""
@@ -98,8 +102,9 @@ class Overlay:
         if self.everything:
             return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in {**COLUMNS, **WATCHER_COLUMNS}]
         if len(owners) > FEW:  # pods' and services' rows, which are many, stay out of it
-            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}) for kind in ROLES for table in dict(ROLES[kind])]
-        queries = [_ours(table, owner.keys()) for owner in owners for table in dict(ROLES[owner.type])]
+            kinds = {**ROLES, **(OF_WATCHER if any(owner.type in OF_WATCHER for owner in owners) else {})}
+            return [_ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: kind}) for kind, roles in kinds.items() for table in dict(roles)]
+        queries = [_ours(table, owner.keys()) for owner in owners for table in dict({**ROLES, **OF_WATCHER}[owner.type])]
         for one in self.nodes + self.gateways:
             if one.chassis:
                 keys = dict(one.owner.keys(), **{names.CHASSIS_KEY: one.chassis})
@@ -129,7 +134,7 @@ class Overlay:
         mine = {(owner.type, owner.name) for owner in self.owners()} | set(aliases)
         unsaid = {one.owner.name for one in self.gateways if one.pinned is None}
         return [row for row in own if (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) in mine
-                and not (row.table == "Logical_Router_Policy" and row.key(names.OWNER_NAME) in unsaid)]
+                and not ((row.table, row.key(names.OWNER_TYPE)) == ("Logical_Router_Policy", "Gateway") and row.key(names.OWNER_NAME) in unsaid)]
 
     def questions(self, own, aliases):
         """What else must be known: name -> query. An object that is already as wanted asks nothing about others."""
@@ -171,8 +176,8 @@ class Overlay:
                 ", ".join(self.cluster.joins()), sorted(left)[0]))
         homes = self._homes(own, aliases)
         for one in self.gateways:
-            alive = _held(homes, one, names.EGRESS_KEY) != "down"
-            out += gateway_policy.rows(self._completed(one, own, aliases), joins, offsets[one.owner.name], alive, self._host_addresses(one, answers))
+            down = gateway_policy.marked(_held(homes, one, names.EGRESS_KEY))
+            out += gateway_policy.rows(self._completed(one, own, aliases), joins, offsets[one.owner.name], down, self._host_addresses(one, answers))
         return out + (cluster_policy.gone() if self.everything else [])
 
     def _shared_elsewhere(self):
@@ -232,7 +237,7 @@ class Overlay:
             if offset is None:
                 while candidate in used:
                     candidate += 1
-                if any(candidate >= addressing.network(join).num_addresses - 1 for join in joins):
+                if any(candidate >= gateway_policy.places(join) for join in joins):
                     raise addressing.AddressError("join_subnet {} has no address left for gateway {}: make it larger".format(", ".join(joins), name))
                 used.add(candidate)
                 out[name] = candidate

@@ -78,7 +78,7 @@ def network(annotations):
         raise
     except KeyError as exc:
         raise AnnotationError(f"annotation {name} lacks {exc.args[0]}") from None
-    except (AttributeError, TypeError, ValueError) as exc:
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as exc:
         raise AnnotationError(f"annotation {name} can't be used: {exc}") from None
     families = [addressing.family(cidr) for cidr in made.addresses]
     if len(families) != len(set(families)):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ class Pod(NamedTuple):
 
     :ivar node: the node's name as the overlay has it.
     :ivar annotation, networks: the texts of its two annotations, None where there is none.
+    :ivar marked: whether they say that they are this pod's.
     """
 
     namespace: str
@@ -31,6 +31,7 @@ class Pod(NamedTuple):
     node: str
     annotation: str | None
     networks: str | None
+    marked: bool
 
     @property
     def key(self):
@@ -53,7 +54,7 @@ def trim(item):
         return None
     notes = meta.get("annotations") or {}
     return Pod(meta["namespace"], meta["name"], meta["uid"], names.node_name(spec["nodeName"]),
-               notes.get(names.POD_ANNOTATION), notes.get(names.POD_NETWORKS_ANNOTATION))
+               notes.get(names.POD_ANNOTATION), notes.get(names.POD_NETWORKS_ANNOTATION), notes.get(names.POD_UID_ANNOTATION) == meta["uid"])
 
 
 def owner(key):
@@ -102,16 +103,10 @@ def addresses_of_annotation(pod):
     for text, read in ((pod.networks, lambda value: value["default"]["ip_addresses"]), (pod.annotation, lambda value: [value["ip_address"]])):
         try:
             return _addresses([cidr.split("/")[0] for cidr in read(json.loads(text))])
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             continue
     return ()
 
 
 def _addresses(words):
-    out = []
-    for word in words:
-        try:
-            out.append(str(ipaddress.ip_address(word)))
-        except ValueError:
-            continue
-    return tuple(out)
+    return tuple(filter(None, map(addressing.plain, words)))

@@ -20,11 +20,14 @@ LABELS = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headl
 SLICE_LABEL = "kubernetes.io/service-name"
 # A pod that reaches itself through a service sees this address; the one that today's ovn-kubernetes has.
 HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
-# The endpoint follows from the client's address. OVN's own affinity (options:affinity_timeout) drops each packet of the first connection of a client.
+# The endpoint follows from the client's address. OVN's own affinity (options:affinity_timeout) takes a client's first packet to learn from, and drops it.
 AFFINITY = ("ip_dst", "ip_src")
+DEFAULT_AFFINITY_TIMEOUT = 10800  # seconds: the API server's own default
+MAXIMUM_AFFINITY_TIMEOUT = 65535  # ovn-nb(5): idle timeouts of flows have 16 bits
 PLACES = 2  # a host's own addresses of one family: the node's, and the gateway's where it is another
 # Of a variable without a value ovn-controller complains; no packet goes to these.
 NOWHERE = {4: "0.0.0.0", 6: "::"}
+DISCARD = 9  # RFC 863: a port for what goes nowhere
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 
 
@@ -42,7 +45,9 @@ class Service(NamedTuple):
 
     :ivar cluster_ips, external_ips: the second with the addresses of its load balancer outside.
     :ivar affinity: whether a client keeps its endpoint.
+    :ivar affinity_timeout: for how many seconds without a new connection; None: for as long as the endpoints stay.
     :ivar internal_local, external_local: whether that traffic policy is Local.
+    :ivar health_port: port of every host at which an outer load balancer asks whether there are endpoints on it.
     """
 
     namespace: str
@@ -51,8 +56,10 @@ class Service(NamedTuple):
     external_ips: tuple
     ports: tuple
     affinity: bool
+    affinity_timeout: int | None
     internal_local: bool
     external_local: bool
+    health_port: int | None
 
     @property
     def key(self):
@@ -103,7 +110,7 @@ def trim(item):
     """A service object; None for one without addresses of its own: headless, or a mere name."""
     meta, spec = item["metadata"], item["spec"]
     kind = spec.get("type") or "ClusterIP"
-    cluster_ips = tuple(ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP")] if ip and ip != "None")
+    cluster_ips = _reachable(spec.get("clusterIPs") or [spec.get("clusterIP")])
     if kind == "ExternalName" or not cluster_ips:
         return None
     outside = list(spec.get("externalIPs") or ())
@@ -114,9 +121,18 @@ def trim(item):
                 outside.append(one["ip"])
     ports = tuple(Port(port.get("name") or "", port.get("protocol") or "TCP", port["port"],
                        port.get("nodePort") if kind in ("NodePort", "LoadBalancer") else None) for port in spec.get("ports") or ())
-    return Service(meta["namespace"], meta["name"], cluster_ips, tuple(dict.fromkeys(outside)), ports, spec.get("sessionAffinity") == "ClientIP",
+    return Service(meta["namespace"], meta["name"], cluster_ips, _reachable(outside), ports, spec.get("sessionAffinity") == "ClientIP", _affinity_timeout(item),
                    spec.get("internalTrafficPolicy") == "Local",
-                   spec.get("externalTrafficPolicy") == "Local" and kind in ("NodePort", "LoadBalancer"))
+                   spec.get("externalTrafficPolicy") == "Local" and kind in ("NodePort", "LoadBalancer"), spec.get("healthCheckNodePort") or None)
+
+
+def _affinity_timeout(item):
+    """The seconds that OVN's own affinity is to hold: where the service asks for it by its annotation, and OVN can count that far."""
+    spec = item["spec"]
+    if spec.get("sessionAffinity") != "ClientIP" or (item["metadata"].get("annotations") or {}).get(names.AFFINITY_ANNOTATION) != "timeout":
+        return None
+    seconds = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds") or DEFAULT_AFFINITY_TIMEOUT
+    return seconds if seconds <= MAXIMUM_AFFINITY_TIMEOUT else None
 
 
 def trim_slice(item):
@@ -132,7 +148,7 @@ def trim_slice(item):
         ready = conditions.get("ready") is not False
         serving = conditions.get("serving", ready) is not False
         endpoints += [Endpoint(address, names.node_name(node) if node else None, ready, serving and bool(conditions.get("terminating")))
-                      for address in one["addresses"]]
+                      for address in _reachable(one["addresses"]) if addressing.family(address) == version]
     ports = tuple((port.get("name") or "", port.get("protocol") or "TCP", port["port"]) for port in item.get("ports") or () if port.get("port"))
     return Slice("{}/{}".format(item["metadata"]["namespace"], service), version, ports, tuple(endpoints))
 
@@ -140,7 +156,12 @@ def trim_slice(item):
 def trim_node(item):
     """A node object."""
     addresses = (item.get("status") or {}).get("addresses") or ()
-    return Host(names.node_name(item["metadata"]["name"]), tuple(one["address"] for one in addresses if one["type"] == "InternalIP"))
+    return Host(names.node_name(item["metadata"]["name"]), _reachable(one["address"] for one in addresses if one["type"] == "InternalIP"))
+
+
+def _reachable(texts):
+    """The addresses among what objects of the API server give as such: not all of it is checked there, and it goes into rules that root loads."""
+    return tuple(dict.fromkeys(filter(None, map(addressing.reachable, texts))))
 
 
 def owner(key):
@@ -220,13 +241,16 @@ def _balancer(service, protocol, scope, group, vips, template=None, more=None):
         "reject": "true", "hairpin_snat_ip": " ".join(HAIRPIN[version] for version in (4, 6)),
         # Connections to an endpoint that went don't linger: a client of UDP would talk to nobody until they time out.
         "ct_flush": "true" if protocol == "UDP" else None,
-        "skip_snat": None, "template": None, "address-family": None}
+        "skip_snat": None, "template": None, "address-family": None, "affinity_timeout": None}
+    timeout = service.affinity_timeout if template is None else None  # a template's addresses are known on the chassis only
+    if timeout:
+        options["affinity_timeout"] = str(timeout)
     if template is not None:
         options.update({"template": "true", "address-family": f"ipv{template}", "hairpin_snat_ip": HAIRPIN[template]})
     options.update(more or {})
     name = names.load_balancer(service.namespace, service.name, protocol, scope)
     return Row("Load_Balancer", owner(service.key), f"{scope}-{protocol.lower()}", name, group, {
-        "protocol": (protocol.lower(),), "vips": Whole(vips), "options": options, "selection_fields": AFFINITY if service.affinity else (),
+        "protocol": (protocol.lower(),), "vips": Whole(vips), "options": options, "selection_fields": AFFINITY if service.affinity and not timeout else (),
         "external_ids": {names.SERVICE_KIND_KEY: "Service", names.SERVICE_OWNER_KEY: service.key}})
 
 
@@ -235,12 +259,14 @@ def host_owner(name):
     return Owner("Host", name)
 
 
-def host_rows(name, chassis, addresses, gateway_addresses, services):
+def host_rows(name, chassis, subnets, addresses, gateway_addresses, services, dropped=False):
     """The template variables of one chassis.
 
+    :param subnets: of its pods.
     :param addresses: the node's own.
     :param gateway_addresses: of the gateway that lives there.
-    :param services: (service, its slices) of those that have endpoints on this host and keep some traffic there.
+    :param services: (service, its slices) of those that keep some traffic on the host.
+    :param dropped: whether packets to cluster addresses that no load balancer takes are dropped on the host (:mod:`.unserved`).
     """
     variables = Whole()
     for version in (4, 6):
@@ -252,8 +278,12 @@ def host_rows(name, chassis, addresses, gateway_addresses, services):
         for version in sorted({addressing.family(ip) for ip in service.cluster_ips}):
             for port in service.ports:
                 here = backends(port, version, slices, name)
-                if here:
-                    variables[names.local_backends_variable(service.namespace, service.name, port.name, port.protocol, version)] = ",".join(here)
+                if not here and dropped and port.protocol == "UDP" and not service.external_local:
+                    # Who sends on from one port while an endpoint comes would stay with what refuses. As with kube-proxy, packets end here.
+                    continue
+                # Without a value the load balancer would let packets pass, and conntrack would remember them as nobody's. Routers refuse.
+                refusing = [_pair(addressing.nth(subnet, addressing.ROUTER, prefix=False), DISCARD) for subnet in _of_version(subnets, version)]
+                variables[names.local_backends_variable(service.namespace, service.name, port.name, port.protocol, version)] = ",".join(here or refusing)
         variables.update((names.address_variable(ip), ip) for ip in _of_version(service.cluster_ips + service.external_ips, 6))
     return [Row("Chassis_Template_Var", host_owner(name), "variables", columns={"chassis": chassis, "variables": variables})]
 

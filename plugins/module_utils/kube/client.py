@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import ssl
 
 from .errors import KubernetesError, Refused, Unreachable
@@ -18,7 +19,9 @@ from .errors import KubernetesError, Refused, Unreachable
 MISSING_LIBRARY = "the Python library 'aiohttp' is missing on this host: install python3-aiohttp"
 PAGE = 500  # objects in one page of a list
 CONNECTIONS = 48
-SILENCE = 60.0  # seconds without a word after which a watch is given up: bookmarks come once a minute at least
+# An API server has nothing to say of objects that do not change, so silence means nothing; a path that is dead shows within half a minute.
+PROBES = ((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15), (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+          (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3))
 
 
 class Client:
@@ -37,6 +40,7 @@ class Client:
         self.settings = settings
         self._aiohttp = aiohttp
         self._token = self._token_stamp = None
+        self._watches = set()  # answers that are being read
         secure = None
         if settings.server.startswith("https:"):
             try:
@@ -49,7 +53,6 @@ class Client:
                 except (OSError, ssl.SSLError) as exc:
                     raise KubernetesError(f"the client certificate in {settings.certificate_file} can't be used: {exc}") from None
         self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout)
-        self._patience = aiohttp.ClientTimeout(total=None, connect=timeout, sock_read=SILENCE + timeout)
         connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=secure) if secure else aiohttp.TCPConnector(limit=CONNECTIONS)
         self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": agent, "Accept": "application/json"}, json_serialize=json.dumps)
 
@@ -76,19 +79,39 @@ class Client:
         """Yields each event (a dict with type and object) after ``version``, bookmarks among them, until the server ends the watch."""
         query = dict(query or {}, watch="true", allowWatchBookmarks="true", resourceVersion=version, timeoutSeconds=str(seconds))
         rest = b""
+        patience = self._aiohttp.ClientTimeout(total=None, connect=self._timeout.connect, sock_read=seconds + self._timeout.total)
         try:
-            async with self._session.get(self._url(path), params=query, headers=self._headers(), timeout=self._patience) as answer:
+            async with self._session.get(self._url(path), params=query, headers=self._headers(), timeout=patience) as answer:
                 await self._check(answer, path)
-                async for chunk in answer.content.iter_any():
-                    lines = (rest + chunk).split(b"\n")
-                    rest = lines.pop()
-                    for line in lines:
-                        if line:
-                            yield json.loads(line)
+                self._probe(answer)
+                self._watches.add(answer)
+                try:
+                    async for chunk in answer.content.iter_any():
+                        lines = (rest + chunk).split(b"\n")
+                        rest = lines.pop()
+                        for line in lines:
+                            if line:
+                                yield json.loads(line)
+                finally:
+                    self._watches.discard(answer)
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
             raise Unreachable(self._sentence(path, exc)) from None
         except ValueError:
             raise Unreachable(f"the watch of {path} at {self.settings.server} does not speak JSON") from None
+
+    def end_watches(self):
+        """End the connections of all watches; whoever watches is told as of any that is lost."""
+        for answer in self._watches:
+            answer.close()
+
+    @staticmethod
+    def _probe(answer):
+        """Let the kernel look whether the other end of a connection is still there."""
+        transport = answer.connection and answer.connection.transport
+        link = transport and transport.get_extra_info("socket")
+        if link is not None:
+            for option in PROBES:
+                link.setsockopt(*option)
 
     async def patch(self, path, body):
         """Merge ``body`` into an object (RFC 7386)."""

@@ -47,7 +47,6 @@ class Informer:
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
-        self.heard = 0.0
         self._client = client
         self._trim = trim
         self._changed = changed or (lambda key, before, after: None)
@@ -65,7 +64,6 @@ class Informer:
                     pause = FIRST_PAUSE
                 self.current = True
                 async for event in self._client.watch(self.path, version, self._query, seconds=random.randint(300, 600)):
-                    self.heard = time.monotonic()
                     version = self._take(event, version)
                     if version is None:
                         break

@@ -6,6 +6,7 @@
 ``{"server": "https://host:6443", "ca_file": path or null, "token_file": path or null}``; the token lies in a file of its own,
 so that it is in no command line and no log, and can be renewed beside a running program. A node's server holds a token whose one right is to
 act as its node, so that the API server shows it that node's pods only: ``"user": "system:node:NAME", "group": "system:nodes"``.
+The watcher's has ``"service_subnets": [...]`` beside it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Settings:
     :ivar token_file: the bearer token; read again whenever the file changes. None: no token.
     :ivar user: :ivar group: whom to act as (impersonation); None: oneself.
     :ivar certificate_file: :ivar key_file: a client's certificate, in place of a token.
+    :ivar service_subnets: networks that it takes the addresses of services from; for the watcher.
     """
 
     server: str
@@ -35,6 +37,7 @@ class Settings:
     group: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    service_subnets: tuple = ()
 
     def __post_init__(self):
         url = urllib.parse.urlsplit(self.server) if isinstance(self.server, str) else None

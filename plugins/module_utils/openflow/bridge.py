@@ -40,6 +40,8 @@ class Bridge:
     async def difference(self, wanted):
         """The changes that make our flows the wanted ones, as :meth:`change` takes them; none: they are."""
         have = await self.flows()
+        if not have:  # as after a start of ovs-vswitchd, when each process that need not be started counts
+            return ["flow add " + line for line in wanted]
         with tempfile.TemporaryDirectory(prefix="ovn-k8s-flows-") as folder:
             files = []
             for name, lines in (("have", have), ("wanted", wanted)):
@@ -62,14 +64,16 @@ class Bridge:
         await _client(*VERSION, "bundle", self.name, "-", text="".join(line + "\n" for line in changes))
 
     async def watch(self, event):
-        """Call ``event()`` whenever somebody changes flows; ends when the connection does, as when ovs-vswitchd ends."""
-        process = await _start("monitor", self.name, "watch:!initial", output=asyncio.subprocess.PIPE)
+        """Call ``event()`` once changes of flows are heard of, and whenever somebody makes one; ends when the connection does, as when ovs-vswitchd ends."""
+        process = await _start("monitor", self.name, "watch:", output=asyncio.subprocess.DEVNULL, errors=asyncio.subprocess.PIPE)
         try:
-            while await process.stdout.readline():
+            while await process.stderr.read(1 << 16):  # where the client prints what it hears
                 event()
-        finally:
+        except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
+            raise
+        finally:
             await process.wait()
 
 

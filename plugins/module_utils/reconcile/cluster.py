@@ -14,6 +14,7 @@ from ..desired import pods as pod_policy
 from ..desired import services as service_policy
 from ..kube.errors import KubernetesError
 from ..kube.informer import Informer
+from ..kube.pulse import Pulse
 from ..ovsdb.replica import Replica
 from .engine import Engine
 from .pods import Pods
@@ -25,10 +26,14 @@ TABLES = {
     "Logical_Switch": ("name", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "external_ids"),
     "Logical_Router": ("name", "external_ids"),
+    "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
+    "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
+    "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
+HELD = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 STUCK = 20.0  # seconds in one batch after which the loop is not well
 
 
@@ -37,32 +42,35 @@ class Cluster:
 
     :param client: :class:`..kube.client.Client`.
     :param northbound: where the Northbound database is.
-    :param observe: called with (what, seconds) for ``lsp`` and ``annotation``: from the first sight of a pod on.
+    :param observe: called with (what, seconds) for ``lsp`` and ``annotation``: from the first sight of a pod on; for ``service``: from word of a change
+        on, until the load balancers are as wanted.
     :param told: called with (seconds, keys, operations) after each transaction.
     """
 
     def __init__(self, client, northbound, observe=None, told=None, tls=None):
         self.client = client
-        self.replica = Replica(northbound, names.NORTHBOUND, TABLES, self._row_changed, ("Logical_Switch_Port", "Load_Balancer"), LOCK, self._state, tls)
+        self.replica = Replica(northbound, names.NORTHBOUND, TABLES, self._row_changed, HELD, LOCK, self._state, tls)
         pods = Informer(client, "/api/v1/pods", pod_policy.trim, self._pod_changed, fields=pod_policy.FIELDS)
         services = Informer(client, "/api/v1/services", service_policy.trim, self._service_changed, labels=service_policy.LABELS)
         slices = Informer(client, "/apis/discovery.k8s.io/v1/endpointslices", service_policy.trim_slice, self._slice_changed, labels=service_policy.LABELS)
         nodes = Informer(client, "/api/v1/nodes", service_policy.trim_node, self._node_changed)
         self.informers = {"pods": pods, "services": services, "endpointslices": slices, "nodes": nodes}
-        self.pods = Pods(self.replica, pods.store, client, self._event, observe or (lambda what, seconds: None))
-        self.services = Services(services.store, slices.store)
-        self.hosts = Hosts(self.replica, nodes.store, self.services)
+        observe = observe or (lambda what, seconds: None)
+        self.pods = Pods(self.replica, pods.store, client, self._event, observe)
+        self.services = Services(services.store, slices.store, observe)
+        self.hosts = Hosts(self.replica, nodes.store, self.services, client.settings.service_subnets)
         self.services.hosts = self.hosts
         self.engine = Engine(self.replica, LOCK, {
             pod_policy.KIND: self.pods, service_policy.KIND: self.services, KIND_OF_HOSTS: self.hosts}, told)
         self.pods.engine = self.services.engine = self.hosts.engine = self.engine
+        self.pulse = Pulse(client)
         self.synced = asyncio.Event()
         self._background = set()
 
     async def run(self):
         """Work for ever; ends only with an exception."""
         tasks = [asyncio.create_task(work) for work in (
-            self.replica.run(), self.engine.run(), self._sync(), *(informer.run() for informer in self.informers.values()))]
+            self.replica.run(), self.engine.run(), self.pulse.run(), self._sync(), *(informer.run() for informer in self.informers.values()))]
         try:
             while tasks:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -104,7 +112,7 @@ class Cluster:
                 return f"the API server has not told its {kind} yet"
             if not informer.current:
                 return f"the watch of {kind} is interrupted"
-        return None
+        return self.pulse.problem
 
     def well(self):
         """Whether the loop goes round."""

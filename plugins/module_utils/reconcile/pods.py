@@ -147,7 +147,7 @@ class Pods:
         if key not in self._patching:
             where = self._place(pod)
             texts = policy.annotations(where, self.addresses.take(key, where.subnets))
-            if (pod.annotation, pod.networks) != texts:
+            if (pod.annotation, pod.networks, pod.marked) != (*texts, True):
                 self._patching[key] = asyncio.create_task(self._annotate(key, pod, texts))
             else:
                 self._seen.pop(key, None)
@@ -160,7 +160,8 @@ class Pods:
 
     async def _annotate(self, key, pod, texts):
         """Write the annotations, unless the pod is another one by now."""
-        body = {"metadata": {"uid": pod.uid, "annotations": {names.POD_ANNOTATION: texts[0], names.POD_NETWORKS_ANNOTATION: texts[1]}}}
+        body = {"metadata": {"uid": pod.uid, "annotations": {
+            names.POD_ANNOTATION: texts[0], names.POD_NETWORKS_ANNOTATION: texts[1], names.POD_UID_ANNOTATION: pod.uid}}}
         again = None
         tries = self._tries.pop(key, 0)
         try:
@@ -171,7 +172,7 @@ class Pods:
             if key in self._seen:
                 self._observe("annotation", time.monotonic() - self._seen.pop(key))
             if self._store.get(key) is pod:
-                self._store[key] = pod._replace(annotation=texts[0], networks=texts[1])
+                self._store[key] = pod._replace(annotation=texts[0], networks=texts[1], marked=True)
             elif self._store.get(key) is not None:
                 again = 0.0
         except Refused as exc:

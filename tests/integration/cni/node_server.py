@@ -25,14 +25,17 @@ from vswitch import Vswitch
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
-START = ("import sys; sys.path.insert(0, {!r}); from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.node import main; "
+START = ("import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
+         "from ansible_collections.ovn.kubernetes.plugins.module_utils.reconcile import host_services; host_services.LOOK = 0.3; "
+         "from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.node import main; "
          "sys.exit(main(sys.argv[1:]))")
 
 
 class ApiServer:
-    """The API server's pods: a list, and a watch that tells of each change. It can be away."""
+    """The API server's objects: lists, and watches that tell of each change. It can be away. Of pods it counts how often it is asked."""
 
     def __init__(self):
+        self.others = {}  # the last part of another collection's path -> its objects
         self.pods, self.version, self.asked, self._news = {}, 1, 0, threading.Condition()
         self._log, self._away = [], False
         outer = self
@@ -44,27 +47,29 @@ class ApiServer:
                 pass
 
             def do_GET(self):
-                outer.asked += 1
+                kind = self.path.partition("?")[0].rpartition("/")[2]
+                outer.asked += kind == "pods"
                 if outer._away:
                     self.close_connection = True
                     return
-                (outer.watch if "watch=true" in self.path else outer.list)(self)
+                (outer.watch if "watch=true" in self.path else outer.list)(self, kind)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.url = "http://127.0.0.1:%d" % self.server.server_port
 
-    def list(self, handler):
-        """Answer with all pods."""
+    def list(self, handler, collection):
+        """Answer with all objects."""
         with self._news:
-            body = json.dumps({"metadata": {"resourceVersion": str(self.version)}, "items": list(self.pods.values())}).encode()
+            items = list(self.pods.values() if collection == "pods" else self.others.get(collection, ()))
+            body = json.dumps({"metadata": {"resourceVersion": str(self.version)}, "items": items}).encode()
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
 
-    def watch(self, handler):
+    def watch(self, handler, collection):
         """Answer with each change after the version that is asked for."""
         seen = int(handler.path.split("resourceVersion=")[1].split("&")[0])
         handler.send_response(200)
@@ -77,7 +82,7 @@ class ApiServer:
                 if self._away:
                     handler.close_connection = True
                     return
-                events = [event for version, event in self._log if version > seen]
+                events = [event for version, where, event in self._log if version > seen and where == collection]
                 seen = self.version
             for event in events:
                 line = json.dumps(event).encode() + b"\n"
@@ -86,17 +91,21 @@ class ApiServer:
                 except OSError:
                     return
 
-    def tell(self, kind, pod):
-        """A pod came (ADDED), changed (MODIFIED) or went (DELETED)."""
+    def tell(self, kind, item, collection="pods"):
+        """A pod, or another object, came (ADDED), changed (MODIFIED) or went (DELETED)."""
         with self._news:
             self.version += 1
-            pod["metadata"]["resourceVersion"] = str(self.version)
-            key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            item["metadata"]["resourceVersion"] = str(self.version)
+            key = item["metadata"].get("namespace"), item["metadata"]["name"]
+            known = self.pods if collection == "pods" else {
+                (one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in self.others.get(collection, ())}
             if kind == "DELETED":
-                self.pods.pop(key, None)
+                known.pop(key, None)
             else:
-                self.pods[key] = pod
-            self._log.append((self.version, {"type": kind, "object": json.loads(json.dumps(pod))}))
+                known[key] = item
+            if collection != "pods":
+                self.others[collection] = list(known.values())
+            self._log.append((self.version, collection, {"type": kind, "object": json.loads(json.dumps(item))}))
             self._news.notify_all()
 
     def away(self, away):
@@ -112,9 +121,12 @@ class ApiServer:
         self.server.server_close()
 
 
-def pod(name, uid="uid-1", annotation=None, **more):
-    """A pod of the API server."""
-    annotations = dict(more)
+def pod(name, uid="uid-1", annotation=None, meant=None, **more):
+    """A pod of the API server.
+
+    :param meant: the UID of the pod that the annotations are of: a copied pod is born with those of another.
+    """
+    annotations = {"ovn.kubernetes/pod-uid": meant or uid, **more}
     if annotation is not None:
         annotations["ovn"] = annotation if isinstance(annotation, str) else json.dumps(annotation)
     return {"metadata": {"namespace": "ns", "name": name, "uid": uid, "annotations": annotations}, "spec": {"nodeName": "node1"}}
@@ -206,7 +218,8 @@ class Node:
             self.http = "127.0.0.1:%d" % probe.getsockname()[1]
         self.log = (self.folder / "node.log").open("a")
         self.server = subprocess.Popen(
-            [sys.executable, "-c", START.format(str(ROOT / ".cache" / "collections")), "--node", "node1", "--kubernetes", str(self.folder / "kubernetes.json"),
+            [sys.executable, "-c", START.format([str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]), "--node", "node1",
+             "--cluster-subnet", "192.168.0.0/16", "--kubernetes", str(self.folder / "kubernetes.json"),
              "--local", self.database.remote, "--cni-configuration", str(self.configuration),
              "--run", str(self.run), "--listen", self.http, "--patience", str(patience)],
             stdout=self.log, stderr=self.log)
@@ -259,7 +272,7 @@ class Node:
                      "CNI_PATH": "/opt/cni/bin", "PATH": os.environ["PATH"], **(environment or {})}
         variables = {key: value for key, value in variables.items() if value is not None}
         text = stdin if stdin is not None else json.dumps({"cniVersion": version, "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay", **(config or {})})
-        process = subprocess.Popen(["/usr/bin/python3", "-IS", str(self.plugin)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        process = subprocess.Popen(["/usr/bin/perl", "-w", str(self.plugin)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         process.stdin.write(text)
         process.stdin.close()

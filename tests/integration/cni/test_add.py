@@ -165,7 +165,19 @@ def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
 
 
 def test_a_pod_that_was_born_with_an_annotation(ready, sandbox):
-    """Protects restored and copied pods from the address of another: the ADD is undone when the watcher gives its own, and the next one has that."""
+    """Protects restored and copied pods from the address of another: ADD waits for the annotation that is the pod's own, whatever the other says."""
+    place, broken = sandbox(), sandbox("broken")
+    ready.api.tell("ADDED", pod("web", annotation=network(3), meant="uid-of-another"))
+    ready.api.tell("ADDED", pod("broken", annotation="3", meant="uid-of-another"))
+    calls = [ready.call("ADD", netns=place.path), ready.call("ADD", container="c2", netns=broken.path, name="broken")]
+    wait_for(ready.is_asked, "ADD to be on its way")
+    ready.api.tell("MODIFIED", pod("web", annotation=network(4)))
+    ready.api.tell("MODIFIED", pod("broken", annotation=network(5)))
+    assert [answer(call)[1]["ips"][0]["address"] for call in calls] == ["192.168.1.4/24", "192.168.1.5/24"]
+
+
+def test_a_pod_that_is_given_another_network_meanwhile(ready, sandbox):
+    """Protects pods from an address that is not theirs any more: the ADD is undone, and the next one has the new one."""
     place = sandbox()
     ready.controller.silent = True
     ready.api.tell("ADDED", pod("web", annotation=network(3)))

@@ -32,8 +32,15 @@ def served(namespace, node, tmp_path):
 
 
 def add(kubernetes, name, node="node1", number=3):
-    """A pod with its annotation; its UID."""
-    return kubernetes.add_pod(name, node, annotations={"ovn": json.dumps(network(number))})["metadata"]["uid"]
+    """A pod with its annotations; its UID."""
+    uid = kubernetes.add_pod(name, node)["metadata"]["uid"]
+    annotate(kubernetes, name, uid, number)
+    return uid
+
+
+def annotate(kubernetes, name, uid, number):
+    """What the watcher does."""
+    kubernetes.patch(f"{PODS}/{name}", {"metadata": {"annotations": {"ovn": json.dumps(network(number)), "ovn.kubernetes/pod-uid": uid}}})
 
 
 def call(node, command, place, name, uid, container=None):
@@ -52,8 +59,7 @@ def test_pods_of_this_node(served, sandbox):
         kubernetes.get("/api/v1/pods", token=kubernetes.node_token("node1"))
     waiting = call(node, "ADD", two, "later", "")
     wait_for(node.is_asked, "ADD to be on its way")
-    kubernetes.add_pod("later", "node1")
-    kubernetes.patch(f"{PODS}/later", {"metadata": {"annotations": {"ovn": json.dumps(network(5))}}})
+    annotate(kubernetes, "later", kubernetes.add_pod("later", "node1")["metadata"]["uid"], 5)
     assert answer(waiting)[0] == 0
     assert 'ovnkube_node_pods 2.0' in node.http_get("/metrics")[1]
 

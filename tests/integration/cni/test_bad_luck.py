@@ -48,6 +48,18 @@ def test_w20_while_the_server_is_away(ready, sandbox):
     wait_for(lambda: not list((ready.run / "cni-deletions").iterdir()), "it to be forgotten")
 
 
+def test_systemd_hears_how_it_is(node, systemd):
+    """Protects a node whose server hangs, or runs on with files of before: ready when the plugin is served, alive, and an end when new files are there."""
+    node.start()
+    systemd.hears("READY=1")
+    systemd.hears("WATCHDOG=1")
+    settings = node.folder / "kubernetes.json"
+    (node.folder / "new").write_text(settings.read_text())
+    (node.folder / "new").replace(settings)
+    assert node.server.wait(30) == 0
+    assert f"{settings} was replaced" in node.text()
+
+
 def test_w20_a_restart_is_not_noticed(ready, sandbox):
     """Protects pods that come and go while the server is started again: the plugin asks until it is there."""
     one, two = sandbox("one"), sandbox("two")

@@ -168,20 +168,33 @@ def test_a_nodes_account_can_not_act_as_another_node_or_as_itself(access, as_acc
     as_account(look, "ovn-k8s-node-node1")
 
 
+def test_a_nodes_account_reads_what_services_are(access, as_account):
+    """Protects node ports: the host's own part of services is made from these, and they are read only."""
+    access()
+
+    async def look(client):
+        for path in ("/api/v1/services", "/api/v1/nodes", "/apis/discovery.k8s.io/v1/endpointslices"):
+            await client.get(path)
+            with pytest.raises(Refused) as refused:
+                await client.create(path if path.endswith("nodes") else path.replace("/v1/", "/v1/namespaces/default/"), {"metadata": {"name": "x"}})
+            assert status(refused) == 403
+    as_account(look, "ovn-k8s-node-node1")
+
+
 def test_the_watchers_rights(access, kubernetes, as_account):
     """Protects the cluster: what the network is made from is read, the annotation is written, and nothing beyond."""
     access()
     kubernetes.add_pod("watched", "node3")
 
     async def look(client):
-        for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/services", "/api/v1/namespaces", "/apis/discovery.k8s.io/v1/endpointslices",
-                     "/apis/networking.k8s.io/v1/networkpolicies"):
+        for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"):
             await client.get(path)
         pod = await client.patch("/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}})
         assert pod["metadata"]["annotations"] == {"ovn": "{}"}
         await client.create("/api/v1/namespaces/default/events", {
             "metadata": {"name": "e1", "namespace": "default"}, "involvedObject": {"kind": "Pod", "name": "watched", "namespace": "default"}})
-        for work in (client.get("/api/v1/secrets"), client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
+        for work in (client.get("/api/v1/secrets"), client.get("/api/v1/namespaces"),
+                     client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
                      client.delete("/api/v1/namespaces/default/pods/watched"), client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600)):
             with pytest.raises(Refused) as refused:
                 await work

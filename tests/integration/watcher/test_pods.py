@@ -70,6 +70,9 @@ def test_pods_that_are_born_with_annotations(world):
     world.api.add_pod("other", "node1")
     world.annotated("other")
     wait_for(watcher.idle, "the watcher to be done")
+    for name in ("restored", "copy", "router", "moved", "other"):
+        meta = world.pod(name)["metadata"]
+        assert meta["annotations"]["ovn.kubernetes/pod-uid"] == meta["uid"]  # what a node waits for before it believes the others
     assert world.note("restored")["ip_address"] == "192.168.1.77/24"
     assert world.note("moved")["ip_address"] == "192.168.2.3/24"
     assert not {"192.168.1.1/24", "192.168.1.77/24"} & {world.note(name)["ip_address"] for name in ("copy", "router", "other")}
@@ -127,7 +130,7 @@ def test_a_pod_that_comes_before_its_node(world):
 
 
 def test_a_foreign_port_of_the_same_name(world):
-    """Protects foreign rows, and all pods from the one that can't be made: it has an event, and its port when the name is free."""
+    """Protects foreign rows, and all pods from the one that can't be made: it has an event (W29), and its port when the name is free."""
     row = {"name": "default_taken", "addresses": "0a:58:00:00:00:01 192.168.1.3"}
     world.nb.transact({"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": row},
                       {"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", "node1"]], "mutations": [["ports", "insert", ["named-uuid", "p"]]]})

@@ -37,12 +37,32 @@ def test_a_wrong_mode_is_one_sentence(world):
     assert watcher.text().splitlines()[-1] == "ovn-k8s-watcher: error: say --overlay: it is the only mode"
 
 
+def test_systemd_hears_how_it_is(world, systemd):
+    """Protects a master whose watcher hangs, or runs on with files of before: ready when all is known and not before, alive, and an end for new files."""
+    world.api.pause()
+    watcher = world.watcher()
+    watcher.start(wait=False)
+    wait_for(lambda: watcher.get("/healthz")[0] == 200, "the watcher to run")
+    assert systemd.is_silent()
+    world.api.resume()
+    systemd.hears("READY=1")
+    systemd.hears("WATCHDOG=1")
+    systemd.hears("WATCHDOG=1")
+    settings = watcher.directory / "kubernetes.json"
+    (watcher.directory / "new").write_text(settings.read_text())
+    (watcher.directory / "new").replace(settings)
+    assert watcher.process.wait(30) == 0
+    assert f"{settings} was replaced" in watcher.text()
+
+
 def test_health_and_metrics_tell_the_truth(world):
-    """Protects dashboards and probes: names of today's ovn-kubernetes where it has them, and figures that follow what happens."""
+    """Protects dashboards and probes (W29): names of today's ovn-kubernetes where it has them, and figures that follow what happens."""
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     world.api.add_pod("stuck", "nowhere")
     world.annotated("web")
+    world.service("shop")
+    wait_for(lambda: watcher.figure("ovnkube_controller_sync_service_latency_seconds_count") == 1, "the service to be counted")
     wait_for(lambda: watcher.figure("ovn_k8s_watcher_failing_objects") == 1, "the pod that can't be made to be counted")
     figures = watcher.figures()
     assert figures["ovnkube_controller_pod_first_seen_lsp_created_duration_seconds_count"] == 1
@@ -57,4 +77,4 @@ def test_a_watcher_that_ends_by_a_signal_ends_well(world):
     """Protects the unit against a failure at each stop."""
     watcher = world.watch()
     assert watcher.stop() == 0
-    assert watcher.text().splitlines()[-1] == "ended by a signal"
+    assert watcher.text().splitlines()[-1] == "ended in order"

@@ -61,10 +61,17 @@ def test_types_change_back_and_forth(world):
              "what gateways serve from their own host")
     (row,) = world.nb.rows("Chassis_Template_Var", ["chassis", "==", "id-1"])
     assert "192.168.1.3:8080" in dict(row["variables"][1]).values()
+
+    def answers():
+        return [row["match"] for row in world.nb.rows("Logical_Router_Policy")]
+    world.api.add_node("node1", "10.0.0.1")
+    wait_for(lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1}"], "the way of answers")
+    world.api.add_node("node2", "10.0.0.2")
+    wait_for(lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1, 10.0.0.2}"], "answers to a host that came later")
     world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ExternalName", "externalName": "example.org", "externalTrafficPolicy": None, "clusterIP": None,
                                                  "clusterIPs": None}})
     wait_for(lambda: world.balancers() == {}, "all load balancers to go")
-    wait_for(lambda: "192.168.1.3:8080" not in str(world.nb.rows("Chassis_Template_Var")), "the variable to go")
+    wait_for(lambda: "192.168.1.3:8080" not in str(world.nb.rows("Chassis_Template_Var")) and answers() == [], "the variable and the way to go")
     world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ClusterIP", "externalName": None}})
     wait_for(lambda: list(world.balancers()) == [CLUSTER], "the load balancer to come back")
 
@@ -78,6 +85,22 @@ def test_headless_and_two_families(world):
     world.slice("web", "fd10:128::3", name="web-6")
     wait_for(lambda: world.vips(CLUSTER) == {f"{address(made)}:80": "192.168.1.3:8080", f"[{address(made, 1)}]:80": "[fd10:128::3]:8080"}, "both families")
     assert list(world.balancers()) == [CLUSTER]
+
+
+def test_what_nobody_serves_ends_at_its_switch(world):
+    """Protects clients that ask for a service before it is there: conntrack must not remember that they were not served. On each node, old and new, once."""
+    world.watch()
+
+    def unserved():
+        held = {row["name"]: references(row["acls"]) for row in world.nb.rows("Logical_Switch") if references(row["acls"])}
+        rows = {row["_uuid"][1]: (row["direction"], row["match"], row["action"], row["options"]) for row in world.nb.rows("ACL")}
+        return {name: sorted(rows[uuid] for uuid in uuids if uuid in rows) for name, uuids in held.items()}
+    each = [("from-lport", match, "drop", ["map", [["apply-after-lb", "true"]]]) for match in ("ip4.dst == {10.96.0.0/16}", "ip6.dst == {fd96::/108}")]
+    wait_for(lambda: unserved() == {"node1": each, "node2": each}, "the rows of two nodes")
+    world.nb.node(3)
+    wait_for(lambda: unserved().get("node3") == each, "the rows of a new node")
+    world.nb.transact({"op": "update", "table": "Logical_Switch", "where": [["name", "==", "node1"]], "row": {"acls": ["set", []]}})
+    wait_for(lambda: unserved() == dict.fromkeys(("node1", "node2", "node3"), each), "rows that somebody took away")
 
 
 def test_hosts_addresses_are_one_row_a_host(world):
@@ -96,10 +119,14 @@ def test_hosts_addresses_are_one_row_a_host(world):
     world.nb.node(3)
     world.api.add_node("node3", "10.0.0.3")
     wait_for(lambda: variables().get("id-3") == ["10.0.0.3"], "the new node")
+    ways = {("10.0.0.1/32", "192.168.1.2"), ("10.0.0.3/32", "192.168.3.2")}
+    wait_for(lambda: ways <= set(world.nb.routes()), "the ways from pods to hosts")
     world.nb.gateway(2)
     wait_for(lambda: variables().get("id-2") == ["10.55.0.2"], "the new gateway")
     world.nb.remove_gateway("node2")
     wait_for(lambda: variables().get("id-2") == [], "the gateway's address to go")
+    world.nb.remove_node("node3")
+    wait_for(lambda: "id-3" not in variables() and ("10.0.0.3/32", "192.168.3.2") not in world.nb.routes(), "all of a node that goes")
     assert {name: row["_version"] for name, row in world.balancers().items()} == before
 
 
@@ -111,8 +138,14 @@ def test_affinity_comes_and_goes(world):
     def fields():
         return {str(row["selection_fields"]) for row in world.balancers().values()}
     wait_for(lambda: len(world.balancers()) == 2 and fields() == {"['set', ['ip_dst', 'ip_src']]"}, "affinity")
+
+    def timeout():
+        return dict(world.balancers()[CLUSTER]["options"][1]).get("affinity_timeout")
+    world.api.patch(f"{SERVICES}/web", {"metadata": {"annotations": {"ovn.kubernetes/session-affinity": "timeout"}},
+                                        "spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90}}}})
+    wait_for(lambda: timeout() == "90", "affinity with a timeout")
     world.api.patch(f"{SERVICES}/web", {"spec": {"sessionAffinity": "None", "sessionAffinityConfig": None}})
-    wait_for(lambda: fields() == {"['set', []]"}, "affinity to go")
+    wait_for(lambda: fields() == {"['set', []]"} and timeout() is None, "affinity to go")
 
 
 def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
@@ -125,7 +158,6 @@ def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
     world.nb.transact({"op": "mutate", "table": "Load_Balancer", "where": [], "mutations": [["vips", "insert", ["map", [["1.1.1.1:1", "2.2.2.2:2"]]]]]})
     wait_for(lambda: world.vips(CLUSTER) == wanted, "the address too many to go")
     world.nb.transact({"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}})
-    world.slice("web", "192.168.1.3", "192.168.1.4", update=True)
     wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to be back in its group")
     world.nb.transact({"op": "delete", "table": "Load_Balancer", "where": []})
     wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to come back")

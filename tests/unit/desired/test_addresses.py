@@ -65,6 +65,32 @@ def test_what_somebody_else_has_is_not_reserved():
     assert table.take("b", DUAL[:1]) == ("192.168.1.4/24",)
 
 
+def test_an_address_that_two_have_is_free_when_both_are_gone():
+    """Protects a port of somebody else that has a pod's address: the pod's end does not give it to the next pod."""
+    table = Addresses()
+    assert table.take("a", DUAL[:1]) == ("192.168.1.3/24",)
+    assert not table.reserve("foreign", ["192.168.1.3"])
+    table.release("a")
+    small = ("192.168.1.0/29",)
+    assert [table.take(name, small) for name in "bcd"] == [("192.168.1.4/29",), ("192.168.1.5/29",), ("192.168.1.6/29",)]
+    with pytest.raises(Exhausted):
+        table.take("e", small)
+    table.release("foreign")
+    assert table.take("e", small) == ("192.168.1.3/29",)
+
+
+def test_who_got_another_address_waits_no_more_for_the_first():
+    """Protects against an address that a pod holds without having it."""
+    table = Addresses()
+    table.take("a", DUAL[:1])
+    for _time in range(2):
+        table.reserve("b", ["192.168.1.3"])
+    assert table.take("b", DUAL[:1]) == ("192.168.1.4/24",)
+    table.release("a")
+    table.release("b")
+    assert len(table) == 0
+
+
 def test_any_order_of_events_gives_no_address_twice():
     """Protects against two pods with one address, over 4,000 seeded steps in two small subnets."""
     chance, table, held = random.Random(11), Addresses(), {}

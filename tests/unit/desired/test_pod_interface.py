@@ -51,6 +51,15 @@ def test_ipv6_is_switched_on_where_the_pod_has_it():
     assert pod_interface.inner_state(interface(**{names.POD_NETWORKS_ANNOTATION: six})).sysctls == (Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"),)
 
 
+@pytest.mark.parametrize("annotations", [
+    {names.POD_ANNOTATION: "[" * 100_000}, {names.POD_NETWORKS_ANNOTATION: '{"default": ' * 100_000}, {names.INGRESS_BANDWIDTH: "9" * 400 + "k"},
+    {names.POD_ANNOTATION: json.dumps({"ip_address": "fe80::1%a b/64", "mac_address": "0a:58:c0:a8:01:03"})}])
+def test_annotations_that_somebody_made_up(annotations):
+    """Protects the node's server, which serves all pods: whatever one's annotations hold, it is a sentence about that pod."""
+    with pytest.raises(pod_interface.AnnotationError):
+        pod_interface.network({names.POD_ANNOTATION: json.dumps({"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03"}), **annotations})
+
+
 def test_the_port():
     """Protects the binding of the logical port: iface-id and the pod's UID, so that a new pod of that name is not mistaken for the old one (W19)."""
     port, row = pod_interface.rows(interface())

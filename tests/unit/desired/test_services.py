@@ -9,10 +9,10 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import services
 
 
-def service(kind="ClusterIP", ports=({"port": 80},), ips=("10.96.0.1",), status=None, **spec):
+def service(kind="ClusterIP", ports=({"port": 80},), ips=("10.96.0.1",), status=None, annotations=None, **spec):
     """A trimmed service."""
     spec = dict({"type": kind, "clusterIPs": list(ips), "clusterIP": ips[0] if ips else "None", "ports": list(ports)}, **spec)
-    return services.trim({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec, "status": status or {}})
+    return services.trim({"metadata": {"namespace": "ns", "name": "web", "annotations": annotations}, "spec": spec, "status": status or {}})
 
 
 def endpoints(*backends, ports=({"port": 8080},), version=4):
@@ -96,7 +96,7 @@ def test_a_node_port_is_written_once_for_all_hosts():
     """Protects against a cost that grows with hosts (W31): new gateways and nodes serve it by their variable alone."""
     found = vips(service("NodePort", ports=({"port": 80, "nodePort": 30080},)), [endpoints("192.168.1.3")])
     assert found["node_IPv4-tcp", ALL] == {"^NODEIP_IPv4_0:30080": "192.168.1.3:8080", "^NODEIP_IPv4_1:30080": "192.168.1.3:8080"}
-    (row,) = services.host_rows("node1", "id-1", ("10.0.0.1", "fd00::1"), ("10.55.0.1",), ())
+    (row,) = services.host_rows("node1", "id-1", (), ("10.0.0.1", "fd00::1"), ("10.55.0.1",), ())
     assert row.columns == {"chassis": "id-1", "variables": {
         "NODEIP_IPv4_0": "10.0.0.1", "NODEIP_IPv4_1": "10.55.0.1", "NODEIP_IPv6_0": "fd00::1", "NODEIP_IPv6_1": "::"}}
 
@@ -106,12 +106,40 @@ def test_affinity_follows_from_the_clients_address():
     wanted = service("NodePort", ports=({"port": 80, "nodePort": 30080},), sessionAffinity="ClientIP")
     rows = services.rows(wanted, [endpoints("192.168.1.3")])
     assert [row.columns["selection_fields"] for row in rows] == [("ip_dst", "ip_src")] * 2
-    assert not [row for row in rows if "affinity_timeout" in row.columns["options"]]
+    assert {row.columns["options"]["affinity_timeout"] for row in rows} == {None}
     assert {row.columns["selection_fields"] for row in services.rows(service(), [])} == {()}
 
 
+def test_affinity_with_its_timeout_is_for_services_that_ask_for_it():
+    """Protects timeoutSeconds, more seconds than OVN can count, and node ports, whose addresses are templates."""
+    def asked(value, seconds):
+        config = {"clientIP": {"timeoutSeconds": seconds}} if seconds else None
+        wanted = service("NodePort", ports=({"port": 80, "nodePort": 30080},), annotations={"ovn.kubernetes/session-affinity": value},
+                         sessionAffinity="ClientIP", sessionAffinityConfig=config)
+        return {row.role: (row.columns["options"]["affinity_timeout"], row.columns["selection_fields"]) for row in services.rows(wanted, [])}
+    by_hash = (None, ("ip_dst", "ip_src"))
+    assert asked("timeout", 90) == {"cluster-tcp": ("90", ()), "node_IPv4-tcp": by_hash}
+    assert asked("timeout", None)["cluster-tcp"] == ("10800", ())
+    assert asked("timeout", 86400)["cluster-tcp"] == asked("yes", 90)["cluster-tcp"] == by_hash
+    assert services.rows(service(annotations={"ovn.kubernetes/session-affinity": "timeout"}), [])[0].columns["options"]["affinity_timeout"] is None
+
+
+@pytest.mark.parametrize(("protocol", "dropped", "more", "left_out"), [
+    ("UDP", True, {}, True), ("TCP", True, {}, False), ("UDP", False, {}, False), ("UDP", True, {"type": "NodePort", "externalTrafficPolicy": "Local"}, False)])
+def test_datagrams_to_a_host_without_endpoints(protocol, dropped, more, left_out):
+    """Protects who sends on from one port while an endpoint comes: conntrack would keep the client with what refuses it. Only where the packet is dropped."""
+    kind = more.pop("type", "ClusterIP")
+    wanted = service(kind, ports=({"port": 80, "protocol": protocol},), internalTrafficPolicy="Local", **more)
+    slices = [endpoints(("192.168.1.3", "node1", {}), ports=({"port": 8080, "protocol": protocol},))]
+    (row,) = services.host_rows("node2", "id", ("192.168.9.0/24",), (), (), [(wanted, slices)], dropped)
+    assert ([key for key in row.columns["variables"] if not key.startswith("NODEIP")] == []) == left_out
+
+
 def test_internal_traffic_stays_on_the_host():
-    """Protects internalTrafficPolicy Local: each chassis has its own endpoints, one without has none."""
+    """Protects internalTrafficPolicy Local: each chassis has its own endpoints, and on one without the router refuses: nothing leaves by the gateway.
+
+    It must be a real address: with 0.0.0.0 Open vSwitch refuses the flow, and with it all flows of the chassis.
+    """
     wanted = service(internalTrafficPolicy="Local")
     slices = [endpoints(("192.168.1.3", "node1", {}), ("192.168.2.3", "node2", {}))]
     ((key, found),) = vips(wanted, slices).items()
@@ -119,8 +147,8 @@ def test_internal_traffic_stays_on_the_host():
     assert (key, vip) == (("local_IPv4-tcp", SWITCHES), "10.96.0.1:80")
     values = {}
     for node in ("node1", "node2", "node3"):
-        values[node] = services.host_rows(node, node, (), (), [(wanted, slices)])[0].columns["variables"].get(variable[1:])
-    assert values == {"node1": "192.168.1.3:8080", "node2": "192.168.2.3:8080", "node3": None}
+        values[node] = services.host_rows(node, node, ("192.168.9.0/24",), (), (), [(wanted, slices)])[0].columns["variables"].get(variable[1:])
+    assert values == {"node1": "192.168.1.3:8080", "node2": "192.168.2.3:8080", "node3": "192.168.9.1:9"}
 
 
 def test_external_traffic_keeps_its_client_and_its_host():
@@ -148,3 +176,17 @@ def test_slices_that_belong_to_nobody_are_left_out():
     item = {"metadata": {"namespace": "ns", "name": "x"}, "addressType": "IPv4", "endpoints": [], "ports": []}
     assert services.trim_slice(item) is None
     assert services.trim_slice(dict(item, addressType="FQDN", metadata={"namespace": "ns", "labels": {"kubernetes.io/service-name": "web"}})) is None
+
+
+HOSTILE = ("10.0.0.1 drop; }; chain evil {", "fe80::1%a b", "worker.example", "0.0.0.0", "127.0.0.1", "224.0.0.1")
+
+
+def test_what_is_no_address_is_left_out_wherever_it_stands():
+    """Protects the firewall, the cluster router and all flows of a chassis: the API server checks a node's addresses not at all."""
+    node = {"metadata": {"name": "node1"}, "status": {"addresses": [{"type": "InternalIP", "address": text} for text in (*HOSTILE, "10.0.0.1")]}}
+    assert services.trim_node(node) == services.Host("node1", ("10.0.0.1",))
+    assert [one.address for one in endpoints("192.168.1.3", *HOSTILE, "fd10::3").endpoints] == ["192.168.1.3"]
+    outer = {"loadBalancer": {"ingress": [{"ip": text} for text in (*HOSTILE, "5.6.7.8")]}}
+    made = service("LoadBalancer", ips=("10.96.0.1", *HOSTILE), externalIPs=[*HOSTILE, "10.55.0.9"], status=outer)
+    assert (made.cluster_ips, made.external_ips) == (("10.96.0.1",), ("10.55.0.9", "5.6.7.8"))
+    assert service(ips=HOSTILE) is None

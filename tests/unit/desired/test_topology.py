@@ -103,6 +103,8 @@ def test_gateway_v4(picture):
         "GR_node1 > route cluster-4 ip_prefix:192.168.0.0/16 nexthop:100.64.0.1",
         "GR_node1 > NAT snat-4 type:snat logical_ip:192.168.0.0/16 external_ip:10.55.0.12",
         "GR_node1 > route outside-4 ip_prefix:0.0.0.0/0 nexthop:10.55.0.254 output_port:rtoe-GR_node1",
+        "ovn_cluster_router > route probe-4 ip_prefix:100.64.255.253/32 nexthop:100.64.0.2",
+        "GR_node1 > NAT hop-4 type:dnat logical_ip:10.55.0.254 external_ip:100.64.255.253",
         "GR_node1 > rport rtoe-GR_node1 networks:10.55.0.12/24 mac:52:54:00:00:00:01",
         *OUTSIDE,
     ]
@@ -118,6 +120,8 @@ def test_gateway_v6(picture):
         "GR_node1 > route cluster-6 ip_prefix:fd10:128::/48 nexthop:fd98::1",
         "GR_node1 > NAT snat-6 type:snat logical_ip:fd10:128::/48 external_ip:fd55::12",
         "GR_node1 > route outside-6 ip_prefix:::/0 nexthop:fd55::fe output_port:rtoe-GR_node1",
+        "ovn_cluster_router > route probe-6 ip_prefix:fd98::ffff:ffff:ffff:fffd/128 nexthop:fd98::2",
+        "GR_node1 > NAT hop-6 type:dnat logical_ip:fd55::fe external_ip:fd98::ffff:ffff:ffff:fffd",
         "GR_node1 > rport rtoe-GR_node1 networks:fd55::12/64 mac:52:54:00:00:00:01",
         *OUTSIDE,
     ]
@@ -135,6 +139,10 @@ def test_gateway_dual(picture):
         "GR_node1 > NAT snat-6 type:snat logical_ip:fd10:128::/48 external_ip:fd55::12",
         "GR_node1 > route outside-4 ip_prefix:0.0.0.0/0 nexthop:10.55.0.254 output_port:rtoe-GR_node1",
         "GR_node1 > route outside-6 ip_prefix:::/0 nexthop:fd55::fe output_port:rtoe-GR_node1",
+        "ovn_cluster_router > route probe-4 ip_prefix:100.64.255.250/32 nexthop:100.64.0.5",
+        "GR_node1 > NAT hop-4 type:dnat logical_ip:10.55.0.254 external_ip:100.64.255.250",
+        "ovn_cluster_router > route probe-6 ip_prefix:fd98::ffff:ffff:ffff:fffa/128 nexthop:fd98::5",
+        "GR_node1 > NAT hop-6 type:dnat logical_ip:fd55::fe external_ip:fd98::ffff:ffff:ffff:fffa",
     ]
     assert "GR_node1 > rport rtoj-GR_node1 networks:100.64.0.5/16 fd98::5/64 mac:0a:58:64:40:00:05" in lines
 
@@ -156,8 +164,22 @@ def test_a_gateway_of_one_family_in_a_cluster_of_two(picture):
 def test_a_gateway_that_is_down_has_everything_but_egress(picture):
     """Protects what the liveness check has taken away: a module does not give it back."""
     settings = made((V4,), ("10.55.0.12/24",), ("10.55.0.254",))
-    whole, down = (picture(gateway.rows(settings, (JOIN4,), 2, alive)) for alive in (True, False))
+    whole, down = (picture(gateway.rows(settings, (JOIN4,), 2, down)) for down in ((), (4,)))
     assert whole[1:] == down and "egress" in whole[0]
+
+
+@pytest.mark.parametrize(("join", "offset", "address"), [
+    ("100.64.0.0/16", 2, "100.64.255.253"), ("100.64.0.0/26", 31, "100.64.0.32"), ("100.64.0.0/26", 32, None), ("100.64.0.0/27", 2, None)])
+def test_next_hops_are_asked_at_addresses_that_no_gateway_has(join, offset, address):
+    """Protects gateways of a small or full join network against an address that leads elsewhere."""
+    assert gateway.beyond(join, offset) == address
+    assert address is None or gateway.places(join) == 2 ** (32 - int(join[-2:])) // 2
+
+
+def test_a_link_local_next_hop_is_not_asked(picture):
+    """Protects against a translation to an address that the router knows on each of its sides."""
+    lines = picture(gateway.rows(made((V6,), ("fd55::12/64",), ("fe80::1",)), (JOIN6,), 2))
+    assert "probe" not in " ".join(lines) and "GR_node1 > route outside-6 ip_prefix:::/0 nexthop:fe80::1 output_port:rtoe-GR_node1" in lines
 
 
 def test_every_row_of_an_owner_has_a_role_of_its_own():

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What a host's own stack does for services, with real connections: client - host - overlay (a namespace that has the services' and pods' addresses)."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+
+import pytest
+from database_server import wait_for
+from network_namespace import ip, load_nftables
+from node_server import Node, network, pod
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import service_rules
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.libraries import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import node as node_program
+
+SERVE = """
+import socket, sys, threading
+def serve(where):
+    listener = socket.create_server(where)
+    while True:
+        connection, peer = listener.accept()
+        connection.sendall(("%s:%d from %s" % (*connection.getsockname(), peer[0])).encode())
+        connection.close()
+threads = [threading.Thread(target=serve, args=((a.rpartition(":")[0], int(a.rpartition(":")[2])),)) for a in sys.argv[1:]]
+[thread.start() for thread in threads]
+print("listening", flush=True)
+"""
+ASK = """
+import socket, sys
+try:
+    connection = socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=float(sys.argv[4]), source_address=(sys.argv[1], 0) if sys.argv[1] else None)
+    if len(sys.argv) > 5:
+        connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    data = b""
+    while piece := connection.recv(4096):
+        data += piece
+    print(data.decode())
+except TimeoutError:
+    print("silence")
+except OSError as exc:
+    print(exc.strerror)
+"""
+
+
+def service(name, number, node_port, **spec):
+    """A service with one port."""
+    ports = [{"protocol": "TCP", "port": 80, **({"nodePort": node_port} if node_port else {})}]
+    return {"metadata": {"namespace": "ns", "name": name}, "spec": {
+        "type": "NodePort" if node_port else "ClusterIP", "clusterIPs": [f"10.96.0.{number}"], "ports": ports, **spec}}
+
+
+def endpoints(name, port, *addresses, node="node1"):
+    """Its endpoint slice."""
+    return {"metadata": {"namespace": "ns", "name": name, "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
+            "ports": [{"protocol": "TCP", "port": port}],
+            "endpoints": [{"addresses": [one], "nodeName": node, "conditions": {"ready": True}} for one in addresses]}
+
+
+def node_object(name, address):
+    """A node."""
+    return {"metadata": {"name": name}, "status": {"addresses": [{"type": "InternalIP", "address": address}]}}
+
+
+@pytest.fixture
+def client(sandbox):
+    """10.0.0.9 is another host of the cluster, 10.0.0.8 a stranger."""
+    place = sandbox("client")
+    ip(f"link add eth0 type veth peer name eth0 netns {place.path}")
+    ip("addr add 10.0.0.1/24 dev eth0")
+    ip("link set eth0 up")
+    for line in ("addr add 10.0.0.9/24 dev eth0", "addr add 10.0.0.8/24 dev eth0", "link set eth0 up", "link set lo up"):
+        place.run("ip", *line.split())
+    return place
+
+
+@pytest.fixture
+def overlay(sandbox):
+    """Behind the management port: cluster addresses, a pod, and the way back."""
+    place = sandbox("overlay")
+    ip(f"link add k8s-node1 type veth peer name inside netns {place.path}")
+    ip("addr add 192.168.1.2/24 dev k8s-node1")
+    ip("link set k8s-node1 up")
+    for line in ("addr add 192.168.1.1/24 dev inside", "addr add 192.168.1.3/24 dev inside", "addr add 10.96.0.1/32 dev lo", "addr add 10.96.0.2/32 dev lo",
+                 "link set inside up", "link set lo up", "route add 10.0.0.0/24 via 192.168.1.2"):
+        place.run("ip", *line.split())
+    ip("route add 10.96.0.0/16 via 192.168.1.1")
+    ip("route add 192.168.2.0/24 via 192.168.1.1")
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forwarding:
+        forwarding.write("1")
+    process = listen("10.96.0.1:80", "10.96.0.2:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"])
+    yield place
+    process.kill()
+    process.wait()
+
+
+def listen(*addresses, where=()):
+    """Serve at these addresses, and say who asked."""
+    process = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVE, *addresses], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "listening\n"
+    return process
+
+
+def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
+    """What answers there."""
+    command = ["/usr/bin/python3", "-c", ASK, source, address, str(port), str(patience), *more]
+    return (where.run(*command) if where else subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout).strip()
+
+
+@pytest.fixture
+def host(namespace, tmp_path, client, overlay):
+    """The host, with its server."""
+    made = Node(tmp_path / "host", vswitchd=False)
+    made.api.others = {
+        # The third one's address is what the API server takes too: it must not take the others' rules with it.
+        "nodes": [node_object("node1", "10.0.0.1"), node_object("node2", "10.0.0.9"), node_object("node3", "worker.example"),
+                  node_object("node4", "10.0.0.1 }; }; add table inet evil; table inet x { set y { type ipv4_addr; ")],
+        "services": [
+            service("all", 1, 30001, externalIPs=["198.51.100.7"]),
+            service("stays", 2, 30002, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30012),
+            service("elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013), service("own", 4, 30004)],
+        "endpointslices": [endpoints("all", 8080, "192.168.1.3"), endpoints("stays", 8080, "192.168.1.3"),
+                           endpoints("elsewhere", 8080, "192.168.2.3", node="node2"), endpoints("own", 6443, "10.0.0.1")]}
+    made.start(wait=False)
+    wait_for(lambda: "services: 4 node ports" in made.text(), f"the rules\n{made.text()}")
+    yield made
+    made.remove()
+
+
+def test_a_node_port_at_the_hosts_own_address(host, client):
+    """Protects node ports of hosts without a gateway: they lead to the service's cluster address, from outside and from the host itself."""
+    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
+    assert ask(30001) == "10.96.0.1:80 from 192.168.1.2"
+
+
+def test_a_node_port_that_stays_on_the_host(host, client, overlay):
+    """Protects externalTrafficPolicy Local: another host's address is kept, and a host without endpoint is silent, but for its own connections."""
+    assert ask(30002, source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
+    # No way back but through this host: a stranger is answered in its name.
+    assert ask(30002, source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
+    assert ask(30003, source="10.0.0.8", where=client, patience=1) == "silence"
+    # A pod of another node: answered through this host, or not at all.
+    overlay.run("ip", "addr", "add", "192.168.2.9/32", "dev", "inside")
+    assert ask(30002, source="192.168.2.9", where=overlay) == "192.168.1.3:8080 from 192.168.1.2"
+    assert ask(30003, source="192.168.2.9", where=overlay, patience=1) == "silence"
+    assert ask(30002) == "192.168.1.3:8080 from 10.0.0.1"
+    other = listen("10.0.0.9:30003", where=["nsenter", f"--net={client.path}"])
+    try:
+        assert ask(30003) == "10.0.0.9:30003 from 10.0.0.1"
+    finally:
+        other.kill()
+        other.wait()
+
+
+ECHO = """
+import socket, sys
+listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+listener.bind((sys.argv[1], int(sys.argv[2])))
+print("listening", flush=True)
+while True:
+    data, peer = listener.recvfrom(100)
+    listener.sendto(sys.argv[1].encode(), peer)
+"""
+TRY = """
+import socket, sys, time
+client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+client.bind(("10.0.0.9", 40000))
+client.settimeout(0.2)
+print("asking", flush=True)
+while True:
+    try:
+        client.sendto(b"x", ("10.0.0.1", 54330))
+        answer = client.recv(100).decode()
+        print(answer, flush=True)
+        if answer == sys.argv[1]:
+            break
+    except OSError:
+        print("nobody", flush=True)
+        time.sleep(0.05)
+"""
+
+
+def datagrams(number):
+    """A pod with a host port of UDP."""
+    made = pod(f"udp{number}", annotation=network(number))
+    made["spec"]["containers"] = [{"ports": [{"hostPort": 54330, "containerPort": 8080, "protocol": "UDP"}]}]
+    return made
+
+
+def echo(overlay, address):
+    """Answers to datagrams there, with the address."""
+    process = subprocess.Popen(["nsenter", f"--net={overlay.path}", "/usr/bin/python3", "-c", ECHO, address, "8080"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "listening\n"
+    return process
+
+
+def asking(client, until):
+    """Asks from one port again and again, until this answer comes."""
+    process = subprocess.Popen(["nsenter", f"--net={client.path}", "/usr/bin/python3", "-c", TRY, until], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "asking\n"
+    return process
+
+
+def test_a_client_of_udp_that_was_there_before_its_pod(host, client, overlay):
+    """Protects clients of UDP that ask on and on from one port: what the kernel remembers of their first packet is forgotten."""
+    processes = [echo(overlay, "192.168.1.3"), asking(client, "192.168.1.3")]
+    try:
+        assert processes[1].stdout.readline() == "nobody\n"
+        host.api.tell("ADDED", datagrams(3))
+        processes[1].communicate(timeout=20)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_a_client_of_udp_whose_pod_went_while_the_server_was_away(host, client, overlay):
+    """Protects clients of UDP over a restart of the server: where their port leads elsewhere since, they are led anew."""
+    overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
+    processes = [echo(overlay, "192.168.1.3"), echo(overlay, "192.168.1.4")]
+    try:
+        host.api.tell("ADDED", datagrams(3))
+        processes.append(asking(client, "192.168.1.3"))
+        processes[-1].communicate(timeout=20)
+        host.stop()
+        host.api.tell("DELETED", datagrams(3))
+        host.api.tell("ADDED", datagrams(4))
+        host.start(wait=False)
+        processes.append(asking(client, "192.168.1.4"))
+        processes[-1].communicate(timeout=20)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def route_localnet(value=None):
+    """The management link's setting; or set it."""
+    path = pathlib.Path("/proc/sys/net/ipv4/conf/k8s-node1/route_localnet")
+    if value is not None:
+        path.write_text(value)
+    return path.read_text().strip()
+
+
+@pytest.mark.parametrize("what", ["ruleset", "table inet ovn_kubernetes"])
+def test_rules_that_somebody_else_takes_away(host, client, what):
+    """Protects services against a firewall's reload, which takes all tables: the rules come back without a change of anything."""
+    load_nftables()
+    assert nftables().cmd("flush " + what)[0] == 0
+    wait_for(service_rules.whole, "the rules to come back")
+    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
+
+
+def test_rules_that_can_not_be_written(namespace, tmp_path):
+    """Protects the pods: what is wrong with services is said, again and again, and the server goes on giving pods their interfaces."""
+    made = Node(tmp_path / "host", vswitchd=False)
+    try:
+        wrong = service("wrong", 1, 30001)
+        wrong["spec"]["ports"][0]["protocol"] = "NONE"
+        made.api.others = {"nodes": [node_object("node1", "10.0.0.1")], "services": [wrong]}
+        made.start(wait=False)
+        wait_for(lambda: made.text().count("nftables can't take the rules of services") > 1, f"nftables to refuse\n{made.text()}")
+        status, text = made.http_get("/readyz")
+        assert status == 503 and "nftables can't take the rules of services" in text and made.server.poll() is None
+    finally:
+        made.remove()
+
+
+def test_what_the_host_asks_itself_is_its_own(host):
+    """Protects the host's own programs at a loopback address from a node port of the same number: OVN could not answer."""
+    process = listen("127.0.0.1:30001")
+    try:
+        assert ask(30001, "127.0.0.1") == "127.0.0.1:30001 from 127.0.0.1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_host_that_is_no_node_any_more(host, monkeypatch, capsys):
+    """Protects the host's loopback after the removal: neither rules are left, nor the setting that they guard."""
+    load_nftables()
+    host.stop()
+    route_localnet("1")
+    monkeypatch.setattr(node_program, "NODE_SETTINGS", str(host.folder / "node.json"))
+    (host.folder / "node.json").write_text('{"name": "node1"}')
+    for said in ("the rules of services are taken away\n", ""):
+        node_program.clear()
+        assert (capsys.readouterr().out, service_rules.there(), route_localnet()) == (said, False, "0")
+
+
+def test_health_checks_tell_the_truth(host, client):
+    """Protects outer load balancers: they send nothing to a host without endpoints."""
+    good, bad = (ask(port, where=client, more=["http"]) for port in (30012, 30013))
+    assert good.startswith("HTTP/1.0 200 OK") and '"localEndpoints": 1' in good
+    assert bad.startswith("HTTP/1.0 503 Service Unavailable") and '"localEndpoints": 0' in bad
+
+
+def test_an_address_outside_from_the_host_itself(host):
+    """Protects the host's own connections to externalIPs and to an outer load balancer: they are balanced before they leave."""
+    ip("route add default via 10.0.0.9")
+    assert ask(80, "198.51.100.7") == "10.96.0.1:80 from 192.168.1.2"
+
+
+def test_a_service_that_the_host_is_an_endpoint_of(host, client):
+    """Protects a master's own programs, and its node ports: through OVN, the packet would come back with the host's own address, and be dropped."""
+    process = listen("10.0.0.1:6443")
+    try:
+        assert ask(80, "10.96.0.4").startswith("10.0.0.1:6443 from")
+        assert ask(30004, where=client).startswith("10.0.0.1:6443 from 10.0.0.")
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_host_ports_of_several_pods(host, overlay, client):
+    """Protects hostPort: one port, told apart by the host's address; and nobody else comes to the host's loopback through the overlay, then or later."""
+    overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
+    more = listen("192.168.1.4:8080", "192.168.1.4:8081", where=["nsenter", f"--net={overlay.path}"])
+    inner, made_pods = listen("127.0.0.9:54324"), []
+    try:
+        # What it says is another pod's; and what nobody can read.
+        for name, annotation in (("copied", network(3)), ("deep", "[" * 100_000)):
+            made = pod(name, annotation=annotation, meant="uid-2" if name == "copied" else None)
+            made["spec"]["containers"] = [{"ports": [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8079}]}]
+            host.api.tell("ADDED", made)
+        for name, number, ports in (
+                ("bogus", 9, [{"hostPort": 54326, "hostIP": "bogus", "containerPort": 8080}]),
+                ("evil", 9, [{"hostPort": 54326, "hostIP": "10.0.0.1 drop; }; chain evil {", "containerPort": 8080}]),
+                ("mine", 3, [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8080}]),
+                ("all", 4, [{"hostPort": 54323, "hostIP": "10.0.0.1", "containerPort": 8080}, {"hostPort": 54325, "containerPort": 8081}])):
+            made = pod(name, annotation=network(number))
+            made["spec"]["containers"] = [{"ports": ports}]
+            made_pods.append(made)
+            host.api.tell("ADDED", made)
+        wait_for(lambda: "3 host ports" in host.text(), f"the host ports\n{host.text()}")
+        for source in ("10.0.0.1", ""):
+            assert ask(54323, "127.0.0.1", source=source) == "192.168.1.3:8080 from 192.168.1.2"
+        assert ask(54325, "127.0.0.1") == "192.168.1.4:8081 from 192.168.1.2"
+        assert ask(54323, where=client) == "192.168.1.4:8080 from 192.168.1.2" and ask(54325, where=client) == "192.168.1.4:8081 from 192.168.1.2"
+        overlay.run("sysctl", "-qw", "net.ipv4.conf.inside.route_localnet=1")
+        overlay.run("ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
+        overlay.run("ip", "route", "add", "127.0.0.9", "via", "192.168.1.2", "dev", "inside")
+        assert ask(54324, "127.0.0.9", source="192.168.1.4", where=overlay, patience=1) == "silence"
+        for made in made_pods:
+            host.api.tell("DELETED", made)
+        wait_for(lambda: "0 host ports" in host.text().rpartition("3 host ports")[2], "the host ports to go")
+        wait_for(lambda: route_localnet() == "0", "the link to carry loopback addresses no more")
+        assert ask(54324, "127.0.0.9", source="192.168.1.4", where=overlay, patience=1) == "silence"
+        route_localnet("1")  # as somebody else may have left it
+        assert ask(54324, "127.0.0.9", source="192.168.1.4", where=overlay, patience=1) == "silence"
+    finally:
+        for process in (more, inner):
+            process.kill()
+            process.wait()
