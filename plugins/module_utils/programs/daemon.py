@@ -4,11 +4,13 @@
 """What programs that stay have in common: Open vSwitch's options for daemons and logs, and how they tell systemd that they are well.
 
 In the order in which a program calls them: :func:`add_options`, :func:`start` (from here on in the background, when that was asked
-for), :func:`ready`, and :func:`alive` again and again. A program that a unit starts gives none of the options and logs to the journal.
+for), :func:`ready`, and :func:`alive` again and again; when :func:`replaced` ends, the program should. A program that a unit starts gives none of
+the options and logs to the journal.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -17,7 +19,9 @@ import threading
 from ..ovsdb.connection import MISSING_LIBRARY
 from ..ovsdb.errors import DatabaseError
 
+LOOK = 5.0  # seconds between two looks at the program's files
 OPTIONS = ("detach", "monitor", "pidfile", "log_file", "verbose")
+NO_SYSTEMD = "the Python library 'systemd' is missing on this host: install python3-systemd"
 LEVELS = {logging.DEBUG: "dbg", logging.INFO: "info", logging.WARNING: "warn", logging.ERROR: "err", logging.CRITICAL: "emer"}
 
 
@@ -32,6 +36,7 @@ def add_options(parser):
         import ovs.util
     except ImportError:
         raise DatabaseError(MISSING_LIBRARY) from None
+    notifier()  # it is missed now, not when there is something to tell
     ovs.util.PROGRAM_NAME = parser.prog
     ovs.daemon.add_args(parser)
     group = parser.add_argument_group(title="Logging Options")
@@ -62,18 +67,49 @@ def ready():
     """The program serves: its parent may end, and systemd hears of it."""
     import ovs.daemon
     ovs.daemon.daemonize_complete()
-    _notify("READY=1")
+    notifier()("READY=1")
 
 
 def alive():
     """It still serves, for systemd's watchdog."""
-    _notify("WATCHDOG=1")
+    notifier()("WATCHDOG=1")
 
 
-def _notify(what):
-    if "NOTIFY_SOCKET" in os.environ:
+async def replaced(*files):
+    """Wait until the program itself, or one of the files that it has read at its start, was replaced: whoever started it starts the new one.
+
+    A play that fails after it has copied them would leave the old program running for long, and it could not even load what it still
+    needs of itself. One that is only gone is being removed, and does not count. A program that nobody would start again goes on.
+
+    :returns: the file.
+    """
+    program = getattr(globals().get("__loader__"), "archive", None)
+    known = {file: _stamp(file) for file in (program, *files) if file} if "NOTIFY_SOCKET" in os.environ else {}
+    while True:
+        await asyncio.sleep(LOOK)
+        for file, before in known.items():
+            now = _stamp(file)
+            if now is not None and now != before:
+                return file
+
+
+def _stamp(file):
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def notifier():
+    """What systemd is told by; nobody hears it where no unit has started the program. :raises DatabaseError: when the library is missing."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return lambda _what: None
+    try:
         from systemd.daemon import notify
-        notify(what)
+    except ImportError:
+        raise DatabaseError(NO_SYSTEMD) from None
+    return notify
 
 
 def _log(options):

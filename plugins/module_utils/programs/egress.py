@@ -4,8 +4,9 @@
 """``ovn-k8s-egress``: keeps the cluster's default routes on gateways that are alive.
 
 It runs on every master; an OVSDB lock elects the one that acts. Each gateway router is asked for an echo (RFC 792, RFC 4443)
-at its join address, through the master's own management port: that is the way that pods' packets take, so an answer shows that
-the gateway's Open vSwitch forwards. State is the database itself: a gateway that is dead is marked there.
+at its join address, and its next hop at an address that the gateway translates, through the master's own management port: that is the way
+that pods' packets take, so an answer shows that the gateway's Open vSwitch forwards, and that its uplink works. State is the database itself: a gateway
+that is down is marked there.
 """
 
 from __future__ import annotations
@@ -19,13 +20,23 @@ import time
 
 from .. import addressing, names
 from ..converge import converge_rows, plan_rows, read_rows
-from ..desired.egress import QUERIES, Egress, Health, candidates
+from ..desired.egress import QUERIES, Egress, Health, candidates, usable
 from ..ovsdb.connection import Connection
 from ..ovsdb.errors import DatabaseError, Disconnected, Unreachable
+from .daemon import notifier
 
 LOCK = "ovn_kubernetes_egress"
 ECHO_REPLIES = (0, 129)  # RFC 792, RFC 4443
 LOG = logging.getLogger("ovn-k8s-egress")
+
+
+def library():
+    """icmplib; :raises DatabaseError: when it is missing."""
+    try:
+        import icmplib
+    except ImportError:
+        raise DatabaseError("the Python library 'icmplib' is missing on this host: install python3-icmplib") from None
+    return icmplib
 
 
 def probe(addresses, timeout, number):
@@ -35,18 +46,22 @@ def probe(addresses, timeout, number):
 
     :param number: of the round, by which late answers to the one before are told apart.
     """
-    from icmplib import ICMPRequest, ICMPv4Socket, ICMPv6Socket
-    answered, mark, until = dict.fromkeys(addresses, False), (os.getpid() & 0xFFFF, number & 0xFFFF), time.monotonic() + timeout
+    icmp = library()
+    # Each round is a connection of its own for the gateway's conntrack: one that lives on would go where it went first, whatever the next hop is now.
+    mark = ((os.getpid() + number) & 0xFFFF, number & 0xFFFF)
+    answered, until = dict.fromkeys(addresses, False), time.monotonic() + timeout
     with contextlib.ExitStack() as sockets:
         asked = []
-        for version, open_socket in ((4, ICMPv4Socket), (6, ICMPv6Socket)):
+        for version, open_socket in ((4, icmp.ICMPv4Socket), (6, icmp.ICMPv6Socket)):
             family = [address for address in addresses if addressing.family(address) == version]
             if family:
                 socket = open_socket(privileged=True)
                 sockets.callback(socket.close)
-                asked.append((socket, {address for address in family if _sent(socket, ICMPRequest(address, *mark))}))
+                asked.append((socket, {address for address in family if _sent(socket, icmp.ICMPRequest(address, *mark))}))
         for socket, waiting in asked:
-            while waiting and time.monotonic() < until + 0.1:
+            # What has come is read, however late this process gets to it; the limit is for a socket into which others' packets pour.
+            limit = max(until, time.monotonic()) + 1
+            while waiting and time.monotonic() < limit:
                 reply = _received(socket, until - time.monotonic())
                 if reply is None:
                     break
@@ -57,36 +72,45 @@ def probe(addresses, timeout, number):
 
 
 def _sent(socket, request):
-    from icmplib import ICMPLibError
     try:
         socket.send(request)
-    except ICMPLibError:  # there is no way to it now
+    except library().ICMPLibError:  # there is no way to it now
         return False
     return True
 
 
 def _received(socket, patience):
     """The next ICMP packet, None when none comes in time; what came while another socket was read is still there."""
-    from icmplib import ICMPLibError
     try:
         return socket.receive(timeout=max(patience, 0.01))
-    except ICMPLibError:
+    except library().ICMPLibError:
         return None
 
 
 def judge(found, health, answers):
-    """The health of each gateway after one more round.
+    """The health of each address after one more round.
 
-    :param found: name -> (candidate, whether it is marked as down).
-    :param health: name -> :class:`Health` so far.
+    :param found: name -> (candidate, families that it is marked as down for).
+    :param health: address -> :class:`Health` so far.
     :param answers: address -> whether it answered.
     """
     now = {}
-    for name, (candidate, down) in found.items():
-        so_far = health.get(name) or Health(not down)
-        # With both families one answer is enough: the same switch forwards both.
-        now[name] = so_far.after(any(answers.get(cidr.split("/")[0]) for cidr in candidate.join_ips))
+    for candidate, down in found.values():
+        for address in (*candidate.routers, *candidate.probes):
+            out = addressing.family(address) in down if address in candidate.probes else bool(down) and down >= candidate.versions
+            now[address] = (health.get(address) or Health(not out)).after(answers.get(address, False))
     return now
+
+
+def tell(found, health, before, now):
+    """Log what has become of gateways; ``before``, ``now``: name -> families whose default traffic goes through it."""
+    for name, versions in now.items():
+        for version in sorted(versions ^ before.get(name, versions)):
+            if version in versions:
+                LOG.warning("gateway %s answers again: its IPv%d default route returns", name, version)
+            else:
+                silent = "its next hop outside" if any(health[address].alive for address in found[name][0].routers) else "it"
+                LOG.warning("gateway %s: %s does not answer: its IPv%d default route goes", name, silent, version)
 
 
 def write(connect, connection, wanted):
@@ -103,7 +127,7 @@ def write(connect, connection, wanted):
 
 def watch(connect, interval, timeout, notify):
     """Probe and write for as long as the connection lasts; :raises DatabaseError: when it ends."""
-    connection, health = connect(), {}
+    connection, health, out = connect(), {}, {}
     connection.lock(LOCK)
     notify("READY=1")
     try:
@@ -111,12 +135,11 @@ def watch(connect, interval, timeout, notify):
             started = time.monotonic()
             found = candidates(read_rows(connection, QUERIES))
             if LOCK in connection.locks:
-                addresses = [cidr.split("/")[0] for candidate, _down in found.values() for cidr in candidate.join_ips]
-                before, health = health, judge(found, health, probe(addresses, timeout, number))
-                for name in health:
-                    if name in before and before[name].alive != health[name].alive:
-                        LOG.warning("gateway %s %s", name, "answers again" if health[name].alive else "does not answer: its default routes go")
-                write(connect, connection, Egress(tuple((found[name][0], health[name].alive) for name in health)))
+                addresses = [address for candidate, _down in found.values() for address in (*candidate.routers, *candidate.probes)]
+                health = judge(found, health, probe(addresses, timeout, number))
+                before, out = out, usable([candidate for candidate, _down in found.values()], health)
+                tell(found, health, before, out)
+                write(connect, connection, Egress(tuple((found[name][0], versions) for name, versions in out.items())))
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:
@@ -132,9 +155,9 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("icmplib").setLevel(logging.WARNING)
-    from systemd.daemon import notify
     try:
-        watch(lambda: Connection(options.northbound, names.NORTHBOUND), options.interval, options.timeout, notify)
+        library()
+        watch(lambda: Connection(options.northbound, names.NORTHBOUND), options.interval, options.timeout, notifier())
     except DatabaseError as exc:
         LOG.error("%s", exc)
         return 1

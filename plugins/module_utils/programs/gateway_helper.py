@@ -36,7 +36,9 @@ from . import daemon
 
 LOG = logging.getLogger("ovn-k8s-gateway-helper")
 CHECK = 5.0  # seconds without news until the flows are looked at again
+SOUTHBOUND_PATIENCE = 5.0  # seconds in which the first copy of the load balancers should come
 RETRY = 0.1
+TURNS = 3  # changes at once after which the bridge must have what it was given
 PATIENCE = 15.0  # seconds in which Open vSwitch may be away
 EXAMPLES = """examples:
   ovn-k8s-gateway-helper --physical-bridge=breth0 --physical-interface=eth0 --pidfile --detach
@@ -56,6 +58,8 @@ class Helper:
         self.flows = Bridge(bridge, names.FLOW_COOKIE)
         self.wake = asyncio.Event()
         self.ready = False
+        self.alone = False  # whether no bridge that was shared before has flows of ours
+        self.wanted = None  # the flows that were wanted last
         self.southbound = None  # its Replica
         self._following = None  # (remote, task)
         self.local = Replica(remote, names.LOCAL, LOCAL_TABLES, changed=self._changed, state=self.wake.set)
@@ -90,11 +94,16 @@ class Helper:
 
     async def _keep(self):
         loop = asyncio.get_running_loop()
-        failing, said = None, None
+        failing, said, changed, before = None, None, 0, None
         while True:
             self.wake.clear()
             try:
-                await self.converge()
+                changes = await self.converge()
+                # What is wanted may change at every turn, as while services come and go; the bridge is at fault when it does not.
+                changed = 0 if not changes else changed + 1 if self.wanted == before else 1
+                before = self.wanted
+                if changed > TURNS:
+                    raise FlowError(f"bridge {self.bridge} took {len(changes)} changes of flows and still differs: {changes[0]}")
             except (FlowError, HostError, NotThere) as exc:
                 now = loop.time()
                 failing = failing or now
@@ -105,6 +114,9 @@ class Helper:
                     said = str(exc)
                 await asyncio.sleep(RETRY)
                 continue
+            if changes:
+                daemon.alive()
+                continue  # and see that the bridge has them
             failing, said = None, None
             if not self.ready:
                 self.ready = True
@@ -115,25 +127,36 @@ class Helper:
             await asyncio.sleep(0)  # what comes together is done together
 
     async def converge(self):
-        """Make the bridge have the wanted flows, and see that it has them."""
+        """Give the bridge the wanted flows; :returns: the changes, none when it has them already."""
         try:
             await asyncio.wait_for(self.local.ready.wait(), PATIENCE)
         except asyncio.TimeoutError:
             raise FlowError(f"the host's Open_vSwitch database can't be read within {PATIENCE:.0f} s: start openvswitch-switch") from None
-        self._follow_southbound()
+        if not self.alone:
+            await self._leave_others()
+            self.alone = True
+        await self._follow_southbound()
         # In a thread: newer versions of the library behind it have an event loop of their own.
         addresses = await asyncio.to_thread(events.addresses_of, self.bridge)
         shared = shared_nic(self.local.rows, self.bridge, self.nic, addresses, self._services(addresses))
-        wanted = flows(shared) if shared else ()
+        self.wanted = wanted = flows(shared) if shared else ()
         changes = await self.flows.difference(wanted)
-        if not changes:
-            return
-        await self.flows.change(changes)
-        left = await self.flows.difference(wanted)
-        if left:
-            raise FlowError(f"bridge {self.bridge} took {len(changes)} changes of flows and still differs: {left[0]}")
-        LOG.info("%d changes: %d flows part the traffic of bridge %s%s", len(changes), len(wanted), self.bridge,
-                 "" if shared else ", which the gateway router does not use yet")
+        if changes:
+            await self.flows.change(changes)
+            LOG.info("%d changes: %d flows part the traffic of bridge %s%s", len(changes), len(wanted), self.bridge,
+                     "" if shared else ", which the gateway router does not use yet")
+        return changes
+
+    async def _leave_others(self):
+        """A NIC that was shared before may be in its bridge still; a bridge that leads outside for OVN is another helper's."""
+        mappings = self._external_ids().get("ovn-bridge-mappings", "").split(",")
+        outside = {mapping.partition(":")[2] for mapping in mappings} | {self.bridge}
+        for row in self.local.rows["Bridge"].values():
+            if row.name not in outside:
+                with contextlib.suppress(FlowError):  # somebody else's bridge, which does not work
+                    count = await take_away(row.name)
+                    if count:
+                        LOG.info("%d flows of a NIC that was shared before are taken away from bridge %s", count, row.name)
 
     def _services(self, addresses):
         """What the gateway router balances; what was known last while the Southbound database is away."""
@@ -146,8 +169,8 @@ class Helper:
         row = next(iter(self.local.rows["Open_vSwitch"].values()), None)
         return row.columns["external_ids"] if row else {}
 
-    def _follow_southbound(self):
-        """Keep the copy from where ovn-controller has its own, also when that changes."""
+    async def _follow_southbound(self):
+        """Keep the copy from where ovn-controller has its own, also when that changes; what an earlier run has made stays for a while, until there is one."""
         remote = self._external_ids().get("ovn-remote")
         if (self._following[0] if self._following else None) == remote:
             return
@@ -157,6 +180,9 @@ class Helper:
         if remote:
             self.southbound = Replica(remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, changed=self._changed)
             self._following = (remote, asyncio.create_task(self.southbound.run()))
+            if await self.flows.flows():  # a bare bridge can't wait: the database may be behind it
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self.southbound.ready.wait(), SOUTHBOUND_PATIENCE)
 
 
 def kept(path):
@@ -173,19 +199,31 @@ def inner_networks(node):
     return (*node.get("cluster_subnets", ()), *(node.get("routes") or ())) if node else None
 
 
+async def run(bridge, options):
+    """Keep the flows of a bridge; what waits for events is made in the loop that brings them."""
+    await Helper(bridge, options.physical_interface, options.open_vswitch, inner_networks(kept(NODE_FILE))).run()
+
+
+async def take_away(bridge):
+    """Take our flows from a bridge, and say how many there were; what the bridge does of itself stays."""
+    ours = Bridge(bridge, names.FLOW_COOKIE)
+    changes = await ours.difference(())
+    if changes:
+        await ours.change(changes)
+    return len(changes)
+
+
 async def clear(remote):
-    """Take our flows from every bridge; what the bridge does of itself stays."""
+    """Take our flows from every bridge."""
     connection = Connection(remote, names.LOCAL)
     try:
         bridges = [row.name for row in read_rows(connection, [Query("Bridge", (), ("name",))])]
     finally:
         connection.close()
     for name in bridges:
-        bridge = Bridge(name, names.FLOW_COOKIE)
-        changes = await bridge.difference(())
-        if changes:
-            await bridge.change(changes)
-            sys.stdout.write(f"{name}: {len(changes)} flows taken away\n")
+        count = await take_away(name)
+        if count:
+            sys.stdout.write(f"{name}: {count} flows taken away\n")
 
 
 def main(arguments=None):
@@ -206,7 +244,7 @@ def main(arguments=None):
         if not bridge:
             raise NotThere(f"no gateway of this host shares a NIC ({GATEWAY_FILE}): give --physical-bridge and --physical-interface")
         daemon.start(options)
-        asyncio.run(Helper(bridge, options.physical_interface, options.open_vswitch, inner_networks(kept(NODE_FILE))).run())
+        asyncio.run(run(bridge, options))
     except (DatabaseError, FlowError, HostError, NotThere, OSError, ValueError) as exc:
         (LOG.error if logging.getLogger().handlers else _say)("%s", exc)
         return 1

@@ -40,20 +40,18 @@ class Given:
     @property
     def northbound(self):
         """Where the Northbound database is; :raises HostError: when nobody has said it and it isn't on this host."""
-        remote = self.keys.get("ovn-nb")
-        if remote is None and not os.path.exists(names.NORTHBOUND_SOCKET.partition(":")[2]):
-            raise HostError("external_ids:ovn-nb of the Open_vSwitch table does not say where the Northbound database is: "
-                            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:MASTER:6641 (or ssl:MASTER:6641)")
-        return remote or names.NORTHBOUND_SOCKET
+        return self._remote("ovn-nb", "Northbound", names.NORTHBOUND_SOCKET, 6641)
 
     @property
     def southbound(self):
         """Where the Southbound database is; :raises HostError: as above."""
-        remote = self.keys.get("ovn-remote")
-        if remote is None and not os.path.exists(names.SOUTHBOUND_SOCKET.partition(":")[2]):
-            raise HostError("external_ids:ovn-remote of the Open_vSwitch table does not say where the Southbound database is: "
-                            "ovs-vsctl set Open_vSwitch . external_ids:ovn-remote=tcp:MASTER:6642 (or ssl:MASTER:6642)")
-        return remote or names.SOUTHBOUND_SOCKET
+        return self._remote("ovn-remote", "Southbound", names.SOUTHBOUND_SOCKET, 6642)
+
+    def _remote(self, key, database, socket, port):
+        if self.keys.get(key) is None and not os.path.exists(socket.partition(":")[2]):
+            raise HostError(f"external_ids:{key} of the Open_vSwitch table does not say where the {database} database is: "
+                            f"ovs-vsctl set Open_vSwitch . external_ids:{key}=tcp:MASTER:{port} (or ssl:MASTER:{port})")
+        return self.keys.get(key) or socket
 
     @property
     def encap_type(self):
@@ -115,11 +113,12 @@ def configuration(path):
     return found
 
 
-def access_files(given, access, token_file):
+def access_files(given, access, token_file, **more):
     """The files through which the programs reach the API server; what is not given now and was before, stays.
 
     :param access: path of the settings.
     :param token_file: path of the token, which only root reads.
+    :param more: further settings; what is empty is not given.
     :raises HostError: for a certificate that is none.
     """
     if given.api_server is None:
@@ -128,7 +127,7 @@ def access_files(given, access, token_file):
     if certificate is not None and "-----BEGIN CERTIFICATE-----" not in certificate:
         raise HostError("external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines")
     files = []
-    settings = dict(_kept(access), server=given.api_server)
+    settings = dict(kept(access), server=given.api_server, **{key: value for key, value in more.items() if value})
     for key, text, path, mode in (("ca_file", certificate, names.KUBERNETES_CA, 0o644), ("token_file", token, token_file, 0o600)):
         if text is not None:
             files.append(File(path, text.replace("\\n", "\n").strip() + "\n", mode))
@@ -137,12 +136,12 @@ def access_files(given, access, token_file):
     return (*files, File(access, json.dumps(settings, indent=2, sort_keys=True) + "\n"))
 
 
-def _kept(path):
-    """The settings that a file has, {} where there is none."""
+def kept(path):
+    """The settings that a file has, as an earlier run or the site play has left them, {} where there is none: what a command does not say stays."""
     try:
         with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
+            return dict(json.load(stream))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
-        raise HostError(f"{path} can't be read: {exc}") from None
+    except (OSError, TypeError, ValueError) as exc:
+        raise HostError(f"{path} can't be read: {exc}; remove it, and give this command all that the host had") from None

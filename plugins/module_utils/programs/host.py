@@ -25,8 +25,9 @@ def main(_arguments=None):
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
     bad = _part(host.finish_uplinks)
+    # NICs that are in bridges are kept each for itself; nobody is there who could confirm another move.
     parts = [partial(host.restore_uplink, nic) for nic in kept_uplinks()]
-    parts += [lambda: _kept(NODE_FILE, host.node), lambda: _kept(GATEWAY_FILE, host.gateway)]
+    parts += [lambda: _kept(NODE_FILE, partial(host.node, move_underlay=False)), lambda: _kept(GATEWAY_FILE, host.gateway)]
     return max([bad, *map(_part, parts)])
 
 

@@ -11,7 +11,7 @@ import sys
 import zipfile
 
 from .. import names
-from ..converge import converge_state
+from ..converge_host import converge_state
 from ..desired.commands import command_files
 from ..hostnet.bus import call
 from ..hostnet.errors import HostError
@@ -28,7 +28,7 @@ EXAMPLES = """examples:
   ssh kube-minion1 systemctl enable --now ovn-k8s-node     on a node with a kubelet: its pods' interfaces
 
 ovn-k8s-host, which brings the host's part back after a boot, is enabled by this. The host needs python3-openvswitch, python3-pyroute2 and
-python3-jeepney, with the userspace datapath python3-nftables; for the programs that stay
+python3-jeepney, with the userspace datapath or Kubernetes python3-nftables; for the programs that stay
 python3-systemd, for ovn-k8s-egress python3-icmplib, with Kubernetes python3-aiohttp and python3-prometheus-client.
 """
 

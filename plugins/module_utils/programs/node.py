@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import dataclasses
 import json
 import logging
 import os
 import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from .. import names
@@ -24,18 +26,24 @@ from ..cni.operations import Operations
 from ..cni.pods import Pods, trimmed
 from ..cni.ports import Ports
 from ..cni.readiness import Readiness
+from ..hostnet import service_rules
+from ..hostnet.errors import HostError
 from ..kube.client import Client
 from ..kube.errors import KubernetesError
 from ..kube.informer import Informer
+from ..kube.pulse import Pulse
 from ..kube.settings import Settings
 from ..kube.token import keep_fresh
 from ..ovsdb.errors import DatabaseError
+from ..reconcile.host_services import HostServices
 from . import daemon, telemetry
+from .health_checks import HealthChecks
 
 LOG = logging.getLogger("ovn-k8s-node")
 WORKERS = 4
 SETTLING = 1.0  # seconds from the loss of a link until its port is looked at: the runtime's own DEL is mostly on its way
 HEARTBEAT = 10.0
+NODE_SETTINGS = names.SETTINGS_DIRECTORY + "/node.json"
 BUCKETS = [0.001 * 2**step for step in range(16)]
 
 
@@ -50,10 +58,20 @@ async def serve(options):
     ready_state = library.Gauge("ovnkube_node_ready", "Whether pods can get their interfaces (1) or not (0)")
     known = library.Gauge("ovnkube_node_pods", "Pods of this node that have, or want, an interface")
 
-    client = Client(Settings.read(options.kubernetes), agent="ovn-k8s-node")
+    settings = Settings.read(options.kubernetes)
+    client = Client(settings, agent="ovn-k8s-node")
+    # The node may not read endpoint slices and other nodes, the server's own account may.
+    own = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
+    health = HealthChecks()
     pods = Pods()
-    informer = Informer(client, "/api/v1/pods", trimmed, pods.changed, fields=f"spec.nodeName={options.node}")
+
+    def pod_changed(key, before, after):
+        pods.changed(key, before, after)
+        services.pod_changed(before, after)
+
+    informer = Informer(client, "/api/v1/pods", trimmed, pod_changed, fields=f"spec.nodeName={options.node}")
     pods.store = informer.store
+    services = HostServices(options.node, options.cluster_subnet or _kept().get("cluster_subnets", ()), own, pods.store, health.answer)
     readiness = None
 
     def state():
@@ -69,10 +87,11 @@ async def serve(options):
     with ThreadPoolExecutor(WORKERS) as workers:
         operations = Operations(pods, ports, workers, readiness, options.patience, os.path.join(options.run, names.CNI_DELETIONS))
         endpoint = Endpoint(operations, lambda command, failed, seconds: durations.labels(command, str(failed).lower()).observe(seconds))
-        web = await telemetry.listen(options.listen, readiness.problem)
+        web = await telemetry.listen(options.listen, lambda: "; ".join(filter(None, (readiness.problem(), services.problem()))) or None)
         tasks = [asyncio.ensure_future(work) for work in (
             stop.wait(), ports.replica.run(), informer.run(), readiness.keep_configuration(options.cni_configuration, options.run),
-            _sweep(operations, lost), _beat())]
+            _sweep(operations, lost), services.run(), *(Pulse(one).run() for one in (client, own)), _beat(),
+            _replaced(options.kubernetes, client.settings.ca_file, NODE_SETTINGS))]
         beside = [asyncio.ensure_future(work) for work in (_synced(informer, readiness), keep_fresh(client))]  # these may end
         await endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
         daemon.ready()
@@ -87,6 +106,8 @@ async def serve(options):
                 task.cancel()
             await asyncio.gather(*tasks, *beside, return_exceptions=True)
             await web.cleanup()
+            await health.close()
+            await own.close()
             await client.close()
 
 
@@ -110,6 +131,11 @@ async def _sweep(operations, lost):
             lost.set()
 
 
+async def _replaced(*files):
+    """End when a new program or new settings are there."""
+    LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files))
+
+
 async def _beat():
     """Tell systemd that the loop runs."""
     while True:
@@ -117,11 +143,27 @@ async def _beat():
         await asyncio.sleep(HEARTBEAT)
 
 
+def _kept():
+    """The node's settings as this host has them, nothing where there are none."""
+    with contextlib.suppress(OSError, ValueError), open(NODE_SETTINGS, encoding="utf-8") as kept:
+        return json.load(kept)
+    return {}
+
+
 def _this_node():
     """The node's name as the settings of this host have it, None where there are none."""
-    with contextlib.suppress(OSError, ValueError, KeyError), open(names.SETTINGS_DIRECTORY + "/node.json", encoding="utf-8") as kept:
-        return names.node_name(json.load(kept)["name"])
-    return None
+    name = _kept().get("name")
+    return names.node_name(name) if name else None
+
+
+def clear():
+    """Take the rules of services away; what it printed says whether there were any."""
+    node = _this_node()
+    if node:
+        service_rules.carry_loopback(names.management_link(node), may=False)
+    if service_rules.there():
+        service_rules.write(None)
+        sys.stdout.write("the rules of services are taken away\n")
 
 
 def main(arguments=None):
@@ -134,14 +176,19 @@ def main(arguments=None):
     parser.add_argument("--cni-configuration", default=names.CNI_CONFIGURATION, metavar="PATH", help="what tells the runtime (default: %(default)s)")
     parser.add_argument("--listen", default="127.0.0.1:9410", metavar="ADDRESS:PORT", help="metrics, /healthz and /readyz (default: %(default)s)")
     parser.add_argument("--patience", type=float, default=100.0, metavar="SECONDS", help="until an ADD gives up (default: %(default)s)")
+    parser.add_argument("--cluster-subnet", action="append", metavar="CIDR", help="a network of the cluster's pods (default: as this host's settings say)")
+    parser.add_argument("--clear", action="store_true", help="take the rules of services away, and end")
     try:
         daemon.add_options(parser)
         options = parser.parse_args(arguments)
+        if options.clear:
+            clear()
+            return 0
         daemon.start(options)
         if not options.node:
             raise KubernetesError("this host is not a node of the overlay: run ovn.kubernetes.site, or name the node with --node")
         asyncio.run(serve(options))
-    except (DatabaseError, KubernetesError) as exc:
+    except (DatabaseError, HostError, KubernetesError) as exc:
         LOG.error("%s", exc)
         return 1
     return 0

@@ -6,23 +6,26 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import uuid
 from dataclasses import replace
 
-from .. import doors, names
+from .. import addressing, doors, names
 from .. import host as this_host
-from ..converge import converge_rows, converge_state, plan_rows
+from ..converge_host import converge_state
 from ..desired.cluster import Cluster
 from ..desired.node import Node
 from ..desired.overlay import Overlay
 from ..hostnet import facts
+from ..hostnet.errors import HostError
 from ..hostnet.state import HostState
 from ..ovsdb.connection import Connection
-from ..ovsdb.transaction import operations
+from ..ovsdb.errors import DatabaseError
+from ..uplinks import guarded
+from ..uplinks.way_out import WayOut
 from . import given as outside
 from .answer import after_a_boot, answer
 
+ASKED = 3.0  # seconds for the Northbound database to answer once a NIC has moved
 DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
 EXAMPLES = """examples:
   on the master:
@@ -70,6 +73,9 @@ def parser():
         one.add_argument("--node-name", required=True, help="Kubernetes' name of this host")
         if subnet:
             one.add_argument(subnet, required=True, dest="switch_subnet", type=_list, metavar="SUBNET[,SUBNET]", help="the subnet of this host's pods")
+            one.add_argument("--timeout", type=int, default=30, metavar="SECONDS", help="until a NIC that has moved for the tunnels is taken back when the "
+                             "default route's router or the Northbound database don't answer any more (default: %(default)s)")
+            one.add_argument("--yes", action="store_true", help="don't ask them")
         else:
             one.add_argument("--physical-ip", required=True, type=_list, metavar="IP/PREFIX[,...]", help="the gateway's address outside")
             nic = one.add_mutually_exclusive_group(required=True)
@@ -80,6 +86,9 @@ def parser():
                              help="subnets of pods whose traffic to the outside goes through this gateway alone")
         for flag, what in (("--nb-privkey", "private key"), ("--nb-cert", "certificate"), ("--nb-cacert", "certificate authority's certificate")):
             one.add_argument(flag, metavar="FILE", help=f"the {what} for a Northbound database at ssl:")
+        if subnet:
+            one.add_argument("--service-ip-subnet", type=_list, default=[], metavar="SUBNET[,SUBNET]",
+                             help="the API server's --service-cluster-ip-range: this host's own connections to services go through the overlay")
         one.add_argument("--db", default=names.LOCAL_SOCKET, help="where this host's Open_vSwitch database is (default: %(default)s)")
         one.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
     return whole
@@ -88,7 +97,7 @@ def parser():
 def master_init(options, notes):
     """The cluster, and the master as a node of it."""
     given = outside.read(options.db)
-    files = outside.access_files(given, names.WATCHER_ACCESS, names.WATCHER_TOKEN)
+    files = outside.access_files(given, names.WATCHER_ACCESS, names.WATCHER_TOKEN, service_subnets=options.service_ip_subnet)
     return _node(options, notes, given, files, Cluster(tuple(options.cluster_ip_subnet)))
 
 
@@ -100,16 +109,23 @@ def minion_init(options, notes):
 
 def _node(options, notes, given, files, cluster=None):
     """A node's rows and its host's part, with the cluster's rows when it is the master."""
-    host, northbound = this_host.Host(options.db, options.dry_run), _Northbound(options, given)
+    guarded.check_timeout("--timeout", options.timeout)
+    for subnet in options.service_ip_subnet:
+        addressing.network(subnet, "service_ip_subnet")
+    northbound = _northbound(options, given)
+    host = this_host.Host(options.db, options.dry_run, _mover(options, notes, given))
     node = Node(options.node_name, tuple(options.switch_subnet), tuple(options.cluster_ip_subnet), host.chassis())
     overlay = Overlay(cluster=cluster, nodes=(node,))
     northbound.look(overlay)
-    settings = _kept_node()
+    settings = outside.kept(this_host.NODE_FILE)
     settings.update(
         name=options.node_name, subnets=options.switch_subnet, cluster_subnets=options.cluster_ip_subnet, southbound=given.southbound,
         encap_type=given.encap_type, encap_ip=given.keys.get("ovn-encap-ip") or host.default_address(), mtu=given.mtu or settings.get("mtu"))
     settings.setdefault("datapath_type", given.keys.get("ovn-bridge-datapath-type"))
-    settings.setdefault("routes", list(Cluster(node.cluster_subnets).joins()))
+    if options.service_ip_subnet or not settings.get("routes"):
+        settings["routes"] = [*options.service_ip_subnet, *Cluster(node.cluster_subnets).joins()]
+        if files and not options.service_ip_subnet:
+            notes.append("this host does not know the services' network, so its own connections to them find no way: give --service-ip-subnet")
     yield host.node(settings)
     yield northbound.converge(overlay)
     yield converge_state(HostState(files=files), options.dry_run)
@@ -118,10 +134,47 @@ def _node(options, notes, given, files, cluster=None):
                      "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token")
 
 
+def _mover(options, notes, given):
+    """How a NIC moves: as with ovn-k8s-util, apart from the connection; the command itself confirms, once those answer who have answered before."""
+    def move(plan, nics):
+        way, identity = None, uuid.uuid4().hex
+
+        def planned():
+            nonlocal way
+            change = plan()
+            if change.acts and not options.yes:
+                way = WayOut(_database(options, given))
+            return change
+        change = guarded.begin(planned, nics, identity, options.timeout, options.db)
+        if not change.acts:
+            return change
+        if way is not None and not way:
+            notes.append(f"nobody answers this host who could be asked whether it is still reached now that {', '.join(nics)} has moved: look at it")
+        try:
+            guarded.see_through(identity, nics, options.timeout, way.works if way else lambda: True)
+        except HostError as exc:
+            if way and way.silent:
+                raise HostError(f"{exc}; {way.silent} answered before and did not any more: mend that, or give --yes") from exc
+            raise
+        return change
+    return move
+
+
+def _database(options, given):
+    """The Northbound database as one who is asked, where it is on another host."""
+    def answers():
+        try:
+            Connection(given.northbound, names.NORTHBOUND, ASKED, _tls(options, given)).close()
+        except DatabaseError:
+            return False
+        return True
+    return {} if given.northbound.startswith("unix:") else {f"the Northbound database at {given.northbound}": answers}
+
+
 def gateway_init(options, notes):
     """A gateway."""
     given = outside.read(options.db)
-    host, northbound = this_host.Host(options.db, options.dry_run), _Northbound(options, given)
+    host, northbound = this_host.Host(options.db, options.dry_run), _northbound(options, given)
     params = dict(vars(options), chassis=host.chassis(), physical_mac=None,
                   mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))))
     northbound.look(Overlay(gateways=(_gateway(params),)))
@@ -136,35 +189,16 @@ def _gateway(params):
     return replace(doors.gateway(params, params["cluster_ip_subnet"]), pinned=tuple(params["rampout_ip_subnets"]))
 
 
-class _Northbound:
+def _northbound(options, given):
     """The Northbound database that the host's keys name."""
-
-    def __init__(self, options, given):
-        tls = given.tls({"private_key": options.nb_privkey, "certificate": options.nb_cert, "ca_cert": options.nb_cacert})
-        self._connect = lambda: Connection(given.northbound, names.NORTHBOUND, tls=tls)
-        self._comment = f"ovn-k8s-overlay {options.command} {options.node_name}"
-        self._dry_run = options.dry_run
-
-    def look(self, overlay):
-        """Find out what the database would refuse, before this host is touched; :raises DatabaseError: :raises AddressError: in one sentence."""
-        overlay.check()
-        connection = self._connect()
-        try:
-            operations(*plan_rows(connection, overlay), self._comment)
-        finally:
-            connection.close()
-
-    def converge(self, overlay):
-        """Make it hold what is wanted."""
-        return converge_rows(self._connect, overlay, self._comment, self._dry_run)
+    tls = _tls(options, given)
+    return doors.Northbound(lambda: Connection(given.northbound, names.NORTHBOUND, tls=tls),
+                            f"ovn-k8s-overlay {options.command} {options.node_name}", options.dry_run)
 
 
-def _kept_node():
-    """The node's settings as an earlier run, or the site play, has left them: what the command does not say stays."""
-    if not os.path.exists(this_host.NODE_FILE):
-        return {}
-    with open(this_host.NODE_FILE, encoding="utf-8") as stream:
-        return json.load(stream)
+def _tls(options, given):
+    """The paths that a Northbound database at ssl: needs."""
+    return given.tls({"private_key": options.nb_privkey, "certificate": options.nb_cert, "ca_cert": options.nb_cacert})
 
 
 def _list(text):

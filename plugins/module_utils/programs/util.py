@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 import uuid
 
 from .. import names
@@ -14,12 +13,11 @@ from ..converge import Result
 from ..hostnet.errors import HostError
 from ..ovsdb.connection import Connection
 from ..uplinks.carry_out import the_journal
-from ..uplinks.guarded import LOOK, begin, confirm, look
+from ..uplinks.guarded import PATIENCE, begin, check_timeout, confirm, see_through
 from ..uplinks.plan import kept_uplinks, plan
 from .answer import UNCHANGED, after_a_boot, answer
 
 CONFIRMED = "Confirmed."
-PATIENCE = 30.0  # seconds over the time-out in which a change comes to its end
 EXAMPLES = """examples:
   ovn-k8s-util nics-to-bridge eth0        eth0 goes into breth0, with its addresses and routes
   ovn-k8s-util confirm                    it stays; without this the host takes it back after the time-out
@@ -59,6 +57,7 @@ def parser():
 
 def _move(options, notes):
     """Begin the change, and wait until all is done."""
+    check_timeout("--timeout", options.timeout)
     nics = [_nic(name) for name in options.nics] if options.command == "bridges-to-nic" else options.nics
 
     def change():
@@ -67,20 +66,12 @@ def _move(options, notes):
     if options.dry_run:
         yield Result(change().items)
         return
-    identity, deadline = uuid.uuid4().hex, time.monotonic() + options.timeout + PATIENCE
+    identity = uuid.uuid4().hex
     begun = begin(change, nics, identity, options.timeout, options.db)
     yield Result(begun.items)
-    if not begun.acts:
-        return
-    outcome = look(identity)
-    while not (outcome.waits or outcome.final) and time.monotonic() < deadline:
-        time.sleep(LOOK)
-        outcome = look(identity)
-    if options.yes:
-        outcome = confirm(identity, PATIENCE)
-    if not (outcome.good or outcome.waits):
-        raise HostError(f"{', '.join(nics)}: the change was taken back, and the host has what it had before: {outcome.reason or outcome.state}")
-    after_a_boot(notes)
+    if begun.acts:
+        see_through(identity, nics, options.timeout, (lambda: True) if options.yes else None)
+        after_a_boot(notes)
 
 
 def _confirm():

@@ -36,6 +36,7 @@ def metrics(cluster):
     buckets = [0.005 * 2 ** step for step in range(14)]
     lsp = library.Histogram("ovnkube_controller_pod_first_seen_lsp_created_duration_seconds", "From the first sight of a pod to its port", buckets=buckets)
     annotation = library.Histogram("ovn_k8s_watcher_pod_first_seen_annotated_duration_seconds", "From a pod's first sight to its annotation", buckets=buckets)
+    service = library.Histogram("ovnkube_controller_sync_service_latency_seconds", "From word of a service to its load balancers", buckets=buckets)
     batch = library.Histogram("ovn_k8s_watcher_transaction_duration_seconds", "One transaction with the Northbound database", buckets=buckets)
     keys = library.Histogram("ovn_k8s_watcher_transaction_objects", "Objects in one transaction", buckets=[1, 2, 5, 10, 20, 50, 100, 200, 500])
 
@@ -64,12 +65,14 @@ def metrics(cluster):
     def told(seconds, objects_, _operations):
         batch.observe(seconds)
         keys.observe(objects_)
-    return (lambda what, seconds: (lsp if what == "lsp" else annotation).observe(seconds)), told
+    sinks = {"lsp": lsp, "annotation": annotation, "service": service}
+    return (lambda what, seconds: sinks[what].observe(seconds)), told
 
 
-async def watch(settings, northbound, where):
-    """Work until a signal; :raises KubernetesError: :raises DatabaseError: when it can't begin."""
+async def watch(access, northbound, where):
+    """Work until a signal, or until the program's files are replaced; :raises KubernetesError: :raises DatabaseError: when it can't begin."""
     loop = asyncio.get_running_loop()
+    settings = Settings.read(access)
     client = Client(settings, "ovn-k8s-watcher")
     sinks = {}  # the figures are of the cluster, and it tells them what it sees
 
@@ -85,17 +88,23 @@ async def watch(settings, northbound, where):
     work = asyncio.ensure_future(cluster.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
-    beside = [asyncio.ensure_future(_pulse(cluster)), asyncio.ensure_future(keep_fresh(client))]
+    beside = [asyncio.ensure_future(task) for task in (_pulse(cluster), keep_fresh(client), _replaced(work, access, settings.ca_file))]
     try:
         await work
     except asyncio.CancelledError:
-        LOG.info("ended by a signal")
+        LOG.info("ended in order")
     finally:
         for task in beside:
             task.cancel()
         if web is not None:
             await web.cleanup()
         await client.close()
+
+
+async def _replaced(work, *files):
+    """End when a new program or new settings are there."""
+    LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files))
+    work.cancel()
 
 
 async def _pulse(cluster):
@@ -121,9 +130,9 @@ def main(arguments=None):
         options = parser.parse_args(arguments)
         if not options.overlay:
             parser.error("say --overlay: it is the only mode")
-        settings = Settings.read(options.kubernetes)
+        Settings.read(options.kubernetes)  # what is wrong there is said before the program goes to the background
         daemon.start(options)
-        asyncio.run(watch(settings, options.northbound, options.listen))
+        asyncio.run(watch(options.kubernetes, options.northbound, options.listen))
     except (DatabaseError, KubernetesError) as exc:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         LOG.error("%s", exc)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A bare host for the commands: links in a network namespace of its own, a real Open vSwitch, and a Northbound database to write to."""
+"""A bare host for the commands: links in a network namespace of its own, a router, a real Open vSwitch, and a Northbound database to write to."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import json
+import subprocess
+import threading
+import types
 
 import pytest
 from network_namespace import ip, load_nftables, namespace
@@ -14,7 +17,10 @@ from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer, given, overlay
+from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer, given, overlay, uplinks
+from ansible_collections.ovn.kubernetes.plugins.module_utils.uplinks import guarded
+
+ROUTER = "10.44.0.254"
 
 
 def pytest_configure(config):
@@ -22,11 +28,18 @@ def pytest_configure(config):
 
 
 class BareHost(Vswitch):
-    """The host, and what its user does: sets keys, and calls commands."""
+    """The host, and what its user does: sets keys, and calls commands.
 
-    def __init__(self, nb, replace):
+    :ivar before_moves: called just before a change of NICs begins.
+    """
+
+    def __init__(self, nb, router, replace):
         super().__init__()
         self.nb = nb
+        self._router = router
+        self.before_moves = lambda: None
+        replace(guarded, "names", types.SimpleNamespace(**{**vars(names), "ARCHIVE": __file__}))
+        replace(guarded, "start_unit", self._start)
         self.keep_here(replace)
         for name in ("WATCHER_ACCESS", "NODE_ACCESS", "WATCHER_TOKEN", "NODE_TOKEN", "KUBERNETES_CA"):
             replace(names, name, str(self.kept / getattr(names, name).rpartition("/")[2]))
@@ -38,6 +51,15 @@ class BareHost(Vswitch):
         """``ovs-vsctl set Open_vSwitch . external_ids:KEY=VALUE``."""
         self.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [
             ["external_ids", "delete", ["set", list(keys)]], ["external_ids", "insert", ["map", [[key, value] for key, value in keys.items()]]]]})
+
+    def _start(self, _unit, _description, command, _afterwards, _limit):
+        """A thread in the place of systemd's unit: there is no systemd in here."""
+        self.before_moves()
+        threading.Thread(target=uplinks.main, args=(command[3:],), daemon=True).start()
+
+    def router(self, arguments):
+        """ip-route(8)'s tool on the router."""
+        return ip(arguments, f"/proc/{self._router}/ns/net")
 
     def run(self, command, *more):
         """A command line of ovn-k8s-overlay: (exit status, what it said, what it complained)."""
@@ -73,12 +95,24 @@ def bare(monkeypatch):
             for command in (f"link add {nic} type veth peer name {nic}p", f"link set {nic} addrgenmode none", f"link set {nic}p addrgenmode none up",
                             f"link set {nic} up", f"address add {address} dev {nic}"):
                 ip(command)
-        nb = Northbound()
+        with router("eth0p") as process, contextlib.ExitStack() as after:
+            nb = Northbound()
+            after.callback(nb.remove)
+            host = BareHost(nb, process, monkeypatch.setattr)
+            after.callback(host.remove)
+            host.router(f"address add {ROUTER}/24 dev eth0p")
+            ip(f"route add default via {ROUTER}")
+            yield host
+
+
+@contextlib.contextmanager
+def router(link):
+    """A process in a network namespace of its own, to which a link goes."""
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE) as process:
         try:
-            host = BareHost(nb, monkeypatch.setattr)
-            try:
-                yield host
-            finally:
-                host.remove()
+            process.stdout.readline()  # it is there now
+            ip(f"link set {link} netns {process.pid}")
+            ip(f"link set {link} up", f"/proc/{process.pid}/ns/net")
+            yield process.pid
         finally:
-            nb.remove()
+            process.kill()

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import json
+import pathlib
 
 import pytest
 from network_namespace import ip
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils import host
 from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer
 
 MASTER = "master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master"
@@ -38,8 +40,40 @@ def test_the_seed_commands_twice(bare):
         assert bare.run(command) == (0, COMPLETE, "")
         assert bare.run(command, "--dry-run") == (0, "Nothing to change.\n", "")
         assert bare.seen() == after
-    assert column(bare.nb.rows("NAT"), "external_ip") == ["10.55.0.12"]
+    assert column(bare.nb.rows("NAT", ["type", "==", "snat"]), "external_ip") == ["10.55.0.12"]
     assert "192.168.2.2/24" in ip("address") and "192.168.0.0/16 via 192.168.2.1" in ip("route")
+
+
+def test_the_services_network(bare):
+    """Protects a host's own connections to services: they go through the overlay, and go on to when a later run does not name them; without, it is said."""
+    bare.nb.master()
+    bare.set(**{"k8s-api-server": "https://10.0.0.1:6443"})
+    status, _said, complained = bare.run(MINION)
+    assert status == 0 and "give --service-ip-subnet" in complained
+    for command in (MINION + " --service-ip-subnet=10.96.0.0/16", MINION):
+        status, _said, complained = bare.run(command)
+        assert status == 0 and "service" not in complained
+        assert "10.96.0.0/16 via 192.168.2.1 dev " in ip("route")
+
+
+@pytest.mark.parametrize("subnet", ["foo", "10.96.0.1/12"])
+def test_a_services_network_that_is_none(bare, subnet):
+    """Protects the host, and the watcher's rows: refused before anything is touched."""
+    bare.nb.master()
+    before = bare.seen()
+    status, said, complained = bare.run(f"{MINION} --service-ip-subnet={subnet}")
+    assert (status, said) == (1, "") and complained.startswith(f"ovn-k8s-overlay minion-init: service_ip_subnet '{subnet}' ")
+    assert bare.seen() == before
+
+
+def test_settings_that_nobody_can_read(bare):
+    """Protects against a traceback: the sentence says which file, and what to do."""
+    bare.nb.master()
+    assert bare.run(MINION)[0] == 0
+    for text in ("{", "3"):
+        pathlib.Path(host.NODE_FILE).write_text(text)
+        status, said, complained = bare.run(MINION)
+        assert (status, said) == (1, "") and "node.json can't be read: " in complained and "; remove it, and" in complained and "Traceback" not in complained
 
 
 def test_w12_master_init_with_another_node_name(bare):

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the host on which minion-init moves the tunnels' NIC: the move stays when those still answer who answered before, else it is taken back."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from network_namespace import ip
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.neighbours import answers
+from ansible_collections.ovn.kubernetes.plugins.module_utils.uplinks.carry_out import the_journal
+
+from .conftest import ROUTER
+from .test_overlay import COMPLETE, MASTER, MINION
+
+SILENT = "the router %s of the default route answered before and did not any more" % ROUTER
+
+
+@pytest.mark.parametrize("command", [MASTER, MINION])
+def test_it_stays_when_router_and_database_answer(bare, command):
+    """Protects the command as the original's users type it: it completes by itself, and a second time there is nothing to ask."""
+    bare.nb.master()
+    bare.set(**{"ovn-nb": bare.nb.tcp})
+    status, said, complained = bare.run(command)
+    assert (status, complained) == (0, "") and said.endswith(COMPLETE) and "10.44.0.12/24, 1 route: move from eth0 to breth0" in said
+    assert the_journal().read()["state"] == "confirmed" and "10.44.0.12/24" in ip("address show dev breth0")
+    bare.router(f"address del {ROUTER}/24 dev eth0p")
+    assert bare.run(command) == (0, COMPLETE, "")
+
+
+def test_a_router_that_is_silent_afterwards(bare):
+    """Protects the host that nobody would reach any more: it has back what it had, the overlay is not begun, and the command says who was silent."""
+    bare.nb.master()
+    before = bare.seen()
+    bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
+    status, said, complained = bare.run(MINION, "--timeout=5")
+    assert (status, said) == (1, "") and complained.count("\n") == 1
+    assert "eth0: the change was taken back, and the host has what it had before" in complained and SILENT in complained
+    assert bare.seen() == before and the_journal().read()["state"] == "undone"
+
+
+def test_a_database_that_is_silent_afterwards(bare):
+    """Protects against a way to the router alone: the master is asked too, over a new connection."""
+    bare.nb.master()
+    bare.set(**{"ovn-nb": bare.nb.tcp})
+    before = bare.seen()
+    bare.before_moves = lambda: bare.nb.process.send_signal(signal.SIGSTOP)
+    try:
+        status, _said, complained = bare.run(MINION, "--timeout=5")
+    finally:
+        bare.nb.process.send_signal(signal.SIGCONT)
+    assert status == 1 and f"the Northbound database at {bare.nb.tcp} answered before and did not any more" in complained
+    assert bare.seen() == before
+
+
+def test_who_was_silent_before_is_not_asked(bare):
+    """Protects a host whose router does not answer anyway: the command completes, and says that nobody could be asked."""
+    bare.nb.master()
+    bare.router(f"address del {ROUTER}/24 dev eth0p")
+    status, said, complained = bare.run(MINION, "--timeout=5")
+    assert status == 0 and said.endswith(COMPLETE)
+    assert complained == ("ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached now that eth0 has "
+                          "moved: look at it\n")
+
+
+def test_yes_asks_nobody(bare):
+    """Protects scripts that know better."""
+    bare.nb.master()
+    bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
+    status, said, complained = bare.run(MINION, "--yes", "--timeout=5")
+    assert (status, complained) == (0, "") and said.endswith(COMPLETE)
+
+
+def test_a_neighbour_is_asked_anew(bare):
+    """Protects the question itself: what the kernel remembers of a neighbour is no answer, and what an administrator has told it needs none."""
+    bare.router("address add fd44::1/64 dev eth0p nodad")
+    ip("address add fd44::12/64 dev eth0 nodad")
+    for asked in (ROUTER, "fd44::1"):
+        assert answers("eth0", asked, 2) and answers("eth0", asked, 2)
+    bare.router("address flush dev eth0p")
+    for asked in (ROUTER, "fd44::1", "192.0.2.1"):
+        assert not answers("eth0", asked, 0.5)
+    assert not answers("nosuch", ROUTER, 0.5)
+    ip(f"neigh replace {ROUTER} dev eth0 lladdr 02:00:00:00:00:01 nud permanent")
+    assert answers("eth0", ROUTER, 0.5)
