@@ -37,8 +37,9 @@ options:
     choices: [system, netdev]
   move_underlay:
     description:
-      - With V(netdev) the NIC with O(encap_ip) must be in a bridge. Whether it is moved by this call, at once. With V(false) it is left to
-        M(ovn.kubernetes.nics_to_bridge), which takes the move back when the host can't be reached any more.
+      - With V(netdev) the NIC with O(encap_ip) must be in a bridge. Whether it is moved, and back when it need not be there any more,
+        as M(ovn.kubernetes.nics_to_bridge) with O(ovn.kubernetes.nics_to_bridge#module:used_by=node) does it; the host takes the move back by itself
+        unless it can be reached with it.
     type: bool
     default: true
   routes:

@@ -180,23 +180,33 @@ def work(module, notes):
     present = params["state"] == "present"
     gateways = params["gateways"] or [params]
     cluster = params["cluster_ip_subnet"] or []
+    host = Host(params["open_vswitch"], module.check_mode)
+    settings = doors.gateway_host(params, cluster) if present else None
+    if params["part"] != "northbound":
+        doors.single(module)
+    if params["part"] == "all":
+        params["chassis"] = params["chassis"] or host.chassis()
+        if present and params["bridge_interface"] and not params["physical_ip"]:
+            bridge = host.bridge(settings)
+            params["physical_ip"] = bridge["physical_ip"]
+            params["default_gw"] = params["default_gw"] or bridge["default_gw"]
     if present:
         for gateway in gateways:
             if params["part"] == "northbound" or gateway["physical_ip"] or not gateway["bridge_interface"]:
                 doors.gateway(gateway, cluster)  # before anything is touched
+    owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
+    northbound = doors.northbound(module, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
+
+    def overlay():
+        return Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways)) if present else Overlay(absent=owners)
+    if doors.looks(module):
+        northbound.look(overlay())
     if params["part"] != "northbound":
-        doors.single(module)
-        host = Host(params["open_vswitch"], module.check_mode).gateway(doors.gateway_host(params, cluster) if present else None)
-        yield host
-        params["chassis"] = params["chassis"] or host.facts.get("chassis")
-        params["physical_mac"] = params["physical_mac"] or host.facts.get("physical_mac")
-        if not params["physical_ip"]:
-            params["physical_ip"] = host.facts.get("physical_ip")
-            params["default_gw"] = params["default_gw"] or host.facts.get("default_gw")
+        part = host.gateway(settings)
+        yield part
+        params["physical_mac"] = params["physical_mac"] or part.facts.get("physical_mac")
     if params["part"] != "host":
-        owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
-        overlay = Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways)) if present else Overlay(absent=owners)
-        yield doors.northbound(module, overlay, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
+        yield northbound.converge(overlay())
 
 
 if __name__ == "__main__":

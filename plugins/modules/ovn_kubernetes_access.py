@@ -11,7 +11,7 @@ short_description: Converge the Kubernetes accounts of the overlay's programs
 version_added: 0.1.0
 description:
   - Service accounts, roles and bindings in the namespace C(ovn-kubernetes), one account for the watcher and one for each node's server.
-  - The watcher may read nodes, namespaces, pods, services, endpoint slices and network policies, write the status of pods and events.
+  - The watcher may read nodes, pods, services and endpoint slices, write the status of pods and events.
   - A node's server may act as its node (C(system:node:NAME)) and nothing else, so that the API server's Node authorizer shows it that node's pods only.
   - Each account may ask for its own next token.
   - Accounts of nodes that are not in O(nodes) are deleted. Objects without our label C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.

@@ -148,9 +148,14 @@ management_ips:
   type: list
   elements: str
 underlay_nic:
-  description: The NIC that must still go into a bridge for the tunnels, where O(move_underlay=false) has left it.
+  description: The NIC that must be in a bridge for the tunnels; none with the datapath of the kernel.
   returned: when the host's part was converged
   type: str
+spare_nics:
+  description: NICs in bridges that the tunnels do not need any more.
+  returned: when the host's part was converged
+  type: list
+  elements: str
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
@@ -201,10 +206,13 @@ def work(module, notes):
             gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]),
             known=frozenset(map(names.node_name, params["known_nodes"])))
         overlay.check()  # before anything is touched
-    if params["part"] != "host":
-        yield doors.northbound(module, overlay, "ovn_master_init", notes)
+    northbound = doors.northbound(module, "ovn_master_init", notes)
     if params["part"] != "northbound" and params["node_name"]:
+        if doors.looks(module):
+            northbound.look(overlay)
         yield doors.node_host(module, "master_switch_subnet")
+    if params["part"] != "host":
+        yield northbound.converge(overlay)
 
 
 if __name__ == "__main__":

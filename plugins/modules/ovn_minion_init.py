@@ -99,9 +99,14 @@ management_ips:
   type: list
   elements: str
 underlay_nic:
-  description: The NIC that must still go into a bridge for the tunnels, where O(move_underlay=false) has left it.
+  description: The NIC that must be in a bridge for the tunnels; none with the datapath of the kernel.
   returned: when the host's part was converged
   type: str
+spare_nics:
+  description: NICs in bridges that the tunnels do not need any more.
+  returned: when the host's part was converged
+  type: list
+  elements: str
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
@@ -112,6 +117,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import doors
 from ..module_utils.desired.overlay import Overlay, node_owner
+from ..module_utils.host import Host
 
 
 def main():
@@ -139,14 +145,17 @@ def work(module, notes):
     present = params["state"] == "present"
     nodes = params["nodes"] or [params]
     cluster = params["cluster_ip_subnet"] or []
+    if params["part"] == "all":
+        params["chassis"] = params["chassis"] or Host(params["open_vswitch"], module.check_mode).chassis()
+    owners = tuple(node_owner(node["node_name"]) for node in nodes)
+    overlay = Overlay(nodes=tuple(doors.node(node, cluster) for node in nodes)) if present else Overlay(absent=owners)
+    northbound = doors.northbound(module, "ovn_minion_init " + ", ".join(owner.name for owner in owners), notes)
+    if doors.looks(module):
+        northbound.look(overlay)
     if params["part"] != "northbound":
-        host = doors.node_host(module, "minion_switch_subnet")
-        yield host
-        params["chassis"] = params["chassis"] or host.facts.get("chassis")
+        yield doors.node_host(module, "minion_switch_subnet")
     if params["part"] != "host":
-        owners = tuple(node_owner(node["node_name"]) for node in nodes)
-        overlay = Overlay(nodes=tuple(doors.node(node, cluster) for node in nodes)) if present else Overlay(absent=owners)
-        yield doors.northbound(module, overlay, "ovn_minion_init " + ", ".join(owner.name for owner in owners), notes)
+        yield northbound.converge(overlay)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class Access:
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
+        self._service_subnets = [str(network) for network in inventory.cluster_value("ovn_service_subnet") or []]
         self.server = (inventory.cluster_value("ovn_kubernetes_api") or "").rstrip("/")
         admin = inventory.cluster_value("ovn_kubernetes_admin_kubeconfig")
         self.accounts = bool(self.server and admin)
@@ -38,13 +39,13 @@ class Access:
         pods = host in self._inventory.groups.get(NODES, ())
         programs = []
         if host in self._inventory.groups.get(MASTERS, ()):
-            programs.append(self._program(names.WATCHER_ACCOUNT, names.WATCHER_ACCESS, names.WATCHER_TOKEN))
+            programs.append(self._program(names.WATCHER_ACCOUNT, names.WATCHER_ACCESS, names.WATCHER_TOKEN, service_subnets=self._service_subnets))
         if pods:
             user, group = node_user(node)
             acts = {"user": user, "group": group} if self.accounts else {}
             programs.append(self._program(names.node_account(node), names.NODE_ACCESS, names.NODE_TOKEN, **acts))
         return {"server": self.server, "accounts": self.accounts, "pods": pods, "programs": programs}
 
-    def _program(self, account: str, file: str, token: str, **acts: str) -> dict[str, t.Any]:
-        settings = {"server": self.server, "ca_file": names.KUBERNETES_CA if self._authority else None, "token_file": token if self._token else None, **acts}
+    def _program(self, account: str, file: str, token: str, **more: t.Any) -> dict[str, t.Any]:
+        settings = {"server": self.server, "ca_file": names.KUBERNETES_CA if self._authority else None, "token_file": token if self._token else None, **more}
         return {"account": account, "file": file, "token_file": token if self._token else "", "settings": settings}

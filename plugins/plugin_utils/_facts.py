@@ -73,6 +73,10 @@ class Facts:
         routes = [self._dict(name) for name in ("default_ipv4", "default_ipv6")]
         return [_text(route.get("gateway")) for route in routes if _text(route.get("interface")) in set(names) and _text(route.get("gateway"))]
 
+    def mtu_of(self, name: str) -> int | None:
+        """The MTU of the link of this name; None where there is none, or the facts don't say."""
+        return _mtu(self._dict(name.replace("-", "_")))
+
     def link_of(self, address) -> Link | None:
         """The link that holds this ``IPAddress``."""
         for name in ("default_ipv4", "default_ipv6"):

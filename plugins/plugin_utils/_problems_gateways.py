@@ -40,10 +40,7 @@ def _interface_problems(inventory: Inventory, host: str, found) -> None:
         found.say(host, "%s is not set, and a dedicated NIC needs it: set it to the gateway's address outside, like %s" % (IP, show("10.33.74.138/24")))
     nic = inventory.value_or_none(host, DEDICATED)
     facts = inventory.facts(host)
-    if nic is None or not facts.links:
-        return
-    if nic not in facts.links:
-        found.say(host, "%s %s is no NIC of this host: write one of %s" % (DEDICATED, show(nic), ", ".join(sorted(facts.links)[:8])))
+    if not _has_nic(facts, host, DEDICATED, nic, found):
         return
     tunnel = parse_address(tunnel_address(inventory, host))
     link = facts.link_of(tunnel) if tunnel is not None else None
@@ -54,13 +51,17 @@ def _interface_problems(inventory: Inventory, host: str, found) -> None:
         found.say(host, "%s %s holds the host's default route, which the host would lose: give the gateway a NIC of its own" % (DEDICATED, show(nic)))
 
 
+def _has_nic(facts, host: str, variable: str, nic: str | None, found) -> bool:
+    """Whether the NIC is known to be there; that it is not is said."""
+    if nic is not None and facts.links and nic not in facts.links:
+        found.say(host, "%s %s is no NIC of this host: write one of %s" % (variable, show(nic), ", ".join(sorted(facts.links)[:8])))
+    return nic in facts.links
+
+
 def _shared_problems(inventory: Inventory, host: str, found) -> None:
     nic = inventory.value_or_none(host, SHARED)
     facts = inventory.facts(host)
-    if nic is None or not facts.links:
-        return
-    if nic not in facts.links:
-        found.say(host, "%s %s is no NIC of this host: write one of %s" % (SHARED, show(nic), ", ".join(sorted(facts.links)[:8])))
+    if not _has_nic(facts, host, SHARED, nic, found):
         return
     given = inventory.value_or_none(host, IP)
     have = facts.link_addresses((uplink_bridge(nic), nic))

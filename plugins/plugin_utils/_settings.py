@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from ..module_utils.addressing import GENEVE_OVERHEAD as OVERHEAD
-from ..module_utils.names import SOUTHBOUND_PORT, uplink_bridge
+from ..module_utils.names import SOUTHBOUND_PORT, management_link, uplink_bridge
 from ._access import Access
 from ._inventory import Inventory
 from ._values import InventoryError, netaddr, parse_address, show
@@ -60,13 +60,21 @@ class Cluster:
 
     @property
     def mtu(self) -> int:
-        """What was given, or what fits through the narrowest underlay of all hosts whose facts are known."""
+        """What was given, or what fits through the narrowest underlay of all hosts.
+
+        While some hosts' facts are not known, it does not rise above what the network has now, since one of them may be the narrowest.
+        """
         if self._mtu is None:
-            known = []
+            known, now = [], []
             for host in self._inventory.hosts:
                 under = underlay_mtu(self._inventory, host)
+                has = self._inventory.facts(host).mtu_of(management_link(self._inventory.node_name(host)))
                 if under is not None:
                     known.append((under - OVERHEAD[parse_address(tunnel_address(self._inventory, host)).version], host))
+                if has is not None:
+                    now.append((has, host))
+            if 0 < len(known) < len(self._inventory.hosts):
+                known += now
             if not known:
                 raise InventoryError("ovn_mtu is not set, and no host's facts say the underlay's MTU: gather facts with the network's part, or set ovn_mtu",
                                      self._inventory.hosts[0])

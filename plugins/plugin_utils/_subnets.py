@@ -156,6 +156,14 @@ def _plan_family(inventory: Inventory, cluster, prefix: int, existing: Mapping) 
             if network.version == cluster.version:
                 plan[host] = network
 
+    # A node with pods does not move because its subnet was given to another; where it is given a new one itself, it was meant.
+    for host in inventory.hosts:
+        network = held.get(names[host])
+        other = taken.overlapping(network) if network is not None and host not in plan and contains(cluster, network) else None
+        if other is not None and held.get(names.get(other.owner)) != other.network:
+            raise InventoryError("ovn_node_subnet \"%s\" overlaps \"%s\", which the northbound database holds for %s: choose a free subnet, "
+                                 "or give %s another ovn_node_subnet" % (other.network, network, host, host), other.owner)
+
     for host in inventory.hosts:
         network = held.get(names[host])
         if host not in plan and network is not None and contains(cluster, network) and taken.add(network, host) is None:

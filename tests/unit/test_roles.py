@@ -111,3 +111,17 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(packages, differ):
     known = {"node_settings": {"kubernetes": {"accounts": True}}, "ansible_check_mode": True, "groups": {"ovn_masters": ["m1"]},
              "hostvars": {"m1": {packages: {"changed": differ}}}}
     assert condition("node", "access.yml", "Converge the accounts", "when", **known) != differ
+
+
+@pytest.mark.parametrize(("result", "comes_in"), [
+    ({"changed": True, "physical_mac": "02:00:00:00:00:01"}, True), ({"failed": True, "changed": False, "msg": "no such NIC"}, False), (None, False)])
+def test_a_gateway_whose_host_failed_gets_no_rows(result, comes_in):
+    """Protects egress from a gateway router on a chassis that has no way outside; one that has rows already keeps them."""
+    environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)
+    environment.tests.update(changed=changed, failed=failed)
+    template = environment.from_string(load(ROLES / "master" / "vars" / "main.yml")["master_gateways"])
+    gateway = {"physical_interface": "eth1", "bridge_interface": "", "physical_ips": ["10.55.0.12/24"], "default_gws": ["10.55.0.254"]}
+    known = {"node_all_settings": {"h1": {"node_name": "n1", "gateway": gateway, "mtu": 1400}}, "ansible_check_mode": False,
+             "hostvars": {"h1": {} if result is None else {"gateway_result": result}}}
+    assert ("n1" in template.render(node_overlay={"gateways": {}}, **known)) == comes_in
+    assert "n1" in template.render(node_overlay={"gateways": {"n1": {}}}, **known)

@@ -52,11 +52,15 @@ def test_given_then_held_then_free(cluster):
     assert planned(cluster, {"node-one": ["192.168.9.0/25"]}) == {MASTER: ["192.168.1.0/24"], NODE1: ["192.168.9.0/25"], NODE2: ["192.168.0.0/24"]}
 
 
-def test_held_gives_way_to_given(cluster):
-    """Protects what the inventory says; and the host in the way is not put where the first one was in this very moment."""
-    cluster.on(MASTER, ovn_node_subnet="192.168.1.0/24")
+def test_what_a_host_holds_is_not_given_to_another(cluster):
+    """Protects a host's running pods against an inventory that gives their subnet away; a host that is given another one itself moves."""
+    cluster.on(MASTER, ovn_node_subnet="192.168.1.0/25")
     held = {MASTER: ["192.168.0.0/24"], NODE1: ["192.168.1.0/24"], NODE2: ["192.168.2.0/24"]}
-    assert planned(cluster, held) == {MASTER: ["192.168.1.0/24"], NODE1: ["192.168.3.0/24"], NODE2: ["192.168.2.0/24"]}
+    with pytest.raises(AnsibleFilterError, match=r'ovn-master: ovn_node_subnet "192.168.1.0/25" overlaps "192.168.1.0/24", which the northbound '
+                                                 r"database holds for ovn-node1: choose a free subnet, or give ovn-node1 another ovn_node_subnet"):
+        planned(cluster, held)
+    cluster.on(NODE1, ovn_node_subnet="192.168.0.0/24")
+    assert planned(cluster, held) == {MASTER: ["192.168.1.0/25"], NODE1: ["192.168.0.0/24"], NODE2: ["192.168.2.0/24"]}
 
 
 def test_held_outside_the_cluster_network_is_planned_anew(cluster):

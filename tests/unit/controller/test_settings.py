@@ -99,6 +99,15 @@ def test_mtu_is_the_smallest_one(cluster):
     assert of(cluster, NODE1)["mtu"] == 8942
 
 
+def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
+    """Protects a host behind a narrow link that a run leaves out, or can't reach, from packets that it can't receive."""
+    cluster.with_facts(mtu=9000)
+    cluster.hostvars[MASTER]["ansible_facts"]["k8s_ovn_master"] = {"device": "k8s-ovn-master", "mtu": 1342}
+    assert of(cluster, NODE1)["mtu"] == 8942
+    del cluster.hostvars[NODE2]["ansible_facts"]
+    assert of(cluster, NODE1)["mtu"] == 1342
+
+
 def test_default_route_of_ipv6_only(cluster):
     """Protects hosts without IPv4."""
     cluster.with_facts()
@@ -201,7 +210,7 @@ def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
     server = {"server": "https://10.0.0.1:6443", "ca_file": "/etc/ovn-kubernetes/kubernetes-ca.crt"}
     watcher, node = of(cluster, MASTER)["kubernetes"]["programs"]
     assert (watcher["account"], node["account"]) == ("ovn-k8s-watcher", "ovn-k8s-node-ovn-master")
-    assert watcher["settings"] == {**server, "token_file": "/etc/ovn-kubernetes/kubernetes-watcher.token"}
+    assert watcher["settings"] == {**server, "token_file": "/etc/ovn-kubernetes/kubernetes-watcher.token", "service_subnets": ["10.96.0.0/16"]}
     assert node["settings"] == {**server, "token_file": "/etc/ovn-kubernetes/kubernetes-node.token", "user": "system:node:ovn-master", "group": "system:nodes"}
     assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
     assert "hidden" not in json.dumps(of(cluster, MASTER))
