@@ -11,7 +11,7 @@ image_packages=(systemd systemd-sysv dbus openssh-server python3 python3-apt
 offered_packages=(openvswitch-switch ovn-central ovn-host openvswitch-pki python3-openvswitch python3-pyroute2 python3-nftables
     python3-aiohttp python3-prometheus-client python3-icmplib python3-systemd containernetworking-plugins containerd)
 # Network managers and a DHCP server, for the tests that need one; without what they recommend.
-offered_managers=(ifupdown isc-dhcp-client network-manager netplan.io dnsmasq-base python3-jeepney)
+offered_managers=(ifupdown isc-dhcp-client network-manager systemd-resolved netplan.io dnsmasq-base python3-jeepney)
 masked_units=(systemd-udevd.service systemd-udev-trigger.service systemd-logind.service systemd-resolved.service
     systemd-networkd.service getty.target console-getty.service
     apt-daily.timer apt-daily.service apt-daily-upgrade.timer apt-daily-upgrade.service)

@@ -24,10 +24,13 @@ def test_verify_is_content_with_a_converged_site(site):
 
 
 def test_exactly_what_was_lost_is_named_and_repaired(site):
-    """Protects: check mode and diff name a row, a route and a port that are gone, and one run repairs just these (W26)."""
+    """Protects: check mode and diff name a row, a route and a port that are gone, and one run repairs just these (W26); verify sees them, and
+    also what would only fail at the next boot: another option of the databases, a service that no boot starts."""
     on("ovn-master", "ovn-nbctl lr-nat-del GR_ovn-node1 snat 192.168.0.0/16")
     on("ovn-node1", "ip route del 192.168.0.0/16")
     on("ovn-node2", "ovs-vsctl del-port br-int k8s-ovn-node2")
+    on("ovn-master", "sed -i '/OVN_CTL_OPTS/d' /etc/default/ovn-central")
+    on("ovn-node2", "systemctl disable ovn-k8s-host")
     seen = play("site", "--check", "--diff").ok()
     text = " ".join(seen.plans)
     assert re.search(r"NAT snat-4 of ovn-node1: insert", text)
@@ -36,7 +39,9 @@ def test_exactly_what_was_lost_is_named_and_repaired(site):
     assert others == []
     assert "+NAT snat-4 of ovn-node1 external_ip=10.55.0.11" in seen.output
     broken = play("verify")
-    assert broken.code != 0 and "run ovn.kubernetes.site" in broken.output
+    assert broken.code != 0 and "ovn-node1 is not as it should be" in broken.output
+    assert "packages, programs or services differ" in broken.output
+    assert "options or services of OVN central or its programs differ on ovn-master" in broken.output
     repaired = play("site").ok()
     assert {host for host, count in repaired.changed.items() if count} == set(HOSTS)
     assert set(play("site", "--check", "--diff").ok().changed.values()) == {0}

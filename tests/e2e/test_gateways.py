@@ -79,6 +79,33 @@ def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_pro
         pod.remove()
 
 
+def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
+    """Protects: a gateway whose cable or bridge mapping is away is alive, and leads nowhere: it loses its default route until it does (W10)."""
+    pod = Pod("ovn-node2", "survivor", 110)
+    mapping = on("ovn-node2", "ovs-vsctl get Open_vSwitch . external_ids:ovn-bridge-mappings").strip()
+    try:
+        pod.reaches(OUTSIDE)
+        seconds = []
+        for host, left in (("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")):  # one of them has the pod's traffic
+            seconds.append(outage(pod, lambda host=host: lab("unplug", host, "eth1"), lambda left=left: egress() == {left}))
+            assert "its next hop outside does not answer" in on("ovn-master", "journalctl -u ovn-k8s-egress -n 5 -o cat")
+            lab("plug", host, "eth1")
+            wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 60, "the gateway's return")
+        with capsys.disabled():
+            print(f"\negress outage when the cable of one of two gateways is pulled: {max(seconds):.2f} s")
+        record_property("outage_seconds", round(max(seconds), 2))
+        # On the other host ovn-controller was started anew, and leaves the way be that it had made before: the gateway leads outside still.
+        on("ovn-node2", "ovs-vsctl remove Open_vSwitch . external_ids ovn-bridge-mappings")
+        wait(lambda: egress() == {"100.64.0.2"}, 60, "egress without the mapping")
+        pod.reaches(OUTSIDE)
+    finally:
+        for host in ("ovn-node1", "ovn-node2"):
+            lab("plug", host, "eth1")
+        on("ovn-node2", f"ovs-vsctl set Open_vSwitch . external_ids:ovn-bridge-mappings={mapping}")
+        pod.remove()
+    wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 60, "the gateway's return")
+
+
 @pytest.mark.parametrize(("first", "left"), [("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")])
 def test_gateways_go_in_any_order(two_gateways, first, left):
     """Protects: egress stays as long as one gateway is left, whichever (W10); a gateway that goes gives its NIC back (W9)."""

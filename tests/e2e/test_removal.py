@@ -25,12 +25,24 @@ def test_a_node_goes_and_the_others_stay(site):
     assert northbound() == others
 
 
-def test_everything_goes_and_what_is_others_stays(site):
-    """Protects: remove of the whole overlay, NICs as they were, foreign rows and files untouched (W9); check mode on bare hosts touches nothing."""
+# The roles in a play of a user's own, without any of our playbooks.
+ROLES = """
+- {name: Masters, hosts: ovn_masters, gather_facts: false, roles: [ovn.kubernetes.master]}
+- {name: Nodes, hosts: "ovn_masters:ovn_nodes", gather_facts: false, roles: [ovn.kubernetes.node]}
+- {name: Gateways, hosts: ovn_gateways, gather_facts: false, roles: [ovn.kubernetes.gateway]}
+"""
+
+
+def test_everything_goes_and_what_is_others_stays(site, tmp_path):
+    """Protects: remove of the whole overlay, NICs as they were, foreign rows and files untouched (W9); check mode changes nothing, of a removal and
+    on bare hosts; the roles alone make all there is."""
     on("ovn-master", "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf")
     on("ovn-node1", "ovs-vsctl --may-exist add-br foreign")
     refused = play("remove")
     assert refused.code != 0 and "ovn_remove_confirmed=true" in refused.output
+    before = northbound(), [network(host) for host in HOSTS]
+    assert sum(play("remove", "--check", "--diff", "-e", "ovn_remove_confirmed=true").ok().changed.values())
+    assert (northbound(), [network(host) for host in HOSTS]) == before
     play("remove", "-e", "ovn_remove_confirmed=true").ok()
     for number, host in zip((10, 11, 12), HOSTS):
         assert on(host, OURS) == "", host
@@ -48,5 +60,7 @@ def test_everything_goes_and_what_is_others_stays(site):
     bare = [network(host) for host in HOSTS]
     play("site", "--check", "--diff").ok()
     assert [network(host) for host in HOSTS] == bare and [on(host, OURS) for host in HOSTS] == ["", "", ""]
-    play("site").ok()
+    own = tmp_path / "own.yml"
+    own.write_text(ROLES)
+    play(own).ok()
     play("verify").ok()

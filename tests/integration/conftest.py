@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from kubernetes_server import Kubernetes
+from systemd_socket import SystemdSocket
 
 
 @pytest.fixture(scope="module")
@@ -14,3 +15,13 @@ def kubernetes():
     server = Kubernetes()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def systemd(tmp_path, monkeypatch):
+    """Programs that the test starts are told that a unit has started them."""
+    made = SystemdSocket(tmp_path)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(made.path))
+    monkeypatch.setenv("PYTHONPATH", str(made.libraries))
+    yield made
+    made.close()

@@ -77,10 +77,12 @@ class Server:
     :param database: its name.
     :param cluster: address of this member (``tcp:127.0.0.1:PORT``) where the database is to be clustered.
     :param join: address of a member to join; None: the first one of its cluster.
+    :param flags: further flags of ovsdb-server.
     """
 
-    def __init__(self, schema="ovn-nb", database="OVN_Northbound", cluster=None, join=None):
+    def __init__(self, schema="ovn-nb", database="OVN_Northbound", cluster=None, join=None, flags=()):
         self.database = database
+        self._flags = flags
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))  # short: a socket's path has 107 characters at most
         self.socket = self.directory / "db.sock"
         self.log = self.directory / "log"
@@ -115,7 +117,7 @@ class Server:
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 [str(PROGRAMS / "bin" / "ovsdb-server"), f"--remote=p{self.remote}", "--remote=ptcp:0:127.0.0.1",
-                 f"--unixctl={self.directory / 'ctl'}", "--no-chdir", str(self.file)],
+                 f"--unixctl={self.directory / 'ctl'}", "--no-chdir", *self._flags, str(self.file)],
                 stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
         self.port = int(wait_for(lambda: self._ended() or re.search(r"listening on port (\d+)", self.log.read_text()), "ovsdb-server to listen")[1])
         wait_for(lambda: self._ended() or self._database(), f"{self.database} to be served")

@@ -60,13 +60,13 @@ class Play:
 
 
 def play(name, *arguments, inventory=(), only=None, limit=600):
-    """Run one of our playbooks on the lab: its inventory, and what ``inventory`` adds; or ``only`` other ones."""
+    """Run a playbook, one of ours by its name, on the lab: its inventory, and what ``inventory`` adds; or ``only`` other ones."""
     command = ["ansible-playbook", "-v"]
     for one in only or [INVENTORY, *inventory]:
         command += ["-i", str(one)]
     environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json",
                        ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
-    command += [f"ovn.kubernetes.{name}", *arguments]
+    command += [f"ovn.kubernetes.{name}" if isinstance(name, str) else str(name), *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
     changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
     plans = [operation["text"] for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M) for operation in json.loads(text)["plan"]]
@@ -86,9 +86,9 @@ def northbound(host="ovn-master"):
 
 
 def network(host):
-    """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines."""
+    """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines; a tap whose Open vSwitch was restarted is UP, and until then UNKNOWN."""
     return [sorted(on(host, command).splitlines()) for command in (
-        "ip -br addr show | sed 's/@if[0-9]*//'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
+        "ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
         "ovs-vsctl --columns=name list Port 2>/dev/null | sort || :")]
 
 

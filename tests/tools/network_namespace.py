@@ -38,6 +38,7 @@ def namespace():
         os.close(home)
 
 
-def ip(arguments):
-    """Run ip-route(8)'s tool, which is another implementation than the one under test."""
-    return subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
+def ip(arguments, where=None):
+    """Run ip-route(8)'s tool, which is another implementation than the one under test; ``where``: in another namespace, the path of it."""
+    into = ["nsenter", f"--net={where}"] if where else []
+    return subprocess.run([*into, "ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout

@@ -85,6 +85,10 @@ class Northbound(Server):
         routes = self.everything()["Logical_Router_Static_Route"]
         return sorted((routes[uuid]["ip_prefix"], routes[uuid]["nexthop"]) for uuid in references(row["static_routes"]))
 
+    def egress(self):
+        """The cluster's default routes, as :meth:`routes`."""
+        return [route for route in self.routes() if route[0] in ("0.0.0.0/0", "::/0")]
+
     def transactions(self):
         """Who asked for each transaction that was ever written, as the database's log has it."""
         log = subprocess.run([str(PROGRAMS / "bin" / "ovsdb-tool"), "show-log", str(self.file)], check=True, timeout=60, capture_output=True, text=True).stdout
