@@ -286,4 +286,5 @@ def is_as_before(machine):
 def is_in_bridges(machine):
     """Each NIC is a port of its bridge and has no address."""
     assert on(machine.name, "ovs-vsctl port-to-br eth0; ovs-vsctl port-to-br eth1").split() == ["breth0", "breth1"]
-    assert "inet" not in on(machine.name, "for nic in eth0 eth1; do ip -4 address show dev $nic; ip -6 address show dev $nic scope global; done")
+    addresses = on(machine.name, "for nic in eth0 eth1; do ip -4 address show dev $nic; ip -6 address show dev $nic scope global; done")
+    assert "inet" not in addresses, addresses

@@ -117,9 +117,26 @@ def _end(process):
 
 
 def stop(link):
-    """End a link's clients; they keep their leases."""
+    """End a link's clients, and wait for the scripts that they began; they keep their leases."""
     for process, _words in serving(link):
         _end(process)
+    until = time.monotonic() + PATIENCE
+    while _has_script(link):
+        if time.monotonic() > until:
+            raise HostError("a dhclient-script for %s does not end: end it by hand (pkill dhclient-script)" % link)
+        time.sleep(0.02)
+
+
+def _has_script(link):
+    """Whether a client's script may still change the link: it is told the link's name by its environment (dhclient-script(8))."""
+    for process, _name, _words in clients({"dhclient-script"}):
+        try:
+            with open("/proc/%d/environ" % process, "rb") as stream:
+                if b"interface=%s" % link.encode() in stream.read().split(b"\0"):
+                    return True
+        except OSError:  # it has ended meanwhile
+            continue
+    return False
 
 
 def _start(command, link):

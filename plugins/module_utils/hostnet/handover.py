@@ -62,6 +62,8 @@ def _hint(address):
 def _ifupdown(step):
     call(*SYSTEMD, "Reload")
     taken = take_over(*((step.nic, step.bridge) if step.to_bridge else (step.bridge, step.nic)))
+    if taken and step.to_bridge:
+        _sweep(step.nic)
     state = read_file(IFSTATE)
     if state is not None:  # what ifup would write, had it set the bridge up
         lines = [line for line in state.content.splitlines() if line.partition("=")[0] != step.bridge]
@@ -71,6 +73,14 @@ def _ifupdown(step):
         _ifup(step.bridge)
     elif step.to_bridge and not taken:  # the way back is taken back: the bridge may have been made anew meanwhile
         start_again(step.bridge)
+
+
+def _sweep(nic):
+    """Take away what the client gave the NIC since its addresses left: one that renews its lease sets the address (dhclient-script(8))."""
+    with Rtnl() as rtnl:
+        for address in rtnl.addresses({nic}):
+            if address.removable:
+                rtnl.remove_address(address)
 
 
 def _ifup(bridge):

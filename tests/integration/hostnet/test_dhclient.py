@@ -11,10 +11,15 @@ import subprocess
 
 import pytest
 from lab_hosts import wait
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import dhclient, units
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import dhclient, handover, units
 from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.managed import IFUPDOWN
+from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.steps import HandoverStep
+
+from .conftest import pair
 
 REAL_START = dhclient._start
 WORDS = ["-c", "read line", "-v", "eth0"]
@@ -70,6 +75,32 @@ def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
     dhclient.take_over("breth0", "eth0")
     assert served("eth0") == [WORDS]
     assert not note.exists()
+
+
+def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
+    """Protects the NIC from the address that its client gave it once more between the move of its addresses and the client's own: it would have it for ever."""
+    for link in ("eth0", "breth0"):
+        pair(link)
+    ip("address add 192.0.2.2/24 dev breth0")
+    ip("address add 192.0.2.2/24 dev eth0")
+    monkeypatch.setattr(handover, "call", lambda *_arguments: None)
+    monkeypatch.setattr(handover, "IFSTATE", str(tmp_path / "ifstate"))
+    handover.hand_over(HandoverStep(IFUPDOWN, "eth0", "breth0"))
+    assert "inet" not in ip("address show dev eth0") and "192.0.2.2/24" in ip("address show dev breth0")
+    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+
+
+def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
+    """Protects a link from a script of a client that has ended: it is waited for, that of another link is not, and one that hangs is named."""
+    shutil.copy("/bin/sh", tmp_path / "dhclient-script")
+    with subprocess.Popen([str(tmp_path / "dhclient-script"), "-c", "read line"], stdin=subprocess.PIPE, env={"interface": "eth0"}) as script:
+        wait(lambda: dhclient.clients({"dhclient-script"}), 5, "the script")
+        dhclient.stop("eth1")
+        with monkeypatch.context() as patch, pytest.raises(HostError, match="dhclient-script for eth0 does not end"):
+            patch.setattr(dhclient, "PATIENCE", 0.2)
+            dhclient.stop("eth0")
+        script.communicate(b"\n")
+    dhclient.stop("eth0")
 
 
 def test_the_port_is_taken_for_a_moment(program, monkeypatch):
