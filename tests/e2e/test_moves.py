@@ -8,13 +8,13 @@ import pytest
 from lab_hosts import network, northbound, play, subnet_of
 
 
-@pytest.fixture
-def moved(site, tmp_path):
-    """A function that runs the site with other values for ovn-node1; afterwards the lab is as before."""
+@pytest.fixture(scope="module")
+def moved(site, tmp_path_factory):
+    """A function that runs the site with other values for ovn-node1, in the place of those before; at the end the lab is as it was at first."""
     before, subnet = (northbound(), network("ovn-node1")), subnet_of("ovn-node1")
+    extra = tmp_path_factory.mktemp("inventory") / "moved.yml"
 
     def run(values, *arguments):
-        extra = tmp_path / "moved.yml"
         extra.write_text("all:\n  hosts:\n    ovn-node1:\n" + "".join(f"      {key}: {value}\n" for key, value in values.items()))
         return play("site", *arguments, inventory=[extra]), extra
 
@@ -25,9 +25,9 @@ def moved(site, tmp_path):
 
 
 @pytest.mark.parametrize(("values", "gone", "there"), [
-    pytest.param({"ovn_node_name": "edge"}, ["ovn-node1"], ["k8s-edge", "GR_edge", "rtos-edge"], id="name"),
     pytest.param({"ovn_node_subnet": "192.168.77.0/24"}, ["{subnet}"], ["192.168.77.0/24", "192.168.77.1/24"], id="subnet (W7)"),
     pytest.param({"ovn_gateway_ip": "10.55.0.99/24"}, ["10.55.0.11"], ["10.55.0.99"], id="gateway address"),
+    pytest.param({"ovn_node_name": "edge"}, ["ovn-node1", "10.55.0.99"], ["k8s-edge", "GR_edge", "rtos-edge"], id="name, and back to the old address"),
 ])
 def test_one_run_moves_without_leftovers(moved, values, gone, there):
     """Protects: what moves is shown before, moves whole, and leaves nothing behind (W7, W9)."""

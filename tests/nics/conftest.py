@@ -83,6 +83,13 @@ JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 UNTIL_IT_ENDS = f"for one in $(seq 100); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """The one host and the machines of managers are apart, so that their tests may run beside each other (pytest -n 2 --dist loadgroup)."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("managers" if "machines" in item.fixturenames else "one host"))
+
+
 @pytest.fixture(scope="session")
 def machine():
     """The host, with what the module needs."""
