@@ -52,7 +52,7 @@ print(one.makefile().readline().replace("::ffff:", "").strip())
 """
 DATAGRAM = """
 import socket, sys
-one = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); one.settimeout(2)
+one = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM); one.settimeout(5)
 one.connect((sys.argv[1], int(sys.argv[2]))); size = int(sys.argv[3])
 try:
     one.send(bytes(size)); print(len(one.recv(65000)))
@@ -161,12 +161,12 @@ def ways(pods):
         out.update({
             f"the host out, IPv{version}": (lambda there=there: on(NODE, f"python3 /tmp/ask.py {there} 8099"), f"^{re.escape(mine)} "),
             f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", banner(mine)), "^SSH-2.0"),
-            f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 1 {there}"), "ttl="),
+            f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 5 {there}"), "ttl="),
             f"a pod out, IPv{version}": (lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"), r"^(10\.(44|55)\.0\.1[12]|fd(44|55)::1[12]) "),
-            f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 1 {there}"), "ttl="),
+            f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 5 {there}"), "ttl="),
             f"Geneve, IPv{version}": (lambda pod=pod: near.run(f"python3 /tmp/ask.py {pod[0]} 8080"), f"^{re.escape(pod[1])} .* far$"),
             f"a pod to its host, IPv{version}": (lambda mine=mine: near.run(f"bash -c '{banner(mine)}'"), "^SSH-2.0"),
-            f"another host's pod to the host, IPv{version}": (lambda mine=mine: far.run(f"ping -c 1 -W 1 {mine}"), "ttl="),
+            f"another host's pod to the host, IPv{version}": (lambda mine=mine: far.run(f"ping -c 1 -W 5 {mine}"), "ttl="),
             f"a node port, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/ask.py {mine} 30080"), "(far|near)$"),
             f"a node port by UDP, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/datagram.py {mine} 30080 100"), "^100$"),
         })

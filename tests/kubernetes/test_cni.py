@@ -56,7 +56,7 @@ def test_w18_the_runtime_starts_again(pods):
     """Protects pods from a restart of containerd: they stay reached, new ones come, and nothing stale is left."""
     address = pods("stays")
     on(NODE, "systemctl restart containerd")
-    assert reaches(address)
+    wait(lambda: reaches(address), 10, "the pod to answer")
     pods("comes")
     names, dead = ports()
     assert {"default_stays", "default_comes"} <= set(names) and len(names) == len(set(names)) and dead == 0

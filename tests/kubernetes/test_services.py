@@ -51,12 +51,12 @@ def test_pods_reach_each_other_and_the_outside(web):
 
 def test_who_asks_before_the_service_is_there(web):
     """Protects pods and hosts that are a moment too early: what they send again is balanced as soon as their host knows the service."""
-    ask = f"curl --silent --show-error --max-time 20 http://{EARLY}/hostname"
+    ask = f"curl --silent --show-error --max-time 50 http://{EARLY}/hostname"
     waits = f"ss --no-header --tcp --numeric state syn-sent dst {EARLY}"
     _id, netns = sandbox("client")
     with ThreadPoolExecutor(2) as workers:
         answers = [workers.submit(inside, NODE, netns, ask), workers.submit(on, "ovn-node1", ask)]
-        wait(lambda: inside(NODE, netns, waits) and on("ovn-node1", waits), 10, "both to ask")
+        wait(lambda: inside(NODE, netns, waits) and on("ovn-node1", waits), 20, "both to ask")
         kubectl("apply", "--filename=-", content=json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "early"}, "spec": {
             "clusterIP": EARLY, "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}))
         try:

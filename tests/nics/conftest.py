@@ -78,9 +78,11 @@ SNAPSHOT = r"""for one in $(seq 50); do ip -6 address | grep -q tentative || bre
     for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
     for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"""
 MARK = "----"
+MOMENT = 180  # seconds that a command may take which waits on the host for a change to end
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 # The end of a change is waited for on the host, over one connection.
-UNTIL_IT_ENDS = f"for one in $(seq 100); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
+BEGUN = f"for one in $(seq 400); do grep -E '\"state\": \"(planned|applying|applied)' {JOURNAL} && break; sleep .05; done"
+UNTIL_IT_ENDS = f"for one in $(seq 800); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -200,7 +202,7 @@ def ended_with(clean):
 
 def _ended(host, then, seconds):
     def look():
-        done = on(host, f"{UNTIL_IT_ENDS}; echo; echo {MARK}; {then}", check=False)
+        done = on(host, f"{UNTIL_IT_ENDS}; echo; echo {MARK}; {then}", check=False, limit=MOMENT)
         change, _mark, after = done.stdout.partition(MARK)
         change = json.loads(change or "{}") if done.returncode == 0 else {}
         return (change, after) if change.get("state") in ("undone", "confirmed") else None
@@ -219,7 +221,7 @@ def taken_back(*names, **asked):
 
     All of it is one shell command on the host, over a connection that was there before; the next one is made anew.
     """
-    text = on(HOST, f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}")
+    text = on(HOST, f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}", limit=MOMENT)
     acts, reason, after = parted(text)
     return acts, reason, _constant(after)
 

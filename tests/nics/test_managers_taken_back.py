@@ -13,13 +13,12 @@ import threading
 import pytest
 from lab_hosts import LAB, ROOT, lab, on, wait
 
-from .conftest import JOURNAL, MARK, UNTIL_IT_ENDS, begin, begin_command, ended, inside, parted, state
+from .conftest import BEGUN, MARK, MOMENT, UNTIL_IT_ENDS, begin, begin_command, ended, inside, parted, state
 from .managed import MACHINES, NAMES, call, constant, everything, move, renewed, settled, together
 from .test_taken_back import FAILS
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 NICS = ("eth0", "eth1")
-BEGUN = f"for one in $(seq 400); do grep -E '\"state\": \"(planned|applying|applied)' {JOURNAL} && break; sleep .05; done"
 MANAGERS = ("FileStep", "HandoverStep", "rows")  # what a manager sees; steps of addresses and routes fail each in their turn in test_taken_back
 
 
@@ -52,7 +51,7 @@ def rounds(machine, present, places, **asked):
     for place in places:
         change = {key: place if value is None else value for key, value in asked.items()}
         command = begin_command(nics=NICS, present=present, **change)
-        said = on(machine.name, f"{command} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {machine.everything}; }}", limit=90)
+        said = on(machine.name, f"{command} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {machine.everything}; }}", limit=MOMENT)
         if constant(parted(said)[2]) != before:
             settled(machine, look=everything, before=before, what=f"{machine.name}, {asked} {place}")
 

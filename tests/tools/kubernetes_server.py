@@ -126,7 +126,7 @@ class Kubernetes:
     def _reap(self):
         self.process.send_signal(signal.SIGCONT)
         try:
-            self.process.wait(10)  # it waits for the watches of clients that do not leave
+            self.process.wait(3)  # it waits for the watches of clients that do not leave
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(10)

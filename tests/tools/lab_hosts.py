@@ -77,8 +77,9 @@ def northbound(host="ovn-master"):
     """The Northbound database's rows of interest, without the rows' ids."""
     tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port", "Logical_Router_Static_Route", "NAT", "Load_Balancer_Group")
     out = []
-    for table in tables:
-        text = json.loads(on(host, f"ovn-nbctl --format=json list {table}"))
+    shown = on(host, f"set -e; for table in {' '.join(tables)}; do ovn-nbctl --format=json list $table | tr -d '\\n'; echo; done")
+    for table, line in zip(tables, shown.splitlines(), strict=True):
+        text = json.loads(line)
         for row in text["data"]:
             columns = {key: value for key, value in zip(text["headings"], row) if "uuid" not in key + json.dumps(value)}
             out.append((table, json.dumps(columns, sort_keys=True)))
@@ -87,9 +88,9 @@ def northbound(host="ovn-master"):
 
 def network(host):
     """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines; a tap whose Open vSwitch was restarted is UP, and until then UNKNOWN."""
-    return [sorted(on(host, command).splitlines()) for command in (
-        "ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
-        "ovs-vsctl --columns=name list Port 2>/dev/null | sort || :")]
+    commands = ("ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
+                "ovs-vsctl --columns=name list Port 2>/dev/null || :")
+    return [sorted(text.splitlines()) for text in on(host, "set -e; " + "; echo ----; ".join(commands)).split("----\n")]
 
 
 def subnet_of(node, master="ovn-master"):

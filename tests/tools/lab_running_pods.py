@@ -7,6 +7,7 @@ from __future__ import annotations
 import collections
 import json
 import shlex
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from lab_hosts import HOSTS, on, wait
@@ -144,7 +145,10 @@ def settle(what, *expected, seconds=120):
     said = []
 
     def once():
-        said[:] = disorder(*expected)
+        try:
+            said[:] = disorder(*expected)
+        except (AssertionError, subprocess.TimeoutExpired, StopIteration) as exc:  # what is looked at may go meanwhile
+            said[:] = [repr(exc)]
         return not said
     try:
         wait(once, seconds, what)

@@ -59,7 +59,7 @@ def test_who_was_silent_before_is_not_asked(bare):
     """Protects a host whose router does not answer anyway: the command completes, and says that nobody could be asked."""
     bare.nb.master()
     bare.router(f"address del {ROUTER}/24 dev eth0p")
-    status, said, complained = bare.run(MINION, "--timeout=5")
+    status, said, complained = bare.run(MINION)
     assert status == 0 and said.endswith(COMPLETE)
     assert complained == ("ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached now that eth0 has "
                           "moved: look at it\n")
@@ -69,7 +69,7 @@ def test_yes_asks_nobody(bare):
     """Protects scripts that know better."""
     bare.nb.master()
     bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
-    status, said, complained = bare.run(MINION, "--yes", "--timeout=5")
+    status, said, complained = bare.run(MINION, "--yes")
     assert (status, complained) == (0, "") and said.endswith(COMPLETE)
 
 
