@@ -22,7 +22,8 @@ UNITS = {"watcher": (MASTER,), "server": HOSTS}  # what -> hosts that run it
 KILL = {"watcher": "systemctl kill --signal=KILL ovn-k8s-watcher", "server": "systemctl kill --signal=KILL ovn-k8s-node"}
 # The plugin lives for as long as one call: whichever comes next, and a moment of its life. Fails when none came in some ten seconds.
 KILL_PLUGIN = (
-    "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && pkill --signal KILL --exact ovn-k8s-cni-ove && exit;"
+    "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do"
+    " pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && pkill --signal KILL --exact ovn-k8s-cni-ove && exit;"
     " sleep 0.005; done; exit 1"
 )
 
