@@ -31,7 +31,7 @@ integration: ## against real database servers
 	@tests/tools/run-tests integration
 
 nics: ## NICs that move into bridges and back, over ssh, on hosts of the lab
-	@tests/tools/run-tests nics
+	@tests/tools/run-tests nics managers
 
 molecule: ## the scenarios on the lab's hosts
 	@tests/tools/run-tests molecule

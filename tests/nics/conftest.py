@@ -85,13 +85,6 @@ BEGUN = f"for one in $(seq 400); do grep -E '\"state\": \"(planned|applying|appl
 UNTIL_IT_ENDS = f"for one in $(seq 800); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """The one host and the machines of managers are apart, so that their tests may run beside each other (pytest -n 2 --dist loadgroup)."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("managers" if "machines" in item.fixturenames else "one host"))
-
-
 @pytest.fixture(scope="session")
 def machine():
     """The host, with what the module needs."""

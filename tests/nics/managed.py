@@ -21,8 +21,8 @@ DHCP_SERVER = "ovn-outside"
 LEASES = "/run/lab-leases"
 # Leases hold for ten minutes, and are renewed each 20 seconds, or a little later where nobody answered.
 SERVE = f"""systemd-run --quiet --unit lab-dhcp dnsmasq --keep-in-foreground --port=0 --interface=eth1 \
-    --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 --dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m --dhcp-option=3,10.55.0.254 \
-    --dhcp-option=6,10.55.0.254 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
+    --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 --dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
+    --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
 NETWORK = "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; cat /etc/resolv.conf"
 DATABASE = "for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"
 PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney"
