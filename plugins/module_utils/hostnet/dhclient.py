@@ -118,10 +118,10 @@ def _end(process):
 
 def stop(link):
     """End a link's clients, and wait for the scripts that they began; they keep their leases."""
-    for process, _words in serving(link):
-        _end(process)
     until = time.monotonic() + PATIENCE
-    while _has_script(link):
+    while serving(link) or _has_script(link):
+        for process, _words in serving(link):
+            _end(process)
         if time.monotonic() > until:
             raise HostError("a dhclient-script for %s does not end: end it by hand (pkill dhclient-script)" % link)
         time.sleep(0.02)

@@ -63,7 +63,7 @@ def _ifupdown(step):
     call(*SYSTEMD, "Reload")
     taken = take_over(*((step.nic, step.bridge) if step.to_bridge else (step.bridge, step.nic)))
     if taken and step.to_bridge:
-        _sweep(step.nic)
+        _sweep(step.nic, step.bridge)
     state = read_file(IFSTATE)
     if state is not None:  # what ifup would write, had it set the bridge up
         lines = [line for line in state.content.splitlines() if line.partition("=")[0] != step.bridge]
@@ -75,11 +75,15 @@ def _ifupdown(step):
         start_again(step.bridge)
 
 
-def _sweep(nic):
-    """Take away what the client gave the NIC since its addresses left: one that renews its lease sets the address (dhclient-script(8))."""
+def _sweep(nic, bridge):
+    """Take away what the client gave the NIC since its addresses left: one that renews its lease sets the address (dhclient-script(8)).
+
+    Only what the bridge has too: after a boot in the middle of a change the NIC may have addresses that are nowhere else.
+    """
     with Rtnl() as rtnl:
+        there = {address.cidr for address in rtnl.addresses({bridge})}
         for address in rtnl.addresses({nic}):
-            if address.removable:
+            if address.settled and address.cidr in there:
                 rtnl.remove_address(address)
 
 

@@ -81,12 +81,16 @@ def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
     """Protects the NIC from the address that its client gave it once more between the move of its addresses and the client's own: it would have it for ever."""
     for link in ("eth0", "breth0"):
         pair(link)
-    ip("address add 192.0.2.2/24 dev breth0")
-    ip("address add 192.0.2.2/24 dev eth0")
+    for leased in ("192.0.2.2/24", "2001:db8::2/128 nodad"):
+        for link in ("eth0", "breth0"):
+            ip("address add %s dev %s valid_lft 600 preferred_lft 600" % (leased, link))
+    ip("address add fd55::2/64 nodad dev eth0")  # what the bridge has not is not the client's
     monkeypatch.setattr(handover, "call", lambda *_arguments: None)
     monkeypatch.setattr(handover, "IFSTATE", str(tmp_path / "ifstate"))
     handover.hand_over(HandoverStep(IFUPDOWN, "eth0", "breth0"))
-    assert "inet" not in ip("address show dev eth0") and "192.0.2.2/24" in ip("address show dev breth0")
+    left, there = (ip("-o address show dev " + link) for link in ("eth0", "breth0"))
+    assert "fd55::2/64" in left and "192.0.2.2/24" not in left and "2001:db8::2/128" not in left
+    assert "192.0.2.2/24" in there and "2001:db8::2/128" in there
     assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
 
 
