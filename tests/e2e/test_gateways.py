@@ -87,8 +87,10 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
         pod.reaches(OUTSIDE)
         seconds = []
         for host, left in (("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")):  # one of them has the pod's traffic
+            began = on("ovn-master", "date '+%F %T'").strip()
             seconds.append(outage(pod, lambda host=host: lab("unplug", host, "eth1"), lambda left=left: egress() == {left}))
-            assert "its next hop outside does not answer" in on("ovn-master", "journalctl -u ovn-k8s-egress -n 50 -o cat")
+            said = on("ovn-master", f"journalctl -u ovn-k8s-egress --since '{began}' -o cat")
+            assert re.search(f"{host}.*its next hop outside does not answer", said), said
             lab("plug", host, "eth1")
             wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 60, "the gateway's return")
         with capsys.disabled():

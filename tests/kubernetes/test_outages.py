@@ -36,7 +36,7 @@ class Pods:
         self.names = []
         _id, self._client = sandbox("client")
         addresses = " ".join(pod["status"]["podIP"] for pod in get("pods", "--selector=app=web")["items"])
-        self._ask = (f"for to in {addresses}; do ping -c 2 -i .3 -W 2 $to >/dev/null || echo $to; done;"
+        self._ask = (f"for to in {addresses}; do ping -c 1 -W 5 $to >/dev/null || echo $to; done;"
                      f"curl --silent --show-error --fail --max-time 5 http://{web.address}/; sleep 1")
 
     def come(self, name, host):
