@@ -13,5 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLLECTIONS = ROOT / ".cache" / "collections"
 
 if not (COLLECTIONS / "ansible_collections" / "ovn" / "kubernetes" / "galaxy.yml").is_file():
-    raise pytest.UsageError("the collection cannot be imported: .cache/collections is missing; run tests/tools/env first")
+    raise pytest.UsageError(
+        "the collection cannot be imported: .cache/collections is missing; run tests/tools/env first"
+    )
 sys.path.insert(0, str(COLLECTIONS))

@@ -14,11 +14,13 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import LookupModule as Runtime
-from ansible_collections.ovn.kubernetes.plugins.module_utils import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 
 MODULE = "ovn.kubernetes.nics_to_bridge"
 UNIT = "ovn-k8s-host.service"
-UNIT_FILE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles", "node", "files", UNIT)
+UNIT_FILE = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles", "node", "files", UNIT
+)
 BACK = 30  # seconds over the time-out in which a host that takes a change back is asked for its outcome
 PAUSE = 0.5  # seconds between two tries to connect
 KEEPALIVE = "-o ServerAliveInterval=3 -o ServerAliveCountMax=3"  # a connection that the change breaks must not hang
@@ -37,10 +39,15 @@ class ActionModule(ActionBase):
         planned = self._turn("plan")
         if planned.get("failed") or not planned.get("changed") or self._task.check_mode:
             return dict(result, **planned)
-        for installed in (self._copy(Runtime().run([])[0], names.ARCHIVE, "0755"), self._copy(UNIT_FILE, "/etc/systemd/system/" + UNIT, "0644"),
-                          self._module("ansible.legacy.systemd", {"name": UNIT, "enabled": True, "daemon_reload": True})):
+        for installed in (
+            self._copy(Runtime().run([])[0], names.ARCHIVE, "0755"),
+            self._copy(UNIT_FILE, "/etc/systemd/system/" + UNIT, "0644"),
+            self._module("ansible.legacy.systemd", {"name": UNIT, "enabled": True, "daemon_reload": True}),
+        ):
             if installed.get("failed"):
-                return dict(installed, msg="the programs that take a change back can't be installed: %s" % installed.get("msg"))
+                return dict(
+                    installed, msg="the programs that take a change back can't be installed: %s" % installed.get("msg")
+                )
         with self._keepalive():
             return dict(result, **self._guarded(planned))
 
@@ -76,11 +83,23 @@ class ActionModule(ActionBase):
         if state == "confirmed":
             return {"changed": True}
         if state == "undone":
-            return {"failed": True, "changed": False, "msg": "%s: the change was taken back, and the host has what it had before: %s" % (nics, reason)}
+            return {
+                "failed": True,
+                "changed": False,
+                "msg": "%s: the change was taken back, and the host has what it had before: %s" % (nics, reason),
+            }
         if state == "unknown":
-            return {"failed": True, "changed": False, "msg": "%s: the change did not begin, since the connection broke before: run it again" % nics}
-        return {"failed": True, "changed": True, "msg": "%s: the host can't be reached since the change began; it takes the change back by itself when it is "
-                                                        "not confirmed: look at journalctl -u %s there" % (nics, names.UPLINKS_UNIT)}
+            return {
+                "failed": True,
+                "changed": False,
+                "msg": "%s: the change did not begin, since the connection broke before: run it again" % nics,
+            }
+        return {
+            "failed": True,
+            "changed": True,
+            "msg": "%s: the host can't be reached since the change began; it takes the change back by itself when it is "
+            "not confirmed: look at journalctl -u %s there" % (nics, names.UPLINKS_UNIT),
+        }
 
     def _turn(self, turn):
         return self._module(MODULE, dict(self._args, _turn=turn, _change=self._change))
@@ -93,8 +112,14 @@ class ActionModule(ActionBase):
         task = self._task.copy()
         task.args = {"src": source, "dest": target, "mode": mode}
         action = self._shared_loader_obj.action_loader.get(
-            "ansible.legacy.copy", task=task, connection=self._connection, play_context=self._play_context, loader=self._loader,
-            templar=self._templar, shared_loader_obj=self._shared_loader_obj)
+            "ansible.legacy.copy",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
         return action.run(task_vars=self._task_vars)
 
     def _reset(self):

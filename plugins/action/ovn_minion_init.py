@@ -24,7 +24,11 @@ class ActionModule(ActionBase):
         # The module is first either way: it looks at everything before anything is touched.
         done = [self._execute_module(module_args=args, task_vars=task_vars)]
         # Without a name it is about rows alone.
-        moves = args.get("node_name") and args.get("part", "all") != "northbound" and boolean(args.get("move_underlay", True), strict=False)
+        moves = (
+            args.get("node_name")
+            and args.get("part", "all") != "northbound"
+            and boolean(args.get("move_underlay", True), strict=False)
+        )
         if moves and not _failed(done) and args.get("state", "present") == "absent":
             done.append(self._move([], False))
         elif moves and not _failed(done):
@@ -38,12 +42,23 @@ class ActionModule(ActionBase):
     def _move(self, nics, present, datapath_type=None):
         """Run nics_to_bridge."""
         task = self._task.copy()
-        asked = {"nics": nics, "used_by": "node", "state": "present" if present else "absent", "datapath_type": datapath_type,
-                 "open_vswitch": self._task.args.get("open_vswitch")}
+        asked = {
+            "nics": nics,
+            "used_by": "node",
+            "state": "present" if present else "absent",
+            "datapath_type": datapath_type,
+            "open_vswitch": self._task.args.get("open_vswitch"),
+        }
         task.args = {key: value for key, value in asked.items() if value is not None}
         action = self._shared_loader_obj.action_loader.get(
-            MOVES, task=task, connection=self._connection, play_context=self._play_context, loader=self._loader,
-            templar=self._templar, shared_loader_obj=self._shared_loader_obj)
+            MOVES,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
         return action.run(task_vars=self._task_vars)
 
 
@@ -56,7 +71,9 @@ def _together(done):
     whole = {}
     for answer in done:
         # What moves tell of bridges is not the module's to tell; what failed is.
-        whole.update(answer if "bridges" not in answer else {key: answer[key] for key in ("failed", "msg") if key in answer})
+        whole.update(
+            answer if "bridges" not in answer else {key: answer[key] for key in ("failed", "msg") if key in answer}
+        )
     whole["changed"] = any(answer.get("changed") for answer in done)
     for lists in ("plan", "warnings"):
         if any(lists in answer for answer in done):

@@ -78,7 +78,9 @@ from ..plugin_utils._subnets import plan
 from ..plugin_utils._values import InventoryError
 
 
-def node_subnets(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None, tunnels: Mapping | None = None) -> dict[str, list[str]]:
+def node_subnets(
+    hostvars: Mapping, groups: Mapping, existing: Mapping | None = None, tunnels: Mapping | None = None
+) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:
         return plan(Inventory(hostvars, groups), existing or {}, tunnels or {})

@@ -43,8 +43,8 @@ _value:
 
 import time
 
-from ..module_utils.kube.token import claims
-from ..module_utils.names import ACCOUNTS_NAMESPACE
+from ..module_utils._common.names import ACCOUNTS_NAMESPACE
+from ..module_utils._kube.token import claims
 
 
 def token_wanted(token: str, account: str, uid: str = "") -> bool:

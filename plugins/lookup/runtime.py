@@ -53,7 +53,7 @@ LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 ROLES = os.path.join(os.path.dirname(os.path.dirname(LIBRARY)), "roles")
 PACKAGE = "ovn_kubernetes"
 SHEBANG = b"#!/usr/bin/python3 -I\n"
-START = f"from {PACKAGE}.programs.start import main\n\nraise SystemExit(main())\n"
+START = f"from {PACKAGE}._programs.start import main\n\nraise SystemExit(main())\n"
 
 
 def archive():

@@ -130,7 +130,7 @@ others:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import doors
+from ..module_utils._ansible import module as doors
 
 
 def main():

@@ -152,9 +152,9 @@ default_gw:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import doors
-from ..module_utils.desired.overlay import Overlay, gateway_owner
-from ..module_utils.host import Host
+from ..module_utils._ansible import module as doors
+from ..module_utils._topology.host import Host
+from ..module_utils._topology.overlay import Overlay, gateway_owner
 
 
 def main():
@@ -198,7 +198,12 @@ def work(module, notes):
     northbound = doors.northbound(module, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
 
     def overlay():
-        return Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways)) if present else Overlay(absent=owners)
+        return (
+            Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways))
+            if present
+            else Overlay(absent=owners)
+        )
+
     if doors.looks(module):
         northbound.look(overlay())
     if params["part"] != "northbound":

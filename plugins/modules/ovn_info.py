@@ -72,11 +72,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import names
-from ..module_utils.converge import read_rows
-from ..module_utils.desired import inventory
-from ..module_utils.ovsdb.connection import Connection
-from ..module_utils.ovsdb.errors import DatabaseError
+from ..module_utils._common import names
+from ..module_utils._common.errors import DatabaseError
+from ..module_utils._ovsdb.connection import Connection
+from ..module_utils._ovsdb.converge import read_rows
+from ..module_utils._topology import report as inventory
 
 
 def main():

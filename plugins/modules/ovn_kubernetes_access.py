@@ -64,12 +64,11 @@ import asyncio
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.converge import Result
-from ..module_utils.desired import accounts
-from ..module_utils.doors import leave
-from ..module_utils.kube import objects
-from ..module_utils.kube.administrator import OPTIONS, TOGETHER, administrator
-from ..module_utils.kube.errors import KubernetesError
+from ..module_utils._ansible.module import leave
+from ..module_utils._common.errors import KubernetesError
+from ..module_utils._kube import accounts, objects
+from ..module_utils._kube.administrator import OPTIONS, TOGETHER, administrator
+from ..module_utils._ovsdb.converge import Result
 
 
 def main():
@@ -88,7 +87,9 @@ def main():
 async def _converge(module):
     async with administrator(module.params) as client:
         wanted = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
-        found = await objects.settled(client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(wanted) and not module.check_mode)
+        found = await objects.settled(
+            client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(wanted) and not module.check_mode
+        )
         plan = await _without_strangers(client, objects.difference(wanted, found))
         if plan and not module.check_mode:
             await objects.apply(client, plan)
@@ -102,7 +103,9 @@ async def _without_strangers(client, plan):
     strangers = await objects.strangers(client, plan)
     for change in strangers:
         if change.collection != accounts.NAMESPACES:
-            raise KubernetesError(f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours")
+            raise KubernetesError(
+                f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours"
+            )
     return [change for change in plan if change not in strangers]
 
 

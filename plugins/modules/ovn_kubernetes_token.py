@@ -50,10 +50,10 @@ import asyncio
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.kube.administrator import OPTIONS, TOGETHER, administrator
-from ..module_utils.kube.errors import KubernetesError
-from ..module_utils.kube.token import LIFE
-from ..module_utils.names import ACCOUNTS_NAMESPACE
+from ..module_utils._common.errors import KubernetesError
+from ..module_utils._common.names import ACCOUNTS_NAMESPACE
+from ..module_utils._kube.administrator import OPTIONS, TOGETHER, administrator
+from ..module_utils._kube.token import LIFE
 
 
 def main():

@@ -164,10 +164,11 @@ datapath_type:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import doors, names
-from ..module_utils.desired.cluster import Cluster
-from ..module_utils.desired.overlay import Overlay
-from ..module_utils.host import Host
+from ..module_utils._ansible import module as doors
+from ..module_utils._common import names
+from ..module_utils._topology.cluster import Cluster
+from ..module_utils._topology.host import Host
+from ..module_utils._topology.overlay import Overlay
 
 
 def main():
@@ -204,7 +205,8 @@ def work(module, notes):
             cluster=Cluster(tuple(cluster), tuple(params["join_subnet"] or ())),
             nodes=tuple(doors.node(node, cluster) for node in own + params["nodes"]),
             gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]),
-            known=frozenset(map(names.node_name, params["known_nodes"])))
+            known=frozenset(map(names.node_name, params["known_nodes"])),
+        )
         overlay.check()  # before anything is touched
     northbound = doors.northbound(module, "ovn_master_init", notes)
     if params["part"] != "northbound" and params["node_name"]:

@@ -115,9 +115,9 @@ datapath_type:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import doors
-from ..module_utils.desired.overlay import Overlay, node_owner
-from ..module_utils.host import Host
+from ..module_utils._ansible import module as doors
+from ..module_utils._topology.host import Host
+from ..module_utils._topology.overlay import Overlay, node_owner
 
 
 def main():

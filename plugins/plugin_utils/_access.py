@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils import names
-from ..module_utils.desired.accounts import node_user
+from ..module_utils._common import names
+from ..module_utils._kube.accounts import node_user
 from ._inventory import MASTERS, NODES, Inventory
 from ._kubeconfig import Unusable, kubeconfig
 from ._values import InventoryError
@@ -39,7 +39,14 @@ class Access:
         pods = host in self._inventory.groups.get(NODES, ())
         programs = []
         if host in self._inventory.groups.get(MASTERS, ()):
-            programs.append(self._program(names.WATCHER_ACCOUNT, names.WATCHER_ACCESS, names.WATCHER_TOKEN, service_subnets=self._service_subnets))
+            programs.append(
+                self._program(
+                    names.WATCHER_ACCOUNT,
+                    names.WATCHER_ACCESS,
+                    names.WATCHER_TOKEN,
+                    service_subnets=self._service_subnets,
+                )
+            )
         if pods:
             user, group = node_user(node)
             acts = {"user": user, "group": group} if self.accounts else {}
@@ -47,5 +54,10 @@ class Access:
         return {"server": self.server, "accounts": self.accounts, "pods": pods, "programs": programs}
 
     def _program(self, account: str, file: str, token: str, **more: t.Any) -> dict[str, t.Any]:
-        settings = {"server": self.server, "ca_file": names.KUBERNETES_CA if self._authority else None, "token_file": token if self._token else None, **more}
+        settings = {
+            "server": self.server,
+            "ca_file": names.KUBERNETES_CA if self._authority else None,
+            "token_file": token if self._token else None,
+            **more,
+        }
         return {"account": account, "file": file, "token_file": token if self._token else "", "settings": settings}

@@ -71,7 +71,11 @@ class Facts:
     def next_hops(self, names: t.Iterable[str]) -> list[str]:
         """The routers of the default routes over these links."""
         routes = [self._dict(name) for name in ("default_ipv4", "default_ipv6")]
-        return [_text(route.get("gateway")) for route in routes if _text(route.get("interface")) in set(names) and _text(route.get("gateway"))]
+        return [
+            _text(route.get("gateway"))
+            for route in routes
+            if _text(route.get("interface")) in set(names) and _text(route.get("gateway"))
+        ]
 
     def mtu_of(self, name: str) -> int | None:
         """The MTU of the link of this name; None where there is none, or the facts don't say."""

@@ -9,7 +9,7 @@ import re
 import typing as t
 from collections.abc import Mapping
 
-from ..module_utils.names import node_name
+from ..module_utils._common.names import node_name
 from ._facts import Facts
 from ._values import NETADDR_MISSING, InventoryError, Unreadable, netaddr, parse_address, read, show
 from ._variables import ALL, PREFIX, VARIABLES, Variable
@@ -40,7 +40,9 @@ def plain(value: t.Any) -> t.Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, str):
-        if re.search(r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL):  # what older versions do with a template that does not work out
+        if re.search(
+            r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL
+        ):  # what older versions do with a template that does not work out
             raise ValueError("a template that doesn't work out")
         return str(value)
     if isinstance(value, Mapping):
@@ -70,8 +72,13 @@ class Inventory:
             raise InventoryError(NETADDR_MISSING)
         for what, value in (("hostvars", hostvars), ("groups", groups)):
             if not isinstance(value, Mapping):
-                raise InventoryError("%s must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is %s" % (what, type(value).__name__))
-        self.groups = {str(name): [str(host) for host in groups[name]] for name in groups if str(name).startswith(PREFIX)}
+                raise InventoryError(
+                    "%s must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is %s"
+                    % (what, type(value).__name__)
+                )
+        self.groups = {
+            str(name): [str(host) for host in groups[name]] for name in groups if str(name).startswith(PREFIX)
+        }
         self.masters = self.groups.get(MASTERS, [])  # in the inventory's order: the first one is where the play writes
         self.gateways = sorted(self.groups.get(GATEWAYS, []), key=natural)
         self.hosts = sorted({*self.masters, *self.groups.get(NODES, []), *self.gateways}, key=natural)
@@ -91,8 +98,11 @@ class Inventory:
             try:
                 self._variables[host] = self._hostvars[host]
             except KeyError:
-                raise InventoryError("it is in the groups, but its variables were not given: give hostvars with all hosts of %s, %s and %s" % (
-                    MASTERS, NODES, GATEWAYS), host) from None
+                raise InventoryError(
+                    "it is in the groups, but its variables were not given: give hostvars with all hosts of %s, %s and %s"
+                    % (MASTERS, NODES, GATEWAYS),
+                    host,
+                ) from None
         return self._variables[host]
 
     def is_host(self, host: str) -> bool:
@@ -175,11 +185,16 @@ class Inventory:
         if given is not None:
             return node_name(given)
         if parse_address(host) is not None:
-            raise InventoryError("ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host", host)
+            raise InventoryError(
+                "ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host",
+                host,
+            )
         try:
             return node_name(read(VARIABLES["ovn_node_name"], host.split(".")[0]))
         except Unreadable as error:
-            raise InventoryError("ovn_node_name is not set, and the inventory's name %s %s" % (show(error.value), error.text), host) from None
+            raise InventoryError(
+                "ovn_node_name is not set, and the inventory's name %s %s" % (show(error.value), error.text), host
+            ) from None
 
 
 def wrong(variable: Variable, value: t.Any, text: str) -> str:

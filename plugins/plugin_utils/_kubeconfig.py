@@ -59,9 +59,11 @@ def kubeconfig(path: str) -> dict[str, str]:
     context = _entry(config, "context", config.get("current-context"))
     cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
     found = {"server": cluster.get("server") or ""}
-    for option, entry, data, file in (("ca", cluster, "certificate-authority-data", "certificate-authority"),
-                                      ("certificate", user, "client-certificate-data", "client-certificate"),
-                                      ("key", user, "client-key-data", "client-key")):
+    for option, entry, data, file in (
+        ("ca", cluster, "certificate-authority-data", "certificate-authority"),
+        ("certificate", user, "client-certificate-data", "client-certificate"),
+        ("key", user, "client-key-data", "client-key"),
+    ):
         if entry.get(data):
             try:
                 found[option] = base64.b64decode(entry[data], validate=True).decode()
@@ -72,6 +74,10 @@ def kubeconfig(path: str) -> dict[str, str]:
     if user.get("token") or user.get("tokenFile"):
         found["token"] = user.get("token") or _file(user["tokenFile"], folder).strip()
     if "token" not in found and not ("certificate" in found and "key" in found):
-        how = "asks a program for its credential" if user.get("exec") or user.get("auth-provider") else "has no credential"
+        how = (
+            "asks a program for its credential"
+            if user.get("exec") or user.get("auth-provider")
+            else "has no credential"
+        )
         raise Unusable("%s: give a kubeconfig with a token, or with a client certificate and its key" % how)
     return found

@@ -17,7 +17,11 @@ class NotYet(t.NamedTuple):
 
 
 NOT_YET = (
-    NotYet("ovn_tls", lambda value: value is True, "isn't there yet: leave it out or false, and keep the underlay a network that you trust"),
+    NotYet(
+        "ovn_tls",
+        lambda value: value is True,
+        "isn't there yet: leave it out or false, and keep the underlay a network that you trust",
+    ),
 )
 
 # Clustered databases aren't there yet: more masters than this are refused, also where their number is a right one.

@@ -58,14 +58,24 @@ def _group_problems(inventory: Inventory, found: Problems) -> None:
     for group in (MASTERS, NODES, GATEWAYS):
         singular = group[:-1]
         if not inventory.groups.get(group) and inventory.groups.get(singular):
-            found.say(inventory.groups[singular], "the group %s is not one of this collection: did you mean %s?" % (singular, group))
+            found.say(
+                inventory.groups[singular],
+                "the group %s is not one of this collection: did you mean %s?" % (singular, group),
+            )
     _misspelt_group_problems(inventory, found)
     number = len(inventory.masters)
     if number == 0:
-        found.say((), "%s has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it" % MASTERS)
+        found.say(
+            (),
+            "%s has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it"
+            % MASTERS,
+        )
     elif number not in (1, 3, 5):
-        found.say(inventory.masters, "%s has %d hosts, and must have 1, 3 or 5%s" % (
-            MASTERS, number, "; " + _not_yet.MASTERS_TEXT if number > _not_yet.MASTERS else ""))
+        found.say(
+            inventory.masters,
+            "%s has %d hosts, and must have 1, 3 or 5%s"
+            % (MASTERS, number, "; " + _not_yet.MASTERS_TEXT if number > _not_yet.MASTERS else ""),
+        )
     elif number > _not_yet.MASTERS:
         found.say(inventory.masters, "%s has %d hosts, and %s" % (MASTERS, number, _not_yet.MASTERS_TEXT))
 
@@ -78,12 +88,18 @@ def _misspelt_group_problems(inventory: Inventory, found: Problems) -> None:
         likely = difflib.get_close_matches(group, ours, n=1, cutoff=0.85)
         left_out = [host for host in members if not inventory.is_host(host)]
         if group not in ours and likely and left_out and not singular:
-            found.say(left_out, "the group %s is not one of this collection, and the host is in none that is: did you mean %s?" % (group, likely[0]))
+            found.say(
+                left_out,
+                "the group %s is not one of this collection, and the host is in none that is: did you mean %s?"
+                % (group, likely[0]),
+            )
 
 
 def _unknown(name: str, value: t.Any) -> str:
     likely = closest(name)
-    secret = (likely and VARIABLES[likely].secret) or any(word in name for word in ("token", "password", "secret", "key"))
+    secret = (likely and VARIABLES[likely].secret) or any(
+        word in name for word in ("token", "password", "secret", "key")
+    )
     shown = "" if secret or isinstance(value, Undefined) else " %s" % show(value)
     hint = "did you mean %s?" % likely if likely else "remove it; docs/inventory.md lists those that are"
     return "%s%s is not a variable of this collection: %s" % (name, shown, hint)
@@ -106,9 +122,21 @@ def _value_problems(inventory: Inventory, found: Problems) -> None:
                 if refusal.variable == name and refusal.refused(known):
                     found.say(host, wrong(VARIABLES[name], value, refusal.text))
             if VARIABLES[name].scope == PLAY and inventory.extra is not None and name not in inventory.extra:
-                found.say(host, "%s is set in the inventory, where it would hold for every run: remove the line, and say it with -e when it is meant" % name)
+                found.say(
+                    host,
+                    "%s is set in the inventory, where it would hold for every run: remove the line, and say it with -e when it is meant"
+                    % name,
+                )
             if VARIABLES[name].scope == GATEWAY and not inventory.is_gateway(host):
-                found.say(host, wrong(VARIABLES[name], value, "is for hosts of %s, and this one is not in it: add the host, or remove the variable" % GATEWAYS))
+                found.say(
+                    host,
+                    wrong(
+                        VARIABLES[name],
+                        value,
+                        "is for hosts of %s, and this one is not in it: add the host, or remove the variable"
+                        % GATEWAYS,
+                    ),
+                )
 
 
 def _difference_problems(inventory: Inventory, found: Problems) -> None:
@@ -128,9 +156,19 @@ def _difference_problems(inventory: Inventory, found: Problems) -> None:
                 continue
             value, other = (inventory.given(some[0], variable.name) for some in (hosts, most))
             if not inventory.is_set(hosts[0], variable.name):
-                text = "%s is not set, and %s has %s" % (variable.name, most[0], "one" if variable.secret else show(other))
+                text = "%s is not set, and %s has %s" % (
+                    variable.name,
+                    most[0],
+                    "one" if variable.secret else show(other),
+                )
             else:
-                there = "none" if not inventory.is_set(most[0], variable.name) else "another" if variable.secret else show(other)
+                there = (
+                    "none"
+                    if not inventory.is_set(most[0], variable.name)
+                    else "another"
+                    if variable.secret
+                    else show(other)
+                )
                 text = wrong(variable, value, "differs from other hosts', %s has %s" % (most[0], there))
             found.say(hosts, text + ": it is one value for the cluster, set it once for all hosts")
 

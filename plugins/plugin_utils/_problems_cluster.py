@@ -25,7 +25,9 @@ def cluster_networks(inventory: Inventory) -> list[tuple[str, t.Any, str]]:
     """The networks that exist only inside the overlay: variable, network, and its words in a sentence."""
     found = []
     for name in ("ovn_cluster_subnet", "ovn_service_subnet"):
-        found += [(name, network, "%s %s" % (name, show(network))) for network in inventory.cluster_value_or_none(name) or []]
+        found += [
+            (name, network, "%s %s" % (name, show(network))) for network in inventory.cluster_value_or_none(name) or []
+        ]
     try:
         joins = join_subnets(inventory)
     except InventoryError:
@@ -39,7 +41,10 @@ def cluster_networks(inventory: Inventory) -> list[tuple[str, t.Any, str]]:
 def cluster_problems(inventory: Inventory, found) -> None:
     """Say what is wrong to ``found``."""
     if not any(inventory.is_set(host, "ovn_cluster_subnet") for host in inventory.hosts):
-        found.say(inventory.hosts, "ovn_cluster_subnet is not set, and has no default: set it for all hosts, like %s" % show("192.168.0.0/16"))
+        found.say(
+            inventory.hosts,
+            "ovn_cluster_subnet is not set, and has no default: set it for all hosts, like %s" % show("192.168.0.0/16"),
+        )
     _overlap_problems(inventory, found)
     _family_problems(inventory, found)
     _size_problems(inventory, found)
@@ -50,8 +55,10 @@ def _overlap_problems(inventory: Inventory, found) -> None:
     networks = cluster_networks(inventory)
     for (_name, one, words), (other_name, other, other_words) in itertools.combinations(networks, 2):
         if overlaps(one, other):  # the later one is the one to move: pods' networks are the hardest to change
-            found.say(hosts_with(inventory, other_name),
-                      "%s overlaps %s: choose networks that share nothing" % (other_words, words))
+            found.say(
+                hosts_with(inventory, other_name),
+                "%s overlaps %s: choose networks that share nothing" % (other_words, words),
+            )
     underlay: dict[t.Any, list[str]] = {}
     for host in inventory.hosts:
         address = parse_address(tunnel_address(inventory, host))
@@ -63,11 +70,19 @@ def _overlap_problems(inventory: Inventory, found) -> None:
             continue
         for name, network, words in networks:
             if address in network:
-                found.say(host, "ovn_encap_ip %s lies in %s: tunnels run outside the overlay, choose another network for %s" % (show(address), words, name))
+                found.say(
+                    host,
+                    "ovn_encap_ip %s lies in %s: tunnels run outside the overlay, choose another network for %s"
+                    % (show(address), words, name),
+                )
     for network, hosts in underlay.items():
         for name, one, words in networks:
             if overlaps(one, network):
-                found.say(hosts, "%s overlaps the underlay's network %s: choose another network for %s" % (words, show(network), name))
+                found.say(
+                    hosts,
+                    "%s overlaps the underlay's network %s: choose another network for %s"
+                    % (words, show(network), name),
+                )
 
 
 def _family_problems(inventory: Inventory, found) -> None:
@@ -77,8 +92,11 @@ def _family_problems(inventory: Inventory, found) -> None:
     for name in ("ovn_service_subnet", JOIN):
         for network in inventory.cluster_value_or_none(name) or []:
             if network.version not in families:
-                found.say(hosts_with(inventory, name), "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there" % (
-                    name, show(network), network.version, network.version))
+                found.say(
+                    hosts_with(inventory, name),
+                    "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there"
+                    % (name, show(network), network.version, network.version),
+                )
 
 
 def _size_problems(inventory: Inventory, found) -> None:
@@ -91,23 +109,42 @@ def _size_problems(inventory: Inventory, found) -> None:
     for network in cluster:
         highest = BITS[network.version] - HOST_BITS
         if network.prefixlen > highest:
-            found.say(hosts_with(inventory, "ovn_cluster_subnet"), "ovn_cluster_subnet %s is too small for a node subnet with pods: give it /%d or wider" % (
-                show(network), highest))
+            found.say(
+                hosts_with(inventory, "ovn_cluster_subnet"),
+                "ovn_cluster_subnet %s is too small for a node subnet with pods: give it /%d or wider"
+                % (show(network), highest),
+            )
             continue
         size = sizes.get(network.version)
         if size is None or network.prefixlen <= size <= highest:
             continue
         given = inventory.cluster_value_or_none(name)
         value = "is not set, and its default %d" % size if given is None or size not in given else "%d" % size
-        why = "is wider than ovn_cluster_subnet %s" % show(network) if size < network.prefixlen else "leaves no address for pods"
-        found.say(hosts_with(inventory, name), "%s %s %s: set it to a number from %d to %d for IPv%d" % (
-            name, value, why, network.prefixlen, highest, network.version))
+        why = (
+            "is wider than ovn_cluster_subnet %s" % show(network)
+            if size < network.prefixlen
+            else "leaves no address for pods"
+        )
+        found.say(
+            hosts_with(inventory, name),
+            "%s %s %s: set it to a number from %d to %d for IPv%d"
+            % (name, value, why, network.prefixlen, highest, network.version),
+        )
     for network in inventory.cluster_value_or_none(JOIN) or []:
         gateways = len(inventory.gateways)
         needed = max(gateways + 3, 4)  # the network's own, the router's, the broadcast address
         if network.size < needed:
-            found.say(hosts_with(inventory, JOIN), "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider" % (
-                JOIN, show(network), gateways, "" if gateways == 1 else "s", BITS[network.version] - (needed - 1).bit_length()))
+            found.say(
+                hosts_with(inventory, JOIN),
+                "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider"
+                % (
+                    JOIN,
+                    show(network),
+                    gateways,
+                    "" if gateways == 1 else "s",
+                    BITS[network.version] - (needed - 1).bit_length(),
+                ),
+            )
 
 
 def _mtu_problems(inventory: Inventory, found) -> None:
@@ -119,11 +156,18 @@ def _mtu_problems(inventory: Inventory, found) -> None:
     if ipv6 and _LOWEST <= mtu < MINIMUM_MTU[6]:
         found.say(where, "ovn_mtu %d is too small for IPv6: give it at least %d" % (mtu, MINIMUM_MTU[6]))
     elif not _LOWEST <= mtu <= _HIGHEST:
-        found.say(where, "ovn_mtu %d is out of range: write a number from %d to %d" % (mtu, MINIMUM_MTU[6] if ipv6 else _LOWEST, _HIGHEST))
+        found.say(
+            where,
+            "ovn_mtu %d is out of range: write a number from %d to %d"
+            % (mtu, MINIMUM_MTU[6] if ipv6 else _LOWEST, _HIGHEST),
+        )
     else:
         for host in inventory.hosts:
             address = parse_address(tunnel_address(inventory, host))
             under = underlay_mtu(inventory, host) if address is not None else None
             if under is not None and mtu > under - OVERHEAD[address.version]:
-                found.say(host, "ovn_mtu %d does not fit through the underlay's %d with %d bytes of encapsulation: give it at most %d, or leave it out" % (
-                    mtu, under, OVERHEAD[address.version], under - OVERHEAD[address.version]))
+                found.say(
+                    host,
+                    "ovn_mtu %d does not fit through the underlay's %d with %d bytes of encapsulation: give it at most %d, or leave it out"
+                    % (mtu, under, OVERHEAD[address.version], under - OVERHEAD[address.version]),
+                )

@@ -47,22 +47,40 @@ def _subnet_problems(inventory: Inventory, found) -> None:
             outer = of_family.get(network.version)
             highest = BITS[network.version] - HOST_BITS
             if cluster and outer is None:
-                found.say(host, "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: write one inside %s" % (
-                    SUBNET, show(network), network.version, network.version, show(cluster[0])))
+                found.say(
+                    host,
+                    "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: write one inside %s"
+                    % (SUBNET, show(network), network.version, network.version, show(cluster[0])),
+                )
             elif cluster and not contains(outer, network):
-                found.say(host, "%s %s is outside ovn_cluster_subnet %s: write one inside it, or leave it out to have it planned" % (
-                    SUBNET, show(network), show(outer)))
+                found.say(
+                    host,
+                    "%s %s is outside ovn_cluster_subnet %s: write one inside it, or leave it out to have it planned"
+                    % (SUBNET, show(network), show(outer)),
+                )
             elif network.prefixlen > highest:
-                found.say(host, "%s %s leaves no address for pods: give it /%d or wider" % (SUBNET, show(network), highest))
+                found.say(
+                    host, "%s %s leaves no address for pods: give it /%d or wider" % (SUBNET, show(network), highest)
+                )
         missing = sorted(set(of_family) - {network.version for network in networks})
         if len(networks) == 1 and len(cluster) == 2 and len(missing) == 1:
-            found.say(host, "%s %s has no IPv%d network, and ovn_cluster_subnet is of both families: add one inside %s" % (
-                SUBNET, show(networks[0]), missing[0], show(of_family[missing[0]])))
+            found.say(
+                host,
+                "%s %s has no IPv%d network, and ovn_cluster_subnet is of both families: add one inside %s"
+                % (SUBNET, show(networks[0]), missing[0], show(of_family[missing[0]])),
+            )
     for before, claim in clashes(claims):
         if before.network == claim.network:
-            found.say(claim.owner, "%s %s is also that of %s: give each host its own" % (SUBNET, show(claim.network), before.owner))
+            found.say(
+                claim.owner,
+                "%s %s is also that of %s: give each host its own" % (SUBNET, show(claim.network), before.owner),
+            )
         else:
-            found.say(claim.owner, "%s %s overlaps %s of %s: give each host its own" % (SUBNET, show(claim.network), show(before.network), before.owner))
+            found.say(
+                claim.owner,
+                "%s %s overlaps %s of %s: give each host its own"
+                % (SUBNET, show(claim.network), show(before.network), before.owner),
+            )
 
 
 def _tunnel_problems(inventory: Inventory, found) -> None:
@@ -75,12 +93,22 @@ def _tunnel_problems(inventory: Inventory, found) -> None:
         address = parse_address(tunnel_address(inventory, host))
         if address is None:
             if facts.known and not given:
-                found.say(host, "%s is not set, and the host has no default route to take it from: set it to the host's address that the others reach" % ENCAP)
+                found.say(
+                    host,
+                    "%s is not set, and the host has no default route to take it from: set it to the host's address that the others reach"
+                    % ENCAP,
+                )
             continue
-        shown[host] = "%s %s" % (ENCAP, show(address)) if given else "%s is not set, and its default %s" % (ENCAP, show(address))
+        shown[host] = (
+            "%s %s" % (ENCAP, show(address)) if given else "%s is not set, and its default %s" % (ENCAP, show(address))
+        )
         families[address.version].append(host)
         if given and facts.addresses and address not in facts.addresses:
-            found.say(host, "%s is no address of this host: write one of %s" % (shown[host], ", ".join(str(one) for one in facts.addresses[:4])))
+            found.say(
+                host,
+                "%s is no address of this host: write one of %s"
+                % (shown[host], ", ".join(str(one) for one in facts.addresses[:4])),
+            )
         owner = owners.setdefault(str(address), host)
         if owner != host:
             found.say(host, "%s is also that of %s: give each host its own" % (shown[host], owner))
@@ -88,5 +116,8 @@ def _tunnel_problems(inventory: Inventory, found) -> None:
         most = max(families.values(), key=len)
         for version, hosts in families.items():
             for host in hosts if hosts is not most else ():
-                found.say(host, "%s is IPv%d, and %s has one of IPv%d: tunnels need one family on all hosts" % (
-                    shown[host], version, most[0], 10 - version))
+                found.say(
+                    host,
+                    "%s is IPv%d, and %s has one of IPv%d: tunnels need one family on all hosts"
+                    % (shown[host], version, most[0], 10 - version),
+                )

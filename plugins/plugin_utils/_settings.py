@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils.addressing import GENEVE_OVERHEAD as OVERHEAD
-from ..module_utils.names import SOUTHBOUND_PORT, management_link, uplink_bridge
+from ..module_utils._common.addressing import GENEVE_OVERHEAD as OVERHEAD
+from ..module_utils._common.names import SOUTHBOUND_PORT, management_link, uplink_bridge
 from ._access import Access
 from ._inventory import Inventory
 from ._values import InventoryError, netaddr, parse_address, show
@@ -47,7 +47,10 @@ class Cluster:
         self._inventory = inventory
         self.cluster_subnets = inventory.cluster_value("ovn_cluster_subnet")
         if not self.cluster_subnets:
-            raise InventoryError("ovn_cluster_subnet is not set: set it for all hosts, like \"192.168.0.0/16\"", inventory.hosts[0] if inventory.hosts else "")
+            raise InventoryError(
+                'ovn_cluster_subnet is not set: set it for all hosts, like "192.168.0.0/16"',
+                inventory.hosts[0] if inventory.hosts else "",
+            )
         if not inventory.masters:
             raise InventoryError("ovn_masters has no host: put the host that is to hold OVN's databases into it")
         self.service_subnets = inventory.cluster_value("ovn_service_subnet") or []
@@ -76,13 +79,18 @@ class Cluster:
             if 0 < len(known) < len(self._inventory.hosts):
                 known += now
             if not known:
-                raise InventoryError("ovn_mtu is not set, and no host's facts say the underlay's MTU: gather facts with the network's part, or set ovn_mtu",
-                                     self._inventory.hosts[0])
+                raise InventoryError(
+                    "ovn_mtu is not set, and no host's facts say the underlay's MTU: gather facts with the network's part, or set ovn_mtu",
+                    self._inventory.hosts[0],
+                )
             mtu, host = min(known)
             lowest = max(MINIMUM_MTU[network.version] for network in self.cluster_subnets)
             if mtu < lowest:
-                raise InventoryError("ovn_mtu is not set, and the underlay leaves only %d bytes where the pods need %d: raise the underlay's MTU" % (
-                    mtu, lowest), host)
+                raise InventoryError(
+                    "ovn_mtu is not set, and the underlay leaves only %d bytes where the pods need %d: raise the underlay's MTU"
+                    % (mtu, lowest),
+                    host,
+                )
             self._mtu = mtu
         return self._mtu
 
@@ -91,9 +99,15 @@ class Cluster:
         """Where chassis find the southbound database: the masters' tunnel addresses."""
         if not self._remote:
             protocol = "ssl" if self.tls else "tcp"
-            addresses = [needed_tunnel_address(self._inventory, master, "its address is where all hosts find the southbound database")
-                         for master in self._inventory.masters]
-            self._remote = ",".join("%s:%s:%d" % (protocol, "[%s]" % one if ":" in one else one, SOUTHBOUND_PORT) for one in addresses)
+            addresses = [
+                needed_tunnel_address(
+                    self._inventory, master, "its address is where all hosts find the southbound database"
+                )
+                for master in self._inventory.masters
+            ]
+            self._remote = ",".join(
+                "%s:%s:%d" % (protocol, "[%s]" % one if ":" in one else one, SOUTHBOUND_PORT) for one in addresses
+            )
         return self._remote
 
 
@@ -107,9 +121,16 @@ def needed_tunnel_address(inventory: Inventory, host: str, why: str) -> str:
     if address:
         return address
     if inventory.facts(host).known:
-        raise InventoryError("ovn_encap_ip is not set, and the host has no default route to take it from: "
-                             "set it to the host's address that the others reach", host)
-    raise InventoryError("ovn_encap_ip is not set, and the host's facts are not known, while %s: gather its facts, or set ovn_encap_ip" % why, host)
+        raise InventoryError(
+            "ovn_encap_ip is not set, and the host has no default route to take it from: "
+            "set it to the host's address that the others reach",
+            host,
+        )
+    raise InventoryError(
+        "ovn_encap_ip is not set, and the host's facts are not known, while %s: gather its facts, or set ovn_encap_ip"
+        % why,
+        host,
+    )
 
 
 def shared_addresses(inventory: Inventory, host: str) -> list:
@@ -137,15 +158,27 @@ def _shared_gateway(inventory: Inventory, host: str) -> dict[str, t.Any]:
     nic = inventory.value(host, "ovn_gateway_shared_interface")
     addresses = shared_addresses(inventory, host)
     if not addresses:
-        raise InventoryError("ovn_gateway_ip is not set, and %s has no address that is known: gather the host's facts with the network's part, "
-                             "or set ovn_gateway_ip" % nic, host)
+        raise InventoryError(
+            "ovn_gateway_ip is not set, and %s has no address that is known: gather the host's facts with the network's part, "
+            "or set ovn_gateway_ip" % nic,
+            host,
+        )
     if inventory.is_set(host, "ovn_gateway_next_hop"):
         hops = [str(hop) for hop in inventory.value(host, "ovn_gateway_next_hop")]
     else:
         versions = {entry.version for entry in addresses}
-        hops = [hop for hop in inventory.facts(host).next_hops(_shared_links(inventory, host)) if parse_address(hop).version in versions]
-    return {"physical_interface": "", "shared_interface": nic, "bridge_interface": uplink_bridge(nic),
-            "physical_ips": [str(entry) for entry in addresses], "default_gws": hops}
+        hops = [
+            hop
+            for hop in inventory.facts(host).next_hops(_shared_links(inventory, host))
+            if parse_address(hop).version in versions
+        ]
+    return {
+        "physical_interface": "",
+        "shared_interface": nic,
+        "bridge_interface": uplink_bridge(nic),
+        "physical_ips": [str(entry) for entry in addresses],
+        "default_gws": hops,
+    }
 
 
 def _gateway(inventory: Inventory, host: str) -> dict[str, t.Any] | None:
@@ -155,7 +188,11 @@ def _gateway(inventory: Inventory, host: str) -> dict[str, t.Any] | None:
         return _shared_gateway(inventory, host)
     for name in ("ovn_gateway_interface", "ovn_gateway_ip"):
         if not inventory.is_set(host, name):
-            raise InventoryError("%s is not set, and the host is in ovn_gateways: set it like %s" % (name, show(VARIABLES[name].example)), host)
+            raise InventoryError(
+                "%s is not set, and the host is in ovn_gateways: set it like %s"
+                % (name, show(VARIABLES[name].example)),
+                host,
+            )
     return {
         "physical_interface": inventory.value(host, "ovn_gateway_interface"),
         "shared_interface": "",
@@ -171,7 +208,9 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> dict[str, t.A
     :raises InventoryError: when something is missing, or wrong.
     """
     if not inventory.is_host(host):
-        raise InventoryError("the host is in none of ovn_masters, ovn_nodes and ovn_gateways: add it to one of them", host)
+        raise InventoryError(
+            "the host is in none of ovn_masters, ovn_nodes and ovn_gateways: add it to one of them", host
+        )
     return {
         "node_name": inventory.node_name(host),
         "encap_ip": needed_tunnel_address(inventory, host, "it is needed for the tunnels"),

@@ -129,8 +129,10 @@ def _exhausted(cluster, prefix: int, hosts: int, without: int) -> InventoryError
     advice = "a wider ovn_cluster_subnet"
     if prefix < fitting <= BITS[cluster.version] - HOST_BITS:
         advice = "ovn_node_subnet_prefix to %d, or %s" % (fitting, advice)
-    return InventoryError("ovn_cluster_subnet \"%s\" is exhausted: it has room for %s of /%d, the inventory has %s, and %d of them can get none: set %s" % (
-        cluster, _count(room, "node subnet"), prefix, _count(hosts, "host"), without, advice))
+    return InventoryError(
+        'ovn_cluster_subnet "%s" is exhausted: it has room for %s of /%d, the inventory has %s, and %d of them can get none: set %s'
+        % (cluster, _count(room, "node subnet"), prefix, _count(hosts, "host"), without, advice)
+    )
 
 
 def _plan_family(inventory: Inventory, cluster, prefix: int, existing: Mapping) -> dict[str, t.Any]:
@@ -149,20 +151,34 @@ def _plan_family(inventory: Inventory, cluster, prefix: int, existing: Mapping) 
         for network in inventory.value(host, "ovn_node_subnet") or []:
             other = taken.add(network, host) if network.version == cluster.version else None
             if other is not None and other.owner in nodes:
-                raise InventoryError("ovn_node_subnet \"%s\" overlaps \"%s\", which the northbound database holds for the node %s that is not in the "
-                                     "inventory: choose a free subnet, or remove that node" % (network, other.network, other.owner), host)
+                raise InventoryError(
+                    'ovn_node_subnet "%s" overlaps "%s", which the northbound database holds for the node %s that is not in the '
+                    "inventory: choose a free subnet, or remove that node" % (network, other.network, other.owner),
+                    host,
+                )
             if other is not None:
-                raise InventoryError("ovn_node_subnet \"%s\" overlaps \"%s\" of %s: give each host its own" % (network, other.network, other.owner), host)
+                raise InventoryError(
+                    'ovn_node_subnet "%s" overlaps "%s" of %s: give each host its own'
+                    % (network, other.network, other.owner),
+                    host,
+                )
             if network.version == cluster.version:
                 plan[host] = network
 
     # A node with pods does not move because its subnet was given to another; where it is given a new one itself, it was meant.
     for host in inventory.hosts:
         network = held.get(names[host])
-        other = taken.overlapping(network) if network is not None and host not in plan and contains(cluster, network) else None
+        other = (
+            taken.overlapping(network)
+            if network is not None and host not in plan and contains(cluster, network)
+            else None
+        )
         if other is not None and held.get(names.get(other.owner)) != other.network:
-            raise InventoryError("ovn_node_subnet \"%s\" overlaps \"%s\", which the northbound database holds for %s: choose a free subnet, "
-                                 "or give %s another ovn_node_subnet" % (other.network, network, host, host), other.owner)
+            raise InventoryError(
+                'ovn_node_subnet "%s" overlaps "%s", which the northbound database holds for %s: choose a free subnet, '
+                "or give %s another ovn_node_subnet" % (other.network, network, host, host),
+                other.owner,
+            )
 
     for host in inventory.hosts:
         network = held.get(names[host])
@@ -186,7 +202,11 @@ def renamed(inventory: Inventory, existing: Mapping, tunnels: Mapping) -> dict[s
     new = {tunnel_address(inventory, host): name for name, host in ours.items() if name not in existing}
     today = {}
     for node, subnets in existing.items():
-        names = [new[address] for address in tunnels.get(node) or [] if address in new] if str(node).lower() not in ours else []
+        names = (
+            [new[address] for address in tunnels.get(node) or [] if address in new]
+            if str(node).lower() not in ours
+            else []
+        )
         today[names[0] if names else node] = subnets
     return today
 
@@ -202,7 +222,9 @@ def plan(inventory: Inventory, existing: Mapping, tunnels: Mapping | None = None
         return {}
     cluster = inventory.cluster_value("ovn_cluster_subnet")
     if not cluster:
-        raise InventoryError("ovn_cluster_subnet is not set: set it for all hosts, like \"192.168.0.0/16\"", inventory.hosts[0])
+        raise InventoryError(
+            'ovn_cluster_subnet is not set: set it for all hosts, like "192.168.0.0/16"', inventory.hosts[0]
+        )
     existing = renamed(inventory, existing, tunnels or {})
     sizes = prefixes(inventory, cluster)
     plans = [_plan_family(inventory, network, sizes[network.version], existing) for network in cluster]

@@ -66,7 +66,11 @@ def show(value: t.Any) -> str:
 
 def is_empty(value: t.Any) -> bool:
     """Whether somebody wrote the variable down and gave it nothing."""
-    return value is None or (isinstance(value, str) and not value.strip()) or (isinstance(value, (list, dict)) and not value)
+    return (
+        value is None
+        or (isinstance(value, str) and not value.strip())
+        or (isinstance(value, (list, dict)) and not value)
+    )
 
 
 def read(variable: Variable, value: t.Any) -> t.Any:
@@ -110,13 +114,20 @@ def _cidr(text: t.Any, what: str, example: str):
     if address is None:
         raise Unreadable(text, "is not %s: write it like %s" % (what, show(example)))
     if len(parts) == 1:
-        raise Unreadable(text, "has no prefix length: write it like %s" % show("%s/%d" % (address, _likely_prefix(address))))
+        raise Unreadable(
+            text, "has no prefix length: write it like %s" % show("%s/%d" % (address, _likely_prefix(address)))
+        )
     if re.fullmatch(r"[0-9]{1,3}", parts[1]) and int(parts[1]) <= BITS[address.version]:
         return netaddr.IPNetwork("%s/%d" % (address, int(parts[1])))
     mask = parse_address(parts[1])
     if mask is not None and mask.version == 4 == address.version and mask.is_netmask():
-        raise Unreadable(text, "has a netmask instead of a prefix length: write %s" % show("%s/%d" % (address, mask.netmask_bits())))
-    raise Unreadable(text, "has a prefix length that IPv%d does not have: it goes from 0 to %d" % (address.version, BITS[address.version]))
+        raise Unreadable(
+            text, "has a netmask instead of a prefix length: write %s" % show("%s/%d" % (address, mask.netmask_bits()))
+        )
+    raise Unreadable(
+        text,
+        "has a prefix length that IPv%d does not have: it goes from 0 to %d" % (address.version, BITS[address.version]),
+    )
 
 
 def _one_of_each_family(value: t.Any, read_item: t.Callable) -> list:
@@ -143,13 +154,23 @@ def _networks(variable: Variable, value: t.Any) -> list:
             raise Unreadable(text, "has host bits set: write %s" % show(str(network.cidr)))
         for unusable in _unusable_networks():
             if network.version == unusable.version and (network in unusable or unusable in network):
-                raise Unreadable(text, "overlaps %s, which has a meaning of its own: take a private network, like %s" % (unusable, show(variable.example)))
+                raise Unreadable(
+                    text,
+                    "overlaps %s, which has a meaning of its own: take a private network, like %s"
+                    % (unusable, show(variable.example)),
+                )
         return network
+
     return _one_of_each_family(value, one)
 
 
 def _unusable_host(address) -> bool:
-    return address.is_multicast() or address.is_loopback() or int(address) == 0 or (address.version == 6 and address.is_link_local())
+    return (
+        address.is_multicast()
+        or address.is_loopback()
+        or int(address) == 0
+        or (address.version == 6 and address.is_link_local())
+    )
 
 
 def _interface_addresses(variable: Variable, value: t.Any) -> list:
@@ -160,10 +181,15 @@ def _interface_addresses(variable: Variable, value: t.Any) -> list:
         if entry.prefixlen < BITS[entry.version] - 1:
             likely = "%s/%d" % (netaddr.IPAddress(entry.first + 1, entry.version), entry.prefixlen)
             if int(entry.ip) == entry.first:
-                raise Unreadable(text, "is the network's own address, not a host's: write one in it, like %s" % show(likely))
+                raise Unreadable(
+                    text, "is the network's own address, not a host's: write one in it, like %s" % show(likely)
+                )
             if entry.version == 4 and int(entry.ip) == entry.last:
-                raise Unreadable(text, "is the network's broadcast address, not a host's: write one in it, like %s" % show(likely))
+                raise Unreadable(
+                    text, "is the network's broadcast address, not a host's: write one in it, like %s" % show(likely)
+                )
         return entry
+
     return _one_of_each_family(value, one)
 
 
@@ -182,13 +208,17 @@ def _addresses(variable: Variable, value: t.Any) -> list:
         if address.is_multicast() or address.is_loopback() or int(address) == 0:
             raise Unreadable(text, "can't be a router's address: write it like %s" % show(variable.example))
         return address
+
     return _one_of_each_family(value, one)
 
 
 def _address(variable: Variable, value: t.Any):
     address = _bare_address(variable, value)
     if _unusable_host(address):
-        raise Unreadable(value, "can't be reached from other hosts: write an address that they reach, like %s" % show(variable.example))
+        raise Unreadable(
+            value,
+            "can't be reached from other hosts: write an address that they reach, like %s" % show(variable.example),
+        )
     return address
 
 
@@ -232,7 +262,11 @@ _WHY_NOT = {
 def _choice(variable: Variable, value: t.Any) -> str:
     text = value.strip() if isinstance(value, str) else value
     if text not in variable.choices:
-        why = _WHY_NOT.get(text, "is not offered") if variable.name == "ovn_encap_type" and isinstance(text, str) else "is not offered"
+        why = (
+            _WHY_NOT.get(text, "is not offered")
+            if variable.name == "ovn_encap_type" and isinstance(text, str)
+            else "is not offered"
+        )
         raise Unreadable(value, "%s: write %s" % (why, " or ".join(map(show, variable.choices))))
     return text
 
@@ -240,7 +274,12 @@ def _choice(variable: Variable, value: t.Any) -> str:
 def _url(variable: Variable, value: t.Any) -> str:
     try:
         parts = urlsplit(value) if isinstance(value, str) else None
-        good = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = (
+            parts is not None
+            and parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+        )
     except ValueError:  # brackets or a port that are none
         good = False
     if not good:
@@ -252,13 +291,21 @@ def _name(variable: Variable, value: t.Any) -> str:
     text = value.lower() if isinstance(value, str) else ""
     if not _NAME.fullmatch(text) or len(text) > 253 or any(len(label) > 63 for label in text.split(".")):
         likely = re.sub(r"[^a-z0-9.-]+", "-", str(value).lower()).strip("-.")[:63] or variable.example
-        raise Unreadable(value, "is not a name that Kubernetes takes (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like %s" % show(likely))
+        raise Unreadable(
+            value,
+            "is not a name that Kubernetes takes (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like %s"
+            % show(likely),
+        )
     return text
 
 
 def _interface(variable: Variable, value: t.Any) -> str:
     if not isinstance(value, str) or not _LINK.fullmatch(value) or value in (".", ".."):
-        raise Unreadable(value, "is not the name of a NIC (1 to 15 characters, without spaces and '/'): write it like %s" % show(variable.example))
+        raise Unreadable(
+            value,
+            "is not the name of a NIC (1 to 15 characters, without spaces and '/'): write it like %s"
+            % show(variable.example),
+        )
     return value
 
 

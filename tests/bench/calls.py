@@ -29,7 +29,11 @@ GATEWAY = dict(gateway_settings(1), physical_ip=["172.16.0.1/24"], default_gw=["
 
 def node(number):
     """Settings of a node in the wide network."""
-    return {"node_name": f"node{number}", "minion_switch_subnet": [f"10.{number // 250}.{number % 250}.0/24"], "chassis": f"id-{number}"}
+    return {
+        "node_name": f"node{number}",
+        "minion_switch_subnet": [f"10.{number // 250}.{number % 250}.0/24"],
+        "chassis": f"id-{number}",
+    }
 
 
 def timed(work):
@@ -58,7 +62,10 @@ def measured(work, changed, before=None, repetitions=REPETITIONS):
 def show(name, times, meaning):
     """One line."""
     middle = statistics.median(times) * 1000
-    print(f"  {name:<34} {middle:9.1f} ms  ({min(times) * 1000:.1f} .. {max(times) * 1000:.1f}, n={len(times)})  {meaning}", flush=True)
+    print(
+        f"  {name:<34} {middle:9.1f} ms  ({min(times) * 1000:.1f} .. {max(times) * 1000:.1f}, n={len(times)})  {meaning}",
+        flush=True,
+    )
 
 
 def json_parser():
@@ -75,7 +82,9 @@ class Wide(Northbound):
 
     def run(self, module, **options):
         """One call inside this process."""
-        return call(module, **dict({"part": "northbound", "northbound": self.remote, "cluster_ip_subnet": WIDE}, **options))
+        return call(
+            module, **dict({"part": "northbound", "northbound": self.remote, "cluster_ip_subnet": WIDE}, **options)
+        )
 
 
 def one_call(nb):
@@ -87,34 +96,63 @@ def one_call(nb):
     }
     nb.run("ovn_master_init")
     for module, (options, away) in calls.items():
-        show(f"{module}, first", measured(lambda: nb.run(module, **options), True, away), "inside the module: from its arguments to its result")  # noqa: B023
+        show(
+            f"{module}, first",
+            measured(lambda: nb.run(module, **options), True, away),  # noqa: B023
+            "inside the module: from its arguments to its result",
+        )
         show(f"{module}, unchanged", measured(lambda: nb.run(module, **options), False), "the same call again")  # noqa: B023
     for module, (options, _away) in calls.items():
         arguments = dict({"part": "northbound", "northbound": nb.remote, "cluster_ip_subnet": WIDE}, **options)
         times = measured(lambda: call_at_once([(module, arguments)])[0], False, repetitions=5)  # noqa: B023
-        show(f"{module}, whole process", times, "unchanged, with the interpreter's start and all imports (most of it Ansible's)")
+        show(
+            f"{module}, whole process",
+            times,
+            "unchanged, with the interpreter's start and all imports (most of it Ansible's)",
+        )
     empty = [sys.executable, "-c", "import ansible.module_utils.basic"]
-    times = [timed(lambda: {"rc": subprocess.run(empty, check=True, timeout=60).returncode})[0] for _repetition in range(5)]
+    times = [
+        timed(lambda: {"rc": subprocess.run(empty, check=True, timeout=60).returncode})[0] for _repetition in range(5)
+    ]
     show("(a module that does nothing)", times, "interpreter and Ansible alone, for comparison")
 
 
 def whole_cluster(nb):
     """50 nodes and 5 gateways in one call."""
-    settings = {"nodes": [node(number) for number in range(50)],
-                "gateways": [gateway_settings(number, physical_ip=[f"172.16.0.{number}/24"], default_gw=["172.16.0.254"]) for number in range(1, 6)]}
+    settings = {
+        "nodes": [node(number) for number in range(50)],
+        "gateways": [
+            gateway_settings(number, physical_ip=[f"172.16.0.{number}/24"], default_gw=["172.16.0.254"])
+            for number in range(1, 6)
+        ],
+    }
     nb.run("ovn_master_init")
 
     def away():
         nb.run("ovn_master_init", state="absent")
+
     written = len(nb.transactions())
     _took, result = timed(lambda: nb.run("ovn_master_init", **settings))
     if len(nb.transactions()) != written + 1:
         sys.exit("bench: it took more than one transaction")
     print(f"  50 nodes and 5 gateways are {len(result['plan'])} rows in one transaction")
-    show("50 nodes + 5 gateways, first", measured(lambda: nb.run("ovn_master_init", **settings), True, away, 7), "all rows of an empty database at once")
-    show("50 nodes + 5 gateways, unchanged", measured(lambda: nb.run("ovn_master_init", **settings), False, repetitions=7), "the same call again")
-    show("50 nodes + 5 gateways, removed", measured(
-        lambda: nb.run("ovn_master_init", state="absent"), True, lambda: nb.run("ovn_master_init", **settings), 7), "state=absent for everything")
+    show(
+        "50 nodes + 5 gateways, first",
+        measured(lambda: nb.run("ovn_master_init", **settings), True, away, 7),
+        "all rows of an empty database at once",
+    )
+    show(
+        "50 nodes + 5 gateways, unchanged",
+        measured(lambda: nb.run("ovn_master_init", **settings), False, repetitions=7),
+        "the same call again",
+    )
+    show(
+        "50 nodes + 5 gateways, removed",
+        measured(
+            lambda: nb.run("ovn_master_init", state="absent"), True, lambda: nb.run("ovn_master_init", **settings), 7
+        ),
+        "state=absent for everything",
+    )
 
 
 def server_seconds(nb):
@@ -138,22 +176,42 @@ def scale(nb):
         servers.update((size, Wide()) for size in SIZES[1:])
         for size, server in servers.items():
             for start in range(0, size, 200):
-                timed(lambda: server.run("ovn_master_init", nodes=[node(number) for number in range(start, min(start + 200, size))]))  # noqa: B023
+                timed(
+                    lambda: server.run(  # noqa: B023
+                        "ovn_master_init",
+                        nodes=[node(number) for number in range(start, min(start + 200, size))],  # noqa: B023
+                    )
+                )
             timed(lambda: server.run("ovn_gateway", **GATEWAY))  # noqa: B023
         new = node(2000)
         ways = {
-            "unchanged node": (lambda server, _size: server.run("ovn_minion_init", **node(5)), None, 60, "must not grow with the number of other nodes"),
+            "unchanged node": (
+                lambda server, _size: server.run("ovn_minion_init", **node(5)),
+                None,
+                60,
+                "must not grow with the number of other nodes",
+            ),
             "unchanged gateway": (lambda server, _size: server.run("ovn_gateway", **GATEWAY), None, 60, "neither"),
-            "new node": (lambda server, _size: server.run("ovn_minion_init", **new), lambda server: server.run(
-                "ovn_minion_init", state="absent", node_name="node2000"), REPETITIONS, "asks for all nodes' subnets, so that none is given twice"),
-            "batch of all, unchanged": (lambda server, size: server.run("ovn_master_init", nodes=[node(number) for number in range(size)]), None, 5,
-                                        "the site play's one call for the whole cluster"),
+            "new node": (
+                lambda server, _size: server.run("ovn_minion_init", **new),
+                lambda server: server.run("ovn_minion_init", state="absent", node_name="node2000"),
+                REPETITIONS,
+                "asks for all nodes' subnets, so that none is given twice",
+            ),
+            "batch of all, unchanged": (
+                lambda server, size: server.run("ovn_master_init", nodes=[node(number) for number in range(size)]),
+                None,
+                5,
+                "the site play's one call for the whole cluster",
+            ),
         }
         for name, way in ways.items():
             _grows(name, servers, *way)
         for size, server in servers.items():
             module, used = processor_time(server, lambda: server.run("ovn_minion_init", **node(5)))  # noqa: B023
-            print(f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, {used:.1f} ms in ovsdb-server")
+            print(
+                f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, {used:.1f} ms in ovsdb-server"
+            )
     finally:
         for size in SIZES[1:]:
             if size in servers:
@@ -170,7 +228,9 @@ def _grows(name, servers, work, away, repetitions, meaning):
         show(f"{name}, {size} nodes", those, meaning)
     few, many = times[SIZES[0]], times[SIZES[-1]]
     middle, fastest = (pick(many) / pick(few) for pick in (statistics.median, min))
-    print(f"  {name}: {SIZES[-1]} nodes cost {middle:.2f} times what {SIZES[0]} nodes cost (of the fastest calls {fastest:.2f} times)")
+    print(
+        f"  {name}: {SIZES[-1]} nodes cost {middle:.2f} times what {SIZES[0]} nodes cost (of the fastest calls {fastest:.2f} times)"
+    )
 
 
 MEASUREMENTS = {"one-call": one_call, "whole-cluster": whole_cluster, "scale": scale}
@@ -179,7 +239,9 @@ MEASUREMENTS = {"one-call": one_call, "whole-cluster": whole_cluster, "scale": s
 def main():
     """Measure what the arguments name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="what to measure: {} (default: all)".format(", ".join(MEASUREMENTS)))
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="what to measure: {} (default: all)".format(", ".join(MEASUREMENTS))
+    )
     parser.add_argument("--list", action="store_true", help="show the names and end")
     options = parser.parse_args()
     unknown = sorted(set(options.names) - set(MEASUREMENTS))
@@ -189,8 +251,10 @@ def main():
         print("\n".join(f"{name}: {work.__doc__.splitlines()[0]}" for name, work in MEASUREMENTS.items()))
         return
     print(__doc__.strip())
-    print(f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start, "
-          f"JSON parser of the library ovs: {json_parser()}")
+    print(
+        f"Python {sys.version.split()[0]}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} at the start, "
+        f"JSON parser of the library ovs: {json_parser()}"
+    )
     for name in options.names or MEASUREMENTS:
         print(f"{name}: {MEASUREMENTS[name].__doc__.splitlines()[0]}")
         nb = Wide()

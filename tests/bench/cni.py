@@ -20,7 +20,11 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "tools"), str(ROOT / "tests" / "integration" / "cni"), str(ROOT / ".cache" / "collections")]
+sys.path[:0] = [
+    str(ROOT / "tests" / "tools"),
+    str(ROOT / "tests" / "integration" / "cni"),
+    str(ROOT / ".cache" / "collections"),
+]
 
 import network_namespace
 from node_server import Netns, Node, answer, network, pod
@@ -32,7 +36,10 @@ def show(name, seconds, meaning):
     """One line: median, 99th percentile and the slowest."""
     ordered = sorted(seconds)
     middle, high = statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-    print(f"  {name:<34} P50 {middle * 1000:7.1f} ms  P99 {high * 1000:7.1f} ms  (n={len(ordered)})  {meaning}", flush=True)
+    print(
+        f"  {name:<34} P50 {middle * 1000:7.1f} ms  P99 {high * 1000:7.1f} ms  (n={len(ordered)})  {meaning}",
+        flush=True,
+    )
 
 
 def timed(node, *arguments, **more):
@@ -64,6 +71,7 @@ def burst(places, call):
         if code:
             print(f"bench: {result}", file=sys.stderr)
             del took[number]
+
     threads = [threading.Thread(target=one, args=item) for item in enumerate(places)]
     for thread in threads:
         thread.start()
@@ -91,23 +99,34 @@ def measure(folder):
         for number in range(BURST):
             for name in ("i", "b"):
                 node.api.tell("ADDED", pod(f"{name}{number}", annotation=network(number + 10)))
-        show("STATUS", [timed(node, "STATUS", container=None, ifname=None, version="1.1.0") for _time in range(IDLE)], "the way to the server and back")
+        show(
+            "STATUS",
+            [timed(node, "STATUS", container=None, ifname=None, version="1.1.0") for _time in range(IDLE)],
+            "the way to the server and back",
+        )
         adds, deletes = [], []
         for number in range(IDLE):
             adds.append(timed(node, "ADD", container=f"i{number}", netns=places[number].path, name=f"i{number}"))
             deletes.append(timed(node, "DEL", container=f"i{number}", netns=places[number].path, name=f"i{number}"))
         show("ADD, idle", adds, "goal: under 60 ms; the original: 750 ms")
         show("DEL, idle", deletes, "the original: 450 ms")
-        show(f"STATUS, {BURST} at once", burst(places, lambda number, place: node.call("STATUS", container=None, ifname=None, version="1.1.0")),
-             "what this machine needs to start so many programs")
+        show(
+            f"STATUS, {BURST} at once",
+            burst(places, lambda number, place: node.call("STATUS", container=None, ifname=None, version="1.1.0")),
+            "what this machine needs to start so many programs",
+        )
         before, switch = used(node.server), used(node.database.daemon)
         began, children = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        took = burst(places, lambda number, place: node.call("ADD", container=f"b{number}", netns=place.path, name=f"b{number}"))
+        took = burst(
+            places, lambda number, place: node.call("ADD", container=f"b{number}", netns=place.path, name=f"b{number}")
+        )
         whole, now = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         show(f"ADD, {BURST} at once", took, "goal: P99 under 1 s")
         plugins = now.ru_utime + now.ru_stime - children.ru_utime - children.ru_stime
-        print(f"  the burst: {whole:.2f} s; processor time: server {used(node.server)[0] - before[0]:.2f} s, plugins {plugins:.2f} s, "
-              f"ovs-vswitchd {used(node.database.daemon)[0] - switch[0]:.2f} s")
+        print(
+            f"  the burst: {whole:.2f} s; processor time: server {used(node.server)[0] - before[0]:.2f} s, plugins {plugins:.2f} s, "
+            f"ovs-vswitchd {used(node.database.daemon)[0] - switch[0]:.2f} s"
+        )
         node.stop()
         began = time.perf_counter()
         node.configuration.unlink()
@@ -117,7 +136,9 @@ def measure(folder):
         before, began = used(node.server), time.perf_counter()
         time.sleep(10)
         after = used(node.server)
-        print(f"  idle with {BURST} pods: {after[1]:.1f} MiB, {(after[0] - before[0]) / (time.perf_counter() - began) * 100:.2f} % of a processor")
+        print(
+            f"  idle with {BURST} pods: {after[1]:.1f} MiB, {(after[0] - before[0]) / (time.perf_counter() - began) * 100:.2f} % of a processor"
+        )
     finally:
         node.remove()
         for place in places:

@@ -49,8 +49,12 @@ def main():
         host()
         vswitch = Vswitch()
         kept = []
-        vswitch.keep_here(lambda module, name, path: (setattr(module, name, path), kept.append((module.__name__, name, path))))
-        prologue = PROLOGUE.format(tools=os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/tools", kept=kept)
+        vswitch.keep_here(
+            lambda module, name, path: (setattr(module, name, path), kept.append((module.__name__, name, path)))
+        )
+        prologue = PROLOGUE.format(
+            tools=os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/tools", kept=kept
+        )
         try:
             for module, options in (("ovn_minion_init", NODE), ("ovn_gateway", GATEWAY)):
                 options = dict(options, open_vswitch=vswitch.remote)
@@ -60,11 +64,20 @@ def main():
 
                 def away(module=module):
                     return call(module, part="host", state="absent", node_name="node1", open_vswitch=vswitch.remote)
-                show(f"{module}, host, first", measured(run, True, away, 7), "inside the module; ovs-vswitchd making the ports is most of it")
+
+                show(
+                    f"{module}, host, first",
+                    measured(run, True, away, 7),
+                    "inside the module; ovs-vswitchd making the ports is most of it",
+                )
                 began = time.process_time()
                 times = measured(run, False, repetitions=REPETITIONS)
                 used = (time.process_time() - began) * 1000 / REPETITIONS
-                show(f"{module}, host, unchanged", times, f"the same call again; {used:.1f} ms of processor time in the module; goal: below 150 ms")
+                show(
+                    f"{module}, host, unchanged",
+                    times,
+                    f"the same call again; {used:.1f} ms of processor time in the module; goal: below 150 ms",
+                )
                 times = measured(lambda: call_at_once([(module, options)], prologue)[0], False, repetitions=5)  # noqa: B023
                 show(f"{module}, host, whole process", times, "unchanged, with the interpreter's start and all imports")
         finally:

@@ -43,8 +43,12 @@ class Watch(threading.Thread):
 
     def _open(self):
         query = f"labelSelector=app%3D{NAME}&watch=true&resourceVersion={self.version}"
-        self.process = subprocess.Popen([str(CLUSTER), "kubectl", "get", "--raw", f"{PODS}?{query}"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                        start_new_session=True)
+        self.process = subprocess.Popen(
+            [str(CLUSTER), "kubectl", "get", "--raw", f"{PODS}?{query}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def run(self):
         """Read events as they come, one a line; a watch that is cut off goes on where it was."""
@@ -53,7 +57,9 @@ class Watch(threading.Thread):
                 now, pod = time.monotonic(), json.loads(line)["object"]
                 name, self.version = pod["metadata"]["name"], pod["metadata"]["resourceVersion"]
                 self.seen.setdefault(name, now)
-                if any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ())):
+                if any(
+                    one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", ())
+                ):
                     self.ready.setdefault(name, now)
             self.process.wait()
             if not self.ended:
@@ -74,19 +80,46 @@ def together(work):
 
 def other(number, host):
     """The host's pods get their interfaces from `bridge`, and nothing of ours runs."""
-    plugins = [{"type": "bridge", "bridge": "bench0", "isGateway": True, "ipam": {
-        "type": "host-local", "ranges": [[{"subnet": f"10.250.{number}.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]
+    plugins = [
+        {
+            "type": "bridge",
+            "bridge": "bench0",
+            "isGateway": True,
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{"subnet": f"10.250.{number}.0/24"}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+            },
+        }
+    ]
     text = json.dumps({"cniVersion": "1.0.0", "name": "bench", "plugins": plugins})
-    on(host, f"systemctl stop ovn-k8s-node; systemctl is-active --quiet ovn-k8s-watcher && systemctl stop ovn-k8s-watcher;"
-             f"cp --remove-destination /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/ && echo '{text}' >{OTHER}.new && mv {OTHER}.new {OTHER}")
+    on(
+        host,
+        f"systemctl stop ovn-k8s-node; systemctl is-active --quiet ovn-k8s-watcher && systemctl stop ovn-k8s-watcher;"
+        f"cp --remove-destination /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/ && echo '{text}' >{OTHER}.new && mv {OTHER}.new {OTHER}",
+    )
 
 
 def ours(_number, host):
     """Back to what was there."""
-    on(host, f"rm -rf {OTHER} /opt/cni/bin/bridge /opt/cni/bin/host-local /var/lib/cni/networks/bench; ip link del bench0 2>/dev/null;"
-             "systemctl is-enabled --quiet ovn-k8s-watcher 2>/dev/null && systemctl start ovn-k8s-watcher; systemctl start ovn-k8s-node", limit=120)
-    wait(lambda: "200" in on(host, "curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:9410/readyz", check=False).stdout,
-         60, f"{host} to serve pods")
+    on(
+        host,
+        f"rm -rf {OTHER} /opt/cni/bin/bridge /opt/cni/bin/host-local /var/lib/cni/networks/bench; ip link del bench0 2>/dev/null;"
+        "systemctl is-enabled --quiet ovn-k8s-watcher 2>/dev/null && systemctl start ovn-k8s-watcher; systemctl start ovn-k8s-node",
+        limit=120,
+    )
+    wait(
+        lambda: (
+            "200"
+            in on(
+                host,
+                "curl --silent --output /dev/null --write-out '%{http_code}' http://127.0.0.1:9410/readyz",
+                check=False,
+            ).stdout
+        ),
+        60,
+        f"{host} to serve pods",
+    )
 
 
 def buckets():
@@ -94,7 +127,11 @@ def buckets():
     found = {}
     for host in HOSTS:
         for line in on(host, "curl --silent http://127.0.0.1:9410/metrics").splitlines():
-            if line.startswith("ovnkube_node_cni_request_duration_seconds_bucket") and 'command="ADD"' in line and 'err="false"' in line:
+            if (
+                line.startswith("ovnkube_node_cni_request_duration_seconds_bucket")
+                and 'command="ADD"' in line
+                and 'err="false"' in line
+            ):
                 bound = float(line.split('le="')[1].split('"')[0])
                 found[bound] = found.get(bound, 0) + float(line.split()[-1])
     return found
@@ -106,7 +143,11 @@ def quantile(counts, share):
     wanted, lower, before = counts[bounds[-1]] * share, 0.0, 0
     for bound in bounds:
         if counts[bound] >= wanted:
-            return lower if bound == float("inf") else lower + (bound - lower) * (wanted - before) / max(1, counts[bound] - before)
+            return (
+                lower
+                if bound == float("inf")
+                else lower + (bound - lower) * (wanted - before) / max(1, counts[bound] - before)
+            )
         lower, before = bound, counts[bound]
     return lower
 
@@ -131,7 +172,10 @@ def scale(count):
 def show(name, took, whole):
     """One line; its P50, P99 and whole time."""
     middle, high = statistics.median(took), took[min(len(took) - 1, int(len(took) * 0.99))]
-    print(f"  {name:<7} {len(took)} pods: created to ready P50 {middle:6.2f} s  P99 {high:6.2f} s; all ready after {whole:6.2f} s", flush=True)
+    print(
+        f"  {name:<7} {len(took)} pods: created to ready P50 {middle:6.2f} s  P99 {high:6.2f} s; all ready after {whole:6.2f} s",
+        flush=True,
+    )
     return middle, high, whole
 
 
@@ -148,14 +192,20 @@ def measure(count, times):
                 found[name].append(show(name, *scale(count)))
                 if before is not None:
                     counts = {bound: number - before.get(bound, 0) for bound, number in buckets().items()}
-                    print(f"          our ADD in this burst: P50 {quantile(counts, 0.5) * 1000:.0f} ms  P99 {quantile(counts, 0.99) * 1000:.0f} ms", flush=True)
+                    print(
+                        f"          our ADD in this burst: P50 {quantile(counts, 0.5) * 1000:.0f} ms  P99 {quantile(counts, 0.99) * 1000:.0f} ms",
+                        flush=True,
+                    )
     finally:
         together(ours)
         kubectl("delete", "deployment", NAME, "--ignore-not-found")
     for number, what in enumerate(("P50", "P99", "all ready")):
         ratios = [mine[number] / theirs[number] for mine, theirs in zip(found["ours"], found["bridge"])]
-        print("  {}: {:.2f} times bridge with host-local (each turn: {}); goal: 1.15".format(
-            what, statistics.median(ratios), ", ".join(f"{ratio:.2f}" for ratio in ratios)))
+        print(
+            "  {}: {:.2f} times bridge with host-local (each turn: {}); goal: 1.15".format(
+                what, statistics.median(ratios), ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            )
+        )
 
 
 def main():

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from lab_hosts import INVENTORY, lab, on, play
 
-PACKAGES = ("openvswitch-switch ovn-host ovn-central python3-openvswitch python3-pyroute2 python3-nftables python3-icmplib python3-systemd")
+PACKAGES = "openvswitch-switch ovn-host ovn-central python3-openvswitch python3-pyroute2 python3-nftables python3-icmplib python3-systemd"
 WARM = f"DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {PACKAGES} >/dev/null"
 
 
@@ -28,7 +28,9 @@ def inventory(hosts, folder):
     group_vars = pathlib.Path(folder) / "group_vars"
     group_vars.mkdir(exist_ok=True)
     variables = (INVENTORY / "group_vars" / "all.yml").read_text()
-    (group_vars / "all.yml").write_text(re.sub("^lab_cache: .*", f"lab_cache: {INVENTORY.parents[1]}/.cache/lab", variables, flags=re.M))
+    (group_vars / "all.yml").write_text(
+        re.sub("^lab_cache: .*", f"lab_cache: {INVENTORY.parents[1]}/.cache/lab", variables, flags=re.M)
+    )
     path = pathlib.Path(folder) / "hosts.yml"
     path.write_text(text)
     return path, ["ovn-master", *nodes]
@@ -47,7 +49,10 @@ def measure(hosts):
             seconds = time.monotonic() - began
             tasks = [int(ok) for ok in re.findall(r": ok=(\d+)", done.output)]
             changed = sum(done.changed.values())
-            print(f"site run, {hosts:>2} hosts, {run:<6}: {seconds:6.1f} s; tasks per host {min(tasks)} to {max(tasks)}; changed {changed}", flush=True)
+            print(
+                f"site run, {hosts:>2} hosts, {run:<6}: {seconds:6.1f} s; tasks per host {min(tasks)} to {max(tasks)}; changed {changed}",
+                flush=True,
+            )
         lab("down", *names)
 
 

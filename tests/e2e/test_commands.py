@@ -18,20 +18,31 @@ from .test_traffic import ASK, SERVER
 pytestmark = pytest.mark.timeout(400)  # the first test waits for two bare hosts to be installed
 
 MASTER, MINION = HOSTS = ("ovn-node31", "ovn-node32")  # 10.44.0.41 and 10.44.0.42
-PACKAGES = "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
+PACKAGES = (
+    "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
+)
 CLUSTER = '--cluster-ip-subnet="192.168.0.0/16"'
 SEED = (
     (MASTER, "ovn-k8s-util nics-to-bridge eth0"),  # the NIC of this very connection
     (MASTER, "ovn-k8s-util confirm"),
     (MASTER, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"'),
     (MASTER, f'ovn-k8s-overlay master-init {CLUSTER} --master-switch-subnet="192.168.1.0/24" --node-name="{MASTER}"'),
-    (MINION, 'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"'),
+    (
+        MINION,
+        'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"',
+    ),
     (MINION, f'ovn-k8s-overlay minion-init {CLUSTER} --minion-switch-subnet="192.168.2.0/24" --node-name="{MINION}"'),
-    (MINION, f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.42/24 --node-name="{MINION}" '
-             "--default-gw 10.55.0.254 --rampout-ip-subnets=192.168.2.0/24"),
+    (
+        MINION,
+        f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.42/24 --node-name="{MINION}" '
+        "--default-gw 10.55.0.254 --rampout-ip-subnets=192.168.2.0/24",
+    ),
     # The other kind of gateway, on the NIC that the host has too.
-    (MASTER, f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.41/24 --node-name="{MASTER}" '
-             "--default-gw 10.44.0.1 --rampout-ip-subnets=192.168.1.0/24"),
+    (
+        MASTER,
+        f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.41/24 --node-name="{MASTER}" '
+        "--default-gw 10.44.0.1 --rampout-ip-subnets=192.168.1.0/24",
+    ),
     (MASTER, "ovn-k8s-gateway-helper --physical-bridge=breth0 --physical-interface=eth0 --pidfile --detach"),
 )
 COMMANDS = [(host, command) for host, command in SEED if command.startswith("ovn-k8s-overlay")]
@@ -42,7 +53,9 @@ def install(host):
     packages = PACKAGES + (" ovn-central" if host == MASTER else "")
     on(host, f"DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends {packages}", limit=300)
     config = ROOT / ".cache" / "lab" / "ssh_config"
-    subprocess.run(["scp", "-q", "-F", str(config), str(ROOT / "ovn_kubernetes.pyz"), f"{host}:"], check=True, timeout=60)
+    subprocess.run(
+        ["scp", "-q", "-F", str(config), str(ROOT / "ovn_kubernetes.pyz"), f"{host}:"], check=True, timeout=60
+    )
     assert on(host, "./ovn_kubernetes.pyz install").endswith("unit ovn-k8s-host.service: enabled\n")
     assert on(host, "./ovn_kubernetes.pyz install; systemctl is-enabled ovn-k8s-host") == "enabled\n"
 
@@ -50,14 +63,22 @@ def install(host):
 @pytest.fixture(scope="module")
 def built():
     """The hosts after the seed's commands."""
-    subprocess.run([ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     lab("up", "--fresh", *HOSTS)
     lab("up", "ovn-outside")
     try:
         with ThreadPoolExecutor() as together:
             list(together.map(install, HOSTS))
         on(MASTER, "ovn-nbctl set-connection ptcp:6641; ovn-sbctl set-connection ptcp:6642")
-        on(MINION, "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.41:6641 external_ids:ovn-remote=tcp:10.44.0.41:6642")
+        on(
+            MINION,
+            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.41:6641 external_ids:ovn-remote=tcp:10.44.0.41:6642",
+        )
         for host, command in SEED:
             on(host, command)
         yield
@@ -78,8 +99,16 @@ def test_pods_reach_each_other_and_the_outside(built):
         pods[0].reaches(pods[1].ip)
         pods[1].reaches(pods[0].ip)
         on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
-        for pod, address, seen_as in ((pods[0], "10.44.0.250", "10.44.0.41"), (pods[1], "10.55.0.254", "10.55.0.42"), (pods[1], "203.0.113.1", "10.55.0.42")):
-            answer = wait(lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(), 30, f"{pod.name}'s way to {address}")
+        for pod, address, seen_as in (
+            (pods[0], "10.44.0.250", "10.44.0.41"),
+            (pods[1], "10.55.0.254", "10.55.0.42"),
+            (pods[1], "203.0.113.1", "10.55.0.42"),
+        ):
+            answer = wait(
+                lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(),
+                30,
+                f"{pod.name}'s way to {address}",
+            )
             assert answer == seen_as
     finally:
         on("ovn-outside", "systemctl stop ask", check=False)
@@ -98,8 +127,9 @@ def test_run_again_they_change_nothing(built):
 
 def test_the_token_is_for_root_alone(built):
     """Protects the token: mode 0600, and nowhere else on the host."""
-    assert on(MINION, "grep -rl s3cret /etc/ovn-kubernetes; stat -c %a /etc/ovn-kubernetes/kubernetes-node.token").split() == [
-        "/etc/ovn-kubernetes/kubernetes-node.token", "600"]
+    assert on(
+        MINION, "grep -rl s3cret /etc/ovn-kubernetes; stat -c %a /etc/ovn-kubernetes/kubernetes-node.token"
+    ).split() == ["/etc/ovn-kubernetes/kubernetes-node.token", "600"]
     assert on(MINION, "journalctl -u ovn-k8s-host | grep -c s3cret || :").strip() == "0"
 
 
@@ -108,7 +138,13 @@ def test_after_a_boot_all_is_back(built):
     on(MASTER, "ovs-appctl -t ovn-k8s-gateway-helper exit && systemctl enable --now ovn-k8s-gateway-helper")
     lab("restart", *HOSTS)
     for host, command in COMMANDS:
-        wait(lambda host=host, command=command: on(host, command + " --dry-run", check=False).stdout == "Nothing to change.\n", 60, f"{host} after its boot")
+        wait(
+            lambda host=host, command=command: (
+                on(host, command + " --dry-run", check=False).stdout == "Nothing to change.\n"
+            ),
+            60,
+            f"{host} after its boot",
+        )
     pod = Pod(MASTER, "pod1", 101, MASTER)
     try:
         pod.reaches("192.168.2.2")

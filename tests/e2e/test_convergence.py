@@ -35,7 +35,9 @@ def test_exactly_what_was_lost_is_named_and_repaired(site):
     text = " ".join(seen.plans)
     assert re.search(r"NAT snat-4 of ovn-node1: insert", text)
     assert re.search(r"192\.168\.0\.0/16", text) and re.search(r"Port k8s-ovn-node2: insert", text)
-    others = [line for line in seen.plans if not re.search(r"NAT snat-4 of ovn-node1|192\.168\.0\.0/16|k8s-ovn-node2", line)]
+    others = [
+        line for line in seen.plans if not re.search(r"NAT snat-4 of ovn-node1|192\.168\.0\.0/16|k8s-ovn-node2", line)
+    ]
     assert others == []
     assert "+NAT snat-4 of ovn-node1 external_ip=10.55.0.11" in seen.output
     broken = play("verify")

@@ -29,7 +29,9 @@ def test_a_second_family_comes_and_goes(site, tmp_path):
     # Out through the gateway, by the host's own address in the overlay: the way of a pod's packet.
     on("ovn-node2", f"ip -6 route replace fd00:203:113::1 via {here[:-1]}1 dev k8s-ovn-node2 src {here}")
     try:
-        wait(lambda: on("ovn-node2", "ping -6 -c 1 -W 2 fd00:203:113::1", check=False).returncode == 0, 30, "IPv6 egress")
+        wait(
+            lambda: on("ovn-node2", "ping -6 -c 1 -W 2 fd00:203:113::1", check=False).returncode == 0, 30, "IPv6 egress"
+        )
     finally:
         on("ovn-node2", "ip -6 route del fd00:203:113::1", check=False)
     play("site").ok()

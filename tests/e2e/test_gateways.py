@@ -47,7 +47,9 @@ def outage(pod, event, until):
         wait(lambda: len(re.findall("ttl=", on(pod.host, "tail -n 20 /tmp/echoes"))) >= 20, 30, "echoes without a gap")
     finally:
         on(pod.host, "systemctl stop echoes", check=False)
-    times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(pod.host, "cat /tmp/echoes"), re.M)]
+    times = [
+        float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(pod.host, "cat /tmp/echoes"), re.M)
+    ]
     return max(later - earlier for earlier, later in zip(times, times[1:]))
 
 
@@ -66,7 +68,10 @@ def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_pro
         with capsys.disabled():
             print(f"\negress outage when one of two gateways is killed: {seconds:.2f} s")
         record_property("outage_seconds", round(seconds, 2))
-        assert on("ovn-master", "ovn-nbctl get Logical_Router GR_ovn-node1 external_ids:k8s.ovn.org/egress").strip() == "down"
+        assert (
+            on("ovn-master", "ovn-nbctl get Logical_Router GR_ovn-node1 external_ids:k8s.ovn.org/egress").strip()
+            == "down"
+        )
         # A site run does not put the dead gateway's routes back, and does not need its host.
         dead = play("site", inventory=[two_gateways])
         assert "ovn-node1" in dead.output and egress() == {"100.64.0.3"}
@@ -86,9 +91,14 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
     try:
         pod.reaches(OUTSIDE)
         seconds = []
-        for host, left in (("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")):  # one of them has the pod's traffic
+        for host, left in (
+            ("ovn-node1", "100.64.0.3"),
+            ("ovn-node2", "100.64.0.2"),
+        ):  # one of them has the pod's traffic
             began = on("ovn-master", "date '+%F %T'").strip()
-            seconds.append(outage(pod, lambda host=host: lab("unplug", host, "eth1"), lambda left=left: egress() == {left}))
+            seconds.append(
+                outage(pod, lambda host=host: lab("unplug", host, "eth1"), lambda left=left: egress() == {left})
+            )
             said = on("ovn-master", f"journalctl -u ovn-k8s-egress --since '{began}' -o cat")
             assert re.search(f"{host}.*its next hop outside does not answer", said), said
             lab("plug", host, "eth1")

@@ -15,7 +15,9 @@ def moved(site, tmp_path_factory):
     extra = tmp_path_factory.mktemp("inventory") / "moved.yml"
 
     def run(values, *arguments):
-        extra.write_text("all:\n  hosts:\n    ovn-node1:\n" + "".join(f"      {key}: {value}\n" for key, value in values.items()))
+        extra.write_text(
+            "all:\n  hosts:\n    ovn-node1:\n" + "".join(f"      {key}: {value}\n" for key, value in values.items())
+        )
         return play("site", *arguments, inventory=[extra]), extra
 
     yield run
@@ -24,12 +26,24 @@ def moved(site, tmp_path_factory):
     assert (northbound(), network("ovn-node1")) == before
 
 
-@pytest.mark.parametrize(("values", "gone", "there"), [
-    pytest.param({"ovn_node_subnet": "192.168.77.0/24"}, ["{subnet}"], ["192.168.77.0/24", "192.168.77.1/24"], id="subnet (W7)"),
-    pytest.param({"ovn_gateway_ip": "10.55.0.99/24"}, ["10.55.0.11"], ["10.55.0.99"], id="gateway address"),
-    pytest.param({"ovn_node_name": "edge"}, ["ovn-node1", "10.55.0.99"], ["k8s-edge", "GR_edge", "rtos-edge", "10.55.0.11"],
-                 id="name, and back to the old address"),
-])
+@pytest.mark.parametrize(
+    ("values", "gone", "there"),
+    [
+        pytest.param(
+            {"ovn_node_subnet": "192.168.77.0/24"},
+            ["{subnet}"],
+            ["192.168.77.0/24", "192.168.77.1/24"],
+            id="subnet (W7)",
+        ),
+        pytest.param({"ovn_gateway_ip": "10.55.0.99/24"}, ["10.55.0.11"], ["10.55.0.99"], id="gateway address"),
+        pytest.param(
+            {"ovn_node_name": "edge"},
+            ["ovn-node1", "10.55.0.99"],
+            ["k8s-edge", "GR_edge", "rtos-edge", "10.55.0.11"],
+            id="name, and back to the old address",
+        ),
+    ],
+)
 def test_one_run_moves_without_leftovers(moved, values, gone, there):
     """Protects: what moves is shown before, moves whole, and leaves nothing behind (W7, W9)."""
     subnet = subnet_of("ovn-node1")

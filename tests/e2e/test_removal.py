@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from lab_hosts import HOSTS, network, northbound, on, play, wait
 
-OURS = ("ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
-        "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :")
+OURS = (
+    "ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
+    "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :"
+)
 
 
 def test_a_node_goes_and_the_others_stay(site):
@@ -36,7 +38,10 @@ ROLES = """
 def test_everything_goes_and_what_is_others_stays(site, tmp_path):
     """Protects: remove of the whole overlay, NICs as they were, foreign rows and files untouched (W9); check mode changes nothing, of a removal and
     on bare hosts; the roles alone make all there is."""
-    on("ovn-master", "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf")
+    on(
+        "ovn-master",
+        "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf",
+    )
     on("ovn-node1", "ovs-vsctl --may-exist add-br foreign")
     refused = play("remove")
     assert refused.code != 0 and "ovn_remove_confirmed=true" in refused.output
@@ -53,7 +58,11 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
     assert "10.55.0.11/24" in on("ovn-node1", "ip -br addr show dev eth1")
     assert on("ovn-node1", "ovs-vsctl list-br").split() == ["foreign"]
     on("ovn-master", "test -e /etc/cni/net.d/99-foreign.conf && systemctl start ovn-central")
-    wait(lambda: "foreign" in on("ovn-master", "ovn-nbctl --timeout=5 ls-list", check=False).stdout, 30, "the foreign switch")
+    wait(
+        lambda: "foreign" in on("ovn-master", "ovn-nbctl --timeout=5 ls-list", check=False).stdout,
+        30,
+        "the foreign switch",
+    )
     assert [table for table, row in northbound() if "k8s.ovn.org" in row] == []
     on("ovn-master", "ovn-nbctl ls-del foreign; rm /etc/cni/net.d/99-foreign.conf")
     on("ovn-node1", "ovs-vsctl del-br foreign")

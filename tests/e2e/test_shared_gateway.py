@@ -97,14 +97,25 @@ def shared(site, tmp_path_factory):
     extra = tmp_path_factory.mktemp("shared") / "gateways.yml"
     extra.write_text(GATEWAYS)
     # A port that is still on its way up is another row afterwards; localnet ports never are.
-    wait(lambda: not on("ovn-master", "ovn-nbctl --bare --columns=name find Logical_Switch_Port up=false type!=localnet").strip(), 30, "all ports")
+    wait(
+        lambda: (
+            not on(
+                "ovn-master", "ovn-nbctl --bare --columns=name find Logical_Switch_Port up=false type!=localnet"
+            ).strip()
+        ),
+        30,
+        "all ports",
+    )
     before = northbound(), network(NODE)
     play("site", *SUBNETS, inventory=[extra]).ok()
     pods = [Pod("ovn-node1", "far", 120), Pod(NODE, "near", 121)]
     for host in ("ovn-node1", NODE, "ovn-outside"):
         for name, text in (("ask", ASK), ("datagram", DATAGRAM), ("hold", HOLD)):
             put(host, name, text)
-    on("ovn-outside", f"systemd-run --unit=peer --collect {put('ovn-outside', 'peer', PEER.format(port=8099, name='outside'))}")
+    on(
+        "ovn-outside",
+        f"systemd-run --unit=peer --collect {put('ovn-outside', 'peer', PEER.format(port=8099, name='outside'))}",
+    )
     for pod in pods:
         put(pod.host, "peer", PEER.format(port=8080, name=pod.name))
         on(pod.host, f"systemd-run --unit=peer --collect ip netns exec {pod.name} python3 /tmp/peer.py")
@@ -135,9 +146,16 @@ def balanced(shared):
             backends = [f"[{pod.ip6}]:8080" if version == 6 else f"{pod.ip}:8080" for pod in pods]
             address = f"[{OWN[6]}]" if version == 6 else OWN[4]
             name = f"by-hand-{protocol}-{version}"
-            on("ovn-master", f"ovn-nbctl lb-add {name} {address}:30080 {','.join(backends)} {protocol}; ovn-nbctl add "
-                             f"Load_Balancer_Group clusterLBGroup load_balancer $(ovn-nbctl --bare --columns=_uuid find Load_Balancer name={name})")
-    wait(lambda: on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}").count("tp_dst=30080") == 8, 20, "the node ports' flows")
+            on(
+                "ovn-master",
+                f"ovn-nbctl lb-add {name} {address}:30080 {','.join(backends)} {protocol}; ovn-nbctl add "
+                f"Load_Balancer_Group clusterLBGroup load_balancer $(ovn-nbctl --bare --columns=_uuid find Load_Balancer name={name})",
+            )
+    wait(
+        lambda: on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}").count("tp_dst=30080") == 8,
+        20,
+        "the node ports' flows",
+    )
 
 
 def banner(address):
@@ -158,18 +176,41 @@ def ways(pods):
     for version in (4, 6):
         pod = {4: (far.ip, near.ip), 6: (far.ip6, near.ip6)}[version]
         mine, there = OWN[version], OUTSIDE[version]
-        out.update({
-            f"the host out, IPv{version}": (lambda there=there: on(NODE, f"python3 /tmp/ask.py {there} 8099"), f"^{re.escape(mine)} "),
-            f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", banner(mine)), "^SSH-2.0"),
-            f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 5 {there}"), "ttl="),
-            f"a pod out, IPv{version}": (lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"), r"^(10\.(44|55)\.0\.1[12]|fd(44|55)::1[12]) "),
-            f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 5 {there}"), "ttl="),
-            f"Geneve, IPv{version}": (lambda pod=pod: near.run(f"python3 /tmp/ask.py {pod[0]} 8080"), f"^{re.escape(pod[1])} .* far$"),
-            f"a pod to its host, IPv{version}": (lambda mine=mine: near.run(f"bash -c '{banner(mine)}'"), "^SSH-2.0"),
-            f"another host's pod to the host, IPv{version}": (lambda mine=mine: far.run(f"ping -c 1 -W 5 {mine}"), "ttl="),
-            f"a node port, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/ask.py {mine} 30080"), "(far|near)$"),
-            f"a node port by UDP, IPv{version}": (lambda mine=mine: on("ovn-outside", f"python3 /tmp/datagram.py {mine} 30080 100"), "^100$"),
-        })
+        out.update(
+            {
+                f"the host out, IPv{version}": (
+                    lambda there=there: on(NODE, f"python3 /tmp/ask.py {there} 8099"),
+                    f"^{re.escape(mine)} ",
+                ),
+                f"ssh in, IPv{version}": (lambda mine=mine: on("ovn-outside", banner(mine)), "^SSH-2.0"),
+                f"the host's echo, IPv{version}": (lambda there=there: on(NODE, f"ping -c 1 -W 5 {there}"), "ttl="),
+                f"a pod out, IPv{version}": (
+                    lambda there=there: near.run(f"python3 /tmp/ask.py {there} 8099"),
+                    r"^(10\.(44|55)\.0\.1[12]|fd(44|55)::1[12]) ",
+                ),
+                f"a pod's echo, IPv{version}": (lambda there=there: near.run(f"ping -c 1 -W 5 {there}"), "ttl="),
+                f"Geneve, IPv{version}": (
+                    lambda pod=pod: near.run(f"python3 /tmp/ask.py {pod[0]} 8080"),
+                    f"^{re.escape(pod[1])} .* far$",
+                ),
+                f"a pod to its host, IPv{version}": (
+                    lambda mine=mine: near.run(f"bash -c '{banner(mine)}'"),
+                    "^SSH-2.0",
+                ),
+                f"another host's pod to the host, IPv{version}": (
+                    lambda mine=mine: far.run(f"ping -c 1 -W 5 {mine}"),
+                    "ttl=",
+                ),
+                f"a node port, IPv{version}": (
+                    lambda mine=mine: on("ovn-outside", f"python3 /tmp/ask.py {mine} 30080"),
+                    "(far|near)$",
+                ),
+                f"a node port by UDP, IPv{version}": (
+                    lambda mine=mine: on("ovn-outside", f"python3 /tmp/datagram.py {mine} 30080 100"),
+                    "^100$",
+                ),
+            }
+        )
     return out
 
 
@@ -186,7 +227,11 @@ def test_site_and_verify(shared):
     """Protects: addresses come from the NIC; a second run changes nothing; verify is green with both kinds of gateway."""
     extra, _before, _pods = shared
     rows = on("ovn-master", f"ovn-nbctl get Logical_Router_Port rtoe-GR_{NODE} networks mac")
-    assert "10.44.0.12/24" in rows and "fd44::12/64" in rows and on(NODE, "cat /sys/class/net/eth0/address").strip() in rows
+    assert (
+        "10.44.0.12/24" in rows
+        and "fd44::12/64" in rows
+        and on(NODE, "cat /sys/class/net/eth0/address").strip() in rows
+    )
     assert set(play("site", *SUBNETS, inventory=[extra]).ok().changed.values()) == {0}
     play("verify", *SUBNETS, inventory=[extra]).ok()
 
@@ -198,7 +243,9 @@ def test_everything_at_once(shared, balanced):
     for name, way in all_ways.items():
         wait(lambda way=way: goes(way), 30, name)
     with ThreadPoolExecutor(8) as pool:
-        rounds = {name: pool.submit(lambda way=way: [goes(way) for _round in range(4)]) for name, way in all_ways.items()}
+        rounds = {
+            name: pool.submit(lambda way=way: [goes(way) for _round in range(4)]) for name, way in all_ways.items()
+        }
         failed = {name: one.result() for name, one in rounds.items() if not all(one.result())}
     assert not failed
     for version in (4, 6):
@@ -221,8 +268,13 @@ def test_a_pod_and_the_host_from_the_same_port(shared):
     near = shared[2][1]
     for port in range(40001, 40017):
         with ThreadPoolExecutor(2) as pool:
-            answers = [one.result() for one in (pool.submit(near.run, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
-                                                pool.submit(on, NODE, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"))]
+            answers = [
+                one.result()
+                for one in (
+                    pool.submit(near.run, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
+                    pool.submit(on, NODE, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
+                )
+            ]
         pod, host = (answer.split() for answer in answers)
         assert pod[-1] == host[-1] == "whole" and host[:2] == [OWN[4], str(port)]
         if pod[0] == OWN[4]:
@@ -235,14 +287,33 @@ def test_a_pod_and_the_host_from_the_same_port(shared):
 def narrow(shared):
     """Outside, parts of datagrams that fit the pods' MTU, and behind the router there a network that takes 1300 bytes only; the addresses in it."""
     ways_to, numbers = (f"{OWN[4]} dev eth0", "10.55.0.11 dev eth1"), range(2, 8)
-    on("ovn-outside", "; ".join((
-        "ip link add narrow mtu 1300 type veth peer name narrow0", "ip link set narrow0 up", "ip link set narrow up",
-        "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.proxy_arp=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.proxy_ndp=1",
-        "ip route add 10.44.0.240/29 dev narrow", "ip route add fd44::f0/124 dev narrow",
-        *(f"ip neigh add proxy fd44::f{number} dev eth0" for number in numbers), *(f"ip route add {way} mtu 1442" for way in ways_to))))
+    on(
+        "ovn-outside",
+        "; ".join(
+            (
+                "ip link add narrow mtu 1300 type veth peer name narrow0",
+                "ip link set narrow0 up",
+                "ip link set narrow up",
+                "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.proxy_arp=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.proxy_ndp=1",
+                "ip route add 10.44.0.240/29 dev narrow",
+                "ip route add fd44::f0/124 dev narrow",
+                *(f"ip neigh add proxy fd44::f{number} dev eth0" for number in numbers),
+                *(f"ip route add {way} mtu 1442" for way in ways_to),
+            )
+        ),
+    )
     yield {4: [f"10.44.0.24{number}" for number in numbers], 6: [f"fd44::f{number}" for number in numbers]}
-    on("ovn-outside", "; ".join(("ip link del narrow", "sysctl -qw net.ipv4.conf.eth0.proxy_arp=0 net.ipv6.conf.eth0.proxy_ndp=0", *(
-        f"ip neigh del proxy fd44::f{number} dev eth0" for number in numbers), *(f"ip route del {way}" for way in ways_to))))
+    on(
+        "ovn-outside",
+        "; ".join(
+            (
+                "ip link del narrow",
+                "sysctl -qw net.ipv4.conf.eth0.proxy_arp=0 net.ipv6.conf.eth0.proxy_ndp=0",
+                *(f"ip neigh del proxy fd44::f{number} dev eth0" for number in numbers),
+                *(f"ip route del {way}" for way in ways_to),
+            )
+        ),
+    )
 
 
 @pytest.mark.parametrize(("who", "version"), [("host", 4), ("host", 6), ("pod", 4)])
@@ -253,7 +324,9 @@ def test_fragments(shared, narrow, who, version):
     """
     ask = shared[2][1].run if who == "pod" else lambda command, limit=60: on(NODE, command, limit=limit)
     one = f"python3 /tmp/datagram.py {OUTSIDE[version]} 8099 3000"
-    wait(lambda: ask(one).strip() == "3000", 20, "a first answer")  # neighbours are asked for now, and the path's MTU is known
+    wait(
+        lambda: ask(one).strip() == "3000", 20, "a first answer"
+    )  # neighbours are asked for now, and the path's MTU is known
     answers = ask(f"for one in $(seq 40); do {one}; done", limit=120).split()
     assert len(answers) == 40 and answers.count("3000") >= 38, answers
 
@@ -263,26 +336,52 @@ def test_errors_come_to_who_they_are_about(shared, narrow, version):
     """Protects ICMP errors: pod and host each hear that nobody listens, and that a path takes less."""
     near = shared[2][1]
     for who in (near.run, lambda command, check=True: on(NODE, command, check)):
-        wait(lambda who=who: who(f"python3 /tmp/datagram.py {OUTSIDE[version]} 9 10").strip() == "ConnectionRefusedError", 20, "the refusal")
+        wait(
+            lambda who=who: (
+                who(f"python3 /tmp/datagram.py {OUTSIDE[version]} 9 10").strip() == "ConnectionRefusedError"
+            ),
+            20,
+            "the refusal",
+        )
         said = []
         for address in narrow[version]:
             command = f"ip route flush cache; ip -6 route flush cache; ping -c 1 -W 1 -M do -s 1350 {address} 2>&1"
-            said.append(wait(lambda who=who, command=command: re.search(r"From (\S+) .*mtu ?= ?1300", who(command, check=False).stdout), 20, address)[1])
+            said.append(
+                wait(
+                    lambda who=who, command=command: re.search(
+                        r"From (\S+) .*mtu ?= ?1300", who(command, check=False).stdout
+                    ),
+                    20,
+                    address,
+                )[1]
+            )
             if who != near.run:
                 break
-        assert OUTSIDE[version] in said  # the shared NIC's side of the router; the pod's other paths lead through the other gateway
+        assert (
+            OUTSIDE[version] in said
+        )  # the shared NIC's side of the router; the pod's other paths lead through the other gateway
 
 
 def test_w23_flows_come_back(shared, record_property, capsys):
     """Protects against a bridge without flows that nobody sees: when somebody deletes them, and after a sudden death of ovs-vswitchd: within a second."""
-    count, unit = our_flows(), "systemctl show --property ActiveState,WatchdogUSec,WatchdogTimestampMonotonic ovn-k8s-gateway-helper"
+    count, unit = (
+        our_flows(),
+        "systemctl show --property ActiveState,WatchdogUSec,WatchdogTimestampMonotonic ovn-k8s-gateway-helper",
+    )
     assert count > 30
     before = on(NODE, unit)
-    assert "ActiveState=active" in before and "WatchdogUSec=30s" in before  # of Type=notify: the program has said that it is ready
+    assert (
+        "ActiveState=active" in before and "WatchdogUSec=30s" in before
+    )  # of Type=notify: the program has said that it is ready
     on(NODE, "ovs-ofctl add-flow breth0 cookie=0x5,table=7,priority=7,actions=drop")
     took = {}
-    for what, act in (("deletion", f"ovs-ofctl del-flows breth0 {COOKIE}"),
-                      ("death", "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid); until ovs-ofctl dump-flows breth0 >&2; do sleep .01; done")):
+    for what, act in (
+        ("deletion", f"ovs-ofctl del-flows breth0 {COOKIE}"),
+        (
+            "death",
+            "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid); until ovs-ofctl dump-flows breth0 >&2; do sleep .01; done",
+        ),
+    ):
         for _one in range(3):  # on a busy machine not every time
             took[what] = int(on(NODE, BACK.format(act=act, cookie=COOKIE, count=count)))
             if took[what] < 1000:
@@ -307,7 +406,10 @@ def test_restart_of_open_vswitch(shared, balanced, record_property, capsys):
         "pod": (NODE, f"ip netns exec {near.name} ping -D -O -i 0.05 {OUTSIDE[4]}"),
     }
     for name, (host, command) in units.items():
-        on(host, f"rm -f /tmp/echo-{name}; systemd-run --unit=echo-{name} --collect sh -c 'exec {command} > /tmp/echo-{name} 2>&1'")
+        on(
+            host,
+            f"rm -f /tmp/echo-{name}; systemd-run --unit=echo-{name} --collect sh -c 'exec {command} > /tmp/echo-{name} 2>&1'",
+        )
         wait(lambda host=host, name=name: "ttl=" in on(host, f"tail -n 3 /tmp/echo-{name}"), 20, "the first echo")
     on(NODE, "systemd-run --wait --collect systemctl restart openvswitch-switch", limit=120)
     wait(lambda: our_flows() == count, 30, "the flows")
@@ -316,10 +418,16 @@ def test_restart_of_open_vswitch(shared, balanced, record_property, capsys):
     outages = {}
     for name, (host, _command) in units.items():
         on(host, f"systemctl stop echo-{name}", check=False)
-        times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(host, f"cat /tmp/echo-{name}"), re.M)]
+        times = [
+            float(stamp)
+            for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes.*ttl=", on(host, f"cat /tmp/echo-{name}"), re.M)
+        ]
         outages[name] = max(later - earlier for earlier, later in zip(times, times[1:]))
     with capsys.disabled():
-        print("\noutage when Open vSwitch restarts: " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in outages.items()))
+        print(
+            "\noutage when Open vSwitch restarts: "
+            + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in outages.items())
+        )
     record_property("outage_seconds", {name: round(seconds, 2) for name, seconds in outages.items()})
 
 
@@ -331,7 +439,9 @@ def test_verify_sees_a_helper_that_does_not_run_and_a_nic_left_over(shared):
     assert failed.code != 0 and "ovn-k8s-gateway-helper does not run as it should" in failed.output
     assert "a NIC that is not shared any more is still in its bridge" in failed.output and "breth1" in failed.output
     on(NODE, "systemctl start ovn-k8s-gateway-helper")
-    wrong = on(NODE, "/usr/local/bin/ovn-k8s-gateway-helper --physical-bridge=breth9 --physical-interface=eth0", check=False)
+    wrong = on(
+        NODE, "/usr/local/bin/ovn-k8s-gateway-helper --physical-bridge=breth9 --physical-interface=eth0", check=False
+    )
     assert wrong.returncode == 1 and wrong.stderr.splitlines()[-1].startswith("physical-bridge breth9 does not exist")
 
 
@@ -339,7 +449,9 @@ def test_removal_leaves_the_host_as_it_was(shared):
     """Protects: unit, flows and mapping go, the bridge that the tunnels need keeps its addresses; and one site run makes all as it was before."""
     extra, before, pods = shared
     leave(pods)
-    wait(lambda: "30080" not in on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}"), 20, "the end of the node ports' flows")
+    wait(
+        lambda: "30080" not in on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}"), 20, "the end of the node ports' flows"
+    )
     play("remove", *SUBNETS, "-e", f"ovn_remove_hosts={NODE}", "--tags", "gateway", inventory=[extra]).ok()
     assert our_flows() == 0 and "NORMAL" in on(NODE, "ovs-ofctl dump-flows breth0")
     assert "ovn-bridge-mappings" not in on(NODE, "ovs-vsctl get Open_vSwitch . external_ids")

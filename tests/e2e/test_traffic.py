@@ -36,10 +36,17 @@ def test_pods_on_two_nodes_reach_each_other_through_geneve(pods):
 
 def test_hosts_reach_pods_and_each_other_through_their_management_ports(pods):
     """Protects: the management ports, their addresses and routes."""
-    addresses = {host: on(host, f"ip -4 -o addr show dev k8s-{host}").split()[3].split("/")[0] for host in ("ovn-master", "ovn-node1", "ovn-node2")}
+    addresses = {
+        host: on(host, f"ip -4 -o addr show dev k8s-{host}").split()[3].split("/")[0]
+        for host in ("ovn-master", "ovn-node1", "ovn-node2")
+    }
     for host in addresses:
         for target in [*addresses.values(), *(pod.ip for pod in pods)]:
-            wait(lambda host=host, target=target: on(host, f"ping -c 1 -W 1 {target}", check=False).returncode == 0, 30, f"{host} reaching {target}")
+            wait(
+                lambda host=host, target=target: on(host, f"ping -c 1 -W 1 {target}", check=False).returncode == 0,
+                30,
+                f"{host} reaching {target}",
+            )
 
 
 def test_egress_goes_through_the_gateway_with_its_address(pods):
@@ -49,7 +56,14 @@ def test_egress_goes_through_the_gateway_with_its_address(pods):
         for pod in pods:
             for address in ("10.55.0.254", "203.0.113.1"):
                 pod.reaches(address)
-                assert wait(lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(), 20, "an answer") == "10.55.0.11"
+                assert (
+                    wait(
+                        lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(),
+                        20,
+                        "an answer",
+                    )
+                    == "10.55.0.11"
+                )
     finally:
         on("ovn-outside", "systemctl stop ask", check=False)
 
@@ -62,7 +76,13 @@ def test_packets_of_the_mtu_pass_and_larger_ones_are_refused_with_it(pods):
     assert int(on("ovn-node1", "cat /sys/class/net/k8s-ovn-node1/mtu")) == mtu
     one.reaches(other.ip)
     for address in (other.ip, "203.0.113.1"):
-        wait(lambda address=address: one.run(f"ping -c 1 -W 2 -M do -s {mtu - 28} {address}", check=False).returncode == 0, 20, "a packet of the MTU")
+        wait(
+            lambda address=address: (
+                one.run(f"ping -c 1 -W 2 -M do -s {mtu - 28} {address}", check=False).returncode == 0
+            ),
+            20,
+            "a packet of the MTU",
+        )
         assert one.run(REFUSED.format(address, mtu - 27), check=False).stdout.split() == ["EMSGSIZE", str(mtu)]
 
 
@@ -71,7 +91,18 @@ def test_larger_packets_from_outside_are_answered_with_the_mtu(pods):
     mtu = int(pods[1].run("cat /sys/class/net/eth0/mtu"))
     on("ovn-outside", f"ip route replace {pods[1].ip} via 10.55.0.11")
     try:
-        wait(lambda: on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 28} {pods[1].ip}", check=False).returncode == 0, 20, "a packet of the MTU")
-        wait(lambda: f"mtu = {mtu}" in on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 27} {pods[1].ip}", check=False).stdout, 20, "the refusal")
+        wait(
+            lambda: on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 28} {pods[1].ip}", check=False).returncode == 0,
+            20,
+            "a packet of the MTU",
+        )
+        wait(
+            lambda: (
+                f"mtu = {mtu}"
+                in on("ovn-outside", f"ping -c 1 -W 2 -M do -s {mtu - 27} {pods[1].ip}", check=False).stdout
+            ),
+            20,
+            "the refusal",
+        )
     finally:
         on("ovn-outside", f"ip route del {pods[1].ip}; ip route flush cache", check=False)

@@ -24,6 +24,7 @@ def pods():
         address = wait(lambda: running(name), 120, f"pod {name} to be ready")
         wait(lambda: reaches(address), 30, f"{name} at {address} to be reached")
         return address
+
     yield add
     delete(*made)
     wait(lambda: not {f"default_{name}" for name in made} & set(ports()[0]), 60, "the ports of deleted pods to go")
@@ -33,16 +34,23 @@ def cri(method, container):
     """Ask the runtime as a kubelet does, about one sandbox (gRPC is HTTP/2 with a length, and a protobuf with one string): its status, 0 is well."""
     message = b"\x0a" + bytes([len(container)]) + container.encode()
     body = base64.b64encode(b"\0" + struct.pack(">I", len(message)) + message).decode()
-    headers = on(NODE, f"echo {body} | base64 --decode | curl --silent --show-error --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock "
-                       "--header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary @- --dump-header - --output /dev/null "
-                       f"http://cri/runtime.v1.RuntimeService/{method}")
+    headers = on(
+        NODE,
+        f"echo {body} | base64 --decode | curl --silent --show-error --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock "
+        "--header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary @- --dump-header - --output /dev/null "
+        f"http://cri/runtime.v1.RuntimeService/{method}",
+    )
     return int(dict(line.split(": ", 1) for line in headers.splitlines() if ": " in line)["grpc-status"])
 
 
 def calls(command):
     """How often the plugin was called on the node, and successfully so, since its server was started."""
     name = f'ovnkube_node_cni_request_duration_seconds_count{{command="{command}",err="false"}} '
-    return sum(float(line.split()[-1]) for line in on(NODE, "curl --silent http://127.0.0.1:9410/metrics").splitlines() if line.startswith(name))
+    return sum(
+        float(line.split()[-1])
+        for line in on(NODE, "curl --silent http://127.0.0.1:9410/metrics").splitlines()
+        if line.startswith(name)
+    )
 
 
 def test_a_pod_through_the_runtime(pods):
@@ -82,8 +90,11 @@ def test_an_add_that_fails_says_why(pods):
         kubectl("annotate", "pod", "spoiled", f"ovn.kubernetes/pod-uid={uid}", "ovn=no JSON")
 
         def said():
-            events = get("events", "--field-selector=involvedObject.name=spoiled,reason=FailedCreatePodSandBox")["items"]
+            events = get("events", "--field-selector=involvedObject.name=spoiled,reason=FailedCreatePodSandBox")[
+                "items"
+            ]
             return [event["message"] for event in events if event["involvedObject"]["uid"] == uid]
+
         words = wait(said, 60, "an event of the pod")
         assert "pod default/spoiled: annotation ovn can't be used" in words[0], words
         assert "default_spoiled" not in ports()[0] and left() == (sorted(interfaces()), [])
@@ -100,8 +111,14 @@ def test_a_sandbox_is_stopped_again_and_without_its_namespace(pods):
     try:
         before = calls("DEL")
         on(NODE, f"ip netns delete {found['bare'][1].rsplit('/', 1)[1]}")
-        assert [cri("StopPodSandbox", container) for _time in range(2) for container, _netns in found.values()] == [0] * 4
-        assert [cri("StopPodSandbox", found["twice"][0]), cri("RemovePodSandbox", found["twice"][0]), cri("RemovePodSandbox", found["twice"][0])] == [0, 0, 0]
+        assert [cri("StopPodSandbox", container) for _time in range(2) for container, _netns in found.values()] == [
+            0
+        ] * 4
+        assert [
+            cri("StopPodSandbox", found["twice"][0]),
+            cri("RemovePodSandbox", found["twice"][0]),
+            cri("RemovePodSandbox", found["twice"][0]),
+        ] == [0, 0, 0]
         assert calls("DEL") - before >= 3
         assert not {"default_twice", "default_bare"} & set(ports()[0]) and left() == (sorted(interfaces()), [])
     finally:
@@ -127,6 +144,10 @@ def test_w18_a_host_boots(pods):
     pods("survives")
     before = running("survives")
     lab("restart", NODE, limit=300)
-    wait(lambda: on(NODE, "systemctl is-active ovn-k8s-node", check=False).stdout.strip() == "active", 120, "the host to be back")
+    wait(
+        lambda: on(NODE, "systemctl is-active ovn-k8s-node", check=False).stdout.strip() == "active",
+        120,
+        "the host to be back",
+    )
     wait(lambda: running("survives") == before and reaches(before), 180, "the pod to be back")
     wait(lambda: ports() == (sorted(set(ports()[0])), 0), 60, "stale ports to go")

@@ -19,7 +19,10 @@ NAME = "killed"
 SEED = int(os.environ.get("OVN_KUBERNETES_SEED", random.randrange(10**6)))
 MOST, SCALES = 15, 6
 UNITS = {"watcher": (MASTER,), "server": HOSTS}  # what -> hosts that run it
-KILL = {"watcher": "systemctl kill --signal=KILL ovn-k8s-watcher", "server": "systemctl kill --signal=KILL ovn-k8s-node"}
+KILL = {
+    "watcher": "systemctl kill --signal=KILL ovn-k8s-watcher",
+    "server": "systemctl kill --signal=KILL ovn-k8s-node",
+}
 # The plugin lives for as long as one call: whichever comes next, and a moment of its life. Fails when none came in some ten seconds.
 KILL_PLUGIN = (
     "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do"
@@ -58,7 +61,9 @@ def test_killed_at_any_moment(scale):
             break
         count = chance.randint(MOST // 2, MOST) if step % 2 == 0 else chance.randint(0, MOST // 2)
         with ThreadPoolExecutor(1) as beside:
-            plugin = beside.submit(kill, "plugin", chance.choice(HOSTS), KILL_PLUGIN.format(moment=chance.uniform(0, 0.1)), count)
+            plugin = beside.submit(
+                kill, "plugin", chance.choice(HOSTS), KILL_PLUGIN.format(moment=chance.uniform(0, 0.1)), count
+            )
             scale(count)
             for what in chance.sample([*UNITS, chance.choice([*UNITS])], len(UNITS) + 1):
                 time.sleep(chance.uniform(0, 1.0))  # the seeded moment

@@ -22,12 +22,27 @@ def service(web):
 
     def make(name, selector=None, port=80, target=8080, protocol="TCP", **spec):
         node_port = {"nodePort": spec.pop("node_port")} if "node_port" in spec else {}
-        kubectl("apply", "--filename=-", content=json.dumps({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": dict({
-                "selector": dict({"app": "web"}, **(selector or {})), "ports": [dict({"port": port, "targetPort": target, "protocol": protocol}, **node_port)],
-            }, **spec)}))
+        kubectl(
+            "apply",
+            "--filename=-",
+            content=json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "metadata": {"name": name},
+                    "spec": dict(
+                        {
+                            "selector": dict({"app": "web"}, **(selector or {})),
+                            "ports": [dict({"port": port, "targetPort": target, "protocol": protocol}, **node_port)],
+                        },
+                        **spec,
+                    ),
+                }
+            ),
+        )
         made.append(name)
         return get("service", name)["spec"]["clusterIP"]
+
     yield make
     kubectl("delete", "service", *made)
 
@@ -35,9 +50,11 @@ def service(web):
 @pytest.fixture
 def mark(web):
     """Gives the label ``chosen`` to one web pod alone."""
+
     def choose(name):
         kubectl("label", "pod", "--selector=app=web", "chosen-")
         kubectl("label", "pod", name, "chosen=yes")
+
     yield choose
     kubectl("label", "pod", "--selector=app=web", "chosen-")
 
@@ -75,15 +92,23 @@ def test_traffic_that_stays_on_the_host(service, web):
 def test_a_client_from_outside_is_seen_as_itself(service, web):
     """Protects externalTrafficPolicy Local at the gateway: its own pods answer, and they see who asks."""
     service("kept", type="NodePort", externalTrafficPolicy="Local", node_port=30083)
-    assert answers(lambda: outside_asks(f"{GATEWAY}:30083")) == {name for name, host in web.pods.items() if host == "ovn-node1"}
+    assert answers(lambda: outside_asks(f"{GATEWAY}:30083")) == {
+        name for name, host in web.pods.items() if host == "ovn-node1"
+    }
     assert outside_asks(f"{GATEWAY}:30083", "clientip").rsplit(":", 1)[0] == OUTSIDE
 
 
 def test_addresses_outside(service, web):
     """Protects externalIPs and an outer load balancer's addresses: for pods, for hosts, and for whoever routes them to a gateway."""
     service("outer", type="LoadBalancer", externalIPs=[EXTERNAL])
-    kubectl("patch", "service", "outer", "--subresource=status", "--type=merge",
-            f"--patch={json.dumps({'status': {'loadBalancer': {'ingress': [{'ip': INGRESS}]}}})}")
+    kubectl(
+        "patch",
+        "service",
+        "outer",
+        "--subresource=status",
+        "--type=merge",
+        f"--patch={json.dumps({'status': {'loadBalancer': {'ingress': [{'ip': INGRESS}]}}})}",
+    )
     on("ovn-outside", f"ip route replace 198.51.100.0/24 via {GATEWAY}")
     try:
         for address in (EXTERNAL, INGRESS):

@@ -26,7 +26,9 @@ def signal(name, *units):
 
 def programs():
     """The main processes of watcher and nodes' servers."""
-    return [on(MASTER, "systemctl show --property MainPID ovn-k8s-watcher")] + [on(host, "systemctl show --property MainPID ovn-k8s-node") for host in HOSTS]
+    return [on(MASTER, "systemctl show --property MainPID ovn-k8s-watcher")] + [
+        on(host, "systemctl show --property MainPID ovn-k8s-node") for host in HOSTS
+    ]
 
 
 class Pods:
@@ -36,8 +38,10 @@ class Pods:
         self.names = []
         _id, self._client = sandbox("client")
         addresses = " ".join(pod["status"]["podIP"] for pod in get("pods", "--selector=app=web")["items"])
-        self._ask = (f"for to in {addresses}; do ping -c 1 -W 5 $to >/dev/null || echo $to; done;"
-                     f"curl --silent --show-error --fail --max-time 5 http://{web.address}/; sleep 1")
+        self._ask = (
+            f"for to in {addresses}; do ping -c 1 -W 5 $to >/dev/null || echo $to; done;"
+            f"curl --silent --show-error --fail --max-time 5 http://{web.address}/; sleep 1"
+        )
 
     def come(self, name, host):
         """One more."""
@@ -107,27 +111,40 @@ def test_the_api_server_hangs_for_long(pods):
     def meanwhile():
         on(MASTER, f"ovn-nbctl lsp-del {kept}")
         wait(lambda: kept in northbound(), LONG / 2, "a port that somebody took away to be made again")
+
     pods.frozen(LONG, API, meanwhile=meanwhile)
     pods.settle("all to be in order after the API server had hung")
 
 
 def test_the_northbound_database_hangs_for_long(pods):
     """Protects pods that come and go meanwhile from being forgotten; the watcher says what it lacks."""
+
     def meanwhile():
         pods.go()
         pods.come("long-nb", HOSTS[0])
-        wait(lambda: "Northbound" in on(MASTER, f"curl --silent http://{WATCHER}/readyz"), LONG / 2, "the watcher to say what it lacks")
+        wait(
+            lambda: "Northbound" in on(MASTER, f"curl --silent http://{WATCHER}/readyz"),
+            LONG / 2,
+            "the watcher to say what it lacks",
+        )
+
     pods.frozen(LONG, NB, meanwhile=meanwhile)
     pods.settle("all to be in order after the Northbound database had hung")
 
 
 def test_northd_hangs_for_long(pods):
     """Protects the watcher against waiting for ovn-northd (F5): ports and annotations are written meanwhile, only the flows come after it."""
+
     def meanwhile():
         gone = pods.go()
         pods.come("long-northd", HOSTS[1])
-        wait(lambda: "ovn" in get("pod", "long-northd")["metadata"].get("annotations", {}), LONG / 2, "the pod's annotation")
+        wait(
+            lambda: "ovn" in get("pod", "long-northd")["metadata"].get("annotations", {}),
+            LONG / 2,
+            "the pod's annotation",
+        )
         wait(lambda: f"default_{gone}" not in northbound(), LONG / 2, "the port of the pod that went to go")
+
     pods.frozen(LONG, NORTHD, meanwhile=meanwhile)
     pods.settle("all to be in order after ovn-northd had hung")
 

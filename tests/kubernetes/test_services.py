@@ -17,7 +17,9 @@ EARLY = "10.96.200.200"
 
 def test_nodes_are_ready_and_web_pods_run_on_each(web):
     for node in get("nodes")["items"]:
-        assert {"type": "Ready", "status": "True"}.items() <= next(c for c in node["status"]["conditions"] if c["type"] == "Ready").items()
+        assert {"type": "Ready", "status": "True"}.items() <= next(
+            c for c in node["status"]["conditions"] if c["type"] == "Ready"
+        ).items()
     assert set(web.pods.values()) == set(HOSTS)
 
 
@@ -43,7 +45,10 @@ def test_the_node_port_at_a_host_without_gateway(web):
 def test_pods_reach_each_other_and_the_outside(web):
     for pod in get("pods", "--selector=app=web")["items"]:
         address = pod["status"]["podIP"]
-        assert run_in("client", "curl", "--silent", "--max-time", "3", f"http://{address}:8080/hostname") == pod["metadata"]["name"]
+        assert (
+            run_in("client", "curl", "--silent", "--max-time", "3", f"http://{address}:8080/hostname")
+            == pod["metadata"]["name"]
+        )
     run_in("client", "ping", "-c", "1", "-W", "3", "203.0.113.1")
     for address in ("10.44.0.10", "10.44.0.11", "10.44.0.12"):  # hosts, through the overlay
         run_in("client", "ping", "-c", "1", "-W", "3", address)
@@ -57,8 +62,22 @@ def test_who_asks_before_the_service_is_there(web):
     with ThreadPoolExecutor(2) as workers:
         answers = [workers.submit(inside, NODE, netns, ask), workers.submit(on, "ovn-node1", ask)]
         wait(lambda: inside(NODE, netns, waits) and on("ovn-node1", waits), 20, "both to ask")
-        kubectl("apply", "--filename=-", content=json.dumps({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "early"}, "spec": {
-            "clusterIP": EARLY, "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}}))
+        kubectl(
+            "apply",
+            "--filename=-",
+            content=json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "metadata": {"name": "early"},
+                    "spec": {
+                        "clusterIP": EARLY,
+                        "selector": {"app": "web"},
+                        "ports": [{"port": 80, "targetPort": 8080}],
+                    },
+                }
+            ),
+        )
         try:
             assert {answer.result() for answer in answers} <= set(web.pods)
         finally:
@@ -71,7 +90,16 @@ def test_a_service_without_pods_refuses_at_once(web):
     try:
         wait(lambda: not get("pods", "--selector=app=web")["items"], 60, "all web pods to end")
         # curl ends with 7 when it is refused, and with 28 when nobody answers in time.
-        wait(lambda: run_in("client", "curl", "--silent", "--max-time", "3", f"http://{web.address}/", check=False).returncode == 7, 20, "a refusal")
+        wait(
+            lambda: (
+                run_in(
+                    "client", "curl", "--silent", "--max-time", "3", f"http://{web.address}/", check=False
+                ).returncode
+                == 7
+            ),
+            20,
+            "a refusal",
+        )
     finally:
         kubectl("scale", "deployment/web", "--replicas=6")
         kubectl("rollout", "status", "deployment/web", "--timeout=90s")
@@ -82,8 +110,16 @@ def test_a_pod_that_goes_leaves_the_service_and_frees_its_port(web):
     gone = sorted(web.pods)[0]
     node = web.pods[gone]
     kubectl("delete", "pod", gone, "--now")
-    wait(lambda: on("ovn-master", f"ovn-nbctl --bare --columns=name find Logical_Switch_Port name=default_{gone}") == "", 30, "its logical port to go")
-    wait(lambda: on(node, f"ovs-vsctl --bare --columns=name find Interface external_ids:iface-id=default_{gone}") == "", 30, "its interface to go")
+    wait(
+        lambda: on("ovn-master", f"ovn-nbctl --bare --columns=name find Logical_Switch_Port name=default_{gone}") == "",
+        30,
+        "its logical port to go",
+    )
+    wait(
+        lambda: on(node, f"ovs-vsctl --bare --columns=name find Interface external_ids:iface-id=default_{gone}") == "",
+        30,
+        "its interface to go",
+    )
     kubectl("rollout", "status", "deployment/web", "--timeout=90s")
     web.read()
     assert gone not in web.pods

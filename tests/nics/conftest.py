@@ -81,16 +81,22 @@ MARK = "----"
 MOMENT = 180  # seconds that a command may take which waits on the host for a change to end
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 # The end of a change is waited for on the host, over one connection.
-BEGUN = f"for one in $(seq 400); do grep -E '\"state\": \"(planned|applying|applied)' {JOURNAL} && break; sleep .05; done"
-UNTIL_IT_ENDS = f"for one in $(seq 800); do grep -Eq '\"state\": \"(undone|confirmed)' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}"
+BEGUN = (
+    f'for one in $(seq 400); do grep -E \'"state": "(planned|applying|applied)\' {JOURNAL} && break; sleep .05; done'
+)
+UNTIL_IT_ENDS = f'for one in $(seq 800); do grep -Eq \'"state": "(undone|confirmed)\' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}'
 
 
 @pytest.fixture(scope="session")
 def machine():
     """The host, with what the module needs."""
     lab("up", "--fresh", HOST, PEER, limit=600)
-    on(HOST, f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1 && "
-             "systemctl unmask systemd-resolved && systemctl enable --now systemd-resolved", limit=300)
+    on(
+        HOST,
+        f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1 && "
+        "systemctl unmask systemd-resolved && systemctl enable --now systemd-resolved",
+        limit=300,
+    )
     # The first change lays down the programs, which the tests that begin changes by themselves need.
     assert nics("eth1").good
     assert nics("eth1", state="absent").good
@@ -116,7 +122,10 @@ def host(machine):
 
 def restart():
     """Switch the host off and on, without uplinks: the next test finds it as a boot leaves it."""
-    inside("rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; ovs-vsctl --if-exists del-br breth0 -- --if-exists del-br breth1", check=False)
+    inside(
+        "rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; ovs-vsctl --if-exists del-br breth0 -- --if-exists del-br breth1",
+        check=False,
+    )
     lab("restart", HOST)
 
 
@@ -139,9 +148,28 @@ def call(module, limit=300, **options):
     check = ["--check"] if options.pop("check", False) else []
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            ["ansible", HOST, "-i", HOST + ",", "-e", "ansible_python_interpreter=/usr/bin/python3", "--tree", folder, *check,
-             f"--ssh-common-args=-F {CONFIG}", "-m", "ovn.kubernetes." + module, "-a", json.dumps(options)],
-            check=False, capture_output=True, text=True, timeout=limit, cwd=ROOT)
+            [
+                "ansible",
+                HOST,
+                "-i",
+                HOST + ",",
+                "-e",
+                "ansible_python_interpreter=/usr/bin/python3",
+                "--tree",
+                folder,
+                *check,
+                f"--ssh-common-args=-F {CONFIG}",
+                "-m",
+                "ovn.kubernetes." + module,
+                "-a",
+                json.dumps(options),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            cwd=ROOT,
+        )
         try:
             with open(f"{folder}/{HOST}", encoding="utf-8") as result:
                 answer = json.load(result)
@@ -167,13 +195,25 @@ def begin_and_die(*names):
 
 def begin_command(**asked):
     """The same as a shell command."""
-    whole = {"present": True, "at": None, "act": None, "timeout": 20, "identity": "test", "killed": False, "die_at": None, "later": 0, **asked}
+    whole = {
+        "present": True,
+        "at": None,
+        "act": None,
+        "timeout": 20,
+        "identity": "test",
+        "killed": False,
+        "die_at": None,
+        "later": 0,
+        **asked,
+    }
     return f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(json.dumps(whole))}"
 
 
 def inside(command, check=True, host=HOST):
     """A command on the host without any network."""
-    return subprocess.run([str(LAB), "exec", host, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run(
+        [str(LAB), "exec", host, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60
+    ).stdout
 
 
 def state(host=HOST):
@@ -199,6 +239,7 @@ def _ended(host, then, seconds):
         change, _mark, after = done.stdout.partition(MARK)
         change = json.loads(change or "{}") if done.returncode == 0 else {}
         return (change, after) if change.get("state") in ("undone", "confirmed") else None
+
     change, after = wait(look, seconds, "the end of the change")
     assert change["state"] == "undone"
     return change["reason"], after
@@ -214,7 +255,11 @@ def taken_back(*names, **asked):
 
     All of it is one shell command on the host, over a connection that was there before; the next one is made anew.
     """
-    text = on(HOST, f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}", limit=MOMENT)
+    text = on(
+        HOST,
+        f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}",
+        limit=MOMENT,
+    )
     acts, reason, after = parted(text)
     return acts, reason, _constant(after)
 
@@ -229,7 +274,16 @@ def parted(text):
 
 
 def _constant(text):
-    for volatile in (r"valid_lft \d+sec", r"preferred_lft \d+sec", r"expires \d+sec", r"@if\d+", r"^\d+: ", r"qdisc \S+", r"link-netnsid \d+", r" pref medium"):
+    for volatile in (
+        r"valid_lft \d+sec",
+        r"preferred_lft \d+sec",
+        r"expires \d+sec",
+        r"@if\d+",
+        r"^\d+: ",
+        r"qdisc \S+",
+        r"link-netnsid \d+",
+        r" pref medium",
+    ):
         text = re.sub(volatile, "", text, flags=re.M)
     # The link-local address may come back in another place of the list. ovs-netdev, the userspace datapath's own, is made anew with its first bridge.
     return sorted(line.strip() for line in text.splitlines() if line.strip() and "ovs-netdev" not in line)
@@ -240,13 +294,17 @@ class Ping:
 
     def __init__(self, address):
         self._address, self.times, self.sent = address, [], 0
-        self._process = subprocess.Popen([str(LAB), "exec", PEER, "ping", "-D", "-n", "-i", "0.01", address], stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [str(LAB), "exec", PEER, "ping", "-D", "-n", "-i", "0.01", address], stdout=subprocess.PIPE, text=True
+        )
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exc_info):
-        subprocess.run([str(LAB), "exec", PEER, "pkill", "-INT", "-f", f"ping.* {self._address}$"], check=True, timeout=60)
+        subprocess.run(
+            [str(LAB), "exec", PEER, "pkill", "-INT", "-f", f"ping.* {self._address}$"], check=True, timeout=60
+        )
         output = self._process.communicate(timeout=20)[0]
         self.times = [float(stamp) for stamp in re.findall(r"^\[([\d.]+)\] \d+ bytes(?!.*DUP)", output, re.M)]
         self.sent = int(re.search(r"(\d+) packets transmitted", output).group(1))
@@ -267,7 +325,10 @@ class Session:
 
     def __enter__(self):
         self._process = subprocess.Popen(
-            ["ssh", "-F", str(CONFIG), "-o", "ControlPath=none", HOST, "while sleep 0.02; do date +%s.%N; done"], stdout=subprocess.PIPE, text=True)
+            ["ssh", "-F", str(CONFIG), "-o", "ControlPath=none", HOST, "while sleep 0.02; do date +%s.%N; done"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self._process.stdout.readline()
         return self
 

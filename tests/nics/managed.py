@@ -24,7 +24,9 @@ SERVE = f"""systemd-run --quiet --unit lab-dhcp dnsmasq --keep-in-foreground --p
     --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 --dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
     --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
 NETWORK = "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; cat /etc/resolv.conf"
-DATABASE = "for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"
+DATABASE = (
+    "for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"
+)
 PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney"
 # Without udev in a container, networkd and NetworkManager take links as they are when they may not write to /sys.
 WITHOUT_UDEV = """
@@ -58,8 +60,10 @@ class Machine:
     @property
     def everything(self):
         """A shell command that tells all that a change touches."""
-        return (f"{NETWORK}; {DATABASE}; find /etc/ovn-kubernetes -type f; ls {' '.join(self.ours)} 2>/dev/null; cat {' '.join(self.edited)} /dev/null; "
-                f"cd /sys/class/net; for link in *; do echo $link $(cat $link/flags); done; nft list ruleset; {self.serves}")
+        return (
+            f"{NETWORK}; {DATABASE}; find /etc/ovn-kubernetes -type f; ls {' '.join(self.ours)} 2>/dev/null; cat {' '.join(self.edited)} /dev/null; "
+            f"cd /sys/class/net; for link in *; do echo $link $(cat $link/flags); done; nft list ruleset; {self.serves}"
+        )
 
 
 # eth0 by netplan, eth1 by a file of one's own, as they are found together.
@@ -152,13 +156,33 @@ chmod 600 /etc/NetworkManager/system-connections/*
 printf '[main]\nno-auto-default=*\n' >/etc/NetworkManager/conf.d/10-lab.conf
 systemctl enable NetworkManager.service"""
 MACHINES = [
-    Machine("ovn-node31", "netplan.io", NETWORKD, "networkctl --no-legend list '*eth*' | awk '{print $2, $4, $5}'", ours=(
-        *(f"/etc/systemd/network/00-ovn-kubernetes-{link}.network" for link in ("eth0", "breth0", "eth1", "breth1")),
-        "/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-eth0.conf")),
-    Machine("ovn-node32", "ifupdown isc-dhcp-client", IFUPDOWN, "grep eth /run/network/ifstate; pgrep -a dhclient | sed 's/.* /dhclient for /'",
-            edited=("/etc/network/interfaces.d/eth0", "/etc/network/interfaces.d/eth1")),
-    Machine("ovn-node33", "network-manager", NETWORK_MANAGER, "nmcli -t -f device,state,connection device | grep eth", ours=tuple(
-        f"/etc/NetworkManager/conf.d/90-ovn-kubernetes-{nic}.conf" for nic in ("eth0", "eth1"))),
+    Machine(
+        "ovn-node31",
+        "netplan.io",
+        NETWORKD,
+        "networkctl --no-legend list '*eth*' | awk '{print $2, $4, $5}'",
+        ours=(
+            *(
+                f"/etc/systemd/network/00-ovn-kubernetes-{link}.network"
+                for link in ("eth0", "breth0", "eth1", "breth1")
+            ),
+            "/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-eth0.conf",
+        ),
+    ),
+    Machine(
+        "ovn-node32",
+        "ifupdown isc-dhcp-client",
+        IFUPDOWN,
+        "grep eth /run/network/ifstate; pgrep -a dhclient | sed 's/.* /dhclient for /'",
+        edited=("/etc/network/interfaces.d/eth0", "/etc/network/interfaces.d/eth1"),
+    ),
+    Machine(
+        "ovn-node33",
+        "network-manager",
+        NETWORK_MANAGER,
+        "nmcli -t -f device,state,connection device | grep eth",
+        ours=tuple(f"/etc/NetworkManager/conf.d/90-ovn-kubernetes-{nic}.conf" for nic in ("eth0", "eth1")),
+    ),
 ]
 IDS = ["networkd", "ifupdown", "network-manager"]
 NAMES = [machine.name for machine in MACHINES]
@@ -183,8 +207,13 @@ def network(machine):
 def constant(text):
     """Lines that can be compared."""
     # Link-local networks and what the kernel keeps for itself come as each manager likes them; the overlay's link is not theirs.
-    for pattern, instead in ((r"\d+sec", "limited"), (r"^\d+: ", ""), (r"\b(br)?eth(?=\d)", "link"), (r"^.*(fe80::|ff00::|table local|k8s-ovn).*$", ""),
-                             (r" tentative", "")):
+    for pattern, instead in (
+        (r"\d+sec", "limited"),
+        (r"^\d+: ", ""),
+        (r"\b(br)?eth(?=\d)", "link"),
+        (r"^.*(fe80::|ff00::|table local|k8s-ovn).*$", ""),
+        (r" tentative", ""),
+    ):
         text = re.sub(pattern, instead, text, flags=re.M)
     return sorted(line.strip() for line in text.splitlines() if line.strip())
 
@@ -243,9 +272,30 @@ def call(hosts, *arguments, options=(), good=True):
     """nics_to_bridge on some machines; host -> answer."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            ["ansible", "all", "-i", ",".join(hosts) + ",", "-f", str(len(hosts)), "-e", "ansible_python_interpreter=/usr/bin/python3", "--tree", folder,
-             f"--ssh-common-args=-F {ROOT / '.cache/lab/ssh_config'}", "-m", "ovn.kubernetes.nics_to_bridge", *options,
-             "-a", " ".join(arguments)], check=False, capture_output=True, text=True, timeout=240, cwd=ROOT)
+            [
+                "ansible",
+                "all",
+                "-i",
+                ",".join(hosts) + ",",
+                "-f",
+                str(len(hosts)),
+                "-e",
+                "ansible_python_interpreter=/usr/bin/python3",
+                "--tree",
+                folder,
+                f"--ssh-common-args=-F {ROOT / '.cache/lab/ssh_config'}",
+                "-m",
+                "ovn.kubernetes.nics_to_bridge",
+                *options,
+                "-a",
+                " ".join(arguments),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=ROOT,
+        )
         assert (done.returncode == 0) is good, done.stdout + done.stderr
         answers = {}
         for name in hosts:
@@ -263,14 +313,28 @@ def switched_on():
 
     def prepare(machine):
         commands = machine.setup.replace("{number}", str(machine.number))
-        steps = ("set -e", WITHOUT_UDEV, install.format(f"{PACKAGES} {machine.packages}"), commands, "touch /etc/lab-bare-nics")
+        steps = (
+            "set -e",
+            WITHOUT_UDEV,
+            install.format(f"{PACKAGES} {machine.packages}"),
+            commands,
+            "touch /etc/lab-bare-nics",
+        )
         on(machine.name, "\n".join(steps), limit=300)
+
     together(prepare)
     restart()
     for machine in MACHINES:
         wait(lambda machine=machine: lease(machine), 20, f"a lease for {machine.name}")
-        wait(lambda machine=machine: "tentative" not in on(machine.name, "ip address"), 10, "addresses that may be used")
-        machine.seen = {"network": network(machine), "lease": lease(machine), "files": files(machine), "database": database(machine)}
+        wait(
+            lambda machine=machine: "tentative" not in on(machine.name, "ip address"), 10, "addresses that may be used"
+        )
+        machine.seen = {
+            "network": network(machine),
+            "lease": lease(machine),
+            "files": files(machine),
+            "database": database(machine),
+        }
 
 
 each = pytest.mark.parametrize("machine", MACHINES, ids=IDS)
@@ -286,5 +350,8 @@ def is_as_before(machine):
 def is_in_bridges(machine):
     """Each NIC is a port of its bridge and has no address."""
     assert on(machine.name, "ovs-vsctl port-to-br eth0; ovs-vsctl port-to-br eth1").split() == ["breth0", "breth1"]
-    addresses = on(machine.name, "for nic in eth0 eth1; do ip -4 address show dev $nic; ip -6 address show dev $nic scope global; done")
+    addresses = on(
+        machine.name,
+        "for nic in eth0 eth1; do ip -4 address show dev $nic; ip -6 address show dev $nic scope global; done",
+    )
     assert "inet" not in addresses, addresses

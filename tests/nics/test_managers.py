@@ -45,11 +45,23 @@ def moved(machines):
 def inventory(tmp_path_factory):
     """The hosts as an overlay: the tunnels leave through the static NIC, and host and pods share the leased one."""
     hosts = {name: {"ansible_host": f"10.44.0.{machine.number}"} for name, machine in zip(NAMES, MACHINES)}
-    every = {"ovn_cluster_subnet": "192.168.0.0/16", "ovn_datapath_type": "netdev", "ansible_python_interpreter": "/usr/bin/python3",
-             "ansible_ssh_common_args": f"-F {ROOT / '.cache/lab/ssh_config'}"}
+    every = {
+        "ovn_cluster_subnet": "192.168.0.0/16",
+        "ovn_datapath_type": "netdev",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_common_args": f"-F {ROOT / '.cache/lab/ssh_config'}",
+    }
     path = tmp_path_factory.mktemp("managers") / "inventory.yml"
-    path.write_text(json.dumps({"all": {"vars": every}, "ovn_masters": {"hosts": {NAMES[0]: None}}, "ovn_nodes": {"hosts": hosts}, "ovn_gateways": {
-        "hosts": {name: {"ovn_gateway_shared_interface": "eth1"} for name in NAMES}}}))
+    path.write_text(
+        json.dumps(
+            {
+                "all": {"vars": every},
+                "ovn_masters": {"hosts": {NAMES[0]: None}},
+                "ovn_nodes": {"hosts": hosts},
+                "ovn_gateways": {"hosts": {name: {"ovn_gateway_shared_interface": "eth1"} for name in NAMES}},
+            }
+        )
+    )
     return path
 
 
@@ -68,9 +80,17 @@ def booted(converged):
 @pytest.fixture(scope="module")
 def started_again(booted):
     """Open vSwitch was started again, and each manager that is a daemon after it."""
+
     def start_again(machine):
-        lab("exec", machine.name, "sh", "-c", "systemctl restart openvswitch-switch; ! systemctl is-active NetworkManager || systemctl restart NetworkManager")
+        lab(
+            "exec",
+            machine.name,
+            "sh",
+            "-c",
+            "systemctl restart openvswitch-switch; ! systemctl is-active NetworkManager || systemctl restart NetworkManager",
+        )
         wait(lambda: on(machine.name, "true", check=False).returncode == 0, 30, f"{machine.name} to answer")
+
     together(start_again)
 
 
@@ -127,9 +147,23 @@ def test_network_manager_waits_for_a_server_that_is_away(started_again):
     """Protects what works of a bridge that is made while nobody answers: it is not taken down and up until somebody does, and its lease is not given up."""
     machine = MACHINES[-1]
     on(DHCP_SERVER, "systemctl stop lab-dhcp")
-    lab("exec", machine.name, "sh", "-c", "systemctl stop openvswitch-switch; ip link del breth1; systemctl start openvswitch-switch")
-    wait(lambda: lab("exec", machine.name, "sh", "-c", "systemctl is-active ovn-k8s-host || true") == "active\n", 60, "the bridges")
-    shown = wait(lambda: re.search("fd55::.*", on(machine.name, "ip -br address show dev breth1")), 20, "the address that is no lease").string
+    lab(
+        "exec",
+        machine.name,
+        "sh",
+        "-c",
+        "systemctl stop openvswitch-switch; ip link del breth1; systemctl start openvswitch-switch",
+    )
+    wait(
+        lambda: lab("exec", machine.name, "sh", "-c", "systemctl is-active ovn-k8s-host || true") == "active\n",
+        60,
+        "the bridges",
+    )
+    shown = wait(
+        lambda: re.search("fd55::.*", on(machine.name, "ip -br address show dev breth1")),
+        20,
+        "the address that is no lease",
+    ).string
     assert "10.55." not in shown
     on(DHCP_SERVER, SERVE)
     settled(machine, 60)
@@ -151,16 +185,32 @@ def test_nics_have_it_after_a_boot(booted_again, machine):
     assert on(machine.name, "systemctl list-units --failed --plain --no-legend") == ""
 
 
-@pytest.mark.parametrize(("nic", "setup", "reason", "undo"), [
-    ("far1", "nmcli connection add type macvlan ifname far1 con-name far1 dev eth1 mode bridge ipv4.method manual ipv4.addresses 10.66.0.1/24 "
-             "ipv6.method disabled", "far1 is a macvlan that NetworkManager makes at boot",
-     "nmcli connection delete far1"),
-    ("eth1", "nmcli connection modify leased 802-1x.eap md5 802-1x.identity host 802-1x.password secret", "eth1 speaks 802.1X",
-     "nmcli connection modify leased remove 802-1x")])
+@pytest.mark.parametrize(
+    ("nic", "setup", "reason", "undo"),
+    [
+        (
+            "far1",
+            "nmcli connection add type macvlan ifname far1 con-name far1 dev eth1 mode bridge ipv4.method manual ipv4.addresses 10.66.0.1/24 "
+            "ipv6.method disabled",
+            "far1 is a macvlan that NetworkManager makes at boot",
+            "nmcli connection delete far1",
+        ),
+        (
+            "eth1",
+            "nmcli connection modify leased 802-1x.eap md5 802-1x.identity host 802-1x.password secret",
+            "eth1 speaks 802.1X",
+            "nmcli connection modify leased remove 802-1x",
+        ),
+    ],
+)
 def test_what_network_manager_would_not_bring_back_is_refused(booted_again, nic, setup, reason, undo):
     """Protects a link that would be gone after the next boot, and a NIC that the switch would lock out."""
     name = MACHINES[-1].name
     on(name, setup)
-    wait(lambda: "(connected)" in on(name, f"nmcli -f GENERAL.STATE device show {nic}"), 20, f"{nic} to be NetworkManager's")
+    wait(
+        lambda: "(connected)" in on(name, f"nmcli -f GENERAL.STATE device show {nic}"),
+        20,
+        f"{nic} to be NetworkManager's",
+    )
     assert reason in call([name], f"nics={nic}", options=["--check"], good=False)[name]["msg"]
     on(name, undo)

@@ -19,18 +19,33 @@ from .test_taken_back import FAILS
 
 pytestmark = pytest.mark.timeout(900)
 NICS = ("eth0", "eth1")
-MANAGERS = ("FileStep", "HandoverStep", "rows")  # what a manager sees; steps of addresses and routes fail each in their turn in test_taken_back
+MANAGERS = (
+    "FileStep",
+    "HandoverStep",
+    "rows",
+)  # what a manager sees; steps of addresses and routes fail each in their turn in test_taken_back
 
 
 @pytest.fixture(scope="module")
 def installed(machines):
     """The programs are there, which the tests that begin changes by themselves need."""
-    subprocess.run([ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
 
     def install(machine):
         with (ROOT / "ovn_kubernetes.pyz").open("rb") as archive:
-            subprocess.run([LAB, "exec", machine.name, "sh", "-c", "cat >/root/a.pyz && python3 /root/a.pyz install"],
-                           stdin=archive, check=True, capture_output=True, timeout=60)
+            subprocess.run(
+                [LAB, "exec", machine.name, "sh", "-c", "cat >/root/a.pyz && python3 /root/a.pyz install"],
+                stdin=archive,
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+
     together(install)
     return machines
 
@@ -51,7 +66,9 @@ def rounds(machine, present, places, **asked):
     for place in places:
         change = {key: place if value is None else value for key, value in asked.items()}
         command = begin_command(nics=NICS, present=present, **change)
-        said = on(machine.name, f"{command} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {machine.everything}; }}", limit=MOMENT)
+        said = on(
+            machine.name, f"{command} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {machine.everything}; }}", limit=MOMENT
+        )
         if constant(parted(said)[2]) != before:
             settled(machine, look=everything, before=before, what=f"{machine.name}, {asked} {place}")
 
@@ -60,16 +77,20 @@ def plan(machine, present):
     """The places of a plan that are about rows, files and managers, of the files the first of a row; nothing of it is done. And how many acts it has."""
     acts = begin(*NICS, host=machine.name, present=present, at=0, act=FAILS)[1:]
     ended(host=machine.name)
-    places = [place for place, kind in enumerate(acts) if kind in MANAGERS and not kind == "FileStep" == acts[place - 1]]
+    places = [
+        place for place, kind in enumerate(acts) if kind in MANAGERS and not kind == "FileStep" == acts[place - 1]
+    ]
     assert len(places) > 6
     return places, len(acts)
 
 
 def test_each_step_fails_in_turn(way):
     """Protects each place where a manager is told, rows or files are about to be written, one between addresses and routes, and the end: all is taken back."""
+
     def fail(machine):
         places, acts = plan(machine, way)
         rounds(machine, way, sorted({*places, acts // 2, acts}), at=None, act=FAILS)
+
     together(fail)
 
 
@@ -84,18 +105,25 @@ def test_the_cable_is_cut(way):
     answers = {}
 
     def change():
-        answers.update(call(NAMES, "nics=eth0,eth1", "rollback_timeout=12", *([] if way else ["state=absent"]), good=False))
+        answers.update(
+            call(NAMES, "nics=eth0,eth1", "rollback_timeout=12", *([] if way else ["state=absent"]), good=False)
+        )
 
     def cut(machine):
-        wait(lambda: inside(BEGUN, host=machine.name), 180, "the change")  # the controller would have confirmed before a slower look
+        wait(
+            lambda: inside(BEGUN, host=machine.name), 180, "the change"
+        )  # the controller would have confirmed before a slower look
         lab("unplug", machine.name, "eth0")
         wait(lambda: state(machine.name) in ("undoing", "undone"), 60, "the way back")
         lab("plug", machine.name, "eth0")
+
     task = threading.Thread(target=change)
     task.start()
     together(cut)
     task.join()
-    assert {name: "the change was taken back" in answer["msg"] for name, answer in answers.items()} == dict.fromkeys(NAMES, True)
+    assert {name: "the change was taken back" in answer["msg"] for name, answer in answers.items()} == dict.fromkeys(
+        NAMES, True
+    )
     together(lambda machine: settled(machine, 60, everything, before[machine.name]))
 
 

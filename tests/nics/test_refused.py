@@ -12,11 +12,20 @@ PAIR = "ip link add {0} type veth peer name {0}p"
 CASES = {
     "nosuch": ("true", "nosuch does not exist on this host"),
     "lo": ("true", "lo is the loopback"),
-    "v2": (PAIR.format("v2") + "; ip link add br7 type bridge; ip link set v2 master br7", "v2 is part of the bridge br7 already"),
+    "v2": (
+        PAIR.format("v2") + "; ip link add br7 type bridge; ip link set v2 master br7",
+        "v2 is part of the bridge br7 already",
+    ),
     "br7": ("true", "br7 is a bridge itself"),
     "v3": (PAIR.format("v3") + "; ip link add brv3 type bridge", "the bridge's name brv3 is taken by somebody else"),
-    "v6": (PAIR.format("v6") + "; ip link add link v6 name mac6 type macvlan", "mac6 (macvlan) stands on v6, and would see no packets there any more"),
-    "v4": (PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4", "v4 is in another bridge of Open vSwitch already"),
+    "v6": (
+        PAIR.format("v6") + "; ip link add link v6 name mac6 type macvlan",
+        "mac6 (macvlan) stands on v6, and would see no packets there any more",
+    ),
+    "v4": (
+        PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4",
+        "v4 is in another bridge of Open vSwitch already",
+    ),
 }
 
 
@@ -31,7 +40,10 @@ def test_refused(host):
     on(host, "ovs-vsctl del-br other")
 
 
-@pytest.mark.parametrize(("options", "text"), [({"rollback_timeout": 1}, "rollback_timeout 1 does not fit: give 5 to 3600 seconds"), ({}, "nics is empty")])
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"rollback_timeout": 1}, "rollback_timeout 1 does not fit: give 5 to 3600 seconds"), ({}, "nics is empty")],
+)
 def test_bad_options(machine, options, text):
     """Protects against a time in which nobody can connect, and against a call about nothing."""
     refused = nics(*(["eth0"] if options else []), **options)

@@ -9,11 +9,32 @@ import threading
 import pytest
 from lab_hosts import lab, wait
 
-from .conftest import BEGUN, HOST, JOURNAL, begin, begin_and_die, ended, ended_with, inside, nics, on, restart, snapshot, state, taken_back
+from .conftest import (
+    BEGUN,
+    HOST,
+    JOURNAL,
+    begin,
+    begin_and_die,
+    ended,
+    ended_with,
+    inside,
+    nics,
+    on,
+    restart,
+    snapshot,
+    state,
+    taken_back,
+)
 
 # A route whose next hop is in no network: the kernel refuses it.
 HOP = {"is": "Nexthop", "link": "eth0", "via": "192.0.2.99", "flags": 0, "hops": 0, "extra": []}
-FAILS = {"step": {"is": "RouteStep", "present": True, "route": {"is": "FoundRoute", "destination": "203.0.113.99/32", "nexthops": [HOP]}}}
+FAILS = {
+    "step": {
+        "is": "RouteStep",
+        "present": True,
+        "route": {"is": "FoundRoute", "destination": "203.0.113.99/32", "nexthops": [HOP]},
+    }
+}
 # A link that does not exist: the step waits some seconds for it, time to kill whoever does it. Once it is there the step fails: it can't have this MAC.
 WAITS = {"step": {"is": "LinkStep", "name": "nosuchlink", "mac": "01:00:00:00:00:01"}}
 COMES = "ip link add nosuchlink type veth peer name nosuchlinkp"

@@ -26,8 +26,10 @@ def test_w22_there_and_back(host):
     assert there.answer["outcome"] == "confirmed" and there.plan == planned.plan
     moved = on(host, "ip -br address; ip route; ip rule; ip -6 rule")
     assert "oif breth0" in moved and "iif breth0" in moved and "via 10.44.0.3 dev breth0" in moved
-    assert [on(host, f"resolvectl {what} breth0").split(": ")[1].strip() for what in ("dns", "domain", "default-route", "llmnr", "dnsovertls", "dnssec")] == [
-        "10.44.0.1 fd44::1", "lab.example ~example.net", "yes", "no", "opportunistic", "allow-downgrade"]
+    assert [
+        on(host, f"resolvectl {what} breth0").split(": ")[1].strip()
+        for what in ("dns", "domain", "default-route", "llmnr", "dnsovertls", "dnssec")
+    ] == ["10.44.0.1 fd44::1", "lab.example ~example.net", "yes", "no", "opportunistic", "allow-downgrade"]
     assert "PROMISC" in on(host, "ip link show breth1") and on(host, "cat /sys/class/net/breth1/mtu").strip() == "1400"
     assert on(host, "cat /sys/class/net/breth0/address") == on(host, "cat /sys/class/net/eth0/address")
     again = nics("eth0", "eth1")
@@ -41,8 +43,14 @@ def test_w22_there_and_back(host):
     assert not nics("eth0", "eth1", state="absent").answer["changed"]
 
 
-NODE = {"part": "host", "node_name": "node9", "cluster_ip_subnet": "192.168.0.0/16", "minion_switch_subnet": "192.168.9.0/24",
-        "southbound": "tcp:10.44.0.10:6642", "datapath_type": "netdev"}
+NODE = {
+    "part": "host",
+    "node_name": "node9",
+    "cluster_ip_subnet": "192.168.0.0/16",
+    "minion_switch_subnet": "192.168.9.0/24",
+    "southbound": "tcp:10.44.0.10:6642",
+    "datapath_type": "netdev",
+}
 
 
 def test_it_lasts(machine):
@@ -55,7 +63,11 @@ def test_it_lasts(machine):
     planned = call("ovn_minion_init", **NODE, check=True)
     made = call("ovn_minion_init", **NODE)
     assert made.good, made.output
-    parts = {"Bridge br-int: insert", "name servers: move from eth0 to breth0", "file /etc/ovn-kubernetes/uplinks/eth0.json: add"}
+    parts = {
+        "Bridge br-int: insert",
+        "name servers: move from eth0 to breth0",
+        "file /etc/ovn-kubernetes/uplinks/eth0.json: add",
+    }
     assert parts <= set(planned.plan) and parts <= set(made.plan)
     assert made.answer["underlay_nic"] == "eth0"
     change = json.loads(inside(f"cat {JOURNAL}"))
@@ -75,5 +87,10 @@ def test_it_lasts(machine):
 def restart_only():
     """Switch the host off and on, and wait until its boot has brought the uplink back."""
     from lab_hosts import lab, wait
+
     lab("restart", HOST)
-    wait(lambda: "10.44.0.19" in on(HOST, "ip -br address show dev breth0", check=False).stdout, 30, "the address on the bridge")
+    wait(
+        lambda: "10.44.0.19" in on(HOST, "ip -br address show dev breth0", check=False).stdout,
+        30,
+        "the address on the bridge",
+    )

@@ -17,7 +17,9 @@ import subprocess
 import tempfile
 import time
 
-PROGRAMS = pathlib.Path(os.environ.get("OVN_KUBERNETES_OVS", pathlib.Path(__file__).resolve().parents[2] / ".cache" / "ovs"))
+PROGRAMS = pathlib.Path(
+    os.environ.get("OVN_KUBERNETES_OVS", pathlib.Path(__file__).resolve().parents[2] / ".cache" / "ovs")
+)
 PATIENCE = 30.0  # seconds until a condition that does not come true is a failure
 
 
@@ -35,7 +37,9 @@ def wait_for(condition, what, patience=PATIENCE):
 
 def tool(*arguments):
     """Run ovsdb-tool."""
-    subprocess.run([str(PROGRAMS / "bin" / "ovsdb-tool"), *map(str, arguments)], check=True, timeout=60, capture_output=True)
+    subprocess.run(
+        [str(PROGRAMS / "bin" / "ovsdb-tool"), *map(str, arguments)], check=True, timeout=60, capture_output=True
+    )
 
 
 class Client:
@@ -83,7 +87,9 @@ class Server:
     def __init__(self, schema="ovn-nb", database="OVN_Northbound", cluster=None, join=None, flags=()):
         self.database = database
         self._flags = flags
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))  # short: a socket's path has 107 characters at most
+        self.directory = pathlib.Path(
+            tempfile.mkdtemp(prefix="ovn-test-")
+        )  # short: a socket's path has 107 characters at most
         self.socket = self.directory / "db.sock"
         self.log = self.directory / "log"
         self.file = self.directory / "db"
@@ -116,10 +122,25 @@ class Server:
         self.log.unlink(missing_ok=True)
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAMS / "bin" / "ovsdb-server"), f"--remote=p{self.remote}", "--remote=ptcp:0:127.0.0.1",
-                 f"--unixctl={self.directory / 'ctl'}", "--no-chdir", *self._flags, str(self.file)],
-                stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
-        self.port = int(wait_for(lambda: self._ended() or re.search(r"listening on port (\d+)", self.log.read_text()), "ovsdb-server to listen")[1])
+                [
+                    str(PROGRAMS / "bin" / "ovsdb-server"),
+                    f"--remote=p{self.remote}",
+                    "--remote=ptcp:0:127.0.0.1",
+                    f"--unixctl={self.directory / 'ctl'}",
+                    "--no-chdir",
+                    *self._flags,
+                    str(self.file),
+                ],
+                stdout=log,
+                stderr=log,
+                env=dict(os.environ, OVS_RUNDIR=str(self.directory)),
+            )
+        self.port = int(
+            wait_for(
+                lambda: self._ended() or re.search(r"listening on port (\d+)", self.log.read_text()),
+                "ovsdb-server to listen",
+            )[1]
+        )
         wait_for(lambda: self._ended() or self._database(), f"{self.database} to be served")
 
     def _ended(self):
@@ -129,7 +150,9 @@ class Server:
     def _database(self):
         """What the server says of its database (ovsdb-server(5), _Server), nothing when it says nothing now."""
         try:
-            return self.request("transact", ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", self.database]]}])[0]["rows"]
+            return self.request(
+                "transact", ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", self.database]]}]
+            )[0]["rows"]
         except (ConnectionError, FileNotFoundError):
             return []
 
@@ -192,8 +215,14 @@ class Server:
         for table, rows in raw.items():
             made = []
             for row in rows.values():
-                plain = {column: _plain(value, labels) for column, value in row.items() if column not in ("_uuid", "_version")}
-                made.append({column: value for column, value in sorted(plain.items()) if value not in ("", [], {}, 0, False)})
+                plain = {
+                    column: _plain(value, labels)
+                    for column, value in row.items()
+                    if column not in ("_uuid", "_version")
+                }
+                made.append(
+                    {column: value for column, value in sorted(plain.items()) if value not in ("", [], {}, 0, False)}
+                )
             if made:
                 out[table] = sorted(made, key=lambda row: json.dumps(row, sort_keys=True))
         return out
@@ -207,7 +236,11 @@ def references(value):
 def _label(table, row):
     """A row by its name, by the identity in its external_ids, or by what it says."""
     identity = row.get("name") or dict(row.get("external_ids", ["map", []])[1]).get("k8s.ovn.org/id")
-    said = {column: value for column, value in row.items() if column not in ("_uuid", "_version") and "uuid" not in json.dumps(value)}
+    said = {
+        column: value
+        for column, value in row.items()
+        if column not in ("_uuid", "_version") and "uuid" not in json.dumps(value)
+    }
     return f"{table} {identity or json.dumps(said, sort_keys=True)}"
 
 

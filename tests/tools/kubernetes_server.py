@@ -36,7 +36,9 @@ NODES = 16  # node1 to node16 have tokens, as their kubelets would
 
 def programs(*names):
     """The folder with the programs, made when they are not there."""
-    return pathlib.Path(subprocess.run([str(TOOL), *names], check=True, stdout=subprocess.PIPE, text=True, timeout=3600).stdout.strip())
+    return pathlib.Path(
+        subprocess.run([str(TOOL), *names], check=True, stdout=subprocess.PIPE, text=True, timeout=3600).stdout.strip()
+    )
 
 
 class Refused(AssertionError):
@@ -68,15 +70,32 @@ class Kubernetes:
         nodes = [f"node{number}" for number in range(1, NODES + 1)]
         known = {self.node_token(node): (f"system:node:{node}", "system:nodes") for node in nodes}
         known.update(tokens or {}, **{self.admin: ("admin", "system:masters")})
-        (self.directory / "tokens.csv").write_text("".join(f'{token},{user},{user},"{groups}"\n' for token, (user, groups) in known.items()))
+        (self.directory / "tokens.csv").write_text(
+            "".join(f'{token},{user},{user},"{groups}"\n' for token, (user, groups) in known.items())
+        )
         key = self.directory / "service-accounts.key"
-        subprocess.run(["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", str(key)], check=True, capture_output=True, timeout=30)
+        subprocess.run(
+            ["openssl", "ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", str(key)],
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
         self._flags = [
-            f"--etcd-servers=http://127.0.0.1:{self._store}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
-            f"--cert-dir={self.ca_file.parent}", f"--token-auth-file={self.directory / 'tokens.csv'}", "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction", "--allow-privileged=true", "--service-cluster-ip-range=10.96.0.0/16,fd96::/108",
-            "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
-            "--endpoint-reconciler-type=none", *flags]
+            f"--etcd-servers=http://127.0.0.1:{self._store}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self.port}",
+            f"--cert-dir={self.ca_file.parent}",
+            f"--token-auth-file={self.directory / 'tokens.csv'}",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            "--allow-privileged=true",
+            "--service-cluster-ip-range=10.96.0.0/16,fd96::/108",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--endpoint-reconciler-type=none",
+            *flags,
+        ]
         if not service_accounts:
             self._flags.append("--disable-admission-plugins=ServiceAccount")
         try:
@@ -93,12 +112,23 @@ class Kubernetes:
 
     def _run(self, program, log, *arguments):
         with (self.directory / log).open("ab") as out:
-            return subprocess.Popen([str(self._programs / program), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            return subprocess.Popen(
+                [str(self._programs / program), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
 
     def _start_etcd(self):
         url, peer = f"http://127.0.0.1:{self._store}", f"http://127.0.0.1:{self._peers}"
-        self._etcd = self._run("etcd", "etcd.log", f"--data-dir={self.directory / 'etcd'}", f"--listen-client-urls={url}", f"--advertise-client-urls={url}",
-                               f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}", "--unsafe-no-fsync")
+        self._etcd = self._run(
+            "etcd",
+            "etcd.log",
+            f"--data-dir={self.directory / 'etcd'}",
+            f"--listen-client-urls={url}",
+            f"--advertise-client-urls={url}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync",
+        )
 
     def start(self):
         """Start (again), on the same port and with what was there, and wait until it serves."""
@@ -152,10 +182,14 @@ class Kubernetes:
 
     def kubeconfig(self, token=None):
         """A kubeconfig, by default the administrator's, as a dictionary (JSON is YAML)."""
-        return {"apiVersion": "v1", "kind": "Config", "current-context": "test",
-                "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
-                "users": [{"name": "test", "user": {"token": token or self.admin}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}]}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority": str(self.ca_file)}}],
+            "users": [{"name": "test", "user": {"token": token or self.admin}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        }
 
     def remove(self):
         """End the server and remove everything of it."""
@@ -172,8 +206,12 @@ class Kubernetes:
         context = ssl.create_default_context(cafile=str(self.ca_file))
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=limit, context=context)
         try:
-            connection.request(method, path, None if body is None else json.dumps(body),
-                               {"Authorization": f"Bearer {token or self.admin}", "Content-Type": content_type})
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {"Authorization": f"Bearer {token or self.admin}", "Content-Type": content_type},
+            )
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:
@@ -206,13 +244,25 @@ class Kubernetes:
         """A node, as its kubelet would register it."""
         self.create("/api/v1/nodes", {"metadata": {"name": name}, "spec": {}})
         addresses = [{"type": "InternalIP", "address": address}] if address else []
-        return self.patch(f"/api/v1/nodes/{name}/status", {"status": {
-            "addresses": addresses, "conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}})
+        return self.patch(
+            f"/api/v1/nodes/{name}/status",
+            {
+                "status": {
+                    "addresses": addresses,
+                    "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+                }
+            },
+        )
 
     def add_pod(self, name, node, namespace="default", **metadata):
         """A pod that is bound to a node; further keywords go into its metadata."""
-        return self.create(f"/api/v1/namespaces/{namespace}/pods", {
-            "metadata": {"name": name, **metadata}, "spec": {"nodeName": node, "containers": [{"name": "main", "image": "agnhost"}]}})
+        return self.create(
+            f"/api/v1/namespaces/{namespace}/pods",
+            {
+                "metadata": {"name": name, **metadata},
+                "spec": {"nodeName": node, "containers": [{"name": "main", "image": "agnhost"}]},
+            },
+        )
 
 
 def _answers(port):

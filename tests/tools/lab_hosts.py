@@ -27,7 +27,9 @@ def lab(*arguments, limit=180):
 def on(host, command, check=True, limit=60):
     """A shell command on a host, over ssh; its output."""
     config = ROOT / ".cache" / "lab" / "ssh_config"
-    done = subprocess.run(["ssh", "-n", "-F", str(config), host, command], check=False, capture_output=True, text=True, timeout=limit)
+    done = subprocess.run(
+        ["ssh", "-n", "-F", str(config), host, command], check=False, capture_output=True, text=True, timeout=limit
+    )
     if check and done.returncode:
         raise AssertionError(f"{host}: {command}: {done.stdout}{done.stderr}")
     return done.stdout if check else done
@@ -64,20 +66,36 @@ def play(name, *arguments, inventory=(), only=None, limit=600):
     command = ["ansible-playbook", "-v"]
     for one in only or [INVENTORY, *inventory]:
         command += ["-i", str(one)]
-    environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json",
-                       ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
+    environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
     command += [f"ovn.kubernetes.{name}" if isinstance(name, str) else str(name), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT
+    )
     changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
-    plans = [operation["text"] for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M) for operation in json.loads(text)["plan"]]
+    plans = [
+        operation["text"]
+        for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M)
+        for operation in json.loads(text)["plan"]
+    ]
     return Play(done.returncode, done.stdout + done.stderr, changed, plans)
 
 
 def northbound(host="ovn-master"):
     """The Northbound database's rows of interest, without the rows' ids."""
-    tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port", "Logical_Router_Static_Route", "NAT", "Load_Balancer_Group")
+    tables = (
+        "Logical_Switch",
+        "Logical_Switch_Port",
+        "Logical_Router",
+        "Logical_Router_Port",
+        "Logical_Router_Static_Route",
+        "NAT",
+        "Load_Balancer_Group",
+    )
     out = []
-    shown = on(host, f"set -e; for table in {' '.join(tables)}; do ovn-nbctl --format=json list $table | tr -d '\\n'; echo; done")
+    shown = on(
+        host,
+        f"set -e; for table in {' '.join(tables)}; do ovn-nbctl --format=json list $table | tr -d '\\n'; echo; done",
+    )
     for table, line in zip(tables, shown.splitlines(), strict=True):
         text = json.loads(line)
         for row in text["data"]:
@@ -88,8 +106,14 @@ def northbound(host="ovn-master"):
 
 def network(host):
     """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines; a tap whose Open vSwitch was restarted is UP, and until then UNKNOWN."""
-    commands = ("ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'", "ip route show", "ip -6 route show", "ip rule", "nft list ruleset",
-                "ovs-vsctl --columns=name list Port 2>/dev/null || :")
+    commands = (
+        "ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'",
+        "ip route show",
+        "ip -6 route show",
+        "ip rule",
+        "nft list ruleset",
+        "ovs-vsctl --columns=name list Port 2>/dev/null || :",
+    )
     return [sorted(text.splitlines()) for text in on(host, "set -e; " + "; echo ----; ".join(commands)).split("----\n")]
 
 
@@ -98,7 +122,10 @@ def subnet_of(node, master="ovn-master"):
     return on(master, f"ovn-nbctl get Logical_Switch {node} other_config:subnet").strip().strip('"')
 
 
-DEMO_PODS = (("ovn-node1", "demo-web", 50), ("ovn-node2", "demo-client", 51))  # (host, name, number); they stay when the demo ends
+DEMO_PODS = (
+    ("ovn-node1", "demo-web", 50),
+    ("ovn-node2", "demo-client", 51),
+)  # (host, name, number); they stay when the demo ends
 
 
 def remove_pod(host, name, master="ovn-master"):
@@ -118,12 +145,23 @@ class Pod:
         prefix = subnet_of(host, master).rsplit(".", 1)[0]
         self.ip, gateway = f"{prefix}.{number}", f"{prefix}.1"
         mac = "0a:58:" + ":".join(f"{int(part):02x}" for part in self.ip.split("."))
-        prefix6 = on(master, f"ovn-nbctl --if-exists get Logical_Switch {host} other_config:ipv6_prefix").strip().strip('"')
+        prefix6 = (
+            on(master, f"ovn-nbctl --if-exists get Logical_Switch {host} other_config:ipv6_prefix").strip().strip('"')
+        )
         self.ip6 = f"{prefix6}{number:x}" if prefix6 else None
-        second = f"ip -n {name} addr add {self.ip6}/64 dev eth0 nodad; ip -n {name} -6 route add default via {prefix6}1" if prefix6 else ":"
-        on(master, f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip} {self.ip6 or ''}'")
+        second = (
+            f"ip -n {name} addr add {self.ip6}/64 dev eth0 nodad; ip -n {name} -6 route add default via {prefix6}1"
+            if prefix6
+            else ":"
+        )
+        on(
+            master,
+            f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip} {self.ip6 or ''}'",
+        )
         mtu = on(host, f"cat /sys/class/net/k8s-{host}/mtu").strip()
-        on(host, f"""set -e
+        on(
+            host,
+            f"""set -e
             ip netns del {name} 2>/dev/null || :; ip link del v{name} 2>/dev/null || :
             ip netns add {name}; ip link add v{name} type veth peer name eth0 netns {name}
             ip link set v{name} arp off addrgenmode none up mtu {mtu}
@@ -131,8 +169,13 @@ class Pod:
             ip -n {name} addr add {self.ip}/24 dev eth0; ip -n {name} route add default via {gateway}
             {second}
             ip netns exec {name} ethtool -K eth0 tx off >/dev/null
-            ovs-vsctl --may-exist add-port br-int v{name} -- set Interface v{name} external_ids:iface-id={name}""")
-        wait(lambda: "true" in on(host, f"ovs-vsctl --if-exists get Interface v{name} external_ids:ovn-installed"), 60, f"the port of {name}")
+            ovs-vsctl --may-exist add-port br-int v{name} -- set Interface v{name} external_ids:iface-id={name}""",
+        )
+        wait(
+            lambda: "true" in on(host, f"ovs-vsctl --if-exists get Interface v{name} external_ids:ovn-installed"),
+            60,
+            f"the port of {name}",
+        )
 
     def run(self, command, check=True, limit=60):
         """A shell command in the pod."""
@@ -140,7 +183,11 @@ class Pod:
 
     def reaches(self, address, seconds=30):
         """Whether an echo is answered; the first packets to a neighbour may be lost."""
-        return wait(lambda: self.run(f"ping -c 1 -W 1 {address}", check=False).returncode == 0, seconds, f"{self.name} reaching {address}")
+        return wait(
+            lambda: self.run(f"ping -c 1 -W 1 {address}", check=False).returncode == 0,
+            seconds,
+            f"{self.name} reaching {address}",
+        )
 
     def remove(self):
         """Take it away again."""

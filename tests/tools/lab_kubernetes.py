@@ -18,7 +18,14 @@ NODE_PORT = 30080
 
 def kubectl(*arguments, check=True, limit=120, content=None):
     """kubectl as the administrator; its output."""
-    done = subprocess.run([str(CLUSTER), "kubectl", *map(str, arguments)], check=False, capture_output=True, text=True, timeout=limit, input=content)
+    done = subprocess.run(
+        [str(CLUSTER), "kubectl", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        input=content,
+    )
     if check and done.returncode:
         raise AssertionError(f"kubectl {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
     return done.stdout if check else done
@@ -46,8 +53,11 @@ class Web:
     def read(self):
         """Wait until all run, and take their names."""
         kubectl("rollout", "status", "deployment/web", "--timeout=90s")
-        self.pods = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in get("pods", "--selector=app=web")["items"]
-                     if not pod["metadata"].get("deletionTimestamp")}
+        self.pods = {
+            pod["metadata"]["name"]: pod["spec"]["nodeName"]
+            for pod in get("pods", "--selector=app=web")["items"]
+            if not pod["metadata"].get("deletionTimestamp")
+        }
 
     def remove(self):
         """Take it all away."""
@@ -55,7 +65,9 @@ class Web:
 
     def from_pod(self):
         """One answer of the service to a pod: the name of the web pod."""
-        return run_in("client", "curl", "--silent", "--show-error", "--max-time", "10", f"http://{self.address}/hostname")
+        return run_in(
+            "client", "curl", "--silent", "--show-error", "--max-time", "10", f"http://{self.address}/hostname"
+        )
 
     def from_host(self, host):
         """One answer of the service to a host."""
@@ -81,5 +93,6 @@ class Web:
                 if seen:
                     raise
             return seen >= set(self.pods)
+
         wait(once, 60, f"answers of all of {sorted(self.pods)}")
         return asked

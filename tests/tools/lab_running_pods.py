@@ -33,21 +33,52 @@ def _ready(pod):
 
 def make(name, node=NODE):
     """A pod that only waits, on a node."""
-    kubectl("apply", "--filename=-", content=json.dumps({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": PAUSE}]}}))
+    kubectl(
+        "apply",
+        "--filename=-",
+        content=json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name},
+                "spec": {
+                    "nodeName": node,
+                    "terminationGracePeriodSeconds": 0,
+                    "containers": [{"name": "main", "image": PAUSE}],
+                },
+            }
+        ),
+    )
     return name
 
 
 def deployment(name):
     """A deployment of pods that only wait, evenly over the hosts; it has none yet."""
     labels = {"app": name}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": {
-        "replicas": 0, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {
-            "terminationGracePeriodSeconds": 0,
-            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule",
-                                           "labelSelector": {"matchLabels": labels}}],
-            "containers": [{"name": "main", "image": PAUSE}]}}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "topologySpreadConstraints": [
+                        {
+                            "maxSkew": 1,
+                            "topologyKey": "kubernetes.io/hostname",
+                            "whenUnsatisfiable": "DoNotSchedule",
+                            "labelSelector": {"matchLabels": labels},
+                        }
+                    ],
+                    "containers": [{"name": "main", "image": PAUSE}],
+                },
+            },
+        },
+    }
 
 
 def delete(*names, limit=120):
@@ -69,7 +100,9 @@ def interfaces(node=NODE):
 def ports(node=NODE):
     """iface-ids of the pods' interfaces in a node's Open vSwitch, and how many of them have no link."""
     pods = interfaces(node).values()
-    return sorted(keys["iface-id"] for keys, _ofport in pods), sum(ofport in (-1, ["set", []]) for _keys, ofport in pods)
+    return sorted(keys["iface-id"] for keys, _ofport in pods), sum(
+        ofport in (-1, ["set", []]) for _keys, ofport in pods
+    )
 
 
 def left(node=NODE):
@@ -80,7 +113,11 @@ def left(node=NODE):
 
 def sandbox(name, node=NODE):
     """(ID, path of the network namespace) of the sandbox that a pod has on a node."""
-    return next((keys["sandbox"], keys[NETNS]) for keys, _ofport in interfaces(node).values() if keys["iface-id"] == f"default_{name}")
+    return next(
+        (keys["sandbox"], keys[NETNS])
+        for keys, _ofport in interfaces(node).values()
+        if keys["iface-id"] == f"default_{name}"
+    )
 
 
 def inside(node, netns, command, check=True, limit=60):
@@ -96,7 +133,10 @@ def figures():
 
 def northbound():
     """Name -> address of the pods' ports in the Northbound database."""
-    lines = on(MASTER, "ovn-nbctl --format=csv --data=bare --no-headings --columns=name,addresses find Logical_Switch_Port external_ids:pod=true").splitlines()
+    lines = on(
+        MASTER,
+        "ovn-nbctl --format=csv --data=bare --no-headings --columns=name,addresses find Logical_Switch_Port external_ids:pod=true",
+    ).splitlines()
     return {line.split(",")[0]: line.split(",")[1].split()[1] for line in lines}
 
 
@@ -109,13 +149,17 @@ def _disorder_on(host, wanted):
     names = sorted(keys["iface-id"] for keys, _ofport in found.values())
     mine = sorted(name for name, (node, _address) in wanted.items() if node == host)
     said = [f"{host} has ports of {names} and not of {mine}"] * (names != mine)
-    said += [f"{host}: port {name} has no link" for name, (_keys, ofport) in found.items() if ofport in (-1, ["set", []])]
+    said += [
+        f"{host}: port {name} has no link" for name, (_keys, ofport) in found.items() if ofport in (-1, ["set", []])
+    ]
     said += [f"{host} has the links {links} and the ports {sorted(found)}"] * (links != sorted(found))
     said += [f"{host}: a deletion was left and not done: {one}" for one in deletions]
     if found and not said:
         addresses = " ".join(address for _node, address in wanted.values())
         from_one = next(iter(found.values()))[0]
-        lost = inside(host, from_one[NETNS], f"for to in {addresses}; do ping -c 1 -W 2 $to >/dev/null || echo $to; done").split()
+        lost = inside(
+            host, from_one[NETNS], f"for to in {addresses}; do ping -c 1 -W 2 $to >/dev/null || echo $to; done"
+        ).split()
         said += [f"{from_one['iface-id']} on {host} does not reach {', '.join(lost)}"] * bool(lost)
     return said
 
@@ -127,15 +171,26 @@ def disorder(*expected):
     :param expected: names of pods that must be there.
     """
     items = [pod for pod in get("pods", "--all-namespaces")["items"] if not pod["spec"].get("hostNetwork")]
-    pods = {f"{pod['metadata']['namespace']}_{pod['metadata']['name']}": (pod["spec"].get("nodeName"), _ready(pod)) for pod in items}
+    pods = {
+        f"{pod['metadata']['namespace']}_{pod['metadata']['name']}": (pod["spec"].get("nodeName"), _ready(pod))
+        for pod in items
+    }
     said = [f"there is no pod {name}" for name in expected if f"default_{name}" not in pods]
-    said += [f"pod {name} on {node} is not ready, or still going" for name, (node, address) in pods.items() if address is None]
+    said += [
+        f"pod {name} on {node} is not ready, or still going"
+        for name, (node, address) in pods.items()
+        if address is None
+    ]
     if said:
         return said
     rows, addresses = northbound(), {name: address for name, (_node, address) in pods.items()}
     if rows != addresses:
         said.append(f"the Northbound database differs in {sorted(set(rows.items()) ^ set(addresses.items()))}")
-    said += [f"{address} was given to {count} pods" for address, count in collections.Counter(addresses.values()).items() if count > 1]
+    said += [
+        f"{address} was given to {count} pods"
+        for address, count in collections.Counter(addresses.values()).items()
+        if count > 1
+    ]
     with ThreadPoolExecutor(len(HOSTS)) as workers:
         return sum(workers.map(lambda host: _disorder_on(host, pods), HOSTS), said)
 
@@ -150,6 +205,7 @@ def settle(what, *expected, seconds=120):
         except (AssertionError, subprocess.TimeoutExpired, StopIteration) as exc:  # what is looked at may go meanwhile
             said[:] = [repr(exc)]
         return not said
+
     try:
         wait(once, seconds, what)
     except AssertionError as exc:
@@ -158,10 +214,16 @@ def settle(what, *expected, seconds=120):
 
 def starts_and_writes_nothing():
     """Start the watcher again: whether it found nothing to write, once it had looked at everything."""
+
     def done():
         now = figures()
-        return now if now.get("ovn_k8s_watcher_leader") == 1 and not any(
-            now[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way")) else None
+        return (
+            now
+            if now.get("ovn_k8s_watcher_leader") == 1
+            and not any(now[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way"))
+            else None
+        )
+
     on(MASTER, "systemctl restart ovn-k8s-watcher", limit=120)
     now = wait(done, 60, "the watcher to be done")
     return not any(now[f"ovn_k8s_watcher_{name}"] for name in ("annotations", "transaction_duration_seconds_count"))

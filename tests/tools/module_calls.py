@@ -42,7 +42,11 @@ def call(module, check=False, diff=False, **arguments):
     code = importlib.import_module(MODULES + module)
     said = io.StringIO()
     warnings._global_warnings.clear()  # one process means one call to Ansible
-    with patch_module_args(_whole(arguments, check, diff)), contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+    with (
+        patch_module_args(_whole(arguments, check, diff)),
+        contextlib.redirect_stdout(said),
+        contextlib.suppress(SystemExit),
+    ):
         code.main()
     return json.loads(said.getvalue())
 
@@ -60,10 +64,24 @@ def call_at_once(calls, prologue=""):
             with tempfile.TemporaryFile() as stdin:
                 stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": _whole(arguments, False, False)}).encode())
                 stdin.seek(0)
-                started.append(subprocess.Popen(
-                    [sys.executable, "-c", PROCESS.format(prologue=prologue), str(gate), str(tell_ready), MODULES + module], stdin=stdin,
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=(gate, tell_ready),
-                    env=dict(os.environ, PYTHONPATH=os.pathsep.join(COLLECTIONS))))
+                started.append(
+                    subprocess.Popen(
+                        [
+                            sys.executable,
+                            "-c",
+                            PROCESS.format(prologue=prologue),
+                            str(gate),
+                            str(tell_ready),
+                            MODULES + module,
+                        ],
+                        stdin=stdin,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.PIPE,
+                        text=True,
+                        pass_fds=(gate, tell_ready),
+                        env=dict(os.environ, PYTHONPATH=os.pathsep.join(COLLECTIONS)),
+                    )
+                )
         os.close(tell_ready)
         tell_ready = None
         count = 0

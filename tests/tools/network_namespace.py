@@ -18,7 +18,9 @@ BINDING = "/usr/lib/python3/dist-packages/nftables"
 def load_nftables():
     """Make the libnftables binding importable: it comes as a distribution package only, which a virtual environment does not see."""
     if os.path.isdir(BINDING) and "nftables" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("nftables", BINDING + "/__init__.py", submodule_search_locations=[BINDING])
+        spec = importlib.util.spec_from_file_location(
+            "nftables", BINDING + "/__init__.py", submodule_search_locations=[BINDING]
+        )
         sys.modules["nftables"] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules["nftables"])
 
@@ -41,4 +43,6 @@ def namespace():
 def ip(arguments, where=None):
     """Run ip-route(8)'s tool, which is another implementation than the one under test; ``where``: in another namespace, the path of it."""
     into = ["nsenter", f"--net={where}"] if where else []
-    return subprocess.run([*into, "ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
+    return subprocess.run(
+        [*into, "ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10
+    ).stdout

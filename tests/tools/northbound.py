@@ -22,10 +22,17 @@ def node_settings(number, dual=False, **more):
 
 def gateway_settings(number, dual=False, **more):
     """Settings of a gateway on node number so and so."""
-    return dict({
-        "node_name": f"node{number}", "physical_interface": "eth1", "chassis": f"id-{number}", "physical_mac": f"52:54:00:00:00:{number:02x}",
-        "physical_ip": [f"10.55.0.{number}/24"] + ([f"fd55::{number:x}/64"] if dual else []),
-        "default_gw": ["10.55.0.254"] + (["fd55::fe"] if dual else [])}, **more)
+    return dict(
+        {
+            "node_name": f"node{number}",
+            "physical_interface": "eth1",
+            "chassis": f"id-{number}",
+            "physical_mac": f"52:54:00:00:00:{number:02x}",
+            "physical_ip": [f"10.55.0.{number}/24"] + ([f"fd55::{number:x}/64"] if dual else []),
+            "default_gw": ["10.55.0.254"] + (["fd55::fe"] if dual else []),
+        },
+        **more,
+    )
 
 
 class Northbound(Server):
@@ -33,7 +40,9 @@ class Northbound(Server):
 
     def arguments(self, dual=False, **options):
         """A call's arguments; what is None is not given."""
-        whole = dict({"part": "northbound", "northbound": self.remote, "cluster_ip_subnet": DUAL if dual else CLUSTER}, **options)
+        whole = dict(
+            {"part": "northbound", "northbound": self.remote, "cluster_ip_subnet": DUAL if dual else CLUSTER}, **options
+        )
         return {key: value for key, value in whole.items() if value is not None}
 
     def call(self, module, **options):
@@ -76,8 +85,12 @@ class Northbound(Server):
 
     def build(self, nodes=(1, 2), gateways=(1, 2), dual=False, **options):
         """A whole cluster in one call."""
-        return self.master(dual=dual, **options, nodes=[node_settings(number, dual) for number in nodes],
-                           gateways=[gateway_settings(number, dual) for number in gateways])
+        return self.master(
+            dual=dual,
+            **options,
+            nodes=[node_settings(number, dual) for number in nodes],
+            gateways=[gateway_settings(number, dual) for number in gateways],
+        )
 
     def routes(self, router="ovn_cluster_router"):
         """(prefix, next hop) of a router's static routes."""
@@ -91,10 +104,20 @@ class Northbound(Server):
 
     def transactions(self):
         """Who asked for each transaction that was ever written, as the database's log has it."""
-        log = subprocess.run([str(PROGRAMS / "bin" / "ovsdb-tool"), "show-log", str(self.file)], check=True, timeout=60, capture_output=True, text=True).stdout
+        log = subprocess.run(
+            [str(PROGRAMS / "bin" / "ovsdb-tool"), "show-log", str(self.file)],
+            check=True,
+            timeout=60,
+            capture_output=True,
+            text=True,
+        ).stdout
         return re.findall(r'^record \d+: \S+ \S+(?: "(.*)")?$', log, re.MULTILINE)
 
     def join_addresses(self):
         """Every address on the join switch, with repetitions."""
         ports = [row for row in self.rows("Logical_Router_Port") if row["name"].startswith("rtoj-")]
-        return sorted(cidr for row in ports for cidr in (row["networks"][1] if isinstance(row["networks"], list) else [row["networks"]]))
+        return sorted(
+            cidr
+            for row in ports
+            for cidr in (row["networks"][1] if isinstance(row["networks"], list) else [row["networks"]])
+        )

@@ -75,7 +75,9 @@ def _message(end):
 
 def commits(request):
     """Whether a request is a change's commit, by the comment that it has; what takes a change back has none."""
-    return request["method"] == "transact" and any(operation.get("op") == "comment" for operation in request["params"][1:])
+    return request["method"] == "transact" and any(
+        operation.get("op") == "comment" for operation in request["params"][1:]
+    )
 
 
 def proxies(server):
@@ -85,6 +87,7 @@ def proxies(server):
     def make(cut):
         made.append(Proxy(server, cut))
         return made[-1]
+
     yield make
     for one in made:
         one.end()

@@ -10,7 +10,8 @@ import subprocess
 
 from database_server import PROGRAMS, Server, wait_for
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils import host, names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host
 
 
 class Vswitch(Server):
@@ -20,7 +21,9 @@ class Vswitch(Server):
         self.daemon = None
         super().__init__("vswitch", "Open_vSwitch")
         try:
-            self.transact({"op": "insert", "table": "Open_vSwitch", "row": {"external_ids": ["map", [["system-id", "id-1"]]]}})
+            self.transact(
+                {"op": "insert", "table": "Open_vSwitch", "row": {"external_ids": ["map", [["system-id", "id-1"]]]}}
+            )
             self.serve()
         except BaseException:
             self.remove()
@@ -30,9 +33,17 @@ class Vswitch(Server):
         """Start ovs-vswitchd (again)."""
         with (self.directory / "vswitchd.log").open("w") as log:
             self.daemon = subprocess.Popen(
-                [str(PROGRAMS / "bin" / "ovs-vswitchd"), f"unix:{self.socket}", "--disable-system", "--no-chdir",
-                 f"--unixctl={self.directory / 'vswitchd.ctl'}"],
-                stdout=log, stderr=log, env=dict(os.environ, OVS_RUNDIR=str(self.directory)))
+                [
+                    str(PROGRAMS / "bin" / "ovs-vswitchd"),
+                    f"unix:{self.socket}",
+                    "--disable-system",
+                    "--no-chdir",
+                    f"--unixctl={self.directory / 'vswitchd.ctl'}",
+                ],
+                stdout=log,
+                stderr=log,
+                env=dict(os.environ, OVS_RUNDIR=str(self.directory)),
+            )
         wait_for(self._serves, "ovs-vswitchd to serve")
 
     def _serves(self):

@@ -18,7 +18,7 @@ import urllib.request
 from database_server import free_port, wait_for
 
 COLLECTIONS = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn")))
-PROGRAM = ("import sys; from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.watcher import main; sys.exit(main())")
+PROGRAM = "import sys; from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.watcher import main; sys.exit(main())"
 
 
 class Watcher:
@@ -34,12 +34,24 @@ class Watcher:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))
         token = self.directory / "token"
         token.write_text(kubernetes.admin)
-        settings = {"server": kubernetes.http()} if http else {"server": kubernetes.url, "ca_file": str(kubernetes.ca_file), "token_file": str(token)}
+        settings = (
+            {"server": kubernetes.http()}
+            if http
+            else {"server": kubernetes.url, "ca_file": str(kubernetes.ca_file), "token_file": str(token)}
+        )
         settings["service_subnets"] = ["10.96.0.0/16", "fd96::/108"]
         (self.directory / "kubernetes.json").write_text(json.dumps(settings))
         self.port = free_port()
-        self._arguments = ["--overlay", "--northbound", northbound, "--kubernetes", str(self.directory / "kubernetes.json"),
-                           "--listen", f"127.0.0.1:{self.port}", *options]
+        self._arguments = [
+            "--overlay",
+            "--northbound",
+            northbound,
+            "--kubernetes",
+            str(self.directory / "kubernetes.json"),
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            *options,
+        ]
         self.log = self.directory / "log"
         self.process = None
 
@@ -47,8 +59,13 @@ class Watcher:
         """Start (again); with ``wait``, until it knows everything."""
         path = os.pathsep.join([COLLECTIONS, os.environ.get("PYTHONPATH", "")])
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, *self._arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=dict(os.environ, PYTHONPATH=path, OVS_RUNDIR=str(self.directory)))
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(os.environ, PYTHONPATH=path, OVS_RUNDIR=str(self.directory)),
+            )
         if wait:
             wait_for(self.ready, "the watcher to be ready")
         return self
@@ -72,7 +89,8 @@ class Watcher:
         """Whether it acts and has nothing left to do."""
         figures = self.figures()
         return figures.get("ovn_k8s_watcher_leader") == 1 and not any(
-            figures[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way"))
+            figures[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way")
+        )
 
     def get(self, path):
         """(status, text); status 0 when nobody answers."""

@@ -10,9 +10,9 @@ import subprocess
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import archive
-from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.commands import command_files
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import start
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.commands import command_files
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import start
 
 PROGRAMS = pathlib.Path(start.__file__).parent
 
@@ -56,4 +56,8 @@ def test_what_install_would_lay_on_a_bare_host(program):
     packed = sorted(path.name for path in roles.glob("*/files/ovn-k8s-*"))
     assert "ovn-k8s-host.service" in packed and "ovn-k8s-cni-overlay" in packed
     places = [("/etc/systemd/system/" if name.endswith(".service") else "/opt/cni/bin/") + name for name in packed]
-    assert [line.split()[1].rstrip(":") for line in done.stdout.splitlines()] == [names.ARCHIVE, *places, *(file.path for file in command_files(True))]
+    assert [line.split()[1].rstrip(":") for line in done.stdout.splitlines()] == [
+        names.ARCHIVE,
+        *places,
+        *(file.path for file in command_files(True)),
+    ]

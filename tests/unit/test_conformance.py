@@ -31,19 +31,52 @@ def verdict(*cases, code=1, reason=""):
 
 def test_what_is_good(capsys):
     """Protects the rule's other side: what is known to fail, what is left out, and what skips itself are said, and no fault."""
-    left = '<testcase name="[It] [sig-network] Services over sctp [sig-network]"><skipped message="skipped"/></testcase>'
+    left = (
+        '<testcase name="[It] [sig-network] Services over sctp [sig-network]"><skipped message="skipped"/></testcase>'
+    )
     itself = '<testcase name="[It] [sig-network] Services of a cloud [sig-network]"><skipped message="skipped - no cloud"/></testcase>'
     other = '<testcase name="[It] [sig-node] Pods"><skipped message="skipped"/></testcase>'
     assert verdict(GOOD, KNOWN, left, itself, other) and verdict(GOOD, code=0)
     assert "1 ok, 0 failed, 1 known, 0 not run, 1 skipped, 1 left out" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("cases", "more"), [
-    ((GOOD, f'<testcase name="{HOST}"><failure message="timed out waiting for the netserver pods"/></testcase>'), {}),
-    ((GOOD, KNOWN, '<testcase name="[SynchronizedBeforeSuite]"><failure message="nodes are not ready"/></testcase>'), {}),
-    ((GOOD, KNOWN, '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><skipped message="skipped"/></testcase>'), {}),
-    ((GOOD, KNOWN, '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><error message="interrupted"/></testcase>'), {}),
-    ((GOOD, KNOWN), {"reason": "Suite Timeout Elapsed"}), ((GOOD,), {}), ((), {"code": 0}), ((KNOWN,), {})])
+@pytest.mark.parametrize(
+    ("cases", "more"),
+    [
+        (
+            (GOOD, f'<testcase name="{HOST}"><failure message="timed out waiting for the netserver pods"/></testcase>'),
+            {},
+        ),
+        (
+            (
+                GOOD,
+                KNOWN,
+                '<testcase name="[SynchronizedBeforeSuite]"><failure message="nodes are not ready"/></testcase>',
+            ),
+            {},
+        ),
+        (
+            (
+                GOOD,
+                KNOWN,
+                '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><skipped message="skipped"/></testcase>',
+            ),
+            {},
+        ),
+        (
+            (
+                GOOD,
+                KNOWN,
+                '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><error message="interrupted"/></testcase>',
+            ),
+            {},
+        ),
+        ((GOOD, KNOWN), {"reason": "Suite Timeout Elapsed"}),
+        ((GOOD,), {}),
+        ((), {"code": 0}),
+        ((KNOWN,), {}),
+    ],
+)
 def test_what_is_not(cases, more):
     """Protects against a green run that is none: another failure of a known test, of the suite itself, one that was not reached, a run cut off, none at all."""
     assert not verdict(*cases, **more)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.plugins.test.core import changed, failed
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.client import MISSING_LIBRARY
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import MISSING_LIBRARY
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -21,7 +21,9 @@ def differences(defaults, specs):
     options = {}
     for entry in specs.values():
         options.update(entry.get("options") or {})
-    found = ["%s has a default and is missing in argument_specs.yml" % name for name in sorted(set(defaults) - set(options))]
+    found = [
+        "%s has a default and is missing in argument_specs.yml" % name for name in sorted(set(defaults) - set(options))
+    ]
     for name, option in sorted(options.items()):
         if not option.get("description"):
             found.append("%s has no description in argument_specs.yml" % name)
@@ -30,7 +32,10 @@ def differences(defaults, specs):
         if "default" in option and name not in defaults:
             found.append("%s has its default in argument_specs.yml only, where Ansible does not read it" % name)
         if name in defaults and not is_template(defaults[name]) and option.get("default") != defaults[name]:
-            found.append("%s: defaults/main.yml says %r, argument_specs.yml says %r" % (name, defaults[name], option.get("default")))
+            found.append(
+                "%s: defaults/main.yml says %r, argument_specs.yml says %r"
+                % (name, defaults[name], option.get("default"))
+            )
     return found
 
 
@@ -96,32 +101,65 @@ def condition(role, file, task, keyword, **variables):
     return bool(environment.compile_expression(text, undefined_to_none=False)(**variables))
 
 
-@pytest.mark.parametrize(("said", "stops"), [
-    (MISSING_LIBRARY, False), ("https://10.0.0.1:6443 can't be reached: no route", False), ("the credential is not accepted", True)])
+@pytest.mark.parametrize(
+    ("said", "stops"),
+    [
+        (MISSING_LIBRARY, False),
+        ("https://10.0.0.1:6443 can't be reached: no route", False),
+        ("the credential is not accepted", True),
+    ],
+)
 def test_what_stops_the_removal_of_accounts(said, stops):
     """Protects the removal on masters on which nothing was installed, or whose Kubernetes is gone."""
     gone = {"failed": True, "changed": False, "msg": said}
-    assert condition("node", "access_absent.yml", "Take the programs' accounts out of Kubernetes", "failed_when", node_accounts_gone=gone) == stops
+    assert (
+        condition(
+            "node",
+            "access_absent.yml",
+            "Take the programs' accounts out of Kubernetes",
+            "failed_when",
+            node_accounts_gone=gone,
+        )
+        == stops
+    )
 
 
 @pytest.mark.parametrize("packages", ["node_debian", "node_el"])
 @pytest.mark.parametrize("differ", [True, False])
 def test_a_check_of_a_bare_master_does_not_ask_for_accounts(packages, differ):
     """Protects check mode on either family: the library that the task takes comes with packages that are not there yet."""
-    known = {"node_settings": {"kubernetes": {"accounts": True}}, "ansible_check_mode": True, "groups": {"ovn_masters": ["m1"]},
-             "hostvars": {"m1": {packages: {"changed": differ}}}}
+    known = {
+        "node_settings": {"kubernetes": {"accounts": True}},
+        "ansible_check_mode": True,
+        "groups": {"ovn_masters": ["m1"]},
+        "hostvars": {"m1": {packages: {"changed": differ}}},
+    }
     assert condition("node", "access.yml", "Converge the accounts", "when", **known) != differ
 
 
-@pytest.mark.parametrize(("result", "comes_in"), [
-    ({"changed": True, "physical_mac": "02:00:00:00:00:01"}, True), ({"failed": True, "changed": False, "msg": "no such NIC"}, False), (None, False)])
+@pytest.mark.parametrize(
+    ("result", "comes_in"),
+    [
+        ({"changed": True, "physical_mac": "02:00:00:00:00:01"}, True),
+        ({"failed": True, "changed": False, "msg": "no such NIC"}, False),
+        (None, False),
+    ],
+)
 def test_a_gateway_whose_host_failed_gets_no_rows(result, comes_in):
     """Protects egress from a gateway router on a chassis that has no way outside; one that has rows already keeps them."""
     environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)
     environment.tests.update(changed=changed, failed=failed)
     template = environment.from_string(load(ROLES / "master" / "vars" / "main.yml")["master_gateways"])
-    gateway = {"physical_interface": "eth1", "bridge_interface": "", "physical_ips": ["10.55.0.12/24"], "default_gws": ["10.55.0.254"]}
-    known = {"node_all_settings": {"h1": {"node_name": "n1", "gateway": gateway, "mtu": 1400}}, "ansible_check_mode": False,
-             "hostvars": {"h1": {} if result is None else {"gateway_result": result}}}
+    gateway = {
+        "physical_interface": "eth1",
+        "bridge_interface": "",
+        "physical_ips": ["10.55.0.12/24"],
+        "default_gws": ["10.55.0.254"],
+    }
+    known = {
+        "node_all_settings": {"h1": {"node_name": "n1", "gateway": gateway, "mtu": 1400}},
+        "ansible_check_mode": False,
+        "hostvars": {"h1": {} if result is None else {"gateway_result": result}},
+    }
     assert ("n1" in template.render(node_overlay={"gateways": {}}, **known)) == comes_in
     assert "n1" in template.render(node_overlay={"gateways": {"n1": {}}}, **known)

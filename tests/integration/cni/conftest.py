@@ -45,6 +45,7 @@ def sandbox(tmp_path):
     def make(name="pod"):
         made.append(Netns(tmp_path / name))
         return made[-1]
+
     yield make
     for one in made:
         one.remove()

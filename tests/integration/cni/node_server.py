@@ -25,10 +25,12 @@ from vswitch import Vswitch
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
-START = ("import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
-         "from ansible_collections.ovn.kubernetes.plugins.module_utils.reconcile import host_services; host_services.LOOK = 0.3; "
-         "from ansible_collections.ovn.kubernetes.plugins.module_utils.programs.node import main; "
-         "sys.exit(main(sys.argv[1:]))")
+START = (
+    "import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; host_reconcile.LOOK = 0.3; "
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.node import main; "
+    "sys.exit(main(sys.argv[1:]))"
+)
 
 
 class ApiServer:
@@ -97,8 +99,14 @@ class ApiServer:
             self.version += 1
             item["metadata"]["resourceVersion"] = str(self.version)
             key = item["metadata"].get("namespace"), item["metadata"]["name"]
-            known = self.pods if collection == "pods" else {
-                (one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in self.others.get(collection, ())}
+            known = (
+                self.pods
+                if collection == "pods"
+                else {
+                    (one["metadata"].get("namespace"), one["metadata"]["name"]): one
+                    for one in self.others.get(collection, ())
+                }
+            )
             if kind == "DELETED":
                 known.pop(key, None)
             else:
@@ -129,12 +137,19 @@ def pod(name, uid="uid-1", annotation=None, meant=None, **more):
     annotations = {"ovn.kubernetes/pod-uid": meant or uid, **more}
     if annotation is not None:
         annotations["ovn"] = annotation if isinstance(annotation, str) else json.dumps(annotation)
-    return {"metadata": {"namespace": "ns", "name": name, "uid": uid, "annotations": annotations}, "spec": {"nodeName": "node1"}}
+    return {
+        "metadata": {"namespace": "ns", "name": name, "uid": uid, "annotations": annotations},
+        "spec": {"nodeName": "node1"},
+    }
 
 
 def network(number=3):
     """The annotation of a pod with an address of that number."""
-    return {"ip_address": f"192.168.1.{number}/24", "mac_address": f"0a:58:c0:a8:01:{number:02x}", "gateway_ip": "192.168.1.1"}
+    return {
+        "ip_address": f"192.168.1.{number}/24",
+        "mac_address": f"0a:58:c0:a8:01:{number:02x}",
+        "gateway_ip": "192.168.1.1",
+    }
 
 
 class Controller(threading.Thread):
@@ -159,8 +174,14 @@ class Controller(threading.Thread):
         for row in [] if self.silent else self._ask({"op": "select", "table": "Interface", "where": []})[0]["rows"]:
             keys = dict(row["external_ids"][1])
             if "iface-id" in keys and "ovn-installed" not in keys:
-                self._ask({"op": "mutate", "table": "Interface", "where": [["_uuid", "==", row["_uuid"]]],
-                           "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]]})
+                self._ask(
+                    {
+                        "op": "mutate",
+                        "table": "Interface",
+                        "where": [["_uuid", "==", row["_uuid"]]],
+                        "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]],
+                    }
+                )
 
     def _ask(self, *operations):
         if self._client is None:
@@ -196,20 +217,54 @@ class Node:
 
     def _make_rows(self, datapath):
         def keys(role, **more):
-            mine = {"k8s.ovn.org/owner-controller": "ovn.kubernetes", "k8s.ovn.org/owner-type": "Node", "k8s.ovn.org/name": "host",
-                    "k8s.ovn.org/id": "ovn.kubernetes:Node:host:" + role, **more}
+            mine = {
+                "k8s.ovn.org/owner-controller": "ovn.kubernetes",
+                "k8s.ovn.org/owner-type": "Node",
+                "k8s.ovn.org/name": "host",
+                "k8s.ovn.org/id": "ovn.kubernetes:Node:host:" + role,
+                **more,
+            }
             return ["map", [[key, value] for key, value in mine.items()]]
+
         self.database.transact(
-            {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {
-                "name": "k8s-node1", "type": "internal", "mtu_request": 1400, "external_ids": keys("management-interface", **{"iface-id": "k8s-node1"})}},
-            {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "k8s-node1", "interfaces": ["named-uuid", "i"]}},
+            {
+                "op": "insert",
+                "table": "Interface",
+                "uuid-name": "i",
+                "row": {
+                    "name": "k8s-node1",
+                    "type": "internal",
+                    "mtu_request": 1400,
+                    "external_ids": keys("management-interface", **{"iface-id": "k8s-node1"}),
+                },
+            },
+            {
+                "op": "insert",
+                "table": "Port",
+                "uuid-name": "p",
+                "row": {"name": "k8s-node1", "interfaces": ["named-uuid", "i"]},
+            },
             {"op": "insert", "table": "Interface", "uuid-name": "bi", "row": {"name": "br-int", "type": "internal"}},
-            {"op": "insert", "table": "Port", "uuid-name": "bp", "row": {"name": "br-int", "interfaces": ["named-uuid", "bi"]}},
-            {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {
-                "name": "br-int", "datapath_type": datapath, "ports": ["set", [["named-uuid", "p"], ["named-uuid", "bp"]]],
-                "external_ids": keys("integration-bridge")}},
+            {
+                "op": "insert",
+                "table": "Port",
+                "uuid-name": "bp",
+                "row": {"name": "br-int", "interfaces": ["named-uuid", "bi"]},
+            },
+            {
+                "op": "insert",
+                "table": "Bridge",
+                "uuid-name": "b",
+                "row": {
+                    "name": "br-int",
+                    "datapath_type": datapath,
+                    "ports": ["set", [["named-uuid", "p"], ["named-uuid", "bp"]]],
+                    "external_ids": keys("integration-bridge"),
+                },
+            },
             {"op": "delete", "table": "Open_vSwitch", "where": []},
-            {"op": "insert", "table": "Open_vSwitch", "row": {"bridges": ["named-uuid", "b"]}})
+            {"op": "insert", "table": "Open_vSwitch", "row": {"bridges": ["named-uuid", "b"]}},
+        )
 
     def start(self, wait=True, patience=20):
         """Start the node's server."""
@@ -218,11 +273,30 @@ class Node:
             self.http = "127.0.0.1:%d" % probe.getsockname()[1]
         self.log = (self.folder / "node.log").open("a")
         self.server = subprocess.Popen(
-            [sys.executable, "-c", START.format([str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]), "--node", "node1",
-             "--cluster-subnet", "192.168.0.0/16", "--kubernetes", str(self.folder / "kubernetes.json"),
-             "--local", self.database.remote, "--cni-configuration", str(self.configuration),
-             "--run", str(self.run), "--listen", self.http, "--patience", str(patience)],
-            stdout=self.log, stderr=self.log)
+            [
+                sys.executable,
+                "-c",
+                START.format([str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]),
+                "--node",
+                "node1",
+                "--cluster-subnet",
+                "192.168.0.0/16",
+                "--kubernetes",
+                str(self.folder / "kubernetes.json"),
+                "--local",
+                self.database.remote,
+                "--cni-configuration",
+                str(self.configuration),
+                "--run",
+                str(self.run),
+                "--listen",
+                self.http,
+                "--patience",
+                str(patience),
+            ],
+            stdout=self.log,
+            stderr=self.log,
+        )
         if wait:
             wait_for(lambda: self._ended() or self._serves(), "the node's server to be ready")
 
@@ -259,21 +333,58 @@ class Node:
         """ovn-controller has not started yet: it says of no interface that its flows are there."""
         with self.controller.looks:
             self.controller.silent = True
-            self.database.transact({"op": "mutate", "table": "Interface", "where": [["name", "==", "k8s-node1"]],
-                                    "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]]})
+            self.database.transact(
+                {
+                    "op": "mutate",
+                    "table": "Interface",
+                    "where": [["name", "==", "k8s-node1"]],
+                    "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]],
+                }
+            )
 
     # What a runtime does.
 
-    def call(self, command, container="c1", netns="", ifname="eth0", name="web", uid="uid-1", config=None, version="1.0.0", environment=None, stdin=None):
+    def call(
+        self,
+        command,
+        container="c1",
+        netns="",
+        ifname="eth0",
+        name="web",
+        uid="uid-1",
+        config=None,
+        version="1.0.0",
+        environment=None,
+        stdin=None,
+    ):
         """Start the plugin as a runtime does; :returns: a process to :func:`answer` from."""
         args = f"K8S_POD_NAME={name};IgnoreUnknown=1;K8S_POD_UID={uid};K8S_POD_NAMESPACE=ns;K8S_POD_INFRA_CONTAINER_ID={container}"
-        variables = {"CNI_COMMAND": command, "CNI_CONTAINERID": container,
-                     "CNI_NETNS": netns if netns is None else str(netns), "CNI_IFNAME": ifname, "CNI_ARGS": args,
-                     "CNI_PATH": "/opt/cni/bin", "PATH": os.environ["PATH"], **(environment or {})}
+        variables = {
+            "CNI_COMMAND": command,
+            "CNI_CONTAINERID": container,
+            "CNI_NETNS": netns if netns is None else str(netns),
+            "CNI_IFNAME": ifname,
+            "CNI_ARGS": args,
+            "CNI_PATH": "/opt/cni/bin",
+            "PATH": os.environ["PATH"],
+            **(environment or {}),
+        }
         variables = {key: value for key, value in variables.items() if value is not None}
-        text = stdin if stdin is not None else json.dumps({"cniVersion": version, "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay", **(config or {})})
-        process = subprocess.Popen(["/usr/bin/perl", "-w", str(self.plugin)], env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)
+        text = (
+            stdin
+            if stdin is not None
+            else json.dumps(
+                {"cniVersion": version, "name": "ovn-kubernetes", "type": "ovn-k8s-cni-overlay", **(config or {})}
+            )
+        )
+        process = subprocess.Popen(
+            ["/usr/bin/perl", "-w", str(self.plugin)],
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         process.stdin.write(text)
         process.stdin.close()
         process.stdin = None
@@ -310,8 +421,15 @@ class Node:
 
 def veths():
     """Names of the node's ends of pairs."""
-    return [link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link", "show", "type", "veth"], check=True, capture_output=True,
-                                                                 text=True, timeout=10).stdout or "[]")]
+    return [
+        link["ifname"]
+        for link in json.loads(
+            subprocess.run(
+                ["ip", "-j", "link", "show", "type", "veth"], check=True, capture_output=True, text=True, timeout=10
+            ).stdout
+            or "[]"
+        )
+    ]
 
 
 def answer(process):
@@ -331,7 +449,9 @@ class Netns:
 
     def run(self, *command):
         """Run a command in it."""
-        return subprocess.run(["nsenter", f"--net={self.path}", *command], check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(
+            ["nsenter", f"--net={self.path}", *command], check=True, capture_output=True, text=True, timeout=30
+        ).stdout
 
     def ip(self, arguments):
         """What ip tells, as JSON."""

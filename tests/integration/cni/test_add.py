@@ -12,13 +12,21 @@ import pytest
 from database_server import wait_for
 from node_server import Node, answer, network, pod
 
-DUAL = {"default": {"ip_addresses": ["192.168.1.4/24", "fd10:128:0:1::4/64"], "mac_address": "0a:58:c0:a8:01:04",
-                    "gateway_ips": ["192.168.1.1", "fd10:128:0:1::1"], "routes": [{"dest": "10.96.0.0/16", "nextHop": "192.168.1.1"}]}}
+DUAL = {
+    "default": {
+        "ip_addresses": ["192.168.1.4/24", "fd10:128:0:1::4/64"],
+        "mac_address": "0a:58:c0:a8:01:04",
+        "gateway_ips": ["192.168.1.1", "fd10:128:0:1::1"],
+        "routes": [{"dest": "10.96.0.0/16", "nextHop": "192.168.1.1"}],
+    }
+}
 
 
 def node_ip(arguments):
     """What ip tells of the node, as text."""
-    return subprocess.run(["ip", "-j", "-d", *arguments.split()], check=True, capture_output=True, text=True, timeout=10).stdout
+    return subprocess.run(
+        ["ip", "-j", "-d", *arguments.split()], check=True, capture_output=True, text=True, timeout=10
+    ).stdout
 
 
 def test_w20_the_answer_is_a_result_of_the_specification(ready, sandbox):
@@ -26,16 +34,26 @@ def test_w20_the_answer_is_a_result_of_the_specification(ready, sandbox):
     place = sandbox()
     ready.api.tell("ADDED", pod("web", annotation=network(3)))
     code, result = ready.cni("ADD", netns=place.path)
-    (name, keys), = ready.pod_ports().items()
+    ((name, keys),) = ready.pod_ports().items()
     assert code == 0
     mac = json.loads(node_ip("link show dev " + name))[0]["address"]
     assert result == {
         "cniVersion": "1.0.0",
-        "interfaces": [{"name": name, "mac": mac}, {"name": "eth0", "mac": "0a:58:c0:a8:01:03", "sandbox": str(place.path)}],
+        "interfaces": [
+            {"name": name, "mac": mac},
+            {"name": "eth0", "mac": "0a:58:c0:a8:01:03", "sandbox": str(place.path)},
+        ],
         "ips": [{"address": "192.168.1.3/24", "gateway": "192.168.1.1", "interface": 1}],
-        "routes": [{"dst": "0.0.0.0/0", "gw": "192.168.1.1"}], "dns": {}}
+        "routes": [{"dst": "0.0.0.0/0", "gw": "192.168.1.1"}],
+        "dns": {},
+    }
     assert {key: keys[key] for key in ("iface-id", "iface-id-ver", "attached_mac", "ip_address", "sandbox")} == {
-        "iface-id": "ns_web", "iface-id-ver": "uid-1", "attached_mac": "0a:58:c0:a8:01:03", "ip_address": "192.168.1.3/24", "sandbox": "c1"}
+        "iface-id": "ns_web",
+        "iface-id-ver": "uid-1",
+        "attached_mac": "0a:58:c0:a8:01:03",
+        "ip_address": "192.168.1.3/24",
+        "sandbox": "c1",
+    }
 
 
 def test_the_pod_has_what_its_annotation_says(ready, sandbox):
@@ -43,13 +61,19 @@ def test_the_pod_has_what_its_annotation_says(ready, sandbox):
     place = sandbox()
     ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
     code, result = ready.cni("ADD", netns=place.path, version="1.1.0")
-    assert code == 0 and result["cniVersion"] == "1.1.0" and [interface["mtu"] for interface in result["interfaces"]] == [1400, 1400]
-    link, = place.ip("address show dev eth0")
+    assert (
+        code == 0
+        and result["cniVersion"] == "1.1.0"
+        and [interface["mtu"] for interface in result["interfaces"]] == [1400, 1400]
+    )
+    (link,) = place.ip("address show dev eth0")
     addresses = {(item["local"], item["prefixlen"]) for item in link["addr_info"] if item["scope"] == "global"}
     assert (link["address"], link["mtu"], "UP" in link["flags"]) == ("0a:58:c0:a8:01:04", 1400, True)
     assert addresses == {("192.168.1.4", 24), ("fd10:128:0:1::4", 64)}
     assert not any(item.get("tentative") for item in link["addr_info"] if item["scope"] == "global")
-    routes = {(route["dst"], route.get("gateway")) for family in "46" for route in place.ip(f"-{family} route show dev eth0")}
+    routes = {
+        (route["dst"], route.get("gateway")) for family in "46" for route in place.ip(f"-{family} route show dev eth0")
+    }
     assert {("default", "192.168.1.1"), ("default", "fd10:128:0:1::1"), ("10.96.0.0/16", "192.168.1.1")} <= routes
 
 
@@ -71,7 +95,7 @@ def test_pods_talk_through_open_vswitch(ready, sandbox):
         ready.api.tell("ADDED", pod(name, annotation=network(number)))
         code, result = ready.cni("ADD", container=name, netns=place.path, name=name)
         assert code == 0, result
-    serve = ("import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); c.sendall(b'x'*100000); c.close()")
+    serve = "import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); c.sendall(b'x'*100000); c.close()"
     fetch = "import socket; c=socket.create_connection(('192.168.1.3', 80), 5); c.settimeout(5); print(sum(len(d) for d in iter(lambda: c.recv(65536), b'')))"
     server = subprocess.Popen(["nsenter", f"--net={one.path}", "/usr/bin/python3", "-c", serve], stdout=subprocess.PIPE)
     try:
@@ -92,8 +116,13 @@ def test_the_hosts_stack_is_quiet_where_it_hears_the_pods(tmp_path, namespace, s
         node.api.tell("ADDED", pod("web", annotation=network(3)))
         code, result = node.cni("ADD", netns=place.path)
         assert code == 0, result
-        link, = json.loads(node_ip("address show dev " + result["interfaces"][0]["name"]))
-        assert (("NOARP" in link["flags"]), link["addr_info"], "UP" in link["flags"], link["mtu"]) == (quiet, [], True, 1400)
+        (link,) = json.loads(node_ip("address show dev " + result["interfaces"][0]["name"]))
+        assert (("NOARP" in link["flags"]), link["addr_info"], "UP" in link["flags"], link["mtu"]) == (
+            quiet,
+            [],
+            True,
+            1400,
+        )
         offloads = place.run("/usr/bin/python3", "-c", OFFLOAD).strip()
         assert offloads == ("0" if quiet else "1")
     finally:
@@ -196,22 +225,27 @@ def test_a_pod_that_is_given_another_network_meanwhile(ready, sandbox):
 def test_a_static_pod(ready, sandbox):
     """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by a UID of its own."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"}))
+    ready.api.tell(
+        "ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"})
+    )
     code, result = ready.cni("ADD", netns=place.path, uid="hash")
     assert code == 0, result
-    (_name, keys), = ready.pod_ports().items()
+    ((_name, keys),) = ready.pod_ports().items()
     assert keys["iface-id-ver"] == "uid-of-copy"
     assert ready.cni("CHECK", netns=place.path, uid="hash", config={"prevResult": result}) == (0, None)
 
 
-@pytest.mark.parametrize(("annotation", "words"), [
-    ("no json", "annotation ovn can't be used"),
-    ("{}", "annotation ovn lacks ip_address"),
-    (dict(network(), ip_address="192.168.1.300/24"), "192.168.1.300/24"),
-    (dict(network(), ip_address="192.168.1.3"), "lacks its prefix length"),
-    (dict(network(), mac_address="zz"), "zz is no MAC"),
-    ("[]", "annotation ovn can't be used"),
-])
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        ("no json", "annotation ovn can't be used"),
+        ("{}", "annotation ovn lacks ip_address"),
+        (dict(network(), ip_address="192.168.1.300/24"), "192.168.1.300/24"),
+        (dict(network(), ip_address="192.168.1.3"), "lacks its prefix length"),
+        (dict(network(), mac_address="zz"), "zz is no MAC"),
+        ("[]", "annotation ovn can't be used"),
+    ],
+)
 def test_w1_a_malformed_annotation_stops_its_own_pod_only(ready, sandbox, annotation, words):
     """Protects the other pods (W1, F1), and tells what is wrong in which annotation of which pod."""
     place = sandbox()
@@ -227,13 +261,17 @@ def test_neighbours_are_told(ready, sandbox):
     listener, place = sandbox("listener"), sandbox("pod")
     ready.api.tell("ADDED", pod("listener", annotation=network(9)))
     assert ready.cni("ADD", container="l", netns=listener.path, name="listener")[0] == 0
-    hear = ("import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); print(1, flush=True)\n"
-            "seen=set()\n"
-            "while len(seen) < 2:\n"
-            "    d=s.recv(2000)\n"
-            "    if d[12:14] == b'\\x08\\x06' and d[28:32] == d[38:42] == bytes([192,168,1,4]): seen.add('arp')\n"
-            "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': seen.add('na')\n")
-    process = subprocess.Popen(["nsenter", f"--net={listener.path}", "/usr/bin/python3", "-c", hear], stdout=subprocess.PIPE)
+    hear = (
+        "import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); print(1, flush=True)\n"
+        "seen=set()\n"
+        "while len(seen) < 2:\n"
+        "    d=s.recv(2000)\n"
+        "    if d[12:14] == b'\\x08\\x06' and d[28:32] == d[38:42] == bytes([192,168,1,4]): seen.add('arp')\n"
+        "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': seen.add('na')\n"
+    )
+    process = subprocess.Popen(
+        ["nsenter", f"--net={listener.path}", "/usr/bin/python3", "-c", hear], stdout=subprocess.PIPE
+    )
     process.stdout.readline()
     ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
     assert ready.cni("ADD", netns=place.path)[0] == 0
@@ -244,8 +282,12 @@ def test_an_add_behind_another_plugin(ready, sandbox):
     """Protects chains: what a plugin before has made stays in the result, and our addresses name our own interface."""
     place = sandbox()
     ready.api.tell("ADDED", pod("web", annotation=network(3)))
-    before = {"cniVersion": "1.0.0", "interfaces": [{"name": "dummy0"}], "ips": [{"address": "10.9.9.9/32", "interface": 0}],
-              "dns": {"nameservers": ["10.96.0.10"]}}
+    before = {
+        "cniVersion": "1.0.0",
+        "interfaces": [{"name": "dummy0"}],
+        "ips": [{"address": "10.9.9.9/32", "interface": 0}],
+        "dns": {"nameservers": ["10.96.0.10"]},
+    }
     code, result = ready.cni("ADD", netns=place.path, config={"prevResult": before})
     assert code == 0 and [interface["name"] for interface in result["interfaces"]][::2] == ["dummy0", "eth0"]
     assert [(ip["address"], ip["interface"]) for ip in result["ips"]] == [("10.9.9.9/32", 0), ("192.168.1.3/24", 2)]
@@ -270,5 +312,7 @@ def test_many_at_once(ready, sandbox):
         ready.api.tell("ADDED", pod(f"p{number}", annotation=network(number)))
     results = [answer(process) for process in calls]
     assert [code for code, _result in results] == [0] * len(places), time.monotonic() - started
-    assert sorted(result["ips"][0]["address"] for _code, result in results) == sorted(network(number)["ip_address"] for number in range(10, 34))
+    assert sorted(result["ips"][0]["address"] for _code, result in results) == sorted(
+        network(number)["ip_address"] for number in range(10, 34)
+    )
     assert len(ready.pod_ports()) == len(places)

@@ -40,7 +40,10 @@ def add(kubernetes, name, node="node1", number=3):
 
 def annotate(kubernetes, name, uid, number):
     """What the watcher does."""
-    kubernetes.patch(f"{PODS}/{name}", {"metadata": {"annotations": {"ovn": json.dumps(network(number)), "ovn.kubernetes/pod-uid": uid}}})
+    kubernetes.patch(
+        f"{PODS}/{name}",
+        {"metadata": {"annotations": {"ovn": json.dumps(network(number)), "ovn.kubernetes/pod-uid": uid}}},
+    )
 
 
 def call(node, command, place, name, uid, container=None):
@@ -61,7 +64,7 @@ def test_pods_of_this_node(served, sandbox):
     wait_for(node.is_asked, "ADD to be on its way")
     annotate(kubernetes, "later", kubernetes.add_pod("later", "node1")["metadata"]["uid"], 5)
     assert answer(waiting)[0] == 0
-    assert 'ovnkube_node_pods 2.0' in node.http_get("/metrics")[1]
+    assert "ovnkube_node_pods 2.0" in node.http_get("/metrics")[1]
 
 
 def test_w19_a_pod_made_anew_under_its_name(served, sandbox):

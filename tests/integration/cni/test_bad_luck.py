@@ -37,8 +37,11 @@ def test_w20_while_the_server_is_away(ready, sandbox):
     impatient = ready.plugin.read_text().replace("ADD => 20", "ADD => 2")
     assert impatient != ready.plugin.read_text()
     ready.plugin.write_text(impatient)
-    delete, again, status = (ready.call("DEL", container="c-web", netns=place.path), ready.call("ADD", container="c-2", netns=place.path),
-                             ready.call("STATUS", container=None, ifname=None, version="1.1.0"))
+    delete, again, status = (
+        ready.call("DEL", container="c-web", netns=place.path),
+        ready.call("ADD", container="c-2", netns=place.path),
+        ready.call("STATUS", container=None, ifname=None, version="1.1.0"),
+    )
     code, error = answer(status)
     assert (code, error["code"], error["cniVersion"]) == (1, 50, "1.1.0") and "ovn-k8s-node" in error["msg"]
     assert answer(delete) == (0, None)
@@ -68,7 +71,10 @@ def test_w20_a_restart_is_not_noticed(ready, sandbox):
     add(ready, one)
     ready.api.tell("ADDED", pod("two", annotation=network(4)))
     ready.stop()
-    calls = [ready.call("DEL", container="c-web", netns=one.path), ready.call("ADD", container="c-two", netns=two.path, name="two")]
+    calls = [
+        ready.call("DEL", container="c-web", netns=one.path),
+        ready.call("ADD", container="c-two", netns=two.path, name="two"),
+    ]
     ready.start()
     assert [answer(call)[0] for call in calls] == [0, 0]
     wait_for(lambda: len(ready.pod_ports()) == 1, "the deletion, which may have been written down")
@@ -78,12 +84,18 @@ def test_w20_a_restart_is_not_noticed(ready, sandbox):
 def test_a_restart_with_nothing_changed_writes_nothing(ready, sandbox):
     """Protects the database: a start reads. Each of our transactions bears our name in the database's log."""
     add(ready, sandbox())
-    before, configuration = ready.database.file.read_text().count("ovn-k8s-node: "), ready.configuration.stat().st_mtime_ns
+    before, configuration = (
+        ready.database.file.read_text().count("ovn-k8s-node: "),
+        ready.configuration.stat().st_mtime_ns,
+    )
     assert before == 1
     ready.stop()
     ready.start()
     assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0] == 0
-    assert ready.database.file.read_text().count("ovn-k8s-node: ") == before and ready.configuration.stat().st_mtime_ns == configuration
+    assert (
+        ready.database.file.read_text().count("ovn-k8s-node: ") == before
+        and ready.configuration.stat().st_mtime_ns == configuration
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -93,7 +105,9 @@ def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
     places = {f"p{number}": sandbox(f"p{number}") for number in range(4)}
     for number, name in enumerate(places, start=3):
         ready.api.tell("ADDED", pod(name, annotation=network(number)))
-    calls = {name: ready.call("ADD", container=f"c-{name}", netns=place.path, name=name) for name, place in places.items()}
+    calls = {
+        name: ready.call("ADD", container=f"c-{name}", netns=place.path, name=name) for name, place in places.items()
+    }
     time.sleep(choose.uniform(0.0, 0.15))
     ready.stop(signal.SIGKILL)
     ready.start()
@@ -102,9 +116,14 @@ def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
         results = {name: answer(call) for name, call in calls.items()}
         failed = [name for name, (code, _result) in results.items() if code]
         assert tried < 3, results
-        assert all(ready.cni("DEL", container=f"c-{name}", netns=places[name].path, name=name) == (0, None) for name in failed)
+        assert all(
+            ready.cni("DEL", container=f"c-{name}", netns=places[name].path, name=name) == (0, None) for name in failed
+        )
         tried += 1
-        calls = {name: ready.call("ADD", container=f"c-{name}-{tried}", netns=places[name].path, name=name) for name in failed}
+        calls = {
+            name: ready.call("ADD", container=f"c-{name}-{tried}", netns=places[name].path, name=name)
+            for name in failed
+        }
     in_order(ready, places)
 
 
@@ -178,12 +197,17 @@ def test_the_runtime_is_told_last(node):
     wait_for(node.configuration.exists, "the configuration")
     configuration = json.loads(node.configuration.read_text())
     assert (configuration["cniVersion"], configuration["name"], configuration["plugins"]) == (
-        "1.0.0", "ovn-kubernetes", [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}])
+        "1.0.0",
+        "ovn-kubernetes",
+        [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}],
+    )
 
 
 def test_another_mtu_is_for_the_next_pods(ready, sandbox):
     """Protects a change of ovn_mtu: it needs no restart."""
-    ready.database.transact({"op": "update", "table": "Interface", "where": [["name", "==", "k8s-node1"]], "row": {"mtu_request": 1300}})
+    ready.database.transact(
+        {"op": "update", "table": "Interface", "where": [["name", "==", "k8s-node1"]], "row": {"mtu_request": 1300}}
+    )
     wait_for(lambda: '"mtu": 1300' in ready.configuration.read_text(), "the configuration to say so")
     place = sandbox()
     add(ready, place)
@@ -196,7 +220,10 @@ def test_the_database_is_away_for_a_moment(ready, sandbox):
     add(ready, one, "one", 3)
     ready.api.tell("ADDED", pod("two", annotation=network(4)))
     ready.database.stop()
-    calls = [ready.call("DEL", container="c-one", netns=one.path), ready.call("ADD", container="c-two", netns=two.path, name="two")]
+    calls = [
+        ready.call("DEL", container="c-one", netns=one.path),
+        ready.call("ADD", container="c-two", netns=two.path, name="two"),
+    ]
     wait_for(ready.is_asked, "the requests to be on their way")
     ready.database.start()
     assert [answer(call)[0] for call in calls] == [0, 0]
@@ -209,7 +236,9 @@ def test_w2_the_api_server_is_away_for_a_moment(ready, sandbox):
     ready.api.tell("ADDED", pod("one", annotation=network(3)))
     assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0
     ready.api.away(True)
-    assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0 and ready.http_get("/readyz")[0] == 200
+    assert (
+        ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0 and ready.http_get("/readyz")[0] == 200
+    )
     ready.api.tell("ADDED", pod("two", annotation=network(4)))
     call = ready.call("ADD", container="c-two", netns=two.path, name="two")
     wait_for(ready.is_asked, "the request to be on its way")

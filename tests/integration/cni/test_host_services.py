@@ -12,9 +12,9 @@ from database_server import wait_for
 from network_namespace import ip, load_nftables
 from node_server import Node, network, pod
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import service_rules
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.libraries import nftables
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import node as node_program
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.libraries import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import node as node_program
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables as service_rules
 
 SERVE = """
 import socket, sys, threading
@@ -48,15 +48,25 @@ except OSError as exc:
 def service(name, number, node_port, **spec):
     """A service with one port."""
     ports = [{"protocol": "TCP", "port": 80, **({"nodePort": node_port} if node_port else {})}]
-    return {"metadata": {"namespace": "ns", "name": name}, "spec": {
-        "type": "NodePort" if node_port else "ClusterIP", "clusterIPs": [f"10.96.0.{number}"], "ports": ports, **spec}}
+    return {
+        "metadata": {"namespace": "ns", "name": name},
+        "spec": {
+            "type": "NodePort" if node_port else "ClusterIP",
+            "clusterIPs": [f"10.96.0.{number}"],
+            "ports": ports,
+            **spec,
+        },
+    }
 
 
 def endpoints(name, port, *addresses, node="node1"):
     """Its endpoint slice."""
-    return {"metadata": {"namespace": "ns", "name": name, "labels": {"kubernetes.io/service-name": name}}, "addressType": "IPv4",
-            "ports": [{"protocol": "TCP", "port": port}],
-            "endpoints": [{"addresses": [one], "nodeName": node, "conditions": {"ready": True}} for one in addresses]}
+    return {
+        "metadata": {"namespace": "ns", "name": name, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"protocol": "TCP", "port": port}],
+        "endpoints": [{"addresses": [one], "nodeName": node, "conditions": {"ready": True}} for one in addresses],
+    }
 
 
 def node_object(name, address):
@@ -71,7 +81,12 @@ def client(sandbox):
     ip(f"link add eth0 type veth peer name eth0 netns {place.path}")
     ip("addr add 10.0.0.1/24 dev eth0")
     ip("link set eth0 up")
-    for line in ("addr add 10.0.0.9/24 dev eth0", "addr add 10.0.0.8/24 dev eth0", "link set eth0 up", "link set lo up"):
+    for line in (
+        "addr add 10.0.0.9/24 dev eth0",
+        "addr add 10.0.0.8/24 dev eth0",
+        "link set eth0 up",
+        "link set lo up",
+    ):
         place.run("ip", *line.split())
     return place
 
@@ -83,8 +98,15 @@ def overlay(sandbox):
     ip(f"link add k8s-node1 type veth peer name inside netns {place.path}")
     ip("addr add 192.168.1.2/24 dev k8s-node1")
     ip("link set k8s-node1 up")
-    for line in ("addr add 192.168.1.1/24 dev inside", "addr add 192.168.1.3/24 dev inside", "addr add 10.96.0.1/32 dev lo", "addr add 10.96.0.2/32 dev lo",
-                 "link set inside up", "link set lo up", "route add 10.0.0.0/24 via 192.168.1.2"):
+    for line in (
+        "addr add 192.168.1.1/24 dev inside",
+        "addr add 192.168.1.3/24 dev inside",
+        "addr add 10.96.0.1/32 dev lo",
+        "addr add 10.96.0.2/32 dev lo",
+        "link set inside up",
+        "link set lo up",
+        "route add 10.0.0.0/24 via 192.168.1.2",
+    ):
         place.run("ip", *line.split())
     ip("route add 10.96.0.0/16 via 192.168.1.1")
     ip("route add 192.168.2.0/24 via 192.168.1.1")
@@ -106,7 +128,11 @@ def listen(*addresses, where=()):
 def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
     """What answers there."""
     command = ["/usr/bin/python3", "-c", ASK, source, address, str(port), str(patience), *more]
-    return (where.run(*command) if where else subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout).strip()
+    return (
+        where.run(*command)
+        if where
+        else subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    ).strip()
 
 
 @pytest.fixture
@@ -115,14 +141,27 @@ def host(namespace, tmp_path, client, overlay):
     made = Node(tmp_path / "host", vswitchd=False)
     made.api.others = {
         # The third one's address is what the API server takes too: it must not take the others' rules with it.
-        "nodes": [node_object("node1", "10.0.0.1"), node_object("node2", "10.0.0.9"), node_object("node3", "worker.example"),
-                  node_object("node4", "10.0.0.1 }; }; add table inet evil; table inet x { set y { type ipv4_addr; ")],
+        "nodes": [
+            node_object("node1", "10.0.0.1"),
+            node_object("node2", "10.0.0.9"),
+            node_object("node3", "worker.example"),
+            node_object("node4", "10.0.0.1 }; }; add table inet evil; table inet x { set y { type ipv4_addr; "),
+        ],
         "services": [
             service("all", 1, 30001, externalIPs=["198.51.100.7"]),
             service("stays", 2, 30002, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30012),
-            service("elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013), service("own", 4, 30004)],
-        "endpointslices": [endpoints("all", 8080, "192.168.1.3"), endpoints("stays", 8080, "192.168.1.3"),
-                           endpoints("elsewhere", 8080, "192.168.2.3", node="node2"), endpoints("own", 6443, "10.0.0.1")]}
+            service(
+                "elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013
+            ),
+            service("own", 4, 30004),
+        ],
+        "endpointslices": [
+            endpoints("all", 8080, "192.168.1.3"),
+            endpoints("stays", 8080, "192.168.1.3"),
+            endpoints("elsewhere", 8080, "192.168.2.3", node="node2"),
+            endpoints("own", 6443, "10.0.0.1"),
+        ],
+    }
     made.start(wait=False)
     wait_for(lambda: "services: 4 node ports" in made.text(), f"the rules\n{made.text()}")
     yield made
@@ -191,14 +230,20 @@ def datagrams(number):
 
 def echo(overlay, address):
     """Answers to datagrams there, with the address."""
-    process = subprocess.Popen(["nsenter", f"--net={overlay.path}", "/usr/bin/python3", "-c", ECHO, address, "8080"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        ["nsenter", f"--net={overlay.path}", "/usr/bin/python3", "-c", ECHO, address, "8080"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout.readline() == "listening\n"
     return process
 
 
 def asking(client, until):
     """Asks from one port again and again, until this answer comes."""
-    process = subprocess.Popen(["nsenter", f"--net={client.path}", "/usr/bin/python3", "-c", TRY, until], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        ["nsenter", f"--net={client.path}", "/usr/bin/python3", "-c", TRY, until], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "asking\n"
     return process
 
@@ -261,7 +306,10 @@ def test_rules_that_can_not_be_written(namespace, tmp_path):
         wrong["spec"]["ports"][0]["protocol"] = "NONE"
         made.api.others = {"nodes": [node_object("node1", "10.0.0.1")], "services": [wrong]}
         made.start(wait=False)
-        wait_for(lambda: made.text().count("nftables can't take the rules of services") > 1, f"nftables to refuse\n{made.text()}")
+        wait_for(
+            lambda: made.text().count("nftables can't take the rules of services") > 1,
+            f"nftables to refuse\n{made.text()}",
+        )
         status, text = made.http_get("/readyz")
         assert status == 503 and "nftables can't take the rules of services" in text and made.server.poll() is None
     finally:
@@ -323,13 +371,23 @@ def test_host_ports_of_several_pods(host, overlay, client):
         # What it says is another pod's; and what nobody can read.
         for name, annotation in (("copied", network(3)), ("deep", "[" * 100_000)):
             made = pod(name, annotation=annotation, meant="uid-2" if name == "copied" else None)
-            made["spec"]["containers"] = [{"ports": [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8079}]}]
+            made["spec"]["containers"] = [
+                {"ports": [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8079}]}
+            ]
             host.api.tell("ADDED", made)
         for name, number, ports in (
-                ("bogus", 9, [{"hostPort": 54326, "hostIP": "bogus", "containerPort": 8080}]),
-                ("evil", 9, [{"hostPort": 54326, "hostIP": "10.0.0.1 drop; }; chain evil {", "containerPort": 8080}]),
-                ("mine", 3, [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8080}]),
-                ("all", 4, [{"hostPort": 54323, "hostIP": "10.0.0.1", "containerPort": 8080}, {"hostPort": 54325, "containerPort": 8081}])):
+            ("bogus", 9, [{"hostPort": 54326, "hostIP": "bogus", "containerPort": 8080}]),
+            ("evil", 9, [{"hostPort": 54326, "hostIP": "10.0.0.1 drop; }; chain evil {", "containerPort": 8080}]),
+            ("mine", 3, [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8080}]),
+            (
+                "all",
+                4,
+                [
+                    {"hostPort": 54323, "hostIP": "10.0.0.1", "containerPort": 8080},
+                    {"hostPort": 54325, "containerPort": 8081},
+                ],
+            ),
+        ):
             made = pod(name, annotation=network(number))
             made["spec"]["containers"] = [{"ports": ports}]
             made_pods.append(made)
@@ -338,7 +396,10 @@ def test_host_ports_of_several_pods(host, overlay, client):
         for source in ("10.0.0.1", ""):
             assert ask(54323, "127.0.0.1", source=source) == "192.168.1.3:8080 from 192.168.1.2"
         assert ask(54325, "127.0.0.1") == "192.168.1.4:8081 from 192.168.1.2"
-        assert ask(54323, where=client) == "192.168.1.4:8080 from 192.168.1.2" and ask(54325, where=client) == "192.168.1.4:8081 from 192.168.1.2"
+        assert (
+            ask(54323, where=client) == "192.168.1.4:8080 from 192.168.1.2"
+            and ask(54325, where=client) == "192.168.1.4:8081 from 192.168.1.2"
+        )
         overlay.run("sysctl", "-qw", "net.ipv4.conf.inside.route_localnet=1")
         overlay.run("ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
         overlay.run("ip", "route", "add", "127.0.0.9", "via", "192.168.1.2", "dev", "inside")

@@ -106,13 +106,20 @@ def test_check_finds_what_was_changed_on_the_node(added):
     def complaint():
         code, error = node.cni("CHECK", netns=place.path, config={"prevResult": result})
         return error["msg"] if code else None
+
     subprocess.run(["ip", "link", "set", outer, "down"], check=True, timeout=10)
     assert f"link {outer} is down" in complaint()
     subprocess.run(["ip", "link", "set", outer, "up"], check=True, timeout=10)
     assert complaint() is None
     node.controller.silent = True
-    node.database.transact({"op": "mutate", "table": "Interface", "where": [["name", "==", outer]],
-                            "mutations": [["external_ids", "delete", ["set", ["iface-id", "ovn-installed"]]]]})
+    node.database.transact(
+        {
+            "op": "mutate",
+            "table": "Interface",
+            "where": [["name", "==", outer]],
+            "mutations": [["external_ids", "delete", ["set", ["iface-id", "ovn-installed"]]]],
+        }
+    )
     assert "iface-id" in complaint() and "did not install" in complaint()
 
 
@@ -142,7 +149,9 @@ def test_gc_takes_what_is_not_valid(added, sandbox):
     assert node.cni("ADD", container="c2", netns=two.path, name="two")[0] == 0
     valid = [{"containerID": "c2", "ifname": "eth0"}]
     for _time in range(2):
-        assert node.cni("GC", container=None, ifname=None, version="1.1.0", config={"cni.dev/valid-attachments": valid}) == (0, None)
+        assert node.cni(
+            "GC", container=None, ifname=None, version="1.1.0", config={"cni.dev/valid-attachments": valid}
+        ) == (0, None)
         assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(veths()) == 1
 
 
@@ -181,7 +190,11 @@ ERRORS = {
     "no namespace": ({"command": "ADD", "netns": None}, 4, "CNI_NETNS"),
     "no command": ({"command": "ADD", "environment": {"CNI_COMMAND": None}}, 4, "CNI_COMMAND"),
     "an unknown command": ({"command": "PING"}, 4, "CNI_COMMAND"),
-    "no pod": ({"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "IgnoreUnknown=1"}}, 4, "K8S_POD_NAMESPACE, K8S_POD_NAME"),
+    "no pod": (
+        {"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "IgnoreUnknown=1"}},
+        4,
+        "K8S_POD_NAMESPACE, K8S_POD_NAME",
+    ),
     "args that are none": ({"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "nonsense"}}, 4, "CNI_ARGS"),
     "a path as container": ({"command": "DEL", "container": "../x"}, 4, "CNI_CONTAINERID"),
     "a link's name that is too long": ({"command": "DEL", "ifname": "x" * 16}, 4, "CNI_IFNAME"),

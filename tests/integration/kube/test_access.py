@@ -13,11 +13,11 @@ import time
 import pytest
 from module_calls import call
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.desired.accounts import ROLES, node_user
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube import token as tokens
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.client import Client
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.errors import Refused
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import token as tokens
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts import ROLES, node_user
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 
 NAMESPACE = "/api/v1/namespaces/ovn-kubernetes"
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/ovn-k8s-node-node1"
@@ -31,17 +31,22 @@ def admin(kubernetes):
 @pytest.fixture
 def access(kubernetes, admin):
     """Converges the accounts; a clean server afterwards."""
+
     def converge(nodes=("node1", "node2"), **options):
         return call("ovn_kubernetes_access", **admin, nodes=list(nodes), **options)
+
     yield converge
     converge(state="absent")
     # What the namespace's controller does in a whole cluster.
-    kubernetes.request("PUT", f"{NAMESPACE}/finalize", {"metadata": {"name": "ovn-kubernetes"}, "spec": {"finalizers": []}})
+    kubernetes.request(
+        "PUT", f"{NAMESPACE}/finalize", {"metadata": {"name": "ovn-kubernetes"}, "spec": {"finalizers": []}}
+    )
 
 
 @pytest.fixture
 def as_account(kubernetes, admin, tmp_path):
     """Runs a coroutine function with a client that has an account's token, as its program would."""
+
     def run(work, account, node=None):
         path = tmp_path / account
         tokens.write(str(path), call("ovn_kubernetes_token", **admin, accounts=[account])["tokens"][account])
@@ -56,7 +61,9 @@ def as_account(kubernetes, admin, tmp_path):
                 return await work(client)
             finally:
                 await client.close()
+
         return asyncio.run(main())
+
     return run
 
 
@@ -85,7 +92,10 @@ def test_rights_that_somebody_widened_are_narrowed(access, kubernetes):
     role = f"{ROLES}/ovn-k8s-watcher"
     kubernetes.patch(role, {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})
     kubernetes.delete(BINDING)
-    assert sorted(item["text"] for item in access()["plan"]) == ["change Role ovn-k8s-watcher", "make ClusterRoleBinding ovn-k8s-node-node1"]
+    assert sorted(item["text"] for item in access()["plan"]) == [
+        "change Role ovn-k8s-watcher",
+        "make ClusterRoleBinding ovn-k8s-node-node1",
+    ]
     assert kubernetes.get(role)["rules"][0]["resourceNames"] == ["ovn-k8s-watcher"]
 
 
@@ -142,18 +152,27 @@ def test_a_nodes_account_sees_its_pods_and_no_others(access, kubernetes, as_acco
         assert [pod["metadata"]["name"] for pod in own["items"]] == ["on-node1"]
         for node in ("node2", "node1"):
             kubernetes.add_pod(f"later-on-{node}", node)
-        async for event in client.watch("/api/v1/pods", own["metadata"]["resourceVersion"], {"fieldSelector": "spec.nodeName=node1"}, seconds=5):
+        async for event in client.watch(
+            "/api/v1/pods", own["metadata"]["resourceVersion"], {"fieldSelector": "spec.nodeName=node1"}, seconds=5
+        ):
             if event["type"] != "BOOKMARK":
                 assert event["object"]["metadata"]["name"] == "later-on-node1"
                 break
-        for path, query in (("/api/v1/pods", {}), ("/api/v1/pods", {"fieldSelector": "spec.nodeName=node2"}), ("/api/v1/secrets", {}),
-                            ("/api/v1/namespaces/default/pods/on-node2", {})):
-            with pytest.raises(Refused) as refused:
+        for path, query in (
+            ("/api/v1/pods", {}),
+            ("/api/v1/pods", {"fieldSelector": "spec.nodeName=node2"}),
+            ("/api/v1/secrets", {}),
+            ("/api/v1/namespaces/default/pods/on-node2", {}),
+        ):
+            with pytest.raises(APIRefused) as refused:
                 await client.get(path, **query)
             assert status(refused) == 403
-        with pytest.raises(Refused) as refused:
-            await client.patch("/api/v1/namespaces/default/pods/on-node2/status", {"metadata": {"annotations": {"ovn": "{}"}}})
+        with pytest.raises(APIRefused) as refused:
+            await client.patch(
+                "/api/v1/namespaces/default/pods/on-node2/status", {"metadata": {"annotations": {"ovn": "{}"}}}
+            )
         assert status(refused) == 403
+
     as_account(look, "ovn-k8s-node-node1", "node1")
 
 
@@ -161,9 +180,10 @@ def test_a_nodes_account_can_not_act_as_another_node_or_as_itself(access, as_acc
     access()
 
     async def look(client):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(APIRefused) as refused:
             await client.get("/api/v1/pods", fieldSelector="spec.nodeName=node2")
         assert status(refused) == 403
+
     as_account(look, "ovn-k8s-node-node1", "node2")
     as_account(look, "ovn-k8s-node-node1")
 
@@ -175,9 +195,13 @@ def test_a_nodes_account_reads_what_services_are(access, as_account):
     async def look(client):
         for path in ("/api/v1/services", "/api/v1/nodes", "/apis/discovery.k8s.io/v1/endpointslices"):
             await client.get(path)
-            with pytest.raises(Refused) as refused:
-                await client.create(path if path.endswith("nodes") else path.replace("/v1/", "/v1/namespaces/default/"), {"metadata": {"name": "x"}})
+            with pytest.raises(APIRefused) as refused:
+                await client.create(
+                    path if path.endswith("nodes") else path.replace("/v1/", "/v1/namespaces/default/"),
+                    {"metadata": {"name": "x"}},
+                )
             assert status(refused) == 403
+
     as_account(look, "ovn-k8s-node-node1")
 
 
@@ -189,16 +213,28 @@ def test_the_watchers_rights(access, kubernetes, as_account):
     async def look(client):
         for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"):
             await client.get(path)
-        pod = await client.patch("/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}})
+        pod = await client.patch(
+            "/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}}
+        )
         assert pod["metadata"]["annotations"] == {"ovn": "{}"}
-        await client.create("/api/v1/namespaces/default/events", {
-            "metadata": {"name": "e1", "namespace": "default"}, "involvedObject": {"kind": "Pod", "name": "watched", "namespace": "default"}})
-        for work in (client.get("/api/v1/secrets"), client.get("/api/v1/namespaces"),
-                     client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
-                     client.delete("/api/v1/namespaces/default/pods/watched"), client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600)):
-            with pytest.raises(Refused) as refused:
+        await client.create(
+            "/api/v1/namespaces/default/events",
+            {
+                "metadata": {"name": "e1", "namespace": "default"},
+                "involvedObject": {"kind": "Pod", "name": "watched", "namespace": "default"},
+            },
+        )
+        for work in (
+            client.get("/api/v1/secrets"),
+            client.get("/api/v1/namespaces"),
+            client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
+            client.delete("/api/v1/namespaces/default/pods/watched"),
+            client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600),
+        ):
+            with pytest.raises(APIRefused) as refused:
                 await work
             assert status(refused) == 403
+
     as_account(look, "ovn-k8s-watcher")
 
 
@@ -217,6 +253,7 @@ def test_a_token_is_renewed_by_its_own_account(access, as_account, account, node
             slept.append(seconds)
             if len(slept) == 2:
                 raise asyncio.CancelledError
+
         clock = iter((time.time(), tokens.claims(before).due + 1, time.time())).__next__
         with pytest.raises(asyncio.CancelledError):
             await tokens.keep_fresh(client, clock, sleep)
@@ -224,18 +261,28 @@ def test_a_token_is_renewed_by_its_own_account(access, as_account, account, node
         assert tokens.read(path) != before and (after.account, after.uid) == (account, uid)
         assert after.expires - after.issued == pytest.approx(tokens.LIFE, abs=10)
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-        await client.get("/api/v1/pods", **({"fieldSelector": f"spec.nodeName={node}"} if node else {}))  # the new one is used
+        await client.get(
+            "/api/v1/pods", **({"fieldSelector": f"spec.nodeName={node}"} if node else {})
+        )  # the new one is used
+
     as_account(renew, account, node)
 
 
 def test_a_token_given_by_hand_is_not_renewed(kubernetes, tmp_path):
     """Protects the site play's word: the next play would put the old one back, which has ended by then."""
     kubernetes.create("/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "by-hand"}})
-    kubernetes.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
-        "metadata": {"name": "by-hand"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-        "subjects": [{"kind": "ServiceAccount", "name": "by-hand", "namespace": "default"}]})
+    kubernetes.create(
+        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+        {
+            "metadata": {"name": "by-hand"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "by-hand", "namespace": "default"}],
+        },
+    )
     path = tmp_path / "token"
-    asked = kubernetes.create("/api/v1/namespaces/default/serviceaccounts/by-hand/token", {"spec": {"expirationSeconds": 3600}})
+    asked = kubernetes.create(
+        "/api/v1/namespaces/default/serviceaccounts/by-hand/token", {"spec": {"expirationSeconds": 3600}}
+    )
     before = asked["status"]["token"]
     tokens.write(str(path), before)
 
@@ -244,12 +291,14 @@ def test_a_token_given_by_hand_is_not_renewed(kubernetes, tmp_path):
 
         async def sleep(_seconds):
             raise asyncio.CancelledError
+
         try:
             await client.get("/api/v1/pods")
             with pytest.raises(asyncio.CancelledError):
                 await tokens.keep_fresh(client, iter([tokens.claims(before).due + 1, 0.0]).__next__, sleep)
         finally:
             await client.close()
+
     asyncio.run(main())
     assert tokens.read(str(path)) == before
 

@@ -16,7 +16,9 @@ def test_what_was_made_outlives_a_restart(kubernetes):
         kubernetes.get("/api/v1/nodes/node1")
     kubernetes.start()
     assert kubernetes.url == url
-    assert kubernetes.get("/api/v1/nodes/node1")["status"]["addresses"] == [{"type": "InternalIP", "address": "10.0.0.1"}]
+    assert kubernetes.get("/api/v1/nodes/node1")["status"]["addresses"] == [
+        {"type": "InternalIP", "address": "10.0.0.1"}
+    ]
 
 
 def test_a_paused_server_answers_when_it_goes_on(kubernetes):
@@ -35,8 +37,14 @@ def test_a_node_sees_only_its_own_pods(kubernetes):
         kubernetes.add_node(node)
         kubernetes.add_pod(f"on-{node}", node)
     token = kubernetes.node_token("node2")
-    assert [pod["metadata"]["name"] for pod in kubernetes.items("/api/v1/pods?fieldSelector=spec.nodeName=node2", token)] == ["on-node2"]
-    for path in ("/api/v1/pods", "/api/v1/pods?fieldSelector=spec.nodeName=node3", "/api/v1/namespaces/default/pods/on-node3"):
+    assert [
+        pod["metadata"]["name"] for pod in kubernetes.items("/api/v1/pods?fieldSelector=spec.nodeName=node2", token)
+    ] == ["on-node2"]
+    for path in (
+        "/api/v1/pods",
+        "/api/v1/pods?fieldSelector=spec.nodeName=node3",
+        "/api/v1/namespaces/default/pods/on-node3",
+    ):
         with pytest.raises(Refused) as refused:
             kubernetes.get(path, token)
         assert refused.value.status == 403

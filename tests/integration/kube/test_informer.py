@@ -13,11 +13,15 @@ import json
 import pytest
 from aiohttp import web
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube import informer as informer_module
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.client import Client
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.errors import KubernetesError, Refused, Unreachable
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.informer import Informer
-from ansible_collections.ovn.kubernetes.plugins.module_utils.kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import (
+    APIRefused,
+    APIUnreachable,
+    KubernetesError,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import informer as informer_module
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.informer import Informer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -65,17 +69,21 @@ def page(*items, version="10", more=None):
 
 def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion"], token_file=None, **more):
     """Run ``scenario(informer, told)`` beside an informer of the scripted server."""
+
     async def main():
         application = web.Application()
 
         async def handle(request):
             return await script(request)
+
         application.router.add_get("/things", handle)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        client = Client(Settings("http://127.0.0.1:%d" % site._server.sockets[0].getsockname()[1], token_file=token_file))
+        client = Client(
+            Settings("http://127.0.0.1:%d" % site._server.sockets[0].getsockname()[1], token_file=token_file)
+        )
         told = []
         informer = Informer(client, "/things", trim, lambda *change: told.append(change), **more)
         keeper = asyncio.create_task(informer.run())
@@ -86,6 +94,7 @@ def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion
             await asyncio.gather(keeper, return_exceptions=True)
             await client.close()
             await runner.cleanup()
+
     asyncio.run(main())
 
 
@@ -97,48 +106,79 @@ async def until(condition):
 
 def test_lists_come_in_pages_and_watches_go_on_from_their_version():
     """Protects against a gap between list and watch, and against a list that is cut off."""
-    script = Script([page(thing("a"), more="rest"), page(thing("b"))], [
-        [{"type": "ADDED", "object": thing("c", "11")}, {"type": "MODIFIED", "object": thing("a", "12")},
-         {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}}, {"type": "DELETED", "object": thing("b", "21")}]])
+    script = Script(
+        [page(thing("a"), more="rest"), page(thing("b"))],
+        [
+            [
+                {"type": "ADDED", "object": thing("c", "11")},
+                {"type": "MODIFIED", "object": thing("a", "12")},
+                {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "20"}}},
+                {"type": "DELETED", "object": thing("b", "21")},
+            ]
+        ],
+    )
 
     async def scenario(informer, told):
         await until(lambda: "ns/b" not in informer.store and "ns/c" in informer.store)
         assert informer.store == {"ns/a": "12", "ns/c": "11"}
-        assert told == [("ns/a", None, "1"), ("ns/b", None, "1"), ("ns/c", None, "11"), ("ns/a", "1", "12"), ("ns/b", "1", None)]
+        assert told == [
+            ("ns/a", None, "1"),
+            ("ns/b", None, "1"),
+            ("ns/c", None, "11"),
+            ("ns/a", "1", "12"),
+            ("ns/b", "1", None),
+        ]
         watches = [query["resourceVersion"] for query, _token in script.asked if "watch" in query]
         assert watches[0] == "10"
         await until(lambda: [query for query, _token in script.asked if query.get("resourceVersion") == "21"])
+
     follow(script, scenario)
 
 
 @pytest.mark.parametrize("error", [{"code": 410, "reason": "Expired"}, {"reason": "Gone"}])
 def test_an_expired_version_lists_again_and_tells_only_what_differs(error):
     """Protects against replays (W4): after 410 the list is read again, and what is as before is no event."""
-    script = Script([page(thing("a"), thing("b")), page(thing("a"), thing("c"))], [[{"type": "ERROR", "object": error}]])
+    script = Script(
+        [page(thing("a"), thing("b")), page(thing("a"), thing("c"))], [[{"type": "ERROR", "object": error}]]
+    )
 
     async def scenario(informer, told):
         await until(lambda: len(told) == 4)
         assert sorted(told[2:], key=lambda change: change[0]) == [("ns/b", "1", None), ("ns/c", None, "1")]
         await until(lambda: informer.current)
         assert len(told) == 4
+
     follow(script, scenario)
 
 
 def test_errors_of_the_server_are_outlived():
     """Protects against informers that die (W2): 500, 403, 429, and lines that are no JSON."""
-    script = Script([500, 403, 429, page(thing("a")), page(thing("a"), thing("b"))], [["nonsense"], [{"type": "ERROR", "object": {"code": 410}}]])
+    script = Script(
+        [500, 403, 429, page(thing("a")), page(thing("a"), thing("b"))],
+        [["nonsense"], [{"type": "ERROR", "object": {"code": 410}}]],
+    )
 
     async def scenario(informer, told):
         await until(lambda: "ns/b" in informer.store)
         assert informer.restarts >= 4
+
     follow(script, scenario)
 
 
 def test_an_odd_object_stops_no_other():
     """Protects against one object that stops all (W1): it is reported by its key, and left out."""
     spoiled = []
-    script = Script([page(thing("a"), {"metadata": {}}, {}, thing("b"))], [
-        [{"type": "ADDED", "object": thing("odd", None)}, {"type": "DELETED", "object": {}}, {}, {"type": "ADDED", "object": thing("c")}]])
+    script = Script(
+        [page(thing("a"), {"metadata": {}}, {}, thing("b"))],
+        [
+            [
+                {"type": "ADDED", "object": thing("odd", None)},
+                {"type": "DELETED", "object": {}},
+                {},
+                {"type": "ADDED", "object": thing("c")},
+            ]
+        ],
+    )
 
     def trim(item):
         return item["metadata"]["resourceVersion"].strip()
@@ -147,6 +187,7 @@ def test_an_odd_object_stops_no_other():
         await until(lambda: "ns/c" in informer.store)
         assert set(informer.store) == {"ns/a", "ns/b", "ns/c"}
         assert "ns/odd" in spoiled and None in spoiled
+
     follow(script, scenario, trim, spoiled=lambda key, exc: spoiled.append(key))
 
 
@@ -158,23 +199,31 @@ def test_selectors_and_a_renewed_token_are_sent(tmp_path):
 
     async def scenario(informer, told):
         await until(lambda: "ns/b" in informer.store)
-        assert script.asked[0] == ({"fieldSelector": "spec.nodeName=n1", "labelSelector": "l", "limit": "500"}, "Bearer first")
+        assert script.asked[0] == (
+            {"fieldSelector": "spec.nodeName=n1", "labelSelector": "l", "limit": "500"},
+            "Bearer first",
+        )
         token.write_text("second, longer\n")
         await until(lambda: script.asked[-1][1] == "Bearer second, longer")
+
     follow(script, scenario, token_file=str(token), fields="spec.nodeName=n1", labels="l")
 
 
 def test_errors_are_sentences(tmp_path):
     """Protects whoever reads the log: what, where, and nothing of the token."""
+
     async def main():
         client = Client(Settings("http://127.0.0.1:1", token_file=str(tmp_path / "none")))
         with pytest.raises(KubernetesError, match=r"the token in .*none can't be read: No such file or directory"):
             await client.get("/api")
         (tmp_path / "none").write_text("s3cret")
-        with pytest.raises(Unreachable, match=r"the API server http://127.0.0.1:1 can't be reached for /api") as caught:
+        with pytest.raises(
+            APIUnreachable, match=r"the API server http://127.0.0.1:1 can't be reached for /api"
+        ) as caught:
             await client.get("/api")
         assert "s3cret" not in str(caught.value)
         await client.close()
+
     asyncio.run(main())
     with pytest.raises(KubernetesError, match="is not a URL"):
         Settings("host:6443")
@@ -188,8 +237,10 @@ def test_errors_are_sentences(tmp_path):
 
 def test_a_refusal_says_what_the_server_said():
     """Protects callers that must tell a missing object from a missing right."""
+
     async def scenario(informer, told):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(APIRefused) as caught:
             await informer._client.get("/things")
         assert (caught.value.status, caught.value.reason) == (409, "Scripted")
+
     follow(Script([409]), scenario)

@@ -16,9 +16,18 @@ from network_namespace import ip, load_nftables, namespace
 from northbound import Northbound
 from vswitch import Vswitch
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer, given, overlay, uplinks
-from ansible_collections.ovn.kubernetes.plugins.module_utils.uplinks import guarded
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import checkpoint as guarded
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import (
+    legacy_settings as given,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import (
+    overlay,
+    uplinks,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import (
+    result as answer,
+)
 
 ROUTER = "10.44.0.254"
 
@@ -45,12 +54,28 @@ class BareHost(Vswitch):
             replace(names, name, str(self.kept / getattr(names, name).rpartition("/")[2]))
         replace(answer, "ENABLED", str(self.directory))
         replace(given, "CONFIGURATION", str(self.directory / "ovn_k8s.conf"))
-        self.set(**{"ovn-nb": nb.remote, "ovn-remote": "tcp:10.44.0.11:6642", "ovn-encap-type": "geneve", "ovn-encap-ip": "10.44.0.12"})
+        self.set(
+            **{
+                "ovn-nb": nb.remote,
+                "ovn-remote": "tcp:10.44.0.11:6642",
+                "ovn-encap-type": "geneve",
+                "ovn-encap-ip": "10.44.0.12",
+            }
+        )
 
     def set(self, **keys):
         """``ovs-vsctl set Open_vSwitch . external_ids:KEY=VALUE``."""
-        self.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [
-            ["external_ids", "delete", ["set", list(keys)]], ["external_ids", "insert", ["map", [[key, value] for key, value in keys.items()]]]]})
+        self.transact(
+            {
+                "op": "mutate",
+                "table": "Open_vSwitch",
+                "where": [],
+                "mutations": [
+                    ["external_ids", "delete", ["set", list(keys)]],
+                    ["external_ids", "insert", ["map", [[key, value] for key, value in keys.items()]]],
+                ],
+            }
+        )
 
     def _start(self, _unit, _description, command, _afterwards, _limit):
         """A thread in the place of systemd's unit: there is no systemd in here."""
@@ -73,18 +98,38 @@ class BareHost(Vswitch):
 
     def seen(self):
         """All that commands change: both databases to the letter, links, addresses, routes and kept files."""
-        files = {path.name: (path.read_text(), path.stat().st_mode & 0o777, path.stat().st_mtime_ns) for path in sorted(self.kept.glob("*"))}
-        links = [(link["ifindex"], link["ifname"], link["mtu"], link["address"], [(one["local"], one["prefixlen"]) for one in link["addr_info"]])
-                 for link in json.loads(ip("-j address"))]
-        routes = sorted((route["dst"], route.get("gateway"), route.get("dev")) for route in json.loads(ip("-j -4 route")))
+        files = {
+            path.name: (path.read_text(), path.stat().st_mode & 0o777, path.stat().st_mtime_ns)
+            for path in sorted(self.kept.glob("*"))
+        }
+        links = [
+            (
+                link["ifindex"],
+                link["ifname"],
+                link["mtu"],
+                link["address"],
+                [(one["local"], one["prefixlen"]) for one in link["addr_info"]],
+            )
+            for link in json.loads(ip("-j address"))
+        ]
+        routes = sorted(
+            (route["dst"], route.get("gateway"), route.get("dev")) for route in json.loads(ip("-j -4 route"))
+        )
         return self.wishes(), self.nb.everything(), links, routes, files
 
     def wishes(self):
         """The local database without what ovs-vswitchd reports of its own accord."""
-        columns = {"Open_vSwitch": ("external_ids",), "Bridge": ("name", "ports", "external_ids", "other_config", "fail_mode", "datapath_type"),
-                   "Port": ("name", "interfaces", "external_ids"), "Interface": ("name", "type", "mac", "mtu_request", "external_ids")}
+        columns = {
+            "Open_vSwitch": ("external_ids",),
+            "Bridge": ("name", "ports", "external_ids", "other_config", "fail_mode", "datapath_type"),
+            "Port": ("name", "interfaces", "external_ids"),
+            "Interface": ("name", "type", "mac", "mtu_request", "external_ids"),
+        }
         found = self.everything()
-        return {table: {uuid: {key: row.get(key) for key in columns[table]} for uuid, row in found.get(table, {}).items()} for table in columns}
+        return {
+            table: {uuid: {key: row.get(key) for key in columns[table]} for uuid, row in found.get(table, {}).items()}
+            for table in columns
+        }
 
 
 @pytest.fixture
@@ -92,8 +137,13 @@ def bare(monkeypatch):
     """A host with an underlay, and a NIC for the outside."""
     with namespace():
         for nic, address in (("eth0", "10.44.0.12/24"), ("eth1", "10.55.0.12/24")):
-            for command in (f"link add {nic} type veth peer name {nic}p", f"link set {nic} addrgenmode none", f"link set {nic}p addrgenmode none up",
-                            f"link set {nic} up", f"address add {address} dev {nic}"):
+            for command in (
+                f"link add {nic} type veth peer name {nic}p",
+                f"link set {nic} addrgenmode none",
+                f"link set {nic}p addrgenmode none up",
+                f"link set {nic} up",
+                f"address add {address} dev {nic}",
+            ):
                 ip(command)
         with router("eth0p") as process, contextlib.ExitStack() as after:
             nb = Northbound()
@@ -108,7 +158,9 @@ def bare(monkeypatch):
 @contextlib.contextmanager
 def router(link):
     """A process in a network namespace of its own, to which a link goes."""
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE
+    ) as process:
         try:
             process.stdout.readline()  # it is there now
             ip(f"link set {link} netns {process.pid}")

@@ -9,8 +9,8 @@ import signal
 import pytest
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.neighbours import answers
-from ansible_collections.ovn.kubernetes.plugins.module_utils.uplinks.carry_out import the_journal
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.neighbours import answers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.executor import the_journal
 
 from .conftest import ROUTER
 from .test_overlay import COMPLETE, MASTER, MINION
@@ -24,7 +24,11 @@ def test_it_stays_when_router_and_database_answer(bare, command):
     bare.nb.master()
     bare.set(**{"ovn-nb": bare.nb.tcp})
     status, said, complained = bare.run(command)
-    assert (status, complained) == (0, "") and said.endswith(COMPLETE) and "10.44.0.12/24, 1 route: move from eth0 to breth0" in said
+    assert (
+        (status, complained) == (0, "")
+        and said.endswith(COMPLETE)
+        and "10.44.0.12/24, 1 route: move from eth0 to breth0" in said
+    )
     assert the_journal().read()["state"] == "confirmed" and "10.44.0.12/24" in ip("address show dev breth0")
     bare.router(f"address del {ROUTER}/24 dev eth0p")
     assert bare.run(command) == (0, COMPLETE, "")
@@ -51,7 +55,9 @@ def test_a_database_that_is_silent_afterwards(bare):
         status, _said, complained = bare.run(MINION, "--timeout=5")
     finally:
         bare.nb.process.send_signal(signal.SIGCONT)
-    assert status == 1 and f"the Northbound database at {bare.nb.tcp} answered before and did not any more" in complained
+    assert (
+        status == 1 and f"the Northbound database at {bare.nb.tcp} answered before and did not any more" in complained
+    )
     assert bare.seen() == before
 
 
@@ -61,8 +67,10 @@ def test_who_was_silent_before_is_not_asked(bare):
     bare.router(f"address del {ROUTER}/24 dev eth0p")
     status, said, complained = bare.run(MINION)
     assert status == 0 and said.endswith(COMPLETE)
-    assert complained == ("ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached now that eth0 has "
-                          "moved: look at it\n")
+    assert complained == (
+        "ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached now that eth0 has "
+        "moved: look at it\n"
+    )
 
 
 def test_yes_asks_nobody(bare):

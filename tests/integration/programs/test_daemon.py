@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = """
 import argparse, logging, signal
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import daemon
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon
 parser = argparse.ArgumentParser(prog="ovn-k8s-test")
 daemon.add_options(parser)
 daemon.start(parser.parse_args())
@@ -28,10 +28,23 @@ signal.pause()
 @pytest.fixture
 def program(tmp_path):
     """Runs the program to the point where its parent ends; all that runs is ended after the test."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in sys.path if path), OVS_RUNDIR=str(tmp_path), OVS_LOGDIR=str(tmp_path))
+    environment = dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
+        OVS_RUNDIR=str(tmp_path),
+        OVS_LOGDIR=str(tmp_path),
+    )
 
     def run(*options):
-        return subprocess.run([sys.executable, "-c", PROGRAM, *options], env=environment, check=False, capture_output=True, text=True, timeout=20)
+        return subprocess.run(
+            [sys.executable, "-c", PROGRAM, *options],
+            env=environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+
     yield run
     for pidfile in tmp_path.glob("*.pid"):
         os.kill(int(pidfile.read_text()), 9)
@@ -56,11 +69,26 @@ def test_detach_as_the_original_was_started(program, tmp_path):
     deadline = time.monotonic() + 10
     while not (control.exists() and "it serves" in log.read_text()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert "| WARN | it begins" in log.read_text() and "| ERR | it serves" in log.read_text() and "small talk" not in log.read_text()
+    assert (
+        "| WARN | it begins" in log.read_text()
+        and "| ERR | it serves" in log.read_text()
+        and "small talk" not in log.read_text()
+    )
     second = program("--pidfile", "--detach")
     assert second.returncode == 1 and f"already running as pid {pid}" in second.stderr
-    appctl = subprocess.run([sys.executable, "-c", "import sys, ovs.unixctl.client as c; e, client = c.UnixctlClient.create(sys.argv[1]); "
-                             "print(client.transact('exit', []))", str(control)], check=False, capture_output=True, text=True, timeout=20)
+    appctl = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, ovs.unixctl.client as c; e, client = c.UnixctlClient.create(sys.argv[1]); "
+            "print(client.transact('exit', []))",
+            str(control),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert appctl.returncode == 0, appctl.stderr
     assert gone(pidfile)
 

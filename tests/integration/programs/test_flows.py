@@ -20,7 +20,7 @@ MAC = "52:54:00:00:00:01"
 COOKIE = "cookie=0x6f766e6b/-1"
 PROGRAM = """
 import sys
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import gateway_helper
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import gateway_helper
 gateway_helper.CHECK = 600.0  # so that news alone wake it
 gateway_helper.PATIENCE = {patience}
 sys.exit(gateway_helper.main(sys.argv[1:]))
@@ -35,24 +35,84 @@ class SharedHost(Vswitch):
         super().__init__()
         self.helper = None
         self.southbound = Server("ovn-sb", "OVN_Southbound")
-        self.environment = dict(os.environ, OVS_RUNDIR=str(self.directory), PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}",
-                                PYTHONPATH=os.pathsep.join(path for path in sys.path if path))
+        self.environment = dict(
+            os.environ,
+            OVS_RUNDIR=str(self.directory),
+            PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}",
+            PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
+        )
         ip("link add eth0 type veth peer name eth0p")
         ip("link set eth0 up")
         ip("link set eth0p up")
-        self.vsctl("add-br", "br-int", "--", "set", "Bridge", "br-int", "datapath_type=netdev", "fail_mode=secure", "--",
-                   "add-br", "breth0", "--", "set", "Bridge", "breth0", "datapath_type=netdev", f"other_config:hwaddr={MAC}", "fail_mode=standalone",
-                   "external_ids:bridge-uplink=eth0", "--", "add-port", "breth0", "eth0", "--", "set", "Interface", "eth0", "ofport_request=5")
-        self.vsctl("set", "Open_vSwitch", ".", "external_ids:ovn-encap-ip=10.44.0.12", f"external_ids:ovn-remote={self.southbound.remote}")
+        self.vsctl(
+            "add-br",
+            "br-int",
+            "--",
+            "set",
+            "Bridge",
+            "br-int",
+            "datapath_type=netdev",
+            "fail_mode=secure",
+            "--",
+            "add-br",
+            "breth0",
+            "--",
+            "set",
+            "Bridge",
+            "breth0",
+            "datapath_type=netdev",
+            f"other_config:hwaddr={MAC}",
+            "fail_mode=standalone",
+            "external_ids:bridge-uplink=eth0",
+            "--",
+            "add-port",
+            "breth0",
+            "eth0",
+            "--",
+            "set",
+            "Interface",
+            "eth0",
+            "ofport_request=5",
+        )
+        self.vsctl(
+            "set",
+            "Open_vSwitch",
+            ".",
+            "external_ids:ovn-encap-ip=10.44.0.12",
+            f"external_ids:ovn-remote={self.southbound.remote}",
+        )
         ip("link set breth0 up")
         ip("address add 10.44.0.12/24 dev breth0")
         ip("address add fd44::12/64 dev breth0 nodad")
 
     def router(self):
         """The patch ports that ovn-controller makes."""
-        self.vsctl("add-port", "breth0", "p1", "--", "set", "Interface", "p1", "type=patch", "options:peer=p2", "--",
-                   "set", "Port", "p1", "external_ids:ovn-localnet-port=breth0_node1", "--",
-                   "add-port", "br-int", "p2", "--", "set", "Interface", "p2", "type=patch", "options:peer=p1")
+        self.vsctl(
+            "add-port",
+            "breth0",
+            "p1",
+            "--",
+            "set",
+            "Interface",
+            "p1",
+            "type=patch",
+            "options:peer=p2",
+            "--",
+            "set",
+            "Port",
+            "p1",
+            "external_ids:ovn-localnet-port=breth0_node1",
+            "--",
+            "add-port",
+            "br-int",
+            "p2",
+            "--",
+            "set",
+            "Interface",
+            "p2",
+            "type=patch",
+            "options:peer=p1",
+        )
 
     def vsctl(self, *arguments):
         return self.tool("ovs-vsctl", f"--db={self.remote}", *arguments)
@@ -64,7 +124,13 @@ class SharedHost(Vswitch):
 
     def help(self, *options, patience=20.0):
         """Start the helper; what it says is in a file."""
-        command = [sys.executable, "-c", PROGRAM.format(patience=patience), f"--open-vswitch={self.remote}", *(options or ("--physical-bridge=breth0",))]
+        command = [
+            sys.executable,
+            "-c",
+            PROGRAM.format(patience=patience),
+            f"--open-vswitch={self.remote}",
+            *(options or ("--physical-bridge=breth0",)),
+        ]
         with (self.directory / "helper.log").open("w") as log:
             self.helper = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
 
@@ -75,9 +141,11 @@ class SharedHost(Vswitch):
 
     def until(self, condition, what):
         """Wait for a condition; the helper must live meanwhile."""
+
         def look():
             assert self.helper.poll() is None, (self.directory / "helper.log").read_text()
             return condition()
+
         return wait_for(look, what, 20)
 
     def soon(self, acts, condition, what):
@@ -107,11 +175,23 @@ class SharedHost(Vswitch):
 
     def parted(self, count=0):
         """Wait until the bridge parts traffic, with ``count`` flows where it is given."""
-        return self.until(lambda: (len(self.flows()) == count) if count else len(self.flows()) > 30, "flows") and self.flows()
+        return (
+            self.until(lambda: (len(self.flows()) == count) if count else len(self.flows()) > 30, "flows")
+            and self.flows()
+        )
 
     def goes(self, packet, state="trk,new"):
         """Where breth0 sends a packet (ofproto/trace); ``state`` is what conntrack says when it is asked."""
-        text = self.tool("ovs-appctl", "-t", str(self.directory / "vswitchd.ctl"), "ofproto/trace", "breth0", packet, "--ct-next", state)
+        text = self.tool(
+            "ovs-appctl",
+            "-t",
+            str(self.directory / "vswitchd.ctl"),
+            "ofproto/trace",
+            "breth0",
+            packet,
+            "--ct-next",
+            state,
+        )
         # The integration bridge, where nobody has made flows, does nothing.
         return {self.names.get(one, one) for one in re.findall(r"^ {4}(LOCAL|NORMAL|output:\d+)$", text, re.M)}
 
@@ -183,8 +263,17 @@ def test_ways(host):
     """Protects every decision that needs no knowledge of connections; the others are in tests/e2e/test_shared_gateway.py."""
     host.router()
     host.southbound.transact(
-        {"op": "insert", "table": "Load_Balancer", "row": {"name": "a", "protocol": "tcp", "vips": ["map", [["10.44.0.12:30080", "192.168.1.3:80"]]]}},
-        {"op": "insert", "table": "Load_Balancer", "row": {"name": "b", "protocol": "sctp", "vips": ["map", [["[fd44::12]:30082", "[fd10::3]:80"]]]}})
+        {
+            "op": "insert",
+            "table": "Load_Balancer",
+            "row": {"name": "a", "protocol": "tcp", "vips": ["map", [["10.44.0.12:30080", "192.168.1.3:80"]]]},
+        },
+        {
+            "op": "insert",
+            "table": "Load_Balancer",
+            "row": {"name": "b", "protocol": "sctp", "vips": ["map", [["[fd44::12]:30082", "[fd10::3]:80"]]]},
+        },
+    )
     host.help()
     host.until(lambda: any("tp_dst=30082" in line for line in host.flows()), "the node ports")
     assert {packet: host.goes(packet) for packet, _ports in WAYS} == dict(WAYS)
@@ -197,14 +286,21 @@ def test_the_flows_follow_what_they_are_made_from(host):
     host.router()
     lines = host.parted()
     balancer = {"name": "a", "protocol": "tcp", "vips": ["map", [["10.44.0.12:30080", ""]]]}
-    insert, delete = {"op": "insert", "table": "Load_Balancer", "row": balancer}, {"op": "delete", "table": "Load_Balancer", "where": []}
+    insert, delete = (
+        {"op": "insert", "table": "Load_Balancer", "row": balancer},
+        {"op": "delete", "table": "Load_Balancer", "where": []},
+    )
     services = []  # how many there are wanted, the last one last
 
     def serve(count):
         host.southbound.transact(insert if count else delete)
         services.append(count)
 
-    host.soon([lambda count=count: serve(count) for count in (1, 0, 1, 0)], lambda: len(host.flows()) == len(lines) + 3 * services[-1], "the service's flows")
+    host.soon(
+        [lambda count=count: serve(count) for count in (1, 0, 1, 0)],
+        lambda: len(host.flows()) == len(lines) + 3 * services[-1],
+        "the service's flows",
+    )
     host.southbound.transact(delete)
     ip("address add 10.44.0.13/24 dev breth0")
     host.until(lambda: any("arp_tpa=10.44.0.13" in line for line in host.flows()), "the address")
@@ -213,16 +309,38 @@ def test_the_flows_follow_what_they_are_made_from(host):
     numbers = []
 
     def renumber(number):
-        host.vsctl("del-port", "breth0", "eth0", "--", "add-port", "breth0", "eth0", "--", "set", "Interface", "eth0", f"ofport_request={number}")
+        host.vsctl(
+            "del-port",
+            "breth0",
+            "eth0",
+            "--",
+            "add-port",
+            "breth0",
+            "eth0",
+            "--",
+            "set",
+            "Interface",
+            "eth0",
+            f"ofport_request={number}",
+        )
         numbers.append(number)
 
-    host.soon([lambda number=number: renumber(number) for number in (8, 9, 10)],
-              lambda: host.flows() == sorted(re.sub(r"\b(in_port=|output:)5\b", rf"\g<1>{numbers[-1]}", line) for line in lines), "the NIC's new number")
+    host.soon(
+        [lambda number=number: renumber(number) for number in (8, 9, 10)],
+        lambda: (
+            host.flows() == sorted(re.sub(r"\b(in_port=|output:)5\b", rf"\g<1>{numbers[-1]}", line) for line in lines)
+        ),
+        "the NIC's new number",
+    )
     host.vsctl("del-port", "breth0", "p1")
     host.until(lambda: host.flows() == [], "the end of the flows with the router's port")
     # What others have there, and what the bridge does of itself, was never touched.
     others = host.flows("cookie=0/0")
-    assert len(others) == 2 and any("cookie=0x7" in line for line in others) and any("priority=0 actions=NORMAL" in line for line in others)
+    assert (
+        len(others) == 2
+        and any("cookie=0x7" in line for line in others)
+        and any("priority=0 actions=NORMAL" in line for line in others)
+    )
 
 
 def test_w23_flows_come_back(host):
@@ -230,9 +348,11 @@ def test_w23_flows_come_back(host):
     host.router()
     host.help()
     lines = host.parted(41)
-    for what, act in (("the deleted flows", lambda: host.tool("ovs-ofctl", "del-flows", "breth0")),
-                      ("the changed flows", lambda: host.tool("ovs-ofctl", "mod-flows", "breth0", "table=1,actions=drop")),
-                      ("the flows of the new ovs-vswitchd", host.restart)):
+    for what, act in (
+        ("the deleted flows", lambda: host.tool("ovs-ofctl", "del-flows", "breth0")),
+        ("the changed flows", lambda: host.tool("ovs-ofctl", "mod-flows", "breth0", "table=1,actions=drop")),
+        ("the flows of the new ovs-vswitchd", host.restart),
+    ):
         host.soon([act] * 3, lambda: host.flows() == lines, what)
     assert "Unknown child" not in (host.directory / "helper.log").read_text()
 
@@ -245,8 +365,25 @@ def test_another_nic_is_shared(host):
     host.helper.kill()
     host.helper.wait(10)
     host.tool("ovs-ofctl", "add-flow", "breth0", FOREIGN)
-    host.vsctl("add-br", "breth1", "--", "set", "Bridge", "breth1", "datapath_type=netdev", "external_ids:bridge-uplink=eth1",
-               "--", "add-port", "breth1", "eth1", "--", "set", "Interface", "eth1", "type=internal")
+    host.vsctl(
+        "add-br",
+        "breth1",
+        "--",
+        "set",
+        "Bridge",
+        "breth1",
+        "datapath_type=netdev",
+        "external_ids:bridge-uplink=eth1",
+        "--",
+        "add-port",
+        "breth1",
+        "eth1",
+        "--",
+        "set",
+        "Interface",
+        "eth1",
+        "type=internal",
+    )
     host.help("--physical-bridge=breth1")
     host.until(lambda: host.flows() == [], "the end of the flows on the bridge from before")
     assert any("cookie=0x7" in line for line in host.flows("cookie=0/0"))
@@ -256,9 +393,15 @@ def test_it_ends_rather_than_looking_healthy(host):
     """Protects who looks at the unit: without Open vSwitch, a bridge or a NIC the program ends with a sentence, and not with 0."""
     host.router()
     host.help("--physical-bridge=breth9")
-    assert host.helper.wait(20) == 1 and "physical-bridge breth9 does not exist" in (host.directory / "helper.log").read_text()
+    assert (
+        host.helper.wait(20) == 1
+        and "physical-bridge breth9 does not exist" in (host.directory / "helper.log").read_text()
+    )
     host.help("--physical-bridge=breth0", "--physical-interface=eth9")
-    assert host.helper.wait(20) == 1 and "physical-interface eth9 is not in bridge breth0" in (host.directory / "helper.log").read_text()
+    assert (
+        host.helper.wait(20) == 1
+        and "physical-interface eth9 is not in bridge breth0" in (host.directory / "helper.log").read_text()
+    )
     host.help(patience=2.0)
     host.parted()
     host.daemon.send_signal(signal.SIGKILL)

@@ -10,13 +10,15 @@ import pathlib
 import pytest
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils import host
-from ansible_collections.ovn.kubernetes.plugins.module_utils.programs import answer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import result as answer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host
 
 MASTER = "master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master"
 MINION = "minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1"
-GATEWAY = ("gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 --node-name=kube-minion1 "
-           "--default-gw 10.55.0.254")
+GATEWAY = (
+    "gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 --node-name=kube-minion1 "
+    "--default-gw 10.55.0.254"
+)
 COMPLETE = "Initialization complete.\n"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 
@@ -31,7 +33,9 @@ def test_the_seed_commands_twice(bare):
         bare.nb.master()
         before = bare.seen()
         status, said, complained = bare.run(command, "--dry-run")
-        assert (status, complained) == (0, "") and said.endswith("Nothing was changed (--dry-run).\n") and "insert" in said
+        assert (
+            (status, complained) == (0, "") and said.endswith("Nothing was changed (--dry-run).\n") and "insert" in said
+        )
         assert bare.seen() == before
         status, said, complained = bare.run(command)
         assert (status, complained) == (0, "") and said.endswith(COMPLETE) and len(said.splitlines()) > 5
@@ -62,7 +66,9 @@ def test_a_services_network_that_is_none(bare, subnet):
     bare.nb.master()
     before = bare.seen()
     status, said, complained = bare.run(f"{MINION} --service-ip-subnet={subnet}")
-    assert (status, said) == (1, "") and complained.startswith(f"ovn-k8s-overlay minion-init: service_ip_subnet '{subnet}' ")
+    assert (status, said) == (1, "") and complained.startswith(
+        f"ovn-k8s-overlay minion-init: service_ip_subnet '{subnet}' "
+    )
     assert bare.seen() == before
 
 
@@ -73,7 +79,12 @@ def test_settings_that_nobody_can_read(bare):
     for text in ("{", "3"):
         pathlib.Path(host.NODE_FILE).write_text(text)
         status, said, complained = bare.run(MINION)
-        assert (status, said) == (1, "") and "node.json can't be read: " in complained and "; remove it, and" in complained and "Traceback" not in complained
+        assert (
+            (status, said) == (1, "")
+            and "node.json can't be read: " in complained
+            and "; remove it, and" in complained
+            and "Traceback" not in complained
+        )
 
 
 def test_w12_master_init_with_another_node_name(bare):
@@ -106,8 +117,10 @@ def test_w9_a_subnet_of_another_node_is_refused_before_the_host_is_touched(bare)
     before = bare.seen()
     status, said, complained = bare.run(MINION)
     assert (status, said) == (1, "")
-    assert complained == ("ovn-k8s-overlay minion-init: minion_switch_subnet 192.168.2.0/24 of node kube-minion1 overlaps 192.168.2.0/24 of node node2: "
-                          "give each node a subnet of its own\n")
+    assert complained == (
+        "ovn-k8s-overlay minion-init: minion_switch_subnet 192.168.2.0/24 of node kube-minion1 overlaps 192.168.2.0/24 of node node2: "
+        "give each node a subnet of its own\n"
+    )
     assert bare.seen() == before
 
 
@@ -131,14 +144,22 @@ def test_w6_pinned_source_subnets(bare):
     """Protects --rampout-ip-subnets: set, changed and taken away with the command, also when the gateway is there already; the site's call lets it be."""
     bare.nb.master()
     assert bare.run(GATEWAY)[0] == 0
-    for more, sources in ((["--rampout-ip-subnets=192.168.2.0/24,192.168.3.0/24"], "{192.168.2.0/24, 192.168.3.0/24}"),
-                          (["--rampout-ip-subnets", "192.168.2.0/24"], "{192.168.2.0/24}")):
+    for more, sources in (
+        (["--rampout-ip-subnets=192.168.2.0/24,192.168.3.0/24"], "{192.168.2.0/24, 192.168.3.0/24}"),
+        (["--rampout-ip-subnets", "192.168.2.0/24"], "{192.168.2.0/24}"),
+    ):
         assert bare.run(GATEWAY, *more)[0] == 0
         (policy,) = bare.nb.rows("Logical_Router_Policy")
         assert policy["match"] == f"ip4.src == {sources} && ip4.dst != {{192.168.0.0/16, 100.64.0.0/16, 10.55.0.12}}"
         assert (policy["action"], policy["nexthops"]) == ("reroute", "100.64.0.2")
         assert bare.run(GATEWAY, *more) == (0, COMPLETE, "")
-    bare.nb.call("ovn_gateway", node_name="kube-minion1", physical_interface="eth1", physical_ip=["10.55.0.12/24"], default_gw=["10.55.0.254"])
+    bare.nb.call(
+        "ovn_gateway",
+        node_name="kube-minion1",
+        physical_interface="eth1",
+        physical_ip=["10.55.0.12/24"],
+        default_gw=["10.55.0.254"],
+    )
     assert len(bare.nb.rows("Logical_Router_Policy")) == 1
     assert bare.run(GATEWAY)[0] == 0
     assert bare.nb.rows("Logical_Router_Policy") == []
@@ -150,13 +171,26 @@ def test_w6_pinned_source_subnets(bare):
 def test_the_api_server_of_the_keys(bare):
     """Protects: server, certificate and token reach the programs' files; the token is root's alone, and in no plan, log or other file."""
     bare.nb.master()
-    bare.set(**{"k8s-api-server": "https://10.0.0.1", "k8s-ca-certificate": PEM.replace("\n", "\\n"), "k8s-api-token": "s3cret"})
+    bare.set(
+        **{
+            "k8s-api-server": "https://10.0.0.1",
+            "k8s-ca-certificate": PEM.replace("\n", "\\n"),
+            "k8s-api-token": "s3cret",
+        }
+    )
     status, said, complained = bare.run(MINION, "--dry-run")
     assert status == 0 and "s3cret" not in said + complained
     status, said, complained = bare.run(MINION)
-    assert status == 0 and "s3cret" not in said + complained and "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token" in complained
+    assert (
+        status == 0
+        and "s3cret" not in said + complained
+        and "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token" in complained
+    )
     assert json.loads((bare.kept / "kubernetes-node.json").read_text()) == {
-        "server": "https://10.0.0.1", "ca_file": str(bare.kept / "kubernetes-ca.crt"), "token_file": str(bare.kept / "kubernetes-node.token")}
+        "server": "https://10.0.0.1",
+        "ca_file": str(bare.kept / "kubernetes-ca.crt"),
+        "token_file": str(bare.kept / "kubernetes-node.token"),
+    }
     assert (bare.kept / "kubernetes-ca.crt").read_text() == PEM + "\n"
     token = bare.kept / "kubernetes-node.token"
     assert (token.read_text(), token.stat().st_mode & 0o777) == ("s3cret\n", 0o600)
@@ -164,7 +198,14 @@ def test_the_api_server_of_the_keys(bare):
     assert "s3cret" not in json.dumps(bare.nb.everything())
     # Taken out of the database, it stays where it is.
     after = bare.seen()[-1]
-    bare.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["external_ids", "delete", ["set", ["k8s-api-token"]]]]})
+    bare.transact(
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["external_ids", "delete", ["set", ["k8s-api-token"]]]],
+        }
+    )
     assert bare.run(MINION) == (0, COMPLETE, "")
     assert bare.seen()[-1] == after
 
@@ -173,7 +214,11 @@ def test_an_api_server_without_scheme(bare):
     """Protects: 127.0.0.1:8080, as the original's masters had it, is http."""
     bare.set(**{"k8s-api-server": "127.0.0.1:8080"})
     assert bare.run(MASTER)[0] == 0
-    assert json.loads((bare.kept / "kubernetes-watcher.json").read_text()) == {"server": "http://127.0.0.1:8080", "ca_file": None, "token_file": None}
+    assert json.loads((bare.kept / "kubernetes-watcher.json").read_text()) == {
+        "server": "http://127.0.0.1:8080",
+        "ca_file": None,
+        "token_file": None,
+    }
 
 
 def test_the_configuration_file(bare):
@@ -188,21 +233,49 @@ def test_a_host_that_forgets_is_told(bare, monkeypatch):
     """Protects whoever has not enabled the unit that brings the host's part back after a boot."""
     monkeypatch.setattr(answer, "ENABLED", "/none")
     status, said, complained = bare.run(MASTER)
-    assert (status, said.splitlines()[-1] + "\n") == (0, COMPLETE) and complained.endswith("run systemctl enable --now ovn-k8s-host\n")
+    assert (status, said.splitlines()[-1] + "\n") == (0, COMPLETE) and complained.endswith(
+        "run systemctl enable --now ovn-k8s-host\n"
+    )
 
 
 REFUSED = [
-    ({"ovn-encap-type": "stt"}, MASTER, "", "external_ids:ovn-encap-type of the Open_vSwitch table is stt: only geneve is made"),
-    ({"ovn-nb": "tcp:127.0.0.1:1"}, MASTER, "",
-     "can't use database OVN_Northbound at tcp:127.0.0.1:1: nobody listens there: start the server, or correct the remote"),
-    ({"ovn-nb": "ssl:127.0.0.1:1"}, MASTER, "--nb-privkey=/none",
-     "private_key /none for ssl:127.0.0.1:1 does not exist: give its path (--nb-privkey, --nb-cert, --nb-cacert)"),
-    ({"k8s-api-server": "10.0.0.1:8080", "k8s-ca-certificate": "/etc/ca.crt"}, MASTER, "",
-     "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines"),
-    ({}, GATEWAY, "--rampout-ip-subnets=10.1.0.0/24",
-     "source subnet of gateway kube-minion1 10.1.0.0/24 is outside the cluster's network 192.168.0.0/16: name subnets of pods"),
+    (
+        {"ovn-encap-type": "stt"},
+        MASTER,
+        "",
+        "external_ids:ovn-encap-type of the Open_vSwitch table is stt: only geneve is made",
+    ),
+    (
+        {"ovn-nb": "tcp:127.0.0.1:1"},
+        MASTER,
+        "",
+        "can't use database OVN_Northbound at tcp:127.0.0.1:1: nobody listens there: start the server, or correct the remote",
+    ),
+    (
+        {"ovn-nb": "ssl:127.0.0.1:1"},
+        MASTER,
+        "--nb-privkey=/none",
+        "private_key /none for ssl:127.0.0.1:1 does not exist: give its path (--nb-privkey, --nb-cert, --nb-cacert)",
+    ),
+    (
+        {"k8s-api-server": "10.0.0.1:8080", "k8s-ca-certificate": "/etc/ca.crt"},
+        MASTER,
+        "",
+        "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines",
+    ),
+    (
+        {},
+        GATEWAY,
+        "--rampout-ip-subnets=10.1.0.0/24",
+        "source subnet of gateway kube-minion1 10.1.0.0/24 is outside the cluster's network 192.168.0.0/16: name subnets of pods",
+    ),
     ({}, MINION, "", "Load_Balancer_Group clusterLBGroup does not exist: make it first"),
-    ({}, MASTER.replace("192.168.1.0/24", "192.168.1.0"), "", "minion_switch_subnet '192.168.1.0' lacks its prefix length"),
+    (
+        {},
+        MASTER.replace("192.168.1.0/24", "192.168.1.0"),
+        "",
+        "minion_switch_subnet '192.168.1.0' lacks its prefix length",
+    ),
 ]
 
 
@@ -212,6 +285,8 @@ def test_what_cannot_work_is_one_sentence(bare, keys, command, more, sentence):
     bare.set(**keys)
     before = bare.seen()
     status, said, complained = bare.run(command, *more.split())
-    assert (status, said) == (1, "") and complained.startswith(f"ovn-k8s-overlay {command.split()[0]}: {sentence}"), complained
+    assert (status, said) == (1, "") and complained.startswith(f"ovn-k8s-overlay {command.split()[0]}: {sentence}"), (
+        complained
+    )
     assert complained.count("\n") == 1
     assert bare.seen() == before

@@ -12,11 +12,13 @@ import pytest
 from database_server import wait_for
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils import doors, names
-from ansible_collections.ovn.kubernetes.plugins.module_utils.desired import ifupdown
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet import apply, managers
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.hostnet.state import File
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import apply
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import detect as managers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import ifupdown_files as ifupdown
 
 STANZA = "auto {nic}\niface {nic} inet static\n    address {address}/24\n"
 ADDRESSES = {"eth0": "10.44.0.12", "eth1": "10.55.0.12"}
@@ -32,7 +34,13 @@ def files(bare, tmp_path, monkeypatch):
         (folder / "interfaces.d" / nic).write_text(STANZA.format(nic=nic, address=address))
     (tmp_path / "ifstate").write_text("eth0=eth0\neth1=eth1\n")
     (tmp_path / "ifup").touch()
-    for name, place in {"INTERFACES": "network/interfaces", "IFSTATE": "ifstate", "IFUP": "ifup", "NETIF": "netif", "NM_DEVICES": "devices"}.items():
+    for name, place in {
+        "INTERFACES": "network/interfaces",
+        "IFSTATE": "ifstate",
+        "IFUP": "ifup",
+        "NETIF": "netif",
+        "NM_DEVICES": "devices",
+    }.items():
         monkeypatch.setattr(managers, name, str(tmp_path / place))
     monkeypatch.setattr(ifupdown, "ORDER", File(str(tmp_path / "order.conf"), ifupdown.ORDER.content))
     monkeypatch.setattr(apply, "hand_over", lambda step: None)
@@ -64,7 +72,10 @@ def test_an_edited_file_stays(bare, files):
     there(bare, "eth0", user="node")
     assert file.read_text() == moved + "# a note\n"
     back(bare, "eth0", user="node")
-    with pytest.raises(HostError, match=r"interfaces.d/eth0 was changed after eth0 went into breth0.*: move the file aside, run it again"):
+    with pytest.raises(
+        HostError,
+        match=r"interfaces.d/eth0 was changed after eth0 went into breth0.*: move the file aside, run it again",
+    ):
         back(bare, "eth0")
     assert file.read_text() == moved + "# a note\n" and "10.44.0.12" in ip("address show dev breth0")
     file.rename(files / "aside")
@@ -85,8 +96,14 @@ def test_a_bridge_that_is_lost_comes_back_from_what_is_kept(bare, files):
     before = (files / "interfaces.d" / "eth0").read_text()
     there(bare, "eth0")
     known = kept("eth0")
-    bare.transact({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["bridges", "delete", ["set", [
-        ["uuid", uuid] for uuid in bare.everything()["Bridge"]]]]]})
+    bare.transact(
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "delete", ["set", [["uuid", uuid] for uuid in bare.everything()["Bridge"]]]]],
+        }
+    )
     wait_for(lambda: "breth0" not in ip("link"), "the bridge to go")
     there(bare, "eth0")
     assert kept("eth0") == known
@@ -104,7 +121,10 @@ def test_two_nics_in_one_file_are_refused(bare, files, at_once):
     if not at_once:
         there(bare, "eth0")
     now = file.read_text()
-    with pytest.raises(HostError, match=r"eth0 and eth1 are both configured in .*/interfaces, .*: give each NIC a file of its own below"):
+    with pytest.raises(
+        HostError,
+        match=r"eth0 and eth1 are both configured in .*/interfaces, .*: give each NIC a file of its own below",
+    ):
         there(bare, *(("eth0", "eth1") if at_once else ("eth1",)))
     assert file.read_text() == now and "10.55.0.12" in ip("address show dev eth1")
 
@@ -125,8 +145,16 @@ def test_a_shared_file_goes_with_the_last(bare, files, tmp_path):
 def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
     """Protects a shared gateway that changes its NIC: the role gives the one back that nobody needs any more."""
     there(bare, "eth0", user="gateway")
-    params = {"nics": ["eth1"], "state": "present", "used_by": "gateway", "rollback_timeout": 30, "datapath_type": None, "open_vswitch": bare.remote,
-              "_turn": "plan", "_change": None}
+    params = {
+        "nics": ["eth1"],
+        "state": "present",
+        "used_by": "gateway",
+        "rollback_timeout": 30,
+        "datapath_type": None,
+        "open_vswitch": bare.remote,
+        "_turn": "plan",
+        "_change": None,
+    }
     (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
     assert result.facts["others"] == ["eth0"]
     params["used_by"] = "request"
@@ -140,7 +168,11 @@ def test_kernel_settings_go_along(bare, files):
     sysctl("ipv4/conf/eth0/arp_ignore", "1")
     default = sysctl("ipv4/conf/default/rp_filter")
     there(bare, "eth0")
-    assert (sysctl("ipv6/conf/breth0/accept_ra"), sysctl("ipv4/conf/breth0/arp_ignore"), sysctl("ipv4/conf/breth0/rp_filter")) == ("2", "1", default)
+    assert (
+        sysctl("ipv6/conf/breth0/accept_ra"),
+        sysctl("ipv4/conf/breth0/arp_ignore"),
+        sysctl("ipv4/conf/breth0/rp_filter"),
+    ) == ("2", "1", default)
     sysctl("ipv4/conf/breth0/arp_ignore", "2")
     assert there(bare, "eth0") == []
     assert sysctl("ipv4/conf/breth0/arp_ignore") == "2"

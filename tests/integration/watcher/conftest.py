@@ -54,7 +54,10 @@ class World:
 
     def annotated(self, *names):
         """Wait until these pods have addresses; the addresses."""
-        return [wait_for(lambda name=name: self.note(name).get("ip_address"), f"{name} to be annotated\n{self.logs()}") for name in names]
+        return [
+            wait_for(lambda name=name: self.note(name).get("ip_address"), f"{name} to be annotated\n{self.logs()}")
+            for name in names
+        ]
 
     def ports(self):
         """Name -> (row, its switch) of the pods' ports."""
@@ -65,7 +68,14 @@ class World:
     def unplug(self, name, switch="node1"):
         """Take a port from its switch, with which it goes."""
         uuids = [row["_uuid"] for row in self.nb.rows("Logical_Switch_Port", ["name", "==", name])]
-        self.nb.transact({"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", switch]], "mutations": [["ports", "delete", ["set", uuids]]]})
+        self.nb.transact(
+            {
+                "op": "mutate",
+                "table": "Logical_Switch",
+                "where": [["name", "==", switch]],
+                "mutations": [["ports", "delete", ["set", uuids]]],
+            }
+        )
 
     def balancers(self):
         """Name -> row of the services' load balancers; the API server's own service is everywhere, and left out."""
@@ -73,18 +83,29 @@ class World:
 
     def api_server(self):
         """The virtual addresses of the API server's own service."""
-        return {vip: backends for row in self.nb.rows("Load_Balancer", ["name", "==", APISERVER]) for vip, backends in row["vips"][1]}
+        return {
+            vip: backends
+            for row in self.nb.rows("Load_Balancer", ["name", "==", APISERVER])
+            for vip, backends in row["vips"][1]
+        }
 
     def vips(self, name):
         """The virtual addresses of a load balancer."""
         return dict(self.balancers().get(name, {"vips": ["map", []]})["vips"][1])
 
-    def slice(self, service, *addresses, name=None, port=8080, port_name="", node="node1", conditions=None, update=False):
+    def slice(
+        self, service, *addresses, name=None, port=8080, port_name="", node="node1", conditions=None, update=False
+    ):
         """Make (or update) an endpoint slice."""
         name = name or f"{service}-1"
-        body = {"metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}}, "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
-                "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
-                "endpoints": [{"addresses": [one], "nodeName": node, "conditions": conditions or {"ready": True}} for one in addresses]}
+        body = {
+            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": service}},
+            "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
+            "ports": [{"name": port_name, "port": port, "protocol": "TCP"}],
+            "endpoints": [
+                {"addresses": [one], "nodeName": node, "conditions": conditions or {"ready": True}} for one in addresses
+            ],
+        }
         return self.api.patch(f"{SLICES}/{name}", body) if update else self.api.create(SLICES, body)
 
     def service(self, name, **spec):
@@ -101,7 +122,9 @@ class World:
             addresses[address] += 1
             pod, note = self.pod(name), self.note(name)
             assert switch == node and dict(row["options"][1])["iface-id-ver"] == pod["metadata"]["uid"]
-            assert (note["ip_address"].split("/")[0], note["mac_address"]) == (address, mac) and row["port_security"] == row["addresses"]
+            assert (note["ip_address"].split("/")[0], note["mac_address"]) == (address, mac) and row[
+                "port_security"
+            ] == row["addresses"]
         assert not [address for address, count in addresses.items() if count > 1]
 
     def logs(self):

@@ -25,12 +25,16 @@ def test_a_restart_with_nothing_changed_writes_nothing(world):
 
     def versions():
         return {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in world.api.items(PODS)}
+
     before = world.nb.everything(), world.nb.transactions(), versions()
     for end in (watcher.kill, watcher.stop):
         end()
         watcher.start()
         wait_for(watcher.idle, "the watcher to be done")
-        assert (watcher.figure("ovn_k8s_watcher_annotations"), watcher.figure("ovn_k8s_watcher_transaction_duration_seconds_count")) == (0, 0)
+        assert (
+            watcher.figure("ovn_k8s_watcher_annotations"),
+            watcher.figure("ovn_k8s_watcher_transaction_duration_seconds_count"),
+        ) == (0, 0)
     assert (world.nb.everything(), world.nb.transactions(), versions()) == before
 
 
@@ -153,4 +157,6 @@ def test_removal_takes_pods_and_services_with_it(world):
     world.nb.transact({"op": "insert", "table": "Load_Balancer", "row": {"name": "foreign"}})
     watcher.stop()
     world.nb.master(state="absent")
-    assert {table: [row.get("name") for row in rows] for table, rows in world.nb.content().items() if table != "NB_Global"} == {"Load_Balancer": ["foreign"]}
+    assert {
+        table: [row.get("name") for row in rows] for table, rows in world.nb.content().items() if table != "NB_Global"
+    } == {"Load_Balancer": ["foreign"]}

@@ -16,7 +16,11 @@ def test_a_pod_gets_a_port_and_its_annotation(world):
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     assert world.annotated("web") == ["192.168.1.3/24"]
-    assert world.note("web") == {"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}
+    assert world.note("web") == {
+        "ip_address": "192.168.1.3/24",
+        "mac_address": "0a:58:c0:a8:01:03",
+        "gateway_ip": "192.168.1.1",
+    }
     world.invariants({"web": "node1"})
     row, _switch = world.ports()["default_web"]
     assert dict(row["options"][1])["requested-chassis"] == "id-1"
@@ -27,7 +31,13 @@ def test_a_pod_gets_a_port_and_its_annotation(world):
 def test_pods_of_the_host_and_completed_ones_have_no_port(world):
     """Protects addresses (W18)."""
     world.watch()
-    world.api.create(PODS, {"metadata": {"name": "host"}, "spec": {"nodeName": "node1", "hostNetwork": True, "containers": [{"name": "c", "image": "i"}]}})
+    world.api.create(
+        PODS,
+        {
+            "metadata": {"name": "host"},
+            "spec": {"nodeName": "node1", "hostNetwork": True, "containers": [{"name": "c", "image": "i"}]},
+        },
+    )
     world.api.add_pod("job", "node1")
     world.api.add_pod("web", "node1")
     world.annotated("job", "web")
@@ -63,6 +73,7 @@ def test_pods_that_are_born_with_annotations(world):
         note = {"ip_address": f"{address}/24", "mac_address": "0a:58:00:00:00:01", "gateway_ip": "192.168.1.1"}
         world.api.add_pod(name, node, annotations={"ovn": json.dumps(note)})
         wait_for(lambda: f"default_{name}" in world.ports(), f"the port of {name}")
+
     born("restored", "192.168.1.77")
     born("copy", "192.168.1.77")
     born("router", "192.168.1.1")
@@ -72,10 +83,14 @@ def test_pods_that_are_born_with_annotations(world):
     wait_for(watcher.idle, "the watcher to be done")
     for name in ("restored", "copy", "router", "moved", "other"):
         meta = world.pod(name)["metadata"]
-        assert meta["annotations"]["ovn.kubernetes/pod-uid"] == meta["uid"]  # what a node waits for before it believes the others
+        assert (
+            meta["annotations"]["ovn.kubernetes/pod-uid"] == meta["uid"]
+        )  # what a node waits for before it believes the others
     assert world.note("restored")["ip_address"] == "192.168.1.77/24"
     assert world.note("moved")["ip_address"] == "192.168.2.3/24"
-    assert not {"192.168.1.1/24", "192.168.1.77/24"} & {world.note(name)["ip_address"] for name in ("copy", "router", "other")}
+    assert not {"192.168.1.1/24", "192.168.1.77/24"} & {
+        world.note(name)["ip_address"] for name in ("copy", "router", "other")
+    }
     world.invariants({"restored": "node1", "copy": "node1", "router": "node1", "moved": "node2", "other": "node1"})
 
 
@@ -105,8 +120,15 @@ def test_a_full_subnet_and_a_freed_address(world):
         world.api.add_pod(f"p{number}", "node3")
         if number < 4:
             world.annotated(f"p{number}")
-    event = wait_for(lambda: [one for one in world.api.items("/api/v1/namespaces/default/events") if one["involvedObject"]["name"] == "p4"], "an event")[0]
-    assert event["reason"] == "NetworkNotReady" and event["message"].startswith("subnet 192.168.3.0/29 has no free address")
+    event = wait_for(
+        lambda: [
+            one for one in world.api.items("/api/v1/namespaces/default/events") if one["involvedObject"]["name"] == "p4"
+        ],
+        "an event",
+    )[0]
+    assert event["reason"] == "NetworkNotReady" and event["message"].startswith(
+        "subnet 192.168.3.0/29 has no free address"
+    )
     world.api.add_pod("other", "node1")
     world.annotated("other")
     assert watcher.figure("ovn_k8s_watcher_failing_objects") == 1
@@ -132,13 +154,27 @@ def test_a_pod_that_comes_before_its_node(world):
 def test_a_foreign_port_of_the_same_name(world):
     """Protects foreign rows, and all pods from the one that can't be made: it has an event (W29), and its port when the name is free."""
     row = {"name": "default_taken", "addresses": "0a:58:00:00:00:01 192.168.1.3"}
-    world.nb.transact({"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": row},
-                      {"op": "mutate", "table": "Logical_Switch", "where": [["name", "==", "node1"]], "mutations": [["ports", "insert", ["named-uuid", "p"]]]})
+    world.nb.transact(
+        {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": row},
+        {
+            "op": "mutate",
+            "table": "Logical_Switch",
+            "where": [["name", "==", "node1"]],
+            "mutations": [["ports", "insert", ["named-uuid", "p"]]],
+        },
+    )
     world.watch()
     world.api.add_pod("taken", "node1")
     world.api.add_pod("free", "node1")
     assert world.annotated("free") != ["192.168.1.3/24"]
-    events = wait_for(lambda: [one for one in world.api.items("/api/v1/namespaces/default/events") if one["involvedObject"]["name"] == "taken"], "an event")
+    events = wait_for(
+        lambda: [
+            one
+            for one in world.api.items("/api/v1/namespaces/default/events")
+            if one["involvedObject"]["name"] == "taken"
+        ],
+        "an event",
+    )
     assert "belongs to somebody else" in events[0]["message"]
     world.unplug("default_taken")
     world.annotated("taken")
@@ -152,7 +188,14 @@ def test_ports_that_somebody_removes_or_edits_come_back(world):
     (address,) = world.annotated("web")
     world.unplug("default_web")
     wait_for(lambda: "default_web" in world.ports(), "the port to come back")
-    world.nb.transact({"op": "update", "table": "Logical_Switch_Port", "where": [["name", "==", "default_web"]], "row": {"port_security": ["set", []]}})
+    world.nb.transact(
+        {
+            "op": "update",
+            "table": "Logical_Switch_Port",
+            "where": [["name", "==", "default_web"]],
+            "row": {"port_security": ["set", []]},
+        }
+    )
     wait_for(lambda: world.ports()["default_web"][0]["port_security"] != ["set", []], "the lock to come back")
     assert world.annotated("web") == [address]
     world.invariants({"web": "node1"})
@@ -168,7 +211,14 @@ def test_a_lost_database_is_filled_from_the_annotations(world):
     world.api.delete(f"{PODS}/p0")
     watcher.kill()
     for switch in world.nb.rows("Logical_Switch", ["name", "==", "node1"]):
-        world.nb.transact({"op": "update", "table": "Logical_Switch", "where": [["_uuid", "==", switch["_uuid"]]], "row": {"ports": ["set", []]}})
+        world.nb.transact(
+            {
+                "op": "update",
+                "table": "Logical_Switch",
+                "where": [["_uuid", "==", switch["_uuid"]]],
+                "row": {"ports": ["set", []]},
+            }
+        )
     watcher.start()
     wait_for(watcher.idle, "the watcher to be done")
     assert world.annotated(*names[1:]) == before[1:]

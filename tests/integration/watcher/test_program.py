@@ -13,7 +13,9 @@ from database_server import wait_for
 def test_the_original_s_options_work(world, tmp_path):
     """Protects scripts of before: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows everything, and a signal ends it well."""
     pid_file, log = tmp_path / "watcher.pid", tmp_path / "watcher.log"
-    watcher = world.watcher(options=[f"--pidfile={pid_file}", f"--log-file={log}", "-vfile:info", "-vconsole:emer", "--detach"])
+    watcher = world.watcher(
+        options=[f"--pidfile={pid_file}", f"--log-file={log}", "-vfile:info", "-vconsole:emer", "--detach"]
+    )
     world.api.add_pod("web", "node1")
     watcher.start(wait=False)
     assert watcher.process.wait(30) == 0, watcher.text()
@@ -62,7 +64,10 @@ def test_health_and_metrics_tell_the_truth(world):
     world.api.add_pod("stuck", "nowhere")
     world.annotated("web")
     world.service("shop")
-    wait_for(lambda: watcher.figure("ovnkube_controller_sync_service_latency_seconds_count") == 1, "the service to be counted")
+    wait_for(
+        lambda: watcher.figure("ovnkube_controller_sync_service_latency_seconds_count") == 1,
+        "the service to be counted",
+    )
     wait_for(lambda: watcher.figure("ovn_k8s_watcher_failing_objects") == 1, "the pod that can't be made to be counted")
     figures = watcher.figures()
     assert figures["ovnkube_controller_pod_first_seen_lsp_created_duration_seconds_count"] == 1
@@ -70,7 +75,9 @@ def test_health_and_metrics_tell_the_truth(world):
     assert figures["ovnkube_controller_northbound_database_connected"] == 1
     assert figures['ovn_k8s_watcher_cached_objects{resource="pods"}'] == 2
     assert watcher.get("/healthz")[0] == 200 and watcher.get("/readyz") == (200, "ok\n")
-    assert next(line for line in watcher.text().splitlines() if "default/web" in line).startswith("pod default/web: Logical_Switch_Port default_web: insert")
+    assert next(line for line in watcher.text().splitlines() if "default/web" in line).startswith(
+        "pod default/web: Logical_Switch_Port default_web: insert"
+    )
 
 
 def test_a_watcher_that_ends_by_a_signal_ends_well(world):

@@ -18,7 +18,10 @@ def address(service, family=0):
 def groups(world):
     """Load balancer group -> names of its members."""
     names = {row["_uuid"][1]: name for name, row in world.balancers().items()}
-    return {row["name"]: sorted(names[uuid] for uuid in references(row["load_balancer"]) if uuid in names) for row in world.nb.rows("Load_Balancer_Group")}
+    return {
+        row["name"]: sorted(names[uuid] for uuid in references(row["load_balancer"]) if uuid in names)
+        for row in world.nb.rows("Load_Balancer_Group")
+    }
 
 
 def test_a_service_follows_its_endpoints_and_its_ports(world):
@@ -29,9 +32,15 @@ def test_a_service_follows_its_endpoints_and_its_ports(world):
     world.slice("web", "192.168.1.3")
     wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:8080"}, "the first endpoint")
     world.slice("web", "192.168.1.3", "192.168.2.3", port=9090, update=True)
-    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.2.3:9090"}, "the second endpoint and the new port")
+    wait_for(
+        lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.2.3:9090"},
+        "the second endpoint and the new port",
+    )
     world.slice("web", "192.168.1.9", name="web-2", port=9090)
-    wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.1.9:9090,192.168.2.3:9090"}, "the second slice")
+    wait_for(
+        lambda: world.vips(CLUSTER) == {f"{ip}:80": "192.168.1.3:9090,192.168.1.9:9090,192.168.2.3:9090"},
+        "the second slice",
+    )
     world.api.patch(f"{SERVICES}/web", {"spec": {"ports": [{"port": 444, "targetPort": 9090}]}})
     wait_for(lambda: list(world.vips(CLUSTER)) == [f"{ip}:444"], "the new port, and the old one gone")
     assert groups(world) == {"clusterLBGroup": [CLUSTER], "clusterSwitchLBGroup": [], "clusterRouterLBGroup": []}
@@ -54,24 +63,51 @@ def test_types_change_back_and_forth(world):
     wait_for(lambda: CLUSTER in world.balancers(), "the load balancer")
     changed = world.api.patch(f"{SERVICES}/web", {"spec": {"type": "NodePort"}})
     port = changed["spec"]["ports"][0]["nodePort"]
-    wait_for(lambda: set(world.vips("Service_default/web_TCP_node_IPv4")) == {f"^NODEIP_IPv4_0:{port}", f"^NODEIP_IPv4_1:{port}"}, "the node port")
+    wait_for(
+        lambda: (
+            set(world.vips("Service_default/web_TCP_node_IPv4")) == {f"^NODEIP_IPv4_0:{port}", f"^NODEIP_IPv4_1:{port}"}
+        ),
+        "the node port",
+    )
     world.api.patch(f"{SERVICES}/web", {"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local"}})
     world.api.patch(f"{SERVICES}/web/status", {"status": {"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}]}}})
-    wait_for(lambda: groups(world)["clusterRouterLBGroup"] == ["Service_default/web_TCP_node_local_IPv4", "Service_default/web_TCP_outside_local_IPv4"],
-             "what gateways serve from their own host")
+    wait_for(
+        lambda: (
+            groups(world)["clusterRouterLBGroup"]
+            == ["Service_default/web_TCP_node_local_IPv4", "Service_default/web_TCP_outside_local_IPv4"]
+        ),
+        "what gateways serve from their own host",
+    )
     (row,) = world.nb.rows("Chassis_Template_Var", ["chassis", "==", "id-1"])
     assert "192.168.1.3:8080" in dict(row["variables"][1]).values()
 
     def answers():
         return [row["match"] for row in world.nb.rows("Logical_Router_Policy")]
+
     world.api.add_node("node1", "10.0.0.1")
     wait_for(lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1}"], "the way of answers")
     world.api.add_node("node2", "10.0.0.2")
-    wait_for(lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1, 10.0.0.2}"], "answers to a host that came later")
-    world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ExternalName", "externalName": "example.org", "externalTrafficPolicy": None, "clusterIP": None,
-                                                 "clusterIPs": None}})
+    wait_for(
+        lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1, 10.0.0.2}"],
+        "answers to a host that came later",
+    )
+    world.api.patch(
+        f"{SERVICES}/web",
+        {
+            "spec": {
+                "type": "ExternalName",
+                "externalName": "example.org",
+                "externalTrafficPolicy": None,
+                "clusterIP": None,
+                "clusterIPs": None,
+            }
+        },
+    )
     wait_for(lambda: world.balancers() == {}, "all load balancers to go")
-    wait_for(lambda: "192.168.1.3:8080" not in str(world.nb.rows("Chassis_Template_Var")) and answers() == [], "the variable and the way to go")
+    wait_for(
+        lambda: "192.168.1.3:8080" not in str(world.nb.rows("Chassis_Template_Var")) and answers() == [],
+        "the variable and the way to go",
+    )
     world.api.patch(f"{SERVICES}/web", {"spec": {"type": "ClusterIP", "externalName": None}})
     wait_for(lambda: list(world.balancers()) == [CLUSTER], "the load balancer to come back")
 
@@ -83,7 +119,13 @@ def test_headless_and_two_families(world):
     made = world.service("web", ipFamilyPolicy="RequireDualStack")
     world.slice("web", "192.168.1.3")
     world.slice("web", "fd10:128::3", name="web-6")
-    wait_for(lambda: world.vips(CLUSTER) == {f"{address(made)}:80": "192.168.1.3:8080", f"[{address(made, 1)}]:80": "[fd10:128::3]:8080"}, "both families")
+    wait_for(
+        lambda: (
+            world.vips(CLUSTER)
+            == {f"{address(made)}:80": "192.168.1.3:8080", f"[{address(made, 1)}]:80": "[fd10:128::3]:8080"}
+        ),
+        "both families",
+    )
     assert list(world.balancers()) == [CLUSTER]
 
 
@@ -92,14 +134,25 @@ def test_what_nobody_serves_ends_at_its_switch(world):
     world.watch()
 
     def unserved():
-        held = {row["name"]: references(row["acls"]) for row in world.nb.rows("Logical_Switch") if references(row["acls"])}
-        rows = {row["_uuid"][1]: (row["direction"], row["match"], row["action"], row["options"]) for row in world.nb.rows("ACL")}
+        held = {
+            row["name"]: references(row["acls"]) for row in world.nb.rows("Logical_Switch") if references(row["acls"])
+        }
+        rows = {
+            row["_uuid"][1]: (row["direction"], row["match"], row["action"], row["options"])
+            for row in world.nb.rows("ACL")
+        }
         return {name: sorted(rows[uuid] for uuid in uuids if uuid in rows) for name, uuids in held.items()}
-    each = [("from-lport", match, "drop", ["map", [["apply-after-lb", "true"]]]) for match in ("ip4.dst == {10.96.0.0/16}", "ip6.dst == {fd96::/108}")]
+
+    each = [
+        ("from-lport", match, "drop", ["map", [["apply-after-lb", "true"]]])
+        for match in ("ip4.dst == {10.96.0.0/16}", "ip6.dst == {fd96::/108}")
+    ]
     wait_for(lambda: unserved() == {"node1": each, "node2": each}, "the rows of two nodes")
     world.nb.node(3)
     wait_for(lambda: unserved().get("node3") == each, "the rows of a new node")
-    world.nb.transact({"op": "update", "table": "Logical_Switch", "where": [["name", "==", "node1"]], "row": {"acls": ["set", []]}})
+    world.nb.transact(
+        {"op": "update", "table": "Logical_Switch", "where": [["name", "==", "node1"]], "row": {"acls": ["set", []]}}
+    )
     wait_for(lambda: unserved() == dict.fromkeys(("node1", "node2", "node3"), each), "rows that somebody took away")
 
 
@@ -112,8 +165,11 @@ def test_hosts_addresses_are_one_row_a_host(world):
     before = {name: row["_version"] for name, row in world.balancers().items()}
 
     def variables():
-        return {row["chassis"]: [value for _name, value in sorted(row["variables"][1]) if value not in ("0.0.0.0", "::")]
-                for row in world.nb.rows("Chassis_Template_Var")}
+        return {
+            row["chassis"]: [value for _name, value in sorted(row["variables"][1]) if value not in ("0.0.0.0", "::")]
+            for row in world.nb.rows("Chassis_Template_Var")
+        }
+
     world.api.add_node("node1", "10.0.0.1")
     wait_for(lambda: variables().get("id-1") == ["10.0.0.1", "10.55.0.1"], "the node's and the gateway's address")
     world.nb.node(3)
@@ -126,7 +182,10 @@ def test_hosts_addresses_are_one_row_a_host(world):
     world.nb.remove_gateway("node2")
     wait_for(lambda: variables().get("id-2") == [], "the gateway's address to go")
     world.nb.remove_node("node3")
-    wait_for(lambda: "id-3" not in variables() and ("10.0.0.3/32", "192.168.3.2") not in world.nb.routes(), "all of a node that goes")
+    wait_for(
+        lambda: "id-3" not in variables() and ("10.0.0.3/32", "192.168.3.2") not in world.nb.routes(),
+        "all of a node that goes",
+    )
     assert {name: row["_version"] for name, row in world.balancers().items()} == before
 
 
@@ -137,12 +196,19 @@ def test_affinity_comes_and_goes(world):
 
     def fields():
         return {str(row["selection_fields"]) for row in world.balancers().values()}
+
     wait_for(lambda: len(world.balancers()) == 2 and fields() == {"['set', ['ip_dst', 'ip_src']]"}, "affinity")
 
     def timeout():
         return dict(world.balancers()[CLUSTER]["options"][1]).get("affinity_timeout")
-    world.api.patch(f"{SERVICES}/web", {"metadata": {"annotations": {"ovn.kubernetes/session-affinity": "timeout"}},
-                                        "spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90}}}})
+
+    world.api.patch(
+        f"{SERVICES}/web",
+        {
+            "metadata": {"annotations": {"ovn.kubernetes/session-affinity": "timeout"}},
+            "spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90}}},
+        },
+    )
     wait_for(lambda: timeout() == "90", "affinity with a timeout")
     world.api.patch(f"{SERVICES}/web", {"spec": {"sessionAffinity": "None", "sessionAffinityConfig": None}})
     wait_for(lambda: fields() == {"['set', []]"} and timeout() is None, "affinity to go")
@@ -155,9 +221,18 @@ def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
     world.slice("web", "192.168.1.3")
     wanted = {f"{ip}:80": "192.168.1.3:8080"}
     wait_for(lambda: world.vips(CLUSTER) == wanted, "the load balancer")
-    world.nb.transact({"op": "mutate", "table": "Load_Balancer", "where": [], "mutations": [["vips", "insert", ["map", [["1.1.1.1:1", "2.2.2.2:2"]]]]]})
+    world.nb.transact(
+        {
+            "op": "mutate",
+            "table": "Load_Balancer",
+            "where": [],
+            "mutations": [["vips", "insert", ["map", [["1.1.1.1:1", "2.2.2.2:2"]]]]],
+        }
+    )
     wait_for(lambda: world.vips(CLUSTER) == wanted, "the address too many to go")
-    world.nb.transact({"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}})
+    world.nb.transact(
+        {"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}}
+    )
     wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to be back in its group")
     world.nb.transact({"op": "delete", "table": "Load_Balancer", "where": []})
     wait_for(lambda: groups(world)["clusterLBGroup"] == [CLUSTER], "the load balancer to come back")
@@ -171,6 +246,11 @@ def test_services_that_went_while_no_watcher_ran(world):
     wait_for(lambda: len(world.balancers()) == 2, "two load balancers")
     watcher.kill()
     world.api.delete(f"{SERVICES}/other")
-    world.nb.transact({"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}})
+    world.nb.transact(
+        {"op": "update", "table": "Load_Balancer_Group", "where": [], "row": {"load_balancer": ["set", []]}}
+    )
     watcher.start()
-    wait_for(lambda: list(world.balancers()) == [CLUSTER] and groups(world)["clusterLBGroup"] == [CLUSTER], "only one to be left, in its group")
+    wait_for(
+        lambda: list(world.balancers()) == [CLUSTER] and groups(world)["clusterLBGroup"] == [CLUSTER],
+        "only one to be left, in its group",
+    )

@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, encode
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found, encode
 
 
 @pytest.fixture
@@ -21,5 +21,8 @@ def as_found():
         have.setdefault("external_ids", {})
         have.update(columns)
         plain = {column: value for column, value in have.items() if isinstance(value, (str, int, bool, tuple, dict))}
-        return Found(row.table, f"uuid-{next(numbers)}", plain, {column: encode(value) for column, value in plain.items()})
+        return Found(
+            row.table, f"uuid-{next(numbers)}", plain, {column: encode(value) for column, value in plain.items()}
+        )
+
     return make

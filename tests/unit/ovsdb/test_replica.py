@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.replica import Replica
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 
 SCHEMA = {"name": "DB", "tables": {"T": {"columns": {"name": {"type": "string"}}}}}
 
@@ -17,17 +17,25 @@ def answers(message):
     method, params, number = message["method"], message["params"], message["id"]
 
     def say(result, *news):
-        return [{"id": number, "error": None, "result": result}, *({"id": None, "method": name, "params": what} for name, what in news)]
+        return [
+            {"id": number, "error": None, "result": result},
+            *({"id": None, "method": name, "params": what} for name, what in news),
+        ]
+
     if method == "get_schema":
         return say(SCHEMA)
     if method == "lock":
         return say({"locked": False}, ("locked", ["lock"]))
     if method == "monitor_cond" and params[0] == "_Server":
-        return say({"Database": {"s": {"initial": {"name": "DB", "connected": True}}}},
-                   ("update2", [["server"], {"Database": {"s": {"modify": {"leader": True}}}}]))
+        return say(
+            {"Database": {"s": {"initial": {"name": "DB", "connected": True}}}},
+            ("update2", [["server"], {"Database": {"s": {"modify": {"leader": True}}}}]),
+        )
     if method == "monitor_cond":
-        return say({"T": {"u1": {"initial": {"name": "old"}}}},
-                   ("update2", [["content"], {"T": {"u1": {"delete": None}, "u2": {"insert": {"name": "new"}}}}]))
+        return say(
+            {"T": {"u1": {"initial": {"name": "old"}}}},
+            ("update2", [["content"], {"T": {"u1": {"delete": None}, "u2": {"insert": {"name": "new"}}}}]),
+        )
     return say([])
 
 
@@ -39,6 +47,7 @@ async def serve(reader, writer):
 
 def test_news_that_come_with_an_answer_are_later_than_it(tmp_path):
     """Protects against ghosts, missing rows, and a lock that is ours unnoticed, until the next connection."""
+
     async def main():
         server = await asyncio.start_unix_server(serve, str(tmp_path / "db"))
         replica = Replica(f"unix:{tmp_path}/db", "DB", {"T": ("name",)}, lock="lock")
@@ -47,4 +56,5 @@ def test_news_that_come_with_an_answer_are_later_than_it(tmp_path):
         assert replica.locked and {uuid: row.name for uuid, row in replica.rows["T"].items()} == {"u2": "new"}
         following.cancel()
         server.close()
+
     asyncio.run(main())

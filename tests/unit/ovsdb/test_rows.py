@@ -6,15 +6,33 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Item, Owner, Query, Row, by_name, decode, encode, found, includes
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
+    ListMember,
+    Owner,
+    Query,
+    Row,
+    by_name,
+    decode,
+    encode,
+    found,
+    includes,
+)
 
 NODE = Owner("Node", "node1")
 
 
-@pytest.mark.parametrize(("plain", "wire"), [
-    ("text", "text"), (7, 7), (True, True), ((), ["set", []]), (("a", "b"), ["set", ["a", "b"]]), ({}, ["map", []]),
-    ({"b": "2", "a": "1"}, ["map", [["a", "1"], ["b", "2"]]]),
-])
+@pytest.mark.parametrize(
+    ("plain", "wire"),
+    [
+        ("text", "text"),
+        (7, 7),
+        (True, True),
+        ((), ["set", []]),
+        (("a", "b"), ["set", ["a", "b"]]),
+        ({}, ["map", []]),
+        ({"b": "2", "a": "1"}, ["map", [["a", "1"], ["b", "2"]]]),
+    ],
+)
 def test_values_go_over_the_wire_and_come_back(plain, wire):
     """Protects each kind of value in both directions."""
     assert encode(plain) == wire
@@ -27,31 +45,41 @@ def test_references_come_as_the_uuids_text():
     assert decode(["set", [["uuid", "1-2"], ["uuid", "3-4"]]]) == ("1-2", "3-4")
 
 
-@pytest.mark.parametrize(("text", "value", "merged"), [
-    (None, "br1", "physnet:br1"),
-    ("", "br1", "physnet:br1"),
-    ("physnet:br0", "br1", "physnet:br1"),
-    ("a:b,physnet:br0,c:d", "br1", "a:b,physnet:br1,c:d"),
-    ("a:b", "br1", "a:b,physnet:br1"),
-    (" a:b , physnet:br0 ", "br1", "a:b,physnet:br1"),
-    ("physnet:br0,physnet:br2", "br1", "physnet:br1"),
-    ("physnet2:br0", "br1", "physnet2:br0,physnet:br1"),
-    ("a:b,physnet:br0", None, "a:b"),
-    ("physnet:br0", None, None),
-    (None, None, None),
-    ("a:b", None, "a:b"),
-])
+@pytest.mark.parametrize(
+    ("text", "value", "merged"),
+    [
+        (None, "br1", "physnet:br1"),
+        ("", "br1", "physnet:br1"),
+        ("physnet:br0", "br1", "physnet:br1"),
+        ("a:b,physnet:br0,c:d", "br1", "a:b,physnet:br1,c:d"),
+        ("a:b", "br1", "a:b,physnet:br1"),
+        (" a:b , physnet:br0 ", "br1", "a:b,physnet:br1"),
+        ("physnet:br0,physnet:br2", "br1", "physnet:br1"),
+        ("physnet2:br0", "br1", "physnet2:br0,physnet:br1"),
+        ("a:b,physnet:br0", None, "a:b"),
+        ("physnet:br0", None, None),
+        (None, None, None),
+        ("a:b", None, "a:b"),
+    ],
+)
 def test_a_member_of_a_comma_separated_text(text, value, merged):
     """Protects other members, like an operator's own bridge mappings, and their order."""
-    assert Item("physnet", value).merged(text) == merged
+    assert ListMember("physnet", value).merged(text) == merged
 
 
 def test_a_row_carries_its_owner_and_its_name():
     """Protects what makes rows ours: the four keys, beside other external_ids of the row."""
     row = Row("Logical_Switch", NODE, "switch", "node1", columns={"external_ids": {"more": "yes"}})
-    assert row.wanted() == {"name": "node1", "external_ids": {
-        "more": "yes", "k8s.ovn.org/owner-controller": "ovn.kubernetes", "k8s.ovn.org/owner-type": "Node", "k8s.ovn.org/name": "node1",
-        "k8s.ovn.org/id": "ovn.kubernetes:Node:node1:switch"}}
+    assert row.wanted() == {
+        "name": "node1",
+        "external_ids": {
+            "more": "yes",
+            "k8s.ovn.org/owner-controller": "ovn.kubernetes",
+            "k8s.ovn.org/owner-type": "Node",
+            "k8s.ovn.org/name": "node1",
+            "k8s.ovn.org/id": "ovn.kubernetes:Node:node1:switch",
+        },
+    }
     assert row.columns == {"external_ids": {"more": "yes"}}
 
 
@@ -77,8 +105,12 @@ def test_labels():
 def test_queries_ask_for_what_is_needed_only():
     """Protects calls in large clusters: conditions and columns go to the server."""
     query = Query("NAT", (includes("external_ids", {"b": "2", "a": "1"}),), ("type",))
-    assert query.operation() == {"op": "select", "table": "NAT", "where": [["external_ids", "includes", ["map", [["a", "1"], ["b", "2"]]]]],
-                                 "columns": ["_uuid", "type"]}
+    assert query.operation() == {
+        "op": "select",
+        "table": "NAT",
+        "where": [["external_ids", "includes", ["map", [["a", "1"], ["b", "2"]]]]],
+        "columns": ["_uuid", "type"],
+    }
     assert by_name("Logical_Switch", "join", ("name",)).where == (("name", "==", "join"),)
     assert by_name("Open_vSwitch", ".", ("external_ids",)).where == ()
 
@@ -86,7 +118,11 @@ def test_queries_ask_for_what_is_needed_only():
 def test_a_found_row_knows_its_role_and_keeps_what_came():
     """Protects guards, which compare with what came over the wire, to the letter."""
     query = Query("NAT", (), ("type", "external_ids"))
-    raw = {"_uuid": ["uuid", "1-2"], "type": "snat", "external_ids": ["map", [["k8s.ovn.org/id", "ovn.kubernetes:Gateway:fd::1:snat-4"]]]}
+    raw = {
+        "_uuid": ["uuid", "1-2"],
+        "type": "snat",
+        "external_ids": ["map", [["k8s.ovn.org/id", "ovn.kubernetes:Gateway:fd::1:snat-4"]]],
+    }
     row = found(query, raw)
     assert (row.uuid, row.name, row.role(), row.key("nothing")) == ("1-2", None, "snat-4", None)
     assert row.raw == {"type": "snat", "external_ids": raw["external_ids"]}

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.difference import difference
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.errors import DatabaseError
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.rows import Found, Includes, Owner, Query, Ref, Row
-from ansible_collections.ovn.kubernetes.plugins.module_utils.ovsdb.transaction import operations, placed, undo
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
+    Found,
+    Owner,
+    Query,
+    Ref,
+    Row,
+    SetMembers,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.transaction import operations, placed, undo
 
 NODE = Owner("Node", "node1")
 SWITCH = Row("Logical_Switch", NODE, "switch", "sw")
@@ -31,16 +38,27 @@ def test_what_the_plan_was_made_from_must_still_be_so():
     """Protects allocations: each answer that was asked for is compared to the letter."""
     query = Query("Logical_Router_Port", (("name", "==", "x"),), ("networks",))
     waits, _others = made([SWITCH], asked=[(query, [{"networks": "1.2.3.4/24"}])])
-    assert waits[0] == {"op": "wait", "timeout": 0, "table": "Logical_Router_Port", "where": [["name", "==", "x"]], "columns": ["networks"],
-                        "until": "==", "rows": [{"networks": "1.2.3.4/24"}]}
+    assert waits[0] == {
+        "op": "wait",
+        "timeout": 0,
+        "table": "Logical_Router_Port",
+        "where": [["name", "==", "x"]],
+        "columns": ["networks"],
+        "until": "==",
+        "rows": [{"networks": "1.2.3.4/24"}],
+    }
 
 
 def test_a_lock_stands_for_looking_through_tables():
     """Protects large clusters: who holds the lock that its rows are written under need not have the server search for each new name."""
-    plan = difference([SWITCH, PORT, Row("Load_Balancer", NODE, "lb", "lb", "all")], [], {("Load_Balancer_Group", "all"): GROUP})
+    plan = difference(
+        [SWITCH, PORT, Row("Load_Balancer", NODE, "lb", "lb", "all")], [], {("Load_Balancer_Group", "all"): GROUP}
+    )
     ops = operations(plan, {("Load_Balancer_Group", "all"): GROUP}, (), "who asked", lock="ours")
     assert ops[0] == {"op": "assert", "lock": "ours"}
-    assert [(op["table"], op["where"]) for op in ops if op["op"] == "wait"] == [("Load_Balancer_Group", [["_uuid", "==", ["uuid", "uuid-group"]]])]
+    assert [(op["table"], op["where"]) for op in ops if op["op"] == "wait"] == [
+        ("Load_Balancer_Group", [["_uuid", "==", ["uuid", "uuid-group"]]])
+    ]
 
 
 def test_a_load_balancer_goes_by_itself(as_found):
@@ -52,7 +70,10 @@ def test_a_load_balancer_goes_by_itself(as_found):
 def test_a_new_row_must_not_be_there_yet():
     """Protects against doubles: neither by its keys nor by its name."""
     waits, others = made([SWITCH])
-    assert [(op["table"], op["where"][0][0], op["rows"]) for op in waits] == [("Logical_Switch", "external_ids", []), ("Logical_Switch", "name", [])]
+    assert [(op["table"], op["where"][0][0], op["rows"]) for op in waits] == [
+        ("Logical_Switch", "external_ids", []),
+        ("Logical_Switch", "name", []),
+    ]
     assert [op["op"] for op in others] == ["insert"]
 
 
@@ -76,15 +97,34 @@ def test_a_changed_row_must_be_as_it_was_read(as_found):
     """Protects others' writes: the whole old column is compared, as it came."""
     wanted = Row("Logical_Switch", NODE, "switch", "sw", columns={"other_config": {"subnet": "2"}})
     waits, others = made([wanted], [as_found(wanted, other_config={"subnet": "1", "others": "x"})])
-    assert waits[0]["columns"] == ["other_config"] and waits[0]["rows"] == [{"other_config": ["map", [["others", "x"], ["subnet", "1"]]]}]
-    assert others == [{"op": "mutate", "table": "Logical_Switch", "where": waits[0]["where"], "mutations": [
-        ["other_config", "delete", ["set", ["subnet"]]], ["other_config", "insert", ["map", [["subnet", "2"]]]]]}]
+    assert waits[0]["columns"] == ["other_config"] and waits[0]["rows"] == [
+        {"other_config": ["map", [["others", "x"], ["subnet", "1"]]]}
+    ]
+    assert others == [
+        {
+            "op": "mutate",
+            "table": "Logical_Switch",
+            "where": waits[0]["where"],
+            "mutations": [
+                ["other_config", "delete", ["set", ["subnet"]]],
+                ["other_config", "insert", ["map", [["subnet", "2"]]]],
+            ],
+        }
+    ]
 
 
 def test_references_are_added(as_found):
     """Protects load balancers of others (W30)."""
-    wanted = Row("Logical_Switch", NODE, "switch", "sw", columns={"load_balancer_group": Includes((Ref("Load_Balancer_Group", "all"),))})
-    _waits, others = made([wanted], [as_found(wanted, load_balancer_group=("uuid-foreign",))], {("Load_Balancer_Group", "all"): GROUP})
+    wanted = Row(
+        "Logical_Switch",
+        NODE,
+        "switch",
+        "sw",
+        columns={"load_balancer_group": SetMembers((Ref("Load_Balancer_Group", "all"),))},
+    )
+    _waits, others = made(
+        [wanted], [as_found(wanted, load_balancer_group=("uuid-foreign",))], {("Load_Balancer_Group", "all"): GROUP}
+    )
     assert others[0]["mutations"] == [["load_balancer_group", "insert", ["set", [["uuid", "uuid-group"]]]]]
 
 
@@ -113,5 +153,8 @@ def test_what_was_done_can_be_taken_back(as_found):
     back = undo(plan)
     assert [op["op"] for op in back] == ["mutate", "mutate", "update"]
     assert back[0]["mutations"] == [["ports", "delete", ["set", [["uuid", new]]]]]
-    assert back[1]["mutations"] == [["other_config", "delete", ["set", ["a", "b"]]], ["other_config", "insert", ["map", [["a", "0"]]]]]
+    assert back[1]["mutations"] == [
+        ["other_config", "delete", ["set", ["a", "b"]]],
+        ["other_config", "insert", ["map", [["a", "0"]]]],
+    ]
     assert back[2]["row"] == {"fail_mode": ["set", []]}

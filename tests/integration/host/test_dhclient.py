@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A DHCP client changes links: whatever cuts that off, somebody can still start it again, as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+from lab_hosts import wait
+from network_namespace import ip
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import systemd as units
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import HandoverStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import dhclient, handover
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import IFUPDOWN
+
+from .conftest import pair
+
+REAL_START = dhclient._start
+WORDS = ["-c", "read line", "-v", "eth0"]
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """A program of that name, started by us in the place of systemd; gives its path."""
+    path = str(tmp_path / "dhclient")
+    shutil.copy("/bin/sh", path)
+    running = []
+
+    def start(command, link):
+        running.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+        wait(lambda: command[1:] in served(link), 5, "the client")
+
+    monkeypatch.setattr(dhclient, "_start", start)
+    monkeypatch.setattr(dhclient, "FOLDER", str(tmp_path / "leases"))
+    monkeypatch.setattr(names, "RUN_DIRECTORY", str(tmp_path / "run"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is gone, as with systemd
+    start([path, *WORDS], "eth0")
+    yield path
+    for process in running:
+        process.communicate(b"\n")
+    signal.signal(signal.SIGCHLD, before)
+
+
+def served(link):
+    return [words[1:] for _process, words in dhclient.serving(link)]
+
+
+def test_there_and_back(program, tmp_path):
+    """Protects the good way: one client, with the same words but for the link; nothing stays noted."""
+    dhclient.take_over("eth0", "breth0")
+    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+    dhclient.take_over("eth0", "breth0")
+    assert len(served("breth0")) == 1
+    dhclient.take_over("breth0", "eth0")
+    assert served("eth0") == [WORDS] and served("breth0") == []
+    assert os.listdir(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("place", ["_end", "_start"])
+def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
+    """Protects the lease of a NIC whose change was cut off when its client ran nowhere, or still where it was: the way back ends with one that runs."""
+
+    def cut(*_args):
+        raise HostError("cut off")
+
+    with monkeypatch.context() as patch, pytest.raises(HostError, match="cut off"):
+        patch.setattr(dhclient, place, cut)
+        dhclient.take_over("eth0", "breth0")
+    assert served("eth0") == ([WORDS] if place == "_end" else []) and served("breth0") == []
+    (note,) = (tmp_path / "run").iterdir()
+    assert note.stat().st_mode & 0o777 == 0o600
+    dhclient.take_over("breth0", "eth0")
+    assert served("eth0") == [WORDS]
+    assert not note.exists()
+
+
+def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
+    """Protects the NIC from the address that its client gave it once more between the move of its addresses and the client's own: it would have it for ever."""
+    for link in ("eth0", "breth0"):
+        pair(link)
+    for leased in ("192.0.2.2/24", "2001:db8::2/128 nodad"):
+        for link in ("eth0", "breth0"):
+            ip("address add %s dev %s valid_lft 600 preferred_lft 600" % (leased, link))
+    ip("address add fd55::2/64 nodad dev eth0")  # what the bridge has not is not the client's
+    monkeypatch.setattr(handover, "call", lambda *_arguments: None)
+    monkeypatch.setattr(handover, "IFSTATE", str(tmp_path / "ifstate"))
+    handover.hand_over(HandoverStep(IFUPDOWN, "eth0", "breth0"))
+    left, there = (ip("-o address show dev " + link) for link in ("eth0", "breth0"))
+    assert "fd55::2/64" in left and "192.0.2.2/24" not in left and "2001:db8::2/128" not in left
+    assert "192.0.2.2/24" in there and "2001:db8::2/128" in there
+    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+
+
+def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
+    """Protects a link from a script of a client that has ended: it is waited for, that of another link is not, and one that hangs is named."""
+    shutil.copy("/bin/sh", tmp_path / "dhclient-script")
+    with subprocess.Popen(
+        [str(tmp_path / "dhclient-script"), "-c", "read line"], stdin=subprocess.PIPE, env={"interface": "eth0"}
+    ) as script:
+        wait(lambda: dhclient.clients({"dhclient-script"}), 5, "the script")
+        dhclient.stop("eth1")
+        with monkeypatch.context() as patch, pytest.raises(HostError, match="dhclient-script for eth0 does not end"):
+            patch.setattr(dhclient, "PATIENCE", 0.2)
+            dhclient.stop("eth0")
+        script.communicate(b"\n")
+    dhclient.stop("eth0")
+
+
+def test_the_port_is_taken_for_a_moment(program, monkeypatch):
+    """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client: it is tried again, not for ever."""
+    monkeypatch.setattr(dhclient, "AGAIN", 0.01)
+    tries = []
+
+    def run(*_arguments):
+        tries.append(1)
+        return True
+
+    monkeypatch.setattr(dhclient, "run", run)
+    monkeypatch.setattr(dhclient, "serving", lambda link: len(tries) > 2)
+    REAL_START(["dhclient", "breth0"], "breth0")
+    assert len(tries) == 3
+    monkeypatch.setattr(dhclient, "PATIENCE", 0.05)
+    monkeypatch.setattr(dhclient, "serving", lambda link: False)
+    with pytest.raises(HostError, match="dhclient does not run for breth0"):
+        REAL_START(["dhclient", "breth0"], "breth0")
+
+
+def test_the_unit_is_still_there(monkeypatch):
+    """Protects the lease from a script that outlives the client that began it: systemd keeps the client's unit until then, and takes no other of that name."""
+    asked = []
+
+    def call(_service, _path, _interface, member, *arguments):
+        asked.append(member)
+        if member == "GetUnit" and asked.count(member) > 3:
+            raise HostError("no such unit")
+        if member == "StartTransientUnit" and asked.count("GetUnit") < 4:
+            raise HostError("the unit was already loaded")
+        return ("/unit",)
+
+    monkeypatch.setattr(units, "call", call)
+    monkeypatch.setattr(units, "read_property", lambda *_arguments: "active")
+    monkeypatch.setattr(units, "LOOK", 0.01)
+    assert units.run("ovn-k8s-dhclient-breth0-4.service", "DHCP client", ["/sbin/dhclient"], 1.0)
+    assert asked == ["GetUnit"] * 4 + ["StartTransientUnit", "LoadUnit"]

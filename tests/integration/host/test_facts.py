@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What the host can be asked, and the libraries that ask it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries, rtnetlink
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import kind as nic
+
+from .conftest import ip, pair, tool
+
+
+@pytest.fixture(name="eth0")
+def _eth0():
+    tool("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
+    pair("eth0")
+    ip("link set eth0 mtu 1450 address 02:00:00:00:00:07")
+    ip("address add 10.44.0.12/24 dev eth0")
+    ip("address add fd44::12/64 dev eth0")
+    ip("address add fe80::7/64 dev eth0")
+
+
+def test_a_links_own_values(eth0):
+    """What other parts of the project ask before they plan."""
+    assert facts.link_mtu("eth0") == 1450
+    assert facts.link_mac("eth0") == "02:00:00:00:00:07"
+    assert facts.addresses("eth0") == ["10.44.0.12/24", "fd44::12/64"]
+    assert facts.link_of_address("10.44.0.12") == "eth0"
+    assert facts.link_of_address("fd44:0::12") == "eth0"
+    assert facts.link_of_address("10.44.0.99") is None
+    assert (facts.link_mtu("nosuch"), facts.link_mac("nosuch"), facts.addresses("nosuch")) == (None, None, [])
+    assert facts.link_mac("a-name-that-no-link-can-have") is None
+
+
+def test_the_default_route_is_the_one_that_is_used(eth0):
+    """The lowest metric, of the main table; each family has its own."""
+    pair("eth1")
+    ip("address add 10.55.0.12/24 dev eth1")
+    assert facts.default_route_link(4) is None
+    ip("route add default via 10.55.0.254 table 100")
+    assert facts.default_route_link(4) is None
+    ip("route add default via 10.55.0.254 metric 200")
+    assert facts.default_route_link(4) == "eth1"
+    ip("route add default via 10.44.0.1 metric 100")
+    assert facts.default_route_link(4) == "eth0"
+    assert facts.default_route_link(6) is None
+    ip("-6 route add default via fd44::1")
+    assert facts.default_route_link(6) == "eth0"
+
+
+def test_the_datapath_is_there_when_the_kernel_knows_its_family(monkeypatch):
+    """Asked with a family that every kernel has and one that none has, so that "no datapath" is not just a wrong question."""
+    monkeypatch.setattr(facts, "DATAPATH", "nlctrl")
+    assert facts.has_kernel_datapath() is True
+    monkeypatch.setattr(facts, "DATAPATH", "no_such_family")
+    assert facts.has_kernel_datapath() is False
+
+
+def test_a_nic_that_nobody_needs_may_lose_its_addresses(eth0, monkeypatch):
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    assert facts.carries_connection("eth0") is None
+
+
+def test_a_nic_with_the_default_route_carries_connections(eth0):
+    ip("-6 route add default via fd44::1")
+    assert facts.carries_connection("eth0") == "the default route (::/0) goes through it"
+
+
+def test_the_nic_of_this_ssh_session_carries_a_connection(eth0, monkeypatch):
+    """IPv4 that an IPv6 socket shows is IPv4."""
+    for own in ("10.44.0.12", "::ffff:10.44.0.12", "fd44::12"):
+        monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 %s 22" % own)
+        assert own in facts.carries_connection("eth0")
+    monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 10.44.0.99 22")
+    assert facts.carries_connection("eth0") is None
+
+
+SERVER = """
+import socket, sys
+listener = socket.create_server((sys.argv[1], 2222), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET,
+                                dualstack_ipv6=sys.argv[1] == "::")
+print("ready", flush=True)
+peer, _ = listener.accept()
+print("accepted", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(("listen", "to"), [("10.44.0.12", "10.44.0.12"), ("::", "10.44.0.12"), ("::", "fd44::12")])
+@pytest.mark.parametrize("name", ["sshd", "webserver"])
+def test_connections_of_an_ssh_server_are_seen_whatever_its_port(eth0, tmp_path, monkeypatch, listen, to, name):
+    """A program by the name of sshd stands in for it: what is looked at is the kernel's tables. Another program's connections don't count."""
+    monkeypatch.delenv("SSH_CONNECTION", raising=False)
+    os.symlink(shutil.which(os.path.realpath(sys.executable)), tmp_path / name)
+    with subprocess.Popen(
+        [str(tmp_path / name), "-c", SERVER, listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout.readline() == "ready\n"
+        with socket.create_connection((to, 2222), timeout=5):
+            assert server.stdout.readline() == "accepted\n"
+            expected = "SSH connections end on its address %s" % to if name == "sshd" else None
+            assert facts.carries_connection("eth0") == expected
+        server.stdin.close()
+
+
+def test_a_host_without_the_library_is_told_what_to_install(monkeypatch):
+    """Not a traceback of an import."""
+    monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(libraries.importlib, "import_module", _missing)
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
+        monkeypatch.delitem(sys.modules, name)
+    libraries.netlink.cache_clear()
+    rtnetlink._messages.cache_clear()
+    try:
+        with pytest.raises(HostError, match=r"^python3-pyroute2 is missing on this host: install it \(Debian"):
+            facts.link_mtu("lo")
+        with pytest.raises(HostError, match=r"^python3-nftables is missing on this host"):
+            libraries.nftables()
+    finally:
+        libraries.netlink.cache_clear()
+
+
+def _missing(name):
+    raise ImportError(name)
+
+
+FALLBACK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
+original = libraries._core
+def refuses_once():
+    libraries._core = original
+    raise ImportError("this version's modules need the whole package")
+if sys.argv[2] == "whole":
+    libraries._core = refuses_once
+assert facts.link_mtu("lo") == 65536
+print("pyroute2" in sys.modules, "pyroute2.ndb" in sys.modules or "pyroute2.iproute" in sys.modules)
+import pyroute2
+assert pyroute2.IPRoute
+"""
+
+
+@pytest.mark.parametrize("way", ["core", "whole"])
+def test_both_ways_to_load_the_library_work(way):
+    """Its core alone, and, where a version's core can't be loaded alone, all of it; who imports it later gets all of it in both cases."""
+    collections = next(path for path in sys.path if path.endswith("collections"))
+    output = tool(sys.executable, "-c", FALLBACK, collections, way)
+    assert output.split() == (["False", "False"] if way == "core" else ["True", "True"])
+
+
+def test_links_that_stand_on_a_nic(eth0):
+    """Protects links that would hear nothing any more when their NIC goes into a bridge; neither a pair's other end nor a bridge's port is one."""
+    ip("link add br7 type bridge")
+    ip("link set eth0p master br7")
+    assert nic.deaf("eth0", "netdev") is None and nic.deaf("eth0p", "system") is None
+    ip("link add link eth0 name copy type macvlan")
+    for datapath in ("netdev", "system"):
+        assert (
+            nic.deaf("eth0", datapath)
+            == "copy (macvlan) stands on eth0, and would see no packets there any more: take it away first"
+        )
+
+
+def test_a_vlan_is_deaf_over_the_userspace_datapath_only(monkeypatch):
+    """Protects VLANs of a NIC that host and pods share: in the kernel they hear as before, since it sorts them out first (the kernel here has none)."""
+    monkeypatch.setattr(rtnetlink.Rtnl, "standing_on", lambda self, name: {"eth0.7": "vlan"})
+    assert nic.deaf("eth0", "system") is None
+    assert (
+        nic.deaf("eth0", "netdev")
+        == "eth0.7 (vlan) stands on eth0, and would see no packets there any more: take it away first"
+    )
+
+
+def test_a_thousand_routes_are_no_burden(eth0):
+    """Routes of others are read past, not into the plan."""
+    batch = "".join(
+        "route add 10.%d.%d.0/24 dev eth0p\n" % (100 + number // 250, number % 250) for number in range(1000)
+    )
+    subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True, timeout=30)
+    with rtnetlink.Rtnl() as rtnl:
+        assert (
+            rtnl.routes(
+                lambda route: (
+                    "eth0" in route.links and route.family == 4 and not route.automatic(rtnl.addresses({"eth0"}))
+                )
+            )
+            == []
+        )
+        assert len(rtnl.routes(lambda route: "eth0p" in route.links and route.family == 4)) == 1000

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects a host from which a node or a gateway goes: it is as it was before they came. Open vSwitch and kernel are the real ones."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from vswitch import Vswitch
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.uplink import uplink_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import converge_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+
+from .conftest import ip, pair, snapshot
+
+NODE = {
+    "name": "node1",
+    "subnets": ["192.168.7.0/24"],
+    "cluster_subnets": ["192.168.0.0/16"],
+    "southbound": "tcp:10.44.0.11:6642",
+    "datapath_type": "netdev",
+}
+ETH1 = """
+address add 10.55.0.12/24 broadcast 10.55.0.255 dev eth1
+address add 10.55.0.13/24 dev eth1
+address add fd55::12/64 dev eth1 nodad
+route add 198.51.100.0/24 via 10.55.0.254 metric 7
+route add 198.51.101.0/24 dev eth1 src 10.55.0.13
+route add default via 10.55.0.254 table 100
+-6 route add 2001:db8::/32 via fd55::fe
+"""
+
+
+@pytest.fixture
+def vswitch(monkeypatch):
+    """A host with an underlay, and a NIC for the outside that has addresses and routes of its own."""
+    pair("eth0")
+    pair("eth1")
+    ip("address add 10.44.0.12/24 dev eth0")
+    ip("route add default via 10.44.0.1")
+    for line in ETH1.strip().splitlines():
+        ip(line)
+    server = Vswitch()
+    server.keep_here(monkeypatch.setattr)
+    yield server
+    server.remove()
+
+
+def offloads(nic):
+    """What ethtool says of the offloads that we touch."""
+    shown = subprocess.run(["ethtool", "-k", nic], check=True, capture_output=True, text=True, timeout=10).stdout
+    return [
+        line.strip() for line in shown.splitlines() if line.startswith(("tx-checksumming", "tcp-segmentation-offload"))
+    ]
+
+
+def forwarding():
+    """The namespace's net.ipv4.ip_forward."""
+    with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as setting:
+        return setting.read().strip()
+
+
+def test_a_gateways_nic_has_back_what_it_had(vswitch):
+    """Protects addresses, static routes in every table, and offloads; also when the gateway was converged again meanwhile, as at a boot."""
+    before = snapshot("eth1"), offloads("eth1")
+    settings = {"nic": "eth1", "datapath_type": "netdev"}
+    vswitch.host().gateway(settings)
+    assert snapshot("eth1") != before[0] and offloads("eth1") != before[1]
+    assert vswitch.host().gateway(settings).plan == []
+    vswitch.host().gateway(None)
+    assert (snapshot("eth1"), offloads("eth1")) == before
+    assert vswitch.host().gateway(None).plan == []
+
+
+def test_a_gateway_goes_although_its_nic_is_gone(vswitch):
+    """Protects against a gateway that can't be removed because its NIC was pulled."""
+    vswitch.host().gateway({"nic": "eth1", "datapath_type": "netdev"})
+    ip("link del eth1")
+    vswitch.host().gateway(None)
+    assert "breth1" not in str(vswitch.rows("Bridge"))
+
+
+@pytest.mark.parametrize(("value", "hostname"), [("0", {}), ("1", {"hostname": "host-12"})])
+def test_forwarding_and_the_hosts_name_are_as_they_were(vswitch, value, hostname):
+    """Protects hosts that did not forward before they were nodes, and those that did; and the name that Open vSwitch has for the host."""
+    vswitch.transact(
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["external_ids", "insert", ["map", list(hostname.items())]]],
+        }
+    )
+    before = vswitch.rows("Open_vSwitch")[0]["external_ids"]
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as setting:
+        setting.write(value)
+    vswitch.host().node(NODE)
+    assert forwarding() == "1"
+    assert vswitch.host().node(NODE).plan == []
+    vswitch.host().node(None)
+    assert forwarding() == value
+    assert vswitch.rows("Bridge") == [] and vswitch.rows("Open_vSwitch")[0]["external_ids"] == before
+
+
+def test_the_underlays_nic_has_back_what_it_had(vswitch):
+    """Protects the NIC that userspace tunnels leave through: addresses, routes and offloads."""
+    before = snapshot("eth0"), offloads("eth0")
+    vswitch.host().node(NODE)
+    assert snapshot("eth0") != before[0] and offloads("eth0") != before[1]
+    vswitch.host().node(None)
+    assert (snapshot("eth0"), offloads("eth0")) == before
+
+
+def test_a_bridge_that_nothing_wants_any_more_is_not_taken_from_under_a_host(vswitch):
+    """Protects hosts whose tunnels' NIC is among the node's own rows, as it once was: with these rows the bridge would go that has the host's addresses."""
+    owner = Owner("Node", "host")
+    rows = tuple(uplink_rows(owner, "eth0", "02:00:00:00:00:01", "netdev"))
+    converge_rows(lambda: Connection(vswitch.remote, "Open_vSwitch"), LocalRows(owner, rows), "test")
+
+    def there():  # Open vSwitch adds to its rows by and by
+        return snapshot("eth0"), [(row["name"], row["ports"], row["external_ids"]) for row in vswitch.rows("Bridge")]
+
+    before = there()
+    for settings in (NODE, None):
+        with pytest.raises(
+            HostError,
+            match=r"^the bridge breth0 on this host was made by an earlier state .*\(ovn\.kubernetes\.remove\)$",
+        ):
+            vswitch.host().node(settings)
+    assert there() == before

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""A change on disk: done, taken back from any place, confirmed by others; with a real kernel, and without Open vSwitch's part."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File, HostState, Link, Uplink
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.serialize import to_plain
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import DropStep, LinkStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import ingress
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import executor as carry_out
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import journal as journals
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import (
+    APPLIED,
+    APPLYING,
+    CONFIRMED,
+    PLANNED,
+    UNDONE,
+    Journal,
+)
+
+from .conftest import ip, pair, snapshot
+
+FAILS = {"step": to_plain(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
+
+
+@pytest.fixture
+def acts(tmp_path):
+    """What moves a furnished NIC, and writes a file."""
+    pair("eth0")
+    pair("breth0")
+    for command in (
+        "address add 10.44.0.12/24 dev eth0",
+        "address add fd44::12/64 nodad dev eth0",
+        "route add default via 10.44.0.1",
+        "rule add priority 500 iif eth0 lookup 100",
+    ):
+        ip(command)
+    want = HostState(
+        links=(Link("breth0", owned=False, promiscuous=True),),
+        uplinks=(Uplink("eth0", "breth0"),),
+        files=(File(str(tmp_path / "kept.json"), "{}\n"),),
+    )
+    return [{"step": to_plain(part)} for step in difference(read(want), want) for part in step.parts()]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(str(tmp_path / "journal"))
+
+
+def begin(journal, acts):
+    journal.begin("one", {"acts": acts, "nics": ["eth0"], "remote": "", "timeout": 7})
+
+
+def host():
+    return snapshot("eth0", "breth0"), ip("rule"), "PROMISC" in ip("link show dev breth0")
+
+
+def test_done_and_confirmed(journal, acts, tmp_path):
+    """Protects the good way: it stays, and who comes later finds nothing to take back."""
+    with journal.held():
+        begin(journal, acts)
+        assert journal.read()["state"] == PLANNED
+        carry_out.apply(journal)
+        assert journal.read()["state"] == APPLIED
+        moved = host()
+        journal.confirm("another")
+        assert not journal.is_confirmed("one")
+        journal.confirm("one")
+        carry_out.settle(journal)
+        carry_out.settle(journal)
+    assert journal.read()["state"] == CONFIRMED and journal.pending() is None
+    assert host() == moved and moved[0]["eth0"] == [] and (tmp_path / "kept.json").exists()
+
+
+def test_each_step_fails_in_turn(journal, acts, tmp_path):
+    """Protects each place of the plan: the host is what it was, and the reason is that step's."""
+    before = host()
+    for place in range(len(acts) + 1):
+        with journal.held():
+            begin(journal, acts[:place] + [FAILS] + acts[place:])
+            with pytest.raises(HostError, match="link lo: mtu 4294967295 failed"):
+                carry_out.apply(journal)
+        assert journal.read()["state"] == UNDONE
+        assert host() == before and not (tmp_path / "kept.json").exists()
+
+
+def test_a_killed_process_is_followed_by_one_that_takes_back(journal, acts):
+    """Protects against sudden death after any number of steps; the lock dies with its holder, the marks stay."""
+    before = host()
+    for place in range(1, len(acts) + 1):
+        begin(journal, acts)
+        child = os.fork()
+        if not child:
+            with journal.held():
+                journal.turn("applying")
+                with carry_out.Hands(1) as hands:
+                    for index, act in enumerate(acts[:place]):
+                        journal.mark(index)
+                        carry_out._do(act, hands, "")
+                    os.kill(os.getpid(), signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        assert host() != before
+        assert journal.begun() == place
+        carry_out.finish(journal)
+        assert journal.read()["state"] == UNDONE and "half-way" in journal.read()["reason"]
+        assert host() == before
+
+
+def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkeypatch):
+    """Protects the NIC that a boot has configured anew against addresses of a time gone by."""
+    with journal.held():
+        begin(journal, acts)
+        carry_out.apply(journal)
+    now = host()
+    monkeypatch.setattr(journals, "this_boot", lambda: "the next")
+    carry_out.finish(journal)
+    assert journal.read()["state"] == UNDONE
+    assert host() == now and not (tmp_path / "kept.json").exists()
+
+
+@pytest.mark.parametrize("nic", ["eth0", "gone0"])
+def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, monkeypatch, nic):
+    """Protects a host whose boot has read the files of an unconfirmed change: the bridge goes, and its addresses must not go with it."""
+    pair("eth0")
+    pair("br" + nic)
+    for command in (
+        "address add 10.44.0.12/24",
+        "address add fd44::12/64 nodad",
+        "route add default via 10.44.0.1",
+        "-6 route add default via fd44::1",
+    ):
+        ip(f"{command} dev br{nic}")
+    monkeypatch.setattr(carry_out, "_write_rows", lambda nic, settings, remote: ip("link delete br" + nic))
+    with journal.held():
+        begin(journal, [{"rows": nic, "before": None, "after": {"promiscuous": False}}])
+    monkeypatch.setattr(journals, "this_boot", lambda: "the next")
+    carry_out.finish(journal)
+    assert journal.read()["state"] == UNDONE and "br" + nic not in ip("link")
+    if nic == "eth0":
+        assert "10.44.0.12/24" in ip("address show dev eth0") and "fd44::12/64" in ip("address show dev eth0")
+        assert "default via 10.44.0.1 dev eth0" in ip("route") and "default via fd44::1 dev eth0" in ip("-6 route")
+
+
+def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
+    """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is up."""
+
+    def write_rows(nic, settings, remote):
+        if settings is None:
+            ip("link delete breth0")
+        else:
+            pair("breth0", up=False)
+
+    monkeypatch.setattr(carry_out, "_write_rows", write_rows)
+    pair("eth0")
+    pair("breth0")
+    for command in (
+        "link set breth0 promisc on",
+        "address add 10.44.0.12/24 dev breth0",
+        "address add fd44::12/64 nodad dev breth0",
+        "route add default via 10.44.0.1",
+        "-6 route add default via fd44::1",
+    ):
+        ip(command)
+    want = HostState(uplinks=(Uplink("eth0", "breth0", restore=True),))
+    acts = [{"step": to_plain(part)} for step in difference(read(want), want) for part in step.parts()]
+    with journal.held():
+        begin(journal, [*acts, {"rows": "eth0", "before": {"promiscuous": True}, "after": None}, FAILS])
+        with pytest.raises(HostError, match="link lo"):
+            carry_out.apply(journal)
+    assert "10.44.0.12/24" in ip("address show dev breth0") and "default via fd44::1" in ip("-6 route")
+    assert (
+        "default via 10.44.0.1 dev breth0" in ip("route")
+        and "PROMISC" in ip("link show dev breth0")
+        and "UP" in ip("link show dev breth0")
+    )
+    assert "10.44.0.12" not in ip("address show dev eth0")
+
+
+def test_a_way_back_that_is_begun_again_ends(journal):
+    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second time."""
+    pair("eth0")
+    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    with journal.held():
+        journal.turn(APPLYING)
+        journal.mark(0)
+        journal.mark(1)
+        carry_out.settle(journal)
+    assert journal.read()["state"] == UNDONE
+    pair("other")
+    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    with journal.held():
+        carry_out.apply(journal)
+        ingress.remove_drop("eth0")  # as far as the killed one got
+        carry_out.settle(journal)
+    assert journal.read()["state"] == UNDONE and ingress.dropped_nics() == frozenset()
+
+
+def test_one_at_a_time(journal, acts):
+    """Protects against two who work on the NICs at once: the second is told what is under way."""
+    begin(journal, acts)
+    with journal.held() as mine, journal.held() as others:
+        assert (mine, others) == (True, False)
+    with pytest.raises(HostError, match=r"under way \(eth0\): wait until it is confirmed or taken back, 7 s at most"):
+        carry_out.refuse_while_pending(journal)
+
+
+def test_nobody_else_reads_it(journal, acts):
+    """Protects secrets in network managers' files, of which the journal holds copies."""
+    begin(journal, acts)
+    assert os.stat(journal.path).st_mode & 0o077 == 0
+    assert journal.read()["id"] == "one"
+
+
+def test_a_journal_that_is_no_journal(journal):
+    """Protects against a traceback where somebody has edited the file."""
+    os.makedirs(journal.directory)
+    with open(journal.path, "w", encoding="utf-8") as broken:
+        broken.write("{")
+    with pytest.raises(
+        HostError, match=r"change.json can't be read: look at the network of this host, and remove the file"
+    ):
+        journal.read()

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects how soon a dead gateway is noticed (W10): echoes are asked for and answered by a real kernel, and a round ends in its time."""
+
+from __future__ import annotations
+
+import time
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import probe
+
+from .conftest import ip, pair
+
+
+def probed(addresses, timeout, number=1):
+    """Who answers, and how long it took."""
+    began = time.monotonic()
+    return probe(addresses, timeout, number), time.monotonic() - began
+
+
+def test_who_answers_and_who_does_not():
+    """Protects both families, a neighbour that is silent, and an address to which there is no way."""
+    pair("eth0")
+    for command in ("address add 10.1.0.1/24 dev eth0", "-6 address add fd10::1/64 dev eth0 nodad"):
+        ip(command)
+    answers, _took = probed(["10.1.0.1", "10.1.0.9", "10.9.9.9", "fd10::1", "fd10::9", "fd99::9"], 0.5)
+    assert answers == {
+        "10.1.0.1": True,
+        "10.1.0.9": False,
+        "10.9.9.9": False,
+        "fd10::1": True,
+        "fd10::9": False,
+        "fd99::9": False,
+    }
+
+
+def test_the_silent_ones_are_waited_for_together():
+    """Protects the time of a round: one after another they would take a minute, on any machine."""
+    pair("eth0")
+    ip("address add 10.1.0.1/24 dev eth0")
+    silent = [f"10.1.0.{number}" for number in range(2, 242)]
+    answers, took = probed(silent, 0.25)
+    assert answers == dict.fromkeys(silent, False)
+    assert took < 30
+
+
+def test_a_round_without_misses_does_not_wait():
+    """Protects the masters' processors, and the next round's time."""
+    ip("address add 10.1.0.1/24 dev lo")
+    answers, took = probed(["10.1.0.1"], 30)
+    assert answers == {"10.1.0.1": True}
+    assert took < 30
+    assert probed([], 30)[0] == {}

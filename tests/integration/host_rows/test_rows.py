@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the rows of a node and a gateway in a host's own Open_vSwitch database, against a real ovsdb-server with that schema (no ovs-vswitchd)."""
+
+from __future__ import annotations
+
+import pytest
+from database_server import Server
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Given
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import converge_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway, node
+
+KEYS = {"system-id": "id-1", "hostname": "host", "ovn-bridge-mappings": "other:br-other"}
+
+
+@pytest.fixture
+def local():
+    """A host's database, with what others have in it: keys, a bridge with a port."""
+    server = Server("vswitch", "Open_vSwitch")
+    server.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "br-other", "type": "internal"}},
+        {
+            "op": "insert",
+            "table": "Port",
+            "uuid-name": "p",
+            "row": {"name": "br-other", "interfaces": ["named-uuid", "i"]},
+        },
+        {
+            "op": "insert",
+            "table": "Bridge",
+            "uuid-name": "b",
+            "row": {"name": "br-other", "ports": ["named-uuid", "p"]},
+        },
+        {
+            "op": "insert",
+            "table": "Open_vSwitch",
+            "row": {"external_ids": ["map", list(map(list, KEYS.items()))], "bridges": ["named-uuid", "b"]},
+        },
+    )
+    yield server
+    server.remove()
+
+
+def converge(server, kind, rows):
+    """What is converged of one owner's rows: the lines of the plan."""
+    subject = LocalRows(Owner(kind, "host"), tuple(rows))
+    return [
+        item.describe()
+        for item in converge_rows(lambda: Connection(server.remote, "Open_vSwitch"), subject, "test").plan
+    ]
+
+
+def node_rows(name="node1", datapath="system", **more):
+    """A node's rows."""
+    settings = node.Node(name, ("192.168.1.0/24",), ("192.168.0.0/16",))
+    return node.host_rows(
+        node.NodeHost(settings, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
+    )
+
+
+def gateway_rows(nic="eth1", datapath="system"):
+    """A gateway's rows."""
+    return gateway.host_rows(
+        gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(Given(nic, offloads=("tx",))))
+    )
+
+
+@pytest.mark.parametrize("datapath", ["system", "netdev"])
+def test_node_and_gateway_come_and_go(local, datapath):
+    """Protects what others have here: after both are gone, the database is what it was."""
+    before = local.content()
+    both = (("Node", node_rows(datapath=datapath, hostname="host")), ("Gateway", gateway_rows(datapath=datapath)))
+    for kind, rows in both:
+        assert converge(local, kind, rows)
+    version = local.everything()
+    for kind, rows in both:
+        assert converge(local, kind, rows) == []
+    assert local.everything() == version
+    converge(local, "Gateway", gateway.host_gone("eth1", None)[0])
+    converge(local, "Node", node.host_gone(hostname="host")[0])
+    assert local.content() == before
+
+
+def test_w21_a_second_run_touches_nothing(local):
+    """Protects the management port's traffic: it was taken down and made again at each run."""
+    converge(local, "Node", node_rows())
+    before = local.everything()
+    assert converge(local, "Node", node_rows()) == []
+    assert local.everything() == before
+
+
+@pytest.mark.parametrize("name", ["node2", "a-node-with-a-very-long-name"])
+def test_w24_a_renamed_node_has_one_management_port(local, name):
+    """Protects against a port that is left over under the old name; names that are too long are cut without colliding."""
+    converge(local, "Node", node_rows())
+    plan = converge(local, "Node", node_rows(name))
+    assert "Port k8s-node1: delete" in plan
+    ports = [row for row in local.content()["Interface"] if "iface-id" in row.get("external_ids", {})]
+    assert [row["external_ids"]["iface-id"] for row in ports] == ["k8s-" + name]
+    assert len(ports[0]["name"]) <= 15
+
+
+def test_another_nic_takes_the_gateways_place(local):
+    """Protects the move of a gateway to another NIC: one transaction, one bridge, one mapping, others' mapping kept."""
+    converge(local, "Gateway", gateway_rows())
+    assert "Bridge breth1: delete" in converge(local, "Gateway", gateway_rows("eth2"))
+    content = local.content()
+    assert sorted(row["name"] for row in content["Bridge"]) == ["br-other", "breth2"]
+    assert content["Open_vSwitch"][0]["external_ids"]["ovn-bridge-mappings"] == "other:br-other,physnet:breth2"
+    assert converge(local, "Gateway", gateway_rows("eth2")) == []
+
+
+def test_an_integration_bridge_that_is_there_is_taken_over(local):
+    """Protects hosts on which ovn-controller was first: its br-int is kept, with the ports in it, also when the node goes."""
+    local.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "pod"}},
+        {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "pod", "interfaces": ["named-uuid", "i"]}},
+        {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {"name": "br-int", "ports": ["named-uuid", "p"]}},
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "insert", ["set", [["named-uuid", "b"]]]]],
+        },
+    )
+    plan = converge(local, "Node", node_rows())
+    assert any(line.startswith("Bridge br-int: ") and "fail_mode [] -> ['secure']" in line for line in plan)
+    assert [row["ports"] for row in local.content()["Bridge"] if row["name"] == "br-int"] == [
+        ["Port k8s-node1", "Port pod"]
+    ]
+    converge(local, "Node", node.host_gone()[0])
+    (bridge,) = [row for row in local.content()["Bridge"] if row["name"] == "br-int"]
+    assert bridge["ports"] == "Port pod" and "external_ids" not in bridge
+    assert converge(local, "Node", node.host_gone()[0]) == []
+
+
+def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
+    """Protects against a br-int that nobody needs: tunnels, patches and its own port keep it no longer than us."""
+    converge(local, "Node", node_rows())
+    for name, key in (("ovn-abc-0", "ovn-chassis-id"), ("patch-br-int-to-x", "ovn-localnet-port"), ("br-int", None)):
+        keys = ["map", [[key, "x"]] if key else []]
+        local.transact(
+            {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": name}},
+            {
+                "op": "insert",
+                "table": "Port",
+                "uuid-name": "p",
+                "row": {"name": name, "interfaces": ["named-uuid", "i"], "external_ids": keys},
+            },
+            {
+                "op": "mutate",
+                "table": "Bridge",
+                "where": [["name", "==", "br-int"]],
+                "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]],
+            },
+        )
+    assert "Bridge br-int: delete" in converge(local, "Node", node.host_gone()[0])
+    assert "br-int" not in str(local.content())
+
+
+def test_a_bridge_of_somebody_else_is_not_taken_over(local):
+    """Protects a bridge that happens to have the name that the NIC's bridge would get."""
+    with pytest.raises(Exception, match="Bridge br-other exists already and belongs to somebody else"):
+        converge(local, "Gateway", gateway_rows("-other"))

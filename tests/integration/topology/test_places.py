@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects where rows are found: an unchanged call looks through no table that grows with the cluster, and a place that is taken stops nobody."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from northbound import gateway_settings, node_settings
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
+
+CALLS = {
+    "ovn_master_init": {},
+    "ovn_minion_init": node_settings(1),
+    "ovn_gateway": gateway_settings(1),
+}
+FIXED = (
+    "Load_Balancer_Group",
+    "Database",
+)  # three groups, whatever the cluster's size; and what the server says of itself
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Every operation that a module's call sends."""
+    operations = []
+
+    class Overheard(Connection):
+        def _request(self, method, params):
+            operations.extend(params[1:])
+            return super()._request(method, params)
+
+    monkeypatch.setattr(doors, "Connection", Overheard)
+    return operations
+
+
+def place(identity):
+    """The uuid of a row, said once more."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, "ovn.kubernetes:" + identity))
+
+
+@pytest.mark.parametrize("module", CALLS)
+def test_an_unchanged_call_looks_through_no_table(nb, asked, module):
+    """Protects the cost of a call in large clusters: ovsdb-server looks through a whole table for each condition that is no uuid."""
+    nb.build()
+    asked.clear()
+    assert nb.call(module, **CALLS[module])["plan"] == []
+    assert {operation["op"] for operation in asked} == {"select"}
+    scans = [
+        operation
+        for operation in asked
+        if operation["table"] not in FIXED and all(clause[:2] != ["_uuid", "=="] for clause in operation["where"])
+    ]
+    assert scans == []
+
+
+def test_rows_are_where_their_identity_places_them(nb):
+    """Protects rows that exist: another rule for places would find none of them without looking through tables."""
+    nb.build(nodes=(1,), gateways=())
+    everything = nb.everything()
+    assert list(everything["Logical_Switch"]) and place("Node:node1:switch") in everything["Logical_Switch"]
+    assert place("Node:node1:router-to-switch") in everything["Logical_Router_Port"]
+
+
+def test_a_place_that_a_renamed_node_keeps_is_not_needed(nb, fresh):
+    """Protects a new host that gets the name of a renamed one: the renamed one's rows stay where they are, the new one's go elsewhere."""
+    nb.build(nodes=(1,), gateways=(1,))
+    nb.node(1, node_name="older")
+    nb.gateway(1, node_name="older")
+    nb.node(2, node_name="node1")
+    nb.gateway(2, node_name="node1")
+    other = fresh()
+    other.master()
+    other.node(1, node_name="older")
+    other.gateway(1, node_name="older")
+    other.node(2, node_name="node1")
+    other.gateway(2, node_name="node1")
+    assert nb.content() == other.content()
+    for number, name in ((1, "older"), (2, "node1")):
+        assert nb.node(number, node_name=name)["plan"] == []
+        assert nb.gateway(number, node_name=name)["plan"] == []
+        nb.remove_gateway(name)
+        nb.remove_node(name)
+    assert "node1" not in str(nb.content()) and "older" not in str(nb.content())
+
+
+def test_a_place_that_is_taken_in_the_last_moment(nb, monkeypatch):
+    """Protects against a refusal by the server: the plan is made anew, and the row goes elsewhere."""
+    nb.master()
+    taken = place("Node:node1:switch")
+    tries = []
+
+    class Interrupted(Connection):
+        def transact(self, operations):
+            if operations[-1]["op"] == "comment":
+                tries.append(operations)
+                if len(tries) == 1:
+                    nb.transact({"op": "insert", "table": "Logical_Switch", "uuid": taken, "row": {"name": "theirs"}})
+            return super().transact(operations)
+
+    monkeypatch.setattr(doors, "Connection", Interrupted)
+    assert nb.node(1)["changed"]
+    assert len(tries) == 2
+    (row,) = nb.rows("Logical_Switch", ["name", "==", "node1"])
+    assert row["_uuid"][1] != taken
+    assert nb.node(1)["plan"] == []

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the way over ``ssl``: it works with the right keys, and with others one sentence says which are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+
+import pytest
+from database_server import free_port
+from northbound import Northbound, node_settings
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.channel import Channel
+
+REFUSED = "no TLS connection comes about: ca_cert must be of the authority that has signed the server's certificate, and the server must know that of ours"
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=30)
+
+
+def authority(directory, name):
+    """A certificate authority and what it has signed: the options of a module."""
+    made = {key: directory / f"{name}-{key}.pem" for key in ("private_key", "certificate", "ca_cert", "ca_key")}
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(
+        "req", "-x509", *new, "-subj", f"/CN={name}", "-days", 2, "-keyout", made["ca_key"], "-out", made["ca_cert"]
+    )
+    openssl(
+        "req",
+        "-x509",
+        *new,
+        "-subj",
+        "/CN=one",
+        "-days",
+        2,
+        "-keyout",
+        made["private_key"],
+        "-out",
+        made["certificate"],
+        "-CA",
+        made["ca_cert"],
+        "-CAkey",
+        made.pop("ca_key"),
+    )
+    return {key: str(path) for key, path in made.items()}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Of the cluster's authority, and of another one."""
+    directory = tmp_path_factory.mktemp("keys")
+    openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", directory / "plain.pem")
+    openssl(
+        "ec", "-in", directory / "plain.pem", "-aes256", "-passout", "pass:secret", "-out", directory / "locked.pem"
+    )
+    return authority(directory, "ours"), authority(directory, "theirs"), directory
+
+
+@pytest.fixture
+def nb(keys):
+    """A Northbound database that listens for TLS."""
+    port, ours = free_port(), keys[0]
+    server = Northbound(
+        flags=(
+            f"--private-key={ours['private_key']}",
+            f"--certificate={ours['certificate']}",
+            f"--ca-cert={ours['ca_cert']}",
+            f"--remote=pssl:{port}:127.0.0.1",
+        )
+    )
+    server.ssl = f"ssl:127.0.0.1:{port}"
+    yield server
+    server.remove()
+
+
+def test_the_right_keys(nb, keys):
+    """Protects the plain case: rows are written, and a second call finds them."""
+    assert nb.master(northbound=nb.ssl, **keys[0])["changed"]
+    assert not nb.master(northbound=nb.ssl, **keys[0])["changed"]
+
+
+def test_keys_that_do_not_fit(nb, keys):
+    """Protects users against a traceback, and against "run as root", "no such socket" where a file is wrong; nothing was written."""
+    ours, theirs, directory = keys
+    wrong = [
+        ({}, "an ssl remote needs private_key, certificate and ca_cert: give private_key and certificate and ca_cert"),
+        (ours | {"ca_cert": theirs["ca_cert"]}, REFUSED),
+        (theirs | {"ca_cert": ours["ca_cert"]}, REFUSED),
+        (
+            ours | {"private_key": "/nonexistent/key.pem"},
+            "private_key /nonexistent/key.pem can't be read (No such file or directory): give the path of a PEM file on this host",
+        ),
+        (
+            ours | {"private_key": theirs["private_key"]},
+            "can't be used (KEY_VALUES_MISMATCH): they must be PEM files, the key without a password",
+        ),
+        (
+            ours | {"private_key": str(directory / "locked.pem")},
+            "they must be PEM files, the key without a password and that of the certificate",
+        ),
+        (
+            ours | {"ca_cert": "/dev/null"},
+            f"private_key {ours['private_key']}, certificate {ours['certificate']} and ca_cert /dev/null can't be used (",
+        ),
+    ]
+    for options, words in wrong:
+        said = nb.refused("ovn_minion_init", **node_settings(1, northbound=nb.ssl, **options))
+        assert said.startswith(f"can't use database OVN_Northbound at {nb.ssl}: ") and words in said
+    plain = f"ssl:{nb.tcp.partition(':')[2]}"
+    assert REFUSED in nb.refused("ovn_minion_init", **node_settings(1, northbound=plain, **ours))
+    nowhere = f"ssl:127.0.0.1:{free_port()}"
+    assert "nobody listens there" in nb.refused("ovn_minion_init", **node_settings(1, northbound=nowhere, **ours))
+
+
+def test_programs_that_stay_say_the_same(nb, keys):
+    """Protects against two sets of sentences: the other kind of connection takes the same keys, and refuses the same."""
+    ours, theirs, _directory = keys
+
+    async def ask(tls):
+        channel = await Channel.open(nb.ssl, lambda *_notification: None, tls=tls)
+        try:
+            return await channel.request("list_dbs", [], timeout=5)
+        finally:
+            channel.close()
+
+    assert "OVN_Northbound" in asyncio.run(ask(ours))
+    for tls, words in (
+        (None, "an ssl remote needs"),
+        (ours | {"ca_cert": theirs["ca_cert"]}, REFUSED),
+        (ours | {"certificate": "/none"}, "certificate /none can't be read"),
+    ):
+        with pytest.raises(DatabaseError, match=re.escape(words)):
+            asyncio.run(ask(tls))

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects folders that other programs read: nothing of a file that was being written when its writer died stays in them."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import FoundFile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.files import read_file, remove_file, write_file
+
+FILE = FoundFile("text\n", 0o644)
+
+
+def die_while_writing(path, monkeypatch):
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(os, "rename", lambda *_arguments: os.kill(os.getpid(), signal.SIGKILL))
+        write_file(path, FILE)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("act", [lambda path: write_file(path, FILE), remove_file])
+def test_what_a_killed_writer_left_goes(tmp_path, monkeypatch, act):
+    """Protects: the next who writes or removes the file clears up; what somebody writes just now, and what has a like name, stays."""
+    path = tmp_path / "eth0.json"
+    die_while_writing(str(path), monkeypatch)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".eth0.json.")
+    others = {f".eth0.json.{os.getpid()}.abc", ".eth0.json", f".eth0.{left.name.split('.')[3]}.abc", ".eth0.json.txt"}
+    for other in others:
+        (tmp_path / other).touch()
+    act(str(path))
+    assert {one.name for one in tmp_path.iterdir()} - {path.name} == others
+    assert (read_file(str(path)) == FILE) is (act is not remove_file)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects readers against documentation and samples that say something else than the program."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._not_yet import NOT_YET
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._values import READERS, read
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import PLAY, VARIABLES, closest, markdown_table
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SAMPLE = ROOT / "inventory" / "sample"
+
+
+def test_the_page_lists_exactly_the_known_variables():
+    """Protects docs/inventory.md; on a failure put what markdown_table() gives in place of its table."""
+    page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
+    assert markdown_table() in page
+    assert set(re.findall(r"^\| `(ovn_[a-z_]+)` \| (?:all|a) ", page, re.MULTILINE)) == set(VARIABLES)
+
+
+def test_the_page_names_what_is_not_there_yet():
+    """Protects against a release that does more, or less, than its page says."""
+    page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
+    line = next(line for line in page.splitlines() if line.startswith("Not in this release yet"))
+    assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in NOT_YET}
+
+
+@pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
+def test_the_table_is_right_by_itself(variable):
+    """Protects messages: the example and the default of each variable are values that it takes."""
+    assert variable.kind in READERS
+    read(variable, variable.example)
+    if variable.default is not None:
+        read(variable, list(variable.default) if isinstance(variable.default, tuple) else variable.default)
+    assert closest(variable.name) == variable.name
+
+
+def load(path):
+    return yaml.safe_load((SAMPLE / path).read_text(encoding="utf-8"))
+
+
+def test_the_sample_works():
+    """Protects whoever copies the sample: it has no problem as it is."""
+    groups = {name: list(group["hosts"]) for name, group in load("hosts.yml")["all"]["children"].items()}
+    hostvars = {}
+    for group in load("hosts.yml")["all"]["children"].values():
+        for host, variables in group["hosts"].items():
+            hostvars.setdefault(host, dict(load("group_vars/all.yml"))).update(variables or {})
+    assert problems(hostvars, groups) == []
+
+
+def test_the_sample_shows_every_variable():
+    """Protects the sample against forgetting a variable, or showing one that is unknown."""
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in (SAMPLE / "hosts.yml", SAMPLE / "group_vars" / "all.yml")
+    )
+    shown = set(re.findall(r"^ *(?:# )?(ovn_[a-z_]+): \S", text, re.MULTILINE))
+    assert shown == {name for name, variable in VARIABLES.items() if variable.scope != PLAY}
+
+
+def test_the_sample_shows_right_values():
+    """Protects whoever removes a comment sign: what comes out is a value that the variable takes."""
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in (SAMPLE / "hosts.yml", SAMPLE / "group_vars" / "all.yml")
+    )
+    lines = re.findall(r"^ *# (ovn_[a-z_]+: \S.*)$", text, re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        for name, value in yaml.safe_load(line).items():
+            read(VARIABLES[name], value)

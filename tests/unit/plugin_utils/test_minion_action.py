@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the order in which ovn_minion_init and ovn_master_init are one task: the module first, NICs only after it held."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.ovn.kubernetes.plugins.action.ovn_minion_init import ActionModule
+
+from ..test_roles import ROLES
+
+HELD = {"changed": False, "underlay_nic": "eth0", "datapath_type": "netdev", "spare_nics": ["eth7"], "plan": ["row"]}
+
+
+@pytest.fixture
+def task(monkeypatch):
+    """A function that runs the plugin with what the module and each move answer; it gives the answer and what was done, in order."""
+
+    def run(arguments, module, *moves):
+        done, answers = [], list(moves)
+        monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
+        action = ActionModule.__new__(ActionModule)
+        action._task = SimpleNamespace(args=arguments)
+        monkeypatch.setattr(action, "_execute_module", lambda **_: done.append("module") or dict(module), raising=False)
+
+        def move(nics, present, datapath_type=None):
+            done.append((nics, present, datapath_type))
+            return answers.pop(0) if answers else {"changed": True, "bridges": {}, "plan": ["move"]}
+
+        monkeypatch.setattr(action, "_move", move, raising=False)
+        return action.run(task_vars={}), done
+
+    return run
+
+
+def test_a_node_comes(task):
+    """Protects the way there: what the module has found is moved, and given back what is needed no more."""
+    answer, done = task({"node_name": "n1"}, HELD)
+    assert done == ["module", (["eth0"], True, "netdev"), (["eth7"], False, None)]
+    assert answer["changed"] and answer["plan"] == ["row", "move", "move"] and answer["underlay_nic"] == "eth0"
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_module_that_fails_moves_nothing(task, state):
+    """Protects the tunnels of a node whose task was wrong from the start: a misspelt option, a database out of reach."""
+    answer, done = task({"node_name": "n1", "state": state}, {"failed": True, "msg": "no"})
+    assert done == ["module"] and answer["failed"] and answer["msg"] == "no"
+
+
+def test_a_node_goes(task):
+    """Protects the order of a removal: the module refuses first, the NIC goes back last."""
+    assert task({"node_name": "n1", "state": "absent"}, {"changed": True})[1] == ["module", ([], False, None)]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"state": "absent"},
+        {"node_name": "n1", "part": "northbound"},
+        {"node_name": "n1", "move_underlay": False},
+        {"node_name": "n1", "move_underlay": "no"},
+    ],
+)
+def test_what_is_not_about_nics(task, arguments):
+    """Protects NICs of nodes that stay: rows alone are meant, or the user moves NICs himself."""
+    assert task(arguments, HELD)[1] == ["module"]
+
+
+def test_a_move_that_fails(task):
+    """Protects the user against a success that was none, and the other NIC."""
+    answer, done = task(
+        {"node_name": "n1"}, HELD, {"failed": True, "msg": "taken back", "changed": False, "bridges": {}}
+    )
+    assert len(done) == 2 and answer["failed"] and answer["msg"] == "taken back" and not answer["changed"]
+
+
+def test_ovn_master_init_is_the_same_task():
+    """Protects the master's NIC, which would silently stay out of its bridge without the redirection."""
+    runtime = yaml.safe_load((ROLES.parent / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    assert runtime["plugin_routing"]["modules"]["ovn_master_init"]["action_plugin"] == "ovn.kubernetes.ovn_minion_init"

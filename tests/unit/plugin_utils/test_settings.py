@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what the roles work with: what was given, what the facts say, and the defaults."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
+
+MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
+
+
+def of(cluster, host=None):
+    return settings(cluster.hostvars, cluster.groups, host)
+
+
+def test_defaults(cluster):
+    """Protects every default, and the shape that the roles read."""
+    assert of(cluster.with_facts(), NODE1) == {
+        "node_name": "ovn-node1",
+        "encap_ip": "10.44.0.12",
+        "encap_type": "geneve",
+        "mtu": 1442,
+        "cluster_subnets": ["192.168.0.0/16"],
+        "service_subnets": [],
+        "join_subnets": ["100.64.0.0/16"],
+        "node_subnets": [],
+        "southbound_remote": "tcp:10.44.0.11:6642",
+        "datapath_type": "",
+        "gateway": {
+            "physical_interface": "eth1",
+            "shared_interface": "",
+            "bridge_interface": "",
+            "physical_ips": ["10.55.0.12/24"],
+            "default_gws": ["10.55.0.254"],
+        },
+        "tls": False,
+        "kubernetes": None,
+    }
+    assert of(cluster, NODE2)["gateway"] is None
+
+
+def test_what_was_given(cluster):
+    """Protects each variable's way into the settings."""
+    cluster.dual().everywhere(
+        ovn_service_subnet="10.96.0.0/16,fd96::/112",
+        ovn_join_subnet="100.70.0.0/16",
+        ovn_mtu="1400",
+        ovn_kubernetes_api="https://10.0.0.1:6443/",
+        ovn_kubernetes_token="hidden",
+    )
+    cluster.on(MASTER, ovn_encap_ip="fd44::1").on(
+        NODE1,
+        ovn_encap_ip="fd44::2",
+        ovn_node_name="Node.One",
+        ovn_datapath_type="netdev",
+        ovn_node_subnet=["192.168.2.0/24", "fd10:0:0:2::/64"],
+        ovn_gateway_ip="10.55.0.12/24,fd55::12/64",
+    )
+    assert of(cluster, NODE1) == {
+        "node_name": "node.one",
+        "encap_ip": "fd44::2",
+        "encap_type": "geneve",
+        "mtu": 1400,
+        "cluster_subnets": ["192.168.0.0/16", "fd10::/48"],
+        "service_subnets": ["10.96.0.0/16", "fd96::/112"],
+        "join_subnets": ["100.70.0.0/16", "fd98::/64"],
+        "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
+        "southbound_remote": "tcp:[fd44::1]:6642",
+        "datapath_type": "netdev",
+        "gateway": {
+            "physical_interface": "eth1",
+            "shared_interface": "",
+            "bridge_interface": "",
+            "physical_ips": ["10.55.0.12/24", "fd55::12/64"],
+            "default_gws": ["10.55.0.254"],
+        },
+        "tls": False,
+        "kubernetes": {
+            "server": "https://10.0.0.1:6443",
+            "accounts": False,
+            "pods": True,
+            "programs": [
+                {
+                    "account": "ovn-k8s-node-node.one",
+                    "file": "/etc/ovn-kubernetes/kubernetes-node.json",
+                    "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
+                    "settings": {
+                        "server": "https://10.0.0.1:6443",
+                        "ca_file": None,
+                        "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
+                    },
+                }
+            ],
+        },
+    }
+
+
+def test_several_masters_and_tls(cluster):
+    """Protects the connection string for the day when both come: it is a switch here, and only the checks refuse it."""
+    cluster.with_facts().everywhere(ovn_tls=True).groups["ovn_masters"] = [NODE2, MASTER]
+    assert of(cluster, NODE1)["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+
+
+def test_one_several_or_all_hosts(cluster):
+    """Protects plays over many hosts, which ask once."""
+    cluster.with_facts()
+    assert list(of(cluster)) == [MASTER, NODE1, NODE2]
+    assert of(cluster, [NODE2]) == {NODE2: of(cluster, NODE2)}
+
+
+@pytest.mark.parametrize(
+    ("address", "mtu"),
+    [
+        ("10.44.0.13", 1442),  # the default route's link
+        ("10.66.0.13", 8942),  # another link
+        ("10.77.0.13", 1242),  # a further address of a link whose fact has another name than the link
+        ("fd44::13", 1422),  # IPv6 costs 20 bytes more
+    ],
+)
+def test_mtu_follows_the_link_of_the_tunnel(cluster, address, mtu):
+    """Protects the MTU against being taken from another link than that of the tunnels."""
+    cluster.with_facts().groups.update(ovn_masters=[NODE2], ovn_nodes=[], ovn_gateways=[])
+    assert of(cluster.on(NODE2, ovn_encap_ip=address), NODE2)["mtu"] == mtu
+
+
+def test_mtu_is_the_smallest_one(cluster):
+    """Protects pods on hosts with large frames against those behind a narrow link; hosts without facts don't count."""
+    cluster.with_facts(mtu=9000).hostvars[NODE2]["ansible_facts"]["default_ipv4"]["mtu"] = 1400
+    assert of(cluster, NODE1)["mtu"] == 1342
+    del cluster.hostvars[NODE2]["ansible_facts"]
+    assert of(cluster, NODE1)["mtu"] == 8942
+
+
+def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
+    """Protects a host behind a narrow link that a run leaves out, or can't reach, from packets that it can't receive."""
+    cluster.with_facts(mtu=9000)
+    cluster.hostvars[MASTER]["ansible_facts"]["k8s_ovn_master"] = {"device": "k8s-ovn-master", "mtu": 1342}
+    assert of(cluster, NODE1)["mtu"] == 8942
+    del cluster.hostvars[NODE2]["ansible_facts"]
+    assert of(cluster, NODE1)["mtu"] == 1342
+
+
+def test_default_route_of_ipv6_only(cluster):
+    """Protects hosts without IPv4."""
+    cluster.with_facts()
+    for number, host in enumerate((MASTER, NODE1, NODE2), 11):
+        facts = cluster.hostvars[host]["ansible_facts"]
+        facts["default_ipv4"] = {}
+        facts["default_ipv6"] = {"address": "fd44::%d" % number, "interface": "eth0", "mtu": 1500, "prefix": "64"}
+    assert of(cluster, NODE1)["encap_ip"] == "fd44::12"
+    assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
+    assert of(cluster, NODE1)["mtu"] == 1422
+
+
+class Tagged(str):
+    """Text in the dress that Ansible gives it."""
+
+
+class TaggedNumber(int):
+    """A number in the dress that Ansible gives it."""
+
+
+def exact(value):
+    """Whether nothing in it is anything but what JSON knows."""
+    kind = value.__class__
+    if kind is dict:
+        return all(key.__class__ is str and exact(item) for key, item in value.items())
+    return all(map(exact, value)) if kind is list else kind in (str, int, bool, None.__class__)
+
+
+def test_settings_are_plain(cluster):
+    """Protects modules and files against Ansible's own kinds of text and numbers."""
+    cluster.with_facts().everywhere(ovn_mtu=TaggedNumber(1400), ovn_encap_type=Tagged("geneve"))
+    cluster.on(
+        NODE1,
+        ovn_gateway_interface=Tagged("eth1"),
+        ovn_datapath_type=Tagged("netdev"),
+        ovn_encap_ip=Tagged("10.44.0.12"),
+        ovn_node_name=Tagged("node1"),
+    )
+    assert exact(of(cluster, [Tagged(NODE1)]))
+    assert not exact({"a": [Tagged("b")]})
+
+
+def refused(cluster, host):
+    with pytest.raises(AnsibleFilterError) as error:
+        of(cluster, host)
+    return str(error.value)
+
+
+def test_no_default_route(cluster):
+    """Protects hosts without a default route: they are told what to set."""
+    cluster.with_facts().hostvars[NODE1]["ansible_facts"]["default_ipv4"] = {}
+    assert (
+        "ovn-node1: ovn_encap_ip is not set, and the host has no default route to take it from: set it to"
+        in refused(cluster, NODE1)
+    )
+
+
+def test_facts_missing(cluster):
+    """Protects against guesses: whose facts are missing is said, for the host itself and for a master."""
+    assert (
+        "ovn-node1: ovn_encap_ip is not set, and the host's facts are not known, while it is needed for the tunnels"
+        in refused(cluster, NODE1)
+    )
+    cluster.with_facts().without(MASTER, "ansible_facts")
+    assert (
+        "ovn-master: ovn_encap_ip is not set, and the host's facts are not known, while its address is where all"
+        in refused(cluster, NODE1)
+    )
+    cluster.without(NODE1, "ansible_facts").without(NODE2, "ansible_facts").on(MASTER, ovn_encap_ip="10.44.0.11").on(
+        NODE1, ovn_encap_ip="10.44.0.12"
+    )
+    assert "ovn_mtu is not set, and no host's facts say the underlay's MTU: gather facts" in refused(cluster, NODE1)
+    assert of(cluster.everywhere(ovn_mtu=1400), NODE1)["mtu"] == 1400
+
+
+def test_underlay_too_narrow_for_ipv6(cluster):
+    """Protects IPv6 from links below its minimum (RFC 8200)."""
+    text = refused(cluster.dual().with_facts(mtu=1300), NODE1)
+    assert (
+        "ovn-master: ovn_mtu is not set, and the underlay leaves only 1242 bytes where the pods need 1280: raise the underlay's MTU"
+        in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "text"),
+    [
+        (NODE1, {"ovn_node_name": "a b"}, 'ovn-node1: ovn_node_name "a b" is not a name that Kubernetes takes'),
+        (NODE1, {"ovn_encap_ip": "10.0.0.1/8"}, 'ovn-node1: ovn_encap_ip "10.0.0.1/8" has a prefix length'),
+        (NODE1, {"ovn_gateway_ip": "10.55.0.12"}, 'ovn-node1: ovn_gateway_ip "10.55.0.12" has no prefix length'),
+        ("other", {}, "other: the host is in none of ovn_masters, ovn_nodes and ovn_gateways: add it to one of them"),
+    ],
+)
+def test_wrong_values(cluster, host, variables, text):
+    """Protects roles that are used alone, where nobody asked for problems before."""
+    assert text in refused(cluster.with_facts().on(host, **variables), host)
+
+
+@pytest.mark.parametrize("name", ["ovn_gateway_interface", "ovn_gateway_ip"])
+def test_gateway_without_what_it_needs(cluster, name):
+    """Protects against a gateway that is half described."""
+    assert "ovn-node1: %s is not set, and the host is in ovn_gateways" % name in refused(
+        cluster.with_facts().without(NODE1, name), NODE1
+    )
+
+
+def test_without_masters_or_network(cluster):
+    """Protects against settings of a cluster that is none."""
+    cluster.with_facts().groups["ovn_masters"] = []
+    assert "ovn_masters has no host" in refused(cluster, NODE1)
+    for variables in cluster.hostvars.values():
+        variables.pop("ovn_cluster_subnet", None)
+    assert "ovn_cluster_subnet is not set" in refused(cluster, NODE1)
+
+
+def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
+    """Protects the two credentials of such a host: the watcher's, and that of a server which acts as this node alone."""
+    config = tmp_path / "config"
+    config.write_text(
+        json.dumps(
+            {
+                "current-context": "a",
+                "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+                "users": [{"name": "a", "user": {"token": "hidden"}}],
+                "clusters": [
+                    {
+                        "name": "a",
+                        "cluster": {
+                            "server": "https://10.0.0.1:6443",
+                            "certificate-authority-data": base64.b64encode(b"PEM").decode(),
+                        },
+                    }
+                ],
+            }
+        )
+    )
+    cluster.groups["ovn_nodes"] = [MASTER, NODE2]
+    cluster.with_facts().everywhere(
+        ovn_service_subnet="10.96.0.0/16",
+        ovn_kubernetes_api="https://10.0.0.1:6443",
+        ovn_kubernetes_admin_kubeconfig=str(config),
+    )
+    server = {"server": "https://10.0.0.1:6443", "ca_file": "/etc/ovn-kubernetes/kubernetes-ca.crt"}
+    watcher, node = of(cluster, MASTER)["kubernetes"]["programs"]
+    assert (watcher["account"], node["account"]) == ("ovn-k8s-watcher", "ovn-k8s-node-ovn-master")
+    assert watcher["settings"] == {
+        **server,
+        "token_file": "/etc/ovn-kubernetes/kubernetes-watcher.token",
+        "service_subnets": ["10.96.0.0/16"],
+    }
+    assert node["settings"] == {
+        **server,
+        "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
+        "user": "system:node:ovn-master",
+        "group": "system:nodes",
+    }
+    assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
+    assert "hidden" not in json.dumps(of(cluster, MASTER))

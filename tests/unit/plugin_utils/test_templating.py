@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the filters in the place where they are used: a play, with Ansible's own hostvars, templates in the inventory, and tagged values."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".cache" / "collections"
+
+INVENTORY = {
+    "all": {
+        "vars": {
+            "ansible_connection": "local",
+            "site": {"pods": ["192.168.0.0/16", "fd10::/48"]},
+            "ovn_cluster_subnet": "{{ site.pods }}",
+            "ovn_node_subnet_prefix": "{{ [site_prefix, 64] }}",
+            "site_prefix": 25,
+            "outside": "10.55.0",
+        },
+        "children": {
+            "ovn_masters": {"children": {"kube_control_plane": {"hosts": {"ovn-master": {}}}}},
+            "ovn_nodes": {
+                "hosts": {"ovn-node1": {"ovn_node_name": "{{ inventory_hostname | upper }}"}, "ovn-node2": {}}
+            },
+            "ovn_gateways": {
+                "hosts": {
+                    "ovn-node1": {
+                        "ovn_gateway_interface": "eth1",
+                        "ovn_gateway_ip": ["{{ outside }}.12/24", "fd55::12/64"],
+                        "ovn_gateway_next_hop": "{{ outside }}.254",
+                    }
+                }
+            },
+        },
+    },
+}
+
+PLAY = [
+    {
+        "name": "Ask the filters",
+        "hosts": "ovn_masters:ovn_nodes:ovn_gateways",
+        "gather_facts": False,
+        "vars": {"ovn_play_variable": "is not the inventory's, and nobody's business"},
+        "tasks": [
+            {
+                "name": "Give each host facts",
+                "ansible.builtin.set_fact": {
+                    "cacheable": True,
+                    "interfaces": ["eth0", "eth1"],
+                    "default_ipv4": {
+                        "address": "10.44.0.{{ 11 + (groups['all'] | sort).index(inventory_hostname) }}",
+                        "interface": "eth0",
+                        "mtu": 1500,
+                        "prefix": "24",
+                    },
+                },
+            },
+            {
+                "name": "Ask all three",
+                "run_once": True,
+                "ansible.builtin.copy": {
+                    "dest": "{{ answers }}",
+                    "mode": "0600",
+                    "content": (
+                        "{{ {'problems': hostvars | ovn.kubernetes.problems(groups),"
+                        " 'subnets': hostvars | ovn.kubernetes.node_subnets(groups, {'ovn-node2': ['192.168.9.0/25']}),"
+                        " 'node': hostvars | ovn.kubernetes.settings(groups, 'ovn-node1'),"
+                        " 'all': hostvars | ovn.kubernetes.settings(groups, ansible_play_hosts)} | to_json }}"
+                    ),
+                },
+                "when": "hostvars | ovn.kubernetes.problems(groups) | length == 0",
+            },
+            {
+                "name": "Ask for problems",
+                "run_once": True,
+                "ansible.builtin.assert": {
+                    "that": "problems | length == 0",
+                    "fail_msg": "{{ problems }}",
+                    "quiet": True,
+                },
+                "vars": {"problems": "{{ hostvars | ovn.kubernetes.problems(groups) }}"},
+            },
+        ],
+    }
+]
+
+
+@pytest.fixture
+def play(tmp_path):
+    """A function that runs the play with the inventory and extra variables: the process, and the filters' answers."""
+
+    def run(*arguments, **variables):
+        (tmp_path / "inventory.yml").write_text(yaml.safe_dump(INVENTORY), encoding="utf-8")
+        (tmp_path / "play.yml").write_text(yaml.safe_dump(PLAY), encoding="utf-8")
+        (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
+        answers = tmp_path / "answers.json"
+        environment = {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
+            "ANSIBLE_HOME": str(tmp_path / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "COLUMNS": "4000",
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "ansible",
+            "playbook",
+            "-i",
+            "inventory.yml",
+            "play.yml",
+            "-e",
+            json.dumps({"answers": str(answers), **variables}),
+        ]
+        done = subprocess.run(
+            [*command, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done, json.loads(answers.read_text(encoding="utf-8")) if answers.exists() else None
+
+    return run
+
+
+def test_a_right_inventory_in_a_play(play):
+    """Protects the whole way: templates are worked out for their own host, and what comes back is plain and can be written as JSON."""
+    done, answers = play()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers["problems"] == []
+    assert answers["subnets"] == {
+        "ovn-master": ["192.168.0.0/25", "fd10::/64"],
+        "ovn-node1": ["192.168.0.128/25", "fd10:0:0:1::/64"],
+        "ovn-node2": ["192.168.9.0/25", "fd10:0:0:2::/64"],
+    }
+    assert answers["node"]["node_name"] == "ovn-node1"
+    assert answers["node"]["encap_ip"] == "10.44.0.12"
+    assert answers["node"]["southbound_remote"] == "tcp:10.44.0.11:6642"
+    assert answers["node"]["gateway"] == {
+        "physical_interface": "eth1",
+        "shared_interface": "",
+        "bridge_interface": "",
+        "physical_ips": ["10.55.0.12/24", "fd55::12/64"],
+        "default_gws": ["10.55.0.254"],
+    }
+    assert sorted(answers["all"]) == ["ovn-master", "ovn-node1", "ovn-node2"]
+    assert answers["all"]["ovn-node1"] == answers["node"]
+
+
+def test_answers_of_a_survey(play):
+    """Protects AWX job templates, whose surveys give text, and which set extra variables."""
+    done, answers = play(
+        ovn_mtu="1400", ovn_tls="false", ovn_join_subnet="100.70.0.0/16,fd99::/64", ovn_remove_hosts="ovn-node2"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers["node"]["mtu"] == 1400
+    assert answers["node"]["tls"] is False
+    assert answers["node"]["join_subnets"] == ["100.70.0.0/16", "fd99::/64"]
+
+
+def test_removal_is_not_armed_in_the_inventory(play, monkeypatch):
+    """Protects clusters against an inventory in which everything is confirmed to go: what is meant for one run is said to that run."""
+    monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_remove_confirmed", True)
+    done, _answers = play()
+    assert done.returncode == 2
+    assert (
+        "ovn_remove_confirmed is set in the inventory, where it would hold for every run: remove the line, and say it with -e"
+        in done.stdout
+    )
+    done, answers = play(ovn_remove_confirmed="true")
+    assert done.returncode == 0 and answers["problems"] == []
+
+
+def test_a_wrong_inventory_stops_the_play(play):
+    """Protects the reader: the sentence with host, variable, value and what is right is what the play shows; a template without its variable too."""
+    done, answers = play(outside="10.55", ovn_mtu="{{ site_mtu }}")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert answers is None
+    said = done.stdout.replace("\\", "")
+    assert (
+        'ovn-node1: ovn_gateway_ip "10.55.12/24" is not an address with a prefix length: write it like "10.33.74.138/24"'
+        in said
+    )
+    assert (
+        "ovn-master, ovn-node1 and ovn-node2: ovn_mtu can't be worked out: " in said
+    )  # the rest is Ansible's, and differs by its version
+    assert "Traceback" not in done.stdout + done.stderr

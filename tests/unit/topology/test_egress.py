@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects default traffic (W10): it leaves a gateway that is dead, it comes back, and it never has nowhere to go."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import judge, main, tell
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress import (
+    ALIVE_AFTER,
+    DEAD_AFTER,
+    Candidate,
+    Egress,
+    Health,
+    candidates,
+    usable,
+)
+
+JOINS = ("100.64.0.0/16", "fd98::/64")
+
+
+def gateway_rows(number, dual=True, hops=True):
+    """The rows of a gateway."""
+    made = gateway.Gateway(
+        f"node{number}",
+        ("192.168.0.0/16", "fd10::/48")[: 1 + dual],
+        (f"10.55.0.{number}/24", f"fd55::{number}/64")[: 1 + dual],
+        ("10.55.0.254", "fd55::fe")[: 1 + dual] if hops else (),
+        "breth1",
+        f"id-{number}",
+        "52:54:00:00:00:01",
+    )
+    return gateway.rows(made, JOINS[: 1 + dual], number + 1)
+
+
+def candidate(number, versions=(4,)):
+    """A gateway for Egress."""
+    return Candidate(
+        f"node{number}",
+        (f"100.64.0.{number + 1}/16", f"fd98::{number + 1}/64"),
+        frozenset(versions),
+        tuple({4: f"100.64.255.{254 - number}", 6: f"fd98::{0xFFFE - number:x}"}[version] for version in versions),
+    )
+
+
+def through(gateways, silent=(), unheard=()):
+    """Name -> families, when these addresses do not answer, and those have never answered yet."""
+    addresses = {address for one in gateways for address in (*one.routers, *one.probes)}
+    health = {
+        address: Health(address not in silent, heard=address not in silent and address not in unheard)
+        for address in addresses
+    }
+    return {name: set(versions) for name, versions in usable(gateways, health).items()}
+
+
+def routes(egress):
+    """(gateway, next hop) of the routes wanted."""
+    return [
+        (row.owner.name, row.columns["nexthop"])
+        for row in egress.rows([], {}, {})
+        if row.table == "Logical_Router_Static_Route"
+    ]
+
+
+def marks(egress):
+    """Gateway -> its mark."""
+    return {
+        row.owner.name: row.columns["external_ids"]["k8s.ovn.org/egress"]
+        for row in egress.rows([], {}, {})
+        if row.table == "Logical_Router"
+    }
+
+
+def after(health, answers):
+    """Health after several probes."""
+    for answered in answers:
+        health = health.after(answered)
+    return health
+
+
+def test_one_lost_answer_is_not_a_death():
+    """Protects connections against a route that flaps: it takes DEAD_AFTER probes in a row, and as many answers to come back."""
+    assert (DEAD_AFTER, ALIVE_AFTER) == (3, 3)
+    assert after(Health(), [False] * (DEAD_AFTER - 1)).alive
+    assert after(Health(), [False] * DEAD_AFTER) == Health(False)
+    assert after(Health(), [False, False, True] * 10) == Health(heard=True)
+    assert not after(Health(False), [True] * (ALIVE_AFTER - 1)).alive
+    assert after(Health(False), [True] * ALIVE_AFTER) == Health(heard=True)
+    assert not after(Health(False), [True, True, False] * 10).alive
+
+
+ONE, TWO, THREE = (candidate(number, (4, 6)) for number in (1, 2, 3))
+HOP1, HOP2 = ONE.probe(4), TWO.probe(4)
+BOTH = {4, 6}
+
+
+@pytest.mark.parametrize(
+    ("silent", "unheard", "expected"),
+    [
+        ((), (), (BOTH, BOTH)),
+        ((*ONE.routers, *ONE.probes), (), (set(), BOTH)),  # it is dead
+        ((HOP1,), (), ({6}, BOTH)),  # its IPv4 next hop is away
+        (ONE.probes, (), (set(), BOTH)),  # its uplink is away
+        ((ONE.routers[1], ONE.probe(6)), (), ({4}, BOTH)),  # one answer of the router is enough
+        ((HOP1, HOP2), (), (BOTH, BOTH)),  # next hops that answer no echo say nothing
+        ((HOP1, HOP2, *ONE.routers), (), (set(), BOTH)),  # then it is the routers that count
+        ((HOP1,), (HOP2,), (BOTH, BOTH)),  # nor does one that was not heard yet
+        ((*ONE.routers, *ONE.probes, *TWO.routers, *TWO.probes), (), (BOTH, BOTH)),  # whoever asks is cut off
+    ],
+)
+def test_which_gateways_lead_outside(silent, unheard, expected):
+    """Protects pods' traffic against dead gateways, lost uplinks, and a liveness check that cuts everything off when it is itself what fails."""
+    assert through((ONE, TWO), silent, unheard) == dict(zip(("node1", "node2"), expected))
+
+
+def test_the_only_one_with_a_way_out_stays():
+    """Protects egress: a gateway without a way out is not one that is left, in either family."""
+    gateways = (candidate(1, (4,)), candidate(2, (6,)), candidate(3, ()))
+    dead = [*gateways[0].routers, *gateways[0].probes]
+    assert through(gateways, dead) == {"node1": {4}, "node2": {6}, "node3": set()}
+
+
+def test_a_next_hop_that_can_not_be_asked_is_believed():
+    """Protects gateways whose next hop has a link local address, or that are as an earlier release made them."""
+    plain = Candidate("node9", ("100.64.0.10/16",), frozenset({4}))
+    assert through((plain, ONE)) == {"node9": {4}, "node1": BOTH}
+
+
+def test_what_is_taken_away_is_marked():
+    """Protects pods' traffic; the mark tells modules, and says which family."""
+    egress = Egress(((ONE, frozenset({4})), (candidate(2), frozenset()), (THREE, frozenset({4, 6}))))
+    assert routes(egress) == [("node1", "100.64.0.2"), ("node3", "100.64.0.4"), ("node3", "fd98::4")]
+    assert marks(egress) == {"node1": "down IPv6", "node2": "down", "node3": None}
+    assert [sorted(gateway.marked(text)) for text in (None, "down", "down IPv4", "down IPv6")] == [[], [4, 6], [4], [6]]
+
+
+def test_the_routes_are_those_that_modules_make():
+    """Protects against two writers that undo each other: module and liveness check want the same rows."""
+    (egress_row,) = [row for row in gateway_rows(1, dual=False) if row.role == "egress-4"]
+    assert (
+        Egress(((Candidate("node1", ("100.64.0.2/16",), frozenset({4})), frozenset({4})),)).rows([], {}, {})[1]
+        == egress_row
+    )
+
+
+def test_candidates_are_read_from_the_database(as_found):
+    """Protects the start of the check: gateways, addresses, families and marks are found in rows, whatever else is there."""
+    found = candidates(as_found(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
+    assert found == {
+        "node1": (
+            Candidate(
+                "node1",
+                ("100.64.0.2/16", "fd98::2/64"),
+                frozenset({4, 6}),
+                ("100.64.255.253", "fd98::ffff:ffff:ffff:fffd"),
+            ),
+            frozenset(),
+        ),
+        "node2": (Candidate("node2", ("100.64.0.3/16",), frozenset({4}), ("100.64.255.252",)), frozenset()),
+        "node3": (Candidate("node3", ("100.64.0.4/16", "fd98::4/64"), frozenset()), frozenset()),
+    }
+
+
+def test_a_gateway_on_its_way_in_is_no_candidate(as_found):
+    """Protects against half a gateway."""
+    assert candidates(as_found([row for row in gateway_rows(1) if row.role != "router-to-join"])) == {}
+
+
+def test_only_default_routes_of_known_gateways_are_touched(as_found):
+    """Protects a gateway that a module makes at this moment, and every other route."""
+    own = as_found([row for row in gateway_rows(1) + gateway_rows(2) if row.table == "Logical_Router_Static_Route"])
+    mine = Egress(((candidate(1), frozenset({4})),)).mine(own, {})
+    assert sorted((row.key("k8s.ovn.org/name"), row.role()) for row in mine) == [
+        ("node1", "egress-4"),
+        ("node1", "egress-6"),
+    ]
+
+
+def test_the_verdict_survives_a_restart():
+    """Protects against a dead gateway that gets its route back whenever the check starts: the mark in the database is the state."""
+    answers = dict.fromkeys((*ONE.routers, *ONE.probes), True)
+    for down, expected in (({4, 6}, set()), ({6}, {4}), (set(), BOTH)):
+        found = {"node1": (ONE, frozenset(down)), "node2": (TWO, frozenset())}
+        health = judge(found, {}, {**answers, **dict.fromkeys((*TWO.routers, *TWO.probes), True)})
+        assert usable((ONE, TWO), health)["node1"] == expected
+    assert all(one.alive for one in judge({"node1": (ONE, frozenset())}, {}, {}).values())
+
+
+def test_whoever_reads_the_journal_learns_what_is_away(caplog):
+    """Protects operators: a gateway that is dead, and one whose next hop is."""
+    found = {one.name: (one, frozenset()) for one in (ONE, TWO)}
+    health = {
+        address: Health(address not in (HOP1, *TWO.routers))
+        for one in (ONE, TWO)
+        for address in (*one.routers, *one.probes)
+    }
+    whole = {"node1": frozenset({4, 6}), "node2": frozenset({4, 6})}
+    tell(found, health, whole, {"node1": frozenset({6}), "node2": frozenset({4})})
+    tell(found, health, {"node1": frozenset()}, {"node1": frozenset({4})})
+    assert caplog.messages == [
+        "gateway node1: its next hop outside does not answer: its IPv4 default route goes",
+        "gateway node2: it does not answer: its IPv6 default route goes",
+        "gateway node1 answers again: its IPv4 default route returns",
+    ]
+
+
+@pytest.mark.parametrize("missing", ["icmplib", "systemd"])
+def test_a_library_that_is_missing_on_a_master(monkeypatch, caplog, missing):
+    """Protects whoever reads the journal: the sentence names the package, where a traceback was."""
+    monkeypatch.setitem(sys.modules, "icmplib", sys)  # this one is there
+    for module in {"icmplib": ("icmplib",), "systemd": ("systemd", "systemd.daemon")}[missing]:
+        monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent")
+    assert main(["--northbound", "unix:/nonexistent"]) == 1
+    assert caplog.messages == [f"the Python library '{missing}' is missing on this host: install python3-{missing}"]

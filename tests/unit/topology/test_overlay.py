@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what one call asks of the database, and what it makes of the answers: places, other names, others' addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import SettingsError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster import Cluster
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.gateway import Gateway
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import (
+    FEW,
+    Overlay,
+    gateway_owner,
+    node_owner,
+)
+
+V4 = ("192.168.0.0/16",)
+
+
+def node(number, name=None, **more):
+    """A node."""
+    return Node(
+        name or f"node{number}",
+        more.get("subnets", (f"192.168.{number}.0/24",)),
+        V4,
+        more.get("chassis", f"id-{number}"),
+    )
+
+
+def gateway(number, name=None, **more):
+    """A gateway."""
+    return Gateway(
+        name or f"node{number}",
+        V4,
+        more.get("ips", (f"10.55.0.{number}/24",)),
+        ("10.55.0.254",),
+        "breth1",
+        more.get("chassis", f"id-{number}"),
+        "52:54:00:00:00:01",
+    )
+
+
+@pytest.fixture
+def rows_of(as_found):
+    """The found rows of an overlay whose cluster, nodes and gateways were made at once."""
+
+    def make(**settings):
+        overlay = Overlay(cluster=Cluster(V4), **settings)
+        return as_found(overlay.rows([], {}, {}))
+
+    return make
+
+
+def places(overlay, own=(), answers=None, aliases=None):
+    """Gateway -> its address on the join switch."""
+    rows = overlay.rows(list(own), aliases or {}, answers or {})
+    return {
+        row.owner.name: row.columns["networks"]
+        for row in rows
+        if row.role == "router-to-join" and row.owner.type == "Gateway"
+    }
+
+
+def test_an_unchanged_object_asks_nothing_about_others(rows_of):
+    """Protects the cost of a call: it does not grow with the number of other nodes and gateways."""
+    own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
+    assert Overlay(nodes=(node(1),)).questions(own, {}) == {}
+    assert set(Overlay(gateways=(gateway(1),)).questions(own, {})) == {"joins"}
+
+
+def test_an_object_that_is_new_or_moves_asks_for_others(rows_of):
+    """Protects uniqueness: who takes a subnet or an address has to know all that are taken."""
+    own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
+    assert set(Overlay(nodes=(node(2),)).questions([], {})) == {"subnets"}
+    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).questions(own, {})) == {"subnets"}
+    assert set(Overlay(gateways=(gateway(2),)).questions([], {})) == {"joins", "taken", "physical"}
+    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).questions(own, {})) == {"joins", "physical"}
+    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).questions([], {})) == {"taken", "physical"}
+
+
+def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
+    """Protects both ends: a call for a node must not read the cluster, a call for the cluster must not ask 1,000 times."""
+    few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW + 2)))
+    assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.own())
+    assert not any("node1" in str(query.where) for query in many.own())
+    assert len(many.own()) == len(Overlay(nodes=tuple(node(number) for number in range(1, 50))).own())
+    assert len({query.table for query in Overlay(everything=True).own()}) == len(Overlay(everything=True).own()) == 10
+    assert all("k8s.ovn.org/owner-type" in str(query.where) for query in many.own()), (
+        "pods and services are many, and of no interest"
+    )
+
+
+def test_a_sweep_takes_only_what_is_the_calls_own(rows_of):
+    """Protects nodes that the call does not name."""
+    own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
+    mine = Overlay(nodes=(node(1),)).mine(own, {})
+    assert {(row.key("k8s.ovn.org/owner-type"), row.key("k8s.ovn.org/name")) for row in mine} == {("Node", "node1")}
+    assert len(Overlay(everything=True).mine(own, {})) == len(own)
+
+
+def test_a_host_is_known_by_its_chassis(rows_of):
+    """Protects renames: the rows of a chassis that is now called otherwise are its rows, of nodes and gateways each for itself."""
+    own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
+    assert Overlay(nodes=(node(1, "kube"),)).aliases(own) == {("Node", "node1"): "kube"}
+    assert Overlay(gateways=(gateway(1, "kube"),)).aliases(own) == {("Gateway", "node1"): "kube"}
+    assert Overlay(nodes=(node(1, "kube", chassis=None),)).aliases(own) == {}
+    assert Overlay(nodes=(node(1, "kube", chassis="unknown"),)).aliases(own) == {}
+    # Both names are in the call: two hosts, not one with a new name.
+    assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).aliases(own) == {}
+
+
+def test_a_gateway_keeps_its_place(rows_of):
+    """Protects routes through a gateway: also under a new name, also when the join subnet moves, also when an earlier one is gone."""
+    own = rows_of(gateways=(gateway(1), gateway(2)))
+    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)), own) == {"node2": ("100.64.0.3/16",)}
+    assert places(Overlay(cluster=Cluster(V4, ("100.70.0.0/24",)), gateways=(gateway(2),)), own) == {
+        "node2": ("100.70.0.3/24",)
+    }
+    renamed = Overlay(cluster=Cluster(V4), gateways=(gateway(2, "kube"),))
+    assert places(renamed, own, aliases=renamed.aliases(own)) == {"kube": ("100.64.0.3/16",)}
+
+
+def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
+    """Protects against doubles (W8): all addresses on the join switch count, whoever's they are."""
+    taken = [row for row in rows_of(gateways=(gateway(1), gateway(2))) if row.role() == "router-to-join"]
+    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), answers={"taken": taken}) == {
+        "node3": ("100.64.0.4/16",),
+        "node4": ("100.64.0.5/16",),
+    }
+    without_first = [row for row in taken if row.name != "rtoj-GR_node1"]
+    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3),)), answers={"taken": without_first}) == {
+        "node3": ("100.64.0.2/16",)
+    }
+
+
+def test_the_join_subnets_come_from_the_cluster_router(rows_of):
+    """Protects a call that is about a gateway only; without a cluster it says what to do first."""
+    joins = [row for row in rows_of() if row.name == "rtoj-ovn_cluster_router"]
+    assert places(Overlay(gateways=(gateway(1),)), answers={"joins": joins}) == {"node1": ("100.64.0.2/16",)}
+    with pytest.raises(
+        SettingsError,
+        match=r"^the cluster router does not exist in the Northbound database: make the cluster first \(ovn_master_init\)$",
+    ):
+        Overlay(gateways=(gateway(1),)).rows([], {}, {})
+
+
+def test_a_full_join_subnet_is_said(rows_of):
+    """Protects the broadcast address, and whoever has to choose a larger subnet."""
+    small = Cluster(V4, ("100.64.0.0/30",))
+    assert places(Overlay(cluster=small, gateways=(gateway(1),))) == {"node1": ("100.64.0.2/30",)}
+    with pytest.raises(
+        SettingsError, match=r"^join_subnet 100\.64\.0\.0/30 has no address left for gateway node2: make it larger$"
+    ):
+        places(Overlay(cluster=small, gateways=(gateway(1), gateway(2))))
+
+
+def test_what_is_not_known_now_stays(rows_of):
+    """Protects chassis and MAC of a gateway on a call from elsewhere; a new one gets what can be derived."""
+    unknown = Gateway("node1", V4, ("10.55.0.1/24",), ("10.55.0.254",), "breth1")
+    for own, chassis, mac in (
+        (rows_of(gateways=(gateway(1),)), "id-1", "52:54:00:00:00:01"),
+        ([], "node1", "0a:58:0a:37:00:01"),
+    ):
+        rows = {row.role: row for row in Overlay(cluster=Cluster(V4), gateways=(unknown,)).rows(own, {}, {})}
+        assert rows["router"].columns["options"]["chassis"] == chassis
+        assert rows["router-to-external"].columns["mac"] == mac
+
+
+def test_the_mark_of_a_dead_gateway_is_heeded(rows_of):
+    """Protects traffic against a module that gives a dead gateway its default route back."""
+    own = rows_of(gateways=(gateway(1),))
+    for row in own:
+        if row.name == "GR_node1":
+            row.columns["external_ids"]["k8s.ovn.org/egress"] = "down"
+    roles = [row.role for row in Overlay(cluster=Cluster(V4), gateways=(gateway(1),)).rows(own, {}, {})]
+    assert "outside-4" in roles and "egress-4" not in roles
+
+
+def test_others_subnets_and_addresses_are_refused(rows_of):
+    """Protects nodes and gateways that the call does not name; those that it moves or removes don't count."""
+    others = {
+        "subnets": [row for row in rows_of(nodes=(node(1),)) if row.role() == "switch"],
+        "physical": [row for row in rows_of(gateways=(gateway(1),)) if row.name == "GR_node1"],
+    }
+    with pytest.raises(
+        SettingsError,
+        match=r"^minion_switch_subnet 192\.168\.1\.0/25 of node node2 overlaps 192\.168\.1\.0/24 of node node1: give each node",
+    ):
+        Overlay(nodes=(node(2, subnets=("192.168.1.0/25",)),)).rows([], {}, others)
+    with pytest.raises(
+        SettingsError,
+        match=r"^physical_ip 10\.55\.0\.1/16 of gateway node2 is gateway node1's already: give each gateway",
+    ):
+        Overlay(cluster=Cluster(V4), gateways=(gateway(2, ips=("10.55.0.1/16",)),)).rows([], {}, others)
+    both = Overlay(nodes=(node(2, subnets=("192.168.1.0/24",)), node(1, subnets=("192.168.2.0/24",))))
+    assert both.rows([], {}, others)
+    assert Overlay(nodes=(node(2, subnets=("192.168.1.0/24",)),), absent=(node_owner("Node1"),)).rows([], {}, others)
+
+
+def test_owners_are_lower_case():
+    """Protects removal under a name that is written otherwise (W25)."""
+    assert (node_owner("Node1").name, gateway_owner("NODE1").name) == ("node1", "node1")
+
+
+def test_two_hosts_with_one_system_id_are_refused():
+    """Protects clones of a machine: OVN would take both for one chassis."""
+    with pytest.raises(
+        SettingsError, match=r"^chassis id-1 is both node node1 and node2: give each host a system-id of its own$"
+    ):
+        Overlay(nodes=(node(1), node(2, chassis="id-1"))).check()
+    Overlay(nodes=(node(1), node(2)), gateways=(gateway(1), gateway(2))).check()
+    Overlay(nodes=(node(1, chassis=None), node(2, chassis=None))).check()
