@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench archive
+.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -18,7 +18,10 @@ clean: ## remove the lab
 test: ## run all tests; the last line is `N passed, N failed`
 	@tests/tools/run-tests
 
-lint: ## ruff, yamllint, shellcheck, ansible-lint, changelog, build of the collection
+check: ## what needs no hosts and little time: format, lint, types, unit tests
+	@tests/tools/run-tests check
+
+lint: ## ruff, types, vermin, yamllint, shellcheck, ansible-lint, changelog, build of the collection
 	@tests/tools/run-tests lint
 
 sanity: ## ansible-test sanity
