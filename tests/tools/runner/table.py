@@ -79,6 +79,7 @@ TABLE: tuple[Step, ...] = (
     Step(IMAGE, (), ("molecule/lab/lab", "image"), 5, 1800, 0.5, SET_UP),
     # What only reads the tree.
     check("ruff", 1, "ruff", "check", "--no-cache", "--output-format", "concise", "."),
+    check("format", 1, "ruff", "format", "--no-cache", "--check", "."),
     check("types", 20, "tests/tools/types"),
     # The library and the modules run on hosts with Python 3.9.
     check(
