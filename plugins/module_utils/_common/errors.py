@@ -69,6 +69,12 @@ class RollbackFailed(HostError):
     code = "rollback_failed"
 
 
+class BridgeIncomplete(HostError):
+    """The bridge of a shared NIC does not exist, or the NIC is not in it."""
+
+    code = "bridge_incomplete"
+
+
 class FlowError(OvnKubernetesError):
     """A bridge's OpenFlow flows can't be read or changed."""
 

@@ -1,141 +1,191 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a bridge parts the host's traffic from the pods', where both share one NIC, its MAC and its addresses.
+"""The OpenFlow flows of a bridge whose NIC, MAC and addresses the host shares with the gateway router.
 
-Three ports: the NIC, the patch port to the integration bridge (the gateway router's way out), and LOCAL, the host. What leaves the router
-through the patch port is remembered (conntrack); what comes in goes to whoever it answers. docs/gateways.md has the picture.
+The bridge has three ports: the NIC, the patch port to the integration bridge (there is the gateway router), and LOCAL
+(the host). Packets that leave the router through the patch port are committed to conntrack. Incoming packets go to the
+one whose connection they belong to. docs/gateways.md has the picture, :mod:`.flow_table` the priorities with their
+meaning.
 
-The router's SNAT takes source ports that the host's kernel does not take by itself (names.SHARED_PORTS), so the two never
-open one connection twice. Packets with a VLAN tag, and between other ports, are left to the bridge as it was (NORMAL).
+The router's SNAT takes source ports that the host's kernel does not choose by itself (names.SHARED_PORTS), so the two
+never open the same connection twice. Packets with a VLAN tag, and packets between other ports, are forwarded as without
+the flows (NORMAL).
 """
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._common import addressing, names
+from .._common.icmp import Icmpv6Type, IcmpType
+from . import flow_table
 
-ZONE = 64000
-PODS = "0x1"
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ZONE = 64000  # conntrack zone
+PODS_MARK = "0x1"  # ct_mark of the pods' connections
 UNTAGGED = "vlan_tci=0x0000/0x1fff"
-LOOK = f"ct(table=1,zone={ZONE})"
-REMEMBER = f"ct(commit,zone={ZONE},exec(set_field:{PODS}->ct_mark))"
+TRACK = f"ct(table={flow_table.CONNECTIONS},zone={ZONE})"
+COMMIT = f"ct(commit,zone={ZONE},exec(set_field:{PODS_MARK}->ct_mark))"
 ANY_IP = ("ip", "ipv6")
-DISCOVERY = (133, 134, 135, 136, 137)  # RFC 4861
-ERRORS = {"icmp": (3, 4, 11, 12), "icmp6": (1, 2, 3, 4)}  # RFC 792, RFC 4443
-ECHO_REPLY = {"icmp": 0, "icmp6": 129}
-NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+NEIGHBOUR_DISCOVERY = (
+    Icmpv6Type.ROUTER_SOLICITATION,
+    Icmpv6Type.ROUTER_ADVERTISEMENT,
+    Icmpv6Type.NEIGHBOUR_SOLICITATION,
+    Icmpv6Type.NEIGHBOUR_ADVERTISEMENT,
+    Icmpv6Type.REDIRECT,
+)
+ERRORS = {
+    "icmp": (IcmpType.DEST_UNREACH, IcmpType.SOURCE_QUENCH, IcmpType.TIME_EXCEEDED, IcmpType.PARAMETERPROB),
+    "icmp6": (Icmpv6Type.DEST_UNREACH, Icmpv6Type.PKT_TOOBIG, Icmpv6Type.TIME_EXCEED, Icmpv6Type.PARAMPROB),
+}
+ECHO_REPLIES = {"icmp": IcmpType.ECHOREPLY, "icmp6": Icmpv6Type.ECHO_REPLY}
+ARP_REQUEST = 1  # RFC 826
+PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
+
+
+class Tunnel(NamedTuple):
+    """The end of the overlay's tunnels on this host: address and UDP port."""
+
+    address: str
+    port: int
+
+
+class ServiceEndpoint(NamedTuple):
+    """What a load balancer of the gateway router serves: address, protocol (tcp, udp, sctp) and port."""
+
+    address: str
+    protocol: str
+    port: int
 
 
 @dataclass(frozen=True)
 class SharedNic:
     """What the flows are made from.
 
-    :ivar nic, patch: OpenFlow numbers of the ports.
-    :ivar mac: of the bridge, the host and the router.
-    :ivar addresses: the host's own on the bridge, without prefix, link-local ones too.
-    :ivar tunnels: (address, UDP port) of the overlay's tunnels that end here.
-    :ivar services: (address, protocol, port) that the gateway router balances, node ports above all.
+    :ivar nic_port: OpenFlow number of the NIC's port.
+    :ivar patch_port: OpenFlow number of the patch port.
+    :ivar mac: MAC of the bridge, the host and the router.
+    :ivar addresses: the host's addresses on the bridge without prefix length, link-local ones too.
+    :ivar tunnels: the overlay's tunnels that end at one of the addresses.
+    :ivar services: what the gateway router balances, node ports above all.
     """
 
-    nic: int
-    patch: int
+    nic_port: int
+    patch_port: int
     mac: str
-    addresses: tuple
-    tunnels: tuple = ()
-    services: tuple = ()
+    addresses: tuple[str, ...]
+    tunnels: tuple[Tunnel, ...] = ()
+    services: tuple[ServiceEndpoint, ...] = ()
 
 
-def flows(shared):
-    """The flows, as ovs-ofctl(8) writes them."""
+def flows(shared: SharedNic) -> tuple[str, ...]:
+    """Return the flows in the syntax of ovs-ofctl(8)."""
     lines = [
         *_fragments(shared),
         *_tunnels(shared),
         *_services(shared),
         *_neighbours(shared),
-        *_outward(shared),
-        *_inward(shared),
-        *_by_connection(shared),
+        *_outgoing(shared),
+        *_incoming(shared),
+        *_connections(shared),
     ]
     return tuple(f"cookie={names.FLOW_COOKIE:#x},{line}" for line in lines)
 
 
-def _from(port, *match):
-    return ",".join((f"in_port={port}", UNTAGGED, *match))
+def _untagged(port: int | str, *fields: str) -> str:
+    """Return the match for packets without a VLAN tag from a port."""
+    return ",".join((f"in_port={port}", UNTAGGED, *fields))
 
 
-def _fragments(shared):
-    """Only the first fragment names a port: conntrack puts them together, and knows the ports for all."""
+def _fragments(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows that let conntrack reassemble fragments: only the first one has the ports."""
+    start = flow_table.FRAGMENT.prefix
     for family in ANY_IP:
-        yield f"priority=210,{_from(shared.nic, family, 'nw_frag=yes', f'dl_dst={shared.mac}')},actions={LOOK}"
-        yield f"priority=210,{_from(shared.patch, family, 'nw_frag=yes')},actions={REMEMBER},output:{shared.nic}"
+        incoming = _untagged(shared.nic_port, family, "nw_frag=yes", f"dl_dst={shared.mac}")
+        yield f"{start},{incoming},actions={TRACK}"
+        outgoing = _untagged(shared.patch_port, family, "nw_frag=yes")
+        yield f"{start},{outgoing},actions={COMMIT},output:{shared.nic_port}"
 
 
-def _tunnels(shared):
-    """The overlay's own packets: the shortest way, without conntrack."""
+def _tunnels(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows of the overlay's tunnels, which need no conntrack."""
+    start = flow_table.TUNNEL.prefix
     for address, port in shared.tunnels:
         udp, ip = ("udp6", "ipv6") if addressing.family(address) == 6 else ("udp", "nw")
-        yield f"priority=200,{_from(shared.nic, udp, f'{ip}_dst={address}', f'tp_dst={port}')},actions=LOCAL"
-        yield f"priority=200,{_from('LOCAL', udp, f'{ip}_src={address}', f'tp_dst={port}')},actions=output:{shared.nic}"
+        incoming = _untagged(shared.nic_port, udp, f"{ip}_dst={address}", f"tp_dst={port}")
+        yield f"{start},{incoming},actions=LOCAL"
+        outgoing = _untagged("LOCAL", udp, f"{ip}_src={address}", f"tp_dst={port}")
+        yield f"{start},{outgoing},actions=output:{shared.nic_port}"
 
 
-def _services(shared):
-    """To the load balancers of the gateway router, and back; its own conntrack is the one that counts, and a second costs a recirculation."""
+def _services(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows to the gateway router's load balancers and back. The router has its own conntrack."""
+    start = flow_table.SERVICE.prefix
     for address, protocol, port in shared.services:
-        version = addressing.family(address)
-        match, ip = (protocol + "6", "ipv6") if version == 6 else (protocol, "nw")
-        yield f"priority=120,{_from(shared.nic, match, f'{ip}_dst={address}', f'tp_dst={port}')},actions=output:{shared.patch}"
-        yield f"priority=120,{_from(shared.patch, match, f'{ip}_src={address}', f'tp_src={port}')},actions=output:{shared.nic}"
+        transport, ip = (f"{protocol}6", "ipv6") if addressing.family(address) == 6 else (protocol, "nw")
+        incoming = _untagged(shared.nic_port, transport, f"{ip}_dst={address}", f"tp_dst={port}")
+        yield f"{start},{incoming},actions=output:{shared.patch_port}"
+        outgoing = _untagged(shared.patch_port, transport, f"{ip}_src={address}", f"tp_src={port}")
+        yield f"{start},{outgoing},actions=output:{shared.nic_port}"
 
 
-def _neighbours(shared):
-    """Both ask for neighbours, so both see what is told about them; questions for an address of both are the host's to answer, once."""
+def _neighbours(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows for ARP and neighbour discovery: the host answers requests, both see everything else."""
     for address in shared.addresses:
-        question = (
-            ("icmp6", "icmp_type=135", f"nd_target={address}")
+        request = (
+            ("icmp6", f"icmp_type={Icmpv6Type.NEIGHBOUR_SOLICITATION:d}", f"nd_target={address}")
             if addressing.family(address) == 6
-            else ("arp", "arp_op=1", f"arp_tpa={address}")
+            else ("arp", f"arp_op={ARP_REQUEST}", f"arp_tpa={address}")
         )
-        yield f"priority=110,{_from(shared.nic, *question)},actions=LOCAL"
-    both = f"actions=LOCAL,output:{shared.patch}"
-    yield f"priority=100,{_from(shared.nic, 'arp', f'dl_dst={shared.mac}')},{both}"
-    for kind in DISCOVERY:
-        yield f"priority=100,{_from(shared.nic, 'icmp6', f'icmp_type={kind}', f'dl_dst={shared.mac}')},{both}"
-        yield f"priority=100,{_from(shared.patch, 'icmp6', f'icmp_type={kind}')},actions=output:{shared.nic}"
+        yield f"{flow_table.NEIGHBOUR_REQUEST.prefix},{_untagged(shared.nic_port, *request)},actions=LOCAL"
+    start = flow_table.NEIGHBOUR.prefix
+    both = f"actions=LOCAL,output:{shared.patch_port}"
+    yield f"{start},{_untagged(shared.nic_port, 'arp', f'dl_dst={shared.mac}')},{both}"
+    for icmp_type in NEIGHBOUR_DISCOVERY:
+        message = ("icmp6", f"icmp_type={icmp_type:d}")
+        yield f"{start},{_untagged(shared.nic_port, *message, f'dl_dst={shared.mac}')},{both}"
+        yield f"{start},{_untagged(shared.patch_port, *message)},actions=output:{shared.nic_port}"
 
 
-def _outward(shared):
-    """What the pods begin is remembered. What the host begins need not be: what is not the pods' is the host's."""
+def _outgoing(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows to the NIC. Only the pods' connections are committed: every other one is the host's."""
     for family in ANY_IP:
-        yield f"priority=90,{_from(shared.patch, family)},actions={REMEMBER},output:{shared.nic}"
-    # Never NORMAL for these two: the bridge would learn one MAC on two ports, in turns.
-    yield f"priority=80,{_from(shared.patch)},actions=output:{shared.nic}"
-    yield f"priority=80,{_from('LOCAL')},actions=output:{shared.nic}"
+        match = _untagged(shared.patch_port, family)
+        yield f"{flow_table.FROM_PODS.prefix},{match},actions={COMMIT},output:{shared.nic_port}"
+    # Not NORMAL for these two ports: the bridge would learn one MAC on both, in turns.
+    for port in (shared.patch_port, "LOCAL"):
+        yield f"{flow_table.OUTGOING.prefix},{_untagged(port)},actions=output:{shared.nic_port}"
 
 
-def _inward(shared):
-    """Whatever comes for the MAC of both; broadcasts and multicasts go to both by NORMAL."""
+def _incoming(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows for packets to the shared MAC. Broadcast and multicast reach both by NORMAL."""
     for family in ANY_IP:
-        yield f"priority=50,{_from(shared.nic, family, f'dl_dst={shared.mac}')},actions={LOOK}"
-    yield f"priority=40,{UNTAGGED},dl_dst={shared.mac},actions=LOCAL"
-    yield "priority=1,actions=NORMAL"
+        match = _untagged(shared.nic_port, family, f"dl_dst={shared.mac}")
+        yield f"{flow_table.INCOMING.prefix},{match},actions={TRACK}"
+    yield f"{flow_table.FOR_HOST.prefix},{UNTAGGED},dl_dst={shared.mac},actions=LOCAL"
+    yield f"{flow_table.REST.prefix},actions=NORMAL"
 
 
-def _by_connection(shared):
-    """Table 1: what conntrack knows."""
-    both = f"actions=LOCAL,output:{shared.patch}"
-    for family, kind in ECHO_REPLY.items():
-        # The identifier of an echo is no port that could be kept apart; who did not ask ignores the answer.
-        yield f"table=1,priority=110,ct_mark={PODS},{family},icmp_type={kind},{both}"
+def _connections(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows of the table that packets enter after conntrack."""
+    both = f"actions=LOCAL,output:{shared.patch_port}"
+    for family, echo_reply in ECHO_REPLIES.items():
+        start = flow_table.ECHO_REPLY.prefix
+        yield f"{start},ct_mark={PODS_MARK},{family},icmp_type={echo_reply:d},{both}"
     for family in ANY_IP:
-        yield f"table=1,priority=100,ct_mark={PODS},{family},actions=output:{shared.patch}"
+        start = flow_table.PODS_CONNECTION.prefix
+        yield f"{start},ct_mark={PODS_MARK},{family},actions=output:{shared.patch_port}"
     for address, protocol, port in shared.services:
         family, ip = ("ipv6", "ct_ipv6") if addressing.family(address) == 6 else ("ip", "ct_nw")
-        match = f"ct_state=-inv+trk,{family},{ip}_dst={address},ct_nw_proto={NUMBERS[protocol]},ct_tp_dst={port}"
-        yield f"table=1,priority=90,{match},actions=output:{shared.patch}"
-    for family, kinds in ERRORS.items():
-        for kind in kinds:
-            # About the host's packets, or about a service's: either drops what is not about its own.
-            yield f"table=1,priority=80,{family},icmp_type={kind},{both}"
-    yield "table=1,priority=0,actions=LOCAL"
+        number = PROTOCOL_NUMBERS[protocol]
+        match = f"ct_state=-inv+trk,{family},{ip}_dst={address},ct_nw_proto={number:d},ct_tp_dst={port}"
+        yield f"{flow_table.SERVICE_FRAGMENT.prefix},{match},actions=output:{shared.patch_port}"
+    for family, icmp_types in ERRORS.items():
+        for icmp_type in icmp_types:
+            yield f"{flow_table.ICMP_ERROR.prefix},{family},icmp_type={icmp_type:d},{both}"
+    yield f"{flow_table.HOSTS_CONNECTION.prefix},actions=LOCAL"

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the flows of a shared NIC are made from, out of the host's Open_vSwitch database and the Southbound database."""
+"""Read what the flows of a shared NIC are made from: the host's Open_vSwitch database and the Southbound database."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from typing import TYPE_CHECKING
 
 from .._common import names
+from .._common.errors import BridgeIncomplete
 from .._ovsdb.rows import as_set
-from .flows import SharedNic
+from .flows import ServiceEndpoint, SharedNic, Tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from .._ovsdb.rows import Found
 
 LOCAL_TABLES = {
     "Open_vSwitch": ("external_ids",),
@@ -22,86 +29,106 @@ SOUTHBOUND_TABLES = {
     "Load_Balancer": ("vips", "protocol"),
     "Chassis_Template_Var": ("chassis", "variables"),
 }
-TUNNEL_PORT = 6081  # RFC 8926
+GENEVE_PORT = 6081  # RFC 8926
 LOCALNET_KEY = "ovn-localnet-port"  # ovn-controller(8)
-VIRTUAL = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):(\d+)")
-VARIABLE = re.compile(r"\^(\w+)")
+VIP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):(\d+)")
+TEMPLATE_VARIABLE = re.compile(r"\^(\w+)")  # ovn-nb(5), Chassis_Template_Var
 
 
-class NotThere(Exception):
-    """The bridge can't be a shared gateway's, and why, as a sentence."""
+def shared_nic(
+    tables: Mapping[str, Mapping[str, Found]],
+    bridge: str,
+    nic: str | None,
+    addresses: Collection[str],
+    services: tuple[ServiceEndpoint, ...],
+) -> SharedNic | None:
+    """Return what the flows of a bridge are made from.
 
-
-def shared_nic(tables, bridge, nic, addresses, services):
-    """The shared NIC; None while the gateway router has no port on the bridge, and so nothing is to be parted.
-
-    :param tables: table -> rows by uuid, of LOCAL_TABLES.
-    :param nic: None: the one that the bridge was made for.
-    :param addresses: the host's own on the bridge.
-    :raises NotThere: when the bridge or the NIC in it is missing.
+    :param tables: table -> UUID -> row, of :data:`LOCAL_TABLES`.
+    :param bridge: the bridge's name.
+    :param nic: the NIC in it; None: the one that the bridge was made for.
+    :param addresses: the host's addresses on the bridge, without prefix length.
+    :param services: what the gateway router balances at this NIC.
+    :returns: None while the gateway router has no port on the bridge: the host then has the NIC alone.
+    :raises BridgeIncomplete: the bridge does not exist, or the NIC is not in it.
     """
     row = next((one for one in tables["Bridge"].values() if one.name == bridge), None)
     if row is None:
-        raise NotThere(
-            f"physical-bridge {bridge} does not exist: move the NIC into it (nics_to_bridge), or name the bridge that the NIC is in"
+        raise BridgeIncomplete(
+            f"physical-bridge {bridge} does not exist: move the NIC into it (nics_to_bridge), "
+            "or name the bridge that the NIC is in"
         )
     nic = nic or row.key(names.UPLINK_KEY)
     ports = [tables["Port"][uuid] for uuid in as_set(row.columns["ports"]) if uuid in tables["Port"]]
-    links = {
+    interfaces = {
         tables["Interface"][uuid].name: (port, tables["Interface"][uuid])
         for port in ports
         for uuid in as_set(port.columns["interfaces"])
         if uuid in tables["Interface"]
     }
-    if nic not in links:
-        raise NotThere(
-            f"physical-interface {nic} is not in bridge {bridge}: move it there (nics_to_bridge), or name the NIC that is"
+    if nic not in interfaces:
+        raise BridgeIncomplete(
+            f"physical-interface {nic} is not in bridge {bridge}: move it there (nics_to_bridge), "
+            "or name the NIC that is"
         )
-    router = [
-        link
-        for port, link in links.values()
+    patch_ports = [
+        interface
+        for port, interface in interfaces.values()
         if (port.key(LOCALNET_KEY) or "").startswith(names.external_port(bridge, ""))
     ]
-    numbers = [_number(link) for link in (links[nic][1], *router)]
-    mac = as_set(links[bridge][1].columns["mac_in_use"]) if bridge in links else ()
-    if len(numbers) < 2 or not all(numbers[:2]) or not mac:
+    mac = as_set(interfaces[bridge][1].columns["mac_in_use"]) if bridge in interfaces else ()
+    nic_number = _openflow_number(interfaces[nic][1])
+    patch_number = _openflow_number(patch_ports[0]) if patch_ports else None
+    if not nic_number or not patch_number or not mac:
         return None
-    external_ids = next(iter(tables["Open_vSwitch"].values())).columns["external_ids"] if tables["Open_vSwitch"] else {}
-    tunnels = tuple((ip, TUNNEL_PORT) for ip in external_ids.get("ovn-encap-ip", "").split(",") if ip in addresses)
-    return SharedNic(numbers[0], numbers[1], mac[0], tuple(addresses), tunnels, services)
+    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), _tunnels(tables, addresses), services)
 
 
-def _number(link):
-    """A port's OpenFlow number, None while it has none."""
-    number = as_set(link.columns["ofport"])
+def _tunnels(tables: Mapping[str, Mapping[str, Found]], addresses: Collection[str]) -> tuple[Tunnel, ...]:
+    """Return the overlay's tunnels that end at one of the addresses."""
+    settings = next(iter(tables["Open_vSwitch"].values()), None)
+    encap_ips = settings.columns["external_ids"].get("ovn-encap-ip", "") if settings else ""
+    return tuple(Tunnel(ip, GENEVE_PORT) for ip in encap_ips.split(",") if ip in addresses)
+
+
+def _openflow_number(interface: Found) -> int | None:
+    """Return an interface's OpenFlow port number; None while it has none."""
+    number = as_set(interface.columns["ofport"])
     return number[0] if number and number[0] > 0 else None
 
 
-def services(balancers, variables, chassis, addresses, inner=None):
-    """(address, protocol, port) of each load balancer that takes its packets from outside.
+def services(
+    balancers: Iterable[Found],
+    variables: Iterable[Found],
+    chassis: str | None,
+    addresses: Collection[str],
+    overlay_networks: Iterable[str] | None = None,
+) -> tuple[ServiceEndpoint, ...]:
+    """Return what load balancers serve to the physical network.
 
-    :param balancers, variables: rows of SOUTHBOUND_TABLES.
-    :param addresses: the host's own: what is balanced there is the router's, such as node ports.
-    :param inner: networks whose addresses are for the inside alone, such as the services'; None: not known, so only own addresses count.
+    :param balancers: rows of the Southbound table Load_Balancer.
+    :param variables: rows of the Southbound table Chassis_Template_Var.
+    :param chassis: the host's system-id.
+    :param addresses: the host's addresses: a load balancer there, such as a node port, is the router's.
+    :param overlay_networks: networks whose addresses only the overlay uses, such as that of the services;
+        None: not known, so only the host's own addresses count.
     """
-    here = {
+    values = {
         name: value
         for row in variables
         if row.columns["chassis"] == chassis
         for name, value in row.columns["variables"].items()
     }
-    networks = [ipaddress.ip_network(one) for one in inner or ()]
-    found = set()
+    networks = [ipaddress.ip_network(network) for network in overlay_networks or ()]
+    endpoints = set()
     for row in balancers:
         protocol = (as_set(row.columns["protocol"]) or ("tcp",))[0]
-        for virtual in row.columns["vips"]:
-            match = VIRTUAL.fullmatch(VARIABLE.sub(lambda variable: here.get(variable[1], ""), virtual))
+        for vip in row.columns["vips"]:
+            match = VIP.fullmatch(TEMPLATE_VARIABLE.sub(lambda variable: values.get(variable[1], ""), vip))
             if match is None:
                 continue
             ip = ipaddress.ip_address(match[1].strip("[]"))
-            outside = inner is not None and not any(
-                ip.version == network.version and ip in network for network in networks
-            )
-            if str(ip) in addresses or outside:
-                found.add((str(ip), protocol, int(match[2])))
-    return tuple(sorted(found))
+            in_overlay = any(ip.version == network.version and ip in network for network in networks)
+            if str(ip) in addresses or (overlay_networks is not None and not in_overlay):
+                endpoints.add(ServiceEndpoint(str(ip), protocol, int(match[2])))
+    return tuple(sorted(endpoints))

@@ -20,9 +20,9 @@ MAC = "52:54:00:00:00:01"
 COOKIE = "cookie=0x6f766e6b/-1"
 PROGRAM = """
 import sys
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import gateway_helper
-gateway_helper.CHECK = 600.0  # so that news alone wake it
-gateway_helper.PATIENCE = {patience}
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import flow_keeper, gateway_helper
+flow_keeper.CHECK_INTERVAL = 600.0  # so that news alone wake it
+flow_keeper.OPEN_VSWITCH_TIMEOUT = {patience}
 sys.exit(gateway_helper.main(sys.argv[1:]))
 """
 FOREIGN = "cookie=0x7,table=0,priority=300,tcp,in_port=9,actions=drop"

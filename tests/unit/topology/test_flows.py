@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import BridgeIncomplete
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import SharedNic, flows
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import NotThere, services, shared_nic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import services, shared_nic
 
 MAC, OWN = "52:54:00:00:00:01", ("10.44.0.12", "fd44::12", "fe80::1")
 NIC = SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), (("10.44.0.12", "tcp", 30080), ("fd44::12", "sctp", 30081)))
@@ -85,7 +86,7 @@ def test_another_localnet_port_is_not_the_routers(tables):
 )
 def test_what_is_not_there_is_said(tables, bridge, nic, text):
     """Protects who mistypes."""
-    with pytest.raises(NotThere, match=text):
+    with pytest.raises(BridgeIncomplete, match=text):
         shared_nic(tables, bridge, nic, OWN, ())
 
 
