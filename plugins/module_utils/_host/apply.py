@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 
 from .._common.errors import HostError
+from .._common.files import remove_file, write_file
 from .._netlink.ethtool import set_offloads
 from .._netlink.ingress import add_drop, remove_drop
 from .._netlink.rtnetlink import Rtnl, index_of, wait_for_link
 from .._netlink.rules import add_rule, remove_rule
 from .._nic.managers.handover import hand_over
 from .._nic.managers.resolved import set_resolver
-from .files import remove_file, write_file, write_sysctl
 from .steps import (
     AddressStep,
     DropStep,
@@ -27,6 +27,7 @@ from .steps import (
     RuleStep,
     SysctlStep,
 )
+from .sysctl import write_sysctl
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
 ADVICE = {

@@ -240,14 +240,6 @@ class FoundResolver:
 
 
 @dataclass(frozen=True)
-class FoundFile:
-    """A file as it is."""
-
-    content: str = field(repr=False)
-    mode: int
-
-
-@dataclass(frozen=True)
 class Have:
     """What was found of what a :class:`.state.HostState` talks about.
 
@@ -255,7 +247,7 @@ class Have:
     :ivar addresses: of those links, primary ones before their secondaries.
     :ivar routes: over those links, and every route that a wanted one would collide with.
     :ivar sysctls: Sysctl -> text, or None where the kernel has no such setting.
-    :ivar files: path -> FoundFile, or None.
+    :ivar files: path -> FileContent, or None.
     :ivar offloads: link -> tuple of the offloads that are on, or None where there is no such link.
     :ivar drops: names of the NICs that have our drop.
     :ivar rules: those that are bound to one of the links that addresses move from or to.

@@ -17,7 +17,7 @@ from .._netlink.libraries import netlink
 from .._netlink.rtnetlink import Rtnl
 from .current import UNICAST
 from .desired import MAIN_TABLE, Given, Sysctl
-from .files import read_sysctl
+from .sysctl import read_sysctl
 
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 DATAPATH = "ovs_datapath"  # linux/openvswitch.h: OVS_DATAPATH_FAMILY

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .._common.errors import HostError
+from .._common.files import FileContent
 from .._nic.managers.model import NETWORK_MANAGER
 from .current import (
     ADVERTISED,
@@ -19,7 +20,6 @@ from .current import (
     UNICAST,
     UNIVERSE,
     FoundAddress,
-    FoundFile,
     FoundRoute,
     Nexthop,
     family,
@@ -320,5 +320,5 @@ def _files(have, want):
 
 
 def _file(found, wish):
-    wanted = None if wish.content is None else FoundFile(wish.content, wish.mode)
+    wanted = None if wish.content is None else FileContent(wish.content, wish.mode)
     return [] if found == wanted else [FileStep(wish.path, wanted, found)]

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from .._common.errors import HostError
+from .._common.files import read_file
 from .._netlink.ethtool import offloads_on
 from .._netlink.ingress import dropped_nics
 from .._netlink.rtnetlink import Rtnl
 from .._netlink.rules import rules
 from .._nic.managers.resolved import resolver_of
 from .current import Have, family, normal_prefix
-from .files import read_file, read_sysctl
 from .plan import DEFAULT_METRIC
+from .sysctl import read_sysctl
 
 
 def read(want):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 
 from .._common.errors import HostError
+from .._common.files import FileContent
 from . import current as found
 from . import desired as state
 from . import steps
@@ -19,13 +20,14 @@ CLASSES = {
     for made in vars(module).values()
     if isinstance(made, type) and is_dataclass(made) and made.__module__ == module.__name__
 }
+CLASSES["FoundFile"] = FileContent  # its name in what c128c27 and later wrote
 
 
 def to_plain(value):
     """``value`` (a step, something found, a tuple of such) as JSON can hold it."""
     if is_dataclass(value):
         content = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
-        return dict(content, **{KIND: type(value).__name__})
+        return dict(content, **{KIND: "FoundFile" if isinstance(value, FileContent) else type(value).__name__})
     if isinstance(value, bytes):
         return {KIND: "bytes", "hex": value.hex()}
     if isinstance(value, (tuple, list)):

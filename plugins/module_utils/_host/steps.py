@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from .current import FoundAddress, FoundFile, FoundLink, FoundResolver, FoundRoute, FoundRule
+from .._common.files import FileContent
+from .current import FoundAddress, FoundLink, FoundResolver, FoundRoute, FoundRule
 from .desired import MAIN_TABLE, Profile
 
 VERBS = {True: "add", False: "remove"}
@@ -253,8 +254,8 @@ class FileStep(Step):
     """
 
     path: str
-    wanted: FoundFile | None
-    found: FoundFile | None = field(default=None)
+    wanted: FileContent | None
+    found: FileContent | None = field(default=None)
 
     @property
     def secret(self):

@@ -15,8 +15,7 @@ import json
 import os
 
 from .._common.errors import HostError
-from .._host.current import FoundFile
-from .._host.files import read_file, remove_file, write_file
+from .._common.files import FileContent, read_file, remove_file, write_file
 
 PLANNED, APPLYING, APPLIED, UNDOING, CONFIRMED, UNDONE = (
     "planned",
@@ -103,7 +102,7 @@ class Journal:
 
     def confirm(self, identity):
         """Say that this change is good; whoever holds the journal takes note."""
-        write_file(self._confirmation, FoundFile(identity, 0o600))
+        write_file(self._confirmation, FileContent(identity, 0o600))
 
     def is_confirmed(self, identity):
         """Whether somebody has said so."""
@@ -111,4 +110,4 @@ class Journal:
         return found is not None and found.content == identity
 
     def _write(self, change):
-        write_file(self.path, FoundFile(json.dumps(change, indent=1, sort_keys=True) + "\n", 0o600))
+        write_file(self.path, FileContent(json.dumps(change, indent=1, sort_keys=True) + "\n", 0o600))

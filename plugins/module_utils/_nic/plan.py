@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 from .._common import names
 from .._common.errors import HostError
+from .._common.files import read_file
 from .._host import facts
 from .._host.desired import HostState
-from .._host.files import read_file
 from .._host.plan import difference
 from .._host.read import read
 from .._host.rows import COLUMNS, LocalRows

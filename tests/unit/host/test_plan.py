@@ -9,6 +9,7 @@ import json
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import FileContent
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import (
     KERNEL,
     LINK_SCOPE,
@@ -16,7 +17,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current impor
     PERMANENT,
     SECONDARY,
     FoundAddress,
-    FoundFile,
     FoundLink,
     FoundRoute,
     Have,
@@ -131,7 +131,7 @@ def test_nothing_to_do_where_all_is_as_wanted():
             route("0.0.0.0/0", "k8s-n1", "192.168.2.1", metric=50, table=7),
         ),
         sysctls={IP_FORWARD: "1", Sysctl("net.ipv4.ip_local_port_range", "1 2"): "1\t2"},
-        files={"/f": FoundFile("x", 0o644), "/gone": None},
+        files={"/f": FileContent("x", 0o644), "/gone": None},
         offloads={"eth0": ()},
         drops=frozenset({"eth0"}),
     )
@@ -270,7 +270,7 @@ def test_secrets_show_in_no_text():
     """Neither in a plan, nor in a diff, nor in what Python prints of an object; a file that becomes a secret or was one counts too."""
     for old, new in ((0o600, 0o600), (0o600, 0o644), (0o644, 0o640)):
         (step,) = difference(
-            Have(files={"/key": FoundFile("OLD-PRIVATE", old)}), HostState(files=(File("/key", "NEW-PRIVATE", new),))
+            Have(files={"/key": FileContent("OLD-PRIVATE", old)}), HostState(files=(File("/key", "NEW-PRIVATE", new),))
         )
         shown = [
             step.describe(),
@@ -312,7 +312,7 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         ),
         routes=(route("0.0.0.0/0", "eth0", "10.44.0.1", metric=100), route("10.3.0.0/16", "k8s-n1")),
         sysctls={IP_FORWARD: "0"},
-        files={"/f": FoundFile("old\n", 0o644), "/old": FoundFile("", 0o644)},
+        files={"/f": FileContent("old\n", 0o644), "/old": FileContent("", 0o644)},
         offloads={"eth0": ("tx", "tso")},
         drops=frozenset({"eth9"}),
     )
@@ -352,6 +352,6 @@ def test_managers_are_told_after_their_files():
         # One that takes what it has at any moment lets go before anything else is taken back.
         assert [back[2].undo().tells, back[0].undo().tells, back[0].undo().to_bridge] == [first, True, True]
     assert (
-        difference(Have(files={"/etc/a": FoundFile("x\n", 0o644)}), HostState(files=(file,), handovers=(late, early)))
+        difference(Have(files={"/etc/a": FileContent("x\n", 0o644)}), HostState(files=(file,), handovers=(late, early)))
         == []
     )

@@ -10,9 +10,9 @@ from dataclasses import fields, replace
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import FileContent
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import (
     FoundAddress,
-    FoundFile,
     FoundLink,
     FoundResolver,
     FoundRoute,
@@ -78,7 +78,7 @@ SAMPLES = [
     LinkStep("eth0", True, 9000, "02:00:00:00:00:02", LINK, False),
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"),
     OffloadStep("eth0", ("tx", "tso"), True),
-    FileStep("/etc/x", FoundFile("a\n", 0o600), None),
+    FileStep("/etc/x", FileContent("a\n", 0o600), None),
     MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
     ResolverStep("eth0", "breth0", RESOLVER),
     HandoverStep(

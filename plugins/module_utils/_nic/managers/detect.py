@@ -12,9 +12,9 @@ import re
 import shlex
 
 from ..._common.errors import HostError
+from ..._common.files import read_file
 from ..._host.current import FOREVER
 from ..._host.desired import File
-from ..._host.files import read_file
 from ..._netlink.rtnetlink import Rtnl, index_of
 from .dhclient import clients
 from .model import IFUPDOWN, NETWORK_MANAGER, NETWORKD, Lease, Managed

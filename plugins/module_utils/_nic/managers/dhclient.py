@@ -13,9 +13,8 @@ import time
 
 from ..._common import names
 from ..._common.errors import HostError
+from ..._common.files import FileContent, read_file, remove_file, write_file
 from ..._common.systemd import run
-from ..._host.current import FoundFile
-from ..._host.files import read_file, remove_file, write_file
 
 FOLDER = "/var/lib/dhcp"
 PATIENCE = 10.0  # seconds for a client to end, and for a lease
@@ -64,7 +63,7 @@ def take_over(old, new):
     commands += [words for _process, words in running if words[1:] not in [known[1:] for known in commands]]
     if not commands:
         return False
-    write_file(note, FoundFile(json.dumps({"link": old, "commands": commands}) + "\n", 0o600))
+    write_file(note, FileContent(json.dumps({"link": old, "commands": commands}) + "\n", 0o600))
     stop(old)
     for words in commands:
         arguments = [_renamed(word, old, new) for word in words[1:]]
@@ -101,7 +100,7 @@ def _take_leases(path, old, new):
     if file is None:
         return
     content = re.sub(r'interface "%s";' % re.escape(old), 'interface "%s";' % new, file.content)
-    write_file(_renamed(path, old, new), FoundFile(content, file.mode))
+    write_file(_renamed(path, old, new), FileContent(content, file.mode))
     remove_file(path)
 
 

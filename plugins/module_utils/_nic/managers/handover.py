@@ -10,9 +10,9 @@ import time
 
 from ..._common.dbus import call
 from ..._common.errors import HostError
+from ..._common.files import FileContent, read_file, write_file
 from ..._common.systemd import run
-from ..._host.current import LINK_SCOPE, UNIVERSE, FoundFile, FoundRoute, Nexthop
-from ..._host.files import read_file, write_file
+from ..._host.current import LINK_SCOPE, UNIVERSE, FoundRoute, Nexthop
 from ..._netlink.rtnetlink import Rtnl
 from . import network_manager
 from .detect import IFSTATE, IFUP, networkd_link
@@ -76,7 +76,7 @@ def _ifupdown(step):
     if state is not None:  # what ifup would write, had it set the bridge up
         lines = [line for line in state.content.splitlines() if line.partition("=")[0] != step.bridge]
         lines += ["%s=%s" % (step.bridge, step.bridge)] if step.to_bridge else []
-        write_file(IFSTATE, FoundFile("".join(line + "\n" for line in lines), state.mode))
+        write_file(IFSTATE, FileContent("".join(line + "\n" for line in lines), state.mode))
     if step.to_bridge and not _has_addresses(step.bridge):
         _ifup(step.bridge)
     elif step.to_bridge and not taken:  # the way back is taken back: the bridge may have been made anew meanwhile

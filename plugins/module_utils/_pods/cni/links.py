@@ -8,9 +8,9 @@ from __future__ import annotations
 from ..._common.errors import HostError
 from ..._host.apply import apply
 from ..._host.current import FoundLink, Have
-from ..._host.files import read_sysctl
 from ..._host.plan import difference
 from ..._host.read import read
+from ..._host.sysctl import read_sysctl
 from ..._netlink.announce import announce as send
 from ..._netlink.ethtool import OFFLOADS
 from ..._netlink.namespace import inside, is_namespace, opened

@@ -9,10 +9,14 @@ import signal
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import FoundFile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.files import read_file, remove_file, write_file
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import (
+    FileContent,
+    read_file,
+    remove_file,
+    write_file,
+)
 
-FILE = FoundFile("text\n", 0o644)
+FILE = FileContent("text\n", 0o644)
 
 
 def die_while_writing(path, monkeypatch):

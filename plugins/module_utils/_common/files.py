@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Read files, and write them atomically and durably: a reader sees the old or the new content, also after a power cut."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """A file's content and mode.
+
+    :ivar content: text; bytes that are not UTF-8 are kept as surrogates (PEP 383), so that reading and writing preserves them.
+    :ivar mode: the permission bits, for example 0o644.
+    """
+
+    content: str = field(repr=False)
+    mode: int
+
+
+def read_file(path: str) -> FileContent | None:
+    """Return the file at ``path``; None when there is none.
+
+    :raises OSError: it can't be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode & 0o7777
+            return FileContent(stream.read().decode("utf-8", "surrogateescape"), mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write_file(path: str, file: FileContent) -> None:
+    """Replace the file at ``path``, or create it and its folder.
+
+    The content goes to a temporary file first, which has mode 0600 until it is complete. Then it is renamed, rename(2).
+
+    :raises OSError: it can't be written; the old file is unchanged then.
+    """
+    directory = os.path.dirname(path) or "."
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    _remove_interrupted(directory, path)
+    prefix = f".{os.path.basename(path)}.{os.getpid()}."
+    handle, temporary = tempfile.mkstemp(prefix=prefix, dir=directory)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(file.content.encode("utf-8", "surrogateescape"))
+            os.fchmod(stream.fileno(), file.mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_directory(directory)
+
+
+def remove_file(path: str) -> bool:
+    """Remove the file at ``path``.
+
+    :returns: False when there is none.
+    :raises OSError: it can't be removed.
+    """
+    directory = os.path.dirname(path) or "."
+    _remove_interrupted(directory, path)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    _sync_directory(directory)
+    return True
+
+
+def _remove_interrupted(directory: str, path: str) -> None:
+    """Remove temporary files for ``path`` whose writer was killed: no process has the PID in their name any more."""
+    temporary = re.compile(rf"\.{re.escape(os.path.basename(path))}\.(\d+)\.[a-z0-9_]{{8}}")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(directory):
+            match = temporary.fullmatch(name)
+            if match and not os.path.exists(f"/proc/{match[1]}"):
+                os.unlink(os.path.join(directory, name))
+
+
+def _sync_directory(directory: str) -> None:
+    """Make a rename or a removal in the folder durable, fsync(2)."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
