@@ -66,9 +66,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._ansible.module import leave
 from ..module_utils._common.errors import KubernetesError
+from ..module_utils._common.result import Result
 from ..module_utils._kube import accounts, objects
 from ..module_utils._kube.administrator import OPTIONS, TOGETHER, administrator
-from ..module_utils._ovsdb.converge import Result
 
 
 def main():

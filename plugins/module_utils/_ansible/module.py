@@ -11,11 +11,12 @@ import os
 from .._common import names
 from .._common.addressing import family
 from .._common.errors import Conflict, DatabaseError, HostError, KubernetesError, RollbackFailed, SettingsError
+from .._common.result import Result
 from .._host.apply import ADVICE
 from .._nic import checkpoint as guarded
 from .._nic.plan import Change, kept_uplinks, users_of
 from .._ovsdb.connection import Connection, NoDatabase
-from .._ovsdb.converge import Result, converge_rows, plan_rows
+from .._ovsdb.converge import converge_rows, plan_rows
 from .._ovsdb.transaction import operations
 from .._topology.gateway import Gateway
 from .._topology.gateway import check as check_gateway

@@ -10,7 +10,8 @@ import random
 import time
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
-from .._ovsdb.converge import PATIENCE, Result, plan_rows, read_rows
+from .._common.result import Result
+from .._ovsdb.converge import PATIENCE, plan_rows, read_rows
 from .._ovsdb.rows import as_set
 from .._ovsdb.transaction import NEXT_CONFIGURATION, committed, operations, placed, realised, undo
 from .apply import apply

@@ -38,7 +38,7 @@ class Change:
     """A change of this host.
 
     :ivar acts: plain values: ``{"rows": NIC, "before": settings or None, "after": settings or None}`` or ``{"step": a part of a step}``.
-    :ivar items: the same for people, as :class:`._ovsdb.converge.Result` has them.
+    :ivar items: the same for people, as :class:`._common.result.Result` has them.
     """
 
     acts: list = field(default_factory=list)

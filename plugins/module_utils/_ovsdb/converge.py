@@ -10,41 +10,16 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, SettingsError
 from .._common.names import OWNER_NAME, OWNER_TYPE
+from .._common.result import Result
 from .difference import difference
 from .rows import FIXED_NAMES, HOLDERS, Owner, Query, SetMembers, by_name, found, is_uuid
 from .transaction import operations
 
 PATIENCE = 60.0  # seconds in which a plan is made anew while others change what it was made from
-
-
-@dataclass
-class Result:
-    """What was (or, in check mode, would be) done.
-
-    :ivar plan: operations in order; each has ``describe()``, ``as_dict()``, ``before()`` and ``after()``.
-    :ivar notes: what the user should know about the plan.
-    :ivar facts: what was learnt on the way, for whoever needs it next.
-    """
-
-    plan: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-    facts: dict = field(default_factory=dict)
-
-    @property
-    def changed(self):
-        """Whether anything differed."""
-        return bool(self.plan)
-
-    def diff(self):
-        """As Ansible's diff mode prints it."""
-        return {
-            side: "".join(line + "\n" for item in self.plan for line in getattr(item, side)())
-            for side in ("before", "after")
-        }
 
 
 def converge_rows(connect, subject, comment, check=False):

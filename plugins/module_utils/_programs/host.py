@@ -11,8 +11,8 @@ import os
 from functools import partial
 
 from .._common.errors import DatabaseError, HostError, SettingsError
+from .._common.result import Result
 from .._nic.plan import kept_uplinks
-from .._ovsdb.converge import Result
 from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
 
 LOG = logging.getLogger("ovn-k8s-host")

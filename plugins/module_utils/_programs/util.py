@@ -10,11 +10,11 @@ import uuid
 
 from .._common import names
 from .._common.errors import HostError
+from .._common.result import Result
 from .._nic.checkpoint import PATIENCE, begin, check_timeout, confirm, see_through
 from .._nic.executor import the_journal
 from .._nic.plan import kept_uplinks, plan
 from .._ovsdb.connection import Connection
-from .._ovsdb.converge import Result
 from .result import UNCHANGED, after_a_boot, answer
 
 CONFIRMED = "Confirmed."

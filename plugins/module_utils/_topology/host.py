@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from .._common import addressing, names
 from .._common.errors import DatabaseError, HostError
+from .._common.result import Result
 from .._host import facts
 from .._host.converge import converge_host
 from .._host.desired import File, HostState, Link
@@ -24,7 +25,7 @@ from .._nic.plan import kept_uplinks, users_of
 from .._nic.plan import plan as plan_uplinks
 from .._nic.saved import as_text, from_text
 from .._ovsdb.connection import Connection, NoDatabase
-from .._ovsdb.converge import Result, read_rows
+from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Owner, by_name
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -53,7 +54,7 @@ class Host:
         """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
 
         :param move_underlay: whether NICs are moved here: the one that must be in a bridge for the tunnels, and back those that must no longer.
-        :returns: a :class:`._ovsdb.converge.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``;
+        :returns: a :class:`._common.result.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``;
             and what is still to be moved: ``underlay_nic`` to its bridge (or compared there), ``spare_nics`` back.
         """
         own, switch = self._own(NODE)
@@ -100,7 +101,7 @@ class Host:
         """Say that ``user`` needs the NICs in their bridges, or needs them no longer.
 
         :param user: one of :data:`._nic.uplink.USERS`.
-        :returns: a :class:`._ovsdb.converge.Result`.
+        :returns: a :class:`._common.result.Result`.
         """
 
         def plan():
@@ -127,7 +128,7 @@ class Host:
     def gateway(self, settings):
         """Converge the gateway's part; ``settings`` as :func:`gateway_settings` makes them, None: the gateway goes.
 
-        :returns: a :class:`._ovsdb.converge.Result` with the facts ``chassis``, ``physical_mac`` and ``bridge``.
+        :returns: a :class:`._common.result.Result` with the facts ``chassis``, ``physical_mac`` and ``bridge``.
         """
         own, switch = self._own(GATEWAY)
         nic = uplink(own)

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import Result
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.result import Result
 
 
 class Module:
