@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found, SetMembers, encode
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow, SetMembers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import encode
 
 
 def _text(value):
@@ -41,7 +42,7 @@ def picture():
             ]
             lines.append(
                 " ".join(
-                    [f"{row.holder} >"] * (row.holder is not None)
+                    [f"{row.parent} >"] * (row.parent is not None)
                     + [short.get(row.table, row.table), row.name or row.role, *said]
                 )
             )
@@ -57,7 +58,9 @@ def as_found():
     def make(rows):
         out = []
         for number, row in enumerate(rows):
-            columns = {column: value for column, value in row.wanted().items() if not isinstance(value, SetMembers)}
+            columns = {
+                column: value for column, value in row.all_columns().items() if not isinstance(value, SetMembers)
+            }
             columns = {
                 column: {key: item for key, item in value.items() if item is not None}
                 if isinstance(value, dict)
@@ -69,7 +72,7 @@ def as_found():
                 for column, value in columns.items()
             }
             out.append(
-                Found(
+                CurrentRow(
                     row.table, f"uuid-{number}", columns, {column: encode(value) for column, value in columns.items()}
                 )
             )

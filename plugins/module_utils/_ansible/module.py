@@ -87,7 +87,7 @@ class Northbound:
         connection = self._connect()
         try:
             with contextlib.suppress(Conflict):  # it changes just now: the change itself plans anew
-                operations(*plan_rows(connection, overlay), self._comment)
+                operations(plan_rows(connection, overlay), self._comment)
         finally:
             connection.close()
 

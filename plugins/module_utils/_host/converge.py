@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import time
+from dataclasses import replace
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
 from .._common.result import Result
-from .._ovsdb.converge import PATIENCE, plan_rows, read_rows
-from .._ovsdb.rows import as_set
-from .._ovsdb.transaction import NEXT_CONFIGURATION, committed, operations, placed, realised, undo
+from .._common.retry import retry
+from .._ovsdb.converge import CONFLICT_PAUSE, PATIENCE, plan_rows, read_rows, too_busy
+from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG, wait_for_cur_cfg
+from .._ovsdb.transaction import operations
+from .._ovsdb.undo import committed_guard, undo, with_uuids
+from .._ovsdb.values import as_set
 from .apply import apply
 from .plan import difference
 from .read import read
@@ -29,32 +31,31 @@ def converge_host(connect, subject, before, state, comment, check=False):
     :raises DatabaseError: in words; what was changed has been taken back then.
     :raises HostError: in words; what was changed has been taken back then, unless it is a :class:`._common.errors.RollbackFailed`.
     """
-    deadline, connection, lost = time.monotonic() + PATIENCE, connect(), None
-    try:
+    connection, lost = connect(), None
+
+    def attempt():
+        nonlocal lost
         while True:
             try:
-                plan, named, asked = plan_rows(connection, subject)
+                plan = plan_rows(connection, subject)
                 if check:
-                    return _preview(plan, before, state)
-                items = _apply(connection, subject, plan, named, asked, comment, before, state)
+                    return _preview(plan.changes, before, state)
+                items = _apply(connection, subject, plan, comment, before, state)
                 if not isinstance(lost, _LastUnknown):
                     return Result(items)
                 if not items:  # it was done, and ovs-vswitchd is perhaps still about it
                     await_realised(connection, subject, _apply_rows(connection, []))
                 return Result(lost.done + (items or lost.last))
-            except Conflict:
-                # ovn-controller writes here too, at just these moments.
-                if time.monotonic() > deadline:
-                    raise DatabaseError(
-                        "this host's Open_vSwitch database changes faster than a change can be planned: "
-                        "find out who else writes these rows again and again"
-                    ) from None
-                time.sleep(random.uniform(0.001, 0.05))
             except Disconnected as exc:
                 if lost or check:
                     raise
                 lost = exc
                 _again(connection, lost)
+
+    try:
+        # ovn-controller writes to this database too, often at the same time.
+        database = "this host's Open_vSwitch database"
+        return retry(attempt, Conflict, PATIENCE, CONFLICT_PAUSE, lambda _conflict: too_busy(database))
     except (DatabaseError, HostError) as exc:
         if _LastUnknown in (type(lost), type(exc)):
             raise RollbackFailed(
@@ -85,7 +86,7 @@ def _again(connection, lost):
         raise lost from None
 
 
-def _apply(connection, subject, plan, named, asked, comment, before, state):
+def _apply(connection, subject, plan, comment, before, state):
     """One try of :func:`converge_host`; whatever it raises but :class:`_LastUnknown`, everything is as before.
 
     What goes from the database goes last, when nothing else can fail any more: a link that Open vSwitch has removed can't be given back as it was.
@@ -99,12 +100,12 @@ def _apply(connection, subject, plan, named, asked, comment, before, state):
 
             first = _apply_host(before, on_failure)
             come, go = (
-                placed([change for change in plan if change.kind != "delete"]),
-                [change for change in plan if change.kind == "delete"],
+                with_uuids([change for change in plan.changes if change.kind != "delete"]),
+                [change for change in plan.changes if change.kind == "delete"],
             )
             if come:
                 try:
-                    results = _apply_rows(connection, operations(come, named, asked, comment))
+                    results = _apply_rows(connection, operations(plan.only(come), comment))
                 except Disconnected:
                     on_failure(_take_back_if_done, connection, come)
                     raise
@@ -113,7 +114,9 @@ def _apply(connection, subject, plan, named, asked, comment, before, state):
             steps = _apply_host(state, on_failure)
             if go:
                 try:
-                    results = _apply_rows(connection, operations(go, named, [] if come else asked, comment))
+                    results = _apply_rows(
+                        connection, operations(replace(plan.only(go), reads=[] if come else plan.reads), comment)
+                    )
                     back.pop_all()
                     try:
                         await_realised(connection, subject, results)
@@ -151,13 +154,13 @@ def _apply_host(wanted, on_failure):
 
 
 def _apply_rows(connection, sent):
-    return connection.transact(sent + NEXT_CONFIGURATION)
+    return connection.transact(sent + INCREMENT_NEXT_CFG)
 
 
 def _take_back_if_done(connection, plan):
     """As :func:`_take_back`, where nobody knows whether the plan was committed."""
     with contextlib.suppress(Conflict):
-        _take_back(connection, plan, [committed(plan)])
+        _take_back(connection, plan, [committed_guard(plan)])
 
 
 def _take_back(connection, plan, guards=()):
@@ -169,7 +172,7 @@ def _take_back(connection, plan, guards=()):
 
 
 def _realised(connection, results):
-    return realised(results[-1]["rows"][0]["next_cfg"], connection.timeout)
+    return wait_for_cur_cfg(results[-1]["rows"][0]["next_cfg"], connection.timeout)
 
 
 def await_realised(connection, subject, results):
@@ -181,7 +184,7 @@ def await_realised(connection, subject, results):
             "ovs-vswitchd did not take over the change in time: "
             "start it (systemctl start openvswitch-switch) and look at its log"
         ) from None
-    for row in read_rows(connection, subject.own()):
+    for row in read_rows(connection, subject.owned_queries()):
         reason = as_set(row.columns.get("error"))
         if reason:
             raise DatabaseError(f"ovs-vswitchd can't use {row.name}: {reason[0]}")

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What one call wants of the host's own Open_vSwitch database, in the shape that the loop takes."""
+"""Desired rows of the host's own Open_vSwitch database (:class:`._ovsdb.converge.DesiredRows`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from .._common import names
-from .._ovsdb.rows import Query, as_set, includes
+from .._ovsdb.rows import Query, includes
+from .._ovsdb.values import as_set
 
 COLUMNS = {
     "Bridge": ("name", "datapath_type", "fail_mode", "other_config", "external_ids"),
@@ -28,31 +29,31 @@ class LocalRows:
 
     owner: object
     wanted: tuple = ()
-    near = None  # a host's tables are small
+    fast_path = None  # a host's tables are small
 
     @staticmethod
     def columns(table):
         """What is read of a row that is looked up by its name."""
         return COLUMNS[table]
 
-    def own(self, _owners=None):
-        """Queries for every row of the owner."""
+    def owned_queries(self, _owners=None):
+        """Return the queries for all rows of the owner."""
         return [
             Query(table, (includes("external_ids", self.owner.keys()),), columns)
             for table, columns in COLUMNS.items()
             if table != "Open_vSwitch"
         ]
 
-    def aliases(self, own):
-        """The owners on a host have no other names."""
+    def renamed_owners(self, current):
+        """Owners on a host are never renamed."""
         return {}
 
-    def mine(self, own, aliases):
-        """The queries find the owner's rows only."""
-        return own
+    def owned_rows(self, current, renamed):
+        """Return all rows: the queries find the owner's only."""
+        return current
 
-    def questions(self, own, aliases):
-        """Whose ports are in a bridge that is to go."""
+    def reads(self, current, renamed):
+        """Read the ports of a bridge that is to be removed."""
         bridges = [row.name for row in self.wanted if row.kind == "released"]
         return (
             {
@@ -63,10 +64,10 @@ class LocalRows:
             else {}
         )
 
-    def rows(self, own, aliases, answers):
+    def rows(self, current, renamed, reads):
         """The rows that are wanted; a bridge stays, released, only as long as ports of others are in it."""
-        ports = {port for bridge in answers.get("bridge", ()) for port in as_set(bridge.columns["ports"])}
-        kept = any(row.uuid in ports and _foreign(row) for row in answers.get("ports", ()))
+        ports = {port for bridge in reads.get("bridge", ()) for port in as_set(bridge.columns["ports"])}
+        kept = any(row.uuid in ports and _foreign(row) for row in reads.get("ports", ()))
         return [row for row in self.wanted if kept or row.kind != "released"]
 
 
@@ -75,14 +76,14 @@ def _foreign(port):
     made = ("ovn-chassis-id", "ovn-localnet-port", "ovn-l3gateway-port", "ovn-logical-patch-port")
     return (
         port.name != names.INTEGRATION_BRIDGE
-        and port.key(names.OWNER_CONTROLLER) is None
-        and not any(port.key(key) for key in made)
+        and port.external_id(names.OWNER_CONTROLLER) is None
+        and not any(port.external_id(key) for key in made)
     )
 
 
-def uplink(own):
+def uplink(current):
     """The NIC in the bridge that the owner made for it, None where there is none."""
-    for row in own:
-        if row.table == "Bridge" and row.key(names.UPLINK_KEY):
-            return row.key(names.UPLINK_KEY)
+    for row in current:
+        if row.table == "Bridge" and row.external_id(names.UPLINK_KEY):
+            return row.external_id(names.UPLINK_KEY)
     return None

@@ -24,7 +24,8 @@ from .._host.serialize import from_plain
 from .._host.steps import FileStep, HandoverStep, LinkStep
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import plan_rows
-from .._ovsdb.transaction import NEXT_CONFIGURATION, operations
+from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG
+from .._ovsdb.transaction import operations
 from . import journal as journals
 from . import uplink as policy
 from .journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
@@ -195,12 +196,10 @@ def _write_rows(nic, settings, remote):
     try:
         while True:
             try:
-                plan, named, asked = plan_rows(connection, subject)
-                if not plan and not lost:
+                plan = plan_rows(connection, subject)
+                if not plan.changes and not lost:
                     return
-                results = connection.transact(
-                    operations(plan, named, asked, f"ovn.kubernetes: uplink {nic}") + NEXT_CONFIGURATION
-                )
+                results = connection.transact(operations(plan, f"ovn.kubernetes: uplink {nic}") + INCREMENT_NEXT_CFG)
                 await_realised(connection, subject, results)
                 return
             except Conflict:

@@ -22,7 +22,8 @@ from .._host.serialize import from_plain, to_plain
 from .._host.steps import HandoverStep, OffloadStep
 from .._netlink.ethtool import offloads_on
 from .._ovsdb.converge import plan_rows, read_rows
-from .._ovsdb.rows import Query, as_set, by_name, is_uuid
+from .._ovsdb.rows import Query, by_name, is_uuid
+from .._ovsdb.values import as_set
 from . import uplink as policy
 from .boot import missing, remember, unserved
 from .kind import deaf, refusal
@@ -85,18 +86,18 @@ class _Nic:
 
     def __init__(self, connection, name):
         self.name, self.bridge = name, names.uplink_bridge(name)
-        self.own = read_rows(connection, LocalRows(policy.owner(name)).own())
+        self.own = read_rows(connection, LocalRows(policy.owner(name)).owned_queries())
         kept = read_file(names.uplink_file(name))
         self.kept = _settings(name, kept) if kept else {}
         self.users = list(self.kept.get("users", ()))
-        by_role = {row.role(): row for row in self.own}
+        by_role = {row.role: row for row in self.own}
         bridge, inside = by_role.get("uplink-bridge"), by_role.get("uplink-bridge-interface")
         self.now = None
         if bridge is not None:
             mtu = as_set(inside.columns.get("mtu_request")) if inside else ()
             self.now = policy.UplinkHost(
                 name,
-                bridge.key("hwaddr", "other_config") or "",
+                bridge.map_value("other_config", "hwaddr") or "",
                 mtu[0] if mtu else 1500,
                 bridge.columns.get("datapath_type") or "system",
                 bool(self.kept.get("promiscuous")),
@@ -228,7 +229,7 @@ def _absent(connection, found, user):
 
 def _rows(connection, nic, wanted, acts):
     """The changes of the uplink's rows; where there are any, their act is added to ``acts``."""
-    changes = plan_rows(connection, LocalRows(policy.owner(nic.name), tuple(policy.rows(wanted))))[0]
+    changes = plan_rows(connection, LocalRows(policy.owner(nic.name), tuple(policy.rows(wanted)))).changes
     if changes:
         acts.append(
             {
@@ -246,7 +247,7 @@ def _refuse_guests(connection, nic):
     ports = as_set(bridge.columns["ports"]) if bridge else ()
     for port in read_rows(connection, [Query("Port", (is_uuid(uuid),), COLUMNS["Port"]) for uuid in ports]):
         # ovn-controller makes its own port as long as a mapping names the bridge, and takes it away itself.
-        if port.role() is None and not port.key("ovn-localnet-port"):
+        if port.role is None and not port.external_id("ovn-localnet-port"):
             raise HostError(
                 f"{nic.name} stays in {nic.bridge}, since {port.name} is a port of that bridge too: take it out first "
                 f"(ovs-vsctl del-port {nic.bridge} {port.name})"
@@ -286,7 +287,7 @@ def _refuse_edited(nic):
 
 def _datapath(connection):
     switch = next(iter(read_rows(connection, [by_name("Open_vSwitch", ".", COLUMNS["Open_vSwitch"])])), None)
-    chosen = switch.key("ovn-bridge-datapath-type") if switch else None
+    chosen = switch.external_id("ovn-bridge-datapath-type") if switch else None
     return chosen or ("system" if facts.has_kernel_datapath() else "netdev")
 
 

@@ -49,7 +49,7 @@ def rows(host):
     made = uplink_rows(owner(host.nic), host.nic, host.mac, "netdev" if host.datapath_type == "netdev" else "")
     # Left alone, Open vSwitch gives the bridge the smallest MTU of its ports, and a new bridge 1500.
     return [
-        Row(row.table, row.owner, row.role, row.name, row.holder, dict(row.columns, mtu_request=(host.mtu,)))
+        Row(row.table, row.owner, row.role, row.name, row.parent, dict(row.columns, mtu_request=(host.mtu,)))
         if row.role == "uplink-bridge-interface"
         else row
         for row in made

@@ -17,7 +17,9 @@ from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .._common.names import OWNER_NAME, OWNER_TYPE
 from .channel import Channel
 from .replies import SERVER_COLUMNS, checked, unfit
-from .rows import HOLDERS, Found, as_set, decode, encode
+from .rows import CurrentRow
+from .schema import PARENTS
+from .values import as_set, decode, encode
 
 LOG = logging.getLogger("ovsdb")
 PROBE = 5.0  # seconds of silence until the server is asked for a sign of life, and until it is given up
@@ -33,7 +35,7 @@ class Replica:
     :param tables: table -> columns. ``external_ids`` and ``name`` among them make :meth:`owned` and :meth:`named` work.
     :param changed: called with (table, row before, row after) for each row that came (before is None), changed or went (after is None), and for one
         that is still there when its holder let it go (both are the same).
-    :param held: tables of HOLDERS for which :meth:`holder` is to be known.
+    :param held: tables of PARENTS for which :meth:`holder` is to be known.
     :param lock: name of an OVSDB lock to ask for; :attr:`locked` says whether it is ours now.
     :param state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
@@ -56,7 +58,7 @@ class Replica:
         self._timeout = timeout
         self._held = {}  # holder's table -> [(table, column)]
         for table in held:
-            self._held.setdefault(HOLDERS[table][0], []).append((table, HOLDERS[table][1]))
+            self._held.setdefault(PARENTS[table][0], []).append((table, PARENTS[table][1]))
         self._members = {}  # (table, uuid of a holder) -> uuids of the table's rows that it holds
         self._holders = {table: {} for table in held}  # table -> uuid of a row -> uuid of its holder
         self._names = {}
@@ -82,9 +84,9 @@ class Replica:
         """Names of all owners of a type that have rows."""
         return {name for _table, type_, name in self._owners if type_ == kind}
 
-    def holder(self, table, uuid):
+    def parent(self, table, uuid):
         """The row that holds this one, None for a row that nobody holds."""
-        return self.rows[HOLDERS[table][0]].get(self._holders[table].get(uuid))
+        return self.rows[PARENTS[table][0]].get(self._holders[table].get(uuid))
 
     # What can be done.
 
@@ -274,7 +276,7 @@ class Replica:
             self._own(table, before, False)
         after = None
         if columns is not None:
-            after = self.rows[table][uuid] = Found(table, uuid, columns, Wire(columns, self._kinds[table]))
+            after = self.rows[table][uuid] = CurrentRow(table, uuid, columns, Wire(columns, self._kinds[table]))
             if after.name is not None:
                 self._names[table, after.name] = uuid
             self._own(table, after, True)
@@ -289,7 +291,7 @@ class Replica:
             LOG.exception("%s: a change of %s could not be used", self.database, (after or before).label())
 
     def _own(self, table, row, there):
-        owner = (table, row.key(OWNER_TYPE), row.key(OWNER_NAME))
+        owner = (table, row.external_id(OWNER_TYPE), row.external_id(OWNER_NAME))
         if owner[1] is None:
             return
         if there:

@@ -1,257 +1,250 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Typed rows: what policy wants of a database, as plain values (no I/O).
+"""Desired rows and current rows of a database, and the queries that find rows. Values only, no I/O.
 
-How a column is held follows from the type of its value:
+The type of a value in :attr:`Row.columns` says how the column is compared and written:
 
-========================  =====================================================================
-value                     meaning
-========================  =====================================================================
-``str int bool``          exactly this value
-``tuple``                 exactly this set, e.g. ``networks``; one element for an optional value
-``dict``                  these keys hold these values (None: the key is not there); other keys are left alone
-``ExactMap``                 exactly this map
-``SetMembers``              the set of references includes these; other members are left alone
-``ListMember`` in a ``dict``    the key's text is a comma-separated list with this member; other members are left alone
-========================  =====================================================================
+=========================  ====================================================================================
+type of the value          meaning
+=========================  ====================================================================================
+``str``, ``int``, ``bool``  exactly this value
+``tuple``                  exactly this set; a tuple of one element also for an optional value
+``dict``                   these keys have these values (None: the key does not exist); other keys are not touched
+:class:`ExactMap`          exactly this map
+:class:`SetMembers`        the set of references has these members; other members are not touched
+:class:`ListMember`        value in a ``dict``: the text is a comma-separated list with this member
+=========================  ====================================================================================
 """
 
 from __future__ import annotations
 
-import sys
 import uuid
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
+from .schema import SINGLETON
+from .values import decode
 
-# Which row's column holds a row (ovn-nb(5), ovs-vswitchd.conf.db(5)): without it, the row would go, or be of no use.
-HOLDERS = {
-    "Logical_Switch_Port": ("Logical_Switch", "ports"),
-    "Logical_Router_Port": ("Logical_Router", "ports"),
-    "Logical_Router_Static_Route": ("Logical_Router", "static_routes"),
-    "Logical_Router_Policy": ("Logical_Router", "policies"),
-    "NAT": ("Logical_Router", "nat"),
-    "ACL": ("Logical_Switch", "acls"),
-    "Bridge": ("Open_vSwitch", "bridges"),
-    "Port": ("Bridge", "ports"),
-    "Interface": ("Port", "interfaces"),
-    "Load_Balancer": ("Load_Balancer_Group", "load_balancer"),
-}
-ROOTS = ("Load_Balancer",)  # tables whose rows stay when nothing holds them
-SINGLETON = "Open_vSwitch"  # the table that has exactly one row, and no names
-FIXED_NAMES = (
-    "Bridge",
-    "Port",
-    "Interface",
-)  # tables whose names the schema forbids to change: a new name is a new row
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any, Literal, Protocol
+
+    Condition = tuple[str, str, Any]  # [column, function, value], RFC 7047, 5.1
+    RawRow = Mapping[str, Any]  # column -> value as it is on the wire
+    Kind = Literal["owned", "adopted", "named", "shared", "released"]
+
+    class RawColumns(Protocol):
+        """The columns of a row as they are on the wire."""
+
+        def __getitem__(self, column: str, /) -> Any:
+            """Return a column's value."""
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Whose rows these are: the cluster's, a node's, a gateway's."""
+class Owner(NamedTuple):
+    """The object that rows belong to: the cluster, a node, a gateway, a pod, a service.
+
+    :ivar type: for example ``Node``.
+    :ivar name: the object's name, unique within its type.
+    """
 
     type: str
     name: str
 
-    def keys(self, role=None):
-        """The external_ids of this owner's rows; with ``role``, of the one row that plays it."""
+    def keys(self, role: str | None = None) -> dict[str, str]:
+        """Return the owner keys in ``external_ids`` of this owner's rows.
+
+        :param role: with it, the keys of the one row that has this role.
+        """
         keys = {OWNER_CONTROLLER: CONTROLLER, OWNER_TYPE: self.type, OWNER_NAME: self.name}
         if role:
             keys[OWNER_ID] = f"{CONTROLLER}:{self.type}:{self.name}:{role}"
         return keys
 
-    def place(self, role):
-        """The uuid that a new row of this role gets: it follows from the identity, so that the row is found without looking through its table.
+    def row_uuid(self, role: str) -> str:
+        """Return the UUID that a new row of this role asks for.
 
-        Only a hint: after a rename, say, the row that plays the role is elsewhere. Its owner keys tell.
+        It is a UUID of version 5 (RFC 4122, 4.3) of the row's identity, so that the row is found by its UUID without a search of its table.
+        It is a hint only: after a rename, for example, the row with this role has another UUID. The owner keys decide.
         """
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, self.keys(role)[OWNER_ID]))
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A row by its name, found or made in the same transaction."""
+    """A reference to a row by its name. The row exists, or the same transaction inserts it."""
 
     table: str
     name: str
 
 
-class Uuid(str):
-    """A row by its uuid, in a set of references that is held exactly; the row's insert asks for that uuid (:meth:`Owner.place`)."""
-
-
 @dataclass(frozen=True)
 class SetMembers:
-    """A set of references that must hold these, among others."""
+    """A set of references that must have these members, among others."""
 
-    refs: tuple
+    refs: tuple[Ref, ...]
 
 
-class ExactMap(dict):
-    """A map that holds these keys and no others."""
+class ExactMap(dict[str, object]):
+    """A map that has these keys and no others."""
 
 
 @dataclass(frozen=True)
 class ListMember:
-    """A member ``key:value`` of a comma-separated text; value None: no such member."""
+    """A member ``key:value`` of a comma-separated text, such as ``ovn-bridge-mappings``.
+
+    :ivar value: None: there is no such member.
+    """
 
     key: str
     value: str | None
 
-    def merged(self, text):
-        """``text`` with this member in its place; None when nothing is left."""
-        items = [item.strip() for item in (text or "").split(",") if item.strip()]
-        mine = [] if self.value is None else [f"{self.key}:{self.value}"]
-        kept, placed = [], False
-        for item in items:
-            if item.split(":")[0] != self.key:
-                kept.append(item)
-            elif not placed:
-                kept, placed = kept + mine, True
-        return ",".join(kept if placed else kept + mine) or None
+    def merged(self, text: str | None) -> str | None:
+        """Return ``text`` with this member at its old position, or at the end; None when no member is left."""
+        members = [member.strip() for member in (text or "").split(",") if member.strip()]
+        new = [] if self.value is None else [f"{self.key}:{self.value}"]
+        out: list[str] = []
+        replaced = False
+        for member in members:
+            if member.split(":")[0] != self.key:
+                out.append(member)
+            elif not replaced:
+                out, replaced = out + new, True
+        return ",".join(out if replaced else out + new) or None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row that is wanted (or, ``present=False``, not wanted).
+    """A desired row, or with ``present=False`` one that must not exist.
 
-    :ivar role: what it is to its owner; with the owner it identifies the row, so that a new name is an update.
-    :ivar name: content of the column ``name``, None in tables without one.
-    :ivar holder: name of the row that holds it, in tables of HOLDERS.
-    :ivar kind: ``owned`` carries owner keys; ``adopted`` does too, and takes over a row of that name that has no owner;
-        ``named`` is ours by its name, in tables without external_ids; ``shared`` is somebody else's row in which we hold some keys;
-        ``released`` was ours until now: it stays, and our keys go.
+    :ivar role: what the row is to its owner. Owner and role identify the row, so that a new name is an update.
+    :ivar name: value of the column ``name``; None in tables without it.
+    :ivar parent: name of the row that refers to this one, in tables of :data:`.schema.PARENTS`.
+    :ivar kind: who owns the row.
+
+        - ``owned``: ours, it has owner keys;
+        - ``adopted``: as owned; a row of this name that has no owner is taken over;
+        - ``named``: ours by its name, in a table without ``external_ids``;
+        - ``shared``: a row of another program in which some keys are ours;
+        - ``released``: the row was ours until now. It stays, and our keys are removed.
     """
 
     table: str
     owner: Owner
     role: str
     name: str | None = None
-    holder: str | None = None
-    columns: dict = field(default_factory=dict)
-    kind: str = "owned"
+    parent: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = "owned"
     present: bool = True
 
     @property
-    def stamped(self):
-        """Whether the row carries owner keys."""
+    def has_owner_keys(self) -> bool:
+        """Return whether the row is found by the owner keys in its ``external_ids``."""
         return self.kind in ("owned", "adopted", "released")
 
-    def label(self):
-        """How messages call it."""
+    def label(self) -> str:
+        """Return what messages call the row."""
         if self.table == SINGLETON:
             return self.table
-        return "{} {}".format(self.table, self.name or f"{self.role} of {self.owner.name}")
+        return f"{self.table} {self.name or f'{self.role} of {self.owner.name}'}"
 
-    def wanted(self):
-        """All columns that are held, the name and the owner keys among them."""
+    def all_columns(self) -> dict[str, Any]:
+        """Return the desired columns together with the name and the owner keys."""
         columns = dict(self.columns)
         if self.name is not None and self.table != SINGLETON:
             columns["name"] = self.name
-        if self.stamped:
-            keys = self.owner.keys(self.role)
-            columns["external_ids"] = dict(
-                columns.get("external_ids", {}), **(dict.fromkeys(keys) if self.kind == "released" else keys)
-            )
+        if self.has_owner_keys:
+            keys: dict[str, Any] = dict(self.owner.keys(self.role))
+            if self.kind == "released":
+                keys = dict.fromkeys(keys)
+            columns["external_ids"] = {**columns.get("external_ids", {}), **keys}
         return columns
 
 
 @dataclass(frozen=True)
-class Query:
-    """A question to a table: rows that meet ``where`` (RFC 7047 conditions), and of them ``columns``."""
+class CurrentRow:
+    """A row as the database has it.
 
-    table: str
-    where: tuple
-    columns: tuple
-
-    def operation(self):
-        """As a select operation."""
-        return {
-            "op": "select",
-            "table": self.table,
-            "where": [list(clause) for clause in self.where],
-            "columns": ["_uuid", *list(self.columns)],
-        }
-
-
-@dataclass(frozen=True)
-class Found:
-    """A row as it is: ``columns`` decoded (sets are tuples, maps dicts, references the uuid's text), ``raw`` as it came."""
+    :ivar columns: column -> value, decoded by :func:`.values.decode`.
+    :ivar raw: the same columns as they are on the wire.
+    """
 
     __slots__ = ("columns", "raw", "table", "uuid")
 
     table: str
     uuid: str
-    columns: dict
-    raw: dict
+    columns: dict[str, Any]
+    raw: RawColumns
 
     @property
-    def name(self):
+    def name(self) -> str | None:
+        """Return the column ``name``; None in tables without it."""
         return self.columns.get("name")
 
-    def key(self, key, column="external_ids"):
-        """A value in a map column, None when it isn't there."""
+    def map_value(self, column: str, key: str) -> Any:
+        """Return the value of a key in a map; None when it does not exist."""
         return self.columns.get(column, {}).get(key)
 
-    def role(self):
-        """The role that its owner keys name, None for a row without."""
-        return (self.key(OWNER_ID) or "").rpartition(":")[2] or None
+    def external_id(self, key: str) -> str | None:
+        """Return the value of a key in ``external_ids``; None when it does not exist."""
+        value: str | None = self.columns.get("external_ids", {}).get(key)
+        return value
 
-    def label(self):
-        """How messages call it."""
+    @property
+    def owner(self) -> Owner | None:
+        """Return the owner that the owner keys name; None for a row without them."""
+        kind, name = self.external_id(OWNER_TYPE), self.external_id(OWNER_NAME)
+        return None if kind is None or name is None else Owner(kind, name)
+
+    @property
+    def role(self) -> str | None:
+        """Return the role that the owner keys name; None for a row without them."""
+        return (self.external_id(OWNER_ID) or "").rpartition(":")[2] or None
+
+    def label(self) -> str:
+        """Return what messages call the row."""
         if self.table == SINGLETON:
             return self.table
-        return "{} {}".format(self.table, self.name or f"{self.role()} of {self.key(OWNER_NAME)}")
+        return f"{self.table} {self.name or f'{self.role} of {self.external_id(OWNER_NAME)}'}"
 
 
-def includes(column, keys):
-    """A condition: the map ``column`` holds all of ``keys``."""
+@dataclass(frozen=True)
+class Query:
+    """A search of one table.
+
+    :ivar where: conditions, all of which must hold (RFC 7047, 5.1).
+    :ivar columns: the columns to read.
+    """
+
+    table: str
+    where: tuple[Condition, ...]
+    columns: tuple[str, ...]
+
+    def operation(self) -> dict[str, Any]:
+        """Return the ``select`` operation (RFC 7047, 5.2.2)."""
+        where = [list(condition) for condition in self.where]
+        return {"op": "select", "table": self.table, "where": where, "columns": ["_uuid", *self.columns]}
+
+    def current_row(self, raw: RawRow) -> CurrentRow:
+        """Return a row of the ``select`` operation's result."""
+        columns = {column: value for column, value in raw.items() if column != "_uuid"}
+        decoded = {column: decode(value) for column, value in columns.items()}
+        return CurrentRow(self.table, raw["_uuid"][1], decoded, columns)
+
+
+def includes(column: str, keys: Mapping[str, str]) -> Condition:
+    """Return the condition that a map has all of these keys with these values."""
     return (column, "includes", ["map", [[key, value] for key, value in sorted(keys.items())]])
 
 
-def is_uuid(text):
-    """A condition: the row is this one. The server answers it at once; for any other condition it looks through the whole table."""
+def is_uuid(text: str) -> Condition:
+    """Return the condition that a row has this UUID."""
     return ("_uuid", "==", ["uuid", text])
 
 
-def by_name(table, name, columns):
-    """The query for one row by its name, with ``external_ids`` (where the table has them) telling whose it is."""
-    where = () if table == SINGLETON else (("name", "==", name),)
-    return Query(table, where, columns)
-
-
-def decode(value):
-    """A value of the wire as a plain one."""
-    if isinstance(value, list):
-        kind, content = value
-        if kind == "set":
-            return tuple(decode(item) for item in content)
-        if kind == "map":
-            return {sys.intern(key) if isinstance(key, str) else decode(key): decode(item) for key, item in content}
-        return content
-    return value
-
-
-def encode(value):
-    """A plain value (scalar, tuple, dict) as it goes over the wire."""
-    if isinstance(value, Uuid):
-        return ["uuid", str(value)]
-    if isinstance(value, tuple):
-        return ["set", [encode(item) for item in value]]
-    if isinstance(value, dict):
-        return ["map", [[key, encode(item)] for key, item in sorted(value.items())]]
-    return value
-
-
-def found(query, row):
-    """A row of a select's answer as :class:`Found`."""
-    columns = {key: decode(value) for key, value in row.items() if key != "_uuid"}
-    return Found(query.table, row["_uuid"][1], columns, {key: value for key, value in row.items() if key != "_uuid"})
-
-
-def as_set(value):
-    """A set column's value, which the wire writes bare when it has one member."""
-    if value is None:
-        return ()
-    return value if isinstance(value, tuple) else (value,)
+def by_name(table: str, name: str, columns: Iterable[str]) -> Query:
+    """Return the query for the row of this name."""
+    where: tuple[Condition, ...] = () if table == SINGLETON else (("name", "==", name),)
+    return Query(table, where, tuple(columns))

@@ -1,250 +1,139 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A plan becomes the operations of one guarded transaction (RFC 7047, 5.2).
+"""Make the operations of one guarded transaction from a plan (RFC 7047, 5.2).
 
-Guards are ``wait`` operations without patience: each row that changes, and each answer that the plan was made from,
-must still be what was read. So two controllers can't interleave: the later one fails, reads again and plans again.
+Guards are ``wait`` operations with the timeout 0. They require that all rows that the plan changes, and all that was read for it,
+are still as they were read. So of two clients that plan at the same time the later one fails, reads again and plans again.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
 from .._common.names import OWNER_CONTROLLER, OWNER_ID
-from .difference import Change
-from .rows import FIXED_NAMES, HOLDERS, ROOTS, SINGLETON, Ref, SetMembers, encode, includes
+from .operations import encode_desired, remove_from_parent, update, wait
+from .plan import Change, Plan
+from .rows import CurrentRow, Row, includes, is_uuid
+from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETON
 
-# Open vSwitch acts on a new next_cfg and says so in cur_cfg (ovs-vswitchd.conf.db(5), "Configuration").
-NEXT_CONFIGURATION = [
-    {"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]},
-    {"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg"]},
-]
+if TYPE_CHECKING:
+    from typing import Any
 
-
-def realised(configuration, seconds):
-    """The operation that waits until ovs-vswitchd has taken over the configuration of that number."""
-    return {
-        "op": "wait",
-        "table": "Open_vSwitch",
-        "where": [["cur_cfg", "<", configuration]],
-        "columns": ["cur_cfg"],
-        "until": "==",
-        "rows": [],
-        "timeout": int(seconds * 900),
-    }
+    from .operations import Operation, Reference
 
 
-def operations(plan, named, asked, comment, lock=None):
-    """The operations of ``plan``.
+def operations(plan: Plan, comment: str, lock: str | None = None) -> list[Operation]:
+    """Return the operations of a plan.
 
-    :param named: (table, name) -> row found, for holders and references.
-    :param asked: (query, rows of its answer as they came) that the plan depends on.
-    :param comment: who asked for it; it is written to the database's log.
-    :param lock: an OVSDB lock whose holder alone makes such rows: it is asserted, in place of looking through whole tables for rows of the same name.
+    :param comment: the program and its purpose, for the database's log.
+    :param lock: an OVSDB lock that every client that inserts such rows must have. It is asserted (RFC 7047, 5.2.10), and replaces the
+        guards that search whole tables for a row of the same name.
+    :raises DatabaseError: a row that the plan refers to does not exist.
     """
-    new = {
-        index: ["uuid", change.place] if change.place else ["named-uuid", f"row{index}"]
-        for index, change in enumerate(plan)
-        if change.kind == "insert"
-    }
-    made = {(plan[index].row.table, plan[index].row.name): reference for index, reference in new.items()}
-
-    def pointer(table, name):
-        if (table, name) in made:
-            return made[table, name]
-        if (table, name) in named:
-            return ["uuid", named[table, name].uuid]
-        raise DatabaseError(
-            "{} {} does not exist: make it first{}".format(
-                table, name, " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""
-            )
-        )
-
-    # A new row holds its new rows from the start: an Open vSwitch port can't be without an interface, not even for an operation.
-    held = {}
-    for index, change in enumerate(plan):
-        if change.kind == "insert" and change.row.holder is not None:
-            holder = HOLDERS[change.row.table][0], change.row.holder
-            held.setdefault(holder, {}).setdefault(change.row.table, []).append(new[index])
-    guards = [{"op": "assert", "lock": lock}] if lock else []
-    guards += [_wait(query.table, query.where, query.columns, rows) for query, rows in asked]
-    writes = []
-    for index, change in enumerate(plan):
-        if change.kind == "insert":
-            guards += [] if lock else _absent(change.row)
-            writes += _insert(
-                change, f"row{index}", new[index], held.get((change.row.table, change.row.name), {}), pointer, made
-            )
-            guards += [guard for guard in _holder_stays(change.row, named, made) if guard not in guards[-1:]]
-        elif change.kind == "update":
-            guards.append(
-                _wait(
-                    change.found.table,
-                    [_is(change.found.uuid)],
-                    sorted(change.columns),
-                    [{column: change.found.raw[column] for column in change.columns}],
-                )
-            )
-            writes += _update(change, pointer)
-        else:
-            writes += _delete(change.found)
-    return guards + writes + [{"op": "comment", "comment": comment}]
+    return _Transaction(plan, lock).operations(comment)
 
 
-def placed(plan):
-    """The plan whose inserts all ask for a uuid, so that they can be taken back whether their answer comes or not."""
-    return [
-        replace(change, place=change.place or str(uuid4())) if change.kind == "insert" else change for change in plan
-    ]
+class _Transaction:
+    """The guards and writes of one plan."""
 
+    def __init__(self, plan: Plan, lock: str | None) -> None:
+        self._plan = plan
+        self._lock = lock
+        self._guards: list[Operation] = [{"op": "assert", "lock": lock}] if lock else []
+        self._guards += [wait(read.query.table, read.query.where, read.query.columns, read.rows) for read in plan.reads]
+        self._writes: list[Operation] = []
+        self._references: dict[int, Reference] = {
+            index: ["uuid", change.uuid] if change.uuid else ["named-uuid", f"row{index}"]
+            for index, change in enumerate(plan.changes)
+            if change.kind == "insert"
+        }
+        self._inserted = {
+            (plan.changes[index].table, plan.changes[index].desired_row().name): reference
+            for index, reference in self._references.items()
+        }
+        # (table, name) of a parent -> table -> references to the new rows.
+        # A new parent has its new rows from the start: an Open vSwitch port without an interface is refused, even within a transaction.
+        self._children: dict[tuple[str, str], dict[str, list[Reference]]] = {}
+        for index, reference in self._references.items():
+            row = plan.changes[index].desired_row()
+            if row.parent is not None:
+                parent = PARENTS[row.table].table, row.parent
+                self._children.setdefault(parent, {}).setdefault(row.table, []).append(reference)
 
-def undo(plan):
-    """The operations that take back a plan's inserts and updates, for when a later part of the same call fails.
+    def operations(self, comment: str) -> list[Operation]:
+        """Return all operations: guards come first."""
+        for index, change in enumerate(self._plan.changes):
+            if change.kind == "insert":
+                self._insert(index, change)
+            elif change.kind == "update":
+                row = change.current_row()
+                columns = {column: row.raw[column] for column in change.columns}
+                self._guards.append(wait(row.table, [is_uuid(row.uuid)], sorted(columns), [columns]))
+                self._writes += update(change, self._resolve)
+            else:
+                self._writes += _delete(change.current_row())
+        return [*self._guards, *self._writes, {"op": "comment", "comment": comment}]
 
-    :param plan: one of :func:`placed`.
-    """
-    made = {(change.row.table, change.row.name) for change in plan if change.kind == "insert"}
-    ops = []
-    for change in plan:
-        if change.kind == "insert" and change.row.table in HOLDERS:
-            if (HOLDERS[change.row.table][0], change.row.holder) in made:
-                continue  # it goes with its holder
-            ops += _delete_by(change.row.table, change.place)
-        elif change.kind == "update":
-            back = {
-                column: (after, before)
-                for column, (before, after) in change.columns.items()
-                if not isinstance(change.row.wanted()[column], SetMembers)
+    def _resolve(self, table: str, name: str) -> Reference:
+        """Return a reference to a row that exists or is inserted."""
+        if (table, name) in self._inserted:
+            return self._inserted[table, name]
+        if (table, name) in self._plan.by_name:
+            return ["uuid", self._plan.by_name[table, name].uuid]
+        hint = " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""
+        raise DatabaseError(f"{table} {name} does not exist: make it first{hint}")
+
+    def _insert(self, index: int, change: Change) -> None:
+        row = change.desired_row()
+        if not self._lock:
+            self._guards += _absent(row)
+        content = {column: encode_desired(values.after, self._resolve) for column, values in change.columns.items()}
+        children = self._children.get((row.table, row.name or ""), {})
+        for table, (parent, column) in PARENTS.items():
+            if parent == row.table and table in children:
+                content[column] = ["set", children[table]]
+        insert: dict[str, Any] = {"uuid": change.uuid} if change.uuid else {}
+        insert.update({"op": "insert", "table": row.table, "row": content, "uuid-name": f"row{index}"})
+        self._writes.append(insert)
+        if row.parent is not None and (PARENTS[row.table].table, row.parent) not in self._inserted:
+            self._add_to_parent(row, row.parent, self._references[index])
+
+    def _add_to_parent(self, row: Row, parent: str, reference: Reference) -> None:
+        """Add a new row to the column of its parent, which must still exist."""
+        table, column = PARENTS[row.table]
+        target = self._resolve(table, parent)
+        self._writes.append(
+            {
+                "op": "mutate",
+                "table": table,
+                "where": [["_uuid", "==", target]],
+                "mutations": [[column, "insert", ["set", [reference]]]],
             }
-            ops += _update(Change("update", change.row, change.found, back), None)
-    return ops[::-1]
-
-
-def committed(plan):
-    """The guard that holds when a plan of :func:`placed` was committed: one change shows it, since a transaction is all or nothing."""
-    change = next((change for change in plan if change.kind == "insert"), plan[0])
-    uuid = change.place or change.found.uuid
-    where = [_is(uuid)]
-    for column, (before, after) in change.columns.items() if change.kind == "update" else ():
-        if isinstance(after, dict):
-            where.append(includes(column, {key: value for key, value in after.items() if value is not None}))
-            gone = {key: before[key] for key, value in after.items() if value is None}
-            where += [[column, "excludes", encode(gone)]] if gone else []
-        elif not isinstance(change.row.wanted()[column], SetMembers):
-            where.append([column, "==", encode(after)])
-    return _wait(change.row.table, where, ["_uuid"], [{"_uuid": ["uuid", uuid]}])
-
-
-def _is(uuid):
-    return ["_uuid", "==", ["uuid", uuid]]
-
-
-def _wait(table, where, columns, rows):
-    return {
-        "op": "wait",
-        "timeout": 0,
-        "table": table,
-        "where": [list(clause) for clause in where],
-        "columns": list(columns),
-        "until": "==",
-        "rows": rows,
-    }
-
-
-def _absent(row):
-    """Nobody else has made the row meanwhile, nor one of its name."""
-    waits = []
-    if row.stamped and row.table not in FIXED_NAMES:  # there the old row of this role goes in the same transaction
-        keys = row.owner.keys(row.role)
-        waits.append(
-            _wait(
-                row.table,
-                [includes("external_ids", {key: keys[key] for key in (OWNER_CONTROLLER, OWNER_ID)})],
-                ["_uuid"],
-                [],
-            )
         )
+        guard = wait(table, [is_uuid(target[1])], ["_uuid"], [{"_uuid": target}])
+        if guard not in self._guards[-1:]:
+            self._guards.append(guard)
+
+
+def _absent(row: Row) -> list[Operation]:
+    """Return the guards that no other client has inserted the row, or one of its name."""
+    guards = []
+    if (
+        row.has_owner_keys and row.table not in FIXED_NAMES
+    ):  # there the same transaction deletes the old row of this role
+        keys = row.owner.keys(row.role)
+        identity = {key: keys[key] for key in (OWNER_CONTROLLER, OWNER_ID)}
+        guards.append(wait(row.table, [includes("external_ids", identity)], ["_uuid"], []))
     if row.name is not None and row.table != SINGLETON:
-        waits.append(_wait(row.table, [["name", "==", row.name]], ["_uuid"], []))
-    return waits
+        guards.append(wait(row.table, [("name", "==", row.name)], ["_uuid"], []))
+    return guards
 
 
-def _holder_stays(row, named, made):
-    """The row that will hold it is still there."""
-    if row.holder is None:
-        return []
-    table = HOLDERS[row.table][0]
-    if (table, row.holder) in made:
-        return []
-    uuid = named[table, row.holder].uuid
-    return [_wait(table, [_is(uuid)], ["_uuid"], [{"_uuid": ["uuid", uuid]}])]
-
-
-def _value(value, pointer):
-    """A planned value for the wire."""
-    if isinstance(value, tuple) and any(isinstance(item, Ref) for item in value):
-        return ["set", [pointer(ref.table, ref.name) for ref in value]]
-    return encode(value)
-
-
-def _insert(change, uuid_name, reference, held, pointer, made):
-    row = change.row
-    content = {column: _value(after, pointer) for column, (_before, after) in change.columns.items()}
-    for table, (holder, column) in HOLDERS.items():
-        if holder == row.table and table in held:
-            content[column] = ["set", held[table]]
-    place = {"uuid": change.place} if change.place else {}  # ovsdb-server(7), 5.2.1
-    ops = [dict(place, op="insert", table=row.table, row=content, **{"uuid-name": uuid_name})]
-    if row.holder is not None:
-        table, column = HOLDERS[row.table]
-        if (table, row.holder) not in made:
-            ops.append(
-                {
-                    "op": "mutate",
-                    "table": table,
-                    "where": [["_uuid", "==", pointer(table, row.holder)]],
-                    "mutations": [[column, "insert", ["set", [reference]]]],
-                }
-            )
-    return ops
-
-
-def _update(change, pointer):
-    exact, mutations = {}, []
-    wanted = change.row.wanted()
-    for column, (before, after) in sorted(change.columns.items()):
-        if isinstance(wanted[column], SetMembers):
-            mutations.append([column, "insert", _value(after, pointer)])
-        elif isinstance(after, dict):
-            # A map's "insert" keeps a key that is there, so the old one goes first.
-            drop = sorted(key for key, value in before.items() if value is not None)
-            keep = {key: value for key, value in after.items() if value is not None}
-            mutations += [[column, "delete", ["set", drop]]] if drop else []
-            mutations += [[column, "insert", encode(keep)]] if keep else []
-        else:
-            exact[column] = encode(after)
-    where = [_is(change.found.uuid)]
-    ops = [{"op": "update", "table": change.found.table, "where": where, "row": exact}] if exact else []
-    return ops + (
-        [{"op": "mutate", "table": change.found.table, "where": where, "mutations": mutations}] if mutations else []
-    )
-
-
-def _delete(found):
-    if found.table not in HOLDERS or found.table in ROOTS:
-        return [{"op": "delete", "table": found.table, "where": [_is(found.uuid)]}]
-    if found.table == "Interface":
-        return []  # it goes with its port, which can't be without (ovs-vswitchd.conf.db(5), Port:interfaces)
-    return _delete_by(found.table, found.uuid)
-
-
-def _delete_by(table_of_row, uuid):
-    """A row goes when the row that holds it lets it go."""
-    table, column = HOLDERS[table_of_row]
-    one = ["set", [["uuid", uuid]]]
-    return [
-        {"op": "mutate", "table": table, "where": [[column, "includes", one]], "mutations": [[column, "delete", one]]}
-    ]
+def _delete(row: CurrentRow) -> list[Operation]:
+    if row.table not in PARENTS or row.table in ROOT_TABLES:
+        return [{"op": "delete", "table": row.table, "where": [list(is_uuid(row.uuid))]}]
+    if row.table == "Interface":
+        return []  # deleted with its port, which can't have none (ovs-vswitchd.conf.db(5), Port: interfaces)
+    return [remove_from_parent(row.table, row.uuid)]

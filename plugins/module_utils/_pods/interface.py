@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from .._common import addressing, names
 from .._host.desired import Address, HostState, Link, Offload, Route, Sysctl
-from .._ovsdb.rows import Owner, Row, Uuid
+from .._ovsdb.rows import Owner, Row
+from .._ovsdb.values import Uuid
 
 TYPE = "PodInterface"
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
@@ -195,7 +196,7 @@ def rows(interface):
             "port",
             outer,
             names.INTEGRATION_BRIDGE,
-            {"qos": tuple(Uuid(row.owner.place(row.role)) for row in limit)},
+            {"qos": tuple(Uuid(row.owner.row_uuid(row.role)) for row in limit)},
         ),
         Row(
             "Interface",

@@ -9,7 +9,8 @@ import json
 from typing import NamedTuple
 
 from .._common import addressing, names
-from .._ovsdb.rows import Owner, Row, as_set
+from .._ovsdb.rows import Owner, Row
+from .._ovsdb.values import as_set
 
 FINISHED = ("Succeeded", "Failed")
 # Of pods that have no node yet, or are done, the API server need not tell.
@@ -71,8 +72,8 @@ def owner(key):
 
 def place(switch):
     """The node switch ``switch`` (a row) as pods see it."""
-    subnets = tuple(subnet for subnet in (switch.key(names.SUBNETS_KEY) or "").split(",") if subnet)
-    return Place(switch.name, subnets, switch.key(names.CHASSIS_KEY))
+    subnets = tuple(subnet for subnet in (switch.external_id(names.SUBNETS_KEY) or "").split(",") if subnet)
+    return Place(switch.name, subnets, switch.external_id(names.CHASSIS_KEY))
 
 
 def rows(pod, where, cidrs):

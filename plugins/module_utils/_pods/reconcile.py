@@ -72,8 +72,8 @@ class Pods:
     def port_changed(self, before, after):
         """The Northbound database told of a switch port."""
         row = after or before
-        if row.key(names.OWNER_TYPE) == policy.KIND:
-            self.engine.mark(policy.KIND, row.key(names.OWNER_NAME))
+        if row.external_id(names.OWNER_TYPE) == policy.KIND:
+            self.engine.mark(policy.KIND, row.external_id(names.OWNER_NAME))
             return
         # A port of somebody else keeps its addresses from pods.
         self.addresses.release(row.uuid)
@@ -89,10 +89,11 @@ class Pods:
         """Learn who has which address, before the first one is given: from all ports, then from pods whose port was lost."""
         self.addresses = Addresses()
         rows = sorted(
-            self._replica.rows["Logical_Switch_Port"].values(), key=lambda row: row.key(names.OWNER_TYPE) == policy.KIND
+            self._replica.rows["Logical_Switch_Port"].values(),
+            key=lambda row: row.external_id(names.OWNER_TYPE) == policy.KIND,
         )
         for row in rows:
-            key = row.key(names.OWNER_NAME) if row.key(names.OWNER_TYPE) == policy.KIND else row.uuid
+            key = row.external_id(names.OWNER_NAME) if row.external_id(names.OWNER_TYPE) == policy.KIND else row.uuid
             if not self.addresses.reserve(key, policy.addresses_of_port(row)):
                 LOG.warning("switch port %s has an address that another one has too", row.name)
         for key, pod in self._store.items():
@@ -108,7 +109,7 @@ class Pods:
         """Whose rows they are."""
         return policy.owner(key)
 
-    def wanted(self, key):
+    def desired(self, key):
         """The pod's port; nothing for a pod that has none."""
         pod = self._store.get(key)
         if pod is None:

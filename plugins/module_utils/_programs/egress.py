@@ -124,7 +124,7 @@ def tell(found, health, before, now):
 def write(connect, connection, wanted):
     """Converge the routes and marks; a gateway that went meanwhile shows in the next round."""
     try:
-        if plan_rows(connection, wanted)[0]:
+        if plan_rows(connection, wanted).changes:
             for item in converge_rows(connect, wanted, "ovn-k8s-egress").plan:
                 LOG.info("%s", item.describe())
     except (Disconnected, DatabaseUnreachable):

@@ -17,7 +17,9 @@ import time
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost
 from .._ovsdb.difference import difference
-from .._ovsdb.rows import HOLDERS, SetMembers
+from .._ovsdb.plan import Plan
+from .._ovsdb.rows import SetMembers
+from .._ovsdb.schema import PARENTS
 from .._ovsdb.transaction import operations
 
 LOG = logging.getLogger("ovn-k8s-watcher")
@@ -35,7 +37,7 @@ class Engine:
 
     :param replica: :class:`._ovsdb.replica.Replica`, with a lock.
     :param lock: its name.
-    :param kinds: kind -> planner. A planner has ``tables``; ``owner(name)``; ``wanted(name)``: the rows, may raise NotYet;
+    :param kinds: kind -> planner. A planner has ``tables``; ``owner(name)``; ``desired(name)``: the rows, may raise NotYet;
         ``done(name, changes)``: called when the rows are as wanted; ``failed(name, text)``: called when they can't be now.
     :param told: called with (seconds, keys, operations) after each transaction.
     """
@@ -118,20 +120,20 @@ class Engine:
         try:
             own = self._replica.owned(planner.owner(name), planner.tables)
             try:
-                wanted = planner.wanted(name)
+                wanted = planner.desired(name)
             except NotYet as exc:
                 if own:  # what it had elsewhere goes now
                     return difference([], own, {}), {}, True
                 self._failed(key, str(exc))
                 return None
-            holders = {(row.table, row.role): row.holder for row in wanted if row.holder is not None}
+            holders = {(row.table, row.role): row.parent for row in wanted if row.parent is not None}
             # What hangs on another switch or in another group goes first, and is made anew where it belongs.
             astray = [
                 row
                 for row in own
-                if (row.table, row.role()) in holders
-                and row.table in HOLDERS
-                and getattr(self._replica.holder(row.table, row.uuid), "name", None) != holders[row.table, row.role()]
+                if (row.table, row.role) in holders
+                and row.table in PARENTS
+                and getattr(self._replica.parent(row.table, row.uuid), "name", None) != holders[row.table, row.role]
             ]
             if astray:
                 return difference([], astray, {}), {}, True
@@ -149,7 +151,7 @@ class Engine:
         named = {}
         for row in wanted:
             keys = [(row.table, row.name)] if row.name is not None else []
-            keys += [(HOLDERS[row.table][0], row.holder)] if row.holder is not None else []
+            keys += [(PARENTS[row.table][0], row.parent)] if row.parent is not None else []
             keys += [
                 (ref.table, ref.name)
                 for value in row.columns.values()
@@ -168,7 +170,7 @@ class Engine:
         named = {name: row for _plan, rows, _again in plans.values() for name, row in rows.items()}
         started = time.monotonic()
         try:
-            sent = operations(changes, named, (), "ovn-k8s-watcher", self._lock)
+            sent = operations(Plan(changes, named), "ovn-k8s-watcher", self._lock)
             await self._replica.transact(sent)
         except (Disconnected, LockLost) as exc:
             # Whether it was written shows in the replica when it is connected again.

@@ -48,7 +48,7 @@ def ways(name, subnets, addresses, gateway_addresses, others, services):
                 "Logical_Router_Static_Route",
                 owner,
                 f"host-{ip}",
-                holder=names.CLUSTER_ROUTER,
+                parent=names.CLUSTER_ROUTER,
                 columns={
                     "ip_prefix": addressing.single(ip),
                     "nexthop": via,
@@ -65,7 +65,7 @@ def ways(name, subnets, addresses, gateway_addresses, others, services):
                     "Logical_Router_Policy",
                     owner,
                     f"replies-{version}",
-                    holder=names.CLUSTER_ROUTER,
+                    parent=names.CLUSTER_ROUTER,
                     columns={
                         "priority": REPLIES_PRIORITY,
                         "action": "reroute",

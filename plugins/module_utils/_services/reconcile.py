@@ -55,8 +55,8 @@ class Services:
     def balancer_changed(self, before, after):
         """The Northbound database told of a load balancer."""
         row = after or before
-        if row.key(names.OWNER_TYPE) == policy.KIND:
-            self.engine.mark(policy.KIND, row.key(names.OWNER_NAME))
+        if row.external_id(names.OWNER_TYPE) == policy.KIND:
+            self.engine.mark(policy.KIND, row.external_id(names.OWNER_NAME))
 
     def begin(self, found):
         """Look at all services, and at those (names) that only the database knows. What was heard of before was another watcher's to do."""
@@ -78,7 +78,7 @@ class Services:
         """Whose rows they are."""
         return policy.owner(key)
 
-    def wanted(self, key):
+    def desired(self, key):
         """The service's load balancers."""
         service = self._services.get(key)
         if service is None:
@@ -118,20 +118,20 @@ class Hosts:
         # Answers to all hosts' addresses are matched where a service keeps its clients' addresses: on few hosts.
         self.mark_nodes(
             {
-                row.key(names.OWNER_NAME)
+                row.external_id(names.OWNER_NAME)
                 for row in self._replica.rows["Logical_Router_Policy"].values()
-                if row.key(names.OWNER_TYPE) == KIND_OF_HOSTS
+                if row.external_id(names.OWNER_TYPE) == KIND_OF_HOSTS
             }
         )
 
     def row_changed(self, before, after):
         """The Northbound database told of a switch, a gateway's router or a host's rows."""
         row = after or before
-        kind = row.key(names.OWNER_TYPE)
+        kind = row.external_id(names.OWNER_TYPE)
         if kind == "Cluster" and (before is None or after is None):
             self.mark_all()
         elif kind in ("Node", "Gateway", KIND_OF_HOSTS):
-            self.engine.mark(KIND_OF_HOSTS, row.key(names.OWNER_NAME))
+            self.engine.mark(KIND_OF_HOSTS, row.external_id(names.OWNER_NAME))
 
     def mark_all(self):
         """Look at all hosts."""
@@ -152,7 +152,7 @@ class Hosts:
         router = self._replica.named("Logical_Router", names.gateway_router(name))
         return [
             cidr.split("/")[0]
-            for cidr in ((router.key(names.PHYSICAL_IPS_KEY) if router else None) or "").split(",")
+            for cidr in ((router.external_id(names.PHYSICAL_IPS_KEY) if router else None) or "").split(",")
             if cidr
         ]
 
@@ -161,10 +161,10 @@ class Hosts:
         """Whose rows they are."""
         return policy.host_owner(name)
 
-    def wanted(self, name):
+    def desired(self, name):
         """The host's rows; nothing for a host that has no switch in the overlay."""
         switch = self._replica.named("Logical_Switch", name)
-        chassis = switch.key(names.CHASSIS_KEY) if switch else None
+        chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
         if not chassis:
             return []
         host = self._nodes.get(name) or next((host for host in self._nodes.values() if host.name == name), None)
@@ -173,7 +173,7 @@ class Hosts:
             self._gateway_addresses(name),
             self._services.local(),
         )
-        subnets = [subnet for subnet in (switch.key(names.SUBNETS_KEY) or "").split(",") if subnet]
+        subnets = [subnet for subnet in (switch.external_id(names.SUBNETS_KEY) or "").split(",") if subnet]
         rows = policy.host_rows(
             name, chassis, subnets, addresses, gateway, services, bool(self._service_subnets)
         ) + unserved.rows(name, self._service_subnets)

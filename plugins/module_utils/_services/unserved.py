@@ -28,7 +28,7 @@ def rows(name, service_subnets):
                 "ACL",
                 host_owner(name),
                 f"unserved-{version}",
-                holder=name,
+                parent=name,
                 columns={
                     "direction": "from-lport",
                     "priority": PRIORITY,

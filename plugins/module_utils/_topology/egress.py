@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._common import addressing, names
-from .._ovsdb.rows import Owner, Query, Row, as_set, includes
+from .._ovsdb.rows import Owner, Query, Row, includes
+from .._ovsdb.values import as_set
 from .gateway import egress_rows, mark, marked
 
 GATEWAYS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Gateway"}
@@ -107,7 +108,7 @@ def candidates(rows):
     """The gateways in the database from the rows that QUERIES find: name -> (candidate, the families that it is marked as down for)."""
     ports, versions, probes, down = {}, {}, {}, {}
     for row in rows:
-        name, role = row.key(names.OWNER_NAME), row.role() or ""
+        name, role = row.external_id(names.OWNER_NAME), row.role or ""
         if role == "router-to-join":
             ports[name] = as_set(row.columns["networks"])
         elif role.startswith("outside-"):
@@ -115,7 +116,7 @@ def candidates(rows):
         elif role.startswith("probe-"):
             probes.setdefault(name, []).append(row.columns["ip_prefix"].split("/")[0])
         elif role == "router":
-            down[name] = marked(row.key(names.EGRESS_KEY))
+            down[name] = marked(row.external_id(names.EGRESS_KEY))
     return {
         name: (
             Candidate(
@@ -133,37 +134,41 @@ def candidates(rows):
 
 @dataclass(frozen=True)
 class Egress:
-    """The default routes and the marks of all gateways, in the shape that the loop takes.
+    """The default routes and the marks of all gateways: desired rows (:class:`._ovsdb.converge.DesiredRows`).
 
     :ivar gateways: (candidate, the families whose default traffic goes through it) pairs.
     """
 
     gateways: tuple
-    near = None  # it is about all gateways
+    fast_path = None  # it is about all gateways
 
     @staticmethod
     def columns(table):
         """What is read of a row that is looked up by its name."""
         return ("name", "external_ids")
 
-    def own(self, _owners=None):
+    def owned_queries(self, _owners=None):
         """The queries for all routes of gateways."""
         return [QUERIES[2]]
 
-    def aliases(self, own):
-        """Gateways are taken by the names they have."""
+    def renamed_owners(self, current):
+        """Gateways are known by the names that their rows have."""
         return {}
 
-    def mine(self, own, aliases):
-        """Only default routes of gateways that are known: others are on their way in or out."""
+    def owned_rows(self, current, renamed):
+        """Return the default routes of the gateways that are known: others are being added or removed."""
         known = {candidate.name for candidate, _versions in self.gateways}
-        return [row for row in own if (row.role() or "").startswith("egress-") and row.key(names.OWNER_NAME) in known]
+        return [
+            row
+            for row in current
+            if (row.role or "").startswith("egress-") and row.external_id(names.OWNER_NAME) in known
+        ]
 
-    def questions(self, own, aliases):
-        """Nothing else must be known."""
+    def reads(self, current, renamed):
+        """The rows depend on nothing else."""
         return {}
 
-    def rows(self, own, aliases, answers):
+    def rows(self, current, renamed, reads):
         """A route through each gateway that leads outside, and the mark on the others, which modules heed too."""
         out = []
         for candidate, versions in self.gateways:

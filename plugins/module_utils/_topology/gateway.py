@@ -279,7 +279,7 @@ def rows(gateway, joins, offset, down=(), hosts=()):
                     "NAT",
                     owner,
                     f"snat-{version}",
-                    holder=router,
+                    parent=router,
                     columns={
                         "type": "snat",
                         "logical_ip": subnet,
@@ -343,7 +343,7 @@ def _probe_rows(owner, router, joins, offset, hops):
                     "NAT",
                     owner,
                     f"hop-{version}",
-                    holder=router,
+                    parent=router,
                     columns={"type": "dnat", "logical_ip": hop, "external_ip": address},
                 ),
             ]
@@ -371,7 +371,7 @@ def pinned_rows(gateway, joins, join_ips):
                     "Logical_Router_Policy",
                     gateway.owner,
                     f"pinned-{version}",
-                    holder=names.CLUSTER_ROUTER,
+                    parent=names.CLUSTER_ROUTER,
                     columns={"priority": PINNED_PRIORITY, "match": match, "action": "reroute", "nexthops": (join_ip,)},
                 )
             )
@@ -392,7 +392,7 @@ def _route(owner, role, holder, prefix, nexthop, port=()):
         "Logical_Router_Static_Route",
         owner,
         role,
-        holder=holder,
+        parent=holder,
         columns={"ip_prefix": prefix, "nexthop": nexthop, "output_port": port},
     )
 

@@ -69,7 +69,7 @@ class Host:
         host, underlay = self._node_host(settings)
         forwarding, hostname = _before(own)
         if hostname is None and not own:
-            hostname = (switch.key("hostname") if switch else None) or ""
+            hostname = (switch.external_id("hostname") if switch else None) or ""
         host = replace(
             host, forwarding=forwarding or self._learn(facts.sysctl, node_policy.FORWARDING), hostname=hostname
         )
@@ -94,7 +94,7 @@ class Host:
             },
         )
         result.plan = plan + result.plan
-        result.facts["chassis"] = switch.key("system-id") if switch else None
+        result.facts["chassis"] = switch.external_id("system-id") if switch else None
         return result
 
     def uplinks(self, nics, present, user, datapath_type=None):
@@ -132,7 +132,7 @@ class Host:
         """
         own, switch = self._own(GATEWAY)
         nic = uplink(own)
-        kept = next((row.key(names.NIC_BEFORE_KEY) for row in own if row.key(names.UPLINK_KEY)), None)
+        kept = next((row.external_id(names.NIC_BEFORE_KEY) for row in own if row.external_id(names.UPLINK_KEY)), None)
         if settings is None:
             rows, state = gateway_policy.host_gone(nic, from_text(nic, kept))
             return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
@@ -158,7 +158,7 @@ class Host:
                 )
         datapath = (
             settings.get("datapath_type")
-            or (switch.key("ovn-bridge-datapath-type") if switch else None)
+            or (switch.external_id("ovn-bridge-datapath-type") if switch else None)
             or self._datapath()
         )
         if nic != wanted:
@@ -175,7 +175,7 @@ class Host:
             {"physical_mac": mac, "bridge": names.uplink_bridge(wanted)},
             before,
         )
-        result.facts["chassis"] = switch.key("system-id") if switch else None
+        result.facts["chassis"] = switch.external_id("system-id") if switch else None
         return result
 
     def _shared_gateway(self, settings, switch, before):
@@ -190,7 +190,7 @@ class Host:
         result = self._converge(
             GATEWAY, "gateway", gateway_policy.shared_host_rows(bridge), state, GATEWAY_FILE, kept, learnt, before
         )
-        result.facts["chassis"] = switch.key("system-id") if switch else None
+        result.facts["chassis"] = switch.external_id("system-id") if switch else None
         return result
 
     def bridge(self, settings):
@@ -221,7 +221,7 @@ class Host:
             switch = self._own(NODE)[1]
         except DatabaseError:
             return None
-        return switch.key("system-id") if switch else None
+        return switch.external_id("system-id") if switch else None
 
     def _node_host(self, settings):
         """The node's settings, completed with what this host is; and the NIC that must be in a bridge for its tunnels, None where none must."""
@@ -258,7 +258,7 @@ class Host:
     @staticmethod
     def _refuse_other_overlay(switch, southbound):
         """A chassis of somebody else's OVN is not taken over."""
-        remote = switch.key("ovn-remote") if switch else None
+        remote = switch.external_id("ovn-remote") if switch else None
         if remote not in (None, southbound) and not os.path.exists(NODE_FILE):
             raise HostError(
                 f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
@@ -304,7 +304,7 @@ class Host:
         try:
             subject = LocalRows(owner)
             switch = by_name("Open_vSwitch", ".", COLUMNS["Open_vSwitch"])
-            return read_rows(connection, subject.own()), next(iter(read_rows(connection, [switch])), None)
+            return read_rows(connection, subject.owned_queries()), next(iter(read_rows(connection, [switch])), None)
         finally:
             connection.close()
 
@@ -340,5 +340,7 @@ def _refuse_older_uplink(own):
 
 def _before(own):
     """net.ipv4.ip_forward and external_ids:hostname as they were before the node came, None where that is not known."""
-    bridge = next((row for row in own if row.role() == "integration-bridge"), None)
-    return (bridge.key(names.FORWARDING_KEY), bridge.key(names.HOSTNAME_KEY)) if bridge else (None, None)
+    bridge = next((row for row in own if row.role == "integration-bridge"), None)
+    return (
+        (bridge.external_id(names.FORWARDING_KEY), bridge.external_id(names.HOSTNAME_KEY)) if bridge else (None, None)
+    )

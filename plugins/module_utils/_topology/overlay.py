@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from .._common import addressing, names
 from .._common.errors import SettingsError
-from .._ovsdb.rows import Owner, Query, as_set, by_name, includes, is_uuid
+from .._ovsdb.rows import Owner, Query, by_name, includes, is_uuid
+from .._ovsdb.values import as_set
 from .._services import hosts as host_policy
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
@@ -48,7 +49,7 @@ class Overlay:
     :ivar absent: owners that are to have no rows.
     :ivar everything: nothing of ours is to be left.
     :ivar known: names of nodes that exist beside those of this call, and so can't be older names of theirs.
-    :ivar in_place: look for rows only where their identity places them.
+    :ivar by_uuid: find rows by the UUID of their identity only.
     """
 
     cluster: cluster_policy.Cluster | None = None
@@ -57,15 +58,15 @@ class Overlay:
     absent: tuple = ()
     everything: bool = False
     known: frozenset = frozenset()
-    in_place: bool = False
+    by_uuid: bool = False
 
     @property
-    def near(self):
-        """A call about one object, as it reads first: without looking through tables.
+    def fast_path(self):
+        """Return the same call, with rows that are found by their UUID only; None unless it is about one object.
 
-        None where what is to go may be anywhere, and for calls about many objects: these also find rows that nobody's identity places any more.
+        Rows that are to be removed, and rows of many objects, are searched: some may have another UUID than that of their identity.
         """
-        return None if self.everything or self.absent or len(self.owners()) != 1 else replace(self, in_place=True)
+        return None if self.everything or self.absent or len(self.owners()) != 1 else replace(self, by_uuid=True)
 
     @staticmethod
     def columns(table):
@@ -93,15 +94,15 @@ class Overlay:
 
     def owners(self):
         """Owners whose rows this call converges."""
-        mine = [cluster_policy.OWNER] if self.cluster else []
+        cluster = [cluster_policy.OWNER] if self.cluster else []
         hosts = [Owner("Host", one.name) for one in self.absent if one.type == "Node"]
-        return mine + [one.owner for one in self.nodes + self.gateways] + list(self.absent) + hosts
+        return cluster + [one.owner for one in self.nodes + self.gateways] + list(self.absent) + hosts
 
-    def own(self, owners=None):
+    def owned_queries(self, owners=None):
         """Queries for every row of the owners, and for rows that carry their chassis under an older name."""
         owners = self.owners() if owners is None else owners
-        if self.in_place:
-            return [_in_place(table, owner, role) for owner in owners for table, role in ROLES[owner.type]]
+        if self.by_uuid:
+            return [_by_uuid(table, owner, role) for owner in owners for table, role in ROLES[owner.type]]
         if self.everything:
             return [
                 _ours(table, {names.OWNER_CONTROLLER: names.CONTROLLER}) for table in {**COLUMNS, **WATCHER_COLUMNS}
@@ -123,50 +124,50 @@ class Overlay:
                 queries.append(_ours(HOME[one.owner.type], keys))
         return queries
 
-    def aliases(self, own):
-        """(owner type, older name) -> name, of nodes and gateways whose chassis already carries another name."""
+    def renamed_owners(self, current):
+        """Return the owners that have rows with the same chassis under an old name, with their new names."""
         chassis = {(one.owner.type, one.chassis): one.owner.name for one in self.nodes + self.gateways if one.chassis}
-        here = {(owner.type, owner.name) for owner in self.owners()}
+        here = set(self.owners())
         out = {}
-        for row in own:
-            kind, name = row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)
-            now = chassis.get((kind, row.key(names.CHASSIS_KEY)))
-            if now and row.table == HOME[kind] and (kind, name) not in here:
+        for row in current:
+            kind, name = row.external_id(names.OWNER_TYPE), row.external_id(names.OWNER_NAME)
+            now = chassis.get((kind, row.external_id(names.CHASSIS_KEY)))
+            if now and row.table == HOME[kind] and Owner(kind, name) not in here:
                 if name in self.known:
                     raise SettingsError(
-                        f"node {now} has the system-id {row.key(names.CHASSIS_KEY)} of node {name}: give the clone its own "
+                        f"node {now} has the system-id {row.external_id(names.CHASSIS_KEY)} of node {name}: give the clone its own "
                         "(remove /etc/openvswitch/system-id.conf there, and restart Open vSwitch)"
                     )
-                out[kind, name] = now
+                out[Owner(kind, name)] = now
         return out
 
-    def mine(self, own, aliases):
-        """Of the rows found, those of this call's owners: a sweep finds others too."""
+    def owned_rows(self, current, renamed):
+        """Return the rows of this call's owners: a query for a whole table finds others too."""
         if self.everything:
-            return list(own)
-        mine = {(owner.type, owner.name) for owner in self.owners()} | set(aliases)
+            return list(current)
+        owners = set(self.owners()) | set(renamed)
         unsaid = {one.owner.name for one in self.gateways if one.pinned is None}
         return [
             row
-            for row in own
-            if (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) in mine
+            for row in current
+            if row.owner in owners
             and not (
-                (row.table, row.key(names.OWNER_TYPE)) == ("Logical_Router_Policy", "Gateway")
-                and row.key(names.OWNER_NAME) in unsaid
+                (row.table, row.external_id(names.OWNER_TYPE)) == ("Logical_Router_Policy", "Gateway")
+                and row.external_id(names.OWNER_NAME) in unsaid
             )
         ]
 
-    def questions(self, own, aliases):
-        """What else must be known: name -> query. An object that is already as wanted asks nothing about others."""
-        homes = self._homes(own, aliases)
+    def reads(self, current, renamed):
+        """Return what else the rows depend on: name -> query. An object that is as desired depends on no other."""
+        homes = self._homes(current, renamed)
         ask = {}
         if self.gateways and not self.cluster:
             ask["joins"] = (
-                _in_place("Logical_Router_Port", cluster_policy.OWNER, "router-to-join")
-                if self.in_place
+                _by_uuid("Logical_Router_Port", cluster_policy.OWNER, "router-to-join")
+                if self.by_uuid
                 else by_name("Logical_Router_Port", names.router_to_join(names.CLUSTER_ROUTER), ("networks",))
             )
-        if self._joins_move(own) or any(self._offset(own, aliases, one) is None for one in self.gateways):
+        if self._joins_move(current) or any(self._offset(current, renamed, one) is None for one in self.gateways):
             ask["taken"] = Query(
                 "Logical_Router_Port",
                 (includes("external_ids", {names.JOIN_MARK: "yes"}),),
@@ -182,48 +183,50 @@ class Overlay:
             ask["physical"] = _others("Gateway")
         return ask
 
-    def rows(self, own, aliases, answers):
-        """The rows that are wanted; ``answers``: name -> rows found, of :meth:`questions`.
+    def rows(self, current, renamed, reads):
+        """Return the desired rows.
+
+        :param reads: name -> rows that the query of :meth:`reads` found.
 
         :raises SettingsError: when a subnet or an address is somebody else's.
         """
-        moving = (
-            {(one.owner.type, one.owner.name) for one in self.nodes + self.gateways}
-            | set(aliases)
-            | {(one.type, one.name) for one in self.absent}
-        )
+        moving = {one.owner for one in self.nodes + self.gateways} | set(renamed) | set(self.absent)
         for policy, question, key, objects in (
             (node_policy, "subnets", names.SUBNETS_KEY, self.nodes),
             (gateway_policy, "physical", names.PHYSICAL_IPS_KEY, self.gateways),
         ):
             others = {
-                row.key(names.OWNER_NAME): tuple((row.key(key) or "").split(","))
-                for row in answers.get(question, ())
-                if row.key(key) and (row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)) not in moving
+                row.external_id(names.OWNER_NAME): tuple((row.external_id(key) or "").split(","))
+                for row in reads.get(question, ())
+                if row.external_id(key) and row.owner not in moving
             }
             policy.check_apart(objects, others)
         out = cluster_policy.rows(self.cluster) if self.cluster else []
         for node in self.nodes:
             out += node_policy.rows(node)
-        joins = self._joins(answers)
-        offsets = self._offsets(own, aliases, answers, joins)
-        left = {row.key(names.OWNER_NAME) for row in answers.get("taken", ()) if row.key(names.OWNER_TYPE) == "Gateway"}
+        joins = self._joins(reads)
+        offsets = self._offsets(current, renamed, reads, joins)
+        left = {
+            row.external_id(names.OWNER_NAME)
+            for row in reads.get("taken", ())
+            if row.external_id(names.OWNER_TYPE) == "Gateway"
+        }
         left -= {name for kind, name in moving if kind == "Gateway"}
-        if left and self._joins_move(own):
+        if left and self._joins_move(current):
             raise SettingsError(
                 "join_subnet {} is another one than before, and gateway {} would stay behind: name all gateways in the call".format(
                     ", ".join(self.cluster.joins()), sorted(left)[0]
                 )
             )
-        homes = self._homes(own, aliases)
+        homes = self._homes(current, renamed)
         for one in self.gateways:
             down = gateway_policy.marked(_held(homes, one, names.EGRESS_KEY))
             out += gateway_policy.rows(
-                self._completed(one, own, aliases),
+                self._completed(one, current, renamed),
                 joins,
                 offsets[one.owner.name],
                 down,
-                self._host_addresses(one, answers),
+                self._host_addresses(one, reads),
             )
         return out + (cluster_policy.gone() if self.everything else [])
 
@@ -232,18 +235,18 @@ class Overlay:
         nodes = {node.owner.name for node in self.nodes}
         return [one for one in self.gateways if one.shared and one.owner.name not in nodes]
 
-    def _host_addresses(self, gateway, answers):
+    def _host_addresses(self, gateway, reads):
         """The own addresses, in the overlay, of the host that a gateway shares its NIC with."""
         subnets = [subnet for node in self.nodes if node.owner.name == gateway.owner.name for subnet in node.subnets]
-        for row in answers.get("home " + gateway.owner.name, ()):
-            subnets += [subnet for subnet in (row.key(names.SUBNETS_KEY) or "").split(",") if subnet]
+        for row in reads.get("home " + gateway.owner.name, ()):
+            subnets += [subnet for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",") if subnet]
         return tuple(addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in subnets)
 
-    def _joins(self, answers):
+    def _joins(self, reads):
         """The join subnets: the cluster's settings where the call has them, else what its router has."""
         if self.cluster:
             return self.cluster.joins()
-        found = answers.get("joins", ())
+        found = reads.get("joins", ())
         if self.gateways and not found:
             raise SettingsError(
                 "the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)"
@@ -251,24 +254,25 @@ class Overlay:
         nets = [str(addressing.interface(cidr).network) for row in found for cidr in as_set(row.columns["networks"])]
         return tuple(sorted(nets, key=addressing.family))
 
-    def _joins_move(self, own):
+    def _joins_move(self, current):
         """Whether the cluster router leaves the join subnets in which it is."""
         ports = (
-            [row for row in own if row.role() == "router-to-join" and row.key(names.OWNER_TYPE) == "Cluster"]
+            [row for row in current if row.role == "router-to-join" and row.external_id(names.OWNER_TYPE) == "Cluster"]
             if self.cluster
             else []
         )
         wanted = [addressing.nth(join, addressing.ROUTER) for join in self.cluster.joins()] if ports else []
         return bool(ports) and sorted(as_set(ports[0].columns["networks"])) != sorted(wanted)
 
-    def _completed(self, gateway, own, aliases):
+    def _completed(self, gateway, current, renamed):
         """The gateway with a chassis and a MAC: what isn't known of its host now stays as the database has it."""
-        held = _held(self._homes(own, aliases), gateway, names.CHASSIS_KEY)
+        held = _held(self._homes(current, renamed), gateway, names.CHASSIS_KEY)
         macs = [
             row.columns["mac"]
-            for row in own
-            if row.role() == "router-to-external"
-            and aliases.get(("Gateway", row.key(names.OWNER_NAME)), row.key(names.OWNER_NAME)) == gateway.owner.name
+            for row in current
+            if row.role == "router-to-external"
+            and renamed.get(("Gateway", row.external_id(names.OWNER_NAME)), row.external_id(names.OWNER_NAME))
+            == gateway.owner.name
         ]
         return replace(
             gateway,
@@ -276,23 +280,23 @@ class Overlay:
             mac=gateway.mac or next(iter(macs), None) or addressing.mac_of(gateway.physical_ips),
         )
 
-    def _offset(self, own, aliases, gateway):
+    def _offset(self, current, renamed, gateway):
         """The place in the join subnets that the gateway already has, None for a new one."""
-        for row in own:
-            if (row.table, row.role()) == ("Logical_Router_Port", "router-to-join") and row.key(
+        for row in current:
+            if (row.table, row.role) == ("Logical_Router_Port", "router-to-join") and row.external_id(
                 names.OWNER_TYPE
             ) == "Gateway":
-                name = row.key(names.OWNER_NAME)
+                name = row.external_id(names.OWNER_NAME)
                 cidrs = as_set(row.columns["networks"])
-                if aliases.get(("Gateway", name), name) == gateway.owner.name and cidrs:
+                if renamed.get(("Gateway", name), name) == gateway.owner.name and cidrs:
                     return addressing.offset_in(str(addressing.interface(cidrs[0]).network), cidrs[0])
         return None
 
-    def _offsets(self, own, aliases, answers, joins):
+    def _offsets(self, current, renamed, reads, joins):
         """Gateway -> its place in the join subnets: kept, else the lowest that is free."""
-        out = {one.owner.name: self._offset(own, aliases, one) for one in self.gateways}
+        out = {one.owner.name: self._offset(current, renamed, one) for one in self.gateways}
         used = {offset for offset in out.values() if offset}
-        for row in answers.get("taken", ()):
+        for row in reads.get("taken", ()):
             used |= {
                 addressing.offset_in(str(addressing.interface(cidr).network), cidr)
                 for cidr in as_set(row.columns["networks"])
@@ -312,13 +316,13 @@ class Overlay:
                 out[name] = candidate
         return out
 
-    def _homes(self, own, aliases):
+    def _homes(self, current, renamed):
         """(owner type, name of today) -> the row that carries the owner's facts."""
         out = {}
-        for row in own:
-            kind, name = row.key(names.OWNER_TYPE), row.key(names.OWNER_NAME)
-            if row.table == HOME.get(kind) and row.role() in ("switch", "router"):
-                out.setdefault((kind, aliases.get((kind, name), name)), row)
+        for row in current:
+            kind, name = row.external_id(names.OWNER_TYPE), row.external_id(names.OWNER_NAME)
+            if row.table == HOME.get(kind) and row.role in ("switch", "router"):
+                out.setdefault((kind, renamed.get((kind, name), name)), row)
         return out
 
 
@@ -336,15 +340,15 @@ def _check_chassis(objects):
 
 def _held(homes, one, key):
     row = homes.get((one.owner.type, one.owner.name))
-    return row.key(key) if row else None
+    return row.external_id(key) if row else None
 
 
 def _ours(table, keys):
     return Query(table, (includes("external_ids", keys),), COLUMNS.get(table) or WATCHER_COLUMNS[table])
 
 
-def _in_place(table, owner, role):
-    return Query(table, (is_uuid(owner.place(role)), includes("external_ids", owner.keys(role))), COLUMNS[table])
+def _by_uuid(table, owner, role):
+    return Query(table, (is_uuid(owner.row_uuid(role)), includes("external_ids", owner.keys(role))), COLUMNS[table])
 
 
 def _others(kind):

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from .._common import names
-from .._ovsdb.rows import Query, as_set, includes
+from .._ovsdb.rows import Query, includes
+from .._ovsdb.values import as_set
 
 OURS = {names.OWNER_CONTROLLER: names.CONTROLLER}
 NORTHBOUND = (
@@ -31,28 +32,31 @@ SOUTHBOUND = (
 def nodes(rows):
     """Node name -> its subnets and chassis, as the Northbound database holds them."""
     return {
-        row.key(names.OWNER_NAME): {"subnets": _list(row.key(names.SUBNETS_KEY)), "chassis": row.key(names.CHASSIS_KEY)}
+        row.external_id(names.OWNER_NAME): {
+            "subnets": _list(row.external_id(names.SUBNETS_KEY)),
+            "chassis": row.external_id(names.CHASSIS_KEY),
+        }
         for row in rows
-        if row.role() == "switch"
+        if row.role == "switch"
     }
 
 
 def gateways(rows):
     """Node name of each gateway -> its addresses outside and on the join switch, its chassis, and whether it carries default traffic."""
     joins = {
-        row.key(names.OWNER_NAME): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
+        row.external_id(names.OWNER_NAME): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
         for row in rows
         if row.table == "Logical_Router_Port"
     }
     return {
-        row.key(names.OWNER_NAME): {
-            "physical_ips": _list(row.key(names.PHYSICAL_IPS_KEY)),
-            "join_ips": joins.get(row.key(names.OWNER_NAME), []),
-            "chassis": row.key("chassis", "options"),
-            "alive": row.key(names.EGRESS_KEY) != "down",
+        row.external_id(names.OWNER_NAME): {
+            "physical_ips": _list(row.external_id(names.PHYSICAL_IPS_KEY)),
+            "join_ips": joins.get(row.external_id(names.OWNER_NAME), []),
+            "chassis": row.map_value("options", "chassis"),
+            "alive": row.external_id(names.EGRESS_KEY) != "down",
         }
         for row in rows
-        if row.table == "Logical_Router" and row.role() == "router"
+        if row.table == "Logical_Router" and row.role == "router"
     }
 
 

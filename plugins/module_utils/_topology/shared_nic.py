@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import BridgeIncomplete
-from .._ovsdb.rows import as_set
+from .._ovsdb.values import as_set
 from .flows import ServiceEndpoint, SharedNic, Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from .._ovsdb.rows import Found
+    from .._ovsdb.rows import CurrentRow
 
 LOCAL_TABLES = {
     "Open_vSwitch": ("external_ids",),
@@ -36,7 +36,7 @@ TEMPLATE_VARIABLE = re.compile(r"\^(\w+)")  # ovn-nb(5), Chassis_Template_Var
 
 
 def shared_nic(
-    tables: Mapping[str, Mapping[str, Found]],
+    tables: Mapping[str, Mapping[str, CurrentRow]],
     bridge: str,
     nic: str | None,
     addresses: Collection[str],
@@ -58,7 +58,7 @@ def shared_nic(
             f"physical-bridge {bridge} does not exist: move the NIC into it (nics_to_bridge), "
             "or name the bridge that the NIC is in"
         )
-    nic = nic or row.key(names.UPLINK_KEY)
+    nic = nic or row.external_id(names.UPLINK_KEY)
     ports = [tables["Port"][uuid] for uuid in as_set(row.columns["ports"]) if uuid in tables["Port"]]
     interfaces = {
         tables["Interface"][uuid].name: (port, tables["Interface"][uuid])
@@ -74,7 +74,7 @@ def shared_nic(
     patch_ports = [
         interface
         for port, interface in interfaces.values()
-        if (port.key(LOCALNET_KEY) or "").startswith(names.external_port(bridge, ""))
+        if (port.external_id(LOCALNET_KEY) or "").startswith(names.external_port(bridge, ""))
     ]
     mac = as_set(interfaces[bridge][1].columns["mac_in_use"]) if bridge in interfaces else ()
     nic_number = _openflow_number(interfaces[nic][1])
@@ -84,22 +84,22 @@ def shared_nic(
     return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), _tunnels(tables, addresses), services)
 
 
-def _tunnels(tables: Mapping[str, Mapping[str, Found]], addresses: Collection[str]) -> tuple[Tunnel, ...]:
+def _tunnels(tables: Mapping[str, Mapping[str, CurrentRow]], addresses: Collection[str]) -> tuple[Tunnel, ...]:
     """Return the overlay's tunnels that end at one of the addresses."""
     settings = next(iter(tables["Open_vSwitch"].values()), None)
     encap_ips = settings.columns["external_ids"].get("ovn-encap-ip", "") if settings else ""
     return tuple(Tunnel(ip, GENEVE_PORT) for ip in encap_ips.split(",") if ip in addresses)
 
 
-def _openflow_number(interface: Found) -> int | None:
+def _openflow_number(interface: CurrentRow) -> int | None:
     """Return an interface's OpenFlow port number; None while it has none."""
     number = as_set(interface.columns["ofport"])
     return number[0] if number and number[0] > 0 else None
 
 
 def services(
-    balancers: Iterable[Found],
-    variables: Iterable[Found],
+    balancers: Iterable[CurrentRow],
+    variables: Iterable[CurrentRow],
     chassis: str | None,
     addresses: Collection[str],
     overlay_networks: Iterable[str] | None = None,

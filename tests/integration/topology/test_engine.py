@@ -28,7 +28,7 @@ class Things:
         """Whose rows they are."""
         return Owner("Thing", name)
 
-    def wanted(self, name):
+    def desired(self, name):
         """One row, or trouble."""
         if name not in self.names:
             return []

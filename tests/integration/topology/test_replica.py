@@ -13,7 +13,8 @@ from northbound import Northbound
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import Conflict, Disconnected, LockLost
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, decode
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import decode
 
 TABLES = {
     "Logical_Switch": ("name", "other_config", "load_balancer_group", "external_ids"),
@@ -65,7 +66,7 @@ def same(replica, nb):
         copy = {uuid: found.columns for uuid, found in replica.rows[table].items()}
         if {uuid: _plain(row) for uuid, row in rows.items()} != {uuid: _plain(row) for uuid, row in copy.items()}:
             return False
-        if table == "Logical_Switch_Port" and {uuid: replica.holder(table, uuid).uuid for uuid in copy} != holders:
+        if table == "Logical_Switch_Port" and {uuid: replica.parent(table, uuid).uuid for uuid in copy} != holders:
             return False
     return True
 
@@ -112,8 +113,8 @@ def test_the_copy_is_the_database_after_any_change(nb):
 
     async def scenario(replica, told):
         assert same(replica, nb)
-        assert replica.named("Logical_Switch", "node1").role() == "switch"
-        assert {row.role() for row in replica.owned(Owner("Node", "node1"))} == {
+        assert replica.named("Logical_Switch", "node1").role == "switch"
+        assert {row.role for row in replica.owned(Owner("Node", "node1"))} == {
             "switch",
             "management-port",
             "switch-to-router",

@@ -17,7 +17,7 @@ MAC = "52:54:00:00:00:01"
 def test_the_bridge_looks_like_the_nic(datapath, column):
     """Protects peers' neighbour tables and large packets: the NIC's MAC and MTU, and the keys by which others find the NIC."""
     rows = uplink.rows(uplink.UplinkHost("eth0", MAC, 9000, datapath))
-    assert [(row.table, row.name, row.holder) for row in rows] == [
+    assert [(row.table, row.name, row.parent) for row in rows] == [
         ("Bridge", "breth0", "."),
         ("Port", "breth0", "breth0"),
         ("Interface", "breth0", "breth0"),

@@ -8,7 +8,8 @@ import itertools
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found, encode
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import encode
 
 
 @pytest.fixture
@@ -17,11 +18,11 @@ def as_found():
     numbers = itertools.count(1)
 
     def make(row, owned=True, **columns):
-        have = {column: value for column, value in row.wanted().items() if owned or column != "external_ids"}
+        have = {column: value for column, value in row.all_columns().items() if owned or column != "external_ids"}
         have.setdefault("external_ids", {})
         have.update(columns)
         plain = {column: value for column, value in have.items() if isinstance(value, (str, int, bool, tuple, dict))}
-        return Found(
+        return CurrentRow(
             row.table, f"uuid-{next(numbers)}", plain, {column: encode(value) for column, value in plain.items()}
         )
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import Conflict, DatabaseError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference import difference, shown
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import shown
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
+    CurrentRow,
     ExactMap,
-    Found,
     ListMember,
     Owner,
     Ref,
@@ -20,7 +21,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import 
 
 NODE = Owner("Node", "node1")
 OTHER = Owner("Node", "node2")
-GROUP = Found("Load_Balancer_Group", "uuid-group", {"name": "all"}, {"name": "all"})
+GROUP = CurrentRow("Load_Balancer_Group", "uuid-group", {"name": "all"}, {"name": "all"})
 
 
 def row(columns=None, owner=NODE, name="sw", table="Logical_Switch", role="switch", **more):

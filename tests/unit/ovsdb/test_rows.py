@@ -12,11 +12,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import 
     Query,
     Row,
     by_name,
-    decode,
-    encode,
-    found,
     includes,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import decode, encode
 
 NODE = Owner("Node", "node1")
 
@@ -70,7 +68,7 @@ def test_a_member_of_a_comma_separated_text(text, value, merged):
 def test_a_row_carries_its_owner_and_its_name():
     """Protects what makes rows ours: the four keys, beside other external_ids of the row."""
     row = Row("Logical_Switch", NODE, "switch", "node1", columns={"external_ids": {"more": "yes"}})
-    assert row.wanted() == {
+    assert row.all_columns() == {
         "name": "node1",
         "external_ids": {
             "more": "yes",
@@ -86,13 +84,13 @@ def test_a_row_carries_its_owner_and_its_name():
 @pytest.mark.parametrize("kind", ["named", "shared"])
 def test_a_row_of_others_gets_no_owner(kind):
     """Protects rows that we only look up, or hold some keys in, from being taken for ours."""
-    assert Row("Load_Balancer_Group", NODE, "group", "all", kind=kind).wanted() == {"name": "all"}
+    assert Row("Load_Balancer_Group", NODE, "group", "all", kind=kind).all_columns() == {"name": "all"}
 
 
 def test_the_one_row_of_open_vswitch_has_no_name():
     """Protects against a column that this table does not have."""
     row = Row("Open_vSwitch", NODE, "settings", ".", kind="shared", columns={"external_ids": {"a": "b"}})
-    assert row.wanted() == {"external_ids": {"a": "b"}}
+    assert row.all_columns() == {"external_ids": {"a": "b"}}
     assert row.label() == "Open_vSwitch"
 
 
@@ -123,7 +121,7 @@ def test_a_found_row_knows_its_role_and_keeps_what_came():
         "type": "snat",
         "external_ids": ["map", [["k8s.ovn.org/id", "ovn.kubernetes:Gateway:fd::1:snat-4"]]],
     }
-    row = found(query, raw)
-    assert (row.uuid, row.name, row.role(), row.key("nothing")) == ("1-2", None, "snat-4", None)
+    row = query.current_row(raw)
+    assert (row.uuid, row.name, row.role, row.external_id("nothing")) == ("1-2", None, "snat-4", None)
     assert row.raw == {"type": "snat", "external_ids": raw["external_ids"]}
-    assert found(query, dict(raw, external_ids=["map", []])).role() is None
+    assert query.current_row(dict(raw, external_ids=["map", []])).role is None

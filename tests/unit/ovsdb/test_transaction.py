@@ -8,26 +8,28 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import Plan, Read
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
-    Found,
+    CurrentRow,
     Owner,
     Query,
     Ref,
     Row,
     SetMembers,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.transaction import operations, placed, undo
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.transaction import operations
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.undo import undo, with_uuids
 
 NODE = Owner("Node", "node1")
 SWITCH = Row("Logical_Switch", NODE, "switch", "sw")
 PORT = Row("Logical_Switch_Port", NODE, "port", "port", "sw")
-GROUP = Found("Load_Balancer_Group", "uuid-group", {"name": "all"}, {"name": "all"})
+GROUP = CurrentRow("Load_Balancer_Group", "uuid-group", {"name": "all"}, {"name": "all"})
 
 
-def made(wanted, own=(), named=None, asked=()):
+def made(wanted, own=(), named=None, reads=()):
     """The operations, by what they do: (waits, others); the comment is checked and left out."""
     named = named or {}
-    ops = operations(difference(list(wanted), list(own), named), named, asked, "who asked")
+    ops = operations(Plan(difference(list(wanted), list(own), named), named, reads), "who asked")
     assert ops[-1] == {"op": "comment", "comment": "who asked"}
     waits = [op for op in ops if op["op"] == "wait"]
     assert all(op["timeout"] == 0 for op in waits)
@@ -37,7 +39,7 @@ def made(wanted, own=(), named=None, asked=()):
 def test_what_the_plan_was_made_from_must_still_be_so():
     """Protects allocations: each answer that was asked for is compared to the letter."""
     query = Query("Logical_Router_Port", (("name", "==", "x"),), ("networks",))
-    waits, _others = made([SWITCH], asked=[(query, [{"networks": "1.2.3.4/24"}])])
+    waits, _others = made([SWITCH], reads=[Read(query, [{"networks": "1.2.3.4/24"}])])
     assert waits[0] == {
         "op": "wait",
         "timeout": 0,
@@ -54,7 +56,7 @@ def test_a_lock_stands_for_looking_through_tables():
     plan = difference(
         [SWITCH, PORT, Row("Load_Balancer", NODE, "lb", "lb", "all")], [], {("Load_Balancer_Group", "all"): GROUP}
     )
-    ops = operations(plan, {("Load_Balancer_Group", "all"): GROUP}, (), "who asked", lock="ours")
+    ops = operations(Plan(plan, {("Load_Balancer_Group", "all"): GROUP}), "who asked", lock="ours")
     assert ops[0] == {"op": "assert", "lock": "ours"}
     assert [(op["table"], op["where"]) for op in ops if op["op"] == "wait"] == [
         ("Load_Balancer_Group", [["_uuid", "==", ["uuid", "uuid-group"]]])
@@ -148,8 +150,8 @@ def test_what_was_done_can_be_taken_back(as_found):
     port = Row("Port", NODE, "port", "p", "br")
     have = as_found(bridge, fail_mode=(), other_config={"a": "0", "others": "x"})
     named = {("Bridge", "br"): have, ("Open_vSwitch", "."): GROUP}
-    plan = placed(difference([bridge, port], [have], named))
-    (new,) = (op["uuid"] for op in operations(plan, named, (), "x") if op["op"] == "insert")
+    plan = with_uuids(difference([bridge, port], [have], named))
+    (new,) = (op["uuid"] for op in operations(Plan(plan, named), "x") if op["op"] == "insert")
     back = undo(plan)
     assert [op["op"] for op in back] == ["mutate", "mutate", "update"]
     assert back[0]["mutations"] == [["ports", "delete", ["set", [["uuid", new]]]]]

@@ -98,7 +98,7 @@ def test_annotations_that_somebody_made_up(annotations):
 def test_the_port():
     """Protects the binding of the logical port: iface-id and the pod's UID, so that a new pod of that name is not mistaken for the old one (W19)."""
     port, row = pod_interface.rows(interface())
-    assert (port.table, port.holder, row.name, row.holder) == ("Port", "br-int", port.name, port.name) and len(
+    assert (port.table, port.parent, row.name, row.parent) == ("Port", "br-int", port.name, port.name) and len(
         port.name
     ) <= names.IFNAMSIZ
     assert row.columns["external_ids"] == {
@@ -134,7 +134,7 @@ def test_limits_in_the_right_direction(text, rate):
         assert pod_interface.inner_limit(limited) == (rate if userspace else None)
     limit, port, _interface = pod_interface.rows(interface(**{names.INGRESS_BANDWIDTH: text}))
     assert limit.columns["other_config"] == {"max-rate": str(rate)} and port.columns["qos"] == (
-        limit.owner.place("limit"),
+        limit.owner.row_uuid("limit"),
     )
 
 

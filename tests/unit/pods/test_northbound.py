@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import northbound as pods
 
 WHERE = pods.Place("node1", ("192.168.1.0/24", "fd10:0:0:1::/64"), "id-1")
@@ -29,10 +29,10 @@ def test_the_port_is_locked_to_its_addresses():
     """Protects against pods that take others' addresses (W15), and against a port on the wrong host."""
     (row,) = pods.rows(pods.trim(pod()), WHERE, CIDRS)
     line = ("0a:58:c0:a8:01:03 192.168.1.3 fd10:0:0:1::3",)
-    assert (row.name, row.holder) == ("ns_web-0", "node1")
+    assert (row.name, row.parent) == ("ns_web-0", "node1")
     assert row.columns["addresses"] == row.columns["port_security"] == line
     assert row.columns["options"] == {"iface-id-ver": "u1", "requested-chassis": "id-1"}
-    assert row.wanted()["external_ids"].items() >= {"namespace": "ns", "pod": "true"}.items()
+    assert row.all_columns()["external_ids"].items() >= {"namespace": "ns", "pod": "true"}.items()
 
 
 @pytest.mark.parametrize("item", [pod(hostNetwork=True), pod(nodeName=None), pod("Succeeded"), pod("Failed")])
@@ -89,7 +89,7 @@ def test_addresses_come_back_from_annotations_and_ports():
     made = pods.trim(pod(annotations={"ovn": texts[0], "k8s.ovn.org/pod-networks": texts[1]}))
     assert pods.addresses_of_annotation(made) == ("192.168.1.3", "fd10:0:0:1::3")
     assert pods.addresses_of_annotation(made._replace(networks="broken")) == ("192.168.1.3",)
-    port = Found(
+    port = CurrentRow(
         "Logical_Switch_Port",
         "u",
         {"addresses": ("0a:58:c0:a8:01:03 192.168.1.3 fd10::3", "unknown", "router", "52:54:00:00:00:01 dynamic")},

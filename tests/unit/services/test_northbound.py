@@ -41,7 +41,7 @@ def endpoints(*backends, ports=({"port": 8080},), version=4):
 
 def vips(wanted, slices):
     """(scope-protocol, group) -> virtual addresses."""
-    return {(row.role, row.holder): dict(row.columns["vips"]) for row in services.rows(wanted, slices)}
+    return {(row.role, row.parent): dict(row.columns["vips"]) for row in services.rows(wanted, slices)}
 
 
 ALL, SWITCHES, ROUTERS = "clusterLBGroup", "clusterSwitchLBGroup", "clusterRouterLBGroup"
@@ -250,7 +250,7 @@ def test_external_traffic_keeps_its_client_and_its_host():
         externalTrafficPolicy="Local",
         status={"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}]}},
     )
-    rows = {(row.role, row.holder): row for row in services.rows(wanted, [endpoints(("192.168.1.3", "node1", {}))])}
+    rows = {(row.role, row.parent): row for row in services.rows(wanted, [endpoints(("192.168.1.3", "node1", {}))])}
     assert set(rows) == {
         ("cluster-tcp", ALL),
         ("outside-tcp", SWITCHES),

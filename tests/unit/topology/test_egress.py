@@ -173,8 +173,8 @@ def test_a_gateway_on_its_way_in_is_no_candidate(as_found):
 def test_only_default_routes_of_known_gateways_are_touched(as_found):
     """Protects a gateway that a module makes at this moment, and every other route."""
     own = as_found([row for row in gateway_rows(1) + gateway_rows(2) if row.table == "Logical_Router_Static_Route"])
-    mine = Egress(((candidate(1), frozenset({4})),)).mine(own, {})
-    assert sorted((row.key("k8s.ovn.org/name"), row.role()) for row in mine) == [
+    mine = Egress(((candidate(1), frozenset({4})),)).owned_rows(own, {})
+    assert sorted((row.external_id("k8s.ovn.org/name"), row.role) for row in mine) == [
         ("node1", "egress-4"),
         ("node1", "egress-6"),
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import BridgeIncomplete
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Found
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import SharedNic, flows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import services, shared_nic
 
@@ -16,7 +16,7 @@ NIC = SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), (("10.44.0.12", "tcp", 
 
 
 def found(table, uuid, **columns):
-    return Found(table, uuid, columns, {})
+    return CurrentRow(table, uuid, columns, {})
 
 
 @pytest.fixture

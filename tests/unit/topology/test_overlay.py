@@ -67,28 +67,34 @@ def places(overlay, own=(), answers=None, aliases=None):
 def test_an_unchanged_object_asks_nothing_about_others(rows_of):
     """Protects the cost of a call: it does not grow with the number of other nodes and gateways."""
     own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
-    assert Overlay(nodes=(node(1),)).questions(own, {}) == {}
-    assert set(Overlay(gateways=(gateway(1),)).questions(own, {})) == {"joins"}
+    assert Overlay(nodes=(node(1),)).reads(own, {}) == {}
+    assert set(Overlay(gateways=(gateway(1),)).reads(own, {})) == {"joins"}
 
 
 def test_an_object_that_is_new_or_moves_asks_for_others(rows_of):
     """Protects uniqueness: who takes a subnet or an address has to know all that are taken."""
     own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
-    assert set(Overlay(nodes=(node(2),)).questions([], {})) == {"subnets"}
-    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).questions(own, {})) == {"subnets"}
-    assert set(Overlay(gateways=(gateway(2),)).questions([], {})) == {"joins", "taken", "physical"}
-    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).questions(own, {})) == {"joins", "physical"}
-    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).questions([], {})) == {"taken", "physical"}
+    assert set(Overlay(nodes=(node(2),)).reads([], {})) == {"subnets"}
+    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(own, {})) == {"subnets"}
+    assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {"joins", "taken", "physical"}
+    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(own, {})) == {"joins", "physical"}
+    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {"taken", "physical"}
 
 
 def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
     """Protects both ends: a call for a node must not read the cluster, a call for the cluster must not ask 1,000 times."""
     few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW + 2)))
-    assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.own())
-    assert not any("node1" in str(query.where) for query in many.own())
-    assert len(many.own()) == len(Overlay(nodes=tuple(node(number) for number in range(1, 50))).own())
-    assert len({query.table for query in Overlay(everything=True).own()}) == len(Overlay(everything=True).own()) == 10
-    assert all("k8s.ovn.org/owner-type" in str(query.where) for query in many.own()), (
+    assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.owned_queries())
+    assert not any("node1" in str(query.where) for query in many.owned_queries())
+    assert len(many.owned_queries()) == len(
+        Overlay(nodes=tuple(node(number) for number in range(1, 50))).owned_queries()
+    )
+    assert (
+        len({query.table for query in Overlay(everything=True).owned_queries()})
+        == len(Overlay(everything=True).owned_queries())
+        == 10
+    )
+    assert all("k8s.ovn.org/owner-type" in str(query.where) for query in many.owned_queries()), (
         "pods and services are many, and of no interest"
     )
 
@@ -96,20 +102,22 @@ def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
 def test_a_sweep_takes_only_what_is_the_calls_own(rows_of):
     """Protects nodes that the call does not name."""
     own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
-    mine = Overlay(nodes=(node(1),)).mine(own, {})
-    assert {(row.key("k8s.ovn.org/owner-type"), row.key("k8s.ovn.org/name")) for row in mine} == {("Node", "node1")}
-    assert len(Overlay(everything=True).mine(own, {})) == len(own)
+    mine = Overlay(nodes=(node(1),)).owned_rows(own, {})
+    assert {(row.external_id("k8s.ovn.org/owner-type"), row.external_id("k8s.ovn.org/name")) for row in mine} == {
+        ("Node", "node1")
+    }
+    assert len(Overlay(everything=True).owned_rows(own, {})) == len(own)
 
 
 def test_a_host_is_known_by_its_chassis(rows_of):
     """Protects renames: the rows of a chassis that is now called otherwise are its rows, of nodes and gateways each for itself."""
     own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
-    assert Overlay(nodes=(node(1, "kube"),)).aliases(own) == {("Node", "node1"): "kube"}
-    assert Overlay(gateways=(gateway(1, "kube"),)).aliases(own) == {("Gateway", "node1"): "kube"}
-    assert Overlay(nodes=(node(1, "kube", chassis=None),)).aliases(own) == {}
-    assert Overlay(nodes=(node(1, "kube", chassis="unknown"),)).aliases(own) == {}
+    assert Overlay(nodes=(node(1, "kube"),)).renamed_owners(own) == {("Node", "node1"): "kube"}
+    assert Overlay(gateways=(gateway(1, "kube"),)).renamed_owners(own) == {("Gateway", "node1"): "kube"}
+    assert Overlay(nodes=(node(1, "kube", chassis=None),)).renamed_owners(own) == {}
+    assert Overlay(nodes=(node(1, "kube", chassis="unknown"),)).renamed_owners(own) == {}
     # Both names are in the call: two hosts, not one with a new name.
-    assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).aliases(own) == {}
+    assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).renamed_owners(own) == {}
 
 
 def test_a_gateway_keeps_its_place(rows_of):
@@ -120,12 +128,12 @@ def test_a_gateway_keeps_its_place(rows_of):
         "node2": ("100.70.0.3/24",)
     }
     renamed = Overlay(cluster=Cluster(V4), gateways=(gateway(2, "kube"),))
-    assert places(renamed, own, aliases=renamed.aliases(own)) == {"kube": ("100.64.0.3/16",)}
+    assert places(renamed, own, aliases=renamed.renamed_owners(own)) == {"kube": ("100.64.0.3/16",)}
 
 
 def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
     """Protects against doubles (W8): all addresses on the join switch count, whoever's they are."""
-    taken = [row for row in rows_of(gateways=(gateway(1), gateway(2))) if row.role() == "router-to-join"]
+    taken = [row for row in rows_of(gateways=(gateway(1), gateway(2))) if row.role == "router-to-join"]
     assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), answers={"taken": taken}) == {
         "node3": ("100.64.0.4/16",),
         "node4": ("100.64.0.5/16",),
@@ -182,7 +190,7 @@ def test_the_mark_of_a_dead_gateway_is_heeded(rows_of):
 def test_others_subnets_and_addresses_are_refused(rows_of):
     """Protects nodes and gateways that the call does not name; those that it moves or removes don't count."""
     others = {
-        "subnets": [row for row in rows_of(nodes=(node(1),)) if row.role() == "switch"],
+        "subnets": [row for row in rows_of(nodes=(node(1),)) if row.role == "switch"],
         "physical": [row for row in rows_of(gateways=(gateway(1),)) if row.name == "GR_node1"],
     }
     with pytest.raises(

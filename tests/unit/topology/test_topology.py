@@ -237,7 +237,7 @@ def test_every_row_of_an_owner_has_a_role_of_its_own():
         + node.rows(node.Node("node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), (V4, V6)))
         + gateway.rows(made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")), (JOIN4, JOIN6), 2)
     )
-    identities = [(row.table, row.owner, row.role) for row in rows if row.stamped]
+    identities = [(row.table, row.owner, row.role) for row in rows if row.has_owner_keys]
     assert len(identities) == len(set(identities))
     # By these lists unchanged calls read.
     for policy, kind in ((cluster, "Cluster"), (node, "Node"), (gateway, "Gateway")):

@@ -14,9 +14,11 @@ from ..._common import names
 from ..._common.errors import Conflict, DatabaseError, Disconnected
 from ..._host.rows import COLUMNS
 from ..._ovsdb.difference import difference
+from ..._ovsdb.plan import Plan
 from ..._ovsdb.replica import Replica
-from ..._ovsdb.rows import Owner, as_set
+from ..._ovsdb.rows import Owner
 from ..._ovsdb.transaction import operations
+from ..._ovsdb.values import as_set
 from .. import interface as pod_interface
 
 TABLES = {
@@ -52,7 +54,7 @@ class Ports:
         self.replica = Replica(remote, names.LOCAL, TABLES, self._changed, state=state)
 
     def _changed(self, table, before, after):
-        if (after or before).key(names.OWNER_TYPE) != pod_interface.TYPE:
+        if (after or before).external_id(names.OWNER_TYPE) != pod_interface.TYPE:
             self._state()
             return
         if table != "Interface" or after is None:
@@ -66,7 +68,7 @@ class Ports:
 
     def _management(self):
         return next(
-            (row for row in self.replica.owned(NODE, ("Interface",)) if row.role() == "management-interface"), None
+            (row for row in self.replica.owned(NODE, ("Interface",)) if row.role == "management-interface"), None
         )
 
     def problem(self):
@@ -97,12 +99,12 @@ class Ports:
         found = {}
         for name in self.replica.owners(pod_interface.TYPE):
             for row in self.replica.owned(Owner(pod_interface.TYPE, name), ("Interface",)):
-                found[pod_interface.attachment(name)] = row.key(names.NETNS_KEY) or ""
+                found[pod_interface.attachment(name)] = row.external_id(names.NETNS_KEY) or ""
         return found
 
     def plan(self, owner, wanted):
         """What differs from the rows that are wanted of an owner."""
-        return self._plan(owner, wanted)[0]
+        return self._plan(owner, wanted).changes
 
     def _plan(self, owner, wanted):
         own = self.replica.owned(owner, OURS)
@@ -111,13 +113,13 @@ class Ports:
             row = self.replica.named(table, name)
             if row is not None:
                 named.setdefault((table, name), row)
-        plan = [
-            replace(change, place=owner.place(change.row.role))
-            if change.kind == "insert" and change.row.table == "QoS"
+        changes = [
+            replace(change, uuid=owner.row_uuid(change.desired_row().role))
+            if change.kind == "insert" and change.table == "QoS"
             else change
             for change in difference(wanted, own, named)
         ]
-        return plan, named
+        return Plan(changes, named)
 
     async def converge(self, owner, wanted, comment):
         """Make the database hold the rows of an owner, none when nothing is wanted; :returns: the plan. :raises DatabaseError: in words."""
@@ -126,10 +128,10 @@ class Ports:
             try:
                 if not self.replica.connected:
                     await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - time.monotonic()))
-                plan, named = self._plan(owner, wanted)
-                if plan:
-                    await to_its_end(self.replica.transact(_let_go(plan) + operations(plan, named, [], comment)))
-                return plan
+                plan = self._plan(owner, wanted)
+                if plan.changes:
+                    await to_its_end(self.replica.transact(_let_go(plan.changes) + operations(plan, comment)))
+                return plan.changes
             except asyncio.TimeoutError:
                 raise DatabaseError(self.problem() or "Open vSwitch's database went away again and again") from None
             except (Conflict, Disconnected):
@@ -163,17 +165,17 @@ class Ports:
 
 def _let_go(plan):
     """A port that goes lets its limit go first: the server looks at references before it drops the rows that nothing holds."""
-    if not any(change.kind == "delete" and change.found.table == "QoS" for change in plan):
+    if not any(change.kind == "delete" and change.table == "QoS" for change in plan):
         return []
     return [
         {
             "op": "update",
             "table": "Port",
-            "where": [["_uuid", "==", ["uuid", change.found.uuid]]],
+            "where": [["_uuid", "==", ["uuid", change.current_row().uuid]]],
             "row": {"qos": ["set", []]},
         }
         for change in plan
-        if change.kind == "delete" and change.found.table == "Port"
+        if change.kind == "delete" and change.table == "Port"
     ]
 
 
@@ -193,4 +195,4 @@ async def to_its_end(work):
 
 
 def _ready(row):
-    return row.key(names.INSTALLED_KEY) == "true"
+    return row.external_id(names.INSTALLED_KEY) == "true"

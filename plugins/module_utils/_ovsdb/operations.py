@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Operations of a transaction that several callers build (RFC 7047, 5.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .plan import Change
+from .rows import Ref, SetMembers, is_uuid
+from .schema import PARENTS
+from .values import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    from .rows import Condition, RawRow
+
+    Operation = dict[str, Any]
+    Reference = list[str]  # ["uuid", UUID], or ["named-uuid", name of the insert in this transaction]
+    Resolve = Callable[[str, str], Reference]  # (table, name) -> reference; :raises DatabaseError: there is no such row
+
+
+def wait(table: str, where: Iterable[Condition], columns: Iterable[str], rows: Sequence[RawRow]) -> Operation:
+    """Return a guard: the transaction fails at once unless the query finds exactly these rows (RFC 7047, 5.2.6)."""
+    return {
+        "op": "wait",
+        "timeout": 0,
+        "table": table,
+        "where": [list(condition) for condition in where],
+        "columns": list(columns),
+        "until": "==",
+        "rows": list(rows),
+    }
+
+
+def update(change: Change, resolve: Resolve) -> list[Operation]:
+    """Return the operations of an update: values are written, sets of references and maps are mutated (RFC 7047, 5.1)."""
+    exact: dict[str, Any] = {}
+    mutations: list[list[Any]] = []
+    desired = change.desired_row().all_columns()
+    for column, (before, after) in sorted(change.columns.items()):
+        if isinstance(desired[column], SetMembers):
+            mutations.append([column, "insert", encode_desired(after, resolve)])
+        elif isinstance(after, dict):
+            # Inserting a key that exists changes nothing (RFC 7047, 5.1, <mutation>), so it is deleted first.
+            old = sorted(key for key, value in before.items() if value is not None)
+            new = {key: value for key, value in after.items() if value is not None}
+            mutations += [[column, "delete", ["set", old]]] if old else []
+            mutations += [[column, "insert", encode(new)]] if new else []
+        else:
+            exact[column] = encode(after)
+    row = change.current_row()
+    target = {"table": row.table, "where": [list(is_uuid(row.uuid))]}
+    out: list[Operation] = [{"op": "update", **target, "row": exact}] if exact else []
+    return out + ([{"op": "mutate", **target, "mutations": mutations}] if mutations else [])
+
+
+def encode_desired(value: Any, resolve: Resolve) -> Any:
+    """Return a desired value as it goes over the wire; members that are a :class:`.rows.Ref` become references."""
+    if isinstance(value, tuple) and any(isinstance(item, Ref) for item in value):
+        return ["set", [resolve(ref.table, ref.name) for ref in value]]
+    return encode(value)
+
+
+def remove_from_parent(table: str, uuid: str) -> Operation:
+    """Return the operation that removes a row from the column of its parent, whereupon the server deletes the row."""
+    parent, column = PARENTS[table]
+    reference = ["set", [["uuid", uuid]]]
+    return {
+        "op": "mutate",
+        "table": parent,
+        "where": [[column, "includes", reference]],
+        "mutations": [[column, "delete", reference]],
+    }

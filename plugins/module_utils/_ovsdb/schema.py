@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the code must know of the schemas of OVN_Northbound (ovn-nb(5)) and Open_vSwitch (ovs-vswitchd.conf.db(5))."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Parent(NamedTuple):
+    """The column whose rows refer to the rows of another table.
+
+    :ivar table: the parent's table.
+    :ivar column: its column, a set of references.
+    """
+
+    table: str
+    column: str
+
+
+# Table -> its parent. Without a reference from there the server deletes the row (RFC 7047, 3.2: isRoot is false),
+# or the row has no effect.
+PARENTS = {
+    "Logical_Switch_Port": Parent("Logical_Switch", "ports"),
+    "Logical_Router_Port": Parent("Logical_Router", "ports"),
+    "Logical_Router_Static_Route": Parent("Logical_Router", "static_routes"),
+    "Logical_Router_Policy": Parent("Logical_Router", "policies"),
+    "NAT": Parent("Logical_Router", "nat"),
+    "ACL": Parent("Logical_Switch", "acls"),
+    "Bridge": Parent("Open_vSwitch", "bridges"),
+    "Port": Parent("Bridge", "ports"),
+    "Interface": Parent("Port", "interfaces"),
+    "Load_Balancer": Parent("Load_Balancer_Group", "load_balancer"),
+}
+# Tables of PARENTS whose rows stay when nothing refers to them (ovn-nb.ovsschema: isRoot is true).
+ROOT_TABLES = ("Load_Balancer",)
+# The table that has exactly one row, and no column "name" (vswitch.ovsschema: maxRows is 1).
+SINGLETON = "Open_vSwitch"
+# Tables whose column "name" can't change (vswitch.ovsschema: mutable is false). A new name needs a new row.
+FIXED_NAMES = ("Bridge", "Port", "Interface")
