@@ -20,7 +20,7 @@ description:
   - Where C(ovn_mtu) is not set, one host's settings cost a look at all hosts. In a play over many hosts set it, or ask once for all of them.
 requirements:
   - netaddr on the controller
-positional: groups, host
+positional: groups, host, only_with_facts
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -35,6 +35,10 @@ options:
       - A host's name, for its settings.
       - A list of names, for a dictionary of host to settings; by default all hosts of the three groups.
     type: raw
+  only_with_facts:
+    description: Whether hosts without facts about their network are left out, where O(host) is not given.
+    type: bool
+    default: false
 seealso:
   - plugin: ovn.kubernetes.problems
     plugin_type: filter
@@ -133,6 +137,7 @@ _value:
           elements: dict
 """
 
+import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
@@ -143,14 +148,21 @@ from ..plugin_utils._settings import settings as host_settings
 from ..plugin_utils._values import InventoryError
 
 
-def settings(hostvars: Mapping, groups: Mapping, host: str | list[str] | None = None) -> dict:
-    """The settings of one host, or of several by host."""
+def settings(
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    host: str | list[str] | None = None,
+    only_with_facts: bool = False,
+) -> dict[str, t.Any]:
+    """Return the settings of one host, or of several by host."""
     try:
         inventory = Inventory(hostvars, groups)
         cluster = Cluster(inventory)
         if isinstance(host, str):
             return host_settings(inventory, str(host), cluster)
-        hosts = inventory.hosts if host is None else [str(one) for one in host]
+        hosts = [str(name) for name in (inventory.hosts if host is None else host)]
+        if host is None and only_with_facts:
+            hosts = [name for name in hosts if inventory.facts(name).known]
         return {one: host_settings(inventory, one, cluster) for one in hosts}
     except InventoryError as error:
         raise AnsibleFilterError("ovn.kubernetes.settings: %s" % error) from error

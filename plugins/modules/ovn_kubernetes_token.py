@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Bound tokens (TokenRequest) of service accounts that M(ovn.kubernetes.ovn_kubernetes_access) has made. They hold for a week, and the programs that
     have them renew them.
-  - P(ovn.kubernetes.token_wanted#filter) says which accounts need a token; each call makes new ones. Give the task C(no_log).
+  - P(ovn.kubernetes.accounts_without_token#filter) says which accounts need a token; each call makes new ones. Give the task C(no_log).
 extends_documentation_fragment: [ovn.kubernetes.kubernetes]
 options:
   accounts:

@@ -16,6 +16,22 @@ def test_second_run_changes_nothing(site):
     assert (northbound(), [network(host) for host in HOSTS]) == before
 
 
+def test_a_program_that_an_earlier_run_did_not_restart_is_restarted(site):
+    """Protects runs that failed between copying a file and restarting what reads it: the next run restarts it, once. A file's new time is all that
+    such a run leaves; the unit itself was copied, and systemd has not read it."""
+    on("ovn-master", "touch /usr/local/lib/ovn_kubernetes.pyz /etc/default/ovn-central")
+    on("ovn-master", "touch /etc/systemd/system/ovn-k8s-egress.service")
+    started = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central").stdout
+    broken = play("verify")
+    assert broken.code != 0 and "ovn-k8s-egress.service: restart, since it was started before" in broken.output
+    repaired = play("site").ok()
+    assert {host for host, count in repaired.changed.items() if count} == {"ovn-master"}
+    now = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central").stdout
+    assert not set(started.split()) & set(now.split())
+    assert set(play("site", "--check", "--diff").ok().changed.values()) == {0}
+    play("verify").ok()
+
+
 def test_verify_is_content_with_a_converged_site(site):
     """Protects: verify only looks (W26)."""
     before = northbound()
@@ -38,7 +54,11 @@ def test_exactly_what_was_lost_is_named_and_repaired(site):
     others = [
         line for line in seen.plans if not re.search(r"NAT snat-4 of ovn-node1|192\.168\.0\.0/16|k8s-ovn-node2", line)
     ]
-    assert others == []
+    assert others == [
+        "ovn-central.service: let systemd read its files again",
+        "ovn-central.service: restart, since it was started before /etc/default/ovn-central changed",
+        "ovn-k8s-host.service: enable",
+    ]
     assert "+NAT snat-4 of ovn-node1 external_ip=10.55.0.11" in seen.output
     broken = play("verify")
     assert broken.code != 0 and "ovn-node1 is not as it should be" in broken.output

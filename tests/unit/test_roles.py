@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import jinja2
 import pytest
 import yaml
 from ansible.plugins.test.core import changed, failed
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import MISSING_LIBRARY
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.host import GATEWAY_FILE, NODE_FILE
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -114,11 +117,11 @@ def test_what_stops_the_removal_of_accounts(said, stops):
     gone = {"failed": True, "changed": False, "msg": said}
     assert (
         condition(
-            "node",
+            "common",
             "access_absent.yml",
-            "Take the programs' accounts out of Kubernetes",
+            "Delete the accounts of the programs",
             "failed_when",
-            node_accounts_gone=gone,
+            common_accounts_absent=gone,
         )
         == stops
     )
@@ -129,37 +132,68 @@ def test_what_stops_the_removal_of_accounts(said, stops):
 def test_a_check_of_a_bare_master_does_not_ask_for_accounts(packages, differ):
     """Protects check mode on either family: the library that the task takes comes with packages that are not there yet."""
     known = {
-        "node_settings": {"kubernetes": {"accounts": True}},
+        "common_settings": {"kubernetes": {"accounts": True}},
         "ansible_check_mode": True,
         "groups": {"ovn_masters": ["m1"]},
         "hostvars": {"m1": {packages: {"changed": differ}}},
     }
-    assert condition("node", "access.yml", "Converge the accounts", "when", **known) != differ
+    assert condition("common", "access.yml", "Converge the accounts", "when", **known) != differ
 
 
-@pytest.mark.parametrize(
-    ("result", "comes_in"),
-    [
-        ({"changed": True, "physical_mac": "02:00:00:00:00:01"}, True),
-        ({"failed": True, "changed": False, "msg": "no such NIC"}, False),
-        (None, False),
-    ],
-)
-def test_a_gateway_whose_host_failed_gets_no_rows(result, comes_in):
-    """Protects egress from a gateway router on a chassis that has no way outside; one that has rows already keeps them."""
-    environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)
-    environment.tests.update(changed=changed, failed=failed)
-    template = environment.from_string(load(ROLES / "master" / "vars" / "main.yml")["master_gateways"])
-    gateway = {
-        "physical_interface": "eth1",
-        "bridge_interface": "",
-        "physical_ips": ["10.55.0.12/24"],
-        "default_gws": ["10.55.0.254"],
-    }
-    known = {
-        "node_all_settings": {"h1": {"node_name": "n1", "gateway": gateway, "mtu": 1400}},
-        "ansible_check_mode": False,
-        "hostvars": {"h1": {} if result is None else {"gateway_result": result}},
-    }
-    assert ("n1" in template.render(node_overlay={"gateways": {}}, **known)) == comes_in
-    assert "n1" in template.render(node_overlay={"gateways": {"n1": {}}}, **known)
+ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
+
+
+def tasks(path):
+    """All tasks of a file, those in blocks too."""
+    waiting = list(load(path) or [])
+    while waiting:
+        task = waiting.pop(0)
+        waiting[:0] = task.get("block") or []
+        yield task
+
+
+@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.glob("*") if path.is_dir()))
+def test_roles_use_only_the_common_role(role):
+    """Protects against circles between roles: master, node and gateway use tasks of common, and common those of none."""
+    used = set()
+    for path in (ROLES / role / "tasks").glob("*.yml"):
+        for task in tasks(path):
+            for action in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
+                if action in task:
+                    used.add(ROLE_OF.search(task[action]["name"]).group(1))
+    assert used <= ({"common"} - {role})
+
+
+PROGRAMS = {
+    ("master", "watcher.yml"): ("ovn-k8s-watcher.service", {names.ARCHIVE, names.WATCHER_ACCESS, names.KUBERNETES_CA}),
+    ("master", "egress.yml"): ("ovn-k8s-egress.service", {names.ARCHIVE}),
+    ("node", "cni.yml"): (
+        "ovn-k8s-node.service",
+        {names.ARCHIVE, names.NODE_ACCESS, names.KUBERNETES_CA, NODE_FILE},
+    ),
+    ("gateway", "helper.yml"): ("ovn-k8s-gateway-helper.service", {names.ARCHIVE, NODE_FILE, GATEWAY_FILE}),
+}
+
+
+@pytest.mark.parametrize(("role", "file"), sorted(PROGRAMS), ids=lambda part: part)
+def test_a_program_is_restarted_when_a_file_that_it_reads_is_newer(role, file):
+    """Protects runs that failed between copying a file and restarting its program: the restart depends on files, not on results of this run."""
+    unit, files = PROGRAMS[role, file]
+    (service,) = (
+        entry
+        for task in tasks(ROLES / role / "tasks" / file)
+        for entry in task.get("ovn.kubernetes.ovn_services", {}).get("services", [])
+    )
+    assert service["name"] == unit
+    assert (ROLES / role / "files" / unit).is_file()
+    started_from = service["started_from"]
+    if isinstance(started_from, str):
+        (variable,) = re.fullmatch(r"{{ (\w+) }}", started_from).groups()
+        started_from = load(ROLES / role / "vars" / "main.yml")[variable]
+    assert set(started_from) == files
+
+
+def test_no_restart_depends_on_a_result():
+    """Protects against "restarted" that a registered result decides, which a run that failed in between takes along."""
+    for path in sorted(ROLES.glob("*/tasks/*.yml")):
+        assert "restarted" not in path.read_text(encoding="utf-8"), path

@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ovn.kubernetes.plugins.filter.authority import authority
 from ansible_collections.ovn.kubernetes.plugins.filter.kubeconfig import kubeconfig
-from ansible_collections.ovn.kubernetes.plugins.filter.token_wanted import token_wanted
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._programs import needs_token
 
 PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 
@@ -115,4 +115,4 @@ def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
 )
 def test_a_token_is_asked_for_only_when_the_one_there_is_no_good(given, wanted):
     """Protects a second site run against changing tokens, and a first run after a long rest against keeping a dead one."""
-    assert token_wanted(given, "ovn-k8s-watcher", "u1") is wanted
+    assert needs_token(given, "ovn-k8s-watcher", "u1") is wanted

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""systemd units of a host: the desired state, the current state, and the steps from one to the other.
+
+A step depends only on what the host shows now, and never on what an earlier run has done. A run that failed between copying a file
+and restarting the program that reads it is therefore completed by the next run.
+
+systemctl(1) is used instead of D-Bus: OVN central is started before any package that speaks D-Bus is installed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .._common.errors import HostError
+from .desired import File
+from .files import read_file, remove_file, write_file
+
+STARTED, STOPPED, ABSENT = "started", "stopped", "absent"
+STATES = (STARTED, STOPPED, ABSENT)
+
+DIRECTORY = "/etc/systemd/system"
+FILE_MODE = 0o644
+
+# Properties of a unit, org.freedesktop.systemd1(5).
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "ExecMainStartTimestampMonotonic",
+    "ActiveEnterTimestampMonotonic",
+)
+RUNNING = ("active", "activating", "reloading")  # ActiveState
+NOT_ENABLED = (
+    "",
+    "disabled",
+    "enabled-runtime",
+    "masked",
+    "masked-runtime",
+    "linked",
+    "linked-runtime",
+)  # UnitFileState
+MICROSECONDS = 1_000_000
+
+# Runs a command: its arguments; returns its exit status, its output and its error output.
+Run = Callable[[list[str]], "tuple[int, str, str]"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The desired state of a unit.
+
+    :ivar content: text of its file below ``/etc/systemd/system``; None: the unit belongs to a package.
+    :ivar started_from: files that its program reads at its start. The unit is restarted when one of them, or the unit's own file, is newer
+        than the program. None: it is never restarted.
+    :ivar optional: a unit that does not exist is no error, and there is nothing to do.
+    """
+
+    name: str
+    state: str = STARTED
+    content: str | None = None
+    started_from: tuple[str, ...] | None = None
+    optional: bool = False
+
+    @property
+    def path(self) -> str:
+        """The unit's file, where the collection installs it."""
+        return f"{DIRECTORY}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The current state of a unit.
+
+    :ivar loaded: systemd knows the unit.
+    :ivar content: text of its file below ``/etc/systemd/system``; None: there is none.
+    :ivar stale: its files have changed since systemd read them.
+    :ivar newer: those of the desired ``started_from`` that were written after the program was started.
+    """
+
+    loaded: bool
+    running: bool
+    enabled: bool
+    stale: bool = False
+    content: str | None = None
+    newer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change of a unit: a file's new content, a file's removal, or a command of systemctl.
+
+    :ivar text: what it does, for the user.
+    """
+
+    text: str
+    command: tuple[str, ...] = ()
+    write: File | None = None
+    remove: str = ""
+
+
+def plan(unit: Unit, status: Status) -> list[Step]:
+    """Return the steps from the current to the desired state, in order."""
+    if unit.optional and not status.loaded and status.content is None:
+        return []
+    return _start(unit, status) if unit.state == STARTED else _stop(unit, status)
+
+
+def _start(unit: Unit, status: Status) -> list[Step]:
+    differs = unit.content is not None and unit.content != status.content
+    changed = differs or status.stale
+    steps = []
+    if differs:
+        steps.append(Step(f"{unit.name}: write the unit", write=File(unit.path, unit.content, FILE_MODE)))
+    reasons = [*(["its unit"] if changed else []), *status.newer]
+    restart = status.running and unit.started_from is not None and bool(reasons)
+    if changed or restart:  # a drop-in of another unit may be among the newer files
+        steps.append(_reload(unit))
+    if not status.enabled:
+        steps.append(_systemctl(unit, "enable"))
+    if not status.running:
+        steps.append(_systemctl(unit, "start"))
+    elif restart:
+        step = _systemctl(unit, "restart")
+        steps.append(Step(f"{step.text}, since it was started before {' and '.join(reasons)} changed", step.command))
+    return steps
+
+
+def _stop(unit: Unit, status: Status) -> list[Step]:
+    steps = []
+    if status.running:
+        steps.append(_systemctl(unit, "stop"))
+    if status.loaded and status.enabled:
+        steps.append(_systemctl(unit, "disable"))
+    if unit.state == ABSENT:
+        gone = status.content is None
+        if not gone:
+            steps.append(Step(f"{unit.name}: remove the unit", remove=unit.path))
+        if not gone or status.stale:
+            steps.append(_reload(unit))
+    return steps
+
+
+def _systemctl(unit: Unit, verb: str) -> Step:
+    return Step(f"{unit.name}: {verb}", ("systemctl", verb, unit.name))
+
+
+def _reload(unit: Unit) -> Step:
+    return Step(f"{unit.name}: let systemd read its files again", ("systemctl", "daemon-reload"))
+
+
+def read(run: Run, unit: Unit) -> Status:
+    """Return the unit's current state.
+
+    :raises HostError: when systemd does not answer.
+    """
+    code, out, err = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", unit.name])
+    if code:
+        raise HostError(
+            f"systemd does not answer on this host: {(err or out).strip()}: run systemd as its first process"
+        )
+    properties = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    running = properties.get("ActiveState") in RUNNING
+    file = read_file(unit.path)
+    return Status(
+        loaded=properties.get("LoadState") not in ("not-found", None),
+        running=running,
+        enabled=properties.get("UnitFileState", "") not in NOT_ENABLED,
+        stale=properties.get("NeedDaemonReload") == "yes",
+        content=None if file is None else file.content,
+        newer=tuple(_newer(unit.started_from or (), _started_at(properties))) if running else (),
+    )
+
+
+def _started_at(properties: dict[str, str]) -> float:
+    """Return when the unit's main program was started, in seconds of the clock that files' times are taken from."""
+    for name in ("ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic"):
+        value = int(properties.get(name) or 0)
+        if value:
+            return time.time() - (time.monotonic() - value / MICROSECONDS)
+    return time.time()
+
+
+def _newer(paths: Iterable[str], started_at: float) -> Iterable[str]:
+    """Yield the files that were written after the moment; a time in the future says nothing, since the clock was set back."""
+    for path in paths:
+        try:
+            modified = os.stat(path).st_mtime
+        except OSError:
+            continue
+        if started_at < modified <= time.time():
+            yield path
+
+
+def apply(run: Run, steps: Iterable[Step]) -> None:
+    """Carry out the steps.
+
+    :raises HostError: with systemctl's own words, at the first that fails.
+    """
+    for step in steps:
+        if step.write is not None:
+            write_file(step.write.path, step.write)
+        elif step.remove:
+            remove_file(step.remove)
+        else:
+            code, out, err = run(list(step.command))
+            if code:
+                raise HostError(f"{step.text} failed: {' '.join((err or out).split())}")

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ovn_services
+short_description: Run services as their files are now
+version_added: 0.1.0
+description:
+  - Installs units, starts and enables services, and restarts those that were started before their files changed.
+  - Whether a service must be restarted is decided by what the host shows, the times of the files and of the service's start. A run that failed after it had
+    copied a file is completed by the next run.
+options:
+  services:
+    description: The services, in the order in which they are handled.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the unit with its suffix, such as V(ovn-k8s-node.service).
+        type: str
+        required: true
+      state:
+        description:
+          - With V(started) the service runs, now and after each boot.
+          - With V(stopped) it does neither.
+          - With V(absent) it does neither, and its file below C(/etc/systemd/system) is removed.
+        type: str
+        choices: [started, stopped, absent]
+        default: started
+      unit:
+        description: Content of the unit's file below C(/etc/systemd/system). Leave it out for a unit of a package.
+        type: str
+      started_from:
+        description:
+          - Files that the service reads at its start. It is restarted when one of them, or its unit, is newer than the running service.
+          - Without this option it is never restarted.
+        type: list
+        elements: path
+      optional:
+        description: Whether a unit that does not exist is no error.
+        type: bool
+        default: false
+attributes:
+  check_mode:
+    support: full
+    description: The plan is made against the host as it is, and not carried out.
+  diff_mode:
+    support: full
+    description: The diff holds the text of the units that are written.
+  idempotent:
+    support: full
+    description: A second call changes nothing.
+author:
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
+"""
+
+EXAMPLES = r"""
+- name: Run the watcher as its files are now
+  ovn.kubernetes.ovn_services:
+    services:
+      - name: ovn-k8s-watcher.service
+        unit: "{{ lookup('ansible.builtin.file', 'ovn-k8s-watcher.service', rstrip=false) }}"
+        started_from: [/usr/local/lib/ovn_kubernetes.pyz, /etc/ovn-kubernetes/kubernetes-watcher.json]
+"""
+
+RETURN = r"""
+plan:
+  description: What was, or would be, done, in order.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{"text": "ovn-k8s-watcher.service: start"}]
+found:
+  description: Names of those services that existed before.
+  returned: success
+  type: list
+  elements: str
+  sample: [ovn-k8s-watcher.service]
+error_code:
+  description: Name of the kind of error, for tasks that decide by it.
+  returned: failure
+  type: str
+  sample: host
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._common.errors import OvnKubernetesError
+from ..module_utils._host import units
+
+
+def main() -> None:
+    """Converge the services one after the other."""
+    module = AnsibleModule(
+        argument_spec={
+            "services": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+                    "unit": {"type": "str"},
+                    "started_from": {"type": "list", "elements": "path"},
+                    "optional": {"type": "bool", "default": False},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    plan: list[dict[str, str]] = []
+    diff: list[dict[str, str]] = []
+    found: list[str] = []
+    try:
+        for options in module.params["services"]:
+            unit = units.Unit(
+                options["name"],
+                options["state"],
+                options["unit"],
+                None if options["started_from"] is None else tuple(options["started_from"]),
+                options["optional"],
+            )
+            status = units.read(module.run_command, unit)
+            steps = units.plan(unit, status)
+            plan += [{"text": step.text} for step in steps]
+            diff += [
+                {
+                    "before_header": unit.path,
+                    "after_header": unit.path,
+                    "before": status.content or "",
+                    "after": step.write.content or "" if step.write else "",
+                }
+                for step in steps
+                if step.write or step.remove
+            ]
+            if status.loaded or status.content is not None:
+                found.append(unit.name)
+            if not module.check_mode:
+                units.apply(module.run_command, steps)
+    except OvnKubernetesError as error:
+        module.fail_json(msg=str(error), error_code=error.code, plan=plan)
+    module.exit_json(changed=bool(plan), plan=plan, found=found, diff=diff)
+
+
+if __name__ == "__main__":
+    main()

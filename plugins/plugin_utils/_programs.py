@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The files by which a host's programs reach the API server, and which accounts need a new token. Private to the collection.
+
+``programs`` are those that the filter ``settings`` returns for a host.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+import typing as t
+from collections.abc import Iterable, Mapping
+
+from ..module_utils._common.names import ACCOUNTS_NAMESPACE
+from ..module_utils._kube.token import claims
+
+Programs = Iterable[Mapping[str, t.Any]]
+
+
+def access_files(programs: Programs, authority: str) -> list[dict[str, str]]:
+    """Return the files that hold no secret: each program's settings, and the certificate authority where one of them names it.
+
+    :param authority: PEM text.
+    """
+    files = [{"dest": program["file"], "content": _json(program["settings"])} for program in programs]
+    names = {program["settings"]["ca_file"] for program in programs}
+    return files + [{"dest": name, "content": authority} for name in sorted(filter(None, names))]
+
+
+def _json(settings: Mapping[str, t.Any]) -> str:
+    return json.dumps(settings, indent=4, sort_keys=True, separators=(",", ": ")) + "\n"
+
+
+def token_files(programs: Programs, tokens: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return the files with new tokens.
+
+    :param tokens: account to its new token; a program whose account has none keeps its file.
+    """
+    return [
+        {"dest": program["token_file"], "content": f"{tokens[program['account']]}\n"}
+        for program in programs
+        if program["token_file"] and tokens.get(program["account"])
+    ]
+
+
+def accounts_without_token(reads: Iterable[Mapping[str, t.Any]], uids: Mapping[str, str]) -> list[str]:
+    """Return the accounts that need a new token, each once.
+
+    :param reads: for each host the result of a loop of ``ansible.builtin.slurp`` over its programs.
+    :param uids: account to the UID that the API server has for it.
+    """
+    accounts = []
+    for read in reads:
+        for result in read.get("results") or []:
+            account = str(result["item"]["account"])
+            if account not in accounts and needs_token(_decoded(result.get("content")), account, uids.get(account, "")):
+                accounts.append(account)
+    return accounts
+
+
+def _decoded(content: t.Any) -> str:
+    try:
+        return base64.b64decode(content or "").decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def needs_token(token: str, account: str, uid: str) -> bool:
+    """Return whether the token can't be used.
+
+    It can't when it belongs to another account, or to one that was deleted and made again. It is also replaced when its renewal is overdue
+    by a tenth of its life, since its program had time to renew it.
+    """
+    token_claims = claims(token.strip())
+    if token_claims is None:
+        return True
+    if (token_claims.namespace, token_claims.account, token_claims.uid) != (ACCOUNTS_NAMESPACE, account, uid):
+        return True
+    return time.time() > token_claims.due + (token_claims.expires - token_claims.issued) / 10
