@@ -133,10 +133,10 @@ def main() -> None:
                     "before_header": unit.path,
                     "after_header": unit.path,
                     "before": status.content or "",
-                    "after": step.write.content or "" if step.write else "",
+                    "after": step.write.content if step.write else "",
                 }
                 for step in steps
-                if step.write or step.remove
+                if step.path
             ]
             if status.loaded or status.content is not None:
                 found.append(unit.name)

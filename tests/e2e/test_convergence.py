@@ -21,12 +21,12 @@ def test_a_program_that_an_earlier_run_did_not_restart_is_restarted(site):
     such a run leaves; the unit itself was copied, and systemd has not read it."""
     on("ovn-master", "touch /usr/local/lib/ovn_kubernetes.pyz /etc/default/ovn-central")
     on("ovn-master", "touch /etc/systemd/system/ovn-k8s-egress.service")
-    started = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central").stdout
+    started = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central")
     broken = play("verify")
     assert broken.code != 0 and "ovn-k8s-egress.service: restart, since it was started before" in broken.output
     repaired = play("site").ok()
     assert {host for host, count in repaired.changed.items() if count} == {"ovn-master"}
-    now = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central").stdout
+    now = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central")
     assert not set(started.split()) & set(now.split())
     assert set(play("site", "--check", "--diff").ok().changed.values()) == {0}
     play("verify").ok()

@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from .._common.errors import HostError
-from .desired import File
-from .files import read_file, remove_file, write_file
+from .._common.files import FileContent, read_file, remove_file, write_file
 
 STARTED, STOPPED, ABSENT = "started", "stopped", "absent"
 STATES = (STARTED, STOPPED, ABSENT)
@@ -72,6 +71,13 @@ class Unit:
         """The unit's file, where the collection installs it."""
         return f"{DIRECTORY}/{self.name}"
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that must be older than the running program."""
+        if self.started_from is None:
+            return ()
+        return self.started_from if self.content is None else (*self.started_from, self.path)
+
 
 @dataclass(frozen=True)
 class Status:
@@ -80,7 +86,7 @@ class Status:
     :ivar loaded: systemd knows the unit.
     :ivar content: text of its file below ``/etc/systemd/system``; None: there is none.
     :ivar stale: its files have changed since systemd read them.
-    :ivar newer: those of the desired ``started_from`` that were written after the program was started.
+    :ivar newer: those of the desired unit's ``files`` that were written after the program was started.
     """
 
     loaded: bool
@@ -96,12 +102,14 @@ class Step:
     """One change of a unit: a file's new content, a file's removal, or a command of systemctl.
 
     :ivar text: what it does, for the user.
+    :ivar command: a command and its arguments.
+    :ivar path: a file; ``write`` is its new content, None: it is removed.
     """
 
     text: str
     command: tuple[str, ...] = ()
-    write: File | None = None
-    remove: str = ""
+    path: str = ""
+    write: FileContent | None = None
 
 
 def plan(unit: Unit, status: Status) -> list[Step]:
@@ -112,12 +120,12 @@ def plan(unit: Unit, status: Status) -> list[Step]:
 
 
 def _start(unit: Unit, status: Status) -> list[Step]:
-    differs = unit.content is not None and unit.content != status.content
-    changed = differs or status.stale
+    changed = status.stale
     steps = []
-    if differs:
-        steps.append(Step(f"{unit.name}: write the unit", write=File(unit.path, unit.content, FILE_MODE)))
-    reasons = [*(["its unit"] if changed else []), *status.newer]
+    if unit.content is not None and unit.content != status.content:
+        changed = True
+        steps.append(Step(f"{unit.name}: write the unit", path=unit.path, write=FileContent(unit.content, FILE_MODE)))
+    reasons = [*status.newer, *([unit.path] if changed and unit.path not in status.newer else [])]
     restart = status.running and unit.started_from is not None and bool(reasons)
     if changed or restart:  # a drop-in of another unit may be among the newer files
         steps.append(_reload(unit))
@@ -140,7 +148,7 @@ def _stop(unit: Unit, status: Status) -> list[Step]:
     if unit.state == ABSENT:
         gone = status.content is None
         if not gone:
-            steps.append(Step(f"{unit.name}: remove the unit", remove=unit.path))
+            steps.append(Step(f"{unit.name}: remove the unit", path=unit.path))
         if not gone or status.stale:
             steps.append(_reload(unit))
     return steps
@@ -173,7 +181,7 @@ def read(run: Run, unit: Unit) -> Status:
         enabled=properties.get("UnitFileState", "") not in NOT_ENABLED,
         stale=properties.get("NeedDaemonReload") == "yes",
         content=None if file is None else file.content,
-        newer=tuple(_newer(unit.started_from or (), _started_at(properties))) if running else (),
+        newer=tuple(_newer(unit.files, _started_at(properties))) if running else (),
     )
 
 
@@ -204,9 +212,9 @@ def apply(run: Run, steps: Iterable[Step]) -> None:
     """
     for step in steps:
         if step.write is not None:
-            write_file(step.write.path, step.write)
-        elif step.remove:
-            remove_file(step.remove)
+            write_file(step.path, step.write)
+        elif step.path:
+            remove_file(step.path)
         else:
             code, out, err = run(list(step.command))
             if code:

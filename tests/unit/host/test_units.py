@@ -106,9 +106,8 @@ def test_a_run_that_failed_on_its_way_is_completed_by_the_next(systemctl, archiv
     old = Unit(NAME, content="[Unit]\n", started_from=(str(archive),))
     converge(systemctl, old)
     systemctl.started_at -= 50
+    age(systemctl.path, 60)
     new = Unit(NAME, content="[Unit]\nDescription=new\n", started_from=(str(archive),))
-    archive.write_text("2")
-    age(archive, 10)
     if stops_at == "after the unit":
         systemctl.path.write_text(new.content)
     elif stops_at != "before the unit":
@@ -126,6 +125,7 @@ def test_the_restart_says_what_is_newer(systemctl, archive):
     unit = Unit(NAME, content="[Unit]\n", started_from=(str(archive), "/no/such/file"))
     converge(systemctl, unit)
     systemctl.started_at -= 50
+    age(systemctl.path, 60)
     age(archive, 10)
     *_reload, restart = units.plan(unit, units.read(systemctl, unit))
     assert restart.text == f"{NAME}: restart, since it was started before {archive} changed"
