@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From subnets to addresses and MACs: pure arithmetic, written for a list of families.
+"""Read addresses and subnets, and compute addresses and MACs from them. No I/O.
 
-A *subnet* is CIDR text such as ``192.168.2.0/24`` or ``fd10::/64``; lists hold at most one of each family,
-in the order in which the user gave them.
+A *subnet* is CIDR text such as ``192.168.2.0/24`` or ``fd10::/64``. A *CIDR* is an address with its prefix length.
+Lists have at most one of each family, in the order in which the user gave them.
+What an address may be used for is decided in :mod:`.address_rules`.
 """
 
 from __future__ import annotations
@@ -12,96 +13,126 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import SettingsError
 
-GENEVE_OVERHEAD = {4: 58, 6: 78}  # outer IP + UDP 8 + Geneve 8 + OVN's option 8 + inner Ethernet 14 (RFC 8926)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Union
+
+    IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+    IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+    IPInterface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
+
+# Bytes by family of the tunnel: outer IP header, UDP 8, Geneve 8 (RFC 8926), OVN's Geneve option 8, inner Ethernet header 14.
+GENEVE_OVERHEAD = {4: 58, 6: 78}
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
-ROUTER, HOST = 1, 2  # offsets in a node subnet; pods follow from 3
-FIRST_GATEWAY = 2  # offset in the join subnet; 1 is the cluster router
+# Offsets of addresses in a node subnet. Pods get the addresses from 3 on.
+ROUTER, HOST = 1, 2
+NETWORK_EXAMPLE = "192.168.0.0/16 or fd10::/48"
+CIDR_EXAMPLE = "10.33.74.138/24"
+ADDRESS_EXAMPLE = "10.33.74.253"
 
 
 def family(text: str) -> int:
-    """4 or 6, of an address or a subnet."""
+    """Return 4 or 6: the IP version of an address or a subnet."""
     return 6 if ":" in text else 4
 
 
-def network(text, what: str = "subnet"):
-    """``text`` as an ``ip_network``, which must carry its prefix length; :raises SettingsError: when it doesn't."""
+def network(text: str, setting: str = "subnet") -> IPNetwork:
+    """Return ``text`` as a network.
+
+    :param setting: the option that has the value, for the error's text.
+    :raises SettingsError: it is no network, has no prefix length or a netmask, or has host bits set.
+    """
     try:
-        right = ipaddress.ip_interface(_unscoped(text))
+        right = ipaddress.ip_interface(_without_scope(text))
     except ValueError:
-        raise SettingsError(f"{what} {text!r} is not a network: write it like 192.168.0.0/16 or fd10::/48") from None
+        raise SettingsError("is not a network", f"write it like {NETWORK_EXAMPLE}", text, setting) from None
     if "/" not in text:
-        raise SettingsError(f"{what} {text!r} lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48")
+        raise SettingsError("lacks its prefix length", f"write it like {NETWORK_EXAMPLE}", text, setting)
     if not text.rpartition("/")[2].isdigit():
-        raise SettingsError(f"{what} {text!r} has a netmask: write its prefix length, like {right.network}")
+        raise SettingsError("has a netmask", f"write its prefix length, like {right.network}", text, setting)
     if right.ip != right.network.network_address:
-        raise SettingsError(f"{what} {text!r} has host bits set: the network is {right.network}")
+        raise SettingsError("has host bits set", f"the network is {right.network}", text, setting)
     return right.network
 
 
-def interface(text, what: str = "address"):
-    """``text`` as an ``ip_interface``, which must carry its prefix length; :raises SettingsError: when it doesn't."""
+def interface(text: str, setting: str = "address") -> IPInterface:
+    """Return ``text`` as an address with its prefix length.
+
+    :param setting: the option that has the value, for the error's text.
+    :raises SettingsError: it is no address, has no prefix length or a netmask.
+    """
     if "/" not in text:
-        raise SettingsError(f"{what} {text!r} lacks its prefix length: write it like 10.33.74.138/24")
+        raise SettingsError("lacks its prefix length", f"write it like {CIDR_EXAMPLE}", text, setting)
     try:
-        face = ipaddress.ip_interface(_unscoped(text))
+        face = ipaddress.ip_interface(_without_scope(text))
     except ValueError:
-        raise SettingsError(
-            f"{what} {text!r} is not an address with a prefix length: write it like 10.33.74.138/24"
-        ) from None
+        problem = "is not an address with a prefix length"
+        raise SettingsError(problem, f"write it like {CIDR_EXAMPLE}", text, setting) from None
     if not text.rpartition("/")[2].isdigit():
-        raise SettingsError(f"{what} {text!r} has a netmask: write its prefix length, like {face}")
+        raise SettingsError("has a netmask", f"write its prefix length, like {face}", text, setting)
     return face
 
 
-def address(text: str, what: str = "address"):
-    """``text`` as an ``ip_address``; :raises SettingsError: when it isn't one."""
+def address(text: str, setting: str = "address") -> IPAddress:
+    """Return ``text`` as an address.
+
+    :param setting: the option that has the value, for the error's text.
+    :raises SettingsError: it is no address, or has a prefix length.
+    """
     try:
-        return ipaddress.ip_address(_unscoped(text))
+        return ipaddress.ip_address(_without_scope(text))
     except ValueError:
-        raise SettingsError(
-            f"{what} {text!r} is not an address: write it like 10.33.74.253, without a prefix length"
-        ) from None
+        advice = f"write it like {ADDRESS_EXAMPLE}, without a prefix length"
+        raise SettingsError("is not an address", advice, text, setting) from None
 
 
-def _unscoped(text):
-    """The text; :raises ValueError: when it names a scope (fe80::1%eth0), which may be any text."""
-    if isinstance(text, str) and "%" in text:
+def _without_scope(text: object) -> str:
+    """Return the text.
+
+    :raises ValueError: it is no text, or has a scope (``fe80::1%eth0``, RFC 4007, 11), which may be any text.
+    """
+    if not isinstance(text, str) or "%" in text:
         raise ValueError(text)
     return text
 
 
-def plain(text):
-    """An address in its usual spelling; None for what is none, whoever wrote it: a host's name, a scope, a piece of a program."""
+def normalized(text: object) -> str | None:
+    """Return an address in its usual spelling; None for anything else.
+
+    For values that other programs and users wrote: host names, addresses with a scope, fragments of a program.
+    """
     try:
-        return str(ipaddress.ip_address(_unscoped(text))) if isinstance(text, str) else None
+        return str(ipaddress.ip_address(_without_scope(text)))
     except ValueError:
         return None
 
 
-def reachable(text):
-    """As :func:`plain`, and None for an address that never is one machine's: nobody's, a loopback's, a group's, everybody's.
+def unicast(text: object) -> str | None:
+    """Return the unicast address of a machine in its usual spelling; None for anything else.
 
-    Open vSwitch refuses to translate to nobody's, and with that flow all others of the same installation.
+    That is no unspecified, loopback, multicast or broadcast address, and none that maps IPv4 to IPv6.
+    Open vSwitch refuses a flow that translates to an unspecified address, together with all others of the same bundle.
     """
-    text = plain(text)
-    ip = ipaddress.ip_address(text) if text else None
-    odd = (
-        ip is None
-        or ip.is_unspecified
-        or ip.is_loopback
-        or ip.is_multicast
-        or getattr(ip, "ipv4_mapped", None)
-        or text == "255.255.255.255"
-    )
-    return None if odd else text
+    normal = normalized(text)
+    if normal is None or normal == "255.255.255.255":
+        return None
+    ip = ipaddress.ip_address(normal)
+    if ip.is_unspecified or ip.is_loopback or ip.is_multicast or getattr(ip, "ipv4_mapped", None):
+        return None
+    return normal
 
 
-@functools.lru_cache(maxsize=8192)  # a program that stays asks for the same ones again and again
+@functools.lru_cache(maxsize=8192)  # the programs that run for ever ask for the same addresses again and again
 def nth(subnet: str, offset: int, prefix: bool = True) -> str:
-    """The address at ``offset`` in ``subnet``, with the subnet's prefix length or bare."""
+    """Return the address at ``offset`` in ``subnet``.
+
+    :param prefix: with the subnet's prefix length.
+    :raises SettingsError: the subnet has no such address.
+    """
     net = network(subnet)
     if offset >= net.num_addresses:
         raise SettingsError(f"subnet {subnet} is too small: it has no address number {offset}")
@@ -110,48 +141,71 @@ def nth(subnet: str, offset: int, prefix: bool = True) -> str:
 
 
 def single(ip: str) -> str:
-    """The network of one address."""
+    """Return the network of one address."""
     return f"{ip}/{ipaddress.ip_address(ip).max_prefixlen}"
 
 
 def offset_in(subnet: str, cidr: str) -> int:
-    """Which address of ``subnet``'s size ``cidr`` is: the inverse of :func:`nth`, also for an address of another subnet."""
+    """Return the offset of an address in its subnet: the inverse of :func:`nth`.
+
+    :param subnet: gives the size; the address may be in another subnet.
+    """
     net = network(subnet)
     return int(ipaddress.ip_interface(cidr).ip) & int(net.hostmask)
 
 
 @functools.lru_cache(maxsize=8192)
 def router_mac(cidr: str) -> str:
-    """``0a:58`` and the four bytes of the IPv4 address; for IPv6 four bytes of its hash. Locally administered, stable, not random."""
+    """Return the MAC of a port with this address: locally administered, stable, not random.
+
+    It is ``0a:58`` and the four bytes of an IPv4 address, or four bytes of the hash of an IPv6 address.
+    """
     ip = ipaddress.ip_interface(cidr).ip
     tail = ip.packed if ip.version == 4 else hashlib.sha256(ip.packed).digest()[:4]
     return ":".join(f"{byte:02x}" for byte in b"\x0a\x58" + tail)
 
 
-def mac_of(cidrs) -> str:
-    """The MAC of a port with these addresses: IPv4 decides where there is one."""
+def mac_of(cidrs: Iterable[str]) -> str:
+    """Return the MAC of a port with these addresses: of the IPv4 address when there is one."""
     return router_mac(sorted(cidrs, key=family)[0])
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two subnets share an address."""
-    return family(one) == family(other) and network(one).overlaps(network(other))
+    """Return whether two subnets share an address."""
+    return family(one) == family(other) and _overlaps(network(one), network(other))
 
 
-def first_overlap(subnets):
-    """The first two of (label, subnet) pairs that share an address, as ((label, subnet), (label, subnet)); None when all are apart."""
+def _overlaps(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+class Labelled(NamedTuple):
+    """A subnet, and what it belongs to."""
+
+    label: str
+    subnet: str
+
+
+def first_overlap(subnets: Iterable[tuple[str, str]]) -> tuple[Labelled, Labelled] | None:
+    """Return the first two of (label, subnet) pairs that share an address; None when no two do."""
     spans = []
     for label, subnet in subnets:
         net = network(subnet)
-        spans.append((net.version, int(net.network_address), int(net.broadcast_address), label, subnet))
+        span = (net.version, int(net.network_address), int(net.broadcast_address))
+        spans.append((span, Labelled(label, subnet)))
     spans.sort()
-    for one, other in zip(spans, spans[1:]):
-        if one[0] == other[0] and other[1] <= one[2]:
-            return one[3:], other[3:]
+    for ((version, _first, last), one), ((other_version, other_first, _last), other) in zip(spans, spans[1:]):
+        if version == other_version and other_first <= last:
+            return one, other
     return None
 
 
-def inside(subnet: str, networks) -> bool:
-    """Whether ``subnet`` lies within one of ``networks``."""
-    net = network(subnet)
-    return any(net.subnet_of(outer) for outer in map(network, networks) if outer.version == net.version)
+def inside(subnet: str, networks: Iterable[str]) -> bool:
+    """Return whether ``subnet`` lies within one of ``networks``."""
+    return any(_contains(network(outer), network(subnet)) for outer in networks)
+
+
+def _contains(outer: IPNetwork, net: IPNetwork) -> bool:
+    if isinstance(outer, ipaddress.IPv4Network):
+        return isinstance(net, ipaddress.IPv4Network) and net.subnet_of(outer)
+    return isinstance(net, ipaddress.IPv6Network) and net.subnet_of(outer)

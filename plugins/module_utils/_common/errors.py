@@ -22,9 +22,25 @@ class SettingsError(OvnKubernetesError, ValueError):
     """A setting can't work: an address, a subnet, an MTU, a name, or two settings that contradict each other.
 
     It is a ``ValueError`` too, so that a parser treats a bad address like any other text that it can't read.
+
+    The text is ``SETTING VALUE PROBLEM: ADVICE``. A caller that knows the host and the variable composes its own from the parts.
+
+    :ivar problem: what is wrong with the value, for example ``has host bits set``; without a value, the whole sentence.
+    :ivar advice: what would be right, for example ``the network is 192.168.0.0/16``; may be empty.
+    :ivar value: the value that is wrong; None when the problem names it.
+    :ivar setting: the option, and the object that has it, for example ``physical_ip of gateway node1``; may be empty.
     """
 
     code = "invalid_settings"
+
+    def __init__(self, problem: str, advice: str = "", value: object = None, setting: str = "") -> None:
+        self.problem = problem
+        self.advice = advice
+        self.value = value
+        self.setting = setting
+        subject = [setting] if setting else []
+        subject += [] if value is None else [repr(value)]
+        super().__init__(" ".join([*subject, problem]) + (f": {advice}" if advice else ""))
 
 
 class DatabaseError(OvnKubernetesError):

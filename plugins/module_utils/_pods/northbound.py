@@ -133,4 +133,4 @@ def addresses_of_annotation(pod):
 
 
 def _addresses(words):
-    return tuple(filter(None, map(addressing.plain, words)))
+    return tuple(filter(None, map(addressing.normalized, words)))

@@ -194,7 +194,7 @@ def trim_node(item):
 
 def _reachable(texts):
     """The addresses among what objects of the API server give as such: not all of it is checked there, and it goes into rules that root loads."""
-    return tuple(dict.fromkeys(filter(None, map(addressing.reachable, texts))))
+    return tuple(dict.fromkeys(filter(None, map(addressing.unicast, texts))))
 
 
 def owner(key):

@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Which gateways carry the cluster's default traffic: those that lead outside.
 
-A gateway is asked at two kinds of addresses. Its router answers at its join address; at another one, :func:`.gateway.beyond`, its next hop outside does, by way
-of the gateway. Many a next hop answers no echo, so this one counts only where another gateway's answers; and when nobody answers, it is more likely
-whoever asks that is cut off.
+Each gateway gets two kinds of probes. One goes to its router, at its join address. The other goes to an address that the gateway
+translates to its next hop (:func:`._common.address_rules.probe_address`).
+Many routers do not answer an echo, so a probe of a next hop counts only when the next hop of another gateway answers.
+When nobody answers, more likely this host itself is cut off.
 """
 
 from __future__ import annotations

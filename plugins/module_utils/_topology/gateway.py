@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._common import addressing, names
+from .._common.address_rules import probe_address
 from .._common.errors import SettingsError
 from .._host.desired import HostState, IngressDrop, Link, Offload, Plain
 from .._nic.uplink import uplink_rows
@@ -36,7 +37,6 @@ ROLES = (  # every row that a gateway may have, or had in an earlier release: (t
     ),
 )
 PINNED_PRIORITY = 100
-ROOMY = 64  # addresses that a join network must have so that next hops get some of them
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,6 @@ def check_apart(gateways, others):
                 raise SettingsError(
                     f"default_gw {hop} of gateway {gateway.node} is gateway {taken[hop]}'s address: give the router's outside"
                 )
-
-
-def places(join):
-    """Gateways' places in a join network end before this one: beyond are the addresses of their next hops, unless the network is too small for both."""
-    size = addressing.network(join).num_addresses
-    return size // 2 if size >= ROOMY else size - 1
-
-
-def beyond(join, offset):
-    """The address in the join network that leads to the next hop outside by way of the gateway at this place; None where there is none left for that."""
-    size = addressing.network(join).num_addresses
-    return addressing.nth(join, size - 1 - offset, prefix=False) if size >= ROOMY and offset < places(join) else None
 
 
 def mark(down, versions):
@@ -328,7 +316,7 @@ def _probe_rows(owner, router, joins, offset, hops):
     out = []
     for join in joins:
         version = addressing.family(join)
-        address, hop = beyond(join, offset), hops.get(version)
+        address, hop = probe_address(join, offset), hops.get(version)
         # A router knows a link local address on each of its sides.
         if address and hop and not addressing.address(hop).is_link_local:
             out += [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .._common import addressing, names
+from .._common.address_rules import FIRST_GATEWAY, gateway_offsets
 from .._common.errors import SettingsError
 from .._ovsdb.rows import Owner, Query, by_name, includes, is_uuid
 from .._ovsdb.values import as_set
@@ -301,12 +302,12 @@ class Overlay:
                 addressing.offset_in(str(addressing.interface(cidr).network), cidr)
                 for cidr in as_set(row.columns["networks"])
             }
-        candidate = addressing.FIRST_GATEWAY
+        candidate = FIRST_GATEWAY
         for name, offset in out.items():
             if offset is None:
                 while candidate in used:
                     candidate += 1
-                if any(candidate >= gateway_policy.places(join) for join in joins):
+                if any(candidate >= gateway_offsets(join).stop for join in joins):
                     raise SettingsError(
                         "join_subnet {} has no address left for gateway {}: make it larger".format(
                             ", ".join(joins), name

@@ -98,19 +98,19 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_others_wrote_is_an_address_or_nothing(text):
     """Protects rules that root loads against pieces of programs in a field that somebody else filled."""
-    assert addressing.plain(text) is None and addressing.reachable(text) is None
+    assert addressing.normalized(text) is None and addressing.unicast(text) is None
 
 
 def test_addresses_that_are_nobodys():
     """Protects a host's flows: Open vSwitch takes none of them when one translates to 0.0.0.0. Spellings become one."""
-    assert [addressing.reachable(text) for text in ("10.0.0.1", "FD00:0::1", "fe80::1")] == [
+    assert [addressing.unicast(text) for text in ("10.0.0.1", "FD00:0::1", "fe80::1")] == [
         "10.0.0.1",
         "fd00::1",
         "fe80::1",
     ]
-    assert addressing.plain("127.0.0.1") == "127.0.0.1"
+    assert addressing.normalized("127.0.0.1") == "127.0.0.1"
     for text in ("0.0.0.0", "::", "127.0.0.9", "::1", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:10.0.0.1"):
-        assert addressing.reachable(text) is None
+        assert addressing.unicast(text) is None
 
 
 @pytest.mark.parametrize("read", [addressing.interface, addressing.network, addressing.address])

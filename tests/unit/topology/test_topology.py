@@ -10,6 +10,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.address_rules import gateway_offsets, probe_address
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.addressing import mac_of
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import SetMembers
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import cluster, gateway, node
@@ -217,8 +218,8 @@ def test_a_gateway_that_is_down_has_everything_but_egress(picture):
 )
 def test_next_hops_are_asked_at_addresses_that_no_gateway_has(join, offset, address):
     """Protects gateways of a small or full join network against an address that leads elsewhere."""
-    assert gateway.beyond(join, offset) == address
-    assert address is None or gateway.places(join) == 2 ** (32 - int(join[-2:])) // 2
+    assert probe_address(join, offset) == address
+    assert address is None or gateway_offsets(join).stop == 2 ** (32 - int(join[-2:])) // 2
 
 
 def test_a_link_local_next_hop_is_not_asked(picture):

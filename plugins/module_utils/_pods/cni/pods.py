@@ -71,7 +71,7 @@ def _host_ports(item):
     for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         for port in container.get("ports") or ():
             if port.get("hostPort"):
-                where = addressing.plain(port.get("hostIP") or "0.0.0.0")
+                where = addressing.normalized(port.get("hostIP") or "0.0.0.0")
                 if where is None:  # the API server takes any text
                     LOG.warning(
                         "pod %s/%s: hostIP %.50r of host port %s is not an address: that port is not served",
