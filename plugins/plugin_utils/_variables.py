@@ -1,33 +1,49 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one table of inventory variables: what the checks, the settings and docs/inventory.md are made from. Private to the collection."""
+"""The one description of the inventory's variables. Private to the collection.
+
+Made from it: the validation, the settings, meta/argument_specs.yml of the roles and the tables of docs/inventory.md. ``tests/tools/generate-docs`` writes
+the latter two.
+"""
 
 from __future__ import annotations
 
 import difflib
 import typing as t
+from dataclasses import dataclass
 
+# Scopes.
 ALL = "all"  # one value for the whole cluster
-HOST = "host"  # each host its own
-GATEWAY = "gateway"  # each host of ovn_gateways its own
-PLAY = "play"  # said to a play, usually as an extra variable
+HOST = "host"  # each host has its own
+GATEWAY = "gateway"  # each host of ovn_gateways has its own
+PLAY = "play"  # an extra variable of one play
 
 PREFIX = "ovn_"
 
 
-class Variable(t.NamedTuple):
-    """One variable of the inventory."""
+@dataclass(frozen=True)
+class Variable:
+    """One variable of the inventory.
+
+    :ivar kind: how its value is read: a key of :data:`_readers.READERS`.
+    :ivar default: the value when it is not set. None: there is none, or it is derived.
+    :ivar unset: what applies when it is not set, in words (Markdown).
+    :ivar example: a right value, which messages show.
+    :ivar meaning: one or two sentences (Markdown).
+    :ivar secret: the value is never shown.
+    """
 
     name: str
     scope: str
-    kind: str  # how it is read: a key of _values.READERS
-    default: t.Any  # the value when unset; None: none, or derived
-    unset: str  # what holds when unset, in words (Markdown)
-    example: str  # a right value, as it is shown in messages
+    kind: str
+    default: t.Any
+    unset: str
+    example: str
     meaning: str
-    choices: tuple = ()
-    secret: bool = False  # the value is never shown
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+    required: bool = False
 
 
 _TABLE = (
@@ -39,6 +55,7 @@ _TABLE = (
         "required",
         "192.168.0.0/16",
         "The pods' network; for dual stack a list of one IPv4 and one IPv6 network.",
+        required=True,
     ),
     Variable(
         "ovn_service_subnet",
@@ -75,7 +92,7 @@ _TABLE = (
         "geneve",
         "`geneve`",
         "geneve",
-        "The tunnels between hosts.",
+        "The type of the tunnels between hosts.",
         choices=("geneve",),
     ),
     Variable(
@@ -126,7 +143,7 @@ _TABLE = (
         None,
         "none",
         "/home/me/.kube/config",
-        "An administrator's kubeconfig, a path on the controller; when given, the site play makes the service accounts and tokens itself, "
+        "An administrator's kubeconfig, a path on the controller; with it the site play makes the service accounts and tokens itself, "
         "with least privilege.",
     ),
     Variable(
@@ -163,7 +180,7 @@ _TABLE = (
         None,
         "none; required on a gateway",
         "eth1",
-        "A dedicated NIC for the outside.",
+        "The NIC that only the gateway uses, on the physical network.",
     ),
     Variable(
         "ovn_gateway_shared_interface",
@@ -188,16 +205,16 @@ _TABLE = (
         GATEWAY,
         "addresses",
         None,
-        "for a shared NIC what the NIC has; with a dedicated one no way beyond its network",
+        "for a shared NIC what the NIC has; with a dedicated one no route beyond its network",
         "10.33.74.253",
-        "The next router outside; a list for dual stack.",
+        "The next router on the physical network; a list for dual stack.",
     ),
     Variable(
         "ovn_datapath_type",
         HOST,
         "choice",
         None,
-        "found out",
+        "detected",
         "system",
         "`system`, or `netdev` where the kernel has no openvswitch.",
         choices=("system", "netdev"),
@@ -209,7 +226,7 @@ _TABLE = (
         None,
         "none",
         "node2",
-        "The hosts that `ovn.kubernetes.remove` takes away: a list, or names with commas.",
+        "The hosts that `ovn.kubernetes.remove` removes: a list, or names with commas.",
     ),
     Variable(
         "ovn_remove_confirmed",
@@ -218,23 +235,15 @@ _TABLE = (
         False,
         "`false`",
         "true",
-        "Lets `ovn.kubernetes.remove` take everything away.",
+        "Allows `ovn.kubernetes.remove` to remove everything.",
     ),
 )
 
 VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _TABLE}
 
-_SCOPES = {ALL: "all hosts, one value", HOST: "a host", GATEWAY: "a host in `ovn_gateways`", PLAY: "a play"}
-
 
 def closest(name: str) -> str:
-    """The known variable that is most like ``name``, or nothing."""
-    bare = {known[len(PREFIX) :]: known for known in VARIABLES}  # the prefix would make all of them alike
-    return "".join(bare[match] for match in difflib.get_close_matches(name[len(PREFIX) :], bare, n=1, cutoff=0.6))
-
-
-def markdown_table() -> str:
-    """The table of docs/inventory.md."""
-    rows = ["| variable | set for | meaning | when unset |", "| --- | --- | --- | --- |"]
-    rows += ["| `%s` | %s | %s | %s |" % (v.name, _SCOPES[v.scope], v.meaning, v.unset) for v in _TABLE]
-    return "\n".join(rows) + "\n"
+    """Return the known variable whose name is most similar, or an empty text when none is similar enough."""
+    without_prefix = {known[len(PREFIX) :]: known for known in VARIABLES}  # the prefix would make all of them similar
+    matches = difflib.get_close_matches(name[len(PREFIX) :], without_prefix, n=1, cutoff=0.6)
+    return "".join(without_prefix[match] for match in matches)
