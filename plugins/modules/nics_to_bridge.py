@@ -126,29 +126,25 @@ others:
   returned: always
   type: list
   elements: str
+error_code:
+  description:
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: rollback_failed
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._ansible import module as doors
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.nics import change_nics
+from ..module_utils._ansible.results import exit_with_result
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "nics": {"type": "list", "elements": "str", "required": True},
-            "rollback_timeout": {"type": "int", "default": 30},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "used_by": {"type": "str", "choices": ["request", "node", "gateway"], "default": "request"},
-            "datapath_type": {"type": "str", "choices": ["system", "netdev"]},
-            "open_vswitch": doors.CONNECTION["open_vswitch"],
-            # What the action plugin says: which turn of the change this call is, and the change's identity.
-            "_turn": {"type": "str", "choices": ["plan", "begin", "look", "confirm"]},
-            "_change": {"type": "str"},
-        },
-        supports_check_mode=True,
-    )
-    doors.leave(module, lambda notes: doors.uplinks(module))
+    module = AnsibleModule(**argument_spec.NICS_TO_BRIDGE)
+    exit_with_result(module, lambda notes: change_nics(module))
 
 
 if __name__ == "__main__":

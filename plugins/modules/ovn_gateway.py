@@ -148,70 +148,25 @@ default_gw:
   returned: when the host's part was converged with O(bridge_interface)
   type: list
   elements: str
+error_code:
+  description:
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: invalid_settings
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._ansible import module as doors
-from ..module_utils._topology.host import Host
-from ..module_utils._topology.overlay import Overlay, gateway_owner
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.overlay import converge_gateways
+from ..module_utils._ansible.results import exit_with_result
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            doors.CONNECTION,
-            **doors.OBJECT,
-            **doors.GATEWAY,
-            datapath_type={"type": "str", "choices": ["system", "netdev"]},
-            gateways=doors.GATEWAYS,
-        ),
-        required_one_of=[("node_name", "gateways")],
-        mutually_exclusive=[("node_name", "gateways"), ("physical_interface", "bridge_interface")],
-        required_if=[("state", "present", ("cluster_ip_subnet",))],
-        required_together=doors.TOGETHER,
-        supports_check_mode=True,
-    )
-    doors.leave(module, lambda notes: work(module, notes))
-
-
-def work(module, notes):
-    params = module.params
-    present = params["state"] == "present"
-    gateways = params["gateways"] or [params]
-    cluster = params["cluster_ip_subnet"] or []
-    host = Host(params["open_vswitch"], module.check_mode)
-    settings = doors.gateway_host(params, cluster) if present else None
-    if params["part"] != "northbound":
-        doors.single(module)
-    if params["part"] == "all":
-        params["chassis"] = params["chassis"] or host.chassis()
-        if present and params["bridge_interface"] and not params["physical_ip"]:
-            bridge = host.bridge(settings)
-            params["physical_ip"] = bridge["physical_ip"]
-            params["default_gw"] = params["default_gw"] or bridge["default_gw"]
-    if present:
-        for gateway in gateways:
-            if params["part"] == "northbound" or gateway["physical_ip"] or not gateway["bridge_interface"]:
-                doors.gateway(gateway, cluster)  # before anything is touched
-    owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
-    northbound = doors.northbound(module, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
-
-    def overlay():
-        return (
-            Overlay(gateways=tuple(doors.gateway(gateway, cluster) for gateway in gateways))
-            if present
-            else Overlay(absent=owners)
-        )
-
-    if doors.looks(module):
-        northbound.look(overlay())
-    if params["part"] != "northbound":
-        part = host.gateway(settings)
-        yield part
-        params["physical_mac"] = params["physical_mac"] or part.facts.get("physical_mac")
-    if params["part"] != "host":
-        yield northbound.converge(overlay())
+    module = AnsibleModule(**argument_spec.OVN_GATEWAY)
+    exit_with_result(module, lambda notes: converge_gateways(module, notes))
 
 
 if __name__ == "__main__":

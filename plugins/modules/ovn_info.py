@@ -66,48 +66,25 @@ chassis:
   returned: always
   type: dict
   sample: {"kube-minion1": {"hostname": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
+error_code:
+  description:
+    - The kind of the error, such as C(database_unreachable) or C(database).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: database_unreachable
 """
-
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._common import names
-from ..module_utils._common.errors import DatabaseError
-from ..module_utils._ovsdb.connection import Connection
-from ..module_utils._ovsdb.converge import read_rows
-from ..module_utils._topology import report as inventory
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.results import exit_with_facts
+from ..module_utils._topology.report import read_overlay
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            "northbound": {"type": "str", "default": names.NORTHBOUND_SOCKET},
-            "southbound": {"type": "str", "default": names.SOUTHBOUND_SOCKET},
-            "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
-        },
-        supports_check_mode=True,
-    )
-    params = module.params
-    answer = {"nodes": {}, "gateways": {}, "chassis": {}}
-    if os.path.exists(params["database_file"]) or params["northbound"] != names.NORTHBOUND_SOCKET:
-        try:
-            rows = _read(params["northbound"], names.NORTHBOUND, inventory.NORTHBOUND)
-            answer.update(nodes=inventory.nodes(rows), gateways=inventory.gateways(rows))
-            answer["chassis"] = inventory.chassis(_read(params["southbound"], names.SOUTHBOUND, inventory.SOUTHBOUND))
-            for node in answer["nodes"].values():
-                node["encap_ips"] = answer["chassis"].get(node["chassis"], {}).get("encap_ips", [])
-        except DatabaseError as exc:
-            module.fail_json(msg=str(exc))
-    module.exit_json(changed=False, **answer)
-
-
-def _read(remote, database, queries):
-    connection = Connection(remote, database)
-    try:
-        return read_rows(connection, queries)
-    finally:
-        connection.close()
+    module = AnsibleModule(**argument_spec.OVN_INFO)
+    exit_with_facts(module, lambda: read_overlay(**module.params))
 
 
 if __name__ == "__main__":

@@ -58,55 +58,25 @@ accounts:
   returned: always
   type: dict
   sample: {"ovn-k8s-watcher": "1b4e28ba-2fa1-11d2-883f-0016d3cca427"}
+error_code:
+  description:
+    - The kind of the error, such as C(kubernetes_unreachable) or C(kubernetes_refused).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: kubernetes_refused
 """
-
-import asyncio
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._ansible.module import leave
-from ..module_utils._common.errors import KubernetesError
-from ..module_utils._common.result import Result
-from ..module_utils._kube import accounts, objects
-from ..module_utils._kube.administrator import OPTIONS, TOGETHER, administrator
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.kubernetes import converge_accounts
+from ..module_utils._ansible.results import exit_with_result
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={
-            **OPTIONS,
-            "nodes": {"type": "list", "elements": "str", "default": []},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        required_together=TOGETHER,
-        supports_check_mode=True,
-    )
-    leave(module, lambda notes: [asyncio.run(_converge(module))])
-
-
-async def _converge(module):
-    async with administrator(module.params) as client:
-        wanted = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
-        found = await objects.settled(
-            client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(wanted) and not module.check_mode
-        )
-        plan = await _without_strangers(client, objects.difference(wanted, found))
-        if plan and not module.check_mode:
-            await objects.apply(client, plan)
-            found = await objects.read(client, (accounts.ACCOUNTS,), accounts.SELECTOR)
-        uids = {name: item["metadata"]["uid"] for name, item in found[accounts.ACCOUNTS].items()}
-        return Result(plan, facts={"accounts": uids})
-
-
-async def _without_strangers(client, plan):
-    """A namespace of somebody else is used as it is; any other object that has a name of ours is an error."""
-    strangers = await objects.strangers(client, plan)
-    for change in strangers:
-        if change.collection != accounts.NAMESPACES:
-            raise KubernetesError(
-                f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours"
-            )
-    return [change for change in plan if change not in strangers]
+    module = AnsibleModule(**argument_spec.OVN_KUBERNETES_ACCESS)
+    exit_with_result(module, lambda notes: converge_accounts(module))
 
 
 if __name__ == "__main__":

@@ -44,36 +44,25 @@ tokens:
   description: Account to token.
   returned: success
   type: dict
+error_code:
+  description:
+    - The kind of the error, such as C(kubernetes_unreachable) or C(kubernetes_refused).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: kubernetes_unreachable
 """
-
-import asyncio
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._common.errors import KubernetesError
-from ..module_utils._common.names import ACCOUNTS_NAMESPACE
-from ..module_utils._kube.administrator import OPTIONS, TOGETHER, administrator
-from ..module_utils._kube.token import LIFE
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.kubernetes import issue_tokens
+from ..module_utils._ansible.results import exit_with_facts
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec={**OPTIONS, "accounts": {"type": "list", "elements": "str", "required": True}},
-        required_together=TOGETHER,
-        supports_check_mode=True,
-    )
-    if module.check_mode:
-        module.exit_json(changed=bool(module.params["accounts"]), tokens={})
-    try:
-        module.exit_json(changed=bool(module.params["accounts"]), tokens=asyncio.run(_issue(module.params)))
-    except KubernetesError as exc:
-        module.fail_json(msg=str(exc))
-
-
-async def _issue(params):
-    async with administrator(params) as client:
-        asked = [client.token(ACCOUNTS_NAMESPACE, account, LIFE) for account in params["accounts"]]
-        return {account: token for account, (token, _expires) in zip(params["accounts"], await asyncio.gather(*asked))}
+    module = AnsibleModule(**argument_spec.OVN_KUBERNETES_TOKEN)
+    exit_with_facts(module, lambda: issue_tokens(module), changed=bool(module.params["accounts"]))
 
 
 if __name__ == "__main__":

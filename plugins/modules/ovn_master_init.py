@@ -160,61 +160,25 @@ datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
   type: str
+error_code:
+  description:
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: invalid_settings
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._ansible import module as doors
-from ..module_utils._common import names
-from ..module_utils._topology.cluster import Cluster
-from ..module_utils._topology.host import Host
-from ..module_utils._topology.overlay import Overlay
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.overlay import converge_cluster
+from ..module_utils._ansible.results import exit_with_result
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            doors.CONNECTION,
-            **doors.OBJECT,
-            **doors.NODE_HOST,
-            **doors.MOVE_UNDERLAY,
-            master_switch_subnet={"type": "list", "elements": "str"},
-            join_subnet={"type": "list", "elements": "str"},
-            chassis={"type": "str"},
-            nodes=dict(doors.NODES, default=[]),
-            gateways=dict(doors.GATEWAYS, default=[]),
-            known_nodes={"type": "list", "elements": "str", "default": []},
-        ),
-        required_if=[("state", "present", ("cluster_ip_subnet",)), ("part", "host", ("node_name",))],
-        required_together=doors.TOGETHER,
-        supports_check_mode=True,
-    )
-    doors.leave(module, lambda notes: work(module, notes))
-
-
-def work(module, notes):
-    params = module.params
-    present = params["state"] == "present"
-    cluster = params["cluster_ip_subnet"] or []
-    overlay = Overlay(everything=True)
-    if params["part"] == "all" and params["node_name"]:
-        params["chassis"] = params["chassis"] or Host(params["open_vswitch"], module.check_mode).chassis()
-    if present:
-        own = [dict(params, minion_switch_subnet=params["master_switch_subnet"])] if params["node_name"] else []
-        overlay = Overlay(
-            cluster=Cluster(tuple(cluster), tuple(params["join_subnet"] or ())),
-            nodes=tuple(doors.node(node, cluster) for node in own + params["nodes"]),
-            gateways=tuple(doors.gateway(gateway, cluster) for gateway in params["gateways"]),
-            known=frozenset(map(names.node_name, params["known_nodes"])),
-        )
-        overlay.check()  # before anything is touched
-    northbound = doors.northbound(module, "ovn_master_init", notes)
-    if params["part"] != "northbound" and params["node_name"]:
-        if doors.looks(module):
-            northbound.look(overlay)
-        yield doors.node_host(module, "master_switch_subnet")
-    if params["part"] != "host":
-        yield northbound.converge(overlay)
+    module = AnsibleModule(**argument_spec.OVN_MASTER_INIT)
+    exit_with_result(module, lambda notes: converge_cluster(module, notes))
 
 
 if __name__ == "__main__":

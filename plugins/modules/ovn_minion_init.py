@@ -111,51 +111,25 @@ datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
   type: str
+error_code:
+  description:
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: invalid_settings
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._ansible import module as doors
-from ..module_utils._topology.host import Host
-from ..module_utils._topology.overlay import Overlay, node_owner
+from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.overlay import converge_nodes
+from ..module_utils._ansible.results import exit_with_result
 
 
 def main():
-    module = AnsibleModule(
-        argument_spec=dict(
-            doors.CONNECTION,
-            **doors.OBJECT,
-            **doors.NODE_HOST,
-            **doors.MOVE_UNDERLAY,
-            minion_switch_subnet={"type": "list", "elements": "str"},
-            nodes=doors.NODES,
-            chassis={"type": "str"},
-        ),
-        required_one_of=[("node_name", "nodes")],
-        mutually_exclusive=[("node_name", "nodes")],
-        required_if=[("state", "present", ("cluster_ip_subnet",))],
-        required_together=doors.TOGETHER,
-        supports_check_mode=True,
-    )
-    doors.leave(module, lambda notes: work(module, notes))
-
-
-def work(module, notes):
-    params = module.params
-    present = params["state"] == "present"
-    nodes = params["nodes"] or [params]
-    cluster = params["cluster_ip_subnet"] or []
-    if params["part"] == "all":
-        params["chassis"] = params["chassis"] or Host(params["open_vswitch"], module.check_mode).chassis()
-    owners = tuple(node_owner(node["node_name"]) for node in nodes)
-    overlay = Overlay(nodes=tuple(doors.node(node, cluster) for node in nodes)) if present else Overlay(absent=owners)
-    northbound = doors.northbound(module, "ovn_minion_init " + ", ".join(owner.name for owner in owners), notes)
-    if doors.looks(module):
-        northbound.look(overlay)
-    if params["part"] != "northbound":
-        yield doors.node_host(module, "minion_switch_subnet")
-    if params["part"] != "host":
-        yield northbound.converge(overlay)
+    module = AnsibleModule(**argument_spec.OVN_MINION_INIT)
+    exit_with_result(module, lambda notes: converge_nodes(module, notes))
 
 
 if __name__ == "__main__":

@@ -12,19 +12,10 @@ import tempfile
 from .client import Client
 from .settings import Settings
 
-OPTIONS = {
-    "server": {"type": "str", "required": True},
-    "ca": {"type": "str"},
-    "token": {"type": "str", "no_log": True},
-    "certificate": {"type": "str", "no_log": True},
-    "key": {"type": "str", "no_log": True},
-}
-TOGETHER = [("certificate", "key")]
-
 
 @contextlib.asynccontextmanager
 async def administrator(params):
-    """A client with the credential in a module's options, which are :data:`OPTIONS`."""
+    """A client with the credential in a module's options, which are those of :data:`._ansible.argument_spec.KUBERNETES_ADMINISTRATOR`."""
     with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-") as folder:  # for its owner alone
 
         def file(option):

@@ -9,7 +9,6 @@ import argparse
 import uuid
 from dataclasses import replace
 
-from .._ansible import module as doors
 from .._common import addressing, names
 from .._common.errors import DatabaseError, HostError
 from .._host import facts
@@ -19,8 +18,10 @@ from .._nic import checkpoint as guarded
 from .._nic.reachability import WayOut
 from .._ovsdb.connection import Connection
 from .._topology import host as this_host
+from .._topology import options as topology_options
 from .._topology.cluster import Cluster
 from .._topology.node import Node
+from .._topology.northbound import Northbound
 from .._topology.overlay import Overlay
 from . import legacy_settings as outside
 from .result import after_a_boot, answer
@@ -183,7 +184,7 @@ def _node(options, notes, given, files, cluster=None):
     host = this_host.Host(options.db, options.dry_run, _mover(options, notes, given))
     node = Node(options.node_name, tuple(options.switch_subnet), tuple(options.cluster_ip_subnet), host.chassis())
     overlay = Overlay(cluster=cluster, nodes=(node,))
-    northbound.look(overlay)
+    northbound.preflight(overlay)
     settings = outside.kept(this_host.NODE_FILE)
     settings.update(
         name=options.node_name,
@@ -267,8 +268,8 @@ def gateway_init(options, notes):
         physical_mac=None,
         mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))),
     )
-    northbound.look(Overlay(gateways=(_gateway(params),)))
-    part = host.gateway(doors.gateway_host(params, options.cluster_ip_subnet))
+    northbound.preflight(Overlay(gateways=(_gateway(params),)))
+    part = host.gateway(topology_options.gateway_host(params, options.cluster_ip_subnet))
     yield part
     params["physical_mac"] = part.facts["physical_mac"]
     yield northbound.converge(Overlay(gateways=(_gateway(params),)))
@@ -276,13 +277,15 @@ def gateway_init(options, notes):
 
 def _gateway(params):
     """The gateway of the flags."""
-    return replace(doors.gateway(params, params["cluster_ip_subnet"]), pinned=tuple(params["rampout_ip_subnets"]))
+    return replace(
+        topology_options.gateway(params, params["cluster_ip_subnet"]), pinned=tuple(params["rampout_ip_subnets"])
+    )
 
 
 def _northbound(options, given):
     """The Northbound database that the host's keys name."""
     tls = _tls(options, given)
-    return doors.Northbound(
+    return Northbound(
         lambda: Connection(given.northbound, names.NORTHBOUND, tls=tls),
         f"ovn-k8s-overlay {options.command} {options.node_name}",
         options.dry_run,

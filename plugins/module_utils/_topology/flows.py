@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common import addressing, names
-from .._common.icmp import Icmpv6Type, IcmpType
+from .._common.icmp import IcmpType, Icmpv6Type
 from . import flow_table
 
 if TYPE_CHECKING:

@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the databases tell of the overlay, for whoever plans or looks: pure, from the rows that the queries find."""
+"""What the databases hold of the overlay: the result of ovn_info, from which the controller plans subnets."""
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 from .._common import names
+from .._ovsdb.connection import Connection
+from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
 from .._ovsdb.values import as_set
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .._ovsdb.rows import CurrentRow
 
 OURS = {names.OWNER_CONTROLLER: names.CONTROLLER}
 NORTHBOUND = (
@@ -29,11 +40,39 @@ SOUTHBOUND = (
 )
 
 
-def nodes(rows):
-    """Node name -> its subnets and chassis, as the Northbound database holds them."""
+def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[str, dict[str, Any]]:
+    """Return ``nodes``, ``gateways`` and ``chassis``, each a dictionary by name.
+
+    :param northbound: remote of the Northbound database.
+    :param southbound: remote of the Southbound database.
+    :param database_file: the Northbound database's file. While it is missing and the remote is this host's socket,
+        OVN has never run here, and the overlay is empty.
+    :raises DatabaseError: a database can't be read.
+    """
+    if not os.path.exists(database_file) and northbound == names.NORTHBOUND_SOCKET:
+        return {"nodes": {}, "gateways": {}, "chassis": {}}
+    rows = _read(northbound, names.NORTHBOUND, NORTHBOUND)
+    registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND))
+    found = nodes(rows)
+    for node in found.values():
+        node["encap_ips"] = registered.get(node["chassis"], {}).get("encap_ips", [])
+    return {"nodes": found, "gateways": gateways(rows), "chassis": registered}
+
+
+def _read(remote: str, database: str, queries: Iterable[Query]) -> list[CurrentRow]:
+    connection = Connection(remote, database)
+    try:
+        rows: list[CurrentRow] = read_rows(connection, queries)
+        return rows
+    finally:
+        connection.close()
+
+
+def nodes(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
+    """Return node name -> its subnets and chassis, from rows of the Northbound database."""
     return {
-        row.external_id(names.OWNER_NAME): {
-            "subnets": _list(row.external_id(names.SUBNETS_KEY)),
+        str(row.external_id(names.OWNER_NAME)): {
+            "subnets": _split(row.external_id(names.SUBNETS_KEY)),
             "chassis": row.external_id(names.CHASSIS_KEY),
         }
         for row in rows
@@ -41,17 +80,22 @@ def nodes(rows):
     }
 
 
-def gateways(rows):
-    """Node name of each gateway -> its addresses outside and on the join switch, its chassis, and whether it carries default traffic."""
-    joins = {
-        row.external_id(names.OWNER_NAME): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
+def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
+    """Return node name -> its gateway, from rows of the Northbound database.
+
+    A gateway has its addresses on the physical network and on the join switch, its chassis, and whether it carries
+    default traffic.
+    """
+    rows = list(rows)
+    join_ips = {
+        str(row.external_id(names.OWNER_NAME)): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
         for row in rows
         if row.table == "Logical_Router_Port"
     }
     return {
-        row.external_id(names.OWNER_NAME): {
-            "physical_ips": _list(row.external_id(names.PHYSICAL_IPS_KEY)),
-            "join_ips": joins.get(row.external_id(names.OWNER_NAME), []),
+        str(row.external_id(names.OWNER_NAME)): {
+            "physical_ips": _split(row.external_id(names.PHYSICAL_IPS_KEY)),
+            "join_ips": join_ips.get(str(row.external_id(names.OWNER_NAME)), []),
             "chassis": row.map_value("options", "chassis"),
             "alive": row.external_id(names.EGRESS_KEY) != "down",
         }
@@ -60,18 +104,20 @@ def gateways(rows):
     }
 
 
-def chassis(rows):
-    """System-id of each chassis that has registered -> its host name and its tunnel addresses."""
-    tunnels = {}
+def chassis(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
+    """Return system-id -> host name and tunnel addresses of each registered chassis, from the Southbound database."""
+    rows = list(rows)
+    encap_ips: dict[str, set[str]] = {}
     for row in rows:
         if row.table == "Encap":
-            tunnels.setdefault(row.columns["chassis_name"], set()).add(row.columns["ip"])
+            encap_ips.setdefault(row.columns["chassis_name"], set()).add(row.columns["ip"])
     return {
-        row.name: {"hostname": row.columns["hostname"], "encap_ips": sorted(tunnels.get(row.name, ()))}
+        str(row.name): {"hostname": row.columns["hostname"], "encap_ips": sorted(encap_ips.get(str(row.name), ()))}
         for row in rows
         if row.table == "Chassis"
     }
 
 
-def _list(text):
+def _split(text: str | None) -> list[str]:
+    """Return the members of a comma-separated text."""
     return [item for item in (text or "").split(",") if item]

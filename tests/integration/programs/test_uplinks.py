@@ -12,7 +12,7 @@ import pytest
 from database_server import wait_for
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.nics import change_nics
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import apply
@@ -155,10 +155,10 @@ def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
         "_turn": "plan",
         "_change": None,
     }
-    (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
+    (result,) = change_nics(types.SimpleNamespace(params=params, check_mode=False))
     assert result.facts["others"] == ["eth0"]
     params["used_by"] = "request"
-    (result,) = doors.uplinks(types.SimpleNamespace(params=params, check_mode=False))
+    (result,) = change_nics(types.SimpleNamespace(params=params, check_mode=False))
     assert result.facts["others"] == []
 
 

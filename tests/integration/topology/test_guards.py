@@ -9,7 +9,7 @@ from module_calls import call
 from northbound import gateway_settings, node_settings
 from proxy import commits, proxies
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import overlay as overlay_modules
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb import converge
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 
@@ -31,7 +31,7 @@ def meanwhile(monkeypatch):
                         write()
                 return super().transact(operations)
 
-        monkeypatch.setattr(doors, "Connection", Interrupted)
+        monkeypatch.setattr(overlay_modules, "Connection", Interrupted)
         return commits
 
     return set_writer
@@ -106,11 +106,11 @@ def test_a_row_that_the_same_call_elsewhere_makes_between_our_reads(nb, monkeypa
             seen.append(operations)
             if len(seen) == at:
                 with monkeypatch.context() as other:
-                    other.setattr(doors, "Connection", Connection)
+                    other.setattr(overlay_modules, "Connection", Connection)
                     assert call("ovn_master_init", **nb.arguments())["changed"]
             return super().transact(operations)
 
-    monkeypatch.setattr(doors, "Connection", Interrupted)
+    monkeypatch.setattr(overlay_modules, "Connection", Interrupted)
     result = call("ovn_master_init", **nb.arguments())
     assert not result.get("failed"), result["msg"]
     assert len(nb.transactions()) == 1 or at > len(seen)

@@ -9,7 +9,7 @@ import uuid
 import pytest
 from northbound import gateway_settings, node_settings
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import overlay as overlay_modules
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 
 CALLS = {
@@ -33,7 +33,7 @@ def asked(monkeypatch):
             operations.extend(params[1:])
             return super()._request(method, params)
 
-    monkeypatch.setattr(doors, "Connection", Overheard)
+    monkeypatch.setattr(overlay_modules, "Connection", Overheard)
     return operations
 
 
@@ -101,7 +101,7 @@ def test_a_place_that_is_taken_in_the_last_moment(nb, monkeypatch):
                     nb.transact({"op": "insert", "table": "Logical_Switch", "uuid": taken, "row": {"name": "theirs"}})
             return super().transact(operations)
 
-    monkeypatch.setattr(doors, "Connection", Interrupted)
+    monkeypatch.setattr(overlay_modules, "Connection", Interrupted)
     assert nb.node(1)["changed"]
     assert len(tries) == 2
     (row,) = nb.rows("Logical_Switch", ["name", "==", "node1"])

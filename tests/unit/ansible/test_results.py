@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What a user reads when a module fails: one sentence, whatever failed."""
+"""Protects what a module returns when it fails: one sentence, a code, and the plan of what was done before."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import os
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import module as doors
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.results import exit_with_result
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import errors
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.result import Result
 
 
 class Module:
-    """The part of an AnsibleModule by which it leaves."""
+    """The part of an AnsibleModule with which it ends."""
 
     check_mode = False
     answer = None
@@ -47,8 +48,8 @@ def forbidden(_notes):
 def test_what_the_kernel_refuses_is_no_traceback(work, sentence):
     """Protects whoever forgot to become root, or whose disk is full."""
     module = Module()
-    doors.leave(module, work)
-    assert module.answer == {"msg": sentence, "changed": False, "plan": []}
+    exit_with_result(module, work)
+    assert module.answer == {"msg": sentence, "error_code": "host", "changed": False, "plan": []}
 
 
 class ListMember:
@@ -69,9 +70,36 @@ def test_what_was_done_before_a_failure_is_told_as_documented():
         raise HostError("no")
 
     module = Module()
-    doors.leave(module, work)
+    exit_with_result(module, work)
     assert module.answer == {
         "msg": "no",
+        "error_code": "host",
         "changed": True,
         "plan": [{"operation": "insert", "text": "Bridge br-int: insert"}],
     }
+
+
+def every_error():
+    """All classes of the tree of errors, without those that never leave their file."""
+    classes = [errors.OvnKubernetesError]
+    for one in classes:
+        classes += [child for child in one.__subclasses__() if child.__module__ == errors.__name__]
+    return classes
+
+
+@pytest.mark.parametrize("error", every_error(), ids=lambda error: error.__name__)
+def test_every_error_reaches_a_play_with_its_code(error):
+    """Protects plays that act on error_code: no error of the library ends a module with a traceback, or without its code."""
+
+    def work(_notes):
+        raise error("no", 404) if error is errors.APIRefused else error("no")
+
+    module = Module()
+    exit_with_result(module, work)
+    assert module.answer["error_code"] == error.code and module.answer["msg"] == "no"
+
+
+def test_codes_tell_errors_apart():
+    """Protects conditions on error_code: each class has a code of its own."""
+    codes = [error.code for error in every_error()]
+    assert len(codes) == len(set(codes))

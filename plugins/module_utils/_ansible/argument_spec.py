@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The arguments of the modules: each option is described once, and modules put their options together from here.
+
+The last part has one dictionary for each module, as keyword arguments of ``AnsibleModule``. Plain values: no Ansible in
+here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .._common import names
+
+if TYPE_CHECKING:
+    from typing import Any
+
+TEXT = {"type": "str"}
+TEXTS = {"type": "list", "elements": "str"}
+NUMBER = {"type": "int"}
+STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
+DATAPATH_TYPE = {"type": "str", "choices": ["system", "netdev"]}
+OPEN_VSWITCH = {"type": "str", "default": names.LOCAL_SOCKET}
+NORTHBOUND = {"type": "str", "default": names.NORTHBOUND_SOCKET}
+SOUTHBOUND = {"type": "str", "default": names.SOUTHBOUND_SOCKET}
+NAME = {"type": "str", "required": True}
+
+CONNECTION: dict[str, dict[str, Any]] = {
+    "northbound": NORTHBOUND,
+    "open_vswitch": OPEN_VSWITCH,
+    "timeout": {"type": "int", "default": 10},
+    "private_key": {"type": "path"},
+    "certificate": {"type": "path"},
+    "ca_cert": {"type": "path"},
+}
+TLS_TOGETHER = [("private_key", "certificate", "ca_cert")]
+OVERLAY_OBJECT: dict[str, dict[str, Any]] = {
+    "state": STATE,
+    "part": {"type": "str", "choices": ["all", "northbound", "host"], "default": "all"},
+    "cluster_ip_subnet": TEXTS,
+    "node_name": TEXT,
+}
+NODE_HOST: dict[str, dict[str, Any]] = {
+    "southbound": SOUTHBOUND,
+    "encap_type": {"type": "str", "choices": ["geneve"], "default": "geneve"},
+    "encap_ip": TEXT,
+    "mtu": NUMBER,
+    "datapath_type": DATAPATH_TYPE,
+    "routes": {**TEXTS, "default": []},
+    "move_underlay": {"type": "bool", "default": True},
+}
+NODE: dict[str, dict[str, Any]] = {"minion_switch_subnet": TEXTS, "chassis": TEXT}
+GATEWAY: dict[str, dict[str, Any]] = {
+    "physical_interface": TEXT,
+    "bridge_interface": TEXT,
+    "physical_ip": TEXTS,
+    "default_gw": TEXTS,
+    "physical_mac": TEXT,
+    "chassis": TEXT,
+    "mtu": NUMBER,
+}
+NODES = {"type": "list", "elements": "dict", "options": {**NODE, "node_name": NAME}}
+GATEWAYS = {"type": "list", "elements": "dict", "options": {**GATEWAY, "node_name": NAME}}
+ONE_OR_MANY_NODES = [("node_name", "nodes")]
+ONE_OR_MANY_GATEWAYS = [("node_name", "gateways")]
+PRESENT_NEEDS = ("state", "present", ("cluster_ip_subnet",))
+
+OVN_MASTER_INIT: dict[str, Any] = {
+    "argument_spec": {
+        **CONNECTION,
+        **OVERLAY_OBJECT,
+        **NODE_HOST,
+        "master_switch_subnet": TEXTS,
+        "join_subnet": TEXTS,
+        "chassis": TEXT,
+        "nodes": {**NODES, "default": []},
+        "gateways": {**GATEWAYS, "default": []},
+        "known_nodes": {**TEXTS, "default": []},
+    },
+    "required_if": [PRESENT_NEEDS, ("part", "host", ("node_name",))],
+    "required_together": TLS_TOGETHER,
+    "supports_check_mode": True,
+}
+OVN_MINION_INIT: dict[str, Any] = {
+    "argument_spec": {**CONNECTION, **OVERLAY_OBJECT, **NODE_HOST, **NODE, "nodes": NODES},
+    "required_one_of": ONE_OR_MANY_NODES,
+    "mutually_exclusive": ONE_OR_MANY_NODES,
+    "required_if": [PRESENT_NEEDS],
+    "required_together": TLS_TOGETHER,
+    "supports_check_mode": True,
+}
+OVN_GATEWAY: dict[str, Any] = {
+    "argument_spec": {
+        **CONNECTION,
+        **OVERLAY_OBJECT,
+        **GATEWAY,
+        "datapath_type": DATAPATH_TYPE,
+        "gateways": GATEWAYS,
+    },
+    "required_one_of": ONE_OR_MANY_GATEWAYS,
+    "mutually_exclusive": [*ONE_OR_MANY_GATEWAYS, ("physical_interface", "bridge_interface")],
+    "required_if": [PRESENT_NEEDS],
+    "required_together": TLS_TOGETHER,
+    "supports_check_mode": True,
+}
+OVN_INFO: dict[str, Any] = {
+    "argument_spec": {
+        "northbound": NORTHBOUND,
+        "southbound": SOUTHBOUND,
+        "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
+    },
+    "supports_check_mode": True,
+}
+KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
+    "server": {"type": "str", "required": True},
+    "ca": TEXT,
+    "token": {"type": "str", "no_log": True},
+    "certificate": {"type": "str", "no_log": True},
+    "key": {"type": "str", "no_log": True},
+}
+OVN_KUBERNETES_ACCESS: dict[str, Any] = {
+    "argument_spec": {**KUBERNETES_ADMINISTRATOR, "nodes": {**TEXTS, "default": []}, "state": STATE},
+    "required_together": [("certificate", "key")],
+    "supports_check_mode": True,
+}
+OVN_KUBERNETES_TOKEN: dict[str, Any] = {
+    "argument_spec": {**KUBERNETES_ADMINISTRATOR, "accounts": {**TEXTS, "required": True}},
+    "required_together": [("certificate", "key")],
+    "supports_check_mode": True,
+}
+NICS_TO_BRIDGE: dict[str, Any] = {
+    "argument_spec": {
+        "nics": {**TEXTS, "required": True},
+        "rollback_timeout": {"type": "int", "default": 30},
+        "state": STATE,
+        "used_by": {"type": "str", "choices": ["request", "node", "gateway"], "default": "request"},
+        "datapath_type": DATAPATH_TYPE,
+        "open_vswitch": OPEN_VSWITCH,
+        # From the action plugin: the phase of the change that this call carries out, and the change's identity.
+        "_turn": {"type": "str", "choices": ["plan", "begin", "look", "confirm"]},
+        "_change": TEXT,
+    },
+    "supports_check_mode": True,
+}

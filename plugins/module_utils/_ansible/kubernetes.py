@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The work of ovn_kubernetes_access and ovn_kubernetes_token: accounts and tokens of the overlay's programs at the API
+server."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .._common.errors import KubernetesError
+from .._common.names import ACCOUNTS_NAMESPACE
+from .._common.result import Result
+from .._kube import accounts, objects
+from .._kube.administrator import administrator
+from .._kube.token import LIFE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .results import Module
+
+
+def converge_accounts(module: Module) -> Iterator[Result]:
+    """Converge the accounts, roles and bindings, and yield the result."""
+    yield asyncio.run(_converge_accounts(module))
+
+
+async def _converge_accounts(module: Module) -> Result:
+    async with administrator(module.params) as client:
+        desired = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
+        current = await objects.settled(
+            client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(desired) and not module.check_mode
+        )
+        plan = await _without_foreign_namespace(client, objects.difference(desired, current))
+        if plan and not module.check_mode:
+            await objects.apply(client, plan)
+            current = await objects.read(client, (accounts.ACCOUNTS,), accounts.SELECTOR)
+        uids = {name: item["metadata"]["uid"] for name, item in current[accounts.ACCOUNTS].items()}
+        return Result(plan, facts={"accounts": uids})
+
+
+async def _without_foreign_namespace(client: Any, plan: list[Any]) -> list[Any]:
+    """Return the plan without changes of objects that lack our label.
+
+    A namespace without the label is used as it is.
+
+    :raises KubernetesError: for any other object that lacks the label.
+    """
+    foreign = await objects.strangers(client, plan)
+    for change in foreign:
+        if change.collection != accounts.NAMESPACES:
+            raise KubernetesError(
+                f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours"
+            )
+    return [change for change in plan if change not in foreign]
+
+
+def issue_tokens(module: Module) -> dict[str, Any]:
+    """Return a new token of each account; in check mode none is issued."""
+    return {"tokens": {} if module.check_mode else asyncio.run(_issue_tokens(module.params))}
+
+
+async def _issue_tokens(params: dict[str, Any]) -> dict[str, str]:
+    async with administrator(params) as client:
+        requests = [client.token(ACCOUNTS_NAMESPACE, account, LIFE) for account in params["accounts"]]
+        tokens = await asyncio.gather(*requests)
+        return {account: token for account, (token, _expires) in zip(params["accounts"], tokens)}

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The work of nics_to_bridge on the host: one phase of a change of NICs. The action plugin calls the phases in their
+order."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from .._common import names
+from .._common.errors import HostError, SettingsError
+from .._common.result import Result
+from .._nic import checkpoint
+from .._nic.plan import Change, kept_uplinks, users_of
+from .._topology.host import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .results import Module
+
+
+def change_nics(module: Module) -> Iterator[Result]:
+    """Carry out one phase of the change, and yield its result."""
+    params = module.params
+    phase, identity = params["_turn"], params["_change"]
+    present, user = params["state"] == "present", params["used_by"]
+    nics = params["nics"] or ([] if present else kept_uplinks(user))
+    if present and not nics:
+        raise SettingsError("nics is empty: name at least one NIC")
+    checkpoint.check_timeout("rollback_timeout", params["rollback_timeout"])
+    facts = {
+        "bridges": {nic: names.uplink_bridge(nic) for nic in nics},
+        "kept": [nic for nic in kept_uplinks() if present or nic not in nics or set(users_of(nic)) - {user}],
+        "others": [nic for nic in kept_uplinks(user) if nic not in nics],
+    }
+    if phase in ("look", "confirm"):
+        outcome = (
+            checkpoint.look(identity) if phase == "look" else checkpoint.confirm(identity, params["rollback_timeout"])
+        )
+        yield Result(facts=dict(facts, outcome=outcome.state, reason=outcome.reason))
+        return
+    host = Host(params["open_vswitch"], module.check_mode)
+
+    def plan() -> Change:
+        return host.plan_uplinks(nics, present, user, params["datapath_type"]) if nics else Change()
+
+    if phase == "begin" and not module.check_mode:
+        change = checkpoint.begin(plan, nics, identity, params["rollback_timeout"], params["open_vswitch"], os.getpid())
+    else:
+        change = plan()
+        if phase is None and change.acts and not module.check_mode:
+            raise HostError(
+                "nics_to_bridge needs its part on the controller, which connects again and confirms: "
+                "run it as ovn.kubernetes.nics_to_bridge"
+            )
+    yield Result(change.items, host.notes, facts)

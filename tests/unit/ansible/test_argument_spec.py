@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects users who read a module's documentation: its options are those that the module takes."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+
+import pytest
+import yaml
+
+PLUGINS = pathlib.Path(__file__).resolve().parents[3] / "plugins"
+PACKAGE = "ansible_collections.ovn.kubernetes.plugins."
+MODULES = sorted(path.stem for path in (PLUGINS / "modules").glob("*.py") if path.stem != "__init__")
+KEYS = ("type", "elements", "choices", "default", "required")
+
+
+class Called(Exception):
+    """Ends a module where it hands over its arguments."""
+
+
+def arguments_of(name, monkeypatch):
+    """The keyword arguments that a module hands to AnsibleModule."""
+    module = importlib.import_module(PACKAGE + "modules." + name)
+
+    def stop(**arguments):
+        raise Called(arguments)
+
+    monkeypatch.setattr(module, "AnsibleModule", stop)
+    with pytest.raises(Called) as called:
+        module.main()
+    return called.value.args[0]
+
+
+def documented_options(name):
+    """The options of a module's documentation, with those of its fragments."""
+    documentation = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).DOCUMENTATION)
+    options = dict(documentation.get("options") or {})
+    for fragment in documentation.get("extends_documentation_fragment", ()):
+        code = importlib.import_module(PACKAGE + "doc_fragments." + fragment.rpartition(".")[2])
+        options.update(yaml.safe_load(code.ModuleDocFragment.DOCUMENTATION)["options"])
+    return options
+
+
+def facts(options, suboptions):
+    """What documentation and argument spec both say of options."""
+    said = {}
+    for name, option in options.items():
+        if not name.startswith("_"):  # between the action plugin and its module
+            said[name] = {
+                key: option[key]
+                for key in KEYS
+                if option.get(key) not in (None, False)
+                or (key == "default" and key in option and option[key] is not None)
+            }
+            if option.get(suboptions):
+                said[name]["options"] = facts(option[suboptions], suboptions)
+    return said
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_documentation_has_the_options_that_the_module_takes(name, monkeypatch):
+    """Protects against an option, a default or a choice that only one of the two knows."""
+    assert facts(documented_options(name), "suboptions") == facts(
+        arguments_of(name, monkeypatch)["argument_spec"], "options"
+    )
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_failure_is_documented_with_its_code(name):
+    """Protects plays that act on error_code: each module's documentation names it."""
+    returned = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).RETURN)
+    assert returned["error_code"]["returned"] == "failure"
