@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import HostError, OvnKubernetesError, RollbackFailed
 from .._common.result import Result
-from .._host.apply import ADVICE
+from .._host.advice import advice as advice_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,7 +90,7 @@ def _as_dicts(plan: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _kernel_error(error: OSError) -> str:
     """Return an error of the kernel as a sentence, with advice where there is some."""
-    advice = ADVICE.get(error.errno or 0)
+    advice = advice_of(error.errno)
     subject = error.filename or "this host"
     reason = error.strerror or error
     return f"{subject} can't be read or changed: {reason}{f' ({advice})' if advice else ''}"

@@ -16,9 +16,8 @@ from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG, wait_for_cur_cfg
 from .._ovsdb.transaction import operations
 from .._ovsdb.undo import committed_guard, undo, with_uuids
 from .._ovsdb.values import as_set
-from .apply import apply
-from .plan import difference
-from .read import read
+from .apply import apply_steps, undo_steps
+from .read import read_and_plan
 
 
 def converge_host(connect, subject, before, state, comment, check=False):
@@ -147,9 +146,9 @@ def _attempt(left, take_back, *args):
 
 def _apply_host(wanted, on_failure):
     """Make kernel and files what is wanted; ``on_failure`` takes the inverse. :returns: the steps."""
-    steps = difference(read(wanted), wanted)
-    apply(steps)
-    on_failure(lambda: apply([step for step in (step.undo() for step in reversed(steps)) if step is not None]))
+    steps = read_and_plan(wanted)
+    apply_steps(steps)
+    on_failure(undo_steps, steps)
     return steps
 
 
@@ -197,14 +196,14 @@ def _preview(plan, before, state):
         [change for change in plan if change.kind == "delete"],
     )
     try:
-        return Result(difference(read(before), before) + come + difference(read(state), state) + go)
+        return Result(read_and_plan(before) + come + read_and_plan(state) + go)
     except HostError as exc:
         return Result(plan, [f"the plan does not show links, addresses, routes and files: {exc}"])
 
 
 def converge_state(state, check=False):
     """Make this host's kernel and files hold what is wanted, without rows; :raises HostError: in words, with nothing changed."""
-    plan = difference(read(state), state)
+    plan = read_and_plan(state)
     if not check:
-        apply(plan)
+        apply_steps(plan)
     return Result(plan)

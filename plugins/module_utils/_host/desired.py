@@ -1,24 +1,69 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wanted of a host: links, addresses, routes, kernel settings and files. Data only, no input or output."""
+"""The desired state of a host: links, addresses, routes, kernel settings and files. Data only, no input or output."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-MAIN_TABLE = 254  # rt_tables: main
+from .._netlink.constants import RT_TABLE_MAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from .._netlink.records import KernelAddress, KernelRoute
+    from .steps.base import Step
+
+    class Companion(Protocol):
+        """Something else of a link that moves along with its addresses, and that this folder knows nothing of.
+
+        It is hashable. Its steps come right after the moves.
+        """
+
+        def read(self) -> Any:
+            """Return the current state.
+
+            :raises HostError: it can't be read.
+            """
+
+        def plan(self, current: Any) -> Sequence[Step]:
+            """Return the steps from the current state of :meth:`read` to the desired one."""
+
+    class FileReader(Protocol):
+        """A program that reads files, and has to be told when one of them has changed. It is hashable."""
+
+        @property
+        def paths(self) -> tuple[str, ...]:
+            """The files that it reads."""
+
+        def steps(self) -> ReaderSteps:
+            """Return the steps that tell it."""
+
+
+@dataclass(frozen=True)
+class ReaderSteps:
+    """The two steps of a :class:`FileReader`.
+
+    :ivar first: comes before all other steps, so that its inverse comes after all other inverses.
+    :ivar last: comes after the files.
+    """
+
+    first: Step
+    last: Step
 
 
 @dataclass(frozen=True)
 class Link:
-    """A link that somebody else (Open vSwitch) makes, wanted up.
+    """A link that another program (Open vSwitch) makes. It is to be up.
 
-    :ivar mtu: in bytes; None: as it is.
-    :ivar mac: aa:bb:cc:dd:ee:ff; None: as it is.
-    :ivar promiscuous: whether it takes in what is for others; None: as it is.
-    :ivar owned: addresses and routes on it that are not wanted go. What the kernel itself put there stays:
-        link-local addresses, router advertisements' addresses and routes, routes of the addresses.
+    :ivar mtu: in bytes. None: unchanged.
+    :ivar mac: as aa:bb:cc:dd:ee:ff. None: unchanged.
+    :ivar owned: addresses and routes on it that are not desired are removed, except those that the kernel itself made:
+        link-local addresses, addresses and routes of router advertisements, routes of the addresses.
+    :ivar promiscuous: whether it accepts packets for other MACs. None: unchanged.
     """
 
     name: str
@@ -30,7 +75,10 @@ class Link:
 
 @dataclass(frozen=True)
 class Address:
-    """An address with its prefix length, such as 192.168.2.2/24 or fd10::2/64 (IPv6: usable at once, RFC 4862's test for duplicates is skipped)."""
+    """An address with its prefix length, such as 192.168.2.2/24 or fd10::2/64.
+
+    An IPv6 address is usable at once, without the test for duplicates (RFC 4862, 5.4).
+    """
 
     link: str
     cidr: str
@@ -38,55 +86,52 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """A unicast route; it takes the place of another one with the same destination, metric and table.
+    """A unicast route. It replaces a route with the same destination, metric and table.
 
-    :ivar destination: CIDR; 0.0.0.0/0 and ::/0 are the default routes.
-    :ivar via: the next hop, None: the destination is on the link.
-    :ivar metric: None: the kernel's own, 0 (IPv6: 1024).
+    :ivar destination: CIDR. 0.0.0.0/0 and ::/0 are the default routes.
+    :ivar via: the address of the router. None: the destination is on the link.
+    :ivar metric: None: the kernel's default, 0 (IPv6: 1024).
     """
 
     link: str
     destination: str
     via: str | None = None
     metric: int | None = None
-    table: int = MAIN_TABLE
+    table: int = RT_TABLE_MAIN
 
 
 @dataclass(frozen=True)
 class Sysctl:
-    """A kernel setting, as sysctl(8) writes keys: dots between the parts, or slashes where a link's name has dots.
+    """A kernel setting. It is written to /proc/sys only, so it has to be set again after a boot.
 
-    Written to /proc/sys only: after a boot it has to be set again.
+    :ivar key: as sysctl(8) writes it: the parts separated by dots, or by slashes where the name of a link has dots.
     """
 
     key: str
     value: str
 
     @property
-    def parts(self):
-        """The parts of the key: the first separator is the one that separates."""
-        first = next((sign for sign in self.key if sign in "./"), ".")
-        if first == "/":
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the key. The first separator in the key is the one that separates."""
+        separator = next((sign for sign in self.key if sign in "./"), ".")
+        if separator == "/":
             return tuple(self.key.strip("/").split("/"))
         return tuple(part.replace("/", ".") for part in self.key.split("."))
 
     @property
-    def link(self):
-        """The link whose setting this is, None for one of the whole host."""
+    def link(self) -> str | None:
+        """The link that the setting belongs to. None: it belongs to the whole host."""
         parts = self.parts
-        if (
-            len(parts) > 4
-            and parts[0] == "net"
-            and parts[2] in ("conf", "neigh")
-            and parts[3] not in ("all", "default")
-        ):
-            return parts[3]
-        return None
+        is_of_a_link = len(parts) > 4 and parts[0] == "net" and parts[2] in ("conf", "neigh")
+        return parts[3] if is_of_a_link and parts[3] not in ("all", "default") else None
 
 
 @dataclass(frozen=True)
 class File:
-    """A file; ``content`` None: there is none. One that not everybody may read is a secret: no plan shows its content."""
+    """A file. One that not everybody may read is a secret, and no plan shows its content.
+
+    :ivar content: None: the file does not exist.
+    """
 
     path: str
     content: str | None = field(repr=False)
@@ -94,109 +139,72 @@ class File:
 
 
 @dataclass(frozen=True)
-class Uplink:
-    """A NIC in a bridge: the NIC's addresses, routes and rules are the bridge's instead; ``restore``: the NIC's again."""
+class AddressMove:
+    """All addresses, routes and rules of the source are those of the target instead."""
 
-    nic: str
-    bridge: str
-    restore: bool = False
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A NIC without addresses and routes, since something else uses it."""
-
-    nic: str
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
-class Given:
-    """What a NIC had, and is to have again.
+class Unaddressed:
+    """A link without addresses and routes, because another program uses it."""
 
-    :ivar addresses, routes: as :mod:`.found` has them.
-    :ivar offloads: names of those that were on.
+    link: str
+
+
+@dataclass(frozen=True)
+class SavedNic:
+    """What a NIC had, and is to get back.
+
+    :ivar offloads: names of those that were on (:data:`._netlink.ethtool.OFFLOADS`).
     """
 
     nic: str
-    addresses: tuple = ()
-    routes: tuple = ()
-    offloads: tuple = ()
+    addresses: tuple[KernelAddress, ...] = ()
+    routes: tuple[KernelRoute, ...] = ()
+    offloads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Offload:
-    """A link on which the kernel finishes checksums and segments itself: what reads packets off it gets them whole (userspace datapath)."""
+class NoOffload:
+    """A link whose transmit offloads are off: the kernel computes checksums and segments itself.
+
+    The userspace datapath reads packets from the link before hardware would complete them.
+    """
 
     link: str
 
 
 @dataclass(frozen=True)
 class IngressDrop:
-    """A NIC whose packets the host's own stack does not see, since the userspace datapath reads them off it first."""
+    """A NIC whose packets the host's own stack does not receive. The userspace datapath reads them first."""
 
     link: str
 
 
 @dataclass(frozen=True)
-class Profile:
-    """NetworkManager's profile of a NIC.
-
-    :ivar uuid: by which it knows it.
-    :ivar on_bridge: whether it is to configure the bridge by a copy; False: it leaves the bridge alone.
-    :ivar client_id, token: what the copy says beside, so that the bridge is the same DHCP client (bytes as 01:02) and has the same interface identifier
-        (as ::1); empty: nothing.
-    :ivar metric: of its routes, where the NIC's profile says none: NetworkManager has one for each sort of device; -1: nothing.
-    """
-
-    uuid: str
-    on_bridge: bool = False
-    client_id: str = ""
-    token: str = ""
-    metric: int = -1
-
-
-@dataclass(frozen=True)
-class Handover:
-    """A network manager that is told when its files have changed: what it did for a NIC it does for the NIC's bridge, or again for the NIC.
-
-    :ivar manager: a name of :mod:`.managed`.
-    :ivar paths: the files; as long as none of them changes nobody is told.
-    :ivar early: it is told before addresses move too, since it would put them back.
-    :ivar profile: NetworkManager's :class:`Profile` of the NIC.
-    """
-
-    manager: str
-    nic: str
-    bridge: str
-    paths: tuple = ()
-    to_bridge: bool = True
-    early: bool = False
-    profile: Profile | None = None
-
-    def back(self):
-        """The same the other way."""
-        return replace(self, to_bridge=not self.to_bridge, early=False)
-
-
-@dataclass(frozen=True)
 class HostState:
-    """All that is wanted of a host; what it does not name stays as it is.
+    """The desired state of a host. What it does not name stays as it is.
 
-    :ivar absent_drops: drops that are not wanted any more.
+    :ivar file_readers: programs that are told about changes of ``files``.
+    :ivar companions: what moves along with the addresses of ``moves``.
+    :ivar absent_drops: drops that are removed.
     """
 
-    links: tuple = ()
-    addresses: tuple = ()
-    routes: tuple = ()
-    sysctls: tuple = ()
-    files: tuple = ()
-    handovers: tuple = ()
-    uplinks: tuple = ()
-    plains: tuple = ()
-    given: tuple = ()
-    offloads: tuple = ()
-    drops: tuple = ()
-    absent_drops: tuple = ()
+    links: tuple[Link, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sysctls: tuple[Sysctl, ...] = ()
+    files: tuple[File, ...] = ()
+    file_readers: tuple[FileReader, ...] = ()
+    moves: tuple[AddressMove, ...] = ()
+    companions: tuple[Companion, ...] = ()
+    unaddressed: tuple[Unaddressed, ...] = ()
+    saved_nics: tuple[SavedNic, ...] = ()
+    no_offloads: tuple[NoOffload, ...] = ()
+    drops: tuple[IngressDrop, ...] = ()
+    absent_drops: tuple[IngressDrop, ...] = ()
 
 
 @dataclass(frozen=True)

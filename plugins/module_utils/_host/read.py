@@ -1,70 +1,107 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read of a host what is wanted of it to be compared with, and no more than that."""
+"""Read the current state of this host, as far as a desired state names it."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .._common.errors import HostError
 from .._common.files import read_file
+from .._netlink.addresses import read_addresses
 from .._netlink.ethtool import offloads_on
 from .._netlink.ingress import dropped_nics
-from .._netlink.rtnetlink import Rtnl
-from .._netlink.rules import rules
-from .._nic.managers.resolved import resolver_of
-from .current import Have, family, normal_prefix
-from .plan import DEFAULT_METRIC
+from .._netlink.links import read_link
+from .._netlink.records import DEFAULT_METRIC, KernelRoute, RouteKey, ip_version, normal_prefix
+from .._netlink.routes import read_routes
+from .._netlink.rules import read_rules
+from .._netlink.socket import RouteSocket
+from .current import CurrentState
+from .plan import plan_host
 from .sysctl import read_sysctl
 
+if TYPE_CHECKING:
+    from .desired import HostState
+    from .steps.base import Step
 
-def read(want):
-    """What this host has of what ``want`` talks about.
 
-    Links are asked for one by one (a node has a link for every pod), addresses and routes in one dump each.
+def read_and_plan(desired: HostState) -> list[Step]:
+    """Return the steps from this host's current state to the desired one.
 
-    :param want: a :class:`.state.HostState`.
-    :returns: a :class:`.found.Have`.
-    :raises HostError: when a library is missing, or the kernel doesn't answer.
+    :raises HostError: the current state can't be read, or the desired one can't be reached.
     """
-    links, addresses, routes, bound = _network(want)
-    what = "kernel settings and files"
+    return plan_host(read_current(desired), desired)
+
+
+def read_current(desired: HostState) -> CurrentState:
+    """Read what this host has of what the desired state names.
+
+    Links are read one by one, since a node has a link for every pod. Addresses and routes are read in one dump each.
+
+    :raises HostError: a library is missing, or the kernel can't be read.
+    """
+    current = _read_network(desired)
+    purpose = "kernel settings and files"
     try:
-        sysctls = {wish: read_sysctl(wish.parts) for wish in want.sysctls}
-        files = {wish.path: read_file(wish.path) for wish in want.files}
-        what = "offloads"
-        offloads = {
-            link: offloads_on(link)
-            for link in [wish.link for wish in want.offloads] + [given.nic for given in want.given if given.offloads]
-        }
+        sysctls = {sysctl: read_sysctl(sysctl.parts) for sysctl in desired.sysctls}
+        files = {file.path: read_file(file.path) for file in desired.files}
+        purpose = "offloads"
+        nics = [link.link for link in desired.no_offloads] + [nic.nic for nic in desired.saved_nics if nic.offloads]
+        offloads = {nic: offloads_on(nic) for nic in nics}
     except OSError as error:
-        raise HostError("this host's %s can't be read: %s" % (what, error)) from error
-    sources = [uplink.bridge if uplink.restore else uplink.nic for uplink in want.uplinks]
-    resolvers = {link: found for link, found in ((link, resolver_of(link)) for link in sources) if found}
-    drops = dropped_nics() if want.drops or want.absent_drops else frozenset()
-    return Have(links, addresses, routes, sysctls, files, offloads, drops, bound, resolvers)
-
-
-def _network(want):
-    named = (
-        {link.name for link in want.links}
-        | {item.link for item in want.addresses + want.routes}
-        | {one.nic for one in want.plains + want.given}
+        raise HostError(f"this host's {purpose} can't be read: {error}") from error
+    return CurrentState(
+        links=current.links,
+        addresses=current.addresses,
+        routes=current.routes,
+        sysctls=sysctls,
+        files=files,
+        offloads=offloads,
+        companions={companion: companion.read() for companion in desired.companions},
+        drops=dropped_nics() if desired.drops or desired.absent_drops else frozenset(),
+        rules=current.rules,
     )
-    for uplink in want.uplinks:
-        named |= {uplink.nic, uplink.bridge}
-    if not named:
-        return {}, (), (), ()
-    keys = {route.key for given in want.given for route in given.routes}
-    for wish in want.routes:
-        destination = normal_prefix(wish.destination)
-        keys.add((wish.table, destination, DEFAULT_METRIC[family(destination)] if wish.metric is None else wish.metric))
+
+
+def _read_network(desired: HostState) -> CurrentState:
+    """Read the links, addresses, routes and rules."""
+    names = _link_names(desired)
+    if not names:
+        return CurrentState()
+    keys = _route_keys(desired)
+    moved = {name for move in desired.moves for name in (move.source, move.target)}
     try:
-        with Rtnl() as rtnl:
-            links = {name: rtnl.link(name) for name in sorted(named)}
-            there = {name for name, link in links.items() if link}
-            addresses = rtnl.addresses(there) if there else ()
-            routes = rtnl.routes(lambda route: route.links & there or route.key in keys) if there or keys else ()
-        bound = rules({name for uplink in want.uplinks for name in (uplink.nic, uplink.bridge)}) if want.uplinks else ()
+        with RouteSocket() as kernel:
+            links = {name: read_link(kernel, name) for name in sorted(names)}
+            present = {name for name, link in links.items() if link}
+
+            def is_named(route: KernelRoute) -> bool:
+                return bool(route.links & present) or route.key in keys
+
+            return CurrentState(
+                links,
+                addresses=tuple(read_addresses(kernel, present)) if present else (),
+                routes=tuple(read_routes(kernel, is_named)) if present or keys else (),
+                rules=tuple(read_rules(kernel, moved)) if moved else (),
+            )
     except OSError as error:
-        raise HostError("this host's links, addresses and routes can't be read: %s" % error.strerror) from error
-    return links, tuple(addresses), tuple(routes), tuple(bound)
+        raise HostError(f"this host's links, addresses and routes can't be read: {error.strerror}") from error
+
+
+def _link_names(desired: HostState) -> set[str]:
+    names = {link.name for link in desired.links}
+    names |= {address.link for address in desired.addresses} | {route.link for route in desired.routes}
+    names |= {link.link for link in desired.unaddressed} | {nic.nic for nic in desired.saved_nics}
+    for move in desired.moves:
+        names |= {move.source, move.target}
+    return names
+
+
+def _route_keys(desired: HostState) -> set[RouteKey]:
+    keys = {route.key for nic in desired.saved_nics for route in nic.routes}
+    for route in desired.routes:
+        destination = normal_prefix(route.destination)
+        metric = DEFAULT_METRIC[ip_version(destination)] if route.metric is None else route.metric
+        keys.add(RouteKey(route.table, destination, metric))
+    return keys

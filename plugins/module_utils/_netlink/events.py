@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The kernel's news about links and addresses (rtnetlink(7)), for programs that stay. What they say is read anew: that can't be missed."""
+"""The kernel's events about links and addresses (rtnetlink(7)), for programs that keep running.
+
+An event says only that something changed. Its reader reads the state anew, so that a lost event does no harm.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,43 @@ import os
 import socket
 
 from .._common.errors import HostError
-from .rtnetlink import Rtnl
+from .addresses import read_addresses
+from .constants import RtmGrp
+from .socket import RouteSocket
 
-GROUPS = 0x1 | 0x10 | 0x100  # RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+GROUPS = RtmGrp.LINK | RtmGrp.IPV4_IFADDR | RtmGrp.IPV6_IFADDR
 
 
-def subscribe():
-    """A socket that becomes readable whenever a link or an address changes."""
+def subscribe() -> socket.socket:
+    """Return a socket that becomes readable whenever a link or an address changes."""
     events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-    events.bind((0, GROUPS))
+    events.bind((0, int(GROUPS)))
     return events
 
 
-def drain(events):
-    """Read away what the socket has: that something changed is all that it tells."""
+def drain(events: socket.socket) -> None:
+    """Receive and discard all events that have arrived.
+
+    :raises HostError: the socket can't be read.
+    """
     while True:
         try:
             events.recv(1 << 16)
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # so many that some were lost; one is enough
-                raise HostError(f"the kernel's news can't be read: {os.strerror(error.errno)}") from error
+            if error.errno != errno.ENOBUFS:  # ENOBUFS: some events were lost
+                reason = os.strerror(error.errno or 0)
+                raise HostError(f"the kernel's events can't be read: {reason}") from error
 
 
-def addresses_of(link):
-    """All addresses on a link, without prefix, link-local ones too; none where there is no such link."""
+def addresses_of(link: str) -> tuple[str, ...]:
+    """Return all addresses of a link, link-local ones too, sorted and without prefix lengths. A missing link has none.
+
+    :raises HostError: the kernel can't be read.
+    """
     try:
-        with Rtnl() as rtnl:
-            return tuple(sorted({address.ip for address in rtnl.addresses({link})}))
+        with RouteSocket() as kernel:
+            return tuple(sorted({address.ip for address in read_addresses(kernel, {link})}))
     except OSError as error:
         raise HostError(f"the addresses of {link} can't be read: {error.strerror}") from error

@@ -1,68 +1,70 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Drops at a NIC's ingress: one nftables table of ours in the family netdev, one base chain a NIC (nft(8))."""
+"""Drop rules at the ingress of NICs: one nftables table of the family netdev (nft(8)), with one base chain for each NIC."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from .._common.errors import HostError
 from .libraries import nftables
 
 FAMILY = "netdev"
 TABLE = "ovn_kubernetes"
+CHAIN_PREFIX = "in_"
 
 
-def chain(nic):
-    """The name of a NIC's chain."""
-    return "in_%s" % nic
+def chain(nic: str) -> str:
+    """Return the name of a NIC's chain."""
+    return CHAIN_PREFIX + nic
 
 
-def dropped_nics():
-    """The NICs whose packets our table drops. :raises HostError: when nftables can't be asked."""
-    answer = _run([{"list": {"chains": {"family": FAMILY}}}], "read the drops of table %s %s" % (FAMILY, TABLE))
-    found = set()
+def dropped_nics() -> frozenset[str]:
+    """Return the NICs whose packets the table drops.
+
+    :raises HostError: nftables can't be read.
+    """
+    answer = _run([{"list": {"chains": {"family": FAMILY}}}], f"read the drops of table {FAMILY} {TABLE}")
+    nics = set()
     for item in answer.get("nftables", ()):
         entry = item.get("chain", {})
-        # Not every version tells the chain's device in JSON; our name does.
-        nic = entry.get("name", "")[len(chain("")) :]
+        # Not every version shows the device of a chain in JSON, so the NIC is read from the chain's name.
+        nic = entry.get("name", "")[len(CHAIN_PREFIX) :]
         if (
             entry.get("table") == TABLE
             and entry.get("name") == chain(nic)
             and entry.get("hook") == "ingress"
             and entry.get("policy") == "drop"
         ):
-            found.add(nic)
-    return frozenset(found)
+            nics.add(nic)
+    return frozenset(nics)
 
 
-def add_drop(nic):
-    """Drop all that a NIC hands to the host's own stack. :raises HostError: when nftables refuses."""
-    _run(
-        [
-            {"add": {"table": {"family": FAMILY, "name": TABLE}}},
-            {
-                "add": {
-                    "chain": {
-                        "family": FAMILY,
-                        "table": TABLE,
-                        "name": chain(nic),
-                        "type": "filter",
-                        "hook": "ingress",
-                        "dev": nic,
-                        "prio": 0,
-                        "policy": "drop",
-                    }
-                }
-            },
-        ],
-        "drop what %s hands to the host" % nic,
-    )
+def add_drop(nic: str) -> None:
+    """Drop all packets that a NIC receives for the host's own stack.
+
+    :raises HostError: nftables refused.
+    """
+    table = {"family": FAMILY, "name": TABLE}
+    base_chain = {
+        "family": FAMILY,
+        "table": TABLE,
+        "name": chain(nic),
+        "type": "filter",
+        "hook": "ingress",
+        "dev": nic,
+        "prio": 0,
+        "policy": "drop",
+    }
+    _run([{"add": {"table": table}}, {"add": {"chain": base_chain}}], f"drop what {nic} hands to the host")
 
 
-def remove_drop(nic):
-    """Let a NIC's packets in again; the table goes with its last chain.
+def remove_drop(nic: str) -> bool:
+    """Let the packets of a NIC in again. The table is deleted with its last chain.
 
-    :returns: False when they are let in already. :raises HostError: when nftables refuses.
+    :returns: False when there is no drop.
+    :raises HostError: nftables refused.
     """
     dropped = dropped_nics()
     if nic not in dropped:
@@ -70,15 +72,17 @@ def remove_drop(nic):
     commands = [{"delete": {"chain": {"family": FAMILY, "table": TABLE, "name": chain(nic)}}}]
     if dropped == {nic}:
         commands.append({"delete": {"table": {"family": FAMILY, "name": TABLE}}})
-    _run(commands, "stop dropping what %s hands to the host" % nic)
+    _run(commands, f"stop dropping what {nic} hands to the host")
     return True
 
 
-def _run(commands, what):
+def _run(commands: list[dict[str, Any]], purpose: str) -> dict[str, Any]:
+    """Run commands of libnftables-json(5) and return the answer.
+
+    :param purpose: completes the sentence "nftables can't ...".
+    """
     code, answer, error = nftables().json_cmd({"nftables": [{"metainfo": {"json_schema_version": 1}}, *commands]})
     if code != 0:
-        raise HostError(
-            "nftables can't %s: %s"
-            % (what, " ".join(str(error).split()) or "it gives no reason; is the kernel's nf_tables module there?")
-        )
+        reason = " ".join(str(error).split()) or "it gives no reason; is the kernel's nf_tables module there?"
+        raise HostError(f"nftables can't {purpose}: {reason}")
     return answer or {}

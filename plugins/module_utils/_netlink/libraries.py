@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The two libraries that speak to the kernel, loaded when they are needed and not more of them than that."""
+"""The two libraries that talk to the kernel, loaded when they are needed, and no more of them than is needed."""
 
 from __future__ import annotations
 
@@ -9,26 +9,43 @@ import importlib
 import importlib.util
 import sys
 import types
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from .._common.errors import HostError
 
-NO_PYROUTE2 = "python3-pyroute2 is missing on this host: install it (Debian, Ubuntu: python3-pyroute2; EL9: python3-pyroute2 from EPEL)"
+if TYPE_CHECKING:
+    from types import TracebackType
+
+NO_PYROUTE2 = (
+    "python3-pyroute2 is missing on this host: "
+    "install it (Debian, Ubuntu: python3-pyroute2; EL9: python3-pyroute2 from EPEL)"
+)
 NO_NFTABLES = "python3-nftables is missing on this host: install it (Debian, Ubuntu, EL9: python3-nftables)"
 
 
+@dataclass(frozen=True)
+class PyRoute2:
+    """The classes of pyroute2's netlink core that are used here."""
+
+    nlmsg: Any
+    NetlinkSocket: Any
+    NetlinkError: type[Exception]
+
+
 @lru_cache(maxsize=1)
-def netlink():
-    """pyroute2's netlink core: an object with nlmsg, NetlinkSocket and NetlinkError.
+def pyroute2_core() -> PyRoute2:
+    """Load pyroute2's netlink core.
 
-    ``import pyroute2`` loads all that the library can do, which takes longer than everything else that an unchanged host needs.
-    While a bare package stands in for it, its modules load what they need themselves; if one version's modules
-    can't do that, the whole library is loaded.
+    ``import pyroute2`` loads the whole library, which takes longer than everything else that a host without changes needs.
+    So an empty package takes its place while its modules load what they need themselves. If the modules of a version
+    can't be loaded like that, the whole library is loaded.
 
-    :raises HostError: when the library is missing.
+    :raises HostError: the library is missing.
     """
     try:
-        with _BarePackage("pyroute2"):
+        with _EmptyPackage("pyroute2"):
             return _core()
     except ImportError:
         for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
@@ -40,41 +57,45 @@ def netlink():
         raise HostError(NO_PYROUTE2) from None
 
 
-def _core():
-    core = types.SimpleNamespace()
-    core.nlmsg = importlib.import_module("pyroute2.netlink").nlmsg
-    core.NetlinkSocket = importlib.import_module("pyroute2.netlink.nlsocket").NetlinkSocket
-    core.NetlinkError = importlib.import_module("pyroute2.netlink.exceptions").NetlinkError
-    return core
+def _core() -> PyRoute2:
+    return PyRoute2(
+        nlmsg=importlib.import_module("pyroute2.netlink").nlmsg,
+        NetlinkSocket=importlib.import_module("pyroute2.netlink.nlsocket").NetlinkSocket,
+        NetlinkError=importlib.import_module("pyroute2.netlink.exceptions").NetlinkError,
+    )
 
 
-class _BarePackage:
-    """Inside the block the package is a name for its folder: its own ``__init__`` does not run."""
+class _EmptyPackage:
+    """Inside the block the package is only a name for its folder. Its own ``__init__`` does not run."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name = name
+        self.package: types.ModuleType | None = None
 
-    def __enter__(self):
-        self.bare = None
+    def __enter__(self) -> None:
         if self.name in sys.modules:
             return
         spec = importlib.util.find_spec(self.name)
         if spec is None:
             raise ImportError(self.name)
-        self.bare = types.ModuleType(self.name)
-        self.bare.__path__ = list(spec.submodule_search_locations or ())
-        sys.modules[self.name] = self.bare
+        self.package = types.ModuleType(self.name)
+        self.package.__path__ = list(spec.submodule_search_locations or ())
+        sys.modules[self.name] = self.package
 
-    def __exit__(self, *exc_info):
-        # Who imports the package later gets the real one.
-        if self.bare is not None and sys.modules.get(self.name) is self.bare:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A later import of the package finds the real one.
+        if self.package is not None and sys.modules.get(self.name) is self.package:
             del sys.modules[self.name]
 
 
-def nftables():
-    """A binding of libnftables, an ``nftables.Nftables`` that answers in JSON; it speaks for the network namespace that it was made in.
+def nftables() -> Any:
+    """Return a binding of libnftables that answers in JSON, an ``nftables.Nftables``.
 
-    :raises HostError: when the library is missing.
+    It acts on the network namespace of the thread that made it.
+
+    :raises HostError: the library is missing.
     """
     try:
         binding = importlib.import_module("nftables").Nftables()

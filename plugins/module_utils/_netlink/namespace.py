@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Network namespaces: a thread goes into one and comes back (setns(2)); nothing is forked."""
+"""Network namespaces (network_namespaces(7)): a thread enters one and comes back by setns(2). No process is started."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ import ctypes
 import fcntl
 import functools
 import os
+from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
 
-CLONE_NEWNET = 0x40000000
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CLONE_NEWNET = 0x40000000  # linux/sched.h
 NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+EX_SOFTWARE = 70  # sysexits.h
 
 
 @functools.lru_cache(maxsize=1)
-def _libc():
+def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def is_namespace(path):
-    """Whether a path leads to a network namespace: a path without its mount is an ordinary file."""
+def is_namespace(path: str) -> bool:
+    """Return whether a path is a network namespace. Once the namespace is unmounted, the path is an ordinary file."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -37,12 +42,15 @@ def is_namespace(path):
 
 
 @contextlib.contextmanager
-def opened(path):
-    """The namespace as an open file. :raises HostError: when there is none at the path."""
+def opened(path: str) -> Iterator[int]:
+    """Open the namespace at a path, and close it when the block ends.
+
+    :raises HostError: there is none.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise HostError("network namespace %s can't be opened: %s" % (path, error.strerror)) from None
+        raise HostError(f"network namespace {path} can't be opened: {error.strerror}") from None
     try:
         yield handle
     finally:
@@ -50,18 +58,23 @@ def opened(path):
 
 
 @contextlib.contextmanager
-def inside(namespace):
-    """The calling thread, and only it, is in the namespace (an open file) until the block ends. :raises HostError: when it can't be entered."""
+def inside(namespace: int) -> Iterator[None]:
+    """Run the block in a namespace. Only the calling thread enters it.
+
+    :param namespace: its open file.
+    :raises HostError: the namespace can't be entered.
+    """
     libc = _libc()
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if libc.setns(namespace, CLONE_NEWNET):
-            raise HostError("the pod's network namespace can't be entered: %s" % os.strerror(ctypes.get_errno()))
+            reason = os.strerror(ctypes.get_errno())
+            raise HostError(f"the pod's network namespace can't be entered: {reason}")
         try:
             yield
         finally:
             if libc.setns(home, CLONE_NEWNET):
-                # Whatever this thread did next would happen in the wrong place.
-                os._exit(70)
+                # Whatever this thread did next would change the pod's namespace instead of the host's.
+                os._exit(EX_SOFTWARE)
     finally:
         os.close(home)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether a neighbour on a link answers now: the kernel asks it anew for its link-layer address, which no packet filter of its keeps it from telling."""
+"""Whether a neighbour answers ARP or neighbour discovery.
+
+The kernel itself asks for the neighbour's link-layer address, and no packet filter of the host keeps it from doing so.
+"""
 
 from __future__ import annotations
 
@@ -9,82 +12,70 @@ import errno
 import ipaddress
 import socket
 import time
+from typing import TYPE_CHECKING, Any, Union
 
-from .libraries import netlink
-from .rtnetlink import DUMP, NUMBERS, attributes_of, index_of
-from .socket import ACK, Asking
+from .constants import Nda, NlFlag, Nud, Rtm
+from .links import link_index
+from .messages import AF_OF_VERSION, attributes_of, messages, set_attributes
+from .socket import RouteSocket
 
-NEWNEIGH, DELNEIGH, GETNEIGH = 28, 29, 30
-NDA_DST = 1
-REACHABLE, STALE, DELAY, PROBE, NOARP, PERMANENT = 0x02, 0x04, 0x08, 0x10, 0x40, 0x80
-KNOWN = REACHABLE | STALE | DELAY | PROBE | NOARP | PERMANENT
-NOT_ASKED = NOARP | PERMANENT
-DISCARD = 9  # a datagram to this port is for nobody
-LOOK = 0.02  # seconds
+if TYPE_CHECKING:
+    IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+KNOWN = Nud.REACHABLE | Nud.STALE | Nud.DELAY | Nud.PROBE | Nud.NOARP | Nud.PERMANENT
+NEVER_ASKED = Nud.NOARP | Nud.PERMANENT
+DISCARD_PORT = 9  # RFC 863
+POLL_SECONDS = 0.02
 
 
-def answers(link, ip, patience):
-    """Whether the neighbour has told its link-layer address within ``patience`` seconds; one that nobody ever asks, as on a point-to-point link, has."""
+def neighbour_answers(link: str, ip: str, timeout: float) -> bool:
+    """Return whether the neighbour told its link-layer address in time.
+
+    The kernel does not ask some neighbours, such as those of a point-to-point link. For them the result is True.
+
+    :param timeout: in seconds.
+    """
     try:
-        return _answers(index_of(link), ipaddress.ip_address(ip), link, time.monotonic() + patience)
-    except OSError:  # there is no such link, or no address on it from which to ask
+        return _answers(link_index(link), ipaddress.ip_address(ip), link, time.monotonic() + timeout)
+    except OSError:  # there is no such link, or it has no address to ask from
         return False
 
 
-def _answers(index, ip, link, deadline):
-    with Asking({NEWNEIGH: _message_class()}) as asking:
-        if _state(asking, index, ip) & NOT_ASKED:
+def _answers(index: int, ip: IPAddress, link: str, deadline: float) -> bool:
+    with RouteSocket() as kernel:
+        if _state(kernel, index, ip) & NEVER_ASKED:
             return True
-        _forget(asking, index, ip)
-        with socket.socket(NUMBERS[ip.version], socket.SOCK_DGRAM) as one:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
-            one.sendto(b"", (str(ip), DISCARD, *((0, index) if ip.version == 6 else ())))
-        while not _state(asking, index, ip) & KNOWN:
+        _forget(kernel, index, ip)
+        with socket.socket(AF_OF_VERSION[ip.version], socket.SOCK_DGRAM) as datagrams:
+            datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
+            datagrams.sendto(b"", (str(ip), DISCARD_PORT, *((0, index) if ip.version == 6 else ())))
+        while not _state(kernel, index, ip) & KNOWN:
             if time.monotonic() > deadline:
                 return False
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
     return True
 
 
-def _message_class():
-    nlmsg = netlink().nlmsg
-    return type(
-        "NeighbourMessage",
-        (nlmsg,),
-        {
-            "nla_map": tuple((number, str(number), "cdata") for number in range(1, 16)),
-            "fields": (
-                ("family", "B"),
-                ("pad", "B"),
-                ("pad2", "H"),
-                ("index", "i"),
-                ("state", "H"),
-                ("flags", "B"),
-                ("type", "B"),
-            ),
-        },
-    )
-
-
-def _message(ip, index):
-    message = _message_class()()
-    message["family"], message["index"] = NUMBERS[ip.version], index
+def _message(ip: IPAddress, index: int) -> Any:
+    message = messages().neighbour()
+    message["family"], message["index"] = AF_OF_VERSION[ip.version], index
     return message
 
 
-def _state(asking, index, ip):
-    """What the kernel knows of the neighbour, 0: nothing."""
-    for reply in asking.ask(_message(ip, 0), GETNEIGH, DUMP):
-        if reply["index"] == index and attributes_of(reply).get(NDA_DST) == ip.packed:
-            return reply["state"]
+def _state(kernel: RouteSocket, index: int, ip: IPAddress) -> int:
+    """Return the state of the neighbour (:class:`.constants.Nud`), 0 when the kernel does not know it."""
+    for reply in kernel.request(_message(ip, 0), Rtm.GETNEIGH, NlFlag.DUMP):
+        if reply["index"] == index and attributes_of(reply).get(Nda.DST) == ip.packed:
+            return int(reply["state"])
     return 0
 
 
-def _forget(asking, index, ip):
+def _forget(kernel: RouteSocket, index: int, ip: IPAddress) -> None:
+    """Delete what the kernel knows of the neighbour, so that it asks again."""
     message = _message(ip, index)
-    message["attrs"] = [[str(NDA_DST), ip.packed]]
+    set_attributes(message, {Nda.DST: ip.packed})
     try:
-        asking.ask(message, DELNEIGH, ACK)
+        kernel.request(message, Rtm.DELNEIGH, NlFlag.ACK)
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise

@@ -1,116 +1,100 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Rules of policy routing that are bound to a link (ip-rule(8)), read and written by netlink messages (linux/fib_rules.h).
-
-What a rule says beside its links goes along as the bytes that the kernel gave.
-"""
+"""Rules of policy routing that are bound to a link, read, added and removed (ip-rule(8), linux/fib_rules.h)."""
 
 from __future__ import annotations
 
-import struct
-from functools import lru_cache
+import errno
+from typing import TYPE_CHECKING, Any
 
-from .._host.current import FoundRule
-from .libraries import netlink
-from .rtnetlink import CREATE, DUMP, EXCLUSIVE, FAMILIES, NUMBERS, attributes_of
-from .socket import ACK, Asking
+from .constants import FibRule, Fra, NlFlag, Rtm
+from .messages import (
+    AF_OF_VERSION,
+    IP_VERSIONS,
+    attributes_of,
+    messages,
+    pack_name,
+    pack_number,
+    set_attributes,
+    unpack_name,
+    unpack_number,
+)
+from .records import KernelRule
 
-NEWRULE, DELRULE, GETRULE = 32, 33, 34
-FRA_IIFNAME, FRA_PRIORITY, FRA_PAD, FRA_OIFNAME = 3, 6, 18, 17
+if TYPE_CHECKING:
+    from collections.abc import Set
+
+    from .socket import RouteSocket
+
+# Members of struct fib_rule_hdr that make a rule. ``res1`` and ``res2`` are padding.
 HEADER = ("dst_len", "src_len", "tos", "table", "action", "flags")
-INVERT = 0x2  # FIB_RULE_INVERT; the other flags tell a state
+READ_ATTRIBUTES = (Fra.IIFNAME, Fra.OIFNAME, Fra.PRIORITY, Fra.PAD)
 
 
-@lru_cache(maxsize=1)
-def _message_class():
-    return type(
-        "RuleMessage",
-        (netlink().nlmsg,),
-        {
-            "nla_map": tuple((number, str(number), "cdata") for number in range(1, 64)),
-            "fields": (
-                ("family", "B"),
-                ("dst_len", "B"),
-                ("src_len", "B"),
-                ("tos", "B"),
-                ("table", "B"),
-                ("res1", "B"),
-                ("res2", "B"),
-                ("action", "B"),
-                ("flags", "I"),
-            ),
-        },
-    )
-
-
-def rules(links):
-    """All :class:`.found.FoundRule` that are bound to one of the links, in the order in which the kernel tries them."""
+def read_rules(kernel: RouteSocket, links: Set[str]) -> list[KernelRule]:
+    """Return all rules that are bound to one of the links, in the order in which the kernel tries them."""
     found = []
-    for family, version in FAMILIES.items():
-        message = _message_class()()
+    for family, version in IP_VERSIONS.items():
+        message = messages().rule()
         message["family"] = family
-        for reply in _ask(message, GETRULE, DUMP):
-            rule = _found(reply, version)
+        for reply in kernel.request(message, Rtm.GETRULE, NlFlag.DUMP):
+            rule = _from_reply(reply, version)
             if rule.links & links:
                 found.append(rule)
     return found
 
 
-def add_rule(rule):
-    """Add it after those of the same priority; :returns: False when it is there already."""
+def add_rule(kernel: RouteSocket, rule: KernelRule) -> bool:
+    """Add a rule after those of the same priority. Return False when it exists already."""
     try:
-        _ask(_message(rule), NEWRULE, ACK | CREATE | EXCLUSIVE)
+        kernel.request(_message(rule), Rtm.NEWRULE, NlFlag.ACK | NlFlag.CREATE | NlFlag.EXCL)
     except OSError as error:
-        if error.errno == 17:  # EEXIST
+        if error.errno == errno.EEXIST:
             return False
         raise
     return True
 
 
-def remove_rule(rule):
-    """Remove exactly this one; :returns: False when it is not there."""
+def remove_rule(kernel: RouteSocket, rule: KernelRule) -> bool:
+    """Remove exactly this rule. Return False when it does not exist."""
     try:
-        _ask(_message(rule), DELRULE, ACK)
+        kernel.request(_message(rule), Rtm.DELRULE, NlFlag.ACK)
     except OSError as error:
-        if error.errno == 2:  # ENOENT
+        if error.errno == errno.ENOENT:
             return False
         raise
     return True
 
 
-def _found(reply, version):
+def _from_reply(reply: Any, version: int) -> KernelRule:
     attributes = attributes_of(reply)
-    header = tuple((name, reply[name] & INVERT if name == "flags" else reply[name]) for name in HEADER)
-    extra = tuple(
-        (number, bytes(value))
-        for number, value in sorted(attributes.items())
-        if number not in (FRA_IIFNAME, FRA_OIFNAME, FRA_PRIORITY, FRA_PAD)
+    # Flags other than FIB_RULE_INVERT report a state.
+    header = tuple((name, int(reply[name] & FibRule.INVERT) if name == "flags" else reply[name]) for name in HEADER)
+    return KernelRule(
+        version,
+        unpack_number(attributes[Fra.PRIORITY]) if Fra.PRIORITY in attributes else 0,
+        _link(attributes.get(Fra.IIFNAME)),
+        _link(attributes.get(Fra.OIFNAME)),
+        header,
+        tuple((number, bytes(value)) for number, value in sorted(attributes.items()) if number not in READ_ATTRIBUTES),
     )
-    priority = struct.unpack("I", attributes[FRA_PRIORITY])[0] if FRA_PRIORITY in attributes else 0
-    return FoundRule(
-        version, priority, _name(attributes.get(FRA_IIFNAME)), _name(attributes.get(FRA_OIFNAME)), header, extra
-    )
 
 
-def _name(data):
-    return data.rstrip(b"\0").decode() if data else None
+def _link(name: bytes | None) -> str | None:
+    return unpack_name(name) if name else None
 
 
-def _message(rule):
-    message = _message_class()()
-    message["family"] = NUMBERS[rule.version]
+def _message(rule: KernelRule) -> Any:
+    message = messages().rule()
+    message["family"] = AF_OF_VERSION[rule.version]
     for name, number in rule.header:
         message[name] = number
-    attributes = dict(rule.extra)
-    attributes[FRA_PRIORITY] = struct.pack("I", rule.priority)
-    for number, link in ((FRA_IIFNAME, rule.iif), (FRA_OIFNAME, rule.oif)):
-        if link:
-            attributes[number] = link.encode() + b"\0"
-    message["attrs"] = [[str(number), value] for number, value in sorted(attributes.items())]
+    attributes: dict[int, bytes] = dict(rule.extra)
+    attributes[Fra.PRIORITY] = pack_number(rule.priority)
+    if rule.iif:
+        attributes[Fra.IIFNAME] = pack_name(rule.iif)
+    if rule.oif:
+        attributes[Fra.OIFNAME] = pack_name(rule.oif)
+    set_attributes(message, attributes)
     return message
-
-
-def _ask(message, kind, flags):
-    with Asking({NEWRULE: _message_class()}) as asking:
-        return asking.ask(message, kind, flags)

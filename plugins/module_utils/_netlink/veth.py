@@ -1,123 +1,111 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Pairs of virtual links, veth(4): one end here, the other in a pod's network namespace."""
+"""Pairs of virtual links (veth(4)): the outer end on the host, the inner end in the network namespace of a pod."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
+from typing import TYPE_CHECKING
 
-from .rtnetlink import (
-    CREATE,
-    EXCLUSIVE,
-    IFLA_ADDRESS,
-    IFLA_IFNAME,
-    IFLA_MTU,
-    NEWLINK,
-    NOARP,
-    SETLINK,
-    Rtnl,
-    attribute,
-    index_of,
-)
-from .socket import ACK
+from .constants import Iff, Ifla, IflaInet6, IflaInfo, In6AddrGenMode, NlFlag, Rtm, VethInfo
+from .links import link_index, read_link, set_link
+from .messages import attribute, chain, messages, pack_mac, pack_name, pack_number, set_attributes
+from .socket import RouteSocket
 
-DELLINK = 17
-IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_NET_NS_FD = 18, 26, 28
-INFO_KIND, INFO_DATA, VETH_INFO_PEER = 1, 2, 1
-ADDR_GEN_MODE, NO_ADDRESS = 8, 1  # linux/if_link.h: IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .records import KernelLink
+
+IFINFOMSG = struct.Struct("BBHiII")  # struct ifinfomsg: family, padding, type, index, flags, change
+LOCAL_UNICAST = 0x02  # the first byte of a locally administered MAC (RFC 7042, 2.1)
 
 
-def make_pair(outer, namespace, inner, mac, mtu, quiet):
-    """Make both ends by one message of the kernel: there are two, or none.
+def make_pair(outer: str, namespace: int, inner: str, mac: str, mtu: int, no_arp: bool) -> str:
+    """Make both ends by one message: there are two links afterwards, or none.
 
-    :param outer: name of the end here, which is up afterwards.
-    :param namespace: an open file; ``inner``, ``mac``: name and MAC of the end in it, which is still down.
-    :param quiet: the host's stack does not speak on the outer end (userspace datapath: it would hear the pod's packets too).
+    :param outer: name of the outer end, which is up afterwards.
+    :param namespace: the open file of the pod's namespace.
+    :param inner, mac: name and MAC of the inner end, which is still down afterwards.
+    :param mtu: of both ends, in bytes.
+    :param no_arp: the host's stack sends nothing on the outer end. With the userspace datapath it would receive the pod's
+        packets too.
     :returns: the MAC of the outer end.
-    :raises OSError: EEXIST when one of the names is taken.
+    :raises OSError: EEXIST, one of the names is taken.
     """
-    own = bytes([0x02]) + os.urandom(5)  # a local unicast address
-    peer = struct.pack("BBHiII", 0, 0, 0, 0, 0, 0) + b"".join(
-        (  # struct ifinfomsg
-            attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", ""))),
-            attribute(IFLA_IFNAME, inner.encode() + b"\0"),
-            attribute(IFLA_MTU, struct.pack("I", mtu)),
-            attribute(IFLA_NET_NS_FD, struct.pack("I", namespace)),
-        )
+    outer_mac = bytes([LOCAL_UNICAST]) + os.urandom(5)
+    peer = IFINFOMSG.pack(0, 0, 0, 0, 0, 0) + chain(
+        {
+            Ifla.ADDRESS: pack_mac(mac),
+            Ifla.IFNAME: pack_name(inner),
+            Ifla.MTU: pack_number(mtu),
+            Ifla.NET_NS_FD: pack_number(namespace),
+        }
     )
-    with _Pairs() as rtnl:
-        rtnl.make(
-            outer,
-            own,
-            mtu,
-            attribute(INFO_KIND, b"veth") + attribute(INFO_DATA, attribute(VETH_INFO_PEER, peer)),
-            NOARP if quiet else 0,
+    with RouteSocket() as kernel:
+        message = messages().link()
+        message["flags"] = message["change"] = Iff.NOARP if no_arp else 0
+        kind = chain({IflaInfo.KIND: b"veth", IflaInfo.DATA: attribute(VethInfo.PEER, peer)})
+        set_attributes(
+            message,
+            {
+                Ifla.ADDRESS: outer_mac,
+                Ifla.IFNAME: pack_name(outer),
+                Ifla.MTU: pack_number(mtu),
+                Ifla.LINKINFO: kind,
+            },
         )
+        kernel.request(message, Rtm.NEWLINK, NlFlag.ACK | NlFlag.CREATE | NlFlag.EXCL)
         try:
-            rtnl.without_own_addresses(outer)
-            rtnl.set_link(outer, up=True)
-            return own.hex(":")
+            _disable_link_local_address(kernel, outer)
+            set_link(kernel, outer, up=True)
+            return outer_mac.hex(":")
         except BaseException:
-            rtnl.remove(outer)
+            _remove(kernel, outer)
             raise
 
 
-def remove_pair(outer):
-    """Remove both ends; :returns: False when there is no such link."""
-    with _Pairs() as rtnl:
-        return rtnl.remove(outer)
+def remove_pair(outer: str) -> bool:
+    """Remove both ends. Return False when there is no such link."""
+    with RouteSocket() as kernel:
+        return _remove(kernel, outer)
 
 
-def outer_end(outer):
-    """The end here as a :class:`.found.FoundLink`, None when there is none."""
+def outer_end(outer: str) -> KernelLink | None:
+    """Return the outer end, or None when there is no such link."""
     return outer_ends((outer,))[0]
 
 
-def outer_ends(names):
-    """The same for several."""
-    with Rtnl() as rtnl:
-        return [rtnl.link(name) for name in names]
+def outer_ends(names: Iterable[str]) -> list[KernelLink | None]:
+    """Return the outer ends in the order of their names, None for each that does not exist."""
+    with RouteSocket() as kernel:
+        return [read_link(kernel, name) for name in names]
 
 
-class _Pairs(Rtnl):
-    """Makes and removes links."""
+def _remove(kernel: RouteSocket, name: str) -> bool:
+    message = messages().link()
+    try:
+        message["index"] = link_index(name)
+        kernel.request(message, Rtm.DELLINK, NlFlag.ACK)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
 
-    def make(self, name, mac, mtu, kind, flags):
-        """Make a link of the kind that its attributes say; :raises OSError: EEXIST when there is one of that name."""
-        message = self._link()
-        message["flags"] = message["change"] = flags
-        message["attrs"] = [
-            [str(IFLA_ADDRESS), mac],
-            [str(IFLA_IFNAME), name.encode() + b"\0"],
-            [str(IFLA_MTU), struct.pack("I", mtu)],
-            [str(IFLA_LINKINFO), kind],
-        ]
-        self.ask(message, NEWLINK, ACK | CREATE | EXCLUSIVE)
 
-    def remove(self, name):
-        """:returns: False when there is none."""
-        message = self._link()
-        try:
-            message["index"] = index_of(name)
-            self.ask(message, DELLINK, ACK)
-        except OSError as error:
-            if error.errno == 19:  # ENODEV
-                return False
+def _disable_link_local_address(kernel: RouteSocket, name: str) -> None:
+    """Keep the kernel from making a link-local IPv6 address. EAFNOSUPPORT: the link has no IPv6 at all."""
+    mode = attribute(IflaInet6.ADDR_GEN_MODE, bytes([In6AddrGenMode.NONE]))
+    message = messages().link()
+    message["index"] = link_index(name)
+    set_attributes(message, {Ifla.AF_SPEC: attribute(socket.AF_INET6, mode)})
+    try:
+        kernel.request(message, Rtm.SETLINK, NlFlag.ACK)
+    except OSError as error:
+        if error.errno != errno.EAFNOSUPPORT:
             raise
-        return True
-
-    def without_own_addresses(self, name):
-        """The kernel gives the link no IPv6 address of its own; one that knows no IPv6 does not anyway."""
-        message = self._link()
-        message["index"] = index_of(name)
-        message["attrs"] = [
-            [str(IFLA_AF_SPEC), attribute(socket.AF_INET6, attribute(ADDR_GEN_MODE, bytes([NO_ADDRESS])))]
-        ]
-        try:
-            self.ask(message, SETLINK, ACK)
-        except OSError as error:
-            if error.errno != 97:  # EAFNOSUPPORT
-                raise

@@ -8,39 +8,38 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .._common.errors import HostError
-from .._host.current import FOREVER
-from .._host.desired import HostState, Uplink
-from .._host.plan import difference
-from .._host.read import read
-from .._host.serialize import from_plain, to_plain
-from .._host.steps import HandoverStep, MoveStep, ResolverStep
-from .._netlink.rtnetlink import Rtnl
+from .._host.read import read_and_plan
+from .._host.steps.moves import MoveStep
+from .._netlink.addresses import read_addresses
+from .._netlink.constants import INFINITY
+from .._netlink.socket import RouteSocket
 from .managers import network_manager
 from .managers.model import IFUPDOWN
 from .managers.resolved import resolver_of
+from .serialize import from_json, to_json
+from .steps import HandoverStep, ResolverStep, address_move
 
 
 def remember(nic, bridge):
     """Steps, as plain values, that give the bridge what the NIC has; what ends by itself (from routers' advertisements) is left to whoever gave it."""
-    want = HostState(uplinks=(Uplink(nic, bridge),))
-    steps = difference(read(want), want)
+    steps = read_and_plan(address_move(nic, bridge))
     given = [
         MoveStep(
             None,
             bridge,
-            given_addresses=tuple(address for address in step.given_addresses if address.valid == FOREVER),
+            given_addresses=tuple(address for address in step.given_addresses if address.valid == INFINITY),
             given_routes=tuple(route for route in step.given_routes if route.expires is None),
             given_rules=step.given_rules,
         )
         for step in steps
         if isinstance(step, MoveStep)
     ]
-    return to_plain(given + [replace(step, source=None) for step in steps if isinstance(step, ResolverStep)])
+    return to_json(given + [replace(step, source=None) for step in steps if isinstance(step, ResolverStep)])
 
 
 def missing(remembered, nic):
     """Those of these steps that are to be done: none for addresses when NIC or bridge has some, since then somebody else has given them."""
-    kept = from_plain(remembered) or ()
+    kept = from_json(remembered) or ()
     try:
         return [step for step in (kept if isinstance(kept, tuple) else (kept,)) if not _is_there(step, nic)]
     except OSError as error:
@@ -69,5 +68,5 @@ def _is_there(step, nic):
 
 
 def _has_addresses(links):
-    with Rtnl() as rtnl:
-        return any(address.settled for address in rtnl.addresses(links))
+    with RouteSocket() as kernel:
+        return any(address.configured for address in read_addresses(kernel, links))

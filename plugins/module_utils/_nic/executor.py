@@ -14,14 +14,12 @@ import uuid
 
 from .._common import names
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
-from .._host.apply import Hands, sentence
+from .._host.apply import StepRunner
 from .._host.converge import await_realised
-from .._host.desired import HostState, Uplink
-from .._host.plan import difference
-from .._host.read import read
+from .._host.read import read_and_plan
 from .._host.rows import LocalRows
-from .._host.serialize import from_plain
-from .._host.steps import FileStep, HandoverStep, LinkStep
+from .._host.steps.files import FileStep
+from .._host.steps.links import LinkStep
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import plan_rows
 from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG
@@ -29,6 +27,8 @@ from .._ovsdb.transaction import operations
 from . import journal as journals
 from . import uplink as policy
 from .journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
+from .serialize import from_json
+from .steps import HandoverStep, address_move
 
 PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
 NO_LINK = 19  # ENODEV: what it was on has gone too
@@ -80,14 +80,14 @@ def apply(journal):
     journal.turn(APPLYING)
     index = 0
     try:
-        with Hands(PATIENCE) as hands:
+        with StepRunner(PATIENCE) as hands:
             for index, act in enumerate(change["acts"]):
                 journal.mark(index)
                 _do(act, hands, change["remote"])
     except (OSError, HostError, DatabaseError) as error:
         act = change["acts"][index]
         reason = (
-            sentence(from_plain(act["step"]), error)
+            from_json(act["step"]).failure(error)
             if "step" in act and not isinstance(error, DatabaseError)
             else str(error)
         )
@@ -126,10 +126,10 @@ def settle(journal, reason=None):
         acts = acts[: journal.begun()]
     journal.turn(UNDOING, reason=reason)
     failed = []
-    with Hands(0) as hands:
+    with StepRunner(0) as hands:
         for act in reversed(acts):
             # After a boot the kernel has nothing of it; whoever configures the NICs has given them what they have, and may have to do it again.
-            if rebooted and "step" in act and not isinstance(from_plain(act["step"]), (FileStep, HandoverStep)):
+            if rebooted and "step" in act and not isinstance(from_json(act["step"]), (FileStep, HandoverStep)):
                 continue
             failed += _undo(act, hands, change["remote"], rebooted)
     if failed:
@@ -151,7 +151,7 @@ def _do(act, hands, remote):
     if "rows" in act:
         _write_rows(act["rows"], act["after"], remote)
     else:
-        hands.do(from_plain(act["step"]))
+        hands.run(from_json(act["step"]))
 
 
 def _undo(act, hands, remote, rebooted):
@@ -162,15 +162,15 @@ def _undo(act, hands, remote, rebooted):
                 _empty_bridge(act["rows"], hands)
             _write_rows(act["rows"], act["before"], remote)
             if act["before"]:  # a bridge that Open vSwitch makes again is down
-                hands.do(
+                hands.run(
                     LinkStep(
                         names.uplink_bridge(act["rows"]), up=True, promiscuous=act["before"]["promiscuous"] or None
                     )
                 )
             return []
-        step = from_plain(act["step"]).undo()
+        step = from_json(act["step"]).undo()
         if step is not None:
-            hands.do(step)
+            hands.run(step)
     except Exception as error:
         if getattr(error, "errno", None) != NO_LINK:
             return [getattr(error, "strerror", None) or str(error)]
@@ -179,11 +179,10 @@ def _undo(act, hands, remote, rebooted):
 
 def _empty_bridge(nic, hands):
     """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about to go."""
-    want = HostState(uplinks=(Uplink(nic, names.uplink_bridge(nic), restore=True),))
     try:
-        for step in difference(read(want), want):
+        for step in read_and_plan(address_move(names.uplink_bridge(nic), nic)):
             for part in step.parts():
-                hands.do(part)
+                hands.run(part)
     except OSError as error:
         if error.errno != NO_LINK:
             raise

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 
 from .._common.errors import HostError
-from .._netlink.rtnetlink import Rtnl
+from .._netlink.links import read_kind, read_stacked_links
+from .._netlink.socket import RouteSocket
 
 MASTERS = {"bond": "bond", "team": "team", "bridge": "bridge", "vrf": "VRF", "openvswitch": "Open vSwitch"}
 
@@ -20,8 +21,8 @@ def deaf(nic, datapath):
     userspace, and there is one taker only, so that links of other kinds can't be there beside either.
     """
     try:
-        with Rtnl() as rtnl:
-            above = rtnl.standing_on(nic)
+        with RouteSocket() as kernel:
+            above = read_stacked_links(kernel, nic)
     except OSError as error:
         raise HostError("%s can't be looked at: %s" % (nic, error.strerror)) from error
     for name, kind in sorted(above.items()):
@@ -40,8 +41,8 @@ def refusal(nic, ours=False):
     :param ours: it is in our bridge already, so that Open vSwitch has it.
     """
     try:
-        with Rtnl() as rtnl:
-            link = rtnl.kind(nic)
+        with RouteSocket() as kernel:
+            link = read_kind(kernel, nic)
     except OSError as error:
         raise HostError("%s can't be looked at: %s" % (nic, error.strerror)) from error
     if link is None:

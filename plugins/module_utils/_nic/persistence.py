@@ -14,11 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .._common.errors import HostError
-from .._host.desired import File, Handover
+from .._host.desired import File
 from .managers import ifupdown_files as ifupdown
 from .managers import network_manager_files as network_manager
 from .managers import networkd_files as networkd
 from .managers.model import IFUPDOWN, NETWORK_MANAGER, NETWORKD
+from .steps import Handover
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,9 @@ from .._common.errors import HostError
 from .._common.files import read_file
 from .._host import facts
 from .._host.desired import HostState
-from .._host.plan import difference
-from .._host.read import read
+from .._host.read import read_and_plan
 from .._host.rows import COLUMNS, LocalRows
-from .._host.serialize import from_plain, to_plain
-from .._host.steps import HandoverStep, OffloadStep
+from .._host.steps.links import OffloadStep
 from .._netlink.ethtool import offloads_on
 from .._ovsdb.converge import plan_rows, read_rows
 from .._ovsdb.rows import Query, by_name, is_uuid
@@ -31,6 +29,8 @@ from .managers import detect as managers
 from .managers import network_manager
 from .managers.model import NETWORK_MANAGER
 from .persistence import persistence
+from .serialize import from_json, to_json
+from .steps import HandoverStep
 from .sysctls import for_bridge, own_settings
 
 
@@ -145,18 +145,18 @@ def _present(connection, found, user, datapath_type):
         )
         changes += _rows(connection, nic, wanted, rows_acts)
         # Once written, a file is the administrator's to change: only one that is missing is written again.
-        mine = tuple(file for file in from_plain(kept["files"]) if not nic.kept or read_file(file.path) is None)
+        mine = tuple(file for file in from_json(kept["files"]) if not nic.kept or read_file(file.path) is None)
         settings = for_bridge(nic.bridge, kept.get("settings", {}))
         state += [
             policy.state(wanted),
-            HostState(files=mine, handovers=from_plain(kept["handovers"]), sysctls=settings),
+            HostState(files=mine, file_readers=from_json(kept["handovers"]), sysctls=settings),
         ]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         if nic.kept:
-            lost += missing(kept.get("had"), nic.name) + unserved(from_plain(kept["handovers"]), kept.get("addressed"))
-        edits[nic.name] = from_plain(kept["files"])
+            lost += missing(kept.get("had"), nic.name) + unserved(from_json(kept["handovers"]), kept.get("addressed"))
+        edits[nic.name] = from_json(kept["files"])
     _refuse_shared(edits, {nic.name for nic in found if not nic.kept})
-    steps = _difference(_together([*state, HostState(files=tuple(files))])) + lost
+    steps = read_and_plan(_together([*state, HostState(files=tuple(files))])) + lost
     return Change(rows_acts + _acts(steps), changes + steps)
 
 
@@ -177,13 +177,13 @@ def _found(nic, datapath):
             network_manager.refuse(nic.name, handover.profile, datapath)
     return {
         "promiscuous": facts.is_promiscuous(nic.name),
-        "offloads": to_plain(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
-        "files": to_plain(lasting.files),
-        "inverse": to_plain(lasting.inverse),
-        "handovers": to_plain(lasting.handovers),
+        "offloads": to_json(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
+        "files": to_json(lasting.files),
+        "inverse": to_json(lasting.inverse),
+        "handovers": to_json(lasting.handovers),
         "settings": own_settings(nic.name, managed.by),
         "had": remember(nic.name, nic.bridge) if lasting.restores else None,
-        "addressed": bool(facts.addresses(nic.name)),
+        "addressed": bool(facts.configured_addresses(nic.name)),
     }
 
 
@@ -210,17 +210,17 @@ def _absent(connection, found, user):
         _refuse_edited(nic)
         changes += _rows(connection, nic, None, rows_acts)
         before.append(policy.state_gone(nic.name, nic.now.datapath_type if nic.now else _datapath(connection)))
-        inverse = (file for file in from_plain(nic.kept.get("inverse", [])) if file.path not in stays)
+        inverse = (file for file in from_json(nic.kept.get("inverse", [])) if file.path not in stays)
         after.append(
             HostState(
                 files=(*inverse, policy.kept_file(nic.name, None)),
-                handovers=tuple(handover.back() for handover in from_plain(nic.kept.get("handovers", []))),
+                file_readers=tuple(handover.back() for handover in from_json(nic.kept.get("handovers", []))),
             )
         )
         if nic.kept.get("offloads"):
             offloads.append(OffloadStep(nic.name, tuple(nic.kept["offloads"]), on=True))
-    first = _difference(_together(before)) + offloads
-    last = _difference(_together(after))
+    first = read_and_plan(_together(before)) + offloads
+    last = read_and_plan(_together(after))
     # What managers did for bridges goes with the bridges: where these come back, managers have to be told of it after all else.
     marks = [step for step in last if isinstance(step, HandoverStep) and not step.tells]
     last = [step for step in last if step not in marks]
@@ -257,7 +257,7 @@ def _refuse_guests(connection, nic):
 def _files_of_others(found):
     """NIC -> files of the NICs that are kept beside these."""
     others = sorted(set(kept_uplinks()) - {nic.name for nic in found})
-    return {nic: from_plain(_settings(nic, read_file(names.uplink_file(nic))).get("files", [])) for nic in others}
+    return {nic: from_json(_settings(nic, read_file(names.uplink_file(nic))).get("files", [])) for nic in others}
 
 
 def _refuse_shared(edits, new):
@@ -275,8 +275,8 @@ def _refuse_shared(edits, new):
 
 def _refuse_edited(nic):
     """:raises HostError: when a file that would be as it was before has been edited since."""
-    before = {file.path: file for file in from_plain(nic.kept.get("inverse", [])) if file.content is not None}
-    for file in from_plain(nic.kept.get("files", [])):
+    before = {file.path: file for file in from_json(nic.kept.get("inverse", [])) if file.content is not None}
+    for file in from_json(nic.kept.get("files", [])):
         now = read_file(file.path) if file.path in before else None
         if now is not None and now.content not in (file.content, before[file.path].content):
             raise HostError(
@@ -291,10 +291,6 @@ def _datapath(connection):
     return chosen or ("system" if facts.has_kernel_datapath() else "netdev")
 
 
-def _difference(want):
-    return difference(read(want), want)
-
-
 def _together(states):
     """One state of several: routes that use two NICs need one plan."""
     return HostState(
@@ -306,4 +302,4 @@ def _together(states):
 
 
 def _acts(steps):
-    return [{"step": to_plain(part)} for step in steps for part in step.parts()]
+    return [{"step": to_json(part)} for step in steps for part in step.parts()]

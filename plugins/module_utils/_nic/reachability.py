@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .._host import facts
-from .._netlink.neighbours import answers
+from .._netlink.neighbours import neighbour_answers
 
 PATIENCE = 2.0  # seconds for one answer; a moved NIC's first ones take longer than others
 
@@ -52,4 +52,4 @@ def default_router(version):
 def _router_answers(version, hop):
     """Asked on the link that leads to it now."""
     link = facts.default_route_link(version)
-    return bool(link) and answers(link, hop, PATIENCE)
+    return bool(link) and neighbour_answers(link, hop, PATIENCE)

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 
 from .._common.errors import HostError
-from .._host.desired import Given
-from .._host.serialize import from_plain, to_plain
+from .._host.desired import SavedNic
+from .serialize import from_json, to_json
 
 
 def as_text(given):
     """As the row of the NIC's bridge keeps it."""
     return json.dumps(
-        {part: to_plain(getattr(given, part)) for part in ("addresses", "routes", "offloads")}, sort_keys=True
+        {part: to_json(getattr(given, part)) for part in ("addresses", "routes", "offloads")}, sort_keys=True
     )
 
 
@@ -24,7 +24,7 @@ def from_text(nic, text):
     if not text:
         return None
     try:
-        return Given(nic, **{part: from_plain(plain) for part, plain in json.loads(text).items()})
+        return SavedNic(nic, **{part: from_json(plain) for part, plain in json.loads(text).items()})
     except (AttributeError, TypeError, ValueError):
         raise HostError(
             "what is kept of %s can't be read: somebody has changed it in Open vSwitch's table Bridge" % nic

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .._common import names
-from .._host.desired import File, HostState, IngressDrop, Link, Offload, Uplink
+from .._host.desired import File, IngressDrop, Link, NoOffload
 from .._ovsdb.rows import Owner, Row
+from .steps import address_move
 
 # Who can need a NIC in its bridge, and how a sentence calls it. The NIC goes back when nobody needs it any more.
 USERS = {
@@ -84,21 +85,21 @@ def state(host):
     """The uplink's state of the host's kernel, once the rows are there."""
     netdev = host.datapath_type == "netdev"
     bridge = names.uplink_bridge(host.nic)
-    return HostState(
+    return replace(
+        address_move(host.nic, bridge),
         links=(
             Link(host.nic, owned=False),
             Link(bridge, owned=False, promiscuous=host.promiscuous or None),
         ),
-        uplinks=(Uplink(host.nic, bridge),),
-        offloads=(Offload(host.nic),) if netdev else (),
+        no_offloads=(NoOffload(host.nic),) if netdev else (),
         drops=(IngressDrop(host.nic),) if netdev else (),
     )
 
 
 def state_gone(nic, datapath_type):
     """What the kernel holds before the rows go: the NIC has back what it had. Drops are of the userspace datapath alone: others may lack nftables."""
-    return HostState(
-        uplinks=(Uplink(nic, names.uplink_bridge(nic), restore=True),),
+    return replace(
+        address_move(names.uplink_bridge(nic), nic),
         absent_drops=(IngressDrop(nic),) if datapath_type == "netdev" else (),
     )
 

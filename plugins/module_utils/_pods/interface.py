@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from .._common import addressing, names
-from .._host.desired import Address, HostState, Link, Offload, Route, Sysctl
+from .._host.desired import Address, HostState, Link, NoOffload, Route, Sysctl
 from .._ovsdb.rows import Owner, Row
 from .._ovsdb.values import Uuid
 
@@ -238,5 +238,5 @@ def inner_state(interface):
         # Runtimes that think the pod has no IPv6 switch it off.
         sysctls=(Sysctl(f"net/ipv6/conf/{link}/disable_ipv6", "0"),) if six else (),
         # The userspace datapath passes on packets with unfinished checksums as they are.
-        offloads=(Offload(link),) if interface.userspace else (),
+        no_offloads=(NoOffload(link),) if interface.userspace else (),
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from .._common.errors import HostError
-from .._host.apply import apply
+from .._host.apply import apply_steps
 from .._host.desired import HostState, Sysctl
-from .._host.plan import difference
-from .._host.read import read
+from .._host.plan import plan_host
+from .._host.read import read_current
 from .._netlink.libraries import nftables
 
 FAMILY, TABLE = "inet", "ovn_kubernetes"
@@ -182,9 +182,9 @@ def carry_loopback(link, may):
     """Whether the link may carry loopback addresses, which the host's own connections to pods' ports at 127.0.0.1 have; a link that is gone has nothing."""
     wish = Sysctl("net/ipv4/conf/%s/route_localnet" % link, "1" if may else "0")
     wanted = HostState(sysctls=(wish,))
-    have = read(wanted)
-    if have.sysctls[wish] is not None:
-        apply(difference(have, wanted))
+    current = read_current(wanted)
+    if current.sysctls[wish] is not None:
+        apply_steps(plan_host(current, wanted))
 
 
 def whole():

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from .._common import addressing, names
 from .._common.address_rules import probe_address
 from .._common.errors import SettingsError
-from .._host.desired import HostState, IngressDrop, Link, Offload, Plain
+from .._host.desired import HostState, IngressDrop, Link, NoOffload, Unaddressed
 from .._nic.uplink import uplink_rows
 from .._ovsdb.rows import ListMember, Owner, Ref, Row, SetMembers
 from .cluster import router_peer
@@ -417,8 +417,8 @@ def host_state(host):
     netdev = host.datapath_type == "netdev"
     return HostState(
         links=(Link(host.nic, owned=False), Link(names.uplink_bridge(host.nic), owned=False)),
-        plains=(Plain(host.nic),),
-        offloads=(Offload(host.nic),) if netdev else (),
+        unaddressed=(Unaddressed(host.nic),),
+        no_offloads=(NoOffload(host.nic),) if netdev else (),
         drops=(IngressDrop(host.nic),) if netdev else (),
     )
 
@@ -432,11 +432,13 @@ def shared_host_rows(bridge):
 
 
 def host_gone(nic, before):
-    """What a host without the gateway holds: the NIC has back what it had, ``before`` (:class:`._host.desired.Given`, or None: not known)."""
+    """What a host without the gateway holds: the NIC has back what it had, ``before`` (:class:`._host.desired.SavedNic`, or None: not known)."""
     owner = Owner("Gateway", "host")
     mapping = {"ovn-bridge-mappings": ListMember(names.PHYSICAL_NETWORK, None)}
     rows_ = [Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": mapping})]
     state = (
-        HostState() if nic is None else HostState(given=(before,) if before else (), absent_drops=(IngressDrop(nic),))
+        HostState()
+        if nic is None
+        else HostState(saved_nics=(before,) if before else (), absent_drops=(IngressDrop(nic),))
     )
     return rows_, state

@@ -151,7 +151,7 @@ class Host:
                 if "node" in users_of(wanted)
                 else None
             )
-            reason = reason or self._learn(facts.carries_connection, wanted)
+            reason = reason or self._learn(facts.connection_over, wanted)
             if reason:
                 raise HostError(
                     f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own"
@@ -162,7 +162,7 @@ class Host:
             or self._datapath()
         )
         if nic != wanted:
-            had = self._learn(facts.belongings, wanted, datapath == "netdev")
+            had = self._learn(facts.saved_nic, wanted, datapath == "netdev")
             kept = as_text(had) if had else None
         host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept)
         result = self._converge(
@@ -201,7 +201,7 @@ class Host:
             raise HostError(
                 f"bridge_interface {bridge} does not exist on this host: move the NIC into it first (nics_to_bridge)"
             )
-        found = self._learn(facts.addresses, bridge) or ()
+        found = self._learn(facts.configured_addresses, bridge) or ()
         ips = [
             cidr
             for cidr in (
@@ -269,7 +269,7 @@ class Host:
         """The address of the default route's link."""
         for version in (4, 6):
             link = self._learn(facts.default_route_link, version)
-            for cidr in self._learn(facts.addresses, link) or () if link else ():
+            for cidr in self._learn(facts.configured_addresses, link) or () if link else ():
                 if addressing.family(cidr) == version:
                     return cidr.split("/")[0]
         raise HostError(

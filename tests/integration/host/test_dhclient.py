@@ -16,9 +16,9 @@ from network_namespace import ip
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import systemd as units
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import HandoverStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import dhclient, handover
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import IFUPDOWN
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import HandoverStep
 
 from .conftest import pair
 

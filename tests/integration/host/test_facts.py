@@ -14,7 +14,10 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
-from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries, rtnetlink
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries, messages
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.addresses import read_addresses
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.routes import read_routes
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import RouteSocket
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import kind as nic
 
 from .conftest import ip, pair, tool
@@ -34,11 +37,15 @@ def test_a_links_own_values(eth0):
     """What other parts of the project ask before they plan."""
     assert facts.link_mtu("eth0") == 1450
     assert facts.link_mac("eth0") == "02:00:00:00:00:07"
-    assert facts.addresses("eth0") == ["10.44.0.12/24", "fd44::12/64"]
+    assert facts.configured_addresses("eth0") == ["10.44.0.12/24", "fd44::12/64"]
     assert facts.link_of_address("10.44.0.12") == "eth0"
     assert facts.link_of_address("fd44:0::12") == "eth0"
     assert facts.link_of_address("10.44.0.99") is None
-    assert (facts.link_mtu("nosuch"), facts.link_mac("nosuch"), facts.addresses("nosuch")) == (None, None, [])
+    assert (facts.link_mtu("nosuch"), facts.link_mac("nosuch"), facts.configured_addresses("nosuch")) == (
+        None,
+        None,
+        [],
+    )
     assert facts.link_mac("a-name-that-no-link-can-have") is None
 
 
@@ -60,29 +67,29 @@ def test_the_default_route_is_the_one_that_is_used(eth0):
 
 def test_the_datapath_is_there_when_the_kernel_knows_its_family(monkeypatch):
     """Asked with a family that every kernel has and one that none has, so that "no datapath" is not just a wrong question."""
-    monkeypatch.setattr(facts, "DATAPATH", "nlctrl")
+    monkeypatch.setattr(facts, "DATAPATH_FAMILY", "nlctrl")
     assert facts.has_kernel_datapath() is True
-    monkeypatch.setattr(facts, "DATAPATH", "no_such_family")
+    monkeypatch.setattr(facts, "DATAPATH_FAMILY", "no_such_family")
     assert facts.has_kernel_datapath() is False
 
 
 def test_a_nic_that_nobody_needs_may_lose_its_addresses(eth0, monkeypatch):
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    assert facts.carries_connection("eth0") is None
+    assert facts.connection_over("eth0") is None
 
 
 def test_a_nic_with_the_default_route_carries_connections(eth0):
     ip("-6 route add default via fd44::1")
-    assert facts.carries_connection("eth0") == "the default route (::/0) goes through it"
+    assert facts.connection_over("eth0") == "the default route (::/0) goes through it"
 
 
 def test_the_nic_of_this_ssh_session_carries_a_connection(eth0, monkeypatch):
     """IPv4 that an IPv6 socket shows is IPv4."""
     for own in ("10.44.0.12", "::ffff:10.44.0.12", "fd44::12"):
         monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 %s 22" % own)
-        assert own in facts.carries_connection("eth0")
+        assert own in facts.connection_over("eth0")
     monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 10.44.0.99 22")
-    assert facts.carries_connection("eth0") is None
+    assert facts.connection_over("eth0") is None
 
 
 SERVER = """
@@ -109,7 +116,7 @@ def test_connections_of_an_ssh_server_are_seen_whatever_its_port(eth0, tmp_path,
         with socket.create_connection((to, 2222), timeout=5):
             assert server.stdout.readline() == "accepted\n"
             expected = "SSH connections end on its address %s" % to if name == "sshd" else None
-            assert facts.carries_connection("eth0") == expected
+            assert facts.connection_over("eth0") == expected
         server.stdin.close()
 
 
@@ -119,15 +126,15 @@ def test_a_host_without_the_library_is_told_what_to_install(monkeypatch):
     monkeypatch.setattr(libraries.importlib, "import_module", _missing)
     for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
         monkeypatch.delitem(sys.modules, name)
-    libraries.netlink.cache_clear()
-    rtnetlink._messages.cache_clear()
+    libraries.pyroute2_core.cache_clear()
+    messages.messages.cache_clear()
     try:
         with pytest.raises(HostError, match=r"^python3-pyroute2 is missing on this host: install it \(Debian"):
             facts.link_mtu("lo")
         with pytest.raises(HostError, match=r"^python3-nftables is missing on this host"):
             libraries.nftables()
     finally:
-        libraries.netlink.cache_clear()
+        libraries.pyroute2_core.cache_clear()
 
 
 def _missing(name):
@@ -175,7 +182,7 @@ def test_links_that_stand_on_a_nic(eth0):
 
 def test_a_vlan_is_deaf_over_the_userspace_datapath_only(monkeypatch):
     """Protects VLANs of a NIC that host and pods share: in the kernel they hear as before, since it sorts them out first (the kernel here has none)."""
-    monkeypatch.setattr(rtnetlink.Rtnl, "standing_on", lambda self, name: {"eth0.7": "vlan"})
+    monkeypatch.setattr(nic, "read_stacked_links", lambda kernel, name: {"eth0.7": "vlan"})
     assert nic.deaf("eth0", "system") is None
     assert (
         nic.deaf("eth0", "netdev")
@@ -189,13 +196,10 @@ def test_a_thousand_routes_are_no_burden(eth0):
         "route add 10.%d.%d.0/24 dev eth0p\n" % (100 + number // 250, number % 250) for number in range(1000)
     )
     subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True, timeout=30)
-    with rtnetlink.Rtnl() as rtnl:
-        assert (
-            rtnl.routes(
-                lambda route: (
-                    "eth0" in route.links and route.family == 4 and not route.automatic(rtnl.addresses({"eth0"}))
-                )
-            )
-            == []
+    with RouteSocket() as kernel:
+        addresses = read_addresses(kernel, {"eth0"})
+        configured = read_routes(
+            kernel, lambda route: "eth0" in route.links and route.version == 4 and not route.made_by_kernel(addresses)
         )
-        assert len(rtnl.routes(lambda route: "eth0p" in route.links and route.family == 4)) == 1000
+        assert configured == []
+        assert len(read_routes(kernel, lambda route: "eth0p" in route.links and route.version == 4)) == 1000

@@ -13,22 +13,22 @@ import time
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host import apply as applying
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply_steps
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import (
     Address,
+    AddressMove,
     File,
     HostState,
     IngressDrop,
     Link,
-    Offload,
-    Plain,
+    NoOffload,
     Route,
     Sysctl,
-    Uplink,
+    Unaddressed,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import difference
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import links
 
 from .conftest import ip, link_state, pair, snapshot, tool
 
@@ -44,13 +44,13 @@ BOTH = HostState(
 
 
 def plan(want):
-    return difference(read(want), want)
+    return plan_host(read_current(want), want)
 
 
 def converge(want):
     """Apply, and prove that nothing is left to do."""
     steps = plan(want)
-    apply(steps)
+    apply_steps(steps)
     assert [step.describe() for step in plan(want)] == []
     return steps
 
@@ -79,7 +79,7 @@ def test_undoing_every_step_leaves_the_host_as_it_was():
     pair("k8s-n1", up=False)
     before = snapshot("k8s-n1"), link_state("k8s-n1")
     steps = converge(BOTH)
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert (snapshot("k8s-n1"), link_state("k8s-n1")) == before
 
 
@@ -99,7 +99,7 @@ def test_a_link_of_ours_has_nothing_that_is_not_wanted(address):
     found = snapshot("k8s-n1")
     assert [(entry["local"], entry["prefixlen"]) for entry in found["k8s-n1"]] == [("192.168.2.2", 24), ("fd10::2", 64)]
     assert not [route for route in found["routes"] if "203.0.11" in route or "2001:db8" in route or "fd99" in route]
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     after = snapshot("k8s-n1")
     for one in (before, after):
         one["k8s-n1"].sort(key=str)  # addresses of different networks have no order that matters
@@ -135,7 +135,7 @@ def test_a_route_takes_the_place_of_one_with_another_next_hop_and_gives_it_back(
         "proto",
         "static",
     ]
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert snapshot("eth0", "k8s-n1") == before
 
 
@@ -171,19 +171,19 @@ def test_a_link_that_is_still_to_be_made_is_planned_and_awaited():
         pair("k8s-n1", up=False)
 
     waiting = threading.Event()
-    original = applying.wait_for_link
+    original = links.wait_for_link
 
-    def announce(name, patience):
+    def announce(name, timeout):
         waiting.set()
-        original(name, patience)
+        original(name, timeout)
 
-    applying.wait_for_link = announce
+    links.wait_for_link = announce
     thread = threading.Thread(target=make_late)
     thread.start()
     try:
-        apply(steps)
+        apply_steps(steps)
     finally:
-        applying.wait_for_link = original
+        links.wait_for_link = original
         thread.join()
         os.close(home)
     assert plan(BOTH) == []
@@ -193,7 +193,7 @@ def test_a_link_that_never_appears_is_an_error_in_words():
     """And not an endless wait."""
     started = time.monotonic()
     with pytest.raises(HostError, match=r"link k8s-n1 did not appear within 0\.2 s"):
-        apply(plan(BOTH), patience=0.2)
+        apply_steps(plan(BOTH), link_timeout=0.2)
     assert time.monotonic() - started < 30
 
 
@@ -207,7 +207,7 @@ def test_a_step_that_fails_takes_the_others_back(tmp_path):
         links=BOTH.links,
         addresses=BOTH.addresses,
         routes=BOTH.routes,
-        offloads=(Offload("k8s-n1"),),
+        no_offloads=(NoOffload("k8s-n1"),),
         sysctls=(
             Sysctl("net.ipv4.ip_forward", "0" if before[2].strip() == "1" else "1"),
             Sysctl("net/ipv4/conf/k8s-n1/rp_filter", "2"),
@@ -215,10 +215,10 @@ def test_a_step_that_fails_takes_the_others_back(tmp_path):
         files=(File(str(tmp_path / "kept"), "new\n"), File(str(tmp_path / "kept" / "below-a-file"), "x\n")),
     )
     with pytest.raises(HostError, match="below-a-file: add failed"):
-        apply(plan(want))
+        apply_steps(plan(want))
     assert (snapshot("k8s-n1"), link_state("k8s-n1"), tool("sysctl", "-n", "net.ipv4.ip_forward")) == before
     assert (tmp_path / "kept").read_text() == "old\n"
-    assert len(plan(HostState(offloads=(Offload("k8s-n1"),)))) == 1
+    assert len(plan(HostState(no_offloads=(NoOffload("k8s-n1"),)))) == 1
 
 
 def test_a_next_hop_outside_the_links_networks_is_explained():
@@ -228,7 +228,7 @@ def test_a_next_hop_outside_the_links_networks_is_explained():
         HostError,
         match=r"route 10\.8\.0\.0/16 via 10\.7\.0\.1 dev k8s-n1: add failed: .*next hop must be in a network of the link",
     ):
-        apply(plan(HostState(routes=(Route("k8s-n1", "10.8.0.0/16", "10.7.0.1"),))))
+        apply_steps(plan(HostState(routes=(Route("k8s-n1", "10.8.0.0/16", "10.7.0.1"),))))
 
 
 def test_settings_of_links_with_dots_in_their_names():
@@ -243,7 +243,7 @@ def test_settings_of_links_with_dots_in_their_names():
 
 def test_a_setting_that_the_kernel_lacks_is_an_error_in_words():
     with pytest.raises(HostError, match="this kernel has no such setting"):
-        apply(plan(HostState(sysctls=(Sysctl("net.ipv4.no_such_thing", "1"),))))
+        apply_steps(plan(HostState(sysctls=(Sysctl("net.ipv4.no_such_thing", "1"),))))
 
 
 def test_ipv6_addresses_find_ipv6_switched_on():
@@ -270,9 +270,9 @@ def test_offload_is_switched_off_and_on_again():
 
     before = shown()
     assert before["tx-checksumming"] == "on"
-    steps = converge(HostState(offloads=(Offload("eth0"),)))
+    steps = converge(HostState(no_offloads=(NoOffload("eth0"),)))
     assert (shown()["tx-checksumming"], shown()["tx-tcp-segmentation"]) == ("off", "off")
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert shown() == before
 
 
@@ -289,7 +289,7 @@ def test_a_drop_is_made_and_only_ours_is_removed():
     assert listed.count("policy drop") == 2 and '"eth1.7"' in listed
     steps = converge(HostState(absent_drops=(IngressDrop("eth0"),)))
     assert "eth0" not in tool("nft", "list", "table", "netdev", "ovn_kubernetes")
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert plan(HostState(drops=(IngressDrop("eth0"), IngressDrop("eth1.7")))) == []
     converge(HostState(absent_drops=(IngressDrop("eth0"), IngressDrop("eth1.7"))))
     assert tool("nft", "list", "tables").split() == ["table", "netdev", "theirs"]
@@ -337,7 +337,7 @@ def test_a_plain_nic_has_no_addresses_and_gets_all_back():
     ip("route add default via 10.55.0.254 metric 50")
     ip("-6 route add 2001:db8::/32 via fd55::1")
     before = snapshot("eth1")
-    (step,) = converge(HostState(plains=(Plain("eth1"),)))
+    (step,) = converge(HostState(unaddressed=(Unaddressed("eth1"),)))
     assert snapshot("eth1") == {"eth1": [], "routes": []}
     assert step.as_dict() == {
         "kind": "uplink",
@@ -350,7 +350,7 @@ def test_a_plain_nic_has_no_addresses_and_gets_all_back():
             {"destination": "2001:db8::/32", "via": "fd55::1", "link": "eth1", "metric": 1024, "table": 254},
         ],
     }
-    apply([step.undo()])
+    apply_steps([step.undo()])
     assert snapshot("eth1") == before
 
 
@@ -384,7 +384,7 @@ def test_files_are_replaced_whole_and_secrets_are_never_open(tmp_path, monkeypat
     assert stat.S_IMODE(os.stat(secret).st_mode) == 0o600 and not os.path.exists(gone)
     os.chmod(public, 0o600)
     assert [step.describe() for step in converge(want)] == ["file %s: change" % public]
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     with open(gone, "rb") as stream:
         assert stream.read() == b"not \xff UTF-8"
     assert stat.S_IMODE(os.stat(gone).st_mode) == 0o640
@@ -395,5 +395,5 @@ def test_a_host_without_the_bridge_yet_still_gets_a_plan():
     """Check mode on a fresh host: the NIC is there, its bridge is not."""
     pair("eth0")
     ip("address add 10.44.0.12/24 dev eth0")
-    steps = plan(HostState(links=(Link("breth0", owned=False),), uplinks=(Uplink("eth0", "breth0"),)))
+    steps = plan(HostState(links=(Link("breth0", owned=False),), moves=(AddressMove("eth0", "breth0"),)))
     assert [step.describe() for step in steps] == ["10.44.0.12/24: move from eth0 to breth0", "link breth0: up"]

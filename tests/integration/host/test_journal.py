@@ -10,11 +10,10 @@ import signal
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File, HostState, Link, Uplink
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import difference
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.serialize import to_plain
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import DropStep, LinkStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import AddressMove, File, HostState, Link
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.links import DropStep, LinkStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import ingress
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import executor as carry_out
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import journal as journals
@@ -26,10 +25,11 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import
     UNDONE,
     Journal,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import to_json
 
 from .conftest import ip, pair, snapshot
 
-FAILS = {"step": to_plain(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
+FAILS = {"step": to_json(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ def acts(tmp_path):
         ip(command)
     want = HostState(
         links=(Link("breth0", owned=False, promiscuous=True),),
-        uplinks=(Uplink("eth0", "breth0"),),
+        moves=(AddressMove("eth0", "breth0"),),
         files=(File(str(tmp_path / "kept.json"), "{}\n"),),
     )
-    return [{"step": to_plain(part)} for step in difference(read(want), want) for part in step.parts()]
+    return [{"step": to_json(part)} for step in plan_host(read_current(want), want) for part in step.parts()]
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_a_killed_process_is_followed_by_one_that_takes_back(journal, acts):
         if not child:
             with journal.held():
                 journal.turn("applying")
-                with carry_out.Hands(1) as hands:
+                with carry_out.StepRunner(1) as hands:
                     for index, act in enumerate(acts[:place]):
                         journal.mark(index)
                         carry_out._do(act, hands, "")
@@ -171,8 +171,8 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
         "-6 route add default via fd44::1",
     ):
         ip(command)
-    want = HostState(uplinks=(Uplink("eth0", "breth0", restore=True),))
-    acts = [{"step": to_plain(part)} for step in difference(read(want), want) for part in step.parts()]
+    want = HostState(moves=(AddressMove("breth0", "eth0"),))
+    acts = [{"step": to_json(part)} for step in plan_host(read_current(want), want) for part in step.parts()]
     with journal.held():
         begin(journal, [*acts, {"rows": "eth0", "before": {"promiscuous": True}, "after": None}, FAILS])
         with pytest.raises(HostError, match="link lo"):
@@ -189,7 +189,7 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
 def test_a_way_back_that_is_begun_again_ends(journal):
     """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second time."""
     pair("eth0")
-    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
         journal.turn(APPLYING)
         journal.mark(0)
@@ -197,7 +197,7 @@ def test_a_way_back_that_is_begun_again_ends(journal):
         carry_out.settle(journal)
     assert journal.read()["state"] == UNDONE
     pair("other")
-    begin(journal, [{"step": to_plain(DropStep("eth0", True))}, {"step": to_plain(DropStep("other", True))}])
+    begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
         carry_out.apply(journal)
         ingress.remove_drop("eth0")  # as far as the killed one got

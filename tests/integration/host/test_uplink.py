@@ -11,16 +11,16 @@ import threading
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import HostState, Uplink
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import difference
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read
-from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import rtnetlink
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply_steps
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import AddressMove, HostState
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import links, routes
 
 from .conftest import bound_rules, ip, pair, snapshot, tool
 
-THERE = HostState(uplinks=(Uplink("eth0", "breth0"),))
-BACK = HostState(uplinks=(Uplink("eth0", "breth0", restore=True),))
+THERE = HostState(moves=(AddressMove("eth0", "breth0"),))
+BACK = HostState(moves=(AddressMove("breth0", "eth0"),))
 # Everything that a network manager, an administrator or a cloud's image puts on a NIC.
 SETUP = """
 address add 10.44.0.12/24 broadcast 10.44.0.255 dev eth0
@@ -75,12 +75,12 @@ rule add priority 503 iif other lookup main
 
 
 def plan(want):
-    return difference(read(want), want)
+    return plan_host(read_current(want), want)
 
 
 def converge(want):
     steps = plan(want)
-    apply(steps)
+    apply_steps(steps)
     assert plan(want) == []
     return steps
 
@@ -139,7 +139,7 @@ def test_what_the_step_promises_is_what_the_inverse_does():
     furnish(bridge_up=True)
     before = without_expiry(snapshot("eth0", "breth0"))
     steps = converge(THERE)
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert without_expiry(snapshot("eth0", "breth0")) == before
 
 
@@ -152,18 +152,19 @@ def test_a_move_that_fails_anywhere_leaves_all_where_it_was(nth, monkeypatch):
     calls = []
 
     def failing(method):
-        def run(self, *args):
+        def run(*args):
             calls.append(method.__name__)
             if len(calls) == nth:
                 raise OSError(95, "Operation not supported")
-            return method(self, *args)
+            return method(*args)
 
         return run
 
-    for name in ("set_link", "add_address", "remove_address", "add_route", "remove_route"):
-        monkeypatch.setattr(rtnetlink.Rtnl, name, failing(getattr(rtnetlink.Rtnl, name)))
+    monkeypatch.setattr(links, "set_link", failing(links.set_link))
+    for name in ("add_address", "remove_address", "add_route", "remove_route"):
+        monkeypatch.setattr(routes, name, failing(getattr(routes, name)))
     with pytest.raises(HostError, match="failed: Operation not supported") as caught:
-        apply(steps)
+        apply_steps(steps)
     assert "by hand" not in str(caught.value)
     assert len(calls) > nth or nth == 1
     assert (without_expiry(snapshot("eth0", "breth0", "other")), ip("-j link show breth0").count('"UP"')) == before
@@ -182,7 +183,7 @@ def test_an_address_that_came_back_to_the_nic_leaves_it_again():
     twice = snapshot("eth0", "breth0")
     steps = converge(THERE)
     assert snapshot("eth0")["eth0"] == [] and snapshot("breth0") == bridge
-    apply([step.undo() for step in reversed(steps)])
+    apply_steps([step.undo() for step in reversed(steps)])
     assert snapshot("eth0", "breth0") == twice
 
 
@@ -231,7 +232,7 @@ def test_a_connection_survives_the_move(monkeypatch):
                 for number in range(4):
                     # The way back and forth ends on the bridge, where the packets are.
                     for want in (BACK, THERE):
-                        apply(plan(want))
+                        apply_steps(plan(want))
                     connection.sendall(b"%d" % number)
                     assert connection.recv(1) == b"%d" % number
             thread.join(5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from database_server import Server
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Given
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import SavedNic
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
@@ -66,7 +66,7 @@ def node_rows(name="node1", datapath="system", **more):
 def gateway_rows(nic="eth1", datapath="system"):
     """A gateway's rows."""
     return gateway.host_rows(
-        gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(Given(nic, offloads=("tx",))))
+        gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(SavedNic(nic, offloads=("tx",))))
     )
 
 

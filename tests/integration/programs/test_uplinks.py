@@ -15,9 +15,9 @@ from network_namespace import ip
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.nics import change_nics
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host import apply
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import detect as managers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import handover
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import ifupdown_files as ifupdown
 
 STANZA = "auto {nic}\niface {nic} inet static\n    address {address}/24\n"
@@ -43,7 +43,7 @@ def files(bare, tmp_path, monkeypatch):
     }.items():
         monkeypatch.setattr(managers, name, str(tmp_path / place))
     monkeypatch.setattr(ifupdown, "ORDER", File(str(tmp_path / "order.conf"), ifupdown.ORDER.content))
-    monkeypatch.setattr(apply, "hand_over", lambda step: None)
+    monkeypatch.setattr(handover, "hand_over", lambda step: None)
     return folder
 
 

@@ -10,47 +10,43 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import FileContent
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import (
-    KERNEL,
-    LINK_SCOPE,
-    NOPREFIXROUTE,
-    PERMANENT,
-    SECONDARY,
-    FoundAddress,
-    FoundLink,
-    FoundRoute,
-    Have,
-    Nexthop,
-)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import CurrentState
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import (
     Address,
+    AddressMove,
     File,
-    Handover,
     HostState,
     IngressDrop,
     Link,
-    Offload,
-    Plain,
+    NoOffload,
     Route,
     Sysctl,
-    Uplink,
+    Unaddressed,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import IfaFlag, RtProt, RtScope
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import (
+    KernelAddress,
+    KernelLink,
+    KernelRoute,
+    Nexthop,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover
 
 IP_FORWARD = Sysctl("net.ipv4.ip_forward", "1")
 RP_FILTER = Sysctl("net/ipv4/conf/k8s-n1/rp_filter", "2")
 
 
 def link(name, up=True, mtu=1500, mac="02:00:00:00:00:01"):
-    return FoundLink(name, up, mtu, mac)
+    return KernelLink(name, up, mtu, mac)
 
 
 def route(destination, name, via=None, **more):
-    return FoundRoute(destination, (Nexthop(name, via),), **more)
+    return KernelRoute(destination, (Nexthop(name, via),), **more)
 
 
 def connected(destination, name, **more):
-    return route(destination, name, protocol=KERNEL, scope=LINK_SCOPE, **more)
+    return route(destination, name, protocol=RtProt.KERNEL, scope=RtScope.LINK, **more)
 
 
 def texts(steps):
@@ -65,20 +61,20 @@ def test_the_order_of_a_plan():
         routes=(Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),),
         sysctls=(RP_FILTER, IP_FORWARD),
         files=(File("/etc/cni/net.d/10-ovn.conf", "{}\n"),),
-        uplinks=(Uplink("eth0", "breth0"),),
-        offloads=(Offload("eth0"),),
+        moves=(AddressMove("eth0", "breth0"),),
+        no_offloads=(NoOffload("eth0"),),
         drops=(IngressDrop("eth0"),),
         absent_drops=(IngressDrop("eth9"),),
     )
-    have = Have(
+    have = CurrentState(
         links={"k8s-n1": None, "eth0": link("eth0"), "breth0": None},
-        addresses=(FoundAddress("eth0", "10.44.0.12/24"),),
+        addresses=(KernelAddress("eth0", "10.44.0.12/24"),),
         sysctls={IP_FORWARD: "0", RP_FILTER: None},
         files={"/etc/cni/net.d/10-ovn.conf": None},
         offloads={"eth0": ("tx",)},
         drops=frozenset({"eth9"}),
     )
-    assert texts(difference(have, want)) == [
+    assert texts(plan_host(have, want)) == [
         "sysctl net.ipv4.ip_forward: 0 -> 1",
         "ingress drop on eth9: remove",
         "10.44.0.12/24: move from eth0 to breth0",
@@ -104,13 +100,13 @@ def test_nothing_to_do_where_all_is_as_wanted():
         ),
         sysctls=(IP_FORWARD, Sysctl("net.ipv4.ip_local_port_range", "1 2")),
         files=(File("/f", "x"), File("/gone", None)),
-        offloads=(Offload("eth0"),),
+        no_offloads=(NoOffload("eth0"),),
         drops=(IngressDrop("eth0"),),
         absent_drops=(IngressDrop("eth9"),),
-        uplinks=(Uplink("eth0", "breth0"),),
-        plains=(Plain("eth1"),),
+        moves=(AddressMove("eth0", "breth0"),),
+        unaddressed=(Unaddressed("eth1"),),
     )
-    have = Have(
+    have = CurrentState(
         links={
             "k8s-n1": link("k8s-n1", mtu=1400, mac="0a:58:c0:a8:02:02"),
             "eth0": link("eth0"),
@@ -118,9 +114,9 @@ def test_nothing_to_do_where_all_is_as_wanted():
             "eth1": link("eth1"),
         },
         addresses=(
-            FoundAddress("k8s-n1", "192.168.2.2/24"),
-            FoundAddress("k8s-n1", "fd10::2/64"),
-            FoundAddress("k8s-n1", "fe80::1/64", scope=LINK_SCOPE),
+            KernelAddress("k8s-n1", "192.168.2.2/24"),
+            KernelAddress("k8s-n1", "fd10::2/64"),
+            KernelAddress("k8s-n1", "fe80::1/64", scope=RtScope.LINK),
         ),
         routes=(
             connected("192.168.2.0/24", "k8s-n1"),
@@ -135,23 +131,23 @@ def test_nothing_to_do_where_all_is_as_wanted():
         offloads={"eth0": ()},
         drops=frozenset({"eth0"}),
     )
-    assert difference(have, want) == []
+    assert plan_host(have, want) == []
 
 
 def test_an_address_that_takes_others_along_is_planned_so_that_undo_is_exact():
     """The kernel removes a secondary with its primary: the wanted one goes and comes by steps of its own."""
-    have = Have(
+    have = CurrentState(
         links={"k8s-n1": link("k8s-n1")},
         addresses=(
-            FoundAddress("k8s-n1", "192.168.2.3/24"),
-            FoundAddress("k8s-n1", "192.168.2.2/24", flags=PERMANENT | SECONDARY),
+            KernelAddress("k8s-n1", "192.168.2.3/24"),
+            KernelAddress("k8s-n1", "192.168.2.2/24", flags=IfaFlag.PERMANENT | IfaFlag.SECONDARY),
         ),
         routes=(connected("192.168.2.0/24", "k8s-n1"), route("192.168.0.0/16", "k8s-n1", "192.168.2.1")),
     )
     want = HostState(
         (Link("k8s-n1"),), (Address("k8s-n1", "192.168.2.2/24"),), (Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),)
     )
-    assert texts(difference(have, want)) == [
+    assert texts(plan_host(have, want)) == [
         "route 192.168.0.0/16 via 192.168.2.1 dev k8s-n1: remove",
         "address 192.168.2.2/24 on k8s-n1: remove",
         "address 192.168.2.3/24 on k8s-n1: remove",
@@ -162,12 +158,12 @@ def test_an_address_that_takes_others_along_is_planned_so_that_undo_is_exact():
 
 def test_a_route_of_a_network_manager_moves_like_any_other():
     """It says "kernel" too, but the kernel does not make it: the address came with noprefixroute."""
-    have = Have(
+    have = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")},
-        addresses=(FoundAddress("eth0", "10.44.0.12/24", flags=PERMANENT | NOPREFIXROUTE),),
+        addresses=(KernelAddress("eth0", "10.44.0.12/24", flags=IfaFlag.PERMANENT | IfaFlag.NOPREFIXROUTE),),
         routes=(connected("10.44.0.0/24", "eth0", metric=100),),
     )
-    (step,) = difference(have, HostState(uplinks=(Uplink("eth0", "breth0"),)))
+    (step,) = plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),)))
     assert texts(step.parts()) == [
         "address 10.44.0.12/24 on breth0: add",
         "route 10.44.0.0/24 dev eth0 metric 100: remove",
@@ -178,11 +174,11 @@ def test_a_route_of_a_network_manager_moves_like_any_other():
 
 def test_a_move_is_in_an_order_that_the_kernel_takes():
     """Networks on the link before next hops in them, default routes last; the bridge is up before; the NIC keeps its addresses longest."""
-    have = Have(
+    have = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0", up=False)},
         addresses=(
-            FoundAddress("eth0", "10.44.0.12/24", label="eth0"),
-            FoundAddress("eth0", "fe80::1/64", scope=LINK_SCOPE),
+            KernelAddress("eth0", "10.44.0.12/24", label="eth0"),
+            KernelAddress("eth0", "fe80::1/64", scope=RtScope.LINK),
         ),
         routes=(
             route("0.0.0.0/0", "eth0", "172.16.0.1"),
@@ -192,7 +188,7 @@ def test_a_move_is_in_an_order_that_the_kernel_takes():
             route("10.8.0.0/16", "eth9", "10.1.1.1"),
         ),
     )
-    (step,) = difference(have, HostState(uplinks=(Uplink("eth0", "breth0"),)))
+    (step,) = plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),)))
     assert texts(step.parts()) == [
         "link breth0: up",
         "address 10.44.0.12/24 on breth0: add",
@@ -210,32 +206,34 @@ def test_a_move_is_in_an_order_that_the_kernel_takes():
 
 def test_what_moved_is_what_later_steps_see():
     """A wanted address that just came with the move is not added once more, and one that is not wanted on an owned bridge goes."""
-    have = Have(
+    have = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")},
-        addresses=(FoundAddress("eth0", "10.44.0.12/24"), FoundAddress("eth0", "10.44.1.12/24")),
+        addresses=(KernelAddress("eth0", "10.44.0.12/24"), KernelAddress("eth0", "10.44.1.12/24")),
     )
-    want = HostState((Link("breth0"),), (Address("breth0", "10.44.0.12/24"),), uplinks=(Uplink("eth0", "breth0"),))
-    assert texts(difference(have, want)) == [
+    want = HostState((Link("breth0"),), (Address("breth0", "10.44.0.12/24"),), moves=(AddressMove("eth0", "breth0"),))
+    assert texts(plan_host(have, want)) == [
         "10.44.0.12/24, 10.44.1.12/24: move from eth0 to breth0",
         "address 10.44.1.12/24 on breth0: remove",
     ]
 
 
 def test_a_restored_uplink_is_the_same_move_in_the_other_direction():
-    have = Have(
-        links={"eth0": link("eth0"), "breth0": link("breth0")}, addresses=(FoundAddress("breth0", "10.44.0.12/24"),)
+    have = CurrentState(
+        links={"eth0": link("eth0"), "breth0": link("breth0")}, addresses=(KernelAddress("breth0", "10.44.0.12/24"),)
     )
-    assert texts(difference(have, HostState(uplinks=(Uplink("eth0", "breth0", restore=True),)))) == [
+    assert texts(plan_host(have, HostState(moves=(AddressMove("breth0", "eth0"),)))) == [
         "10.44.0.12/24: move from breth0 to eth0"
     ]
-    assert difference(have, HostState(uplinks=(Uplink("eth0", "breth0"),))) == []
+    assert plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),))) == []
 
 
 def test_a_plain_nic_leaves_the_other_ways_of_a_route():
     """A route over two links loses the one way only."""
-    both = FoundRoute("10.8.0.0/16", (Nexthop("eth1", "10.55.0.1"), Nexthop("eth0", "10.44.0.1")))
-    have = Have(links={"eth1": link("eth1")}, addresses=(FoundAddress("eth1", "10.55.0.12/24"),), routes=(both,))
-    (step,) = difference(have, HostState(plains=(Plain("eth1"),)))
+    both = KernelRoute("10.8.0.0/16", (Nexthop("eth1", "10.55.0.1"), Nexthop("eth0", "10.44.0.1")))
+    have = CurrentState(
+        links={"eth1": link("eth1")}, addresses=(KernelAddress("eth1", "10.55.0.12/24"),), routes=(both,)
+    )
+    (step,) = plan_host(have, HostState(unaddressed=(Unaddressed("eth1"),)))
     assert texts(step.parts()) == [
         "route 10.8.0.0/16 via 10.55.0.1 dev eth1 nexthop via 10.44.0.1 dev eth0: remove",
         "route 10.8.0.0/16 via 10.44.0.1 dev eth0: add",
@@ -245,11 +243,11 @@ def test_a_plain_nic_leaves_the_other_ways_of_a_route():
 
 def test_two_wishes_that_exclude_each_other_are_an_error():
     """The network of another link can't be led elsewhere without breaking that link."""
-    have = Have(links={"k8s-n1": link("k8s-n1")}, routes=(connected("10.44.0.0/24", "eth0"),))
+    have = CurrentState(links={"k8s-n1": link("k8s-n1")}, routes=(connected("10.44.0.0/24", "eth0"),))
     with pytest.raises(
         HostError, match=r"^route 10\.44\.0\.0/24 to k8s-n1 can't be made: eth0 has an address in that network"
     ):
-        difference(have, HostState(routes=(Route("k8s-n1", "10.44.0.0/24", "10.1.1.1"),)))
+        plan_host(have, HostState(routes=(Route("k8s-n1", "10.44.0.0/24", "10.1.1.1"),)))
 
 
 @pytest.mark.parametrize(
@@ -269,8 +267,9 @@ def test_keys_of_settings_are_read_as_sysctl_reads_them(key, parts, of):
 def test_secrets_show_in_no_text():
     """Neither in a plan, nor in a diff, nor in what Python prints of an object; a file that becomes a secret or was one counts too."""
     for old, new in ((0o600, 0o600), (0o600, 0o644), (0o644, 0o640)):
-        (step,) = difference(
-            Have(files={"/key": FileContent("OLD-PRIVATE", old)}), HostState(files=(File("/key", "NEW-PRIVATE", new),))
+        (step,) = plan_host(
+            CurrentState(files={"/key": FileContent("OLD-PRIVATE", old)}),
+            HostState(files=(File("/key", "NEW-PRIVATE", new),)),
         )
         shown = [
             step.describe(),
@@ -292,13 +291,13 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         routes=(Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),),
         sysctls=(IP_FORWARD,),
         files=(File("/f", "new\n"), File("/old", None)),
-        uplinks=(Uplink("eth0", "breth0"),),
-        plains=(Plain("eth1"),),
-        offloads=(Offload("eth0"),),
+        moves=(AddressMove("eth0", "breth0"),),
+        unaddressed=(Unaddressed("eth1"),),
+        no_offloads=(NoOffload("eth0"),),
         drops=(IngressDrop("eth0"),),
         absent_drops=(IngressDrop("eth9"),),
     )
-    have = Have(
+    have = CurrentState(
         links={
             "k8s-n1": link("k8s-n1", up=False),
             "eth0": link("eth0"),
@@ -306,9 +305,9 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
             "eth1": link("eth1"),
         },
         addresses=(
-            FoundAddress("eth0", "10.44.0.12/24"),
-            FoundAddress("eth1", "10.55.0.12/24"),
-            FoundAddress("k8s-n1", "10.1.1.1/24"),
+            KernelAddress("eth0", "10.44.0.12/24"),
+            KernelAddress("eth1", "10.55.0.12/24"),
+            KernelAddress("k8s-n1", "10.1.1.1/24"),
         ),
         routes=(route("0.0.0.0/0", "eth0", "10.44.0.1", metric=100), route("10.3.0.0/16", "k8s-n1")),
         sysctls={IP_FORWARD: "0"},
@@ -316,7 +315,7 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         offloads={"eth0": ("tx", "tso")},
         drops=frozenset({"eth9"}),
     )
-    steps = difference(have, want)
+    steps = plan_host(have, want)
     assert {type(step).__name__ for step in steps} == {
         "AddressStep",
         "RouteStep",
@@ -342,16 +341,19 @@ def test_managers_are_told_after_their_files():
         Handover("NetworkManager", "eth0", "breth0", ("/etc/a",), early=True),
     )
     for wish, first in ((late, False), (early, True)):
-        plan = difference(Have(files={"/etc/a": None}), HostState(files=(file,), handovers=(wish,)))
+        plan = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(wish,)))
         assert [type(step).__name__ for step in plan] == ["HandoverStep", "FileStep", "HandoverStep"]
         assert [step.tells for step in (plan[0], plan[2])] == [first, True] and plan[2].to_bridge
         undone = [step.undo() for step in reversed(plan)]
         assert [undone[0].tells, undone[2].tells, undone[2].to_bridge] == [False, True, False]
-        back = difference(Have(files={"/etc/a": None}), HostState(files=(file,), handovers=(wish.back(),)))
+        back = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(wish.back(),)))
         assert [step.tells for step in (back[0], back[2])] == [False, True] and not back[2].to_bridge
         # One that takes what it has at any moment lets go before anything else is taken back.
         assert [back[2].undo().tells, back[0].undo().tells, back[0].undo().to_bridge] == [first, True, True]
     assert (
-        difference(Have(files={"/etc/a": FileContent("x\n", 0o644)}), HostState(files=(file,), handovers=(late, early)))
+        plan_host(
+            CurrentState(files={"/etc/a": FileContent("x\n", 0o644)}),
+            HostState(files=(file,), file_readers=(late, early)),
+        )
         == []
     )

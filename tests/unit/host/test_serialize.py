@@ -1,41 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Steps and what was found survive JSON: nothing that is to be undone is lost on the way to disk and back."""
+"""Protects steps and records on their way to disk and back: nothing that is to be undone is lost, whichever version wrote it."""
 
 from __future__ import annotations
 
 import json
+import pathlib
 from dataclasses import fields, replace
 
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import FileContent
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import (
-    FoundAddress,
-    FoundLink,
-    FoundResolver,
-    FoundRoute,
-    FoundRule,
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.files import FileStep, SysctlStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.links import DropStep, LinkStep, OffloadStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.moves import MoveStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import AddressStep, RouteStep, RuleStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import Rtn, RtProt, RtScope
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import (
+    KernelAddress,
+    KernelLink,
+    KernelRoute,
+    KernelRule,
     Nexthop,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Profile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.serialize import CLASSES, from_plain, to_plain
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import (
-    AddressStep,
-    DropStep,
-    FileStep,
-    HandoverStep,
-    LinkStep,
-    MoveStep,
-    OffloadStep,
-    ResolverStep,
-    RouteStep,
-    RuleStep,
-    SysctlStep,
-)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import LinkResolver, Profile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import NIC_FORMAT
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover, HandoverStep, ResolverStep
 
-ADDRESS = FoundAddress(
+ADDRESS = KernelAddress(
     "eth0",
     "10.44.0.12/24",
     peer="10.44.0.1",
@@ -47,24 +41,24 @@ ADDRESS = FoundAddress(
     preferred=100,
     valid=200,
 )
-ROUTE = FoundRoute(
+ROUTE = KernelRoute(
     "198.51.100.0/24",
     (Nexthop("eth0", "10.44.0.1", 4, 2, ((11, b"\x00\xff"),)), Nexthop("eth1")),
     table=1000,
     metric=3,
     source="10.44.0.12",
-    origin="10.0.0.0/8",
+    source_prefix="10.0.0.0/8",
     type=2,
     scope=253,
     protocol=9,
     tos=16,
     extra=((8, b"\x01\x02"),),
     expires=60,
-    nexthop_object=5,
+    nexthop_id=5,
 )
-RULE = FoundRule(6, 600, "eth0", "eth1", (("table", 100), ("flags", 2)), ((10, b"\x01"),))
-LINK = FoundLink("eth0", True, 1500, "02:00:00:00:00:01", True)
-RESOLVER = FoundResolver(
+RULE = KernelRule(6, 600, "eth0", "eth1", (("table", 100), ("flags", 2)), ((10, b"\x01"),))
+LINK = KernelLink("eth0", True, 1500, "02:00:00:00:00:01", True)
+RESOLVER = LinkResolver(
     ((2, b"\xc0\x00\x02\x35", 53, "dns.example"),),
     (("lab.example", True),),
     True,
@@ -79,7 +73,7 @@ SAMPLES = [
     SysctlStep("net.ipv4.ip_forward", ("net", "ipv4", "ip_forward"), None, "1", "0"),
     OffloadStep("eth0", ("tx", "tso"), True),
     FileStep("/etc/x", FileContent("a\n", 0o600), None),
-    MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.on("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
+    MoveStep("eth0", "breth0", (ADDRESS,), (ROUTE,), (ADDRESS.moved_to("breth0"),), (ROUTE,), LINK, (RULE,), (RULE,)),
     ResolverStep("eth0", "breth0", RESOLVER),
     HandoverStep(
         "NetworkManager", "eth0", "breth0", False, False, True, Profile("4d3c", True, "01:02", "::1", 100), waits=False
@@ -87,41 +81,83 @@ SAMPLES = [
 ]
 
 
+# What the code of commit c128c27 wrote for SAMPLES and RECORDS.
+WRITTEN = json.loads(pathlib.Path(__file__).with_name("records_c128c27.json").read_text(encoding="utf-8"))
+PROFILE = Profile("4d3c", True, "01:02", "::1", 100)
+RECORDS = {
+    **{type(step).__name__: step for step in SAMPLES},
+    "File": File("/etc/x", "a\n", 0o640),
+    "Handover": Handover("NetworkManager", "eth0", "breth0", ("/etc/x",), False, True, PROFILE),
+}
+
+
 @pytest.mark.parametrize("step", SAMPLES, ids=lambda step: type(step).__name__)
 def test_steps_and_their_inverses_survive(step):
     """Protects each field of each kind of step, and of its inverse."""
     for one in (step, step.undo()):
-        assert from_plain(json.loads(json.dumps(to_plain(one)))) == one
+        assert NIC_FORMAT.from_json(json.loads(json.dumps(NIC_FORMAT.to_json(one)))) == one
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_values_of_earlier_versions_are_read(name):
+    """Protects journals, files of moved NICs and saved NICs that were written before classes and fields got other names."""
+    assert NIC_FORMAT.from_json(WRITTEN[name]) == RECORDS[name]
+
+
+@pytest.mark.parametrize("name", sorted(RECORDS))
+def test_earlier_versions_can_read_values(name):
+    """Protects a host whose update is taken back while a NIC is moved: the names in the format stay."""
+    assert NIC_FORMAT.to_json(RECORDS[name]) == WRITTEN[name]
 
 
 def test_samples_fill_each_field():
-    """Protects the test above: a field that samples leave at its default would be lost unseen."""
+    """Protects the tests above: the loss of a field that samples leave at its default would not be noticed."""
     for filled, bare in (
-        (ADDRESS, FoundAddress("", "")),
-        (ROUTE, FoundRoute("", ())),
+        (ADDRESS, KernelAddress("", "")),
+        (ROUTE, KernelRoute("", ())),
         (ROUTE.nexthops[0], Nexthop("")),
-        (RULE, FoundRule(0, 0)),
-        (RESOLVER, FoundResolver(())),
+        (RULE, KernelRule(0, 0)),
+        (RESOLVER, LinkResolver(())),
+        (PROFILE, Profile("")),
     ):
         assert [
             field.name for field in fields(filled) if getattr(filled, field.name) == getattr(bare, field.name)
         ] == []
 
 
-def test_all_kinds_of_steps_have_a_sample():
-    """Protects a new kind of step from going without a test."""
-    assert {name for name in CLASSES if name.endswith("Step")} == {type(step).__name__ for step in SAMPLES}
+def test_each_type_of_the_format_is_tested():
+    """Protects a new type from going without a test."""
+    inside = {
+        "FoundAddress",
+        "FoundFile",
+        "FoundLink",
+        "FoundResolver",
+        "FoundRoute",
+        "FoundRule",
+        "Nexthop",
+        "Profile",
+    }
+    assert set(NIC_FORMAT.types) == set(RECORDS) | inside
+    assert all(f'"{name}"' in json.dumps(WRITTEN) for name in NIC_FORMAT.types)
+
+
+def test_numbers_of_the_kernel_are_numbers():
+    """Protects the format against names of enumerations."""
+    route = KernelRoute("10.0.0.0/8", (), type=Rtn.UNICAST, scope=RtScope.LINK, protocol=RtProt.KERNEL)
+    text = json.dumps(NIC_FORMAT.to_json(route))
+    assert '"scope": 253' in text and '"protocol": 2' in text and '"type": 1' in text
 
 
 @pytest.mark.parametrize(
     "broken", [{"is": "NoSuchStep"}, {"is": "DropStep", "nic": "eth0"}, {"nic": "eth0"}, {"is": "bytes", "hex": "zz"}]
 )
-def test_what_is_not_known_is_refused_in_words(broken):
-    """Protects against a traceback, or a half-read plan, after an update or an edit by hand."""
+def test_an_unknown_value_is_refused_with_a_sentence(broken):
+    """Protects against a traceback, or a plan that is read in part, after an update or an edit by hand."""
     with pytest.raises(HostError, match="can't be read"):
-        from_plain(broken)
+        NIC_FORMAT.from_json(broken)
 
 
 def test_bytes_are_kept():
-    """Protects attributes that go along unread."""
-    assert from_plain(to_plain(replace(ROUTE, extra=((8, bytes(range(256))),)))).extra == ((8, bytes(range(256))),)
+    """Protects attributes that are kept unread."""
+    route = replace(ROUTE, extra=((8, bytes(range(256))),))
+    assert NIC_FORMAT.from_json(NIC_FORMAT.to_json(route)).extra == ((8, bytes(range(256))),)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects plans against lists of the kernel that are not whole: what was missed would be neither moved nor given back."""
+"""Protects plans against incomplete lists of the kernel: what is missing in them would be neither moved nor restored."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import struct
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import (
-    DONE,
-    ERROR,
-    MULTI,
-    TORN,
-    TRIES,
-    Asking,
-)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import NlFlag, NlMsg, Rtm
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import DUMP_ATTEMPTS, RouteSocket
 
-NEW = 24
+NEW = Rtm.NEWROUTE
 
 
 class Message(dict):
-    """What pyroute2's messages have in common, as far as they are asked."""
+    """The part of pyroute2's messages that the socket uses."""
 
     def __init__(self, data=b""):
         super().__init__(header={})
@@ -36,51 +30,55 @@ class Message(dict):
 
 
 class Kernel:
-    """Answers each question with the next of its lists of (kind, marks, value)."""
+    """Answer each request with the next of its lists of (type, flags, value)."""
 
-    def __init__(self, *answers):
-        self.answers, self.asked = list(answers), []
+    def __init__(self, *replies):
+        self.replies, self.sequences = list(replies), []
 
     def send(self, data):
-        self.asked.append(struct.unpack("I", data)[0])
+        self.sequences.append(struct.unpack("I", data)[0])
 
     def recv(self, _size):
         return b"".join(
-            struct.pack("=IHHIIi", 20, kind, marks, self.asked[-1], 0, value)
-            for kind, marks, value in self.answers[len(self.asked) - 1]
+            struct.pack("=IHHIIi", 20, kind, flags, self.sequences[-1], 0, value)
+            for kind, flags, value in self.replies[len(self.sequences) - 1]
         )
 
 
 @pytest.fixture
-def ask():
-    """A function that asks a kernel for a list."""
+def request_dump():
+    """Return a function that requests a dump of a kernel, and returns its values."""
 
-    def answers(kernel):
-        asking = Asking.__new__(Asking)
-        asking._answers, asking._number, asking._socket = {NEW: Message}, 0, kernel
-        return [answer["value"] for answer in asking.ask(Message(), 26, 0x300)]
+    def request(kernel):
+        route_socket = RouteSocket.__new__(RouteSocket)
+        route_socket._reply_classes, route_socket._sequence, route_socket._socket = {NEW: Message}, 0, kernel
+        return [reply["value"] for reply in route_socket.request(Message(), Rtm.GETROUTE, NlFlag.DUMP)]
 
-    return answers
-
-
-WHOLE = [(NEW, MULTI, 1), (NEW, MULTI, 2), (DONE, MULTI, 0)]
+    return request
 
 
-def test_a_torn_list_is_asked_for_again(ask):
-    """Protects the routes that changed while they were listed; the mark may be on any part (netlink(7), NLM_F_DUMP_INTR)."""
-    kernel = Kernel([(NEW, MULTI, 1), (DONE, MULTI | TORN, 0)], [(NEW, MULTI | TORN, 2), (DONE, MULTI, 0)], WHOLE)
-    assert ask(kernel) == [1, 2] and kernel.asked == [1, 2, 3]
+MULTI = NlFlag.MULTI
+INTERRUPTED = NlFlag.MULTI | NlFlag.DUMP_INTR
+COMPLETE = [(NEW, MULTI, 1), (NEW, MULTI, 2), (NlMsg.DONE, MULTI, 0)]
 
 
-def test_a_list_that_never_is_whole(ask):
-    """Protects against asking for ever."""
-    with pytest.raises(OSError, match="changes faster") as told:
-        ask(Kernel(*[[(DONE, MULTI | TORN, 0)]] * TRIES))
-    assert told.value.errno == errno.EINTR
+def test_an_interrupted_dump_is_requested_again(request_dump):
+    """Protects routes that changed while they were listed. Any message of a dump may have the flag (netlink(7), NLM_F_DUMP_INTR)."""
+    kernel = Kernel(
+        [(NEW, MULTI, 1), (NlMsg.DONE, INTERRUPTED, 0)], [(NEW, INTERRUPTED, 2), (NlMsg.DONE, MULTI, 0)], COMPLETE
+    )
+    assert request_dump(kernel) == [1, 2] and kernel.sequences == [1, 2, 3]
 
 
-def test_what_the_kernel_refuses(ask):
-    """Protects the errno, by which callers tell what is no error to them."""
-    with pytest.raises(OSError) as told:
-        ask(Kernel([(ERROR, 0, -errno.ENODEV)]))
-    assert told.value.errno == errno.ENODEV
+def test_a_dump_that_is_always_interrupted_ends(request_dump):
+    """Protects against requests for ever."""
+    with pytest.raises(OSError, match="changes faster") as raised:
+        request_dump(Kernel(*[[(NlMsg.DONE, INTERRUPTED, 0)]] * DUMP_ATTEMPTS))
+    assert raised.value.errno == errno.EINTR
+
+
+def test_an_error_of_the_kernel_keeps_its_errno(request_dump):
+    """Protects callers that treat some errors as a result, such as "there is no such link"."""
+    with pytest.raises(OSError) as raised:
+        request_dump(Kernel([(NlMsg.ERROR, 0, -errno.ENODEV)]))
+    assert raised.value.errno == errno.ENODEV

@@ -20,10 +20,10 @@ import pathlib
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.serialize import from_plain, to_plain
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import AddressStep, RouteStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import AddressStep, RouteStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import Journal
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text, from_text
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import from_json, to_json
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 MANAGERS = ("networkd", "network_manager", "network_manager_leased", "ifupdown", "nobody")
@@ -43,17 +43,17 @@ def test_the_same_steps_take_a_change_back(manager, direction):
         if "rows" in act:
             undo.append({"rows": act["rows"], "settings": act["before"]})
         else:
-            step = from_plain(act["step"]).undo()
+            step = from_json(act["step"]).undo()
             undo.append({"step": None if step is None else step})
     assert undo == [
-        {"step": from_plain(act["step"])} if "step" in act else act for act in written[f"undo_of_{direction}"]
+        {"step": from_json(act["step"])} if "step" in act else act for act in written[f"undo_of_{direction}"]
     ]
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
 def test_the_nic_gets_its_addresses_and_routes_back(manager):
     """Protects the meaning of what is read, beside its equality: these addresses and routes of eth0 come back."""
-    steps = [from_plain(act["step"]) for act in fixture(manager)["undo_of_move"] if act.get("step")]
+    steps = [from_json(act["step"]) for act in fixture(manager)["undo_of_move"] if act.get("step")]
     addresses = [step.address for step in steps if isinstance(step, AddressStep) and step.present]
     assert [(address.link, address.cidr, address.label) for address in addresses] == [
         ("eth0", "10.44.0.12/24", "eth0"),
@@ -73,10 +73,10 @@ def test_what_was_kept_of_a_nic_is_written_the_same(manager):
     """Protects an older version that is installed again: what this version keeps has the same text."""
     kept = fixture(manager)["kept"]
     for part in ("files", "inverse", "handovers", "had"):
-        assert to_plain(from_plain(kept[part])) == kept[part]
+        assert to_json(from_json(kept[part])) == kept[part]
     for direction in ("move", "return"):
         for act in fixture(manager)[direction]:
-            assert "rows" in act or to_plain(from_plain(act["step"])) == act["step"]
+            assert "rows" in act or to_json(from_json(act["step"])) == act["step"]
 
 
 @pytest.mark.parametrize("state", ["planned", "applying", "applied", "undoing", "undone", "confirmed"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File, Profile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import (
     ifupdown_files as ifupdown,
 )
@@ -20,6 +20,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model
     NETWORKD,
     Lease,
     Managed,
+    Profile,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.persistence import persistence
 

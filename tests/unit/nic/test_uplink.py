@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import AddressMove
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import uplink
 
 MAC = "52:54:00:00:00:01"
@@ -38,8 +39,8 @@ def test_the_bridge_looks_like_the_nic(datapath, column):
 def test_userspace_measures(datapath, guarded):
     """Protects the kernel's datapath from what only the one of user space needs: no offload, and a host that does not see packets twice."""
     state = uplink.state(uplink.UplinkHost("eth0", MAC, 1500, datapath))
-    assert (len(state.offloads), len(state.drops)) == (guarded, guarded)
-    assert [(move.nic, move.bridge, move.restore) for move in state.uplinks] == [("eth0", "breth0", False)]
+    assert (len(state.no_offloads), len(state.drops)) == (guarded, guarded)
+    assert state.moves == (AddressMove("eth0", "breth0"),)
 
 
 @pytest.mark.parametrize("promiscuous", [True, False])
@@ -52,7 +53,7 @@ def test_promiscuity_goes_along(promiscuous):
 def test_what_is_given_back():
     """Protects the way back: the opposite move, no drop, no rows, no file."""
     state = uplink.state_gone("eth0", "netdev")
-    assert [(move.nic, move.bridge, move.restore) for move in state.uplinks] == [("eth0", "breth0", True)]
+    assert state.moves == (AddressMove("breth0", "eth0"),)
     assert [drop.link for drop in state.absent_drops] == ["eth0"]
     assert uplink.state_gone("eth0", "system").absent_drops == ()
     assert uplink.rows(None) == []

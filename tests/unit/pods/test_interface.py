@@ -9,7 +9,13 @@ import json
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Address, Link, Offload, Route, Sysctl
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import (
+    Address,
+    Link,
+    NoOffload,
+    Route,
+    Sysctl,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import interface as pod_interface
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import northbound as pods
 
@@ -62,7 +68,7 @@ def test_what_the_pods_namespace_holds(userspace):
         (Address("eth0", "192.168.1.3/24"),),
         (Route("eth0", "0.0.0.0/0", "192.168.1.1"),),
     )
-    assert (state.offloads, state.sysctls) == ((Offload("eth0"),) if userspace else (), ())
+    assert (state.no_offloads, state.sysctls) == ((NoOffload("eth0"),) if userspace else (), ())
 
 
 def test_ipv6_is_switched_on_where_the_pod_has_it():

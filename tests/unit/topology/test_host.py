@@ -7,16 +7,16 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.current import FoundAddress, FoundRoute, Nexthop
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Address, Given, Route
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Address, Route, SavedNic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress, KernelRoute, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text, from_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import ListMember
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway, node
 
-BEFORE = Given(
+BEFORE = SavedNic(
     "eth1",
-    (FoundAddress("eth1", "fd55::12/64"), FoundAddress("eth1", "10.55.0.12/24")),
-    (FoundRoute("198.51.100.0/24", (Nexthop("eth1", "10.55.0.254"),)),),
+    (KernelAddress("eth1", "fd55::12/64"), KernelAddress("eth1", "10.55.0.12/24")),
+    (KernelRoute("198.51.100.0/24", (Nexthop("eth1", "10.55.0.254"),)),),
     ("tx", "tso"),
 )
 DUAL = node.Node("Node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), ("192.168.0.0/16", "fd10:128::/48"))
@@ -122,7 +122,7 @@ def test_a_gateways_nic():
     }
     gone, state = gateway.host_gone("eth1", BEFORE)
     assert gone[0].columns["external_ids"] == {"ovn-bridge-mappings": ListMember("physnet", None)}
-    assert state.given == (BEFORE,)
+    assert state.saved_nics == (BEFORE,)
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"addresses": [{"is": "FoundAddress"}]}', '{"more": []}'])

@@ -13,9 +13,11 @@ import shlex
 
 from ..._common.errors import HostError
 from ..._common.files import read_file
-from ..._host.current import FOREVER
 from ..._host.desired import File
-from ..._netlink.rtnetlink import Rtnl, index_of
+from ..._netlink.addresses import read_addresses
+from ..._netlink.constants import INFINITY
+from ..._netlink.links import link_index, read_kind, read_link
+from ..._netlink.socket import RouteSocket
 from .dhclient import clients
 from .model import IFUPDOWN, NETWORK_MANAGER, NETWORKD, Lease, Managed
 
@@ -53,9 +55,11 @@ def find(nic):
 
 
 def _find(nic):
-    with Rtnl() as rtnl:
-        link, kind = rtnl.link(nic), rtnl.kind(nic)
-        addresses = [address for address in rtnl.addresses({nic}) if address.settled and address.valid != FOREVER]
+    with RouteSocket() as kernel:
+        link, kind = read_link(kernel, nic), read_kind(kernel, nic)
+        addresses = [
+            address for address in read_addresses(kernel, {nic}) if address.configured and address.valid != INFINITY
+        ]
     mac = link.mac if link else ""
     networkd, network_manager, stanzas = networkd_link(nic), nm_device(nic), _interfaces(nic)
     by = [
@@ -135,7 +139,7 @@ def _programs(names):
 
 def _autoconfigured(address, mac):
     """Whether the kernel made the address of a router's advertisement and the MAC: it will do so on the bridge."""
-    if address.family != 6 or not mac or not address.cidr.endswith("/64"):
+    if address.version != 6 or not mac or not address.cidr.endswith("/64"):
         return False
     first, *rest = bytes.fromhex(mac.replace(":", ""))
     made = bytes([first ^ 2, *rest[:2], 0xFF, 0xFE, *rest[2:]]).hex()
@@ -148,7 +152,7 @@ def _autoconfigured(address, mac):
 def networkd_link(name):
     """What networkd keeps of a link, empty where it does not run or does not know it; :returns: key -> value."""
     try:
-        index = index_of(name)
+        index = link_index(name)
     except OSError:
         return {}
     return _assignments("%s/links/%d" % (NETIF, index))
@@ -162,7 +166,7 @@ def _networkd_files(link):
 
 
 def _lease(nic):
-    lease = _assignments("%s/leases/%d" % (NETIF, index_of(nic)))
+    lease = _assignments("%s/leases/%d" % (NETIF, link_index(nic)))
     return Lease(lease["ADDRESS"], lease.get("CLIENTID", "")) if "ADDRESS" in lease else None
 
 
@@ -177,7 +181,7 @@ def _awaited(nic):
 def nm_device(name):
     """What NetworkManager keeps of a link, empty where it does not run or does not know it; :returns: key -> value."""
     try:
-        return _assignments("%s/%d" % (NM_DEVICES, index_of(name)))
+        return _assignments("%s/%d" % (NM_DEVICES, link_index(name)))
     except OSError:
         return {}
 

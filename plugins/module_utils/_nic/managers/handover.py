@@ -12,8 +12,11 @@ from ..._common.dbus import call
 from ..._common.errors import HostError
 from ..._common.files import FileContent, read_file, write_file
 from ..._common.systemd import run
-from ..._host.current import LINK_SCOPE, UNIVERSE, FoundRoute, Nexthop
-from ..._netlink.rtnetlink import Rtnl
+from ..._netlink.addresses import read_addresses, remove_address
+from ..._netlink.constants import RtScope
+from ..._netlink.records import KernelRoute, Nexthop
+from ..._netlink.routes import add_route, remove_route
+from ..._netlink.socket import RouteSocket
 from . import network_manager
 from .detect import IFSTATE, IFUP, networkd_link
 from .dhclient import start_again, stop, take_over
@@ -28,7 +31,7 @@ LAST = 0xFFFFFFFF  # the metric of a route that is taken after all others
 def hand_over(step):
     """Tell the manager, and wait until it has done it.
 
-    :param step: a :class:`.steps.HandoverStep`.
+    :param step: a :class:`._nic.steps.HandoverStep`.
     :raises HostError: when it can't be told, or says that it failed.
     """
     {NETWORKD: _networkd, NETWORK_MANAGER: network_manager.hand_over, IFUPDOWN: _ifupdown}[step.manager](step)
@@ -43,11 +46,11 @@ def _networkd(step):
         lambda: networkd_link(link).get("ADMIN_STATE") not in ("pending", "initialized"),
         "systemd-networkd does not take %s: look at networkctl" % link,
     )
-    with Rtnl() as rtnl:
-        hints = [_hint(address) for address in rtnl.addresses({link}) if address.settled]
+    with RouteSocket() as kernel:
+        hints = [_hint(address) for address in read_addresses(kernel, {link}) if address.configured]
         try:
             for hint in hints:
-                rtnl.add_route(hint)
+                add_route(kernel, hint)
             _wait(
                 lambda: networkd_link(link).get("ADMIN_STATE") != "configuring",
                 "systemd-networkd has not configured %s in %d seconds: look at networkctl status %s"
@@ -55,15 +58,18 @@ def _networkd(step):
             )
         finally:
             for hint in hints:
-                rtnl.remove_route(hint)
+                remove_route(kernel, hint)
     if networkd_link(link).get("ADMIN_STATE") == "failed":
         raise HostError("systemd-networkd could not configure %s: look at networkctl status %s" % (link, link))
 
 
 def _hint(address):
     """A route that nobody uses, to the address' network: networkd has not seen those that came before it took the link, and waits for a way to its gateways."""
-    return FoundRoute(
-        address.network, (Nexthop(address.link),), metric=LAST, scope=LINK_SCOPE if address.family == 4 else UNIVERSE
+    return KernelRoute(
+        address.network,
+        (Nexthop(address.link),),
+        metric=LAST,
+        scope=RtScope.LINK if address.version == 4 else RtScope.UNIVERSE,
     )
 
 
@@ -88,11 +94,11 @@ def _sweep(nic, bridge):
 
     Only what the bridge has too: after a boot in the middle of a change the NIC may have addresses that are nowhere else.
     """
-    with Rtnl() as rtnl:
-        there = {address.cidr for address in rtnl.addresses({bridge})}
-        for address in rtnl.addresses({nic}):
-            if address.settled and address.cidr in there:
-                rtnl.remove_address(address)
+    with RouteSocket() as kernel:
+        there = {address.cidr for address in read_addresses(kernel, {bridge})}
+        for address in read_addresses(kernel, {nic}):
+            if address.configured and address.cidr in there:
+                remove_address(kernel, address)
 
 
 def _ifup(bridge):
@@ -105,8 +111,8 @@ def _ifup(bridge):
 
 
 def _has_addresses(link):
-    with Rtnl() as rtnl:
-        return any(address.settled for address in rtnl.addresses({link}))
+    with RouteSocket() as kernel:
+        return any(address.configured for address in read_addresses(kernel, {link}))
 
 
 def _wait(question, sentence):

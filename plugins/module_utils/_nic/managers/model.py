@@ -52,3 +52,37 @@ class Managed:
     profile: str | None = None
     metric: int = -1
     helper: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """NetworkManager's profile of a NIC.
+
+    :ivar uuid: its identity.
+    :ivar on_bridge: whether NetworkManager configures the bridge by a copy of it. False: it leaves the bridge alone.
+    :ivar client_id: the DHCP client identifier that the copy has, bytes as 01:02, so that the bridge is the same DHCP client. Empty: none.
+    :ivar token: the IPv6 interface identifier that the copy has, as ::1. Empty: none.
+    :ivar metric: of its routes, where the NIC's profile has none: NetworkManager has one for each type of device. -1: none.
+    """
+
+    uuid: str
+    on_bridge: bool = False
+    client_id: str = ""
+    token: str = ""
+    metric: int = -1
+
+
+@dataclass(frozen=True)
+class LinkResolver:
+    """Name servers of a link, as systemd-resolved has them (org.freedesktop.resolve1(5)).
+
+    :ivar servers: ((family, address as bytes, port, name), ...). Port 0 and an empty name are the defaults.
+    :ivar domains: ((domain, whether it is for routing queries only), ...).
+    :ivar default: whether queries go there that match no link's domains.
+    :ivar modes: ((property, value), ...) of the other settings, such as LLMNR and DNSSEC.
+    """
+
+    servers: tuple
+    domains: tuple = ()
+    default: bool = False
+    modes: tuple = ()

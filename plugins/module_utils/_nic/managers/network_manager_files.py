@@ -13,7 +13,8 @@ from __future__ import annotations
 import ipaddress
 
 from ..._common.errors import HostError
-from ..._host.desired import File, Profile
+from ..._host.desired import File
+from .model import Profile
 
 FOLDER = "/etc/NetworkManager/conf.d"
 HEAD = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses.\n"

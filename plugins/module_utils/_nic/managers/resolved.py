@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 
 from ..._common.dbus import call, read_property
-from ..._host.current import FoundResolver
-from ..._netlink.rtnetlink import index_of
+from ..._netlink.links import link_index
+from .model import LinkResolver
 
 RESOLVE = "org.freedesktop.resolve1"
 MANAGER = (RESOLVE, "/org/freedesktop/resolve1", RESOLVE + ".Manager")
@@ -23,14 +23,14 @@ KEPT = "/run/systemd/resolve/netif/%d"  # there as long as something is set at r
 def resolver_of(link):
     """What a link has, None where there is nothing."""
     try:
-        index = index_of(link)
+        index = link_index(link)
     except OSError:
         return None
     if not os.path.exists(KEPT % index):
         return None
     read = _reader(index)
     servers = tuple((family, bytes(address), port, name) for family, address, port, name in read("DNSEx"))
-    return FoundResolver(
+    return LinkResolver(
         servers,
         tuple(map(tuple, read("Domains"))),
         read("DefaultRoute"),
@@ -51,7 +51,7 @@ def _mode(read, name):
 def set_resolver(link, resolver):
     """Give a link what ``resolver`` says, or take from it all that was set at run time (None). :raises HostError: when it can't be."""
     try:
-        index = index_of(link)
+        index = link_index(link)
     except OSError:
         if resolver is None:
             return

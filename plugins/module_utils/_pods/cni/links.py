@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 from ..._common.errors import HostError
-from ..._host.apply import apply
-from ..._host.current import FoundLink, Have
-from ..._host.plan import difference
-from ..._host.read import read
+from ..._host.apply import apply_steps
+from ..._host.current import CurrentState
+from ..._host.plan import plan_host
+from ..._host.read import read_and_plan
 from ..._host.sysctl import read_sysctl
 from ..._netlink.announce import announce as send
 from ..._netlink.ethtool import OFFLOADS
 from ..._netlink.namespace import inside, is_namespace, opened
+from ..._netlink.records import KernelLink
 from ..._netlink.shaping import limit_rate
 from ..._netlink.veth import make_pair, outer_end, outer_ends, remove_pair
 from .. import interface as pod_interface
@@ -42,7 +43,8 @@ def attach(interface):
                     f"the pair of links {interface.outer} and {interface.ifname} can't be made: the pod has a link {interface.ifname} already"
                 )
         with inside(namespace):
-            apply(difference(_as_made(interface, state) if made else read(state), state), patience=0)
+            steps = plan_host(_as_made(interface, state), state) if made else read_and_plan(state)
+            apply_steps(steps, link_timeout=0)
             limit = pod_interface.inner_limit(interface)
             if limit:
                 _limit(interface.ifname, limit)
@@ -65,11 +67,11 @@ def _make(interface, namespace):
 
 def _as_made(interface, state):
     """What a pair that was just made is like in the pod, without asking."""
-    link = FoundLink(interface.ifname, False, interface.mtu, interface.network.mac)
-    return Have(
+    link = KernelLink(interface.ifname, False, interface.mtu, interface.network.mac)
+    return CurrentState(
         {link.name: link},
         sysctls={wish: read_sysctl(wish.parts) for wish in state.sysctls},
-        offloads={wish.link: tuple(OFFLOADS) for wish in state.offloads},
+        offloads={wish.link: tuple(OFFLOADS) for wish in state.no_offloads},
     )
 
 
@@ -105,12 +107,12 @@ def differences(interface):
         return [f"link {interface.outer} does not exist"]
     if not outer.up:
         found.append(f"link {interface.outer} is down")
-    if outer.quiet != interface.userspace:
-        found.append(f"link {interface.outer} has arp {'off' if outer.quiet else 'on'}")
+    if outer.no_arp != interface.userspace:
+        found.append(f"link {interface.outer} has arp {'off' if outer.no_arp else 'on'}")
     with opened(interface.netns) as namespace, inside(namespace):
         if outer_end(interface.ifname) is None:
             return [*found, f"link {interface.ifname} does not exist in the pod"]
-        return found + [step.describe() for step in difference(read(state), state)]
+        return found + [step.describe() for step in read_and_plan(state)]
 
 
 def detach(interface_outer):

@@ -12,10 +12,9 @@ import os
 
 from ..._common import names
 from ..._common.errors import HostError
-from ..._host.apply import apply
+from ..._host.apply import apply_steps
 from ..._host.desired import File, HostState
-from ..._host.plan import difference
-from ..._host.read import read
+from ..._host.read import read_and_plan
 from .. import interface as pod_interface
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -88,8 +87,8 @@ class Readiness:
         """Make the file say this, None: there is none."""
         state = HostState(files=(File(path, content),))
         try:
-            steps = difference(read(state), state)
-            apply(steps)
+            steps = read_and_plan(state)
+            apply_steps(steps)
         except HostError as exc:
             LOG.error("%s", exc)
             return

@@ -9,12 +9,11 @@ import contextlib
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Handover, Profile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import HandoverStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.boot import unserved
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import network_manager
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import NETWORK_MANAGER
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import NETWORK_MANAGER, Profile
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.network_manager import AUTOMATIC, copied
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover, HandoverStep
 
 PATIENT = {"may-fail": ("b", True), "dhcp-timeout": ("i", 0x7FFFFFFF)}
 TAP = {"tun": {"mode": ("u", 2)}}

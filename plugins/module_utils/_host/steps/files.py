@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Steps that write files and kernel settings."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ..._common.files import FileContent, remove_file, write_file
+from ..sysctl import write_sysctl
+from .base import Step
+
+if TYPE_CHECKING:
+    from ..._common.errors import HostError
+    from .base import StepContext
+
+OTHERS_MAY_READ = 0o004  # S_IROTH of inode(7)
+
+
+@dataclass(frozen=True)
+class SysctlStep(Step):
+    """Set a kernel setting.
+
+    :ivar parts_of_key: as :attr:`.desired.Sysctl.parts`.
+    :ivar link: the link that the setting belongs to, None for the whole host.
+    :ivar current: the value before the step. None: the setting does not exist yet.
+    """
+
+    key: str
+    parts_of_key: tuple[str, ...]
+    link: str | None
+    value: str
+    current: str | None
+
+    def describe(self) -> str:
+        old = "" if self.current is None else f"{self.current} -> "
+        return f"sysctl {self.key}: {old}{self.value}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "sysctl", "operation": "set", "key": self.key, "value": self.value}
+
+    def before(self) -> list[str]:
+        return [] if self.current is None else [f"sysctl {self.key} = {self.current}"]
+
+    def after(self) -> list[str]:
+        return [f"sysctl {self.key} = {self.value}"]
+
+    def undo(self) -> SysctlStep | None:
+        return None if self.current is None else replace(self, value=self.current, current=self.value)
+
+    def apply(self, context: StepContext) -> bool:
+        if self.link is not None:
+            context.require_link(self.link)
+        write_sysctl(self.parts_of_key, self.value)
+        return True
+
+    def failure(self, error: OSError | HostError) -> str:
+        if isinstance(error, OSError) and error.errno == errno.ENOENT:
+            return (
+                f"{self.describe()} failed: this kernel has no such setting; "
+                "correct its name or load the module that brings it"
+            )
+        return super().failure(error)
+
+
+@dataclass(frozen=True)
+class FileStep(Step):
+    """Write a file, or remove it.
+
+    :ivar desired: None: remove it.
+    :ivar current: the file before the step. None: there is none.
+    """
+
+    path: str
+    desired: FileContent | None
+    current: FileContent | None = None
+
+    @property
+    def secret(self) -> bool:
+        """Whether no plan may show its content."""
+        return any(file is not None and not file.mode & OTHERS_MAY_READ for file in (self.desired, self.current))
+
+    @property
+    def _verb(self) -> str:
+        if self.desired is None:
+            return "remove"
+        return "add" if self.current is None else "change"
+
+    def describe(self) -> str:
+        return f"file {self.path}: {self._verb}"
+
+    def as_dict(self) -> dict[str, Any]:
+        values = {"kind": "file", "operation": self._verb, "path": self.path}
+        return values if self.desired is None else {**values, "mode": f"{self.desired.mode:04o}"}
+
+    def _lines(self, file: FileContent | None) -> list[str]:
+        if file is None:
+            return []
+        head = [f"file {self.path} mode {file.mode:04o}"]
+        # Of a secret, only describe() shows that its content changes.
+        return head if self.secret else head + [f"{self.path}: {line}" for line in file.content.splitlines()]
+
+    def before(self) -> list[str]:
+        return self._lines(self.current)
+
+    def after(self) -> list[str]:
+        return self._lines(self.desired)
+
+    def undo(self) -> FileStep:
+        return FileStep(self.path, self.current, self.desired)
+
+    def apply(self, context: StepContext) -> bool:
+        if self.desired is None:
+            return remove_file(self.path)
+        write_file(self.path, self.desired)
+        return True
