@@ -1,29 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a NIC had when it went into its bridge, for hosts where nobody else gives it to the bridge after a boot."""
+"""What a bridge gets again after a boot, or after it was made anew: from this collection's unit, or from the network manager."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
 from .._host.read import read_and_plan
 from .._host.steps.moves import MoveStep
-from .._netlink.addresses import read_addresses
 from .._netlink.constants import INFINITY
-from .._netlink.socket import RouteSocket
-from .managers import network_manager
-from .managers.model import IFUPDOWN
-from .managers.resolved import resolver_of
-from .serialize import from_json, to_json
+from .managers import registry
+from .managers.base import has_addresses
+from .managers.resolved import read_resolver
 from .steps import HandoverStep, ResolverStep, address_move
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def remember(nic, bridge):
-    """Steps, as plain values, that give the bridge what the NIC has; what ends by itself (from routers' advertisements) is left to whoever gave it."""
+    from .._host.steps.base import Step
+    from .steps import Handover
+
+
+def saved_steps(nic: str, bridge: str) -> tuple[Step, ...]:
+    """Return steps that give the bridge what the NIC has now.
+
+    What expires (from router advertisements) is left out: whoever made it will make it again.
+
+    :raises HostError: the NIC can't be read.
+    """
     steps = read_and_plan(address_move(nic, bridge))
-    given = [
+    moves = [
         MoveStep(
             None,
             bridge,
@@ -34,39 +43,37 @@ def remember(nic, bridge):
         for step in steps
         if isinstance(step, MoveStep)
     ]
-    return to_json(given + [replace(step, source=None) for step in steps if isinstance(step, ResolverStep)])
+    return (*moves, *(replace(step, source=None) for step in steps if isinstance(step, ResolverStep)))
 
 
-def missing(remembered, nic):
-    """Those of these steps that are to be done: none for addresses when NIC or bridge has some, since then somebody else has given them."""
-    kept = from_json(remembered) or ()
+def missing_steps(saved: Iterable[Step], nic: str) -> list[Step]:
+    """Return those of the saved steps that have to be done.
+
+    None for addresses when the NIC or the bridge has some: then another program has given them.
+
+    :raises HostError: NIC and bridge can't be read.
+    """
     try:
-        return [step for step in (kept if isinstance(kept, tuple) else (kept,)) if not _is_there(step, nic)]
+        return [step for step in saved if not _is_done(step, nic)]
     except OSError as error:
-        raise HostError("what %s and its bridge have can't be read: %s" % (nic, error.strerror)) from error
+        raise HostError(f"what {nic} and its bridge have can't be read: {error.strerror}") from error
 
 
-def unserved(handovers, addressed):
-    """Steps that let a manager configure the bridge again which does so once only: when it was made anew, the manager's part had gone with it.
+def managers_to_restore(handovers: Iterable[Handover], had_addresses: bool) -> list[Step]:
+    """Return steps by which a manager configures the bridge again that does so once only, and whose work was lost with an earlier bridge.
 
-    That a DHCP server is slow, or away, is no reason to take back what works.
+    They do not wait for addresses: that a DHCP server is slow, or away, is no reason to take back what works.
 
-    :param addressed: whether the NIC had addresses.
+    :param had_addresses: whether the NIC had addresses when it was moved.
     """
     return [
-        HandoverStep(wish.manager, wish.nic, wish.bridge, profile=wish.profile, waits=False)
-        for wish in handovers
-        if (wish.profile and wish.profile.on_bridge and not network_manager.serves(wish.bridge))
-        or (wish.manager == IFUPDOWN and addressed and not _has_addresses({wish.bridge}))
+        HandoverStep(handover.manager, handover.nic, handover.bridge, profile=handover.profile, waits=False)
+        for handover in handovers
+        if registry.manager(handover.manager).must_restore(handover, had_addresses)
     ]
 
 
-def _is_there(step, nic):
-    return (
-        resolver_of(step.target) is not None if isinstance(step, ResolverStep) else _has_addresses({nic, step.target})
-    )
-
-
-def _has_addresses(links):
-    with RouteSocket() as kernel:
-        return any(address.configured for address in read_addresses(kernel, links))
+def _is_done(step: Step, nic: str) -> bool:
+    if isinstance(step, ResolverStep):
+        return read_resolver(step.target) is not None
+    return isinstance(step, MoveStep) and step.target is not None and has_addresses(nic, step.target)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 
 from .._common import names
 from .._common.errors import HostError
@@ -23,11 +23,9 @@ from .._ovsdb.converge import plan_rows, read_rows
 from .._ovsdb.rows import Query, by_name, is_uuid
 from .._ovsdb.values import as_set
 from . import uplink as policy
-from .boot import missing, remember, unserved
+from .boot import managers_to_restore, missing_steps, saved_steps
 from .kind import deaf, refusal
-from .managers import detect as managers
-from .managers import network_manager
-from .managers.model import NETWORK_MANAGER
+from .managers import registry
 from .persistence import persistence
 from .serialize import from_json, to_json
 from .steps import HandoverStep
@@ -153,7 +151,9 @@ def _present(connection, found, user, datapath_type):
         ]
         files.append(policy.kept_file(nic.name, dict(kept, users=sorted({*nic.users, user}))))
         if nic.kept:
-            lost += missing(kept.get("had"), nic.name) + unserved(from_json(kept["handovers"]), kept.get("addressed"))
+            saved = from_json(kept.get("had")) or ()
+            lost += missing_steps(saved if isinstance(saved, tuple) else (saved,), nic.name)
+            lost += managers_to_restore(from_json(kept["handovers"]), kept.get("addressed"))
         edits[nic.name] = from_json(kept["files"])
     _refuse_shared(edits, {nic.name for nic in found if not nic.kept})
     steps = read_and_plan(_together([*state, HostState(files=tuple(files))])) + lost
@@ -168,21 +168,21 @@ def _found(nic, datapath):
     reason = deaf(nic.name, datapath)
     if reason:
         raise HostError(reason)
-    managed = managers.find(nic.name)
-    if managed.by == NETWORK_MANAGER:
-        managed = replace(managed, metric=network_manager.metric_of(managed))
-    lasting = persistence(managed, nic.bridge)
-    for handover in lasting.handovers:
-        if handover.profile:
-            network_manager.refuse(nic.name, handover.profile, datapath)
+    configuration = registry.detect(nic.name)
+    manager = registry.manager(configuration.manager) if configuration.manager else None
+    if manager:
+        configuration = manager.query(configuration)
+    lasting = persistence(configuration, nic.bridge)
+    if manager:
+        manager.refuse(configuration, datapath)
     return {
         "promiscuous": facts.is_promiscuous(nic.name),
         "offloads": to_json(offloads_on(nic.name) or ()) if datapath == "netdev" else [],
         "files": to_json(lasting.files),
-        "inverse": to_json(lasting.inverse),
+        "inverse": to_json(lasting.previous),
         "handovers": to_json(lasting.handovers),
-        "settings": own_settings(nic.name, managed.by),
-        "had": remember(nic.name, nic.bridge) if lasting.restores else None,
+        "settings": own_settings(nic.name, configuration.manager),
+        "had": to_json(saved_steps(nic.name, nic.bridge)) if lasting.restores else None,
         "addressed": bool(facts.configured_addresses(nic.name)),
     }
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from .._host.serialize import HOST_TYPES, WireFormat, WireType
-from .managers.model import LinkResolver, Profile
+from .managers.base import Profile
+from .managers.resolved import LinkResolver
 from .steps import Handover, HandoverStep, ResolverStep
 
 # Name in the format -> class. Never change a name on the left.

@@ -9,17 +9,19 @@ Desired states and their steps, for the plan of a host (:class:`._host.desired.H
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._host.desired import AddressMove, HostState, ReaderSteps
 from .._host.steps.base import Step
-from .managers import handover, resolved
-from .managers.model import NETWORK_MANAGER, LinkResolver, Profile
+from .managers import registry, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from .._host.steps.base import StepContext
+    from .managers.base import Profile
+    from .managers.resolved import LinkResolver
 
 
 def address_move(source: str, target: str) -> HostState:
@@ -36,7 +38,7 @@ class NameServers:
 
     def read(self) -> LinkResolver | None:
         """Return what the source has, None when it has nothing."""
-        return resolved.resolver_of(self.source)
+        return resolved.read_resolver(self.source)
 
     def plan(self, current: Any) -> Sequence[Step]:
         """Return the step that moves them, nothing when there are none."""
@@ -81,7 +83,7 @@ class ResolverStep(Step):
         context.require_link(self.target)
         resolved.set_resolver(self.target, self.resolver)
         if self.source is not None:
-            resolved.set_resolver(self.source, None)
+            resolved.revert_resolver(self.source)
         return True
 
 
@@ -89,7 +91,7 @@ class ResolverStep(Step):
 class Handover:
     """A network manager that is told when its files have changed: it does for the bridge what it did for the NIC, or the opposite.
 
-    :ivar manager: a name of :mod:`.managers.model`.
+    :ivar manager: the name of a :class:`.managers.base.Manager`.
     :ivar paths: the files. While none of them changes, the manager is not told.
     :ivar early: it is told before addresses move too, because it would put them back.
     :ivar profile: NetworkManager's profile of the NIC.
@@ -110,8 +112,8 @@ class Handover:
     def steps(self) -> ReaderSteps:
         """Return the steps that tell the manager after its files have changed, in either direction of the plan.
 
-        So the first step usually does something in its inverse only. NetworkManager, once it has a NIC back, has to let go of it
-        before addresses leave the NIC again, or it would restore them: there the inverse of the last step tells it too.
+        So the first step usually does something in its inverse only. A manager that restores addresses (``told_first``), once it has a NIC
+        back, has to release it before addresses leave the NIC again: there the inverse of the last step tells it too.
         """
         last = HandoverStep(
             self.manager,
@@ -119,7 +121,7 @@ class Handover:
             self.bridge,
             self.to_bridge,
             profile=self.profile,
-            tells_back=self.manager == NETWORK_MANAGER and not self.to_bridge,
+            tells_back=registry.manager(self.manager).told_first and not self.to_bridge,
         )
         return ReaderSteps(first=replace(last, tells=self.early, tells_back=True), last=last)
 
@@ -171,5 +173,5 @@ class HandoverStep(Step):
 
     def apply(self, context: StepContext) -> bool:
         if self.tells:
-            handover.hand_over(self)
+            registry.manager(self.manager).notify(self)
         return True

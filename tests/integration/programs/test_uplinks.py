@@ -16,9 +16,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.nics impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import detect as managers
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import handover
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import ifupdown_files as ifupdown
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import ifupdown, network_manager, networkd
 
 STANZA = "auto {nic}\niface {nic} inet static\n    address {address}/24\n"
 ADDRESSES = {"eth0": "10.44.0.12", "eth1": "10.55.0.12"}
@@ -34,16 +32,16 @@ def files(bare, tmp_path, monkeypatch):
         (folder / "interfaces.d" / nic).write_text(STANZA.format(nic=nic, address=address))
     (tmp_path / "ifstate").write_text("eth0=eth0\neth1=eth1\n")
     (tmp_path / "ifup").touch()
-    for name, place in {
-        "INTERFACES": "network/interfaces",
-        "IFSTATE": "ifstate",
-        "IFUP": "ifup",
-        "NETIF": "netif",
-        "NM_DEVICES": "devices",
-    }.items():
-        monkeypatch.setattr(managers, name, str(tmp_path / place))
+    for module, name, path in (
+        (ifupdown, "INTERFACES", "network/interfaces"),
+        (ifupdown, "IFSTATE", "ifstate"),
+        (ifupdown, "IFUP", "ifup"),
+        (networkd, "STATE_DIRECTORY", "netif"),
+        (network_manager, "DEVICES", "devices"),
+    ):
+        monkeypatch.setattr(module, name, str(tmp_path / path))
     monkeypatch.setattr(ifupdown, "ORDER", File(str(tmp_path / "order.conf"), ifupdown.ORDER.content))
-    monkeypatch.setattr(handover, "hand_over", lambda step: None)
+    monkeypatch.setattr(ifupdown.Ifupdown, "notify", lambda _manager, _step: None)
     return folder
 
 

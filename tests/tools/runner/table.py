@@ -116,7 +116,7 @@ TABLE: tuple[Step, ...] = (
         "integration",
         229,
         0.5,
-        *(f"tests/integration/{name}" for name in ("host", "host_rows", "topology", "programs")),
+        *(f"tests/integration/{name}" for name in ("host", "host_rows", "nic", "topology", "programs")),
     ),
     pytest(
         "integration with Kubernetes",

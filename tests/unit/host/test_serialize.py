@@ -25,7 +25,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records im
     KernelRule,
     Nexthop,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import LinkResolver, Profile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.base import Profile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.resolved import LinkResolver
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import NIC_FORMAT
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover, HandoverStep, ResolverStep
 

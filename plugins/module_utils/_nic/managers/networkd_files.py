@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""systemd-networkd, and netplan that renders to it: the bridge gets what the NIC's .network file says, the NIC a file that leaves it bare.
-
-Both are new files that sort before the one that is there; it stays as it is.
-"""
+"""The files of systemd-networkd (systemd.network(5)): the bridge gets what the NIC's .network file says, the NIC a file without addresses."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..._common.errors import HostError
 from ..._host.desired import File
 
-FOLDER = "/etc/systemd/network"
-# Sections of systemd.network(5) about addresses and what goes on above them: the bridge's. All others are about the hardware: the NIC's.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .base import NicConfiguration
+
+DIRECTORY = "/etc/systemd/network"
+# Sections about addresses and what uses them: the bridge's. All others are about the hardware: the NIC's.
 BRIDGE_SECTIONS = {
     "Network",
     "Address",
@@ -34,8 +38,10 @@ BRIDGE_SECTIONS = {
     "IPv6RoutePrefix",
     "IPv6PREF64Prefix",
 }
-BELONGS = {"Bridge", "Bond", "VRF", "BatmanAdvanced"}
-STACKED = {
+# Keys of [Network] whose value is a link that has the NIC as a port.
+MASTER_KEYS = {"Bridge", "Bond", "VRF", "BatmanAdvanced"}
+# Keys of [Network] whose value is a link that takes its packets from the NIC.
+STACKED_KEYS = {
     "VLAN",
     "MACVLAN",
     "MACVTAP",
@@ -49,15 +55,8 @@ STACKED = {
     "L2TP",
     "FooOverUDP",
 }
-IDENTITY = {"ClientIdentifier", "IAID", "DUIDType", "DUIDRawData"}
-# Without arguments it waits for all links that networkd configures, but for those that say RequiredForOnline=no.
-ONLINE = """\
-# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge} and has no addresses, so that a boot must not wait for it.
-[Service]
-ExecStart=
-ExecStart=/lib/systemd/systemd-networkd-wait-online
-"""
-LONE = """\
+DHCP_IDENTITY_KEYS = {"ClientIdentifier", "IAID", "DUIDType", "DUIDRawData"}
+NIC_FILE = """\
 # Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses. The file beside this one configures {bridge}.
 [Match]
 Name={nic}
@@ -71,132 +70,159 @@ LLDP=no
 [Link]
 RequiredForOnline=no
 """
-HEAD = """\
+BRIDGE_FILE = """\
 # Part of the Ansible collection ovn.kubernetes: {bridge} in the place of {nic}, as in {sources}. Change it here as long as {nic} is in {bridge}.
 [Match]
 Name={bridge}
 """
 
 
-def paths(nic, bridge):
-    """The two files: the NIC's, the bridge's."""
-    return f"{FOLDER}/00-ovn-kubernetes-{nic}.network", f"{FOLDER}/00-ovn-kubernetes-{bridge}.network"
+@dataclass(frozen=True)
+class Entry:
+    """A line KEY=VALUE of a section: its key, and the whole line."""
+
+    key: str
+    line: str
+
+    @property
+    def value(self) -> str:
+        return self.line.partition("=")[2].strip()
+
+    def for_bridge(self, nic: str, bridge: str) -> str:
+        """Return the line with the bridge as its value, where that is the NIC. What follows the NIC's carrier still does."""
+        key, sign, value = self.line.partition("=")
+        return f"{key}{sign}{bridge}" if value.strip() == nic and self.key != "BindCarrier" else self.line
 
 
-def files(managed, bridge):
-    """The files that make the bridge stand in for the NIC. :raises HostError: in one sentence."""
-    nic = managed.nic
-    found = managed.files[0].path
-    if found.rpartition("/")[2] < paths(nic, bridge)[0].rpartition("/")[2]:
+@dataclass(frozen=True)
+class Section:
+    """A section of a file."""
+
+    name: str
+    entries: list[Entry]
+
+
+def paths(nic: str, bridge: str) -> tuple[str, str]:
+    """Return the paths of the NIC's and of the bridge's file. They sort before those of other programs."""
+    return f"{DIRECTORY}/00-ovn-kubernetes-{nic}.network", f"{DIRECTORY}/00-ovn-kubernetes-{bridge}.network"
+
+
+def files(nic: NicConfiguration, bridge: str) -> tuple[File, ...]:
+    """Return the NIC's and the bridge's file.
+
+    :raises HostError: the NIC's own files say that it can't be moved.
+    """
+    source = nic.files[0].path
+    nic_path, bridge_path = paths(nic.nic, bridge)
+    if source.rpartition("/")[2] < nic_path.rpartition("/")[2]:
         raise HostError(
-            f"{found}, which configures {nic}, comes before any file that could take its place: rename it, so that it begins with 10- or more"
+            f"{source}, which configures {nic.nic}, comes before any file that could take its place: rename it, so that it begins with 10- or more"
         )
-    lone, stand_in = [], []
-    for section, entries in sections("\n".join(file.content for file in managed.files)):
-        if section == "Match":
-            continue
-        kept = [entry for entry in entries if not _refuse(section, entry, managed, found)]
-        if section not in BRIDGE_SECTIONS:
-            lone += [
-                "",
-                f"[{section}]",
-                *[text for key, text in kept if not (section == "Link" and key.startswith("Required"))],
-            ]
-            kept = [entry for entry in kept if section == "Link" and entry[0].startswith("Required")]
-            if not kept:
-                continue
-        if section in ("DHCPv4", "DHCPv6") and managed.lease and managed.lease.client_id:
-            kept = [(key, text) for key, text in kept if key not in IDENTITY]
-        stand_in += ["", f"[{section}]", *[_for_bridge(key, text, nic, bridge) for key, text in kept]]
-    stand_in += identity(managed)
-    nic_path, bridge_path = paths(nic, bridge)
-    names = ", ".join(file.path for file in managed.files)
-    online = File(
-        f"/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-{nic}.conf",
-        ONLINE.format(nic=nic, bridge=bridge),
-    )
+    nic_lines, bridge_lines = _split(nic, bridge)
+    sources = ", ".join(file.path for file in nic.files)
+    nic_head = NIC_FILE.format(nic=nic.nic, bridge=bridge)
+    bridge_head = BRIDGE_FILE.format(nic=nic.nic, bridge=bridge, sources=sources)
     return (
-        File(nic_path, "\n".join([LONE.format(nic=nic, bridge=bridge).rstrip("\n"), *lone]) + "\n"),
-        File(
-            bridge_path, "\n".join([HEAD.format(nic=nic, bridge=bridge, sources=names).rstrip("\n"), *stand_in]) + "\n"
-        ),
-        *([online] if managed.awaited else []),
+        File(nic_path, nic_head + "".join(f"{line}\n" for line in nic_lines)),
+        File(bridge_path, bridge_head + "".join(f"{line}\n" for line in [*bridge_lines, *dhcp_identity(nic)])),
     )
 
 
-def aside(nic, bridge):
-    """The file that makes networkd leave a bridge alone, where it runs and somebody else configures the NIC."""
+def unmanaged_bridge(nic: str, bridge: str) -> File:
+    """Return the file by which networkd leaves a bridge alone, where another manager configures the NIC."""
     return File(
-        f"{FOLDER}/00-ovn-kubernetes-{bridge}.network",
+        paths(nic, bridge)[1],
         f"# Part of the Ansible collection ovn.kubernetes: {bridge} has the addresses of {nic}, which are not systemd-networkd's.\n"
         f"[Match]\nName={bridge}\n\n[Link]\nUnmanaged=yes\n",
     )
 
 
-def sections(text):
-    """[(section, [(key, line), ...]), ...] of a file as systemd.syntax(7) has them; comments go, continued lines become one."""
-    found = []
-    for line in re.sub(r"\\\n(?:[ \t]*[#;].*\n)*", " ", text).splitlines():
-        line = line.strip()
+def sections(text: str) -> list[Section]:
+    """Return the sections of a file (systemd.syntax(7)). Comments are left out, continued lines are joined."""
+    found: list[Section] = []
+    for raw in re.sub(r"\\\n(?:[ \t]*[#;].*\n)*", " ", text).splitlines():
+        line = raw.strip()
         if not line or line[0] in "#;":
             continue
         if line.startswith("[") and line.endswith("]"):
-            found.append((line[1:-1], []))
+            found.append(Section(line[1:-1], []))
         elif found:
-            found[-1][1].append((line.partition("=")[0].strip(), line))
+            found[-1].entries.append(Entry(line.partition("=")[0].strip(), line))
     return found
 
 
-def identity(managed):
-    """Lines that make the DHCP clients of the bridge the same clients: networkd makes identifiers of the link's name otherwise.
+def _split(nic: NicConfiguration, bridge: str) -> tuple[list[str], list[str]]:
+    """Return the lines of the NIC's files that stay with it, and those that the bridge gets."""
+    nic_lines: list[str] = []
+    bridge_lines: list[str] = []
+    has_client_id = nic.lease is not None and nic.lease.client_id
+    for section in sections("\n".join(file.content or "" for file in nic.files)):
+        if section.name == "Match":
+            continue
+        _refuse(section, nic)
+        entries = section.entries
+        if section.name not in BRIDGE_SECTIONS:
+            # Whether a boot waits for the link is about its addresses.
+            online = [one for one in entries if section.name == "Link" and one.key.startswith("Required")]
+            nic_lines += _lines(section.name, (one.line for one in entries if one not in online))
+            entries = online
+            if not entries:
+                continue
+        if section.name in ("DHCPv4", "DHCPv6") and has_client_id:
+            entries = [one for one in entries if one.key not in DHCP_IDENTITY_KEYS]
+        bridge_lines += _lines(section.name, (one.for_bridge(nic.nic, bridge) for one in entries))
+    return nic_lines, bridge_lines
+
+
+def _lines(section: str, lines: Iterable[str]) -> list[str]:
+    return ["", f"[{section}]", *lines]
+
+
+def dhcp_identity(nic: NicConfiguration) -> list[str]:
+    """Return lines that make the DHCP clients of the bridge those of the NIC: networkd derives identifiers from the link's name otherwise.
 
     A client identifier is 01 and a MAC, or ff, an IAID of four bytes, and a DUID: two bytes of type, then its data (RFC 4361).
+
+    :raises HostError: the identifier is not known, or networkd can't be told to use it.
     """
-    if managed.lease is None or not managed.lease.client_id:
-        leased = [address for address in managed.leased if ":" not in address]
+    if nic.lease is None or not nic.lease.client_id:
+        leased = [address for address in nic.leased if ":" not in address]
         if leased:
             raise HostError(
-                f"{', '.join(leased)} on {managed.nic} is leased, but systemd-networkd does not say under which client identifier: "
+                f"{', '.join(leased)} on {nic.nic} is leased, but systemd-networkd does not say under which client identifier: "
                 "set ClientIdentifier=mac in its .network file and reload, or give the NIC a static address"
             )
         return []
-    raw = bytes.fromhex(managed.lease.client_id)
+    raw = bytes.fromhex(nic.lease.client_id)
     if raw[:1] == b"\x01":
-        return ["", "[DHCPv4]", "ClientIdentifier=mac"]
+        return _lines("DHCPv4", ["ClientIdentifier=mac"])
     if raw[:1] != b"\xff" or len(raw) < 8:
         raise HostError(
-            f"the DHCP client of {managed.nic} has the identifier {managed.lease.client_id}, which systemd-networkd can't be told "
+            f"the DHCP client of {nic.nic} has the identifier {nic.lease.client_id}, which systemd-networkd can't be told "
             "to use on a bridge: set ClientIdentifier=mac in its .network file, or give the NIC a static address"
         )
-    pins = [
-        f"IAID={int.from_bytes(raw[1:5], 'big')}",
-        f"DUIDType={int.from_bytes(raw[5:7], 'big')}",
-        "DUIDRawData=" + raw[7:].hex(":"),
-    ]
-    return ["", "[DHCPv4]", "ClientIdentifier=duid", *pins, "", "[DHCPv6]", *pins]
+    iaid, duid_type = int.from_bytes(raw[1:5], "big"), int.from_bytes(raw[5:7], "big")
+    pins = [f"IAID={iaid}", f"DUIDType={duid_type}", f"DUIDRawData={raw[7:].hex(':')}"]
+    return [*_lines("DHCPv4", ["ClientIdentifier=duid", *pins]), *_lines("DHCPv6", pins)]
 
 
-def _for_bridge(key, text, nic, bridge):
-    """A line whose value names the NIC names the bridge; what follows the NIC's carrier still does."""
-    name, sign, value = text.partition("=")
-    return f"{name}{sign}{bridge}" if value.strip() == nic and key != "BindCarrier" else text
+def _refuse(section: Section, nic: NicConfiguration) -> None:
+    """Check a section.
 
-
-def _refuse(section, entry, managed, path):
-    """:returns: False; :raises HostError: for a line that says that the NIC can't be moved."""
-    key, text = entry
-    value = text.partition("=")[2].strip()
-    if section == "Network" and key in BELONGS:
-        raise HostError(
-            f"{managed.nic} belongs to {value} ({key}= in {path}): move {value} instead, or take {managed.nic} out of it"
-        )
-    if section == "Network" and key in STACKED:
-        raise HostError(
-            f"{value} stands on {managed.nic} ({key}= in {path}), and would see no packets there any more: take it away first"
-        )
-    if key == "Token" and value.startswith("prefixstable"):
-        raise HostError(
-            f"{managed.nic} makes its IPv6 addresses from its name (Token=prefixstable in {path}), so {managed.nic}'s bridge would get others: "
-            "use Token=eui64 or static addresses"
-        )
-    return False
+    :raises HostError: it says that the NIC can't be moved.
+    """
+    path = nic.files[0].path
+    for entry in section.entries:
+        if section.name == "Network" and entry.key in MASTER_KEYS:
+            raise HostError(
+                f"{nic.nic} belongs to {entry.value} ({entry.key}= in {path}): move {entry.value} instead, or take {nic.nic} out of it"
+            )
+        if section.name == "Network" and entry.key in STACKED_KEYS:
+            raise HostError(
+                f"{entry.value} is a link on top of {nic.nic} ({entry.key}= in {path}), and would get no packets any more: remove it first"
+            )
+        if entry.key == "Token" and entry.value.startswith("prefixstable"):
+            raise HostError(
+                f"{nic.nic} makes its IPv6 addresses from its name (Token=prefixstable in {path}), so its bridge would get others: "
+                "use Token=eui64 or static addresses"
+            )

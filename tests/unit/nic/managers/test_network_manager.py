@@ -9,12 +9,16 @@ import contextlib
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.boot import unserved
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import network_manager
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import NETWORK_MANAGER, Profile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.network_manager import AUTOMATIC, copied
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.boot import managers_to_restore
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import network_manager, network_manager_dbus
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.base import Profile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.network_manager_dbus import (
+    AUTOMATIC,
+    bridge_profile,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover, HandoverStep
 
+NETWORK_MANAGER = "NetworkManager"
 PATIENT = {"may-fail": ("b", True), "dhcp-timeout": ("i", 0x7FFFFFFF)}
 TAP = {"tun": {"mode": ("u", 2)}}
 ORIGINAL = {
@@ -31,12 +35,12 @@ ORIGINAL = {
 }
 
 
-def test_a_profile_is_copied():
+def test_a_profile_is_bridge_profile():
     """Protects methods, name servers, zone and metrics; identity is pinned; the copy has no type, name or permissions of the NIC's.
 
     It waits for ever for servers and routers, since nobody would activate it again, whatever the NIC's says.
     """
-    assert copied(ORIGINAL, Profile("4d3c", True, "01:02", "::1", 101), "breth0", TAP) == {
+    assert bridge_profile(ORIGINAL, Profile("4d3c", True, "01:02", "::1", 101), "breth0", TAP) == {
         "connection": {
             "id": ("s", "breth0"),
             "type": ("s", "tun"),
@@ -66,7 +70,7 @@ def test_a_profile_is_copied():
 
 def test_without_a_profile_it_is_as_network_manager_does_it_by_itself():
     """Protects hosts where NetworkManager made a profile for the NIC by itself, which went with the NIC."""
-    made = copied(AUTOMATIC, Profile("4d3c", True), "breth0", {"generic": {}})
+    made = bridge_profile(AUTOMATIC, Profile("4d3c", True), "breth0", {"generic": {}})
     automatic = {"method": ("s", "auto"), "route-metric": ("x", -1), **PATIENT}
     assert (made["ipv4"], made["ipv6"]) == (automatic, dict(automatic, **{"ra-timeout": ("i", 0x7FFFFFFF)}))
 
@@ -76,11 +80,12 @@ class Bus:
 
     def __init__(self, monkeypatch, settings=None, **properties):
         self.asked, self._settings, self._properties = [], settings or {}, properties
-        monkeypatch.setattr(network_manager, "call", self._call)
+        monkeypatch.setattr(network_manager_dbus, "call", self._call)
         monkeypatch.setattr(
-            network_manager, "read_property", lambda _service, _path, _interface, name: self._properties[name]
+            network_manager_dbus, "read_property", lambda _service, _path, _interface, name: self._properties[name]
         )
-        monkeypatch.setattr(network_manager, "_exists", lambda _link: True)
+        for module in (network_manager, network_manager_dbus):
+            monkeypatch.setattr(module, "link_exists", lambda _link: True)
 
     def _call(self, _service, _path, _interface, method, *_more):
         self.asked.append(method)
@@ -97,34 +102,34 @@ class Bus:
         (Profile("4d3c", True), "system", ORIGINAL, "takes no bridge of the kernel's datapath"),
         (Profile("4d3c", True), "netdev", ORIGINAL, None),
         (Profile("4d3c"), "system", ORIGINAL, None),
-        (Profile("4d3c"), "netdev", {"802-1x": {}}, "eth0 speaks 802.1X"),
+        (Profile("4d3c"), "netdev", {"802-1x": {}}, "eth0 is authenticated by 802.1X"),
     ],
 )
 def test_what_it_would_not_do_is_refused(monkeypatch, profile, datapath, settings, reason):
     """Protects against a try that is bound to be taken back, and against a NIC that the switch locks out."""
     Bus(monkeypatch, settings, Capabilities=[1, 2])
     with pytest.raises(HostError, match=reason) if reason else contextlib.nullcontext():
-        network_manager.refuse("eth0", profile, datapath)
+        network_manager_dbus.refuse("eth0", profile, datapath)
 
 
 def test_without_its_plugin_a_bridge_of_the_kernel_may_be_leased(monkeypatch):
     """Protects hosts whose NetworkManager takes the bridge for a device like any other."""
     Bus(monkeypatch, ORIGINAL, Capabilities=[1])
-    network_manager.refuse("eth0", Profile("4d3c", True), "system")
+    network_manager_dbus.refuse("eth0", Profile("4d3c", True), "system")
 
 
 @pytest.mark.parametrize(("state", "served"), [(30, False), (40, True), (70, True), (100, True), (120, False)])
 def test_a_bridge_that_waits_for_its_lease_is_served(monkeypatch, state, served):
     """Protects the bridge of a boot without a DHCP server: it is not taken down again and again while it waits, nor given to NetworkManager twice."""
     bus = Bus(monkeypatch, State=state, ActiveConnection="/active", StateFlags=0, Uuid="c0py")
-    assert network_manager.serves("breth0") is served
-    assert network_manager.serves("breth0", done=True) is (state == 100)
+    assert network_manager_dbus.configures("breth0") is served
+    assert network_manager_dbus.configures("breth0", completely=True) is (state == 100)
     wishes = (Handover(NETWORK_MANAGER, "eth0", "breth0", (), profile=Profile("4d3c", True)),)
-    steps = unserved(wishes, True)
+    steps = managers_to_restore(wishes, True)
     assert [step.waits for step in steps] == ([] if served else [False])
     if 40 <= state <= 100:
-        monkeypatch.setattr(network_manager, "_manage", lambda *_arguments: None)
-        network_manager.hand_over(
+        monkeypatch.setattr(network_manager_dbus, "set_managed", lambda *_arguments: None)
+        network_manager.NetworkManager().notify(
             HandoverStep(NETWORK_MANAGER, "eth0", "breth0", profile=Profile("4d3c", True), waits=False)
         )
         assert "AddAndActivateConnection2" not in bus.asked
@@ -147,16 +152,16 @@ def test_a_nic_that_comes_back_has_the_metric_that_it_had(monkeypatch, effective
         calls.append((method, arguments))
         return {"GetAppliedConnection": (profile, 5)}.get(method, ("/profile",))
 
-    monkeypatch.setattr(network_manager, "call", call)
+    monkeypatch.setattr(network_manager_dbus, "call", call)
     monkeypatch.setattr(
-        network_manager,
+        network_manager_dbus,
         "read_property",
         lambda _service, _path, _interface, name: {"State": 100, "StateFlags": 0, "Uuid": "4d3c"}.get(name),
     )
-    monkeypatch.setattr(network_manager, "nm_device", lambda _link: {"route-metric-default-effective": effective})
-    network_manager._take_nic(
-        HandoverStep(NETWORK_MANAGER, "eth0", "breth0", to_bridge=False, profile=Profile("4d3c", metric=100))
+    monkeypatch.setattr(
+        network_manager_dbus, "device_state", lambda _index: {"route-metric-default-effective": effective}
     )
+    network_manager_dbus.activate_nic("eth0", Profile("4d3c", metric=100))
     (asked,) = [arguments for method, arguments in calls if method == "Reapply"] or [None]
     assert (asked and {part: asked[0][part]["route-metric"][1] for part in ("ipv4", "ipv6")}) == reapplied
     assert asked is None or asked[1:] == (5, 0)

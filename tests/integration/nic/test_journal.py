@@ -8,6 +8,8 @@ import os
 import signal
 
 import pytest
+from kernel_links import pair, snapshot
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import AddressMove, File, HostState, Link
@@ -27,7 +29,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import to_json
 
-from .conftest import ip, pair, snapshot
 
 FAILS = {"step": to_json(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
 

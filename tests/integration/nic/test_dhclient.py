@@ -10,19 +10,19 @@ import signal
 import subprocess
 
 import pytest
+from kernel_links import pair
 from lab_hosts import wait
 from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import systemd as units
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import dhclient, handover
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.model import IFUPDOWN
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import dhclient, ifupdown
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import HandoverStep
 
-from .conftest import pair
-
 REAL_START = dhclient._start
+IFUPDOWN = "ifupdown"
 WORDS = ["-c", "read line", "-v", "eth0"]
 
 
@@ -38,7 +38,7 @@ def program(tmp_path, monkeypatch):
         wait(lambda: command[1:] in served(link), 5, "the client")
 
     monkeypatch.setattr(dhclient, "_start", start)
-    monkeypatch.setattr(dhclient, "FOLDER", str(tmp_path / "leases"))
+    monkeypatch.setattr(dhclient, "LEASES_DIRECTORY", str(tmp_path / "leases"))
     monkeypatch.setattr(names, "RUN_DIRECTORY", str(tmp_path / "run"))
     before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is gone, as with systemd
     start([path, *WORDS], "eth0")
@@ -49,16 +49,16 @@ def program(tmp_path, monkeypatch):
 
 
 def served(link):
-    return [words[1:] for _process, words in dhclient.serving(link)]
+    return [process.command[1:] for process in dhclient.clients(link)]
 
 
 def test_there_and_back(program, tmp_path):
     """Protects the good way: one client, with the same words but for the link; nothing stays noted."""
-    dhclient.take_over("eth0", "breth0")
+    dhclient.move_client("eth0", "breth0")
     assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
-    dhclient.take_over("eth0", "breth0")
+    dhclient.move_client("eth0", "breth0")
     assert len(served("breth0")) == 1
-    dhclient.take_over("breth0", "eth0")
+    dhclient.move_client("breth0", "eth0")
     assert served("eth0") == [WORDS] and served("breth0") == []
     assert os.listdir(tmp_path / "run") == []
 
@@ -72,11 +72,11 @@ def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
 
     with monkeypatch.context() as patch, pytest.raises(HostError, match="cut off"):
         patch.setattr(dhclient, place, cut)
-        dhclient.take_over("eth0", "breth0")
+        dhclient.move_client("eth0", "breth0")
     assert served("eth0") == ([WORDS] if place == "_end" else []) and served("breth0") == []
     (note,) = (tmp_path / "run").iterdir()
     assert note.stat().st_mode & 0o777 == 0o600
-    dhclient.take_over("breth0", "eth0")
+    dhclient.move_client("breth0", "eth0")
     assert served("eth0") == [WORDS]
     assert not note.exists()
 
@@ -89,9 +89,9 @@ def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
         for link in ("eth0", "breth0"):
             ip("address add %s dev %s valid_lft 600 preferred_lft 600" % (leased, link))
     ip("address add fd55::2/64 nodad dev eth0")  # what the bridge has not is not the client's
-    monkeypatch.setattr(handover, "call", lambda *_arguments: None)
-    monkeypatch.setattr(handover, "IFSTATE", str(tmp_path / "ifstate"))
-    handover.hand_over(HandoverStep(IFUPDOWN, "eth0", "breth0"))
+    monkeypatch.setattr(ifupdown, "call", lambda *_arguments: None)
+    monkeypatch.setattr(ifupdown, "IFSTATE", str(tmp_path / "ifstate"))
+    ifupdown.Ifupdown().notify(HandoverStep(IFUPDOWN, "eth0", "breth0"))
     left, there = (ip("-o address show dev " + link) for link in ("eth0", "breth0"))
     assert "fd55::2/64" in left and "192.0.2.2/24" not in left and "2001:db8::2/128" not in left
     assert "192.0.2.2/24" in there and "2001:db8::2/128" in there
@@ -104,18 +104,18 @@ def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
     with subprocess.Popen(
         [str(tmp_path / "dhclient-script"), "-c", "read line"], stdin=subprocess.PIPE, env={"interface": "eth0"}
     ) as script:
-        wait(lambda: dhclient.clients({"dhclient-script"}), 5, "the script")
-        dhclient.stop("eth1")
+        wait(lambda: dhclient.processes({"dhclient-script"}), 5, "the script")
+        dhclient.stop_clients("eth1")
         with monkeypatch.context() as patch, pytest.raises(HostError, match="dhclient-script for eth0 does not end"):
-            patch.setattr(dhclient, "PATIENCE", 0.2)
-            dhclient.stop("eth0")
+            patch.setattr(dhclient, "TIMEOUT", 0.2)
+            dhclient.stop_clients("eth0")
         script.communicate(b"\n")
-    dhclient.stop("eth0")
+    dhclient.stop_clients("eth0")
 
 
 def test_the_port_is_taken_for_a_moment(program, monkeypatch):
     """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client: it is tried again, not for ever."""
-    monkeypatch.setattr(dhclient, "AGAIN", 0.01)
+    monkeypatch.setattr(dhclient, "RESTART_PAUSE", Pause(0.01))
     tries = []
 
     def run(*_arguments):
@@ -123,11 +123,11 @@ def test_the_port_is_taken_for_a_moment(program, monkeypatch):
         return True
 
     monkeypatch.setattr(dhclient, "run", run)
-    monkeypatch.setattr(dhclient, "serving", lambda link: len(tries) > 2)
+    monkeypatch.setattr(dhclient, "clients", lambda link: len(tries) > 2)
     REAL_START(["dhclient", "breth0"], "breth0")
     assert len(tries) == 3
-    monkeypatch.setattr(dhclient, "PATIENCE", 0.05)
-    monkeypatch.setattr(dhclient, "serving", lambda link: False)
+    monkeypatch.setattr(dhclient, "TIMEOUT", 0.05)
+    monkeypatch.setattr(dhclient, "clients", lambda link: False)
     with pytest.raises(HostError, match="dhclient does not run for breth0"):
         REAL_START(["dhclient", "breth0"], "breth0")
 

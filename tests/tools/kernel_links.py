@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Links of a test's own network namespace: made, and read as ip(8) shows them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+from network_namespace import ip
+
+VOLATILE = ("ifindex", "valid_life_time", "preferred_life_time")
+
+
+def tool(*arguments):
+    return subprocess.run(arguments, check=True, capture_output=True, text=True, timeout=10).stdout
+
+
+def snapshot(*links):
+    """All that ip tells of the links' addresses and of all routes that lead over them, in every table."""
+    found = {}
+    for link in links:
+        (shown,) = json.loads(ip("-j address show dev %s" % link))
+        found[link] = [
+            {key: value for key, value in entry.items() if key not in VOLATILE}
+            for entry in shown["addr_info"]
+            if entry["scope"] != "link"
+        ]
+    for family in "46":
+        for route in json.loads(ip("-%s -j route show table all" % family) or "[]"):
+            over = {route.get("dev")} | {hop.get("dev") for hop in route.get("nexthops", ())}
+            if over & set(links) and not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
+                found.setdefault("routes", []).append(json.dumps(route, sort_keys=True))
+    found["routes"] = sorted(found.get("routes", ()))
+    return found
+
+
+def bound_rules(*links):
+    """Lines of ip that tell of rules bound to the links."""
+    return [line for family in "46" for line in ip("-%s rule" % family).splitlines() if set(links) & set(line.split())]
+
+
+def pair(name, peer=None, up=True):
+    """A veth link of that name, and its other end; no link-local addresses, which come late and at random."""
+    peer = peer or name + "p"
+    ip("link add %s type veth peer name %s" % (name, peer))
+    for end in (name, peer):
+        ip("link set %s addrgenmode none" % end)
+        if up:
+            ip("link set %s up" % end)
+    deadline = time.monotonic() + 10
+    while up and '"operstate":"UP"' not in ip(
+        "-j link show dev %s" % name
+    ):  # the carrier comes a moment later, and routes show it
+        if time.monotonic() > deadline:
+            pytest.fail("link %s does not come up" % name)
+        time.sleep(0.01)
+
+
+def link_state(name):
+    """What of a link a plan can change."""
+    (link,) = json.loads(ip("-j link show dev %s" % name))
+    return "UP" in link["flags"], link["mtu"], link["address"]
