@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One connection to one OVSDB database over unix, tcp or ssl (RFC 7047), through the ``ovs`` library of the host.
 
-A remote is a comma-separated list such as ``ssl:10.0.0.1:6641,ssl:10.0.0.2:6641``: the first member that is
-connected to its cluster and leads it is used (ovsdb-server(7), "Database clustering").
+A remote is a comma-separated list such as ``ssl:10.0.0.1:6641,ssl:10.0.0.2:6641``. The first member that is connected to its cluster
+and leads it is used (ovsdb(7), "Clustered Database Service Model").
 """
 
 from __future__ import annotations
@@ -12,150 +12,169 @@ from __future__ import annotations
 import errno
 import os
 import time
+from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
-from .replies import NOT_A_REMOTE, SERVER_COLUMNS, checked, unfit
-from .tls import ERRORS, REFUSED, context
+from .._common.retry import Pause, retry
+from .replies import NOT_A_REMOTE, SERVER_COLUMNS, check_results, unusable_reason
+from .tls import REFUSED, SSL_ERROR_NUMBERS, checked_files, tls_context
 
-MISSING_LIBRARY = "the Python library 'ovs' is missing on this host: install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
-AGAIN = 5.0  # seconds for a server that starts again
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from .operations import Operation
+    from .tls import MaybeTls
+
+MISSING_LIBRARY = (
+    "the Python library 'ovs' is missing on this host: "
+    "install python3-openvswitch (EL9: python3-openvswitch of the NFV SIG)"
+)
+REOPEN_TIME = 5.0  # seconds for a server that restarts, or a cluster that elects a leader
+REOPEN_PAUSE = Pause(0.05)
 
 
 class Connection:
     """An open connection.
 
     :param remote: where the database is, see the module's text.
-    :param database: its name, e.g. ``OVN_Northbound``.
-    :param timeout: seconds for connecting, and for each answer.
+    :param database: its name, for example ``OVN_Northbound``.
+    :param timeout: seconds for connecting, and for each reply.
     :param tls: paths ``private_key``, ``certificate``, ``ca_cert`` for ssl remotes.
-    :raises DatabaseUnreachable: with one reason for each remote that was tried.
+    :raises DatabaseUnreachable: with a reason for each remote that was tried.
+
+    :ivar locks: the names of the OVSDB locks that this connection has.
     """
 
-    def __init__(self, remote, database, timeout=10.0, tls=None):
+    def __init__(self, remote: str, database: str, timeout: float = 10.0, tls: MaybeTls = None) -> None:
         self.remote = remote
         self.database = database
         self.timeout = timeout
-        self.locks = set()
-        self._rpc = None
+        self.locks: set[str] = set()
+        self._rpc: Any = None
         try:
             import ovs.jsonrpc
             import ovs.poller
             import ovs.stream
         except ImportError:
             raise DatabaseError(MISSING_LIBRARY) from None
-        self._ovs = ovs
+        self._ovs: Any = ovs
         self._tls = tls
-        self._find()
+        self._connect_to_first()
 
-    def reopen(self):
-        """Connect anew after the connection was lost; a server that starts again, or a cluster that elects a leader, has a moment for it.
+    def reopen(self) -> None:
+        """Connect again after the connection was lost; try for a few seconds.
 
-        :raises DatabaseUnreachable: as at first.
+        :raises DatabaseUnreachable: with a reason for each remote that was tried.
         """
         self.close()
         self.locks.clear()
-        deadline = time.monotonic() + AGAIN
-        while True:
-            try:
-                return self._find()
-            except DatabaseUnreachable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        retry(self._connect_to_first, DatabaseUnreachable, REOPEN_TIME, REOPEN_PAUSE)
 
-    def _find(self):
-        """Connect to the first remote that can serve."""
+    def _connect_to_first(self) -> None:
+        """Connect to the first remote that can be used."""
         reasons = []
-        for one in self.remote.split(","):
-            reason = self._open(one.strip())
+        for remote in (part.strip() for part in self.remote.split(",")):
+            reason = self._try(remote)
             if reason is None:
                 return
-            reasons.append(f"{one.strip()}: {reason}")
-        raise DatabaseUnreachable("can't use database {} at {}".format(self.database, "; ".join(reasons)))
+            reasons.append(f"{remote}: {reason}")
+        raise DatabaseUnreachable(f"can't use database {self.database} at {'; '.join(reasons)}")
 
-    def _open(self, remote):
-        """Connect to one remote; None, or why it can't serve."""
+    def _try(self, remote: str) -> str | None:
+        """Connect to one remote, and return None; or return why it can't be used."""
         if not self._ovs.stream.Stream.is_valid_name(remote):
             return NOT_A_REMOTE
-        tls = remote.startswith("ssl:")
+        uses_tls = remote.startswith("ssl:")
         try:
-            if tls:
-                self._prove()
-            error, stream = self._connect(remote)
-            if tls and error in ERRORS:  # the library tells nothing else, also where nobody listens
-                error, plain = self._connect("tcp:" + remote.partition(":")[2])
-                if not error:
-                    plain.close()
-                    return REFUSED
+            if uses_tls:
+                self._load_tls_files()
+            error, stream = self._open_stream(remote)
+            if uses_tls and error in SSL_ERROR_NUMBERS and self._accepts_tcp(remote):
+                return REFUSED
         except DatabaseError as exc:
             return str(exc)
-        except (ValueError, OverflowError):  # a port or a name that can't be
+        except (ValueError, OverflowError):  # an impossible port or name
             return NOT_A_REMOTE
         if error:
-            return _why(error)
+            return _reason(error)
         self._rpc = self._ovs.jsonrpc.Connection(stream)
         try:
-            return self._leads()
+            reason = self._unusable_reason()
         except DatabaseError as exc:
-            self.close()
-            # A server may look at our certificate when it has shown its own.
-            return REFUSED if tls and isinstance(exc, Disconnected) else str(exc)
-
-    def _connect(self, remote):
-        """(0, stream), or an errno and None."""
-        stream_class = self._ovs.stream.Stream
-        try:
-            return stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
-        except OSError as exc:
-            return exc.errno or errno.EIO, None
-
-    def _prove(self):
-        """Give the library our certificate, which it does not look at before it connects."""
-        context(self._tls)
-        stream_class = self._ovs.stream.Stream
-        stream_class.ssl_set_private_key_file(self._tls["private_key"])
-        stream_class.ssl_set_certificate_file(self._tls["certificate"])
-        stream_class.ssl_set_ca_cert_file(self._tls["ca_cert"])
-
-    def _leads(self):
-        """None when this server serves our database as its leader, else why not."""
-        answer = self._request(
-            "transact", ["_Server", {"op": "select", "table": "Database", "where": [], "columns": list(SERVER_COLUMNS)}]
-        )
-        reason = unfit(self.database, answer[0].get("rows", []))
+            # The server may check our certificate only after the handshake (TLS 1.3, RFC 8446, 4.4.2).
+            reason = REFUSED if uses_tls and isinstance(exc, Disconnected) else str(exc)
         if reason:
             self.close()
         return reason
 
+    def _open_stream(self, remote: str) -> tuple[int, Any]:
+        """Return (0, stream), or (errno, None)."""
+        stream_class = self._ovs.stream.Stream
+        try:
+            error, stream = stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
+        except OSError as exc:
+            return exc.errno or errno.EIO, None
+        return error, stream
+
+    def _accepts_tcp(self, remote: str) -> bool:
+        """Return whether somebody listens at an ssl remote: the library returns the same error when nobody does."""
+        error, stream = self._open_stream(f"tcp:{remote.partition(':')[2]}")
+        if not error:
+            stream.close()
+        return not error
+
+    def _load_tls_files(self) -> None:
+        """Give our files to the library, which does not report what is wrong with them.
+
+        :raises DatabaseError: they can't be used.
+        """
+        tls_context(self._tls)
+        files = checked_files(self._tls)
+        stream_class = self._ovs.stream.Stream
+        stream_class.ssl_set_private_key_file(files["private_key"])
+        stream_class.ssl_set_certificate_file(files["certificate"])
+        stream_class.ssl_set_ca_cert_file(files["ca_cert"])
+
+    def _unusable_reason(self) -> str | None:
+        """Return why the connected server can't be used; None when it can."""
+        select = {"op": "select", "table": "Database", "where": [], "columns": list(SERVER_COLUMNS)}
+        reply = self._request("transact", ["_Server", select])
+        return unusable_reason(self.database, reply[0].get("rows", []))
+
     @property
-    def closed(self):
-        """Whether it was lost or ended."""
+    def closed(self) -> bool:
+        """Return whether the connection was lost or closed."""
         return self._rpc is None
 
-    def close(self):
-        """End the connection; twice is fine."""
+    def close(self) -> None:
+        """Close the connection. It may be closed already."""
         if self._rpc is not None:
             self._rpc.close()
             self._rpc = None
 
-    def transact(self, operations):
+    def transact(self, operations: Iterable[Operation]) -> list[Any]:
         """Run ``operations`` (RFC 7047, 5.2) as one transaction.
 
         :returns: the result of each operation, in order.
-        :raises Conflict: when a ``wait`` did not hold, or another client took the place of a new row; nothing was written then.
-        :raises Disconnected: when the answer did not come.
-        :raises DatabaseError: in words, when the server refused; nothing was written then.
+        :raises Conflict: a ``wait`` did not hold, or another client inserted a row with the UUID of a new one. Nothing was written.
+        :raises Disconnected: the reply did not come.
+        :raises DatabaseError: the server refused the transaction. Nothing was written.
         """
         operations = list(operations)
-        return checked(self.database, operations, self._request("transact", [self.database, *operations]))
+        return check_results(self.database, operations, self._request("transact", [self.database, *operations]))
 
-    def lock(self, name):
-        """Ask for a named lock (RFC 7047, 4.1.8); it is ours while the connection lasts and :attr:`locks` has it."""
+    def lock(self, name: str) -> bool:
+        """Ask for a lock (RFC 7047, 4.1.8), and return whether this connection has it now.
+
+        Else the server gives it later: :attr:`locks` has its name then.
+        """
         if self._request("lock", [name])["locked"]:
             self.locks.add(name)
         return name in self.locks
 
-    def _request(self, method, params):
+    def _request(self, method: str, params: list[Any]) -> Any:
+        """Send a request, and return the result of its reply."""
         if self._rpc is None:
             raise Disconnected(f"the connection to {self.remote} is closed")
         request = self._ovs.jsonrpc.Message.create_request(method, params)
@@ -166,27 +185,33 @@ class Connection:
             error, message = self._rpc.recv()
             if error == errno.EAGAIN:
                 error = self._wait(deadline)
-                continue
-            if error:
-                break
-            if message.type == message.T_REQUEST and message.method == "echo":
-                error = self._rpc.send(message.create_reply(message.params, message.id))
-            elif message.type == message.T_NOTIFY and message.method in ("locked", "stolen"):
-                (self.locks.add if message.method == "locked" else self.locks.discard)(message.params[0])
-            elif message.type in (message.T_REPLY, message.T_ERROR) and message.id == request.id:
-                if message.type == message.T_ERROR:
-                    raise DatabaseError(f"{self.database} at {self.remote} refused the request: {message.error}")
+            elif not error and message.id == request.id and message.type == message.T_REPLY:
                 return message.result
+            elif not error and message.id == request.id and message.type == message.T_ERROR:
+                raise DatabaseError(f"{self.database} at {self.remote} refused the request: {message.error}")
+            elif not error:
+                error = self._handle(message)
         self.close()
-        ended = error < 0 or ("ssl:" in self.remote and error in ERRORS)
+        # The library returns a negative number (EOF) at the end of the stream, and TLS errors as errno.
+        ended = error < 0 or ("ssl:" in self.remote and error in SSL_ERROR_NUMBERS)
         raise Disconnected(
-            "the connection to {} at {} was lost before the answer came ({}): look whether the server runs, and run it again".format(
-                self.database, self.remote, "end of stream" if ended else os.strerror(error)
-            )
+            f"the connection to {self.database} at {self.remote} was lost before the reply came "
+            f"({'end of stream' if ended else os.strerror(error)}): check that the server runs, and run it again"
         )
 
-    def _wait(self, deadline):
-        """Block until something can be read or written; an errno when the time is over."""
+    def _handle(self, message: Any) -> int:
+        """Handle what the server sends beside replies; return an errno or 0."""
+        if message.type == message.T_REQUEST and message.method == "echo":
+            error: int = self._rpc.send(message.create_reply(message.params, message.id))
+            return error
+        if message.type == message.T_NOTIFY and message.method == "locked":
+            self.locks.add(message.params[0])
+        elif message.type == message.T_NOTIFY and message.method == "stolen":
+            self.locks.discard(message.params[0])
+        return 0
+
+    def _wait(self, deadline: float) -> int:
+        """Block until the connection can be read or written; return ETIMEDOUT at the deadline, else 0."""
         left = deadline - time.monotonic()
         if left <= 0:
             return errno.ETIMEDOUT
@@ -198,27 +223,28 @@ class Connection:
         return 0
 
 
-def _why(error):
-    """Why a connection could not be opened, in words."""
-    error = abs(error)
-    if error == errno.ENOENT:
-        return "there is no such socket: the server is not installed or not running"
-    if error == errno.ECONNREFUSED:
-        return "nobody listens there: start the server, or correct the remote"
-    if error in (errno.EACCES, errno.EPERM):
-        return "permission denied: run as root (become: true)"
-    if error == errno.ETIMEDOUT:
-        return "no answer in time: look at the address and at firewalls in between"
-    return os.strerror(error)
+def _reason(error: int) -> str:
+    """Return why a connection could not be opened.
+
+    :param error: an errno; the library returns some of them negative.
+    """
+    reasons = {
+        errno.ENOENT: "there is no such socket: the server is not installed or not running",
+        errno.ECONNREFUSED: "nobody listens there: start the server, or correct the remote",
+        errno.EACCES: "permission denied: run as root (become: true)",
+        errno.EPERM: "permission denied: run as root (become: true)",
+        errno.ETIMEDOUT: "no reply in time: check the address, and firewalls on the way",
+    }
+    return reasons.get(abs(error), os.strerror(abs(error)))
 
 
 class NoDatabase:
-    """Stands for a database on a host that has none yet, so that check mode can plan there: every table is empty."""
+    """Stands for a database on a host that has none yet, so that check mode can plan there.
 
-    def transact(self, operations):
-        """Answer selects; the one row of Open_vSwitch is there as soon as the server is."""
+    Every table is empty but ``Open_vSwitch``, whose row exists as soon as the server runs.
+    """
+
+    def transact(self, operations: Iterable[Operation]) -> list[Any]:
+        """Return the results of ``select`` operations."""
         row = {"_uuid": ["uuid", ""], "external_ids": ["map", []]}
         return [{"rows": [row] if operation["table"] == "Open_vSwitch" else []} for operation in operations]
-
-    def close(self):
-        """Nothing to end."""

@@ -1,34 +1,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How the two ends of an ``ssl`` remote prove who they are, and what goes wrong with it in words: the same for every kind of connection."""
+"""TLS for ``ssl`` remotes (ovsdb(7), "Active and Passive Connections"), for every kind of connection."""
 
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING, TypedDict
 
 from .._common.errors import DatabaseError
 
-PATHS = ("private_key", "certificate", "ca_cert")
-REFUSED = "no TLS connection comes about: ca_cert must be of the authority that has signed the server's certificate, and the server must know that of ours"
-ERRORS = frozenset(
-    map(int, ssl.SSLErrorNumber)
-)  # an SSLError has one of these for its errno, where they mean something else
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Optional
 
 
-def context(tls):
-    """How a server proves itself by the cluster's CA, and we to it; OVN's certificates name chassis, not hosts.
+class TlsFiles(TypedDict):
+    """Paths of PEM files on this host."""
 
-    :param tls: the paths private_key, certificate and ca_cert, or None.
-    :raises DatabaseError: in one sentence, when they are not there or can't be used.
+    private_key: str
+    certificate: str
+    ca_cert: str
+
+
+if TYPE_CHECKING:
+    MaybeTls = Optional[Mapping[str, Any]]
+
+FILES = ("private_key", "certificate", "ca_cert")
+REFUSED = (
+    "no TLS connection: ca_cert must be of the authority that signed the server's certificate, "
+    "and the server must know the authority of ours"
+)
+# The ovs library returns the errno of an ssl.SSLError, which is one of these numbers and means something else there.
+SSL_ERROR_NUMBERS = frozenset(int(number) for number in ssl.SSLErrorNumber)
+
+
+def checked_files(tls: MaybeTls) -> TlsFiles:
+    """Return the paths of the files.
+
+    :raises DatabaseError: one is not given, or can't be read.
     """
-    paths = {key: (tls or {}).get(key) for key in PATHS}
-    missing = [key for key in PATHS if not paths[key]]
+    given = tls or {}
+    missing = [key for key in FILES if not given.get(key)]
     if missing:
-        raise DatabaseError(
-            "an ssl remote needs private_key, certificate and ca_cert: give {}".format(" and ".join(missing))
-        )
-    for key, path in paths.items():
+        raise DatabaseError(f"an ssl remote needs private_key, certificate and ca_cert: give {' and '.join(missing)}")
+    files = TlsFiles(private_key=given["private_key"], certificate=given["certificate"], ca_cert=given["ca_cert"])
+    for key in FILES:
+        path = given[key]
         try:
             with open(path, "rb"):
                 pass
@@ -36,15 +54,27 @@ def context(tls):
             raise DatabaseError(
                 f"{key} {path} can't be read ({exc.strerror}): give the path of a PEM file on this host"
             ) from None
+    return files
+
+
+def tls_context(tls: MaybeTls) -> ssl.SSLContext:
+    """Return the context with which both ends prove that the cluster's CA signed their certificates.
+
+    Host names are not checked: OVN's certificates name chassis (ovs-pki(8)).
+
+    :param tls: as in :class:`TlsFiles`.
+    :raises DatabaseError: a file is not given, can't be read, or is not a PEM file of the right kind.
+    """
+    files = checked_files(tls)
     try:
-        made = ssl.create_default_context(cafile=paths["ca_cert"])
-        made.check_hostname = False
-        made.load_cert_chain(
-            paths["certificate"], paths["private_key"], password=""
-        )  # one that needs a password would ask whoever is at the terminal
+        context = ssl.create_default_context(cafile=files["ca_cert"])
+        context.check_hostname = False
+        # With a password given the library does not ask for one at the terminal.
+        context.load_cert_chain(files["certificate"], files["private_key"], password="")
     except (OSError, ValueError) as exc:  # SSLError is an OSError
         raise DatabaseError(
-            "private_key {}, certificate {} and ca_cert {} can't be used ({}): they must be PEM files, the key without a password and that "
-            "of the certificate".format(*paths.values(), getattr(exc, "reason", None) or exc)
+            f"private_key {files['private_key']}, certificate {files['certificate']} and ca_cert {files['ca_cert']} "
+            f"can't be used ({getattr(exc, 'reason', None) or exc}): they must be PEM files, "
+            "the key without a password and that of the certificate"
         ) from None
-    return made
+    return context

@@ -180,7 +180,7 @@ def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, momen
         move_underlay=False,
     )
     assert result["failed"] and not result["changed"]
-    assert result["msg"].startswith(f"the connection to Open_vSwitch at {one.remote} was lost before the answer came")
+    assert result["msg"].startswith(f"the connection to Open_vSwitch at {one.remote} was lost before the reply came")
     assert seen(vswitch) == before
 
 
@@ -189,7 +189,7 @@ def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, momen
     [
         (
             False,
-            "the connection to Open_vSwitch at {} was lost before the answer came",
+            "the connection to Open_vSwitch at {} was lost before the reply came",
             "; what was done before could not be taken back: ",
         ),
         (True, "can't use database Open_vSwitch at {}: there is no such socket", "; not all could be taken back: "),

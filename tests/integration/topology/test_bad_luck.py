@@ -50,7 +50,7 @@ def test_server_does_not_answer():
         remote = "tcp:127.0.0.1:{}".format(listener.getsockname()[1])
         said = sentence(remote)
     assert said.startswith(
-        f"can't use database OVN_Northbound at {remote}: the connection to OVN_Northbound at {remote} was lost before the answer came"
+        f"can't use database OVN_Northbound at {remote}: the connection to OVN_Northbound at {remote} was lost before the reply came"
     )
     assert "timed out" in said.lower()
 
@@ -206,7 +206,7 @@ def test_a_database_that_is_too_old(tmp_path):
     server = Northbound(str(tmp_path / "old"))
     try:
         assert (
-            "the server does not know it: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it"
+            "the server does not know the request: OVN 22.03 and Open vSwitch 2.17 are the oldest that have it"
             in server.refused("ovn_master_init")
         )
     finally:

@@ -249,6 +249,6 @@ def test_a_connection_that_is_lost_again_and_again(nb, proxy, moment):
     )
     result = call("ovn_minion_init", **nb.arguments(**node_settings(1, northbound=one.remote)))
     assert result["failed"] and result["msg"].startswith(
-        f"the connection to OVN_Northbound at {one.remote} was lost before the answer came"
+        f"the connection to OVN_Northbound at {one.remote} was lost before the reply came"
     )
     assert one.connections == 2 and nb.everything() == before

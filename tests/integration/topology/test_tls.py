@@ -15,7 +15,7 @@ from northbound import Northbound, node_settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.channel import Channel
 
-REFUSED = "no TLS connection comes about: ca_cert must be of the authority that has signed the server's certificate, and the server must know that of ours"
+REFUSED = "no TLS connection: ca_cert must be of the authority that signed the server's certificate, and the server must know the authority of ours"
 
 
 def openssl(*arguments):
