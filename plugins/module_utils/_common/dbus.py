@@ -1,46 +1,62 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Calls over the system's D-Bus: systemd, systemd-networkd and NetworkManager are asked there."""
+"""Calls to systemd, systemd-networkd, systemd-resolved and NetworkManager over the system's D-Bus."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from .errors import HostError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NO_JEEPNEY = "python3-jeepney is missing on this host: install it (Debian, Ubuntu, EL9: python3-jeepney)"
-PATIENCE = 10  # seconds for one answer
+TIMEOUT = 10  # seconds for a reply
+PROPERTIES = "org.freedesktop.DBus.Properties"
 
 
-def call(service, path, interface, method, signature="", arguments=()):
-    """The answer's values. :raises HostError: in one sentence, with the service's own words."""
+def call(
+    service: str, path: str, interface: str, method: str, signature: str = "", arguments: Iterable[Any] = ()
+) -> tuple[Any, ...]:
+    """Call a method, and return the values of its reply.
+
+    :param signature: types of the arguments, D-Bus specification, "Type System".
+    :raises HostError: no connection, no reply, or an error of the service in its own words.
+    """
     try:
         from jeepney import DBusAddress, new_method_call
         from jeepney.io.blocking import open_dbus_connection
     except ImportError:
         raise HostError(NO_JEEPNEY) from None
-    message = new_method_call(
-        DBusAddress(path, bus_name=service, interface=interface), method, signature or None, tuple(arguments)
-    )
+    address = DBusAddress(path, bus_name=service, interface=interface)
+    message = new_method_call(address, method, signature or None, tuple(arguments))
     try:
         with open_dbus_connection(bus="SYSTEM") as bus:
-            answer = bus.send_and_get_reply(message, timeout=PATIENCE)
+            reply = bus.send_and_get_reply(message, timeout=TIMEOUT)
     except (OSError, TimeoutError) as error:
         raise HostError(
-            "%s can't be asked over D-Bus (%s): see that it and dbus run (systemctl status dbus)"
-            % (service, error or "no answer")
+            f"{service} can't be reached over D-Bus ({error or 'no reply'}): "
+            "check that it and dbus run (systemctl status dbus)"
         ) from error
-    if answer.header.message_type.name == "error":
-        raise HostError(
-            "%s refuses %s: %s" % (service, method, " ".join(map(str, answer.body or ())) or "without a reason")
-        )
-    return answer.body
+    body: tuple[Any, ...] = reply.body or ()
+    if reply.header.message_type.name == "error":
+        raise HostError(f"{service} refuses {method}: {' '.join(map(str, body)) or 'without a reason'}")
+    return body
 
 
-def read_property(service, path, interface, name):
-    """The value of a property."""
-    return call(service, path, "org.freedesktop.DBus.Properties", "Get", "ss", (interface, name))[0][1]
+def read_property(service: str, path: str, interface: str, name: str) -> Any:
+    """Return the value of a property.
+
+    :raises HostError: as :func:`call`.
+    """
+    return call(service, path, PROPERTIES, "Get", "ss", (interface, name))[0][1]
 
 
-def write_property(service, path, interface, name, signature, value):
-    """Set a property."""
-    call(service, path, "org.freedesktop.DBus.Properties", "Set", "ssv", (interface, name, (signature, value)))
+def write_property(service: str, path: str, interface: str, name: str, signature: str, value: Any) -> None:
+    """Set a property.
+
+    :raises HostError: as :func:`call`.
+    """
+    call(service, path, PROPERTIES, "Set", "ssv", (interface, name, (signature, value)))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Every OVN, OVS and host name that this collection gives, and the keys that mark what is ours.
+"""All names of OVN, Open vSwitch, Kubernetes and host objects that this collection makes, and the keys by which it knows its own.
 
-The names are those of the original overlay tool and of today's ovn-kubernetes, so that operators and
-tools find what they know. Nothing else in the collection spells one of these names.
+The names are those of the original overlay tool and of today's ovn-kubernetes, so that operators and their tools find what they know.
+No other file of the collection spells one of these names.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ JOIN_MARK = "connect_to_join"
 INTEGRATION_BRIDGE = "br-int"
 PHYSICAL_NETWORK = "physnet"
 SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
-# How the watcher and a node's server reach the API server (kube/settings.py): a master that is a node too has both.
+# How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"
 NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"
 WATCHER_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-watcher.token"
 NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
-# Flows that part pods' from the host's traffic on a NIC of both carry it: what carries it is ours.
+# Cookie of the flows that steer packets of a shared NIC to the host or to the pods. Flows with this cookie are ours.
 FLOW_COOKIE = 0x6F766E6B
-# The pods' source ports outside, where the host has the same address: below those that the kernel takes by itself
-# (net.ipv4.ip_local_port_range begins at 32768), and below Kubernetes' node ports (30000 to 32767).
+# Source ports of pods' connections to the external network where the host has the same address. They are below those that the
+# kernel chooses (net.ipv4.ip_local_port_range begins at 32768, ip(7)), and below Kubernetes' node ports (30000 to 32767).
 SHARED_PORTS = "1024-29999"
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
 JOURNAL_DIRECTORY = "/var/lib/ovn-kubernetes/uplinks"
@@ -57,10 +57,11 @@ COMMANDS = {  # command -> the program of the archive that it runs
     "ovn-k8s-util": "util",
     "ovn-k8s-watcher": "watcher",
 }
-RUN_DIRECTORY = "/run/ovn-kubernetes"  # with what the CNI plugin knows too:
+RUN_DIRECTORY = "/run/ovn-kubernetes"
+# Names in it; the CNI plugin, which is a program without imports, spells them too.
 CNI_SOCKET, CNI_DELETIONS = "cni.sock", "cni-deletions"
 
-# Kubernetes accounts that the programs have when the site play makes them.
+# Kubernetes service accounts of the programs, when the site play makes them.
 ACCOUNTS_NAMESPACE = "ovn-kubernetes"
 WATCHER_ACCOUNT = "ovn-k8s-watcher"
 
@@ -68,14 +69,14 @@ WATCHER_ACCOUNT = "ovn-k8s-watcher"
 INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
 EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 
-# Owner keys in external_ids: what carries them is ours, everything else is never touched.
+# Owner keys in external_ids. A row with them is ours; other rows are never changed.
 CONTROLLER = "ovn.kubernetes"
 OWNER_CONTROLLER = "k8s.ovn.org/owner-controller"
 OWNER_TYPE = "k8s.ovn.org/owner-type"
 OWNER_NAME = "k8s.ovn.org/name"
 OWNER_ID = "k8s.ovn.org/id"
 
-# Facts that rows carry in external_ids for whoever plans the next change.
+# Facts in external_ids of our rows, for the next plan.
 CHASSIS_KEY = "k8s.ovn.org/chassis"
 SUBNETS_KEY = "k8s.ovn.org/node-subnets"
 PHYSICAL_IPS_KEY = "physical_ips"
@@ -85,131 +86,140 @@ NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
 FORWARDING_KEY = "k8s.ovn.org/ip-forward"
 HOSTNAME_KEY = "k8s.ovn.org/hostname-before"
 NETNS_KEY = "k8s.ovn.org/netns"
-INSTALLED_KEY = "ovn-installed"  # ovn-controller's word on an interface whose flows are there
+INSTALLED_KEY = "ovn-installed"  # set by ovn-controller when an interface's flows exist (ovn-controller(8))
 
-# What Kubernetes objects become.
+# Annotations of pods and services, and keys of the rows that they become.
 POD_ANNOTATION = "ovn"
 POD_NETWORKS_ANNOTATION = "k8s.ovn.org/pod-networks"
-POD_UID_ANNOTATION = (
-    "ovn.kubernetes/pod-uid"  # whose the two are: a pod may be born with those of the one that it was copied from
-)
-AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"  # of a service: "timeout" when its timeoutSeconds are worth a client's first packet
+# UID of the pod that the two annotations are for: a copied or restored pod is created with those of another one.
+POD_UID_ANNOTATION = "ovn.kubernetes/pod-uid"
+# Of a service: "timeout" when its timeoutSeconds must be kept although each client's first packet is delayed then.
+AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
 
-IFNAMSIZ = 15  # characters that Linux allows in a link's name, netdevice(7)
+IFNAMSIZ = 15  # characters in the name of a link without the final zero, netdevice(7)
 
 
 def node_name(name: str) -> str:
-    """The one rule for node names: Kubernetes' name of the host, lower case (RFC 1123)."""
+    """Return Kubernetes' name of a host: lower case (RFC 1123)."""
     return name.lower()
 
 
 def node_account(node: str) -> str:
-    """The service account of a node's server."""
+    """Return the service account of a node's server."""
     return "ovn-k8s-node-" + node
 
 
 def link_name(name: str) -> str:
-    """``name`` as a link's name: itself when it fits, else its start and a hash of the whole, so that no two collide."""
+    """Return ``name`` when it fits as the name of a link, else its start and a hash of the whole, so that no two are equal."""
     if len(name) <= IFNAMSIZ:
         return name
     return f"{name[: IFNAMSIZ - 6]}-{hashlib.sha256(name.encode()).hexdigest()[:5]}"
 
 
 def management_port(node: str) -> str:
-    """Logical port of the host itself on its node switch, and iface-id of its OVS interface."""
+    """Return the logical port of the host on its node switch, which is the iface-id of its OVS interface."""
     return "k8s-" + node
 
 
 def management_link(node: str) -> str:
-    """The Linux link behind the management port."""
+    """Return the Linux link of the management port."""
     return link_name(management_port(node))
 
 
 def router_to_switch(node: str) -> str:
-    """Port of the cluster router towards a node switch."""
+    """Return the port of the cluster router to a node switch."""
     return "rtos-" + node
 
 
 def switch_to_router(node: str) -> str:
-    """Port of a node switch towards the cluster router."""
+    """Return the port of a node switch to the cluster router."""
     return "stor-" + node
 
 
 def router_to_join(router: str) -> str:
-    """Port of a router towards the join switch."""
+    """Return the port of a router to the join switch."""
     return "rtoj-" + router
 
 
 def join_to_router(router: str) -> str:
-    """Port of the join switch towards a router."""
+    """Return the port of the join switch to a router."""
     return "jtor-" + router
 
 
 def gateway_router(node: str) -> str:
-    """The router that lives on the node's chassis and leads outside."""
+    """Return the router on the node's chassis that forwards to the external network."""
     return "GR_" + node
 
 
 def external_switch(node: str) -> str:
-    """The switch between a gateway router and the physical network."""
+    """Return the switch between a gateway router and the external network."""
     return "ext_" + node
 
 
 def router_to_external(node: str) -> str:
-    """Port of the gateway router towards the physical network."""
+    """Return the port of the gateway router to its external switch."""
     return "rtoe-" + gateway_router(node)
 
 
 def external_to_router(node: str) -> str:
-    """Port of the external switch towards the gateway router."""
+    """Return the port of the external switch to the gateway router."""
     return "etor-" + gateway_router(node)
 
 
 def external_port(bridge: str, node: str) -> str:
-    """The localnet port of the external switch."""
+    """Return the localnet port of the external switch."""
     return f"{bridge}_{node}"
 
 
 def uplink_bridge(nic: str) -> str:
-    """The bridge that a NIC is moved into."""
+    """Return the bridge that a NIC is moved into."""
     return link_name("br" + nic)
 
 
-def pod_port(namespace, pod):
-    """Logical port of a pod, and iface-id of its OVS interface. No namespace has an underscore (RFC 1123)."""
+def pod_port(namespace: str, pod: str) -> str:
+    """Return the logical port of a pod, which is the iface-id of its OVS interface.
+
+    No namespace has an underscore (RFC 1123), so no two pods have the same.
+    """
     return f"{namespace}_{pod}"
 
 
-def load_balancer(namespace, service, protocol, scope):
-    """A service's load balancer of one protocol; ``scope`` says for which way of reaching the service."""
+def load_balancer(namespace: str, service: str, protocol: str, scope: str) -> str:
+    """Return the load balancer of a service and a protocol.
+
+    :param scope: how clients reach the service, for example ``cluster`` or ``node``.
+    """
     return f"Service_{namespace}/{service}_{protocol}_{scope}"
 
 
-def node_address_variable(version, place):
-    """Template variable that holds, on each chassis, that host's own address; place 0 is the node's, 1 the gateway's where it is another."""
+def node_address_variable(version: int, place: int) -> str:
+    """Return the template variable that has, on each chassis, the host's own address.
+
+    :param place: 0 for the node's address, 1 for the gateway's when it is another one.
+    """
     return f"NODEIP_IPv{version}_{place}"
 
 
-def address_variable(address):
-    """Template variable that holds this address, for places where only a variable may stand."""
+def address_variable(address: str) -> str:
+    """Return the template variable of a fixed address, for columns that need a variable."""
     return "VIP_" + hashlib.sha256(address.encode()).hexdigest()[:20]
 
 
-def local_backends_variable(namespace, service, port, protocol, version):
-    """Template variable that holds, on each chassis, the service port's endpoints on that host."""
+def local_backends_variable(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
+    """Return the template variable that has, on each chassis, the endpoints of a service's port on that host."""
     whole = f"{namespace}/{service}:{port}:{protocol}:{version}"
     return "LOCAL_" + hashlib.sha256(whole.encode()).hexdigest()[:20]
 
 
 def pod_link(container: str, ifname: str) -> str:
-    """The host's end of a pod's pair of links: the start of the sandbox's ID, and a hash that tells attachments apart."""
+    """Return the host's end of a pod's veth pair: the start of the container ID, and a hash that differs for each interface."""
     start = "".join(char for char in container if char.isalnum())[:6]
     return f"{start}_{hashlib.sha256(f'{container}/{ifname}'.encode()).hexdigest()[:8]}"
 
 
 def uplink_file(nic: str) -> str:
-    """The file that keeps a NIC in its bridge over boots."""
+    """Return the file by which a NIC is moved into its bridge at boot."""
     return f"{UPLINKS_DIRECTORY}/{nic}.json"

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from typing import Awaitable, Callable, Tuple, Type, Union
+    from collections.abc import Awaitable, Callable
+    from typing import Union
 
-    Errors = Union[Type[BaseException], Tuple[Type[BaseException], ...]]
+    Errors = Union[type[BaseException], tuple[type[BaseException], ...]]
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class Pause:
     def seconds(self, attempt: int) -> float:
         """Return the pause after an attempt; the first attempt is number 0."""
         longest = self.first if self.longest is None else self.longest
-        pause = min(self.first * 2 ** min(attempt, 32), longest)
+        pause = min(self.first * float(1 << min(attempt, 32)), longest)
         return pause * random.uniform(1 - self.jitter, 1) if self.jitter else pause
 
 

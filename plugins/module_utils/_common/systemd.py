@@ -1,30 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Programs that systemd runs for us: they outlive whoever asked for them, and systemd looks after them (org.freedesktop.systemd1(5))."""
+"""Start transient services (systemd-run(1)): programs that outlive the connection which asked for them (org.freedesktop.systemd1(5))."""
 
 from __future__ import annotations
 
 import os
-import time
+from typing import TYPE_CHECKING, Any
 
 from .dbus import call, read_property
 from .errors import HostError
+from .retry import Pause, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
-SECOND = 1000000  # systemd counts microseconds
-LOOK = 0.1  # seconds between two looks for a unit
+USEC_PER_SEC = 1000000  # systemd's properties that end in USec
+POLL = 0.1  # seconds between two queries for a unit
+STOP_TIME = 60  # seconds for the command after the service's end
+SIGKILL = 9
 
 
-def await_end(unit, patience):
-    """Wait until systemd knows no such unit any more; :param patience: seconds, then it is left to whoever starts it anew."""
-    deadline = time.monotonic() + patience
-    while is_loaded(unit) and time.monotonic() < deadline:
-        time.sleep(LOOK)
+def wait_until_gone(unit: str, timeout: float) -> bool:
+    """Wait until systemd does not know the unit any more.
+
+    :param timeout: seconds.
+    :returns: False when it still knows the unit at the end.
+    """
+    return wait_until(lambda: not is_loaded(unit), timeout, Pause(POLL))
 
 
-def is_loaded(unit):
-    """Whether systemd knows the unit: it runs, or is about to run again."""
+def is_loaded(unit: str) -> bool:
+    """Return whether systemd knows the unit: it runs, or is about to run again."""
     try:
         call(*SYSTEMD, "GetUnit", "s", (unit,))
     except HostError:
@@ -32,79 +40,69 @@ def is_loaded(unit):
     return True
 
 
-def start_unit(unit, description, command, afterwards, limit):
-    """Start a transient service that systemd keeps to its end: a command, and after it, however it ended, another one.
+def start_unit(unit: str, description: str, command: Sequence[str], after: Sequence[str], limit: float) -> None:
+    """Start a service: a command, and after its end, whatever that was, another one.
 
-    As long as one of them fails or is killed, both run again.
+    When one of them fails or is killed, systemd runs both again, as often as needed.
 
-    :param command, afterwards: lists of arguments; the program is an absolute path.
-    :param limit: seconds after which systemd ends the command.
-    :raises HostError: when systemd does not run here or does not take it.
+    :param command: the arguments; the program is an absolute path.
+    :param after: the same, for the command after it.
+    :param limit: seconds after which systemd kills the command.
+    :raises HostError: systemd does not run here, or refuses the unit.
     """
-    if not os.path.isdir("/run/systemd/system"):
+    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
         raise HostError(
-            "systemd does not run on this host, and nothing else here can take a change back when the connection is lost: run systemd"
+            "systemd does not run on this host, and nothing else here can roll a change back "
+            "when the connection is lost: run systemd"
         )
-    call(
-        *SYSTEMD,
-        "StartTransientUnit",
-        "ssa(sv)a(sa(sv))",
-        (
-            unit,
-            "fail",
-            [
-                ("Description", ("s", description)),
-                ("Type", ("s", "exec")),
-                ("ExecStart", ("a(sasb)", [(command[0], command, False)])),
-                ("ExecStopPost", ("a(sasb)", [(afterwards[0], afterwards, False)])),
-                ("RuntimeMaxUSec", ("t", int(limit * SECOND))),
-                ("TimeoutStopUSec", ("t", 60 * SECOND)),
-                ("KillSignal", ("i", 9)),  # one that hangs is not asked
-                ("Restart", ("s", "on-failure")),
-                ("RestartUSec", ("t", SECOND // 2)),
-                ("StartLimitIntervalUSec", ("t", 0)),
-                ("CollectMode", ("s", "inactive-or-failed")),
-                ("After", ("as", ["openvswitch-switch.service", "openvswitch.service", "ovs-vswitchd.service"])),
-            ],
-            [],
-        ),
-    )
+    properties = [
+        ("Description", ("s", description)),
+        ("Type", ("s", "exec")),
+        ("ExecStart", _command(command)),
+        ("ExecStopPost", _command(after)),
+        ("RuntimeMaxUSec", ("t", int(limit * USEC_PER_SEC))),
+        ("TimeoutStopUSec", ("t", STOP_TIME * USEC_PER_SEC)),
+        ("KillSignal", ("i", SIGKILL)),  # at its limit the command hangs: no other signal ends it for sure
+        ("Restart", ("s", "on-failure")),
+        ("RestartUSec", ("t", USEC_PER_SEC // 2)),
+        ("StartLimitIntervalUSec", ("t", 0)),
+        ("CollectMode", ("s", "inactive-or-failed")),
+        ("After", ("as", ["openvswitch-switch.service", "openvswitch.service", "ovs-vswitchd.service"])),
+    ]
+    _start(unit, "fail", properties)
 
 
-def run(unit, description, command, patience, kind="oneshot"):
-    """Run a command apart from this process, to its end; what it has put into the background stays.
+def run_unit(unit: str, description: str, command: Sequence[str], timeout: float, kind: str = "oneshot") -> bool:
+    """Run a command apart from this process, and wait for its end. Processes that it leaves in the background go on.
 
-    An earlier run is waited for: systemd keeps a unit that has ended, and takes no other of its name, as long as a program that it began runs on.
+    Wait for an earlier run first: as long as one of its processes runs, systemd keeps the unit, and refuses another one of its name.
 
-    :param kind: systemd's type of the service; forking: its end is that it has gone to the background.
-    :returns: False when it has not ended after ``patience`` seconds.
+    :param timeout: seconds, for each of both.
+    :param kind: systemd's type of the service, systemd.service(5); ``forking`` ends when the command is in the background.
+    :returns: False when it has not ended in time.
+    :raises HostError: systemd refuses the unit.
     """
-    await_end(unit, patience)
-    call(
-        *SYSTEMD,
-        "StartTransientUnit",
-        "ssa(sv)a(sa(sv))",
-        (
-            unit,
-            "replace",
-            [
-                ("Description", ("s", description)),
-                ("Type", ("s", kind)),
-                ("ExecStart", ("a(sasb)", [(command[0], command, False)])),
-                ("KillMode", ("s", "process")),
-                ("CollectMode", ("s", "inactive-or-failed")),
-            ],
-            [],
-        ),
-    )
-    until = time.monotonic() + patience
-    while _state(unit) == "activating":
-        if time.monotonic() > until:
-            return False
-        time.sleep(LOOK / 2)
-    return True
+    wait_until_gone(unit, timeout)
+    properties = [
+        ("Description", ("s", description)),
+        ("Type", ("s", kind)),
+        ("ExecStart", _command(command)),
+        ("KillMode", ("s", "process")),
+        ("CollectMode", ("s", "inactive-or-failed")),
+    ]
+    _start(unit, "replace", properties)
+    return wait_until(lambda: _active_state(unit) != "activating", timeout, Pause(POLL / 2))
 
 
-def _state(unit):
+def _start(unit: str, mode: str, properties: list[tuple[str, tuple[str, Any]]]) -> None:
+    call(*SYSTEMD, "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, mode, properties, []))
+
+
+def _command(command: Sequence[str]) -> tuple[str, list[tuple[str, list[str], bool]]]:
+    """Return the value of ExecStart= and the like: (program, arguments, whether a failure is ignored)."""
+    return "a(sasb)", [(command[0], list(command), False)]
+
+
+def _active_state(unit: str) -> str:
     path = call(*SYSTEMD, "LoadUnit", "s", (unit,))[0]
-    return read_property(SYSTEMD[0], path, "org.freedesktop.systemd1.Unit", "ActiveState")
+    return str(read_property(SYSTEMD[0], path, "org.freedesktop.systemd1.Unit", "ActiveState"))

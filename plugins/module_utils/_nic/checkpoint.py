@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .._common import names
 from .._common.errors import HostError
-from .._common.systemd import await_end, is_loaded, start_unit
+from .._common.systemd import is_loaded, start_unit, wait_until_gone
 from .executor import refuse_while_pending, settle, the_journal
 from .journal import APPLIED, CONFIRMED, FINAL, UNDONE
 
@@ -66,7 +66,7 @@ def begin(plan, nics, identity, timeout, remote=names.LOCAL_SOCKET, asked_by=Non
     journal = the_journal()
     if is_loaded(names.UPLINKS_UNIT):
         refuse_while_pending(journal)
-        await_end(names.UPLINKS_UNIT, ENDING)
+        wait_until_gone(names.UPLINKS_UNIT, ENDING)
     if not os.path.exists(names.ARCHIVE):
         raise HostError(
             f"the programs are missing on this host ({names.ARCHIVE}): install them with the role ovn.kubernetes.node"

@@ -241,14 +241,14 @@ def _rows_by_name(
         if row.name is not None:
             by_names[row.table, row.name] = row
     keys: dict[tuple[str, str], None] = {}  # a set that keeps its order
-    for row in rows:
-        identity = (row.table, row.owner.type, row.owner.name, row.role)
-        is_new = row.table in FIXED_NAMES or identity not in existing
-        if row.name is not None and (is_new or not row.has_owner_keys):
-            keys[row.table, row.name] = None
-        if row.parent is not None and is_new:
-            keys[PARENTS[row.table].table, row.parent] = None
-        for value in row.columns.values():
+    for desired_row in rows:
+        identity = (desired_row.table, desired_row.owner.type, desired_row.owner.name, desired_row.role)
+        is_new = desired_row.table in FIXED_NAMES or identity not in existing
+        if desired_row.name is not None and (is_new or not desired_row.has_owner_keys):
+            keys[desired_row.table, desired_row.name] = None
+        if desired_row.parent is not None and is_new:
+            keys[PARENTS[desired_row.table].table, desired_row.parent] = None
+        for value in desired_row.columns.values():
             if isinstance(value, SetMembers):
                 keys.update(((ref.table, ref.name), None) for ref in value.refs)
     missing = [key for key in keys if key not in by_names]

@@ -129,8 +129,9 @@ class TableCopy:
             }
             if modified:
                 self._put(table, uuid, {**known, **modified})
-            for child, orphan in orphans:
-                self._report(child, self.rows[child].get(orphan), self.rows[child].get(orphan))
+            for orphans_table, orphan in orphans:
+                same = self.rows[orphans_table].get(orphan)
+                self._report(orphans_table, same, same)
 
     def _decode(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         kinds = self._column_kinds[table]

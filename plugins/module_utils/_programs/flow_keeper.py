@@ -63,7 +63,7 @@ class FlowKeeper:
         self._southbound: Replica | None = None
         self._southbound_remote: str | None = None
         self._southbound_task: asyncio.Task[Any] | None = None
-        self._local = Replica(remote, names.LOCAL, LOCAL_TABLES, changed=self._row_changed, state=self._wake.set)
+        self._local = Replica(remote, names.LOCAL, LOCAL_TABLES, on_change=self._row_changed, on_state=self._wake.set)
 
     def _row_changed(self, _table: str, _old: object, _new: object) -> None:
         self._wake.set()
@@ -225,7 +225,7 @@ class FlowKeeper:
         self._southbound_remote = remote
         if not remote:
             return
-        self._southbound = Replica(remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, changed=self._row_changed)
+        self._southbound = Replica(remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, on_change=self._row_changed)
         self._southbound_task = asyncio.create_task(self._southbound.run())
         # A bridge without flows can't wait: the way to the database may lead through it.
         if await self._flows.flows():

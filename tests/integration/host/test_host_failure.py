@@ -197,7 +197,7 @@ def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, momen
 )
 def test_what_can_not_be_taken_back_is_told(vswitch, proxy, monkeypatch, move, cause, left):
     """Protects the user against "unchanged" where the host was changed and its database is gone: cause first, then what is left, then what to do."""
-    monkeypatch.setattr(connection_module, "AGAIN", 0.2)
+    monkeypatch.setattr(connection_module, "REOPEN_TIME", 0.2)
     made = []
 
     def cut(_number, request):

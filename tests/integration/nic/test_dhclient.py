@@ -122,7 +122,7 @@ def test_the_port_is_taken_for_a_moment(program, monkeypatch):
         tries.append(1)
         return True
 
-    monkeypatch.setattr(dhclient, "run", run)
+    monkeypatch.setattr(dhclient, "run_unit", run)
     monkeypatch.setattr(dhclient, "clients", lambda link: len(tries) > 2)
     REAL_START(["dhclient", "breth0"], "breth0")
     assert len(tries) == 3
@@ -146,6 +146,6 @@ def test_the_unit_is_still_there(monkeypatch):
 
     monkeypatch.setattr(units, "call", call)
     monkeypatch.setattr(units, "read_property", lambda *_arguments: "active")
-    monkeypatch.setattr(units, "LOOK", 0.01)
-    assert units.run("ovn-k8s-dhclient-breth0-4.service", "DHCP client", ["/sbin/dhclient"], 1.0)
+    monkeypatch.setattr(units, "POLL", 0.01)
+    assert units.run_unit("ovn-k8s-dhclient-breth0-4.service", "DHCP client", ["/sbin/dhclient"], 1.0)
     assert asked == ["GetUnit"] * 4 + ["StartTransientUnit", "LoadUnit"]

@@ -63,7 +63,7 @@ def test_one_object_stops_no_other(nb):
     things = Things({*good, "bad1", "bad2", "odd1", "odd2", "late1", "late2"})
 
     async def main():
-        replica = Replica(nb.remote, "OVN_Northbound", TABLES, held=("Load_Balancer",), lock="l")
+        replica = Replica(nb.remote, "OVN_Northbound", TABLES, parents_of=("Load_Balancer",), lock="l")
         engine = Engine(replica, "l", {"Thing": things})
         tasks = [asyncio.create_task(replica.run()), asyncio.create_task(engine.run())]
         await asyncio.wait_for(replica.ready.wait(), 20)

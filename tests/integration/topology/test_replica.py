@@ -41,7 +41,7 @@ def follow(remote, scenario, **more):
             "OVN_Northbound",
             TABLES,
             lambda table, before, after: told.append((table, before, after)),
-            held=("Logical_Switch_Port",),
+            parents_of=("Logical_Switch_Port",),
             **more,
         )
         keeper = asyncio.create_task(replica.run())

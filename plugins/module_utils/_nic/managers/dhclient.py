@@ -19,7 +19,7 @@ from ..._common import names
 from ..._common.errors import HostError
 from ..._common.files import FileContent, read_file, remove_file, write_file
 from ..._common.retry import Pause, wait_until
-from ..._common.systemd import run
+from ..._common.systemd import run_unit
 from .base import ADVICE
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _start(command: list[str], link: str) -> None:
     unit = f"ovn-k8s-dhclient-{link}-{6 if '-6' in command else 4}.service"
 
     def started() -> bool:
-        if not run(unit, f"DHCP client of {link}", command, TIMEOUT, "forking"):
+        if not run_unit(unit, f"DHCP client of {link}", command, TIMEOUT, "forking"):
             raise HostError(f"dhclient got no lease for {link} in {TIMEOUT:g} seconds: look at the DHCP server")
         return bool(clients(link))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..._common.dbus import call
 from ..._common.errors import HostError
 from ..._common.files import FileContent, read_file, write_file
-from ..._common.systemd import run
+from ..._common.systemd import run_unit
 from ..._host.desired import File
 from ..._netlink.addresses import read_addresses, remove_address
 from ..._netlink.socket import RouteSocket
@@ -149,6 +149,6 @@ def _ifup(bridge: str) -> None:
     """
     dhclient.stop_clients(bridge)
     unit = f"ovn-k8s-ifup-{bridge}.service"
-    run(unit, f"ifup of {bridge}", [os.path.realpath(IFUP), "--force", bridge], IFUP_TIMEOUT)
+    run_unit(unit, f"ifup of {bridge}", [os.path.realpath(IFUP), "--force", bridge], IFUP_TIMEOUT)
     if not has_addresses(bridge):
         raise HostError(f"ifup gave {bridge} no addresses: look at its log (journalctl -u {unit})")

@@ -51,7 +51,7 @@ class Ports:
         self._disappeared = disappeared
         self._state = state
         self._installed = {}
-        self.replica = Replica(remote, names.LOCAL, TABLES, self._changed, state=state)
+        self.replica = Replica(remote, names.LOCAL, TABLES, self._changed, on_state=state)
 
     def _changed(self, table, before, after):
         if (after or before).external_id(names.OWNER_TYPE) != pod_interface.TYPE:
