@@ -90,8 +90,10 @@ class Connection:
             if uses_tls:
                 self._load_tls_files()
             error, stream = self._open_stream(remote)
-            if uses_tls and error in SSL_ERROR_NUMBERS and self._accepts_tcp(remote):
-                return REFUSED
+            if uses_tls and error in SSL_ERROR_NUMBERS:
+                error = self._tcp_error(remote)
+                if not error:
+                    return REFUSED
         except DatabaseError as exc:
             return str(exc)
         except (ValueError, OverflowError):  # an impossible port or name
@@ -117,12 +119,15 @@ class Connection:
             return exc.errno or errno.EIO, None
         return error, stream
 
-    def _accepts_tcp(self, remote: str) -> bool:
-        """Return whether somebody listens at an ssl remote: the library returns the same error when nobody does."""
+    def _tcp_error(self, remote: str) -> int:
+        """Return the errno of a plain TCP connection to an ssl remote, 0 when it is accepted.
+
+        For ssl the library returns the same error when nobody listens as when the certificates are wrong.
+        """
         error, stream = self._open_stream(f"tcp:{remote.partition(':')[2]}")
         if not error:
             stream.close()
-        return not error
+        return error
 
     def _load_tls_files(self) -> None:
         """Give our files to the library, which does not report what is wrong with them.
