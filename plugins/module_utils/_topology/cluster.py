@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the cluster itself is: one distributed router, one join switch, the load balancer groups."""
+"""The cluster's own rows: one distributed router, one join switch, and the load balancer groups."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._common import addressing, names
-from .._common.errors import SettingsError
+from .._common.address_rules import join_network
 from .._ovsdb.rows import Owner, Row
+from .problems import Problem, families, judge, network_problems, raise_first
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 OWNER = Owner("Cluster", "cluster")
 ROLES = (  # every row with owner keys that a cluster may have, or had in an earlier release: (table, role)
@@ -18,7 +24,7 @@ ROLES = (  # every row with owner keys that a cluster may have, or had in an ear
     ("Logical_Switch", "join"),
     ("Logical_Switch_Port", "join-to-router"),
 )
-JOIN_SUBNETS = {4: "100.64.0.0/16", 6: "fd98::/64"}
+JOIN_SUBNETS = {4: "100.64.0.0/16", 6: "fd98::/64"}  # by IP version, where the user names none
 
 
 @dataclass(frozen=True)
@@ -26,48 +32,49 @@ class Cluster:
     """Settings of the cluster.
 
     :ivar subnets: the pods' networks, one of each family at most.
-    :ivar join_subnets: the network between the cluster router and the gateway routers, of the same families.
+    :ivar join_subnets: the networks between the cluster router and the gateway routers, of the same families;
+        empty: :data:`JOIN_SUBNETS`.
     """
 
-    subnets: tuple
-    join_subnets: tuple = ()
+    subnets: tuple[str, ...]
+    join_subnets: tuple[str, ...] = ()
 
-    def joins(self):
-        """The join subnets, given or by default one for each family of the pods' networks."""
+    def joins(self) -> tuple[str, ...]:
+        """Return the join subnets: the user's, else one for each family of the pods' networks."""
         return self.join_subnets or tuple(JOIN_SUBNETS[addressing.family(subnet)] for subnet in self.subnets)
 
 
-def check(cluster):
-    """Refuse settings that can't work; :raises SettingsError: in one sentence."""
-    one_of_each("cluster_ip_subnet", cluster.subnets)
-    one_of_each("join_subnet", cluster.joins())
-    if sorted(map(addressing.family, cluster.subnets)) != sorted(map(addressing.family, cluster.joins())):
-        raise SettingsError(
-            "join_subnet {} must have a network of each family of cluster_ip_subnet {}".format(
-                ", ".join(cluster.joins()), ", ".join(cluster.subnets)
-            )
-        )
-    for subnet in cluster.subnets:
-        for join in cluster.joins():
+def problems(cluster: Cluster, gateways: int = 0) -> Iterator[Problem]:
+    """Yield what can't work.
+
+    :param gateways: the number of gateways that the join networks must have addresses for.
+    """
+    found = list(network_problems("cluster_subnets", cluster.subnets))
+    yield from found
+    if found:
+        return
+    join_subnets = cluster.joins()
+    found = list(network_problems("join_subnets", join_subnets))
+    yield from found
+    if found:
+        return
+    joins, pods = ", ".join(join_subnets), ", ".join(cluster.subnets)
+    if families(join_subnets) != families(cluster.subnets):
+        yield Problem("join_subnets", f"must have a network of each family of the pods' network {pods}", "", joins)
+    for join in join_subnets:
+        for subnet in cluster.subnets:
             if addressing.overlap(subnet, join):
-                raise SettingsError(f"cluster_ip_subnet {subnet} overlaps join_subnet {join}: choose another one")
+                yield Problem("join_subnets", f"overlaps the pods' network {subnet}", "choose another one", join)
+        yield from judge("join_subnets", "", join_network, join, gateways)
 
 
-def one_of_each(what, subnets):
-    """Refuse a list that is empty, names a family twice, or holds something that is no network."""
-    if not subnets:
-        raise SettingsError(f"{what} is empty: give one IPv4 network, one IPv6 network, or one of each")
-    families = [addressing.network(subnet, what).version for subnet in subnets]
-    if len(families) != len(set(families)):
-        raise SettingsError(
-            "{} {} has two networks of one family: give at most one IPv4 and one IPv6 network".format(
-                what, ", ".join(subnets)
-            )
-        )
+def check(cluster: Cluster, gateways: int = 0) -> None:
+    """Refuse what can't work; :raises SettingsError: the first of :func:`problems`."""
+    raise_first(problems(cluster, gateways))
 
 
-def rows(cluster):
-    """The cluster's rows, in the order in which a packet from a pod to the outside meets them."""
+def rows(cluster: Cluster) -> list[Row]:
+    """Return the cluster's rows, in the order in which a packet from a pod to the physical network meets them."""
     router = names.CLUSTER_ROUTER
     router_port, switch_port = names.router_to_join(router), names.join_to_router(router)
     addresses = tuple(addressing.nth(subnet, addressing.ROUTER) for subnet in cluster.joins())
@@ -89,14 +96,15 @@ def rows(cluster):
     ]
 
 
-def gone():
-    """The rows that carry no owner keys and go with the cluster."""
+def absent_rows() -> list[Row]:
+    """Return the rows without owner keys that are removed with the cluster."""
     return [
         Row("Load_Balancer_Group", OWNER, "lb-group", name, kind="named", present=False)
         for name in (names.LB_GROUP_ALL, names.LB_GROUP_SWITCHES, names.LB_GROUP_ROUTERS)
     ]
 
 
-def router_peer(router_port):
-    """Columns of a switch port that is the other end of ``router_port`` (ovn-nb(5), Logical_Switch_Port, type router)."""
+def router_peer(router_port: str) -> dict[str, Any]:
+    """Return the columns of a switch port that is connected to ``router_port`` (ovn-nb(5), Logical_Switch_Port, type
+    router)."""
     return {"type": "router", "options": {"router-port": router_port}, "addresses": ("router",)}

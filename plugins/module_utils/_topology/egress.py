@@ -12,11 +12,15 @@ When nobody answers, more likely this host itself is cut off.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._ovsdb.rows import Owner, Query, Row, includes
 from .._ovsdb.values import as_set
-from .gateway import egress_rows, mark, marked
+from .gateway import egress_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 GATEWAYS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Gateway"}
 QUERIES = (
@@ -83,6 +87,24 @@ class Health:
         return Health(self.alive, against, heard)
 
 
+def down_mark(down: Collection[int], versions: Collection[int]) -> str | None:
+    """Return the mark of a gateway's router while its default traffic goes elsewhere; None: no mark.
+
+    :param down: the IP versions whose traffic goes elsewhere.
+    :param versions: all IP versions that the gateway has next hops of.
+    """
+    if not down:
+        return None
+    if set(down) == set(versions):
+        return "down"
+    return "down " + " ".join(f"IPv{version}" for version in sorted(down))
+
+
+def parse_down_mark(text: str | None) -> frozenset[int]:
+    """Return the IP versions that a mark names: the inverse of :func:`down_mark`."""
+    return frozenset(version for version in (4, 6) if text == "down" or f"IPv{version}" in (text or ""))
+
+
 def usable(gateways, health):
     """Gateway's name -> the families whose default traffic goes through it.
 
@@ -117,7 +139,7 @@ def candidates(rows):
         elif role.startswith("probe-"):
             probes.setdefault(name, []).append(row.columns["ip_prefix"].split("/")[0])
         elif role == "router":
-            down[name] = marked(row.external_id(names.EGRESS_KEY))
+            down[name] = parse_down_mark(row.external_id(names.EGRESS_KEY))
     return {
         name: (
             Candidate(
@@ -181,7 +203,7 @@ class Egress:
                     names.gateway_router(candidate.name),
                     kind="shared",
                     columns={
-                        "external_ids": {names.EGRESS_KEY: mark(candidate.versions - versions, candidate.versions)}
+                        "external_ids": {names.EGRESS_KEY: down_mark(candidate.versions - versions, candidate.versions)}
                     },
                 )
             )

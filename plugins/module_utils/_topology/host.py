@@ -27,7 +27,7 @@ from .._nic.saved import as_text, from_text
 from .._ovsdb.connection import Connection, NoDatabase
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Owner, by_name
-from . import gateway as gateway_policy
+from . import gateway_host, node_host
 from . import node as node_policy
 
 NODE_FILE = names.SETTINGS_DIRECTORY + "/node.json"
@@ -61,7 +61,9 @@ class Host:
         _refuse_older_uplink(own)
         moved = kept_uplinks("node")
         if settings is None:
-            result = self._converge(NODE, "node", *node_policy.host_gone(*_before(own)), NODE_FILE, None, {})
+            forwarding, hostname = _before(own)
+            rows, state = node_host.absent_rows(hostname), node_host.absent_state(forwarding)
+            result = self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
             if move_underlay:
                 result.plan += self.uplinks(moved, False, "node").plan
             return result
@@ -71,7 +73,9 @@ class Host:
         if hostname is None and not own:
             hostname = (switch.external_id("hostname") if switch else None) or ""
         host = replace(
-            host, forwarding=forwarding or self._learn(facts.sysctl, node_policy.FORWARDING), hostname=hostname
+            host,
+            saved_forwarding=forwarding or self._learn(facts.sysctl, node_host.FORWARDING),
+            saved_hostname=hostname,
         )
         spare, plan = [nic for nic in moved if nic != underlay], []
         if move_underlay:
@@ -80,8 +84,8 @@ class Host:
         result = self._converge(
             NODE,
             "node",
-            node_policy.host_rows(host),
-            node_policy.host_state(host),
+            node_host.rows(host),
+            node_host.state(host),
             NODE_FILE,
             settings,
             {
@@ -134,10 +138,10 @@ class Host:
         nic = uplink(own)
         kept = next((row.external_id(names.NIC_BEFORE_KEY) for row in own if row.external_id(names.UPLINK_KEY)), None)
         if settings is None:
-            rows, state = gateway_policy.host_gone(nic, from_text(nic, kept))
+            rows, state = gateway_host.absent_rows(), gateway_host.absent_state(nic, from_text(nic, kept))
             return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
         wanted = settings["nic"]
-        before = gateway_policy.host_gone(nic, from_text(nic, kept))[1] if nic and nic != wanted else HostState()
+        before = gateway_host.absent_state(nic, from_text(nic, kept)) if nic and nic != wanted else HostState()
         if wanted is None:
             return self._shared_gateway(settings, switch, before)
         mac = self._learn(facts.link_mac, wanted)
@@ -164,12 +168,12 @@ class Host:
         if nic != wanted:
             had = self._learn(facts.saved_nic, wanted, datapath == "netdev")
             kept = as_text(had) if had else None
-        host = gateway_policy.GatewayHost(wanted, mac or "", datapath, kept)
+        host = gateway_host.GatewayHost(wanted, mac or "", datapath, kept)
         result = self._converge(
             GATEWAY,
             "gateway",
-            gateway_policy.host_rows(host),
-            gateway_policy.host_state(host),
+            gateway_host.rows(host),
+            gateway_host.state(host),
             GATEWAY_FILE,
             settings,
             {"physical_mac": mac, "bridge": names.uplink_bridge(wanted)},
@@ -188,7 +192,7 @@ class Host:
         state = HostState(links=(Link(bridge, owned=False),))
         kept = {"bridge": bridge, "families": settings["families"], "nic": None}
         result = self._converge(
-            GATEWAY, "gateway", gateway_policy.shared_host_rows(bridge), state, GATEWAY_FILE, kept, learnt, before
+            GATEWAY, "gateway", gateway_host.shared_rows(bridge), state, GATEWAY_FILE, kept, learnt, before
         )
         result.facts["chassis"] = switch.external_id("system-id") if switch else None
         return result
@@ -226,7 +230,7 @@ class Host:
     def _node_host(self, settings):
         """The node's settings, completed with what this host is; and the NIC that must be in a bridge for its tunnels, None where none must."""
         node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
-        node_policy.check(node)
+        node_policy.check(node, settings.get("mtu"))
         encap_ip = settings.get("encap_ip") or self.default_address()
         link = self._learn(facts.link_of_address, encap_ip)
         if link is None and not self.check:
@@ -244,7 +248,7 @@ class Host:
             if datapath == "netdev"
             else None
         )
-        return node_policy.NodeHost(
+        return node_host.NodeHost(
             node,
             settings["southbound"],
             settings.get("encap_type") or "geneve",

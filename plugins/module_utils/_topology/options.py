@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.addressing import family
 from .._common.errors import SettingsError
-from . import gateway as gateway_policy
+from . import gateway_checks
 from .gateway import Gateway
 from .node import Node
 
@@ -50,7 +50,7 @@ def gateway(options: Mapping[str, Any], cluster_subnets: Sequence[str]) -> Gatew
         options["mtu"],
         shared=bool(bridge),
     )
-    gateway_policy.check(settings)
+    gateway_checks.check(settings)
     return settings
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 import pytest
 from database_server import Server
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import SavedNic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Given
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import converge_rows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway, node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway_host, node, node_host
 
 KEYS = {"system-id": "id-1", "hostname": "host", "ovn-bridge-mappings": "other:br-other"}
 
@@ -58,15 +58,15 @@ def converge(server, kind, rows):
 def node_rows(name="node1", datapath="system", **more):
     """A node's rows."""
     settings = node.Node(name, ("192.168.1.0/24",), ("192.168.0.0/16",))
-    return node.host_rows(
-        node.NodeHost(settings, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
+    return node_host.rows(
+        node_host.NodeHost(settings, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
     )
 
 
 def gateway_rows(nic="eth1", datapath="system"):
     """A gateway's rows."""
-    return gateway.host_rows(
-        gateway.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(SavedNic(nic, offloads=("tx",))))
+    return gateway_host.rows(
+        gateway_host.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(SavedNic(nic, offloads=("tx",))))
     )
 
 
@@ -74,15 +74,15 @@ def gateway_rows(nic="eth1", datapath="system"):
 def test_node_and_gateway_come_and_go(local, datapath):
     """Protects what others have here: after both are gone, the database is what it was."""
     before = local.content()
-    both = (("Node", node_rows(datapath=datapath, hostname="host")), ("Gateway", gateway_rows(datapath=datapath)))
+    both = (("Node", node_rows(datapath=datapath, saved_hostname="host")), ("Gateway", gateway_rows(datapath=datapath)))
     for kind, rows in both:
         assert converge(local, kind, rows)
     version = local.everything()
     for kind, rows in both:
         assert converge(local, kind, rows) == []
     assert local.everything() == version
-    converge(local, "Gateway", gateway.host_gone("eth1", None)[0])
-    converge(local, "Node", node.host_gone(hostname="host")[0])
+    converge(local, "Gateway", gateway_host.absent_rows())
+    converge(local, "Node", node_host.absent_rows("host"))
     assert local.content() == before
 
 
@@ -133,10 +133,10 @@ def test_an_integration_bridge_that_is_there_is_taken_over(local):
     assert [row["ports"] for row in local.content()["Bridge"] if row["name"] == "br-int"] == [
         ["Port k8s-node1", "Port pod"]
     ]
-    converge(local, "Node", node.host_gone()[0])
+    converge(local, "Node", node_host.absent_rows())
     (bridge,) = [row for row in local.content()["Bridge"] if row["name"] == "br-int"]
     assert bridge["ports"] == "Port pod" and "external_ids" not in bridge
-    assert converge(local, "Node", node.host_gone()[0]) == []
+    assert converge(local, "Node", node_host.absent_rows()) == []
 
 
 def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
@@ -159,7 +159,7 @@ def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
                 "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]],
             },
         )
-    assert "Bridge br-int: delete" in converge(local, "Node", node.host_gone()[0])
+    assert "Bridge br-int: delete" in converge(local, "Node", node_host.absent_rows())
     assert "br-int" not in str(local.content())
 
 

@@ -39,7 +39,7 @@ WRONG = [
     (
         "ovn_master_init",
         {"cluster_ip_subnet": ["10.0.0.0/8", "192.168.0.0/16"]},
-        "cluster_ip_subnet 10.0.0.0/8, 192.168.0.0/16 has two networks of one family: give at most one IPv4 and one IPv6 network",
+        "cluster_ip_subnet '10.0.0.0/8, 192.168.0.0/16' has two networks of one family: give at most one IPv4 and one IPv6 network",
     ),
     (
         "ovn_master_init",
@@ -49,44 +49,44 @@ WRONG = [
     (
         "ovn_master_init",
         {"join_subnet": ["192.168.4.0/24"]},
-        "cluster_ip_subnet 192.168.0.0/16 overlaps join_subnet 192.168.4.0/24: choose another one",
+        "join_subnet '192.168.4.0/24' overlaps the pods' network 192.168.0.0/16: choose another one",
     ),
     (
         "ovn_master_init",
         {"join_subnet": ["fd98::/64"]},
-        "join_subnet fd98::/64 must have a network of each family of cluster_ip_subnet 192.168.0.0/16",
+        "join_subnet 'fd98::/64' must have a network of each family of the pods' network 192.168.0.0/16",
     ),
     ("ovn_master_init", {"part": "host"}, "part is host but all of the following are missing: node_name"),
     ("ovn_master_init", {"part": "south"}, "value of part must be one of: all, northbound, host, got: south"),
     (
         "ovn_master_init",
         {"node_name": "master"},
-        "minion_switch_subnet is empty: give one IPv4 network, one IPv6 network, or one of each",
+        "minion_switch_subnet of node master is empty: give one IPv4 network, one IPv6 network, or one of each",
     ),
     (
         "ovn_master_init",
         {"nodes": [NODE, dict(NODE, node_name="NODE3", minion_switch_subnet=["192.168.9.0/24"])]},
-        "node node3 is given twice: names are compared in lower case",
+        "node_name of node 'node3' is given twice: names are compared in lower case",
     ),
     (
         "ovn_master_init",
         {"nodes": [NODE, dict(NODE, node_name="other")]},
-        "minion_switch_subnet 192.168.3.0/24 of node node3 overlaps 192.168.3.0/24 of node other: give each node a subnet of its own",
+        "minion_switch_subnet of node node3 '192.168.3.0/24' overlaps 192.168.3.0/24 of node other: give each node a subnet of its own",
     ),
     (
         "ovn_master_init",
         {"nodes": [NODE, dict(node_settings(4), chassis="id-3")]},
-        "chassis id-3 is both node node3 and node4: give each host a system-id of its own",
+        "chassis of node node4 'id-3' is node node3's too: give each host a system-id of its own",
     ),
     (
         "ovn_master_init",
         {"gateways": [GATEWAY, GATEWAY]},
-        "gateway node3 is given twice: names are compared in lower case",
+        "node_name of gateway 'node3' is given twice: names are compared in lower case",
     ),
     (
         "ovn_master_init",
         {"gateways": [GATEWAY, dict(GATEWAY, node_name="other")]},
-        "physical_ip 10.55.0.3/24 of gateway other is gateway node3's already: give each gateway an address of its own",
+        "physical_ip of gateway other '10.55.0.3/24' is gateway node3's already: give each gateway an address of its own",
     ),
     (
         "ovn_master_init",
@@ -97,44 +97,78 @@ WRONG = [
     (
         "ovn_master_init",
         {"join_subnet": ["100.64.0.0/31"], "gateways": [GATEWAY]},
-        "join_subnet 100.64.0.0/31 has no address left for gateway node3: make it larger",
+        "join_subnet '100.64.0.0/31' is too small for the cluster router and 1 gateway: give it /30 or wider",
+    ),
+    (
+        "ovn_master_init",
+        {"cluster_ip_subnet": ["127.0.0.0/8"]},
+        "cluster_ip_subnet '127.0.0.0/8' overlaps 127.0.0.0/8 (loopback addresses): choose a private network",
+    ),
+    (
+        "ovn_minion_init",
+        dict(NODE, cluster_ip_subnet=["224.0.0.0/4"]),
+        "cluster_ip_subnet '224.0.0.0/4' overlaps 224.0.0.0/3 (multicast and reserved addresses): choose a private network",
+    ),
+    (
+        "ovn_gateway",
+        dict(GATEWAY, cluster_ip_subnet=["169.254.0.0/16"]),
+        "cluster_ip_subnet '169.254.0.0/16' overlaps 169.254.0.0/16 (link-local addresses): choose a private network",
+    ),
+    (
+        "ovn_master_init",
+        {
+            "join_subnet": ["100.64.0.0/26"],
+            "gateways": [gateway_settings(number) for number in range(1, 32)],
+        },
+        "join_subnet '100.64.0.0/26' is too small for the cluster router and 31 gateways: give it /25 or wider",
+    ),
+    (
+        "ovn_gateway",
+        dict(GATEWAY, physical_ip=["224.0.0.5/8"], default_gw=[]),
+        "physical_ip of gateway node3 '224.0.0.5/8' can't be a host's address: it is a multicast address",
+    ),
+    ("ovn_gateway", dict(GATEWAY, mtu=68), "mtu of gateway node3 68 is out of range: write a number from 576 to 65535"),
+    (
+        "ovn_gateway",
+        dict(GATEWAY, physical_ip=["100.64.7.7/24"], default_gw=[]),
+        "physical_ip of gateway node3 '100.64.7.7/24' lies in a network that overlaps the join network 100.64.0.0/16",
     ),
     ("ovn_minion_init", {"node_name": None}, "one of the following is required: node_name, nodes"),
     ("ovn_minion_init", dict(NODE, nodes=[NODE]), "parameters are mutually exclusive: node_name|nodes"),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["10.1.0.0/24"]),
-        "minion_switch_subnet 10.1.0.0/24 of node node3 is outside the cluster's network 192.168.0.0/16: choose one inside it",
+        "minion_switch_subnet of node node3 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: choose one inside it",
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.3.0/30"]),
-        "minion_switch_subnet 192.168.3.0/30 of node node3 is too small for the router, the host and pods: take /29 (IPv6: /125) or larger",
+        "minion_switch_subnet of node node3 '192.168.3.0/30' is too small for the router, the host and pods: take /29 (IPv6: /125) or larger",
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.3.1/24"]),
-        "minion_switch_subnet '192.168.3.1/24' has host bits set: the network is 192.168.3.0/24",
+        "minion_switch_subnet of node node3 '192.168.3.1/24' has host bits set: the network is 192.168.3.0/24",
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.3.0/24", "fd10::/64"]),
-        "minion_switch_subnet fd10::/64 of node node3 is outside the cluster's network 192.168.0.0/16: choose one inside it",
+        "minion_switch_subnet of node node3 'fd10::/64' is outside the pods' network 192.168.0.0/16: choose one inside it",
     ),
     (
         "ovn_minion_init",
         dict(NODE, cluster_ip_subnet=["192.168.0.0/16", "fd10::/48"]),
-        "minion_switch_subnet 192.168.3.0/24 of node node3 must have a subnet of each family of the cluster's network 192.168.0.0/16, fd10::/48",
+        "minion_switch_subnet of node node3 '192.168.3.0/24' must have a subnet of each family of the pods' network 192.168.0.0/16, fd10::/48",
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=None),
-        "minion_switch_subnet is empty: give one IPv4 network, one IPv6 network, or one of each",
+        "minion_switch_subnet of node node3 is empty: give one IPv4 network, one IPv6 network, or one of each",
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.1.128/25"]),
-        "minion_switch_subnet 192.168.1.128/25 of node node3 overlaps 192.168.1.0/24 of node node1: give each node a subnet of its own",
+        "minion_switch_subnet of node node3 '192.168.1.128/25' overlaps 192.168.1.0/24 of node node1: give each node a subnet of its own",
     ),
     (
         "ovn_minion_init",
@@ -160,27 +194,27 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=None),
-        "physical_ip of gateway node3 is empty: give its address outside, like 10.33.74.138/24",
+        "physical_ip of gateway node3 is empty: give its address on the physical network, like 10.33.74.138/24",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.3/24", "10.55.0.4/24"]),
-        "physical_ip of gateway node3 names two addresses of one family: 10.55.0.3/24, 10.55.0.4/24",
+        "physical_ip of gateway node3 '10.55.0.3/24, 10.55.0.4/24' has two addresses of one family: give one of each at most",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.255/24"]),
-        "physical_ip of gateway node3 10.55.0.255/24 is the network's own or broadcast address: choose a host address in 10.55.0.0/24",
+        "physical_ip of gateway node3 '10.55.0.255/24' is the network's broadcast address, not a host's: write an address in it, like 10.55.0.1/24",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["192.168.3.3/24"]),
-        "physical_ip of gateway node3 192.168.3.3/24 lies in the cluster's network 192.168.0.0/16: the physical network must be another one",
+        "physical_ip of gateway node3 '192.168.3.3/24' lies in a network that overlaps the pods' network 192.168.0.0/16: the physical network must be another one",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.1/16"], default_gw=[]),
-        "physical_ip 10.55.0.1/16 of gateway node3 is gateway node1's already: give each gateway an address of its own",
+        "physical_ip of gateway node3 '10.55.0.1/16' is gateway node1's already: give each gateway an address of its own",
     ),
     (
         "ovn_gateway",
@@ -190,22 +224,22 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["10.55.0.3"]),
-        "default_gw of gateway node3 10.55.0.3 is the gateway's own address: give the router's",
+        "default_gw of gateway node3 '10.55.0.3' is the gateway's own address: give the external router's",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["10.55.0.1"]),
-        "default_gw 10.55.0.1 of gateway node3 is gateway node1's address: give the router's outside",
+        "default_gw of gateway node3 '10.55.0.1' is gateway node1's address: give the external router's",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["fd55::1"]),
-        "default_gw of gateway node3 fd55::1 has no physical_ip of its family beside it: give one",
+        "default_gw of gateway node3 'fd55::1' is IPv6, and the gateway has no IPv6 address: give it one, or remove the next hop",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["10.56.0.1"]),
-        "default_gw of gateway node3 10.56.0.1 is not in the physical network 10.55.0.0/24: give a router there, or a physical_ip with prefix /32",
+        "default_gw of gateway node3 '10.56.0.1' is not in the physical network 10.55.0.0/24: give a router there, or the gateway's address as 10.55.0.3/32",
     ),
     (
         "ovn_gateway",

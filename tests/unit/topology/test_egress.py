@@ -17,6 +17,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress im
     Egress,
     Health,
     candidates,
+    parse_down_mark,
     usable,
 )
 
@@ -34,7 +35,7 @@ def gateway_rows(number, dual=True, hops=True):
         f"id-{number}",
         "52:54:00:00:00:01",
     )
-    return gateway.rows(made, JOINS[: 1 + dual], number + 1)
+    return gateway.rows(made, gateway.Place(JOINS[: 1 + dual], number + 1))
 
 
 def candidate(number, versions=(4,)):
@@ -135,7 +136,12 @@ def test_what_is_taken_away_is_marked():
     egress = Egress(((ONE, frozenset({4})), (candidate(2), frozenset()), (THREE, frozenset({4, 6}))))
     assert routes(egress) == [("node1", "100.64.0.2"), ("node3", "100.64.0.4"), ("node3", "fd98::4")]
     assert marks(egress) == {"node1": "down IPv6", "node2": "down", "node3": None}
-    assert [sorted(gateway.marked(text)) for text in (None, "down", "down IPv4", "down IPv6")] == [[], [4, 6], [4], [6]]
+    assert [sorted(parse_down_mark(text)) for text in (None, "down", "down IPv4", "down IPv6")] == [
+        [],
+        [4, 6],
+        [4],
+        [6],
+    ]
 
 
 def test_the_routes_are_those_that_modules_make():

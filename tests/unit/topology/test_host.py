@@ -11,7 +11,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress, KernelRoute, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text, from_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import ListMember
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway, node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway_host, node, node_host
 
 BEFORE = SavedNic(
     "eth1",
@@ -22,9 +22,9 @@ BEFORE = SavedNic(
 DUAL = node.Node("Node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), ("192.168.0.0/16", "fd10:128::/48"))
 
 
-def node_host(made=DUAL, datapath="system", **more):
+def settings(made=DUAL, datapath="system", **more):
     """A node's own side."""
-    return node.NodeHost(made, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
+    return node_host.NodeHost(made, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
 
 
 def columns(rows, table, name):
@@ -35,7 +35,7 @@ def columns(rows, table, name):
 
 def test_the_management_port():
     """Protects the host's way into the overlay: an internal port with the node's second address, MTU and MAC, bound by its iface-id."""
-    rows = node.host_rows(node_host())
+    rows = node_host.rows(settings())
     interface = columns(rows, "Interface", "k8s-node1")
     assert interface == {
         "type": "internal",
@@ -46,7 +46,7 @@ def test_the_management_port():
     # The logical port has the same MAC and addresses.
     logical = next(row for row in node.rows(DUAL) if row.role == "management-port")
     assert logical.columns["addresses"] == ("0a:58:c0:a8:02:02 192.168.2.2 fd10:128:0:2::2",)
-    state = node.host_state(node_host())
+    state = node_host.state(settings())
     assert state.addresses == (Address("k8s-node1", "192.168.2.2/24"), Address("k8s-node1", "fd10:128:0:2::2/64"))
     assert state.routes == (
         Route("k8s-node1", "192.168.0.0/16", "192.168.2.1"),
@@ -57,11 +57,11 @@ def test_the_management_port():
 def test_w24_a_long_name_is_recorded_where_the_link_is_cut():
     """Protects whoever looks for the port: the link's name is cut, the iface-id beside it is whole."""
     long = node.Node("a-node-with-a-very-long-name", ("192.168.2.0/24",), ("192.168.0.0/16",))
-    (interface,) = (row for row in node.host_rows(node_host(long)) if row.table == "Interface")
+    (interface,) = (row for row in node_host.rows(settings(long)) if row.table == "Interface")
     assert len(interface.name) <= 15 and interface.columns["external_ids"] == {
         "iface-id": "k8s-a-node-with-a-very-long-name"
     }
-    assert {address.link for address in node.host_state(node_host(long)).addresses} == {interface.name}
+    assert {address.link for address in node_host.state(settings(long)).addresses} == {interface.name}
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_w24_a_long_name_is_recorded_where_the_link_is_cut():
 )
 def test_the_settings_of_ovn_controller(datapath, kept, bridges):
     """Protects the keys by which ovn-controller finds its database and its tunnels, and the switch of datapaths."""
-    rows = node.host_rows(node_host(datapath=datapath))
+    rows = node_host.rows(settings(datapath=datapath))
     keys = columns(rows, "Open_vSwitch", ".")["external_ids"]
     assert keys == {
         "ovn-remote": "tcp:10.44.0.11:6642",
@@ -85,22 +85,22 @@ def test_the_settings_of_ovn_controller(datapath, kept, bridges):
 def test_more_networks_lead_into_the_overlay():
     """Protects services and the liveness check's way to the join switch; a family that the node does not have is left out."""
     single = node.Node("n", ("192.168.2.0/24",), ("192.168.0.0/16",))
-    routes = node.host_state(node_host(single, routes=("10.96.0.0/16", "100.64.0.0/16", "fd96::/112"))).routes
+    routes = node_host.state(settings(single, routes=("10.96.0.0/16", "100.64.0.0/16", "fd96::/112"))).routes
     assert [route.destination for route in routes] == ["192.168.0.0/16", "10.96.0.0/16", "100.64.0.0/16"]
 
 
 def test_a_node_that_goes_gives_back_what_it_took():
     """Protects the host after removal: keys and file."""
-    rows, state = node.host_gone()
+    rows, state = node_host.absent_rows(), node_host.absent_state()
     assert set(rows[0].columns["external_ids"].values()) == {None}
     assert {file.content for file in state.files} == {None}
-    assert {file.path for file in state.files} > {file.path for file in node.host_state(node_host()).files}
+    assert {file.path for file in state.files} > {file.path for file in node_host.state(settings()).files}
 
 
 @pytest.mark.parametrize("programs", [True, False])
 def test_the_commands_in_the_path(programs):
     """Protects: they are there where the archive is, and nothing dangles where it is not."""
-    files = {file.path: file for file in node.host_state(node_host(programs=programs)).files}
+    files = {file.path: file for file in node_host.state(settings(programs=programs)).files}
     overlay = files["/usr/local/bin/ovn-k8s-overlay"]
     assert overlay.mode == 0o755
     assert overlay.content == (
@@ -113,14 +113,14 @@ def test_the_commands_in_the_path(programs):
 
 def test_a_gateways_nic():
     """Protects the outside: the NIC in its bridge, the bridge's place in the mappings beside others', the NIC's addresses kept for the way back."""
-    rows = gateway.host_rows(gateway.GatewayHost("eth1", "52:54:00:00:00:01", "system", as_text(BEFORE)))
+    rows = gateway_host.rows(gateway_host.GatewayHost("eth1", "52:54:00:00:00:01", "system", as_text(BEFORE)))
     bridge = columns(rows, "Bridge", "breth1")
     assert bridge["external_ids"]["bridge-uplink"] == "eth1"
     assert from_text("eth1", bridge["external_ids"]["k8s.ovn.org/nic-before"]) == BEFORE
     assert columns(rows, "Open_vSwitch", ".")["external_ids"] == {
         "ovn-bridge-mappings": ListMember("physnet", "breth1")
     }
-    gone, state = gateway.host_gone("eth1", BEFORE)
+    gone, state = gateway_host.absent_rows(), gateway_host.absent_state("eth1", BEFORE)
     assert gone[0].columns["external_ids"] == {"ovn-bridge-mappings": ListMember("physnet", None)}
     assert state.saved_nics == (BEFORE,)
 

@@ -11,11 +11,15 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster i
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.gateway import Gateway
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import (
-    FEW,
+    GATEWAYS,
+    JOIN_PORT,
+    JOIN_PORTS,
+    NODES,
     Overlay,
     gateway_owner,
     node_owner,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay_queries import FEW_OWNERS
 
 V4 = ("192.168.0.0/16",)
 
@@ -68,22 +72,22 @@ def test_an_unchanged_object_asks_nothing_about_others(rows_of):
     """Protects the cost of a call: it does not grow with the number of other nodes and gateways."""
     own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
     assert Overlay(nodes=(node(1),)).reads(own, {}) == {}
-    assert set(Overlay(gateways=(gateway(1),)).reads(own, {})) == {"joins"}
+    assert set(Overlay(gateways=(gateway(1),)).reads(own, {})) == {JOIN_PORT}
 
 
 def test_an_object_that_is_new_or_moves_asks_for_others(rows_of):
     """Protects uniqueness: who takes a subnet or an address has to know all that are taken."""
     own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
-    assert set(Overlay(nodes=(node(2),)).reads([], {})) == {"subnets"}
-    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(own, {})) == {"subnets"}
-    assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {"joins", "taken", "physical"}
-    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(own, {})) == {"joins", "physical"}
-    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {"taken", "physical"}
+    assert set(Overlay(nodes=(node(2),)).reads([], {})) == {NODES}
+    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(own, {})) == {NODES}
+    assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {JOIN_PORT, JOIN_PORTS, GATEWAYS}
+    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(own, {})) == {JOIN_PORT, GATEWAYS}
+    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {JOIN_PORTS, GATEWAYS}
 
 
 def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
     """Protects both ends: a call for a node must not read the cluster, a call for the cluster must not ask 1,000 times."""
-    few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW + 2)))
+    few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW_OWNERS + 2)))
     assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.owned_queries())
     assert not any("node1" in str(query.where) for query in many.owned_queries())
     assert len(many.owned_queries()) == len(
@@ -134,12 +138,12 @@ def test_a_gateway_keeps_its_place(rows_of):
 def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
     """Protects against doubles (W8): all addresses on the join switch count, whoever's they are."""
     taken = [row for row in rows_of(gateways=(gateway(1), gateway(2))) if row.role == "router-to-join"]
-    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), answers={"taken": taken}) == {
+    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), answers={JOIN_PORTS: taken}) == {
         "node3": ("100.64.0.4/16",),
         "node4": ("100.64.0.5/16",),
     }
     without_first = [row for row in taken if row.name != "rtoj-GR_node1"]
-    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3),)), answers={"taken": without_first}) == {
+    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3),)), answers={JOIN_PORTS: without_first}) == {
         "node3": ("100.64.0.2/16",)
     }
 
@@ -147,7 +151,7 @@ def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
 def test_the_join_subnets_come_from_the_cluster_router(rows_of):
     """Protects a call that is about a gateway only; without a cluster it says what to do first."""
     joins = [row for row in rows_of() if row.name == "rtoj-ovn_cluster_router"]
-    assert places(Overlay(gateways=(gateway(1),)), answers={"joins": joins}) == {"node1": ("100.64.0.2/16",)}
+    assert places(Overlay(gateways=(gateway(1),)), answers={JOIN_PORT: joins}) == {"node1": ("100.64.0.2/16",)}
     with pytest.raises(
         SettingsError,
         match=r"^the cluster router does not exist in the Northbound database: make the cluster first \(ovn_master_init\)$",
@@ -160,7 +164,7 @@ def test_a_full_join_subnet_is_said(rows_of):
     small = Cluster(V4, ("100.64.0.0/30",))
     assert places(Overlay(cluster=small, gateways=(gateway(1),))) == {"node1": ("100.64.0.2/30",)}
     with pytest.raises(
-        SettingsError, match=r"^join_subnet 100\.64\.0\.0/30 has no address left for gateway node2: make it larger$"
+        SettingsError, match=r"^join_subnet '100\.64\.0\.0/30' has no address left for gateway node2: make it larger$"
     ):
         places(Overlay(cluster=small, gateways=(gateway(1), gateway(2))))
 
@@ -190,17 +194,17 @@ def test_the_mark_of_a_dead_gateway_is_heeded(rows_of):
 def test_others_subnets_and_addresses_are_refused(rows_of):
     """Protects nodes and gateways that the call does not name; those that it moves or removes don't count."""
     others = {
-        "subnets": [row for row in rows_of(nodes=(node(1),)) if row.role == "switch"],
-        "physical": [row for row in rows_of(gateways=(gateway(1),)) if row.name == "GR_node1"],
+        NODES: [row for row in rows_of(nodes=(node(1),)) if row.role == "switch"],
+        GATEWAYS: [row for row in rows_of(gateways=(gateway(1),)) if row.name == "GR_node1"],
     }
     with pytest.raises(
         SettingsError,
-        match=r"^minion_switch_subnet 192\.168\.1\.0/25 of node node2 overlaps 192\.168\.1\.0/24 of node node1: give each node",
+        match=r"^minion_switch_subnet of node node2 '192\.168\.1\.0/25' overlaps 192\.168\.1\.0/24 of node node1: give each node",
     ):
         Overlay(nodes=(node(2, subnets=("192.168.1.0/25",)),)).rows([], {}, others)
     with pytest.raises(
         SettingsError,
-        match=r"^physical_ip 10\.55\.0\.1/16 of gateway node2 is gateway node1's already: give each gateway",
+        match=r"^physical_ip of gateway node2 '10\.55\.0\.1/16' is gateway node1's already: give each gateway",
     ):
         Overlay(cluster=Cluster(V4), gateways=(gateway(2, ips=("10.55.0.1/16",)),)).rows([], {}, others)
     both = Overlay(nodes=(node(2, subnets=("192.168.1.0/24",)), node(1, subnets=("192.168.2.0/24",))))
@@ -216,7 +220,8 @@ def test_owners_are_lower_case():
 def test_two_hosts_with_one_system_id_are_refused():
     """Protects clones of a machine: OVN would take both for one chassis."""
     with pytest.raises(
-        SettingsError, match=r"^chassis id-1 is both node node1 and node2: give each host a system-id of its own$"
+        SettingsError,
+        match=r"^chassis of node node2 'id-1' is node node1's too: give each host a system-id of its own$",
     ):
         Overlay(nodes=(node(1), node(2, chassis="id-1"))).check()
     Overlay(nodes=(node(1), node(2)), gateways=(gateway(1), gateway(2))).check()

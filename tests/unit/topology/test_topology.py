@@ -59,8 +59,8 @@ def test_the_cluster_router_is_marked():
     """Protects tools that look for the mark."""
     router = next(row for row in cluster.rows(cluster.Cluster((V4,))) if row.table == "Logical_Router")
     assert router.columns["external_ids"] == {"k8s-cluster-router": "yes"}
-    assert [row.name for row in cluster.gone()] == [line.split()[1] for line in GROUPS[:3]] and not any(
-        row.present for row in cluster.gone()
+    assert [row.name for row in cluster.absent_rows()] == [line.split()[1] for line in GROUPS[:3]] and not any(
+        row.present for row in cluster.absent_rows()
     )
 
 
@@ -132,7 +132,7 @@ def made(clusters, ips, hops):
 
 def test_gateway_v4(picture):
     """Protects the way out: default route, join switch, gateway router, SNAT, the router outside, the physical network."""
-    assert picture(gateway.rows(made((V4,), ("10.55.0.12/24",), ("10.55.0.254",)), (JOIN4,), 2)) == [
+    assert picture(gateway.rows(made((V4,), ("10.55.0.12/24",), ("10.55.0.254",)), gateway.Place((JOIN4,), 2))) == [
         "ovn_cluster_router > route egress-4 ip_prefix:0.0.0.0/0 nexthop:100.64.0.2",
         "join > sport jtor-GR_node1 type:router options:router-port=rtoj-GR_node1 addresses:router",
         f"router GR_node1 {OPTIONS}",
@@ -149,7 +149,7 @@ def test_gateway_v4(picture):
 
 def test_gateway_v6(picture):
     """Protects the same way in IPv6."""
-    assert picture(gateway.rows(made((V6,), ("fd55::12/64",), ("fd55::fe",)), (JOIN6,), 2)) == [
+    assert picture(gateway.rows(made((V6,), ("fd55::12/64",), ("fd55::fe",)), gateway.Place((JOIN6,), 2))) == [
         "ovn_cluster_router > route egress-6 ip_prefix:::/0 nexthop:fd98::2",
         "join > sport jtor-GR_node1 type:router options:router-port=rtoj-GR_node1 addresses:router",
         f"router GR_node1 {OPTIONS}",
@@ -167,7 +167,10 @@ def test_gateway_v6(picture):
 def test_gateway_dual(picture):
     """Protects both families through one gateway."""
     lines = picture(
-        gateway.rows(made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")), (JOIN4, JOIN6), 5)
+        gateway.rows(
+            made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")),
+            gateway.Place((JOIN4, JOIN6), 5),
+        )
     )
     assert [line for line in lines if "> route" in line or "> NAT" in line] == [
         "ovn_cluster_router > route egress-4 ip_prefix:0.0.0.0/0 nexthop:100.64.0.5",
@@ -188,14 +191,16 @@ def test_gateway_dual(picture):
 
 def test_a_gateway_without_a_router_outside_takes_no_default_traffic(picture):
     """Protects egress against a gateway that leads to its own network only."""
-    lines = picture(gateway.rows(made((V4,), ("10.55.0.12/24",), ()), (JOIN4,), 2))
+    lines = picture(gateway.rows(made((V4,), ("10.55.0.12/24",), ()), gateway.Place((JOIN4,), 2)))
     assert not [line for line in lines if "0.0.0.0/0" in line]
     assert "GR_node1 > NAT snat-4 type:snat logical_ip:192.168.0.0/16 external_ip:10.55.0.12" in lines
 
 
 def test_a_gateway_of_one_family_in_a_cluster_of_two(picture):
     """Protects against SNAT and routes of a family that the gateway has no address of."""
-    lines = picture(gateway.rows(made((V4, V6), ("10.55.0.12/24",), ("10.55.0.254",)), (JOIN4, JOIN6), 2))
+    lines = picture(
+        gateway.rows(made((V4, V6), ("10.55.0.12/24",), ("10.55.0.254",)), gateway.Place((JOIN4, JOIN6), 2))
+    )
     assert not [line for line in lines if "NAT snat-6" in line or "egress-6" in line or "outside-6" in line]
     assert "GR_node1 > route cluster-6 ip_prefix:fd10:128::/48 nexthop:fd98::1" in lines
 
@@ -203,7 +208,7 @@ def test_a_gateway_of_one_family_in_a_cluster_of_two(picture):
 def test_a_gateway_that_is_down_has_everything_but_egress(picture):
     """Protects what the liveness check has taken away: a module does not give it back."""
     settings = made((V4,), ("10.55.0.12/24",), ("10.55.0.254",))
-    whole, down = (picture(gateway.rows(settings, (JOIN4,), 2, down)) for down in ((), (4,)))
+    whole, down = (picture(gateway.rows(settings, gateway.Place((JOIN4,), 2), down)) for down in ((), (4,)))
     assert whole[1:] == down and "egress" in whole[0]
 
 
@@ -224,7 +229,7 @@ def test_next_hops_are_asked_at_addresses_that_no_gateway_has(join, offset, addr
 
 def test_a_link_local_next_hop_is_not_asked(picture):
     """Protects against a translation to an address that the router knows on each of its sides."""
-    lines = picture(gateway.rows(made((V6,), ("fd55::12/64",), ("fe80::1",)), (JOIN6,), 2))
+    lines = picture(gateway.rows(made((V6,), ("fd55::12/64",), ("fe80::1",)), gateway.Place((JOIN6,), 2)))
     assert (
         "probe" not in " ".join(lines)
         and "GR_node1 > route outside-6 ip_prefix:::/0 nexthop:fe80::1 output_port:rtoe-GR_node1" in lines
@@ -236,7 +241,10 @@ def test_every_row_of_an_owner_has_a_role_of_its_own():
     rows = (
         cluster.rows(cluster.Cluster((V4, V6)))
         + node.rows(node.Node("node1", ("192.168.2.0/24", "fd10:128:0:2::/64"), (V4, V6)))
-        + gateway.rows(made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")), (JOIN4, JOIN6), 2)
+        + gateway.rows(
+            made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ("10.55.0.254", "fd55::fe")),
+            gateway.Place((JOIN4, JOIN6), 2),
+        )
     )
     identities = [(row.table, row.owner, row.role) for row in rows if row.has_owner_keys]
     assert len(identities) == len(set(identities))

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A node on its own host: what its Open vSwitch and its kernel must have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._common import addressing, names
+from .._host.commands import command_files
+from .._host.desired import Address, File, HostState, Link, Route, Sysctl
+from .._ovsdb.rows import Owner, Row
+from .node import Node
+
+FORWARDING = "net.ipv4.ip_forward"
+
+
+@dataclass(frozen=True)
+class NodeHost:
+    """Settings of a node's own host.
+
+    :ivar node: the node.
+    :ivar southbound: remote of the Southbound database, for ovn-controller.
+    :ivar encap_type: the kind of the tunnels.
+    :ivar encap_ip: the tunnels' address on this host.
+    :ivar mtu: of the pods' network, in bytes.
+    :ivar datapath_type: ``system`` or ``netdev``.
+    :ivar routes: more networks that are reached through the overlay: the services', the join network.
+    :ivar programs: whether the archive of the programs is on this host, so that its commands belong into the PATH.
+    :ivar saved_forwarding: net.ipv4.ip_forward before the node came; None: not known.
+    :ivar saved_hostname: external_ids:hostname of Open vSwitch before the node came, "" where there was none;
+        None: not known.
+    """
+
+    node: Node
+    southbound: str
+    encap_type: str
+    encap_ip: str
+    mtu: int
+    datapath_type: str
+    routes: tuple[str, ...] = ()
+    programs: bool = False
+    saved_forwarding: str | None = None
+    saved_hostname: str | None = None
+
+
+def rows(host: NodeHost) -> list[Row]:
+    """Return the node's rows in the host's own Open_vSwitch database."""
+    node = host.node
+    owner, name = Owner("Node", "host"), node.owner.name
+    link = names.management_link(name)
+    netdev = host.datapath_type == "netdev"
+    datapath = "netdev" if netdev else ""
+    saved = {
+        key: value
+        for key, value in ((names.FORWARDING_KEY, host.saved_forwarding), (names.HOSTNAME_KEY, host.saved_hostname))
+        if value is not None
+    }
+    return [
+        Row(
+            "Open_vSwitch",
+            owner,
+            "settings",
+            ".",
+            kind="shared",
+            columns={
+                "external_ids": {
+                    "ovn-remote": host.southbound,
+                    "ovn-encap-type": host.encap_type,
+                    "ovn-encap-ip": host.encap_ip,
+                    "ovn-bridge-datapath-type": datapath or None,
+                    "hostname": name,
+                }
+            },
+        ),
+        # ovn-controller writes "system" too where nothing else is said, so that one is wanted, not the empty text that
+        # means the same.
+        Row(
+            "Bridge",
+            owner,
+            "integration-bridge",
+            names.INTEGRATION_BRIDGE,
+            ".",
+            {
+                "fail_mode": ("secure",),
+                "datapath_type": host.datapath_type,
+                "other_config": {"disable-in-band": "true"},
+                "external_ids": saved,
+            },
+            kind="adopted",
+        ),
+        Row("Port", owner, "management-port", link, names.INTEGRATION_BRIDGE, {}),
+        Row(
+            "Interface",
+            owner,
+            "management-interface",
+            link,
+            link,
+            {
+                "type": "internal",
+                "mac": (addressing.mac_of(node.management_addresses()),),
+                "mtu_request": (host.mtu,),
+                "external_ids": {"iface-id": names.management_port(name)},
+            },
+        ),
+    ]
+
+
+def state(host: NodeHost) -> HostState:
+    """Return the node's state of the host's kernel and files."""
+    node, link = host.node, names.management_link(host.node.owner.name)
+    router_ips = {
+        addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in node.subnets
+    }
+    routes = [
+        Route(link, subnet, router_ips[addressing.family(subnet)])
+        for subnet in node.cluster_subnets + host.routes
+        if addressing.family(subnet) in router_ips
+    ]
+    return HostState(
+        links=(Link(link, mtu=host.mtu),),
+        addresses=tuple(Address(link, cidr) for cidr in node.management_addresses()),
+        routes=tuple(routes),
+        # With several NICs the reply to a pod may take another way than the request: loose mode, not strict (RFC 3704).
+        sysctls=(Sysctl(FORWARDING, "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
+        files=command_files(host.programs),
+    )
+
+
+def absent_rows(saved_hostname: str | None = None) -> list[Row]:
+    """Return the rows of a host without the node. Rows with the node's owner keys beside them are deleted.
+
+    :param saved_hostname: external_ids:hostname before the node came, "": there was none; None: it stays as it is.
+    """
+    owner = Owner("Node", "host")
+    keys: dict[str, str | None] = dict.fromkeys(
+        ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
+    )
+    if saved_hostname is not None:
+        keys["hostname"] = saved_hostname or None
+    return [
+        Row("Open_vSwitch", owner, "settings", ".", kind="shared", columns={"external_ids": keys}),
+        Row(
+            "Bridge",
+            owner,
+            "integration-bridge",
+            names.INTEGRATION_BRIDGE,
+            kind="released",
+            columns={"external_ids": {names.FORWARDING_KEY: None, names.HOSTNAME_KEY: None}},
+        ),
+    ]
+
+
+def absent_state(saved_forwarding: str | None = None) -> HostState:
+    """Return the state of the kernel and files of a host without the node.
+
+    :param saved_forwarding: net.ipv4.ip_forward before the node came; None: it stays as it is.
+    """
+    return HostState(
+        sysctls=(Sysctl(FORWARDING, saved_forwarding),) if saved_forwarding else (),
+        files=(File(names.CNI_CONFIGURATION, None), *command_files(False)),
+    )
