@@ -4,7 +4,8 @@
 #
 # Part of `lab`: the hosts' images. A small Debian as an installer leaves it, with ssh and tools to look with, without OVS, OVN
 # and their Python libraries: installing these is the roles' work. So that it is quick, and needs no mirror, the packages lie
-# where apt keeps what it has downloaded, beside the package lists that name them.
+# where apt keeps what it has downloaded, beside the package lists that name them; the lists name no others, since reading
+# all of Debian's takes apt a second at each task.
 
 image_packages=(systemd systemd-sysv dbus openssh-server python3 python3-apt
     ca-certificates conntrack curl ethtool iperf3 iproute2 iputils-ping kmod less nftables openssl procps psmisc tcpdump)
@@ -40,12 +41,15 @@ image() {
     local suite recipe
     for suite in "$@"; do
         case $suite in trixie | bookworm) ;; *) die "there is no image of '$suite': there are trixie and bookworm" ;; esac
-        recipe=$({ cat "$here/image.bash"; sources_for "$suite"; apt_settings; certificates; hosts_file; } | sha256sum | cut -c1-16)
+        exec 8>"$runtime/image-$suite"
+        flock --timeout 1800 8 || die "another lab command has held $runtime/image-$suite for half an hour"
+        recipe=$({ cat "$here"/{image.bash,trim-lists,lab_bytecode.py}; sources_for "$suite"; apt_settings; certificates; hosts_file; } | sha256sum | cut -c1-16)
         if [ "$(podman image inspect --format "{{index .Labels \"$label\"}}" "$repository:$suite" 2>/dev/null)" = "$recipe" ]; then
             say "image $suite: up to date"
         else
             build_image "$suite" "$recipe"
         fi
+        exec 8>&-
     done
 }
 
@@ -65,25 +69,28 @@ build_image() {
     mkdir -p "$cache"
     while read -r setting; do options+=("--aptopt=$setting"); done < <(apt_settings)
     if [ -n "$(certificates)" ]; then
-        certificates >"$cache/machine.crt"
-        options+=("--customize-hook=install -D -m 0644 '$cache/machine.crt' \"\$1/usr/local/share/ca-certificates/machine.crt\""
+        certificates >"$cache/$suite.crt"
+        options+=("--customize-hook=install -D -m 0644 '$cache/$suite.crt' \"\$1/usr/local/share/ca-certificates/machine.crt\""
             '--customize-hook=chroot "$1" update-ca-certificates')
     fi
     # shellcheck disable=SC2016 # $1 is the hook's
     options+=('--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* && : >"$1/etc/machine-id"'
-        "--customize-hook=install -m 0644 '$cache/hosts' \"\$1/etc/hosts\""
+        "--customize-hook=install -m 0644 '$cache/hosts.$suite' \"\$1/etc/hosts\""
         '--customize-hook=chroot "$1" systemctl enable ssh.service'
         "--customize-hook=chroot \"\$1\" systemctl mask ${masked_units[*]}"
         '--customize-hook=APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get clean'
         "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only -o APT::Install-Recommends=true ${offered_packages[*]}"
         "--customize-hook=APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get install --yes --download-only --no-install-recommends ${offered_managers[*]}"
-        '--customize-hook=chroot "$1" apt-cache gencaches')
+        "--customize-hook=$here/trim-lists \"\$1\""
+        '--customize-hook=chroot "$1" apt-cache gencaches'
+        "--customize-hook=install -m 0644 '$here/lab_bytecode.py' \"\$1/usr/lib/python3/dist-packages/\""
+        '--customize-hook=echo "import lab_bytecode" >"$1/usr/lib/python3/dist-packages/lab_bytecode.pth"')
     sources_for "$suite" >"$cache/$suite.list"
-    hosts_file >"$cache/hosts"
+    hosts_file >"$cache/hosts.$suite"
     again timeout 1200 mmdebstrap --variant=minbase --include="$(IFS=,; echo "${image_packages[*]}")" \
         --skip=cleanup/apt --aptopt='Acquire::Languages "none"' --aptopt='APT::Keep-Downloaded-Packages "true"' \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "${options[@]}" "$suite" "$tar" "$cache/$suite.list" >"$cache/$suite.log" 2>&1 9>&- ||
+        "${options[@]}" "$suite" "$tar" "$cache/$suite.list" >"$cache/$suite.log" 2>&1 8>&- 9>&- ||
         { tail -n 20 "$cache/$suite.log" >&2; die "image $suite: could not be built, all of the log is in $cache/$suite.log"; }
     podman import --quiet --change 'CMD ["/sbin/init"]' --change "LABEL $label=$recipe" "$tar" "$repository:$suite" >/dev/null
     podman image prune --force --filter "label=$label" >/dev/null
