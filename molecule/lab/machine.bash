@@ -23,13 +23,16 @@ podman() {
     local call=()
     if [ -e "$runtime/mounts/namespace" ]; then call=(nsenter --mount="$runtime/mounts/namespace" --wdns="$PWD"); fi
     if [ -e "$runtime/containers.conf" ]; then call+=(env "CONTAINERS_CONF=$runtime/containers.conf"); fi
-    "${call[@]}" "$(type -P podman)" "$@" 9>&-
+    if [ -n "${podman_limit:-}" ]; then call=(timeout --kill-after=5 "$podman_limit" "${call[@]}"); fi
+    "${call[@]}" "$(type -P podman)" "$@" 8>&- 9>&-
 }
 
 plain_cgroups() { [ "$(stat --file-system --format %T /sys/fs/cgroup)" = cgroup2fs ]; }
 may_raise_limits() { (($(sed -n 's/^CapEff:\s*/0x/p' /proc/self/status) >> 24 & 1)); }
-# Whether podman calls can work at all by now.
-enterable() { plain_cgroups || [ -e "$runtime/mounts/namespace" ]; }
+# Whether podman calls can work at all by now; the namespace's file may have outlived the namespace.
+enterable() { plain_cgroups || nsenter --mount="$runtime/mounts/namespace" true 2>/dev/null; }
+# Whether podman has anything of ours, reachable or not.
+has_hosts() { grep -qs ovn-kubernetes-lab /var/lib/containers/storage/overlay-containers/containers.json; }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 

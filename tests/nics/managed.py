@@ -304,11 +304,18 @@ def call(hosts, *arguments, options=(), good=True):
     return answers
 
 
+def stop_serving():
+    """End the DHCP server, whether it runs or not; what it has leased is forgotten."""
+    on(DHCP_SERVER, f"systemctl stop lab-dhcp; rm -f {LEASES}", check=False)
+
+
 def switched_on():
     """Switch all machines on with their managers; what each has before anything moves is kept of it."""
-    lab("up", "--fresh", DHCP_SERVER, *NAMES, limit=600)
+    lab("up", "--fresh", *NAMES, limit=600)
+    lab("up", DHCP_SERVER, limit=600)
     install = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {} >/dev/null 2>&1"
     on(DHCP_SERVER, install.format("dnsmasq-base"), limit=300)
+    stop_serving()
     on(DHCP_SERVER, SERVE)
 
     def prepare(machine):
