@@ -17,7 +17,7 @@ from .test_traffic import ASK, SERVER
 
 pytestmark = pytest.mark.timeout(400)  # the first test waits for two bare hosts to be installed
 
-MASTER, MINION = HOSTS = ("ovn-node31", "ovn-node32")  # 10.44.0.41 and 10.44.0.42
+MASTER, MINION = HOSTS = ("ovn-node21", "ovn-node22")  # 10.44.0.31 and 10.44.0.32
 PACKAGES = (
     "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
 )
@@ -29,18 +29,18 @@ SEED = (
     (MASTER, f'ovn-k8s-overlay master-init {CLUSTER} --master-switch-subnet="192.168.1.0/24" --node-name="{MASTER}"'),
     (
         MINION,
-        'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.41" external_ids:k8s-api-token="s3cret"',
+        'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.31" external_ids:k8s-api-token="s3cret"',
     ),
     (MINION, f'ovn-k8s-overlay minion-init {CLUSTER} --minion-switch-subnet="192.168.2.0/24" --node-name="{MINION}"'),
     (
         MINION,
-        f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.42/24 --node-name="{MINION}" '
+        f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.32/24 --node-name="{MINION}" '
         "--default-gw 10.55.0.254 --rampout-ip-subnets=192.168.2.0/24",
     ),
     # The other kind of gateway, on the NIC that the host has too.
     (
         MASTER,
-        f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.41/24 --node-name="{MASTER}" '
+        f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.31/24 --node-name="{MASTER}" '
         "--default-gw 10.44.0.1 --rampout-ip-subnets=192.168.1.0/24",
     ),
     (MASTER, "ovn-k8s-gateway-helper --physical-bridge=breth0 --physical-interface=eth0 --pidfile --detach"),
@@ -77,7 +77,7 @@ def built():
         on(MASTER, "ovn-nbctl set-connection ptcp:6641; ovn-sbctl set-connection ptcp:6642")
         on(
             MINION,
-            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.41:6641 external_ids:ovn-remote=tcp:10.44.0.41:6642",
+            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.31:6641 external_ids:ovn-remote=tcp:10.44.0.31:6642",
         )
         for host, command in SEED:
             on(host, command)
@@ -100,9 +100,9 @@ def test_pods_reach_each_other_and_the_outside(built):
         pods[1].reaches(pods[0].ip)
         on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
         for pod, address, seen_as in (
-            (pods[0], "10.44.0.250", "10.44.0.41"),
-            (pods[1], "10.55.0.254", "10.55.0.42"),
-            (pods[1], "203.0.113.1", "10.55.0.42"),
+            (pods[0], "10.44.0.250", "10.44.0.31"),
+            (pods[1], "10.55.0.254", "10.55.0.32"),
+            (pods[1], "203.0.113.1", "10.55.0.32"),
         ):
             answer = wait(
                 lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(),
@@ -163,7 +163,7 @@ def test_w22_a_nic_goes_and_comes_back(built):
     assert late.returncode == 1 and "can't be confirmed any more" in late.stderr
     assert on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --yes").endswith("Confirmed.\n")
     there = network(MASTER)
-    assert any("breth1" in line and "10.55.0.41/24" in line for line in there[0])
+    assert any("breth1" in line and "10.55.0.31/24" in line for line in there[0])
     assert on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --yes") == "Nothing to change.\n"
     assert network(MASTER) == there
     assert on(MASTER, "ovn-k8s-util bridges-to-nic breth1 --yes").endswith("Confirmed.\n")
