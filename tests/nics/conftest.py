@@ -48,24 +48,24 @@ resolvectl dns eth1 fd55::1
 BEGIN = """
 import json, os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/ovn_kubernetes.pyz")
-from ovn_kubernetes.host import Host
-from ovn_kubernetes.uplinks import guarded
+from ovn_kubernetes._topology.host import Host
+from ovn_kubernetes._nic import checkpoint
 asked = json.loads(sys.argv[1])
 if asked["killed"]:
-    guarded.start_unit = lambda *arguments: os.kill(os.getpid(), 9)
+    checkpoint.start_unit = lambda *arguments: os.kill(os.getpid(), 9)
 def plan():
     change = Host().plan_uplinks(asked["nics"], asked["present"], "request")
     if asked["at"] is not None:
-        change.acts.insert(asked["at"], asked["act"])
+        change.acts[asked["at"]:asked["at"]] = asked["acts"]
     return change
-acts = guarded.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts
+acts = checkpoint.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts
 print(json.dumps([act["step"]["is"] if "step" in act else "rows" for act in acts]), flush=True)
 if asked["die_at"] is not None:
     pid = "0"
     while pid == "0":
         pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], capture_output=True, text=True).stdout.strip()
     until = time.monotonic() + 30
-    while guarded.the_journal().begun() <= asked["die_at"] and time.monotonic() < until:
+    while checkpoint.the_journal().begun() <= asked["die_at"] and time.monotonic() < until:
         time.sleep(0.002)
     time.sleep(asked["later"])
     os.kill(int(pid), 9)
@@ -81,9 +81,6 @@ MARK = "----"
 MOMENT = 180  # seconds that a command may take which waits on the host for a change to end
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 # The end of a change is waited for on the host, over one connection.
-BEGUN = (
-    f'for one in $(seq 400); do grep -E \'"state": "(planned|applying|applied)\' {JOURNAL} && break; sleep .05; done'
-)
 UNTIL_IT_ENDS = f'for one in $(seq 800); do grep -Eq \'"state": "(undone|confirmed)\' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}'
 
 
@@ -109,7 +106,8 @@ def machines():
     """All machines whose NICs a manager configures, with the NICs bare; whoever moves them moves them back."""
     managed.switched_on()
     yield managed.MACHINES
-    lab("down", *managed.NAMES, managed.DHCP_SERVER)
+    managed.stop_serving()
+    lab("down", *managed.NAMES)
 
 
 @pytest.fixture
@@ -181,7 +179,7 @@ def call(module, limit=300, **options):
 def begin(*names, host=HOST, **asked):
     """Begin a change over ssh, without anybody who confirms it; its acts, each as the kind of its step.
 
-    :param at, act: a place in the plan and what is put in there.
+    :param at, acts: a place in the plan and what is put in there.
     :param die_at, later: the worker is killed so many seconds after it has begun the act of this number.
     """
     return json.loads(on(host, begin_command(nics=names, **asked)))
@@ -198,7 +196,7 @@ def begin_command(**asked):
     whole = {
         "present": True,
         "at": None,
-        "act": None,
+        "acts": [],
         "timeout": 20,
         "identity": "test",
         "killed": False,
@@ -207,6 +205,39 @@ def begin_command(**asked):
         **asked,
     }
     return f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(json.dumps(whole))}"
+
+
+# A pipe that somebody opens for writing: that waits until somebody else reads from it (fifo(7)).
+HELD = "/run/held"
+# A step that waits so for the test, and whose way back does nothing, or waits in the same way.
+WAITS = {
+    "step": {"is": "SysctlStep", "key": "held", "parts_of_key": [HELD], "link": None, "value": "there", "found": None}
+}
+WAITS_BOTH_WAYS = {"step": {**WAITS["step"], "found": "back"}}
+DROP_IN = "/run/systemd/system/ovn-k8s-uplinks.service.d"
+
+
+def hold(host=HOST):
+    """Make the pipe for steps that wait."""
+    inside(f"rm -f {HELD}; mkfifo {HELD}", host=host)
+
+
+def hold_worker(host=HOST):
+    """Let the next change wait for the test before its first step, once it has begun for everybody else."""
+    hold(host)
+    text = f"[Service]\\nExecStartPre=/bin/sh -c 'echo >{HELD}'\\n"
+    inside(f'mkdir -p {DROP_IN}; printf "{text}" >{DROP_IN}/held.conf; systemctl daemon-reload', host=host)
+
+
+def worker_is_held(host=HOST, seconds=180):
+    """Wait until it does."""
+    state_of_unit = "systemctl show --property SubState --value ovn-k8s-uplinks"
+    wait(lambda: inside(state_of_unit, host=host).strip() == "start-pre", seconds, "a change that waits")
+
+
+def let_go(host=HOST):
+    """Let the step or the worker that waits go on, and no other one wait."""
+    inside(f"rm -rf {DROP_IN}; systemctl daemon-reload; timeout 30 cat {HELD}", host=host)
 
 
 def inside(command, check=True, host=HOST):

@@ -13,7 +13,19 @@ import threading
 import pytest
 from lab_hosts import LAB, ROOT, lab, on, wait
 
-from .conftest import BEGUN, MARK, MOMENT, UNTIL_IT_ENDS, begin, begin_command, ended, inside, parted, state
+from .conftest import (
+    MARK,
+    MOMENT,
+    UNTIL_IT_ENDS,
+    begin,
+    begin_command,
+    ended,
+    hold_worker,
+    let_go,
+    parted,
+    state,
+    worker_is_held,
+)
 from .managed import MACHINES, NAMES, call, constant, everything, move, renewed, settled, together
 from .test_taken_back import FAILS
 
@@ -75,7 +87,7 @@ def rounds(machine, present, places, **asked):
 
 def plan(machine, present):
     """The places of a plan that are about rows, files and managers, of the files the first of a row; nothing of it is done. And how many acts it has."""
-    acts = begin(*NICS, host=machine.name, present=present, at=0, act=FAILS)[1:]
+    acts = begin(*NICS, host=machine.name, present=present, at=0, acts=[FAILS])[1:]
     ended(host=machine.name)
     places = [
         place for place, kind in enumerate(acts) if kind in MANAGERS and not kind == "FileStep" == acts[place - 1]
@@ -89,7 +101,7 @@ def test_each_step_fails_in_turn(way):
 
     def fail(machine):
         places, acts = plan(machine, way)
-        rounds(machine, way, sorted({*places, acts // 2, acts}), at=None, act=FAILS)
+        rounds(machine, way, sorted({*places, acts // 2, acts}), at=None, acts=[FAILS])
 
     together(fail)
 
@@ -110,13 +122,13 @@ def test_the_cable_is_cut(way):
         )
 
     def cut(machine):
-        wait(
-            lambda: inside(BEGUN, host=machine.name), 180, "the change"
-        )  # the controller would have confirmed before a slower look
+        worker_is_held(machine.name)
         lab("unplug", machine.name, "eth0")
+        let_go(machine.name)
         wait(lambda: state(machine.name) in ("undoing", "undone"), 60, "the way back")
         lab("plug", machine.name, "eth0")
 
+    together(lambda machine: hold_worker(machine.name))
     task = threading.Thread(target=change)
     task.start()
     together(cut)

@@ -10,20 +10,26 @@ import pytest
 from lab_hosts import lab, wait
 
 from .conftest import (
-    BEGUN,
+    HELD,
     HOST,
     JOURNAL,
+    WAITS,
+    WAITS_BOTH_WAYS,
     begin,
     begin_and_die,
     ended,
     ended_with,
+    hold,
+    hold_worker,
     inside,
+    let_go,
     nics,
     on,
     restart,
     snapshot,
     state,
     taken_back,
+    worker_is_held,
 )
 
 # A route whose next hop is in no network: the kernel refuses it.
@@ -35,11 +41,8 @@ FAILS = {
         "route": {"is": "FoundRoute", "destination": "203.0.113.99/32", "nexthops": [HOP]},
     }
 }
-# A link that does not exist: the step waits some seconds for it, time to kill whoever does it. Once it is there the step fails: it can't have this MAC.
-WAITS = {"step": {"is": "LinkStep", "name": "nosuchlink", "mac": "01:00:00:00:00:01"}}
-COMES = "ip link add nosuchlink type veth peer name nosuchlinkp"
-GOES = "ip link del nosuchlink 2>/dev/null"
-REACHED = "for one in $(seq 1000); do [ $(cat /var/lib/ovn-kubernetes/uplinks/marks 2>/dev/null | wc -l) = {} ] && break; sleep .02; done"
+REACHED = "until [ $(cat /var/lib/ovn-kubernetes/uplinks/marks 2>/dev/null | wc -l) = {} ]; do sleep .02; done"
+WORKERS = "pgrep -f '[o]vn_kubernetes.pyz uplinks'"
 WORKER = "systemctl show --property MainPID --value ovn-k8s-uplinks.service"
 
 
@@ -51,7 +54,7 @@ def test_each_step_fails_in_turn(host, present):
     before = snapshot()
     place, acts = 0, 1
     while place < acts:
-        whole, reason, after = taken_back("eth0", "eth1", present=present, at=place, act=FAILS)
+        whole, reason, after = taken_back("eth0", "eth1", present=present, at=place, acts=[FAILS])
         acts = len(whole) - 1
         assert "203.0.113.99/32" in reason
         assert after == before, f"step {place} of {acts}"
@@ -65,9 +68,10 @@ def test_killed_at_each_step(host, victim):
     before = snapshot()
     acts, place = 1, 0
     while place <= acts:
-        acts = len(begin("eth0", at=place, act=WAITS)) - 1
+        hold()
+        acts = len(begin("eth0", at=place, acts=[WAITS, FAILS], timeout=60)) - 2
         kill(victim, REACHED.format(place + 1))
-        reason, after = ended_with(GOES)
+        reason, after = ended_with("true")
         assert ("half-way" in reason) == (victim != "sshd"), reason
         assert after == before, f"step {place} of {acts}"
         place += 1
@@ -86,9 +90,15 @@ def test_killed_while_it_waits_for_the_confirmation(host):
 def test_killed_while_it_takes_back(host):
     """Protects the way back itself: systemd begins it again until it is done."""
     before = snapshot()
-    begin("eth0", at=5, act=FAILS)
+    hold()
+    begin("eth0", at=5, acts=[WAITS_BOTH_WAYS, FAILS], timeout=60)
+    inside(f"cat {HELD}")  # so the next step fails
+    wait(lambda: state() == "undoing", 20, "the way back")
+    killed = ""
     for _time in range(3):
-        inside(f"kill -9 $({WORKER})", check=False)
+        killed = wait(lambda killed=killed: (found := inside(WORKERS, check=False)) != killed and found, 30, "a worker")
+        inside(f"kill -9 {' '.join(killed.split())}")
+    let_go()
     ended()
     assert snapshot() == before
 
@@ -106,9 +116,11 @@ def test_the_cable_is_cut(host):
     before = snapshot()
     answer = []
     task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=12)))
+    hold_worker()
     task.start()
-    wait(lambda: inside(BEGUN), 180, "the change")  # the controller would have confirmed before a slower look
+    worker_is_held()
     lab("unplug", HOST, "eth0")
+    let_go()
     wait(lambda: state() in ("undone", "confirmed"), 30, "the end")
     lab("plug", HOST, "eth0")
     task.join()
@@ -122,19 +134,20 @@ def test_the_cable_is_cut(host):
 def test_a_reboot_in_the_middle(machine, place):
     """Protects against a power cut: the boot finds the change unconfirmed, and the host is what it was."""
     before = snapshot()
-    begin("eth0", at=place, act=WAITS, timeout=60)
-    wait(lambda: state() in ("applying", "applied"), 20, "the change")
+    hold()
+    acts = begin("eth0", at=place, acts=[WAITS], timeout=60)
+    inside(REACHED.format(min(place, len(acts) - 1) + 1))
     lab("podman", "kill", "--signal", "KILL", HOST)
     lab("start", HOST)
-    assert "stopped" in ended() or place == 1000
+    assert "stopped" in ended()
     assert snapshot() == before
     restart()
 
 
 def kill(victim, first="true"):
-    """Sudden death, once ``first`` has ended; a worker that lives, and waits for the link that does not exist, goes on to its failure."""
+    """Sudden death, once ``first`` has ended; a worker that lives, and waits for the test, goes on to its failure."""
     worker, sshd = f"kill -9 $({WORKER})", "pkill -9 sshd; systemctl reset-failed ssh; systemctl restart ssh"
-    inside("; ".join((first, *{"worker": (worker,), "sshd": (sshd, COMES), "both": (worker, sshd)}[victim])))
+    inside("; ".join((first, *{"worker": (worker,), "sshd": (sshd, f"cat {HELD}"), "both": (worker, sshd)}[victim])))
 
 
 def test_another_change_must_wait(host):
