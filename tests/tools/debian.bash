@@ -17,7 +17,8 @@ again() {
     return 1
 }
 
-apt_get() { DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -qq -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"; }
+# One at a time: steps of a test run beside each other, and apt does not wait for the lock of its lists.
+apt_get() { DEBIAN_FRONTEND=noninteractive flock -w 1800 /var/lib/dpkg timeout 600 apt-get -qq -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"; }
 
 # Whether apt's lists know a version of the package (a virtual package has none).
 available() { grep -q 'Candidate: [0-9]' <<<"$(apt-cache policy "$1")"; }
