@@ -1,73 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the layers of plugins/: imports go down only, the library stays free of Ansible, and nothing forks a command.
+"""Protects what plugins/ may import: the library stays free of Ansible and starts no process, and layers know nothing of those above them.
 
-The layers, from the top: modules, plugins and programs; the subjects (_topology, _pods, _services, _nic); _host and _reconcile (one plan, and the
-loop for ever); the mechanisms (_ovsdb, _kube, _netlink, _openflow); _common.
+The layers are contracts in .importlinter; the rest is checked here, file by file.
 """
 
 from __future__ import annotations
 
 import ast
 import pathlib
+import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
-PLUGINS = pathlib.Path(__file__).resolve().parents[2] / "plugins"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PLUGINS = ROOT / "plugins"
 FILES = sorted(path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py"))
 OURS = "ansible_collections.ovn.kubernetes.plugins"
-
-# layer -> the layers below it, which it may import, or one public file of a subject beside it ("_nic/uplink").
-GROUND = {"_common"}
-MECHANISM = GROUND | {"_ovsdb", "_kube", "_netlink", "_openflow"}
-SUBJECTS = {"_topology", "_pods", "_services", "_nic"}
-MAY_IMPORT = {
-    "_common": {"_common"},
-    "_ovsdb": GROUND | {"_ovsdb"},
-    "_kube": GROUND | {"_kube"},
-    "_netlink": GROUND | {"_netlink"},
-    "_openflow": GROUND | {"_openflow"},
-    "_host": MECHANISM | {"_host"},
-    "_reconcile": MECHANISM | {"_reconcile"},
-    "_nic": MECHANISM | {"_host", "_reconcile", "_nic"},
-    "_services": MECHANISM | {"_host", "_reconcile", "_services", "_pods/interface"},
-    "_pods": MECHANISM | {"_host", "_reconcile", "_pods"},
-    "_topology": MECHANISM
-    | {
-        "_host",
-        "_reconcile",
-        "_topology",
-        "_services/hosts",
-        "_nic/uplink",
-        "_nic/saved",
-        "_nic/executor",
-        "_nic/plan",
-    },
-    "_ansible": MECHANISM | SUBJECTS | {"_host", "_reconcile", "_ansible"},
-    "_programs": MECHANISM | SUBJECTS | {"_host", "_reconcile", "_ansible", "_programs"},
-    "face": MECHANISM | SUBJECTS | {"_host", "_reconcile", "_ansible", "_programs", "face"},
-    "documentation": set(),
-}
-FACES = {"modules", "filter", "lookup", "action", "inventory", "plugin_utils"}
 MAY_FORK = {"module_utils/_openflow/flows"}  # no library that is light enough speaks OpenFlow: docs/architecture.md
 FORKING = {"system", "popen", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell"}
 
 
-def layer_of(name):
-    """The layer of a file or module named like "modules/ovn_gateway" or "module_utils/_topology/node"; None if it has none."""
-    parts = name.split("/")
-    if parts[0] in FACES:
-        return "face"
-    if parts[0] == "doc_fragments":
-        return "documentation"
-    if parts[0] != "module_utils" or len(parts) < 2:
-        return None
-    return parts[1] if parts[1] in MAY_IMPORT and parts[1] not in ("face", "documentation") else None
-
-
 def imports_of(name, source):
-    """Yields (line, dotted module) of every import in the file, wherever it stands; relative ones are made absolute."""
-    package = (OURS + "." + name.replace("/", ".")).split(".")[:-1]
+    """Yield (line, dotted module) of every import in the file, wherever it stands; relative ones are made absolute."""
+    package = f"{OURS}.{name.replace('/', '.')}".split(".")[:-1]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -79,54 +38,42 @@ def imports_of(name, source):
                 yield node.lineno, ".".join([*base, alias.name])
 
 
-def allowed(layer, target):
-    """Whether a file of the layer may import the target, named like "module_utils/_ovsdb/rows/Row"."""
-    below = target.split("/")[1:] if target.startswith("module_utils/") else []
-    files = {"/".join(below[:length]) for length in (1, 2)}
-    return bool(MAY_IMPORT[layer] & files) or layer_of(target) in MAY_IMPORT[layer] & {"face"}
+def is_fork(node):
+    """Return whether the node names a function that starts a process."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in FORKING
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("os", "asyncio")
+    )
+
+
+def names_the_collection(node):
+    """Return whether the node is an absolute import from the collection."""
+    return isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").startswith(OURS)
 
 
 def faults(name, source):
-    """What the file breaks, one sentence each; `name` is its path below plugins/ without the suffix."""
-    layer = layer_of(name)
-    if layer is None:
-        return ["%s belongs to no layer: move it into one, or give it a place in MAY_IMPORT" % name]
+    """Return what the file breaks, one sentence each; `name` is its path below plugins/ without the suffix."""
+    library = name.startswith("module_utils/")
     found = []
     for line, module in imports_of(name, source):
-        where = "%s:%d" % (name, line)
-        if module.split(".")[0] == "subprocess":
-            found.append("%s starts a process; speak the protocol instead" % where)
-        elif module == OURS or module.startswith(OURS + "."):
-            target = module[len(OURS) + 1 :].replace(".", "/")
-            if not allowed(layer, target):
-                found.append("%s imports %s, which the layer %s may not" % (where, target, layer))
-        elif module.split(".")[0] in ("ansible", "ansible_collections") and name.startswith("module_utils/"):
-            found.append("%s imports %s: the library has to run on hosts without Ansible" % (where, module))
+        first = module.split(".")[0]
+        if first == "subprocess":
+            found.append(f"{name}:{line} starts a process; speak the protocol instead")
+        elif library and first in ("ansible", "ansible_collections") and not module.startswith(f"{OURS}."):
+            found.append(f"{name}:{line} imports {module}: the library has to run on hosts without Ansible")
     for node in ast.walk(ast.parse(source)):
-        forks = (
-            isinstance(node, ast.Attribute)
-            and node.attr in FORKING
-            and isinstance(node.value, ast.Name)
-            and node.value.id in ("os", "asyncio")
-        )
-        if forks and name not in MAY_FORK:
-            found.append("%s:%d starts a process; speak the protocol instead" % (name, node.lineno))
-        if (
-            isinstance(node, ast.ImportFrom)
-            and not node.level
-            and name.startswith("module_utils/")
-            and (node.module or "").startswith(OURS)
-        ):
-            found.append(
-                "%s:%d names the collection: inside the library imports are relative, so that it also runs from its archive"
-                % (name, node.lineno)
-            )
+        if is_fork(node) and name not in MAY_FORK:
+            found.append(f"{name}:{node.lineno} starts a process; speak the protocol instead")
+        if library and names_the_collection(node):
+            found.append(f"{name}:{node.lineno} names the collection: imports are relative, for its archive")
     return found
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_file_keeps_to_its_layer(path):
-    """Protects the one direction of imports, file by file."""
+def test_file_imports_what_it_may(path):
+    """Protects hosts without Ansible, the archive of the programs, and the rule that nothing forks a command, file by file."""
     assert faults(path[: -len(".py")], (PLUGINS / path).read_text(encoding="utf-8")) == []
 
 
@@ -138,54 +85,22 @@ def test_there_is_something_to_check():
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        (
-            "modules/ovn_gateway",
-            "from ..module_utils._ovsdb.converge import converge_rows\nfrom ansible.module_utils.basic import AnsibleModule",
-        ),
-        (
-            "modules/ovn_gateway",
-            "from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway",
-        ),
-        ("module_utils/_programs/watcher", "from . import egress\nfrom .._kube import client"),
-        (
-            "modules/ovn_gateway",
-            "from ..module_utils._ansible import module\nfrom ..module_utils._topology.host import Host",
-        ),
-        (
-            "module_utils/_topology/host",
-            "from .._common import names\nfrom .._host.converge import converge_host\nfrom .._nic.uplink import USERS",
-        ),
-        (
-            "module_utils/_topology/node",
-            "from .._ovsdb.rows import Row\nfrom .._host.desired import Link\nfrom . import cluster",
-        ),
-        ("module_utils/_ovsdb/transaction", "from .rows import Row\nfrom .._common.names import owner\nimport json"),
+        ("modules/ovn_gateway", f"from {OURS}.module_utils._topology import gateway"),
+        ("modules/ovn_gateway", "from ..module_utils import x\nfrom ansible.module_utils.basic import AnsibleModule"),
+        ("module_utils/_topology/node", "from .._ovsdb.rows import Row\nfrom . import cluster"),
         ("module_utils/_common/names", "from __future__ import annotations\nimport re"),
     ],
 )
-def test_imports_that_go_down_pass(name, source):
-    """Protects against a check that refuses what the layers allow."""
+def test_what_is_allowed_passes(name, source):
+    """Protects against a check that refuses what is right."""
     assert faults(name, source) == []
 
 
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("module_utils/_common/names", "from .._ovsdb import rows"),
-        ("module_utils/_ovsdb/rows", "from .._host import desired"),
-        ("module_utils/_netlink/routes", "from .._ovsdb.rows import Row"),
-        ("module_utils/_ovsdb/replica", "from .._topology import node"),
-        ("module_utils/_host/apply", "from .._nic import plan"),
-        ("module_utils/_nic/plan", "def late():\n    from .._topology.host import Host"),
-        ("module_utils/_pods/northbound", "from .._services import northbound"),
-        ("module_utils/_reconcile/engine", "from .._programs import watcher"),
-        ("module_utils/_topology/host", "from .._ansible import module"),
-        ("module_utils/_ovsdb/converge", "from ...modules import ovn_gateway"),
         ("module_utils/_ovsdb/converge", "from ansible.module_utils.basic import AnsibleModule"),
-        (
-            "module_utils/_ovsdb/converge",
-            "from ansible_collections.ovn.kubernetes.plugins.module_utils._common.names import owner",
-        ),
+        ("module_utils/_ovsdb/converge", f"from {OURS}.module_utils._common.names import owner"),
         ("module_utils/_netlink/links", "import subprocess"),
         ("modules/ovn_gateway", "from subprocess import run"),
         ("filter/subnets", "import os\nos.system('ip link')"),
@@ -193,9 +108,62 @@ def test_imports_that_go_down_pass(name, source):
             "module_utils/_programs/cni",
             "import asyncio\nasync def f():\n    await asyncio.create_subprocess_exec('ip')",
         ),
-        ("module_utils/helpers", "import re"),
     ],
 )
-def test_imports_that_go_up_or_sideways_are_found(name, source):
+def test_what_is_not_allowed_is_found(name, source):
     """Protects against a check that lets everything pass."""
     assert faults(name, source) != []
+
+
+# (file below plugins/, what it imports): up, sideways into another subject, and from a folder that has no layer.
+FORBIDDEN = (
+    ("module_utils/_common/bad.py", "from .._ovsdb import rows"),
+    ("module_utils/_ovsdb/bad.py", "from .._host import desired"),
+    ("module_utils/_netlink/bad.py", "from .._ovsdb.rows import Row"),
+    ("module_utils/_kube/bad.py", "from .._topology import node"),
+    ("module_utils/_host/bad.py", "from .._nic import plan"),
+    ("module_utils/_nic/bad.py", "def late():\n    from .._topology.host import Host"),
+    ("module_utils/_pods/bad.py", "from .._services import northbound"),
+    ("module_utils/_reconcile/bad.py", "from .._programs import watcher"),
+    ("module_utils/_topology/bad.py", "from .._programs import watcher"),
+    ("module_utils/_services/bad.py", "from ...modules import ovn_gateway"),
+)
+
+
+def lint_imports(folder):
+    """Check the contracts for the collection that lies in the folder; return the exit code and the names that it prints."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    done = subprocess.run(
+        [*command, "--config", str(ROOT / ".importlinter")],
+        cwd=folder,
+        env={"PYTHONPATH": str(folder), "PATH": "", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    return done.returncode, set(re.findall(r"[\w.]+", done.stdout)), done.stdout + done.stderr
+
+
+def test_imports_that_go_up_or_sideways_are_found(tmp_path):
+    """Protects against contracts that let everything pass: a tree is right, and then one file in each layer is not."""
+    collection = tmp_path / "ansible_collections" / "ovn" / "kubernetes"
+    shutil.copytree(PLUGINS, collection / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    code, _names, output = lint_imports(tmp_path)
+    assert code == 0, output
+    for path, source in FORBIDDEN:
+        (collection / "plugins" / path).write_text(source, encoding="utf-8")
+    code, names, output = lint_imports(tmp_path)
+    assert code == 1, output
+    wrong = {f"{OURS}.{path[: -len('.py')].replace('/', '.')}" for path, _source in FORBIDDEN}
+    assert wrong <= names, output
+
+
+def test_a_folder_without_a_layer_is_found(tmp_path):
+    """Protects the contracts against a new folder that they say nothing of."""
+    collection = tmp_path / "ansible_collections" / "ovn" / "kubernetes"
+    shutil.copytree(PLUGINS, collection / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
+    (collection / "plugins" / "module_utils" / "helpers.py").write_text("import re\n", encoding="utf-8")
+    code, names, output = lint_imports(tmp_path)
+    assert code == 1, output
+    assert f"{OURS}.module_utils.helpers" in names or "helpers" in names, output

@@ -89,6 +89,7 @@ TABLE: tuple[Step, ...] = (
     check("ruff", 1, "ruff", "check", "--no-cache", "--output-format", "concise", "."),
     check("format", 1, "ruff", "format", "--no-cache", "--check", "."),
     check("types", 20, "tests/tools/types"),
+    check("imports", 5, "tests/tools/imports"),
     # The library and the modules run on hosts with Python 3.9.
     check(
         "vermin",

@@ -6,6 +6,7 @@
 import asyncio
 
 import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import retry as retries
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 
@@ -61,9 +62,7 @@ def retry(request, clock):
             work, *args, clock=retries.Clock(clock.now, clock.sleep), **more
         )
     return lambda work, *args, **more: asyncio.run(
-        retries.retry_async(
-            work.call_async, *args, clock=retries.AsyncClock(clock.now, clock.sleep_async), **more
-        )
+        retries.retry_async(work.call_async, *args, clock=retries.AsyncClock(clock.now, clock.sleep_async), **more)
     )
 
 
@@ -75,9 +74,7 @@ def wait_until(request, clock):
             condition, *args, clock=retries.Clock(clock.now, clock.sleep)
         )
     return lambda condition, *args: asyncio.run(
-        retries.wait_until_async(
-            condition.call_async, *args, clock=retries.AsyncClock(clock.now, clock.sleep_async)
-        )
+        retries.wait_until_async(condition.call_async, *args, clock=retries.AsyncClock(clock.now, clock.sleep_async))
     )
 
 
