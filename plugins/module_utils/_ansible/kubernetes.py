@@ -31,7 +31,7 @@ def converge_accounts(module: Module) -> Iterator[Result]:
 async def _converge_accounts(module: Module) -> Result:
     async with administrator(module.params) as client:
         desired = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
-        current = await objects.settled(
+        current = await objects.read_remaining(
             client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(desired) and not module.check_mode
         )
         plan = await _without_foreign_namespace(client, objects.difference(desired, current))
@@ -49,7 +49,7 @@ async def _without_foreign_namespace(client: Any, plan: list[Any]) -> list[Any]:
 
     :raises KubernetesError: for any other object that lacks the label.
     """
-    foreign = await objects.strangers(client, plan)
+    foreign = await objects.foreign_inserts(client, plan)
     for change in foreign:
         if change.collection != accounts.NAMESPACES:
             raise KubernetesError(
@@ -67,4 +67,4 @@ async def _issue_tokens(params: dict[str, Any]) -> dict[str, str]:
     async with administrator(params) as client:
         requests = [client.token(ACCOUNTS_NAMESPACE, account, LIFE) for account in params["accounts"]]
         tokens = await asyncio.gather(*requests)
-        return {account: token for account, (token, _expires) in zip(params["accounts"], tokens)}
+        return {account: issued.token for account, issued in zip(params["accounts"], tokens)}

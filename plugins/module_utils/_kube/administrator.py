@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""An administrator's client for the length of one call; what its credential needs in files is gone afterwards."""
+"""A client with an administrator's credential, for one call of a module."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
+from typing import TYPE_CHECKING
 
 from .client import Client
 from .settings import Settings
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from typing import Any
+
 
 @contextlib.asynccontextmanager
-async def administrator(params):
-    """A client with the credential in a module's options, which are those of :data:`._ansible.argument_spec.KUBERNETES_ADMINISTRATOR`."""
-    with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-") as folder:  # for its owner alone
+async def administrator(params: Mapping[str, Any]) -> AsyncIterator[Client]:
+    """Yield a client; its credential is in files that only this user can read, and that are removed at the end.
 
-        def file(option):
+    :param params: a module's options, those of :data:`._ansible.argument_spec.KUBERNETES_ADMINISTRATOR`.
+    :raises KubernetesError: the credential can't be used.
+    """
+    with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-") as folder:
+
+        def file(option: str) -> str | None:
             if not params[option]:
                 return None
             path = os.path.join(folder, option)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The API server's own language (REST, lists in pages, watches) over kept-alive connections, for asyncio programs.
+"""A client of the Kubernetes API (REST, lists in pages, watches) for asyncio programs, with connections that stay open.
 
-aiohttp is all that it takes; a whole Kubernetes library costs 68 MB of memory and half a second before its first request.
+It needs aiohttp only. A whole Kubernetes library needs 68 MB of memory and half a second before its first request.
 """
 
 from __future__ import annotations
@@ -13,188 +13,240 @@ import json
 import os
 import socket
 import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import APIRefused, APIUnreachable, KubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping
+    from typing import Any
+
+    import aiohttp
+
+    from .settings import Settings
+
+    Object = dict[str, Any]  # an object of the API, as JSON has it
+    Query = Mapping[str, str]
 
 MISSING_LIBRARY = "the Python library 'aiohttp' is missing on this host: install python3-aiohttp"
 PAGE = 500  # objects in one page of a list
 CONNECTIONS = 48
-# An API server has nothing to say of objects that do not change, so silence means nothing; a path that is dead shows within half a minute.
-PROBES = (
+SHOWN = 200  # characters of an error page that a message shows
+JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
+# Keepalive of watches (tcp(7)). The API server sends nothing about objects that do not change, so only the kernel finds out that a
+# path is dead: here within half a minute.
+KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),  # seconds
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),  # seconds
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
+
+
+class Page(NamedTuple):
+    """One page of a list.
+
+    :ivar items: the objects.
+    :ivar version: the resourceVersion of the list.
+    """
+
+    items: list[Any]
+    version: str
+
+
+class IssuedToken(NamedTuple):
+    """A bound token of a service account.
+
+    :ivar expires: when it expires (RFC 3339).
+    """
+
+    token: str
+    expires: str
 
 
 class Client:
     """A client of one API server; make it and use it inside a running event loop.
 
-    :param settings: :class:`.settings.Settings`.
-    :param agent: the User-Agent, by which the server's log knows who asked.
-    :raises KubernetesError: when the CA can't be used.
+    :param agent: the User-Agent, which the server's log shows.
+    :param timeout: seconds for a reply.
+    :raises KubernetesError: the CA or the client certificate can't be used.
     """
 
-    def __init__(self, settings, agent="ovn-kubernetes", timeout=15.0):
+    def __init__(self, settings: Settings, agent: str = "ovn-kubernetes", timeout: float = 15.0) -> None:
         try:
             import aiohttp
         except ImportError:
             raise KubernetesError(MISSING_LIBRARY) from None
         self.settings = settings
         self._aiohttp = aiohttp
-        self._token = self._token_stamp = None
-        self._watches = set()  # answers that are being read
-        secure = None
-        if settings.server.startswith("https:"):
-            try:
-                secure = ssl.create_default_context(cafile=settings.ca_file)
-            except (OSError, ssl.SSLError) as exc:
-                raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
-            if settings.certificate_file:
-                try:
-                    secure.load_cert_chain(settings.certificate_file, settings.key_file)
-                except (OSError, ssl.SSLError) as exc:
-                    raise KubernetesError(
-                        f"the client certificate in {settings.certificate_file} can't be used: {exc}"
-                    ) from None
-        self._timeout = aiohttp.ClientTimeout(total=timeout, connect=timeout)
+        self._token = ""
+        self._token_stamp: tuple[int, int, int] | None = None  # of the token's file when it was read
+        self._watches: set[aiohttp.ClientResponse] = set()  # open ones
+        self._timeout_seconds = timeout
+        context = _tls_context(settings) if settings.server.startswith("https:") else None
         connector = (
-            aiohttp.TCPConnector(limit=CONNECTIONS, ssl=secure) if secure else aiohttp.TCPConnector(limit=CONNECTIONS)
+            aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context) if context else aiohttp.TCPConnector(limit=CONNECTIONS)
         )
         self._session = aiohttp.ClientSession(
-            connector=connector, headers={"User-Agent": agent, "Accept": "application/json"}, json_serialize=json.dumps
+            connector=connector, headers={"User-Agent": agent, "Accept": JSON}, json_serialize=json.dumps
         )
 
-    async def close(self):
-        """End all connections."""
+    async def close(self) -> None:
+        """Close all connections."""
         await self._session.close()
 
-    async def get(self, path, **query):
-        """An object or a list."""
+    async def get(self, path: str, **query: str) -> Object:
+        """Return an object or a list."""
         return await self._request("GET", path, query)
 
-    async def pages(self, path, query=None):
-        """Yields (items, resourceVersion of the list), page by page."""
-        query = dict(query or {}, limit=str(PAGE))
+    async def pages(self, path: str, query: Query | None = None) -> AsyncIterator[Page]:
+        """Yield the pages of a list."""
+        parameters = {**(query or {}), "limit": str(PAGE)}
         while True:
-            page = await self._request("GET", path, query)
+            page = await self._request("GET", path, parameters)
             meta = page.get("metadata") or {}
-            yield page.get("items") or [], meta.get("resourceVersion", "")
+            yield Page(page.get("items") or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
                 return
-            query["continue"] = meta["continue"]
+            parameters["continue"] = meta["continue"]
 
-    async def watch(self, path, version, query=None, seconds=300):
-        """Yields each event (a dict with type and object) after ``version``, bookmarks among them, until the server ends the watch."""
-        query = dict(
-            query or {}, watch="true", allowWatchBookmarks="true", resourceVersion=version, timeoutSeconds=str(seconds)
+    async def watch(
+        self, path: str, version: str, query: Query | None = None, seconds: int = 300
+    ) -> AsyncIterator[Object]:
+        """Yield each event after ``version``, bookmarks too, until the server ends the watch.
+
+        :param seconds: after which the server ends it.
+        :raises APIUnreachable: the connection ended before.
+        :raises APIRefused: the API server refused the request.
+        """
+        parameters = {
+            **(query or {}),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = self._aiohttp.ClientTimeout(
+            total=None, connect=self._timeout_seconds, sock_read=seconds + self._timeout_seconds
         )
-        rest = b""
-        patience = self._aiohttp.ClientTimeout(
-            total=None, connect=self._timeout.connect, sock_read=seconds + self._timeout.total
-        )
+        incomplete = b""
         try:
             async with self._session.get(
-                self._url(path), params=query, headers=self._headers(), timeout=patience
-            ) as answer:
-                await self._check(answer, path)
-                self._probe(answer)
-                self._watches.add(answer)
+                self._url(path), params=parameters, headers=self._headers(), timeout=timeout
+            ) as response:
+                await self._check(response, path)
+                _set_keepalive(response)
+                self._watches.add(response)
                 try:
-                    async for chunk in answer.content.iter_any():
-                        lines = (rest + chunk).split(b"\n")
-                        rest = lines.pop()
+                    async for chunk in response.content.iter_any():
+                        *lines, incomplete = (incomplete + chunk).split(b"\n")
                         for line in lines:
                             if line:
                                 yield json.loads(line)
                 finally:
-                    self._watches.discard(answer)
+                    self._watches.discard(response)
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-            raise APIUnreachable(self._sentence(path, exc)) from None
+            raise APIUnreachable(self._unreachable(path, exc)) from None
         except ValueError:
-            raise APIUnreachable(f"the watch of {path} at {self.settings.server} does not speak JSON") from None
+            raise APIUnreachable(f"the watch of {path} at {self.settings.server} does not send JSON") from None
 
-    def end_watches(self):
-        """End the connections of all watches; whoever watches is told as of any that is lost."""
-        for answer in self._watches:
-            answer.close()
+    def end_watches(self) -> None:
+        """Close the connections of all watches. :meth:`watch` raises :class:`APIUnreachable` then."""
+        for response in self._watches:
+            response.close()
 
-    @staticmethod
-    def _probe(answer):
-        """Let the kernel look whether the other end of a connection is still there."""
-        transport = answer.connection and answer.connection.transport
-        link = transport and transport.get_extra_info("socket")
-        if link is not None:
-            for option in PROBES:
-                link.setsockopt(*option)
-
-    async def patch(self, path, body):
+    async def patch(self, path: str, body: Object) -> Object:
         """Merge ``body`` into an object (RFC 7386)."""
-        return await self._request("PATCH", path, {}, body, "application/merge-patch+json")
+        return await self._request("PATCH", path, {}, body, MERGE_PATCH)
 
-    async def create(self, path, body):
-        """Make an object."""
+    async def create(self, path: str, body: Object) -> Object:
+        """Create an object in the collection ``path``."""
         return await self._request("POST", path, {}, body)
 
-    async def apply(self, path, body, manager, dry=False):
-        """Make the fields of ``body`` those of the object, which is made when it is not there (server-side apply); what it is then, or would be."""
+    async def apply(self, path: str, body: Object, manager: str, dry: bool = False) -> Object:
+        """Set the fields of ``body`` by server-side apply, which creates the object when it does not exist.
+
+        :param manager: the field manager.
+        :param dry: change nothing.
+        :returns: the object, or what it would be.
+        """
         query = {"fieldManager": manager, "force": "true"}
         if dry:
             query["dryRun"] = "All"
-        return await self._request("PATCH", path, query, body, "application/apply-patch+yaml")
+        return await self._request("PATCH", path, query, body, APPLY_PATCH)
 
-    async def delete(self, path):
+    async def delete(self, path: str) -> Object:
         """Delete an object."""
         return await self._request("DELETE", path, {})
 
-    async def token(self, namespace, account, seconds, audiences=()):
-        """A bound token of a service account (TokenRequest): (token, when it expires). Asked for as oneself, whomever one acts as."""
-        spec = {"expirationSeconds": seconds}
+    async def token(self, namespace: str, account: str, seconds: int, audiences: Iterable[str] = ()) -> IssuedToken:
+        """Request a bound token of a service account (TokenRequest), without impersonation.
+
+        :param seconds: its lifetime.
+        """
+        spec: Object = {"expirationSeconds": seconds}
         if audiences:
             spec["audiences"] = list(audiences)
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        answer = await self._request("POST", path, {}, body, headers=self._credential())
-        return answer["status"]["token"], answer["status"]["expirationTimestamp"]
+        reply = await self._request("POST", path, {}, body, headers=self._credential())
+        return IssuedToken(reply["status"]["token"], reply["status"]["expirationTimestamp"])
 
-    async def _request(self, method, path, query, body=None, kind="application/json", headers=None):
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: Object | None = None,
+        content_type: str = JSON,
+        headers: dict[str, str] | None = None,
+    ) -> Object:
+        """Return the reply's JSON.
+
+        :param headers: instead of those with the credential and the impersonation.
+        :raises APIUnreachable: there was no reply, or it was no JSON.
+        :raises APIRefused: the API server replied with an error.
+        :raises KubernetesError: the token can't be read.
+        """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = self._headers() if headers is None else headers
         if body is not None:
-            headers = {**headers, "Content-Type": kind}
+            headers = {**headers, "Content-Type": content_type}
+        timeout = self._aiohttp.ClientTimeout(total=self._timeout_seconds, connect=self._timeout_seconds)
         try:
             async with self._session.request(
-                method, self._url(path), params=query, data=data, headers=headers, timeout=self._timeout
-            ) as answer:
-                await self._check(answer, path)
-                return json.loads(await answer.read())
+                method, self._url(path), params=query, data=data, headers=headers, timeout=timeout
+            ) as response:
+                await self._check(response, path)
+                reply: Object = json.loads(await response.read())
+                return reply
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-            raise APIUnreachable(self._sentence(path, exc)) from None
+            raise APIUnreachable(self._unreachable(path, exc)) from None
         except ValueError:
-            raise APIUnreachable(f"{path} at {self.settings.server} does not answer with JSON") from None
+            raise APIUnreachable(f"{path} at {self.settings.server} does not reply with JSON") from None
 
-    async def _check(self, answer, path):
-        """Raise what an error's answer says."""
-        if answer.status < 400:
+    async def _check(self, response: aiohttp.ClientResponse, path: str) -> None:
+        """Raise the error of a reply.
+
+        :raises APIRefused: the reply is an error.
+        """
+        if response.status < HTTPStatus.BAD_REQUEST:
             return
-        text = await answer.text()
+        text = await response.text()
         try:
             status = json.loads(text)
             message, reason = status.get("message") or text, status.get("reason") or ""
         except (ValueError, AttributeError):
-            message, reason = text.strip()[:200], ""
-        if answer.status == 401:
+            message, reason = text.strip()[:SHOWN], ""
+        if response.status == HTTPStatus.UNAUTHORIZED:
             self._token_stamp = None
-            message = (
-                f"the token in {self.settings.token_file} is not accepted"
-                if self.settings.token_file
-                else "it wants a token: name a token_file"
-            )
-        raise APIRefused(f"the API server refused {path}: {message} ({answer.status})", answer.status, reason)
+            file = self.settings.token_file
+            message = f"the token in {file} is not accepted" if file else "it requires a token: name a token_file"
+        raise APIRefused(f"the API server refused {path}: {message} ({response.status})", response.status, reason)
 
-    def _headers(self):
-        """Who asks, and as whom."""
+    def _headers(self) -> dict[str, str]:
+        """Return the headers of the credential and the impersonation."""
         headers = self._credential()
         if self.settings.user:
             headers["Impersonate-User"] = self.settings.user
@@ -202,26 +254,56 @@ class Client:
             headers["Impersonate-Group"] = self.settings.group
         return headers
 
-    def _credential(self):
-        """The token, read again when its file changed."""
+    def _credential(self) -> dict[str, str]:
+        """Return the header with the token, which is read again when its file changed.
+
+        :raises KubernetesError: it can't be read.
+        """
         path = self.settings.token_file
         if not path:
             return {}
         try:
-            now = os.stat(path)
-            stamp = (now.st_mtime_ns, now.st_ino, now.st_size)
+            state = os.stat(path)
+            stamp = (state.st_mtime_ns, state.st_ino, state.st_size)
             if stamp != self._token_stamp:
                 with open(path, encoding="ascii") as file:
                     self._token = file.read().strip()
                 self._token_stamp = stamp
         except (OSError, UnicodeDecodeError) as exc:
-            raise KubernetesError(
-                f"the token in {path} can't be read: {getattr(exc, 'strerror', None) or 'it is not text'}"
-            ) from None
+            reason = getattr(exc, "strerror", None) or "it is not text"
+            raise KubernetesError(f"the token in {path} can't be read: {reason}") from None
         return {"Authorization": f"Bearer {self._token}"}
 
-    def _url(self, path):
+    def _url(self, path: str) -> str:
         return self.settings.server.rstrip("/") + path
 
-    def _sentence(self, path, exc):
+    def _unreachable(self, path: str, exc: BaseException) -> str:
         return f"the API server {self.settings.server} can't be reached for {path}: {exc or type(exc).__name__}"
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    """Return how the API server proves its identity, and we ours.
+
+    :raises KubernetesError: the CA or the client certificate can't be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
+    if settings.certificate_file:
+        try:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+        except (OSError, ssl.SSLError) as exc:
+            raise KubernetesError(
+                f"the client certificate in {settings.certificate_file} can't be used: {exc}"
+            ) from None
+    return context
+
+
+def _set_keepalive(response: aiohttp.ClientResponse) -> None:
+    """Let the kernel check whether the other end of the connection still exists."""
+    transport = response.connection and response.connection.transport
+    sock: Any = transport and transport.get_extra_info("socket")
+    if sock is not None:
+        for level, option, value in KEEPALIVE:
+            sock.setsockopt(level, option, value)

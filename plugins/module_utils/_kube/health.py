@@ -1,56 +1,63 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether the API server answers: a watch can't tell, since a server has nothing to say of objects that do not change."""
+"""Check that the API server replies: a watch can't show it, because a server sends nothing about objects that do not change."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+from typing import TYPE_CHECKING
 
 from .._common.errors import APIRefused, KubernetesError
 
+if TYPE_CHECKING:
+    from .client import Client
+
 LOG = logging.getLogger("kubernetes")
-PERIOD, PATIENCE = 10.0, 10.0  # seconds between two questions, and until one counts as unanswered
-SILENT, PAUSE = 2, 1.0  # so many questions in a row, a moment apart, without an answer mean that the server is away
+PERIOD = 10.0  # seconds between two requests
+TIMEOUT = 10.0  # seconds for a reply
+FAILURES = 2  # requests in a row without a reply after which the server counts as away
+FAILURE_PAUSE = 1.0  # seconds between them
 
 
-class Pulse:
-    """Asks again and again.
+class HealthCheck:
+    """Requests in a loop.
 
-    What stands between (a balancer, a server that hangs) may keep connections open that lead nowhere any more. So when the server answers again after
-    it was taken for away, all watches begin anew, from where they were. Any answer is one, also a no.
+    A load balancer, or a server that hangs, may keep connections open over which nothing comes any more. So when the server replies again
+    after it was away, all watches are closed and begin again where they were. An error of the API server is a reply too.
 
-    :ivar problem: why the server is taken for away, in one sentence; None while it answers.
+    :ivar problem: why the server counts as away, in one sentence; None while it replies.
     """
 
-    def __init__(self, client):
-        self.problem = None
+    def __init__(self, client: Client) -> None:
+        self.problem: str | None = None
         self._client = client
 
-    async def run(self):
-        """For ever."""
-        silent = 0
+    async def run(self) -> None:
+        """Check for ever."""
+        failures = 0
         while True:
-            problem = await self._ask()
-            silent = silent + 1 if problem else 0
-            if 0 < silent < SILENT:
-                await asyncio.sleep(PAUSE)
+            problem = await self._check()
+            failures = failures + 1 if problem else 0
+            if 0 < failures < FAILURES:
+                await asyncio.sleep(FAILURE_PAUSE)
                 continue
             if problem is None and self.problem is not None:
-                LOG.warning("the API server answers again: all watches begin anew")
+                LOG.warning("the API server replies again: all watches begin again")
                 self._client.end_watches()
             elif problem is not None and self.problem is None:
                 LOG.warning("%s", problem)
             self.problem = problem
             await asyncio.sleep(PERIOD * random.uniform(0.8, 1.2))
 
-    async def _ask(self):
+    async def _check(self) -> str | None:
+        """Return why the server does not reply; None when it does."""
         try:
-            await asyncio.wait_for(self._client.get("/version"), PATIENCE)
+            await asyncio.wait_for(self._client.get("/version"), TIMEOUT)
         except asyncio.TimeoutError:
-            return f"the API server {self._client.settings.server} does not answer"
+            return f"the API server {self._client.settings.server} does not reply"
         except APIRefused:
             return None
         except KubernetesError as exc:

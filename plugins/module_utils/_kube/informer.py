@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The objects of one kind, kept in memory as the API server tells of them: list, then watch, for ever.
+"""The objects of one kind in memory, kept up to date: list, then watch, for ever (Kubernetes, "Efficient detection of changes").
 
-Objects are trimmed as they come, so that memory holds what is used. An object that can't be trimmed is reported and left
-out; the others go on. After an outage only what differs is told.
+Objects are reduced to what is used as they come. An object that can't be used is reported and left out; the others are kept.
+After an outage only what differs is reported as a change.
 """
 
 from __future__ import annotations
@@ -13,121 +13,149 @@ import asyncio
 import logging
 import random
 import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .._common.errors import APIRefused, KubernetesError
+from .._common.retry import Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Optional
+
+    from .client import Client
 
 LOG = logging.getLogger("kubernetes")
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-GONE = 410  # the version is too old to watch from: list again
+T = TypeVar("T")
+
+RETRY_PAUSE = Pause(0.2, longest=10.0, jitter=0.5)
+LONG_WATCH = 10.0  # seconds after which a failed watch counts as one that worked
+SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner counts as failed
+WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
+EXPIRED = ("Expired", "Gone")  # reasons of a Status with which a watch ends when its version is too old
 
 
-def key_of(item):
-    """``namespace/name``, or ``name`` of an object without a namespace."""
+def key_of(item: Mapping[str, Any]) -> str:
+    """Return ``namespace/name``, or ``name`` of an object without a namespace."""
     meta = item["metadata"]
-    return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else meta["name"]
+    return f"{meta['namespace']}/{meta['name']}" if meta.get("namespace") else str(meta["name"])
 
 
-class Informer:
+class Informer(Generic[T]):
     """The objects of one kind.
 
-    :param path: of the collection, e.g. ``/api/v1/pods``.
-    :param trim: makes of an object what is to be kept; None: leave it out. What it raises counts as an object that can't be used.
-    :param changed: called with (key, before, after) for each object that came (before is None), changed or went (after is None).
-    :param fields: :param labels: selectors, as the API server takes them.
-    :param spoiled: called with (key, exception) for an object that can't be used.
+    :param path: of the collection, for example ``/api/v1/pods``.
+    :param from_object: returns what is kept of an object; None: nothing. An exception means that the object can't be used.
+    :param on_change: called with (key, before, after) for each object that was added (before is None), changed or deleted (after is None).
+    :param fields: field selector.
+    :param labels: label selector.
+    :param on_invalid: called with (key or None, exception) for an object that can't be used.
 
-    :ivar store: key -> trimmed object.
-    :ivar synced: set once the first list is in.
+    :ivar store: key -> what is kept of the object.
+    :ivar synced: an event that is set after the first list.
     :ivar current: a watch is open, or was until a moment ago.
+    :ivar restarts: how often a list or watch has failed.
     """
 
-    def __init__(self, client, path, trim, changed=None, fields=None, labels=None, spoiled=None):
+    def __init__(
+        self,
+        client: Client,
+        path: str,
+        from_object: Callable[[Mapping[str, Any]], Optional[T]],
+        on_change: Callable[[str, Optional[T], Optional[T]], None] | None = None,
+        fields: str | None = None,
+        labels: str | None = None,
+        on_invalid: Callable[[Optional[str], Exception], None] | None = None,
+    ) -> None:
         self.path = path
-        self.store = {}
+        self.store: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
+        self._version: str | None = None  # the resourceVersion to watch from; None: list first
         self._client = client
-        self._trim = trim
-        self._changed = changed or (lambda key, before, after: None)
-        self._spoiled = spoiled or (lambda key, exc: None)
-        self._query = {name: value for name, value in (("fieldSelector", fields), ("labelSelector", labels)) if value}
+        self._from_object = from_object
+        self._on_change = on_change or (lambda _key, _before, _after: None)
+        self._on_invalid = on_invalid or (lambda _key, _exception: None)
+        selectors = {"fieldSelector": fields, "labelSelector": labels}
+        self._query = {name: value for name, value in selectors.items() if value}
 
-    async def run(self):
-        """Keep the store for ever; after a failure again, after a pause that grows, with jitter."""
-        pause, version = FIRST_PAUSE, None
+    async def run(self) -> None:
+        """Keep the store up to date for ever; after a failure try again, after a pause that grows."""
+        failures = 0
         while True:
             started = time.monotonic()
             try:
-                if version is None:
-                    version = await self._list()
-                    pause = FIRST_PAUSE
+                if self._version is None:
+                    self._version = await self._list()
+                    failures = 0
                 self.current = True
-                async for event in self._client.watch(
-                    self.path, version, self._query, seconds=random.randint(300, 600)
-                ):
-                    version = self._take(event, version)
-                    if version is None:
-                        break
-                if time.monotonic() - started < 1.0:
+                await self._watch(self._version)
+                if time.monotonic() - started < SHORT_WATCH:
                     raise KubernetesError(f"the API server ends each watch of {self.path} at once")
-                pause = FIRST_PAUSE
+                failures = 0
                 continue
-            except APIRefused as exc:
-                self.current = False
-                if exc.status == GONE:
-                    version = None
-                LOG.warning("%s; trying again", exc)
             except KubernetesError as exc:
                 self.current = False
+                if isinstance(exc, APIRefused) and exc.status == HTTPStatus.GONE:
+                    self._version = None
                 LOG.warning("%s; trying again", exc)
             self.restarts += 1
-            if time.monotonic() - started > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, LONGEST_PAUSE)
+            if time.monotonic() - started > LONG_WATCH:
+                failures = 0
+            await asyncio.sleep(RETRY_PAUSE.seconds(failures))
+            failures += 1
 
-    async def _list(self):
-        """Read everything; tell what differs from the store. The version to watch from."""
-        seen, version = set(), ""
-        async for items, page_version in self._client.pages(self.path, self._query):
-            version = version or page_version
-            for item in items:
-                seen.add(self._put(item))
+    async def _list(self) -> str:
+        """Read all objects, report what differs from the store, and return the version to watch from."""
+        keys, version = set(), ""
+        async for page in self._client.pages(self.path, self._query):
+            version = version or page.version
+            for item in page.items:
+                keys.add(self._put(item))
             await asyncio.sleep(0)
-        for key in [key for key in self.store if key not in seen]:
-            self._tell(key, self.store.pop(key), None)
+        for key in [key for key in self.store if key not in keys]:
+            self._report(key, self.store.pop(key), None)
         self.synced.set()
         return version
 
-    def _take(self, event, version):
-        """One event of a watch; the version to go on from, None to list again."""
+    async def _watch(self, version: str) -> None:
+        """Watch until the server ends it, or an event says that the list must be read again."""
+        async for event in self._client.watch(self.path, version, self._query, random.randint(*WATCH_SECONDS)):
+            self._version = self._handle(event, self._version or version)
+            if self._version is None:
+                break
+
+    def _handle(self, event: Mapping[str, Any], version: str) -> str | None:
+        """Handle an event of a watch; return the version to go on from, None to list again."""
         kind, item = event.get("type"), event.get("object") or {}
         if kind == "ERROR":
-            LOG.info(
-                "the watch of %s ended: %s", self.path, item.get("message") or item.get("reason") or item.get("code")
-            )
-            return None if item.get("code") == GONE or item.get("reason") in ("Expired", "Gone") else version
+            code, reason = item.get("code"), item.get("reason")
+            LOG.info("the watch of %s ended: %s", self.path, item.get("message") or reason or code)
+            return None if code == HTTPStatus.GONE or reason in EXPIRED else version
         if kind == "DELETED":
-            try:
-                key = key_of(item)
-            except (KeyError, TypeError):
-                key = None
-            before = self.store.pop(key, None)
-            if before is not None:
-                self._tell(key, before, None)
+            self._delete(item)
         elif kind != "BOOKMARK":
             self._put(item)
         return (item.get("metadata") or {}).get("resourceVersion") or version
 
-    def _put(self, item):
-        """Take over an object; its key."""
+    def _delete(self, item: Mapping[str, Any]) -> None:
+        try:
+            key = key_of(item)
+        except (KeyError, TypeError):
+            return
+        before = self.store.pop(key, None)
+        if before is not None:
+            self._report(key, before, None)
+
+    def _put(self, item: Mapping[str, Any]) -> str | None:
+        """Take over an object, and return its key."""
         key = None
         try:
             key = key_of(item)
-            after = self._trim(item)
+            after = self._from_object(item)
         except Exception as exc:
-            self._spoiled(key, exc)
+            self._on_invalid(key, exc)
             LOG.error("%s %s can't be used: %s: %s", self.path, key, type(exc).__name__, exc)
             return key
         before = self.store.get(key)
@@ -136,11 +164,11 @@ class Informer:
         else:
             self.store[key] = after
         if before != after:
-            self._tell(key, before, after)
+            self._report(key, before, after)
         return key
 
-    def _tell(self, key, before, after):
+    def _report(self, key: str, before: T | None, after: T | None) -> None:
         try:
-            self._changed(key, before, after)
+            self._on_change(key, before, after)
         except Exception:
-            LOG.exception("a change of %s %s could not be used", self.path, key)
+            LOG.exception("a change of %s %s could not be handled", self.path, key)

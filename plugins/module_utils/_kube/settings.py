@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the API server is and how it is spoken to: ``/etc/ovn-kubernetes/kubernetes-watcher.json`` and ``kubernetes-node.json``.
+"""How to reach the API server: ``/etc/ovn-kubernetes/kubernetes-watcher.json`` and ``kubernetes-node.json``.
 
-``{"server": "https://host:6443", "ca_file": path or null, "token_file": path or null}``; the token lies in a file of its own,
-so that it is in no command line and no log, and can be renewed beside a running program. A node's server holds a token whose one right is to
-act as its node, so that the API server shows it that node's pods only: ``"user": "system:node:NAME", "group": "system:nodes"``.
-The watcher's has ``"service_subnets": [...]`` beside it.
+The file has ``{"server": "https://host:6443", "ca_file": path or null, "token_file": path or null}``. The token is in a file of its own,
+so that no command line and no log has it, and so that it can be renewed while the program runs.
+
+A node's server has a token whose only right is to act as its node, so that the API server returns only that node's pods. Its file has also
+``"user": "system:node:NAME", "group": "system:nodes"``. The watcher's has also ``"service_subnets": [...]``.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from .._common.errors import KubernetesError
 
 @dataclass(frozen=True)
 class Settings:
-    """The API server.
+    """How to reach the API server.
 
     :ivar server: its URL.
-    :ivar ca_file: certificates that its own must be signed by; None: those that the host trusts.
-    :ivar token_file: the bearer token; read again whenever the file changes. None: no token.
-    :ivar user: :ivar group: whom to act as (impersonation); None: oneself.
-    :ivar certificate_file: :ivar key_file: a client's certificate, in place of a token.
-    :ivar service_subnets: networks that it takes the addresses of services from; for the watcher.
+    :ivar ca_file: certificates of the authorities that sign the server's; None: those that the host trusts.
+    :ivar token_file: the bearer token; read again when the file changes. None: no token.
+    :ivar user: the user to act as (``Impersonate-User``); None: the token's own.
+    :ivar group: the group to act as (``Impersonate-Group``).
+    :ivar certificate_file: a client certificate, instead of a token.
+    :ivar key_file: its private key.
+    :ivar service_subnets: the API server's service networks, for the watcher.
     """
 
     server: str
@@ -37,27 +40,30 @@ class Settings:
     group: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
-    service_subnets: tuple = ()
+    service_subnets: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        # The annotation is no guarantee: the value comes from a file.
         url = urllib.parse.urlsplit(self.server) if isinstance(self.server, str) else None
         if url is None or url.scheme not in ("http", "https") or not url.hostname:
             raise KubernetesError(f"the API server {self.server!r} is not a URL: write it like https://10.33.74.1:6443")
 
     @classmethod
-    def read(cls, path):
-        """The settings in a file; :raises KubernetesError: in one sentence."""
+    def read(cls, path: str) -> Settings:
+        """Return the settings in a file.
+
+        :raises KubernetesError: the file can't be read, or is not as described above.
+        """
         try:
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
             known = [field.name for field in fields(cls)]
             unknown = sorted(set(content) - set(known))
             if unknown:
-                raise KubernetesError(f"{path} has an unknown key {unknown[0]}: it may hold {', '.join(known)}")
+                raise KubernetesError(f"{path} has an unknown key {unknown[0]}: it may have {', '.join(known)}")
             return cls(**content)
         except OSError as exc:
             raise KubernetesError(f"{path} can't be read: {exc.strerror}") from None
         except (TypeError, ValueError):
-            raise KubernetesError(
-                f"""{path} is not as expected: write {{"server": "https://host:6443", "ca_file": ..., "token_file": ...}}"""
-            ) from None
+            example = '{"server": "https://host:6443", "ca_file": ..., "token_file": ...}'
+            raise KubernetesError(f"{path} is not as expected: write {example}") from None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A service account's bound token: what it says of itself, and its renewal by the program that holds it.
+"""Bound tokens of service accounts: their claims, and their renewal by the program that uses them.
 
-Such a token ends by itself (RFC 7519, `exp`). Its account may ask for the next one, and the program does so when two thirds of
-its time are over; a host that was off for longer than the rest gets a new one from the next site play.
+Such a token expires (RFC 7519, 4.1.4, ``exp``). Its account may request the next one, and the program does so after two thirds of the
+token's lifetime. A host that was off for longer gets a new token from the next run of the site play.
 """
 
 from __future__ import annotations
@@ -13,24 +13,41 @@ import asyncio
 import base64
 import json
 import logging
-import os
 import random
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._common.errors import KubernetesError
+from .._common.files import FileContent, write_file
 from .._common.names import ACCOUNTS_NAMESPACE
+from .._common.retry import Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import Any
+
+    from .client import Client
 
 LOG = logging.getLogger("kubernetes")
-LIFE = 7 * 24 * 3600  # seconds that a token is asked for
-SHARE = 2 / 3  # of its life, after which it is renewed
-PAUSE = 60.0  # seconds between tries while the API server does not give one
+LIFE = 7 * 24 * 3600  # lifetime in seconds that tokens are requested with
+SHARE = 2 / 3  # of the lifetime, after which a token is renewed
+RETRY_PAUSE = Pause(60.0, jitter=0.5)  # while the API server issues no token
+FOREIGN_PAUSE = 600.0  # seconds between two checks of a token that is not ours: the site play may bring one of ours
+LONGEST_SLEEP = 24 * 3600.0  # seconds: the host's time may be set, and another program may write the file
 PREFIX = "system:serviceaccount:"
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a bound token says: whose it is, and from when until when it holds (seconds since 1970)."""
+    """What a bound token says (RFC 7519, 4; Kubernetes, "ServiceAccount token structure").
+
+    :ivar namespace: of the service account.
+    :ivar account: its name.
+    :ivar uid: its UID.
+    :ivar issued: when it was issued, in seconds since 1970.
+    :ivar expires: when it expires, in seconds since 1970.
+    """
 
     namespace: str
     account: str
@@ -39,28 +56,27 @@ class Claims:
     expires: float
 
     @property
-    def due(self):
-        """When it is to be renewed."""
+    def due(self) -> float:
+        """Return when to renew it, in seconds since 1970."""
         return self.issued + (self.expires - self.issued) * SHARE
 
 
-def claims(token):
-    """The claims of a service account's bound token; None: it is another kind of token."""
+def claims(token: str) -> Claims | None:
+    """Return the claims of a service account's bound token; None for another kind of token."""
     try:
         payload = token.split(".")[1]
-        said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        namespace, account = said["sub"][len(PREFIX) :].split(":")
-        if not said["sub"].startswith(PREFIX):
+        content: Any = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        namespace, account = content["sub"][len(PREFIX) :].split(":")
+        if not content["sub"].startswith(PREFIX):
             return None
-        return Claims(
-            namespace, account, said["kubernetes.io"]["serviceaccount"]["uid"], float(said["iat"]), float(said["exp"])
-        )
+        uid = content["kubernetes.io"]["serviceaccount"]["uid"]
+        return Claims(namespace, account, uid, float(content["iat"]), float(content["exp"]))
     except (IndexError, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
-def read(path):
-    """The token in a file; empty when there is none."""
+def read(path: str) -> str:
+    """Return the token in a file; empty when there is none."""
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip()
@@ -68,33 +84,40 @@ def read(path):
         return ""
 
 
-def write(path, token):
-    """Put a token into its file at once and whole; nobody else can read it."""
-    draft = path + ".new"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        os.fchmod(file.fileno(), 0o600)
-        file.write(token + "\n")
-    os.replace(draft, path)
+def write(path: str, token: str) -> None:
+    """Write a token into its file, atomically. Only root can read it.
+
+    :raises OSError: the file can't be written.
+    """
+    write_file(path, FileContent(f"{token}\n", 0o600))
 
 
-async def keep_fresh(client, clock=time.time, sleep=asyncio.sleep):
-    """Renew the client's token for ever; none, and one that was given by hand (of another kind, or another account), is left alone."""
+async def keep_fresh(
+    client: Client,
+    clock: Callable[[], float] = time.time,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
+    """Renew the client's token for ever.
+
+    A token of another kind or namespace was given by the user, and is left as it is.
+
+    :param clock: returns the host's time, in seconds since 1970.
+    """
     path = client.settings.token_file
     while path:
-        said = claims(read(path))
-        if said is None or said.namespace != ACCOUNTS_NAMESPACE:
-            await sleep(PAUSE * 10)  # the site play may bring one of ours
+        current = claims(read(path))
+        if current is None or current.namespace != ACCOUNTS_NAMESPACE:
+            await sleep(FOREIGN_PAUSE)
             continue
-        wait = said.due - clock()
-        if wait > 0:
-            # Not beyond a day: the clock may be set, and the file be written by others.
-            await sleep(min(wait * random.uniform(1.0, 1.05), 24 * 3600))
+        left = current.due - clock()
+        if left > 0:
+            await sleep(min(left * random.uniform(1.0, 1.05), LONGEST_SLEEP))
             continue
+        name = f"{current.namespace}/{current.account}"
         try:
-            token, _expires = await client.token(said.namespace, said.account, LIFE)
-            write(path, token)
-            LOG.info("the token of %s/%s is renewed", said.namespace, said.account)
+            issued = await client.token(current.namespace, current.account, LIFE)
+            write(path, issued.token)
+            LOG.info("the token of %s is renewed", name)
         except (KubernetesError, OSError) as exc:
-            LOG.warning("the token of %s/%s can't be renewed: %s; trying again", said.namespace, said.account, exc)
-            await sleep(PAUSE * random.uniform(0.5, 1.0))
+            LOG.warning("the token of %s can't be renewed: %s; trying again", name, exc)
+            await sleep(RETRY_PAUSE.seconds(0))

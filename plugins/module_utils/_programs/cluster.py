@@ -11,7 +11,7 @@ import logging
 
 from .._common import names
 from .._common.errors import KubernetesError
-from .._kube.health import Pulse
+from .._kube.health import HealthCheck
 from .._kube.informer import Informer
 from .._ovsdb.replica import Replica
 from .._pods import northbound as pod_policy
@@ -75,7 +75,7 @@ class Cluster:
             told,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.engine
-        self.pulse = Pulse(client)
+        self.pulse = HealthCheck(client)
         self.synced = asyncio.Event()
         self._background = set()
 

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from .._common import names
 from .._common.errors import DatabaseError, HostError, KubernetesError
 from .._kube.client import Client
-from .._kube.health import Pulse
+from .._kube.health import HealthCheck
 from .._kube.informer import Informer
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
@@ -110,7 +110,7 @@ async def serve(options):
                 readiness.keep_configuration(options.cni_configuration, options.run),
                 _sweep(operations, lost),
                 services.run(),
-                *(Pulse(one).run() for one in (client, own)),
+                *(HealthCheck(one).run() for one in (client, own)),
                 _beat(),
                 _replaced(options.kubernetes, client.settings.ca_file, NODE_SETTINGS),
             )

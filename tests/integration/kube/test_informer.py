@@ -18,6 +18,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
     APIUnreachable,
     KubernetesError,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import informer as informer_module
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.informer import Informer
@@ -27,8 +28,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings impo
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """Tests don't wait for seconds."""
-    monkeypatch.setattr(informer_module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(informer_module, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(informer_module, "RETRY_PAUSE", Pause(0.01, longest=0.05, jitter=0.5))
 
 
 def thing(name, version="1", **more):
@@ -188,7 +188,7 @@ def test_an_odd_object_stops_no_other():
         assert set(informer.store) == {"ns/a", "ns/b", "ns/c"}
         assert "ns/odd" in spoiled and None in spoiled
 
-    follow(script, scenario, trim, spoiled=lambda key, exc: spoiled.append(key))
+    follow(script, scenario, trim, on_invalid=lambda key, exc: spoiled.append(key))
 
 
 def test_selectors_and_a_renewed_token_are_sent(tmp_path):
