@@ -46,7 +46,7 @@ def overlay_network(text: str, setting: str = "subnet") -> IPNetwork:
     """
     net = addressing.network(text, setting)
     for special, use in _SPECIAL:
-        if addressing.overlap(str(special), text):
+        if addressing.networks_overlap(special, net):
             example = {4: "192.168.0.0/16", 6: "fd10::/48"}[net.version]
             problem = f"overlaps {special} ({use} addresses)"
             raise SettingsError(problem, f"choose a private network, like {example}", text, setting)

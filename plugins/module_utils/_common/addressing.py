@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import ipaddress
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import SettingsError
@@ -51,7 +52,7 @@ def network(text: str, setting: str = "subnet") -> IPNetwork:
     except ValueError:
         raise SettingsError("is not a network", f"write it like {NETWORK_EXAMPLE}", text, setting) from None
     if "/" not in text:
-        raise SettingsError("lacks its prefix length", f"write it like {NETWORK_EXAMPLE}", text, setting)
+        raise SettingsError("lacks its prefix length", f"write it like {_likely_cidr(right.ip)}", text, setting)
     if not text.rpartition("/")[2].isdigit():
         raise SettingsError("has a netmask", f"write its prefix length, like {right.network}", text, setting)
     if right.ip != right.network.network_address:
@@ -65,16 +66,24 @@ def interface(text: str, setting: str = "address") -> IPInterface:
     :param setting: the option that has the value, for the error's text.
     :raises SettingsError: it is no address, has no prefix length or a netmask.
     """
-    if "/" not in text:
-        raise SettingsError("lacks its prefix length", f"write it like {CIDR_EXAMPLE}", text, setting)
     try:
         face = ipaddress.ip_interface(_without_scope(text))
     except ValueError:
         problem = "is not an address with a prefix length"
         raise SettingsError(problem, f"write it like {CIDR_EXAMPLE}", text, setting) from None
+    if "/" not in text:
+        raise SettingsError("lacks its prefix length", f"write it like {_likely_cidr(face.ip)}", text, setting)
     if not text.rpartition("/")[2].isdigit():
         raise SettingsError("has a netmask", f"write its prefix length, like {face}", text, setting)
     return face
+
+
+def _likely_cidr(ip: IPAddress) -> str:
+    """Return an address with the prefix length that a user who left it out most likely meant."""
+    if ip.version == 6:
+        return f"{ip}/64"
+    zeros = len(str(ip)) - len(re.sub(r"(\.0)+$", "", str(ip)))  # characters: two for each byte that is zero
+    return f"{ip}/{32 - 4 * zeros if zeros else 24}"
 
 
 def address(text: str, setting: str = "address") -> IPAddress:
@@ -172,10 +181,11 @@ def mac_of(cidrs: Iterable[str]) -> str:
 
 def overlap(one: str, other: str) -> bool:
     """Return whether two subnets share an address."""
-    return family(one) == family(other) and _overlaps(network(one), network(other))
+    return family(one) == family(other) and networks_overlap(network(one), network(other))
 
 
-def _overlaps(one: IPNetwork, other: IPNetwork) -> bool:
+def networks_overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    """Return whether two networks share an address."""
     return one.version == other.version and one.overlaps(other)
 
 

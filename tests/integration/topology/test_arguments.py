@@ -24,7 +24,7 @@ WRONG = [
     (
         "ovn_master_init",
         {"cluster_ip_subnet": ["192.168.0.0"]},
-        "cluster_ip_subnet '192.168.0.0' lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48",
+        "cluster_ip_subnet '192.168.0.0' lacks its prefix length: write it like 192.168.0.0/16",
     ),
     (
         "ovn_master_init",
@@ -179,7 +179,7 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.3"]),
-        "physical_ip of gateway node3 '10.55.0.3' lacks its prefix length: write it like 10.33.74.138/24",
+        "physical_ip of gateway node3 '10.55.0.3' lacks its prefix length: write it like 10.55.0.3/24",
     ),
     (
         "ovn_gateway",

@@ -49,8 +49,8 @@ def test_macs_follow_from_addresses():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("192.168.0.0", "lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48"),
-        ("fd10::", "lacks its prefix length: write it like 192.168.0.0/16 or fd10::/48"),
+        ("192.168.0.0", "lacks its prefix length: write it like 192.168.0.0/16"),
+        ("fd10::", "lacks its prefix length: write it like fd10::/64"),
         ("192.168.1.1/16", "has host bits set: the network is 192.168.0.0/16"),
         ("fd10::1/48", "has host bits set: the network is fd10::/48"),
         ("192.168.0.0/255.255.0.0", "has a netmask: write its prefix length, like 192.168.0.0/16"),
