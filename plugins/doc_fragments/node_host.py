@@ -18,7 +18,7 @@ options:
     default: unix:/var/run/ovn/ovnsb_db.sock
   encap_type:
     description:
-      - Kind of the tunnels between the nodes.
+      - Type of the tunnels between the nodes.
     type: str
     choices: [geneve]
     default: geneve
@@ -32,19 +32,19 @@ options:
     type: int
   datapath_type:
     description:
-      - V(system) is the kernel's datapath, V(netdev) that of user space; by default V(system) where the kernel has it.
+      - V(system) is the kernel's datapath, V(netdev) the one in user space; by default V(system) where the kernel has it.
     type: str
     choices: [system, netdev]
   move_underlay:
     description:
-      - With V(netdev) the NIC with O(encap_ip) must be in a bridge. Whether it is moved, and back when it need not be there any more,
-        as M(ovn.kubernetes.nics_to_bridge) with O(ovn.kubernetes.nics_to_bridge#module:used_by=node) does it; the host takes the move back by itself
-        unless it can be reached with it.
+      - Whether the NIC with O(encap_ip) is moved into a bridge, which V(netdev) requires, and back when it need not be there any more.
+      - M(ovn.kubernetes.nics_to_bridge) moves it, with O(ovn.kubernetes.nics_to_bridge#module:used_by=node). The host undoes the move unless it can
+        still be reached.
     type: bool
     default: true
   routes:
     description:
-      - More networks that lead into the overlay, such as that of the services.
+      - More networks that the host reaches through the overlay, such as that of the services.
     type: list
     elements: str
     default: []

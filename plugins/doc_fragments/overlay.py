@@ -13,7 +13,7 @@ class ModuleDocFragment:
 options:
   state:
     description:
-      - V(present) makes the object what the other options say, V(absent) removes every row, link, address, route and file of it.
+      - V(present) creates or changes the object as the other options say, V(absent) removes its rows, links, addresses, routes and files.
     type: str
     choices: [present, absent]
     default: present
@@ -22,7 +22,7 @@ options:
       - An object has two parts, rows in OVN's Northbound database and state of its host.
         V(all) converges both, on a host that has both.
       - V(northbound) converges the rows only, and runs on a master. V(host) converges the host's own part only, and runs there;
-        it needs no way to the Northbound database.
+        it does not use the Northbound database.
     type: str
     choices: [all, northbound, host]
     default: all
@@ -69,7 +69,7 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Plans, and changes nothing. On a host without Open vSwitch or OVN the plan assumes that nothing is there yet.
+    description: Plans, and changes nothing. On a host without Open vSwitch or OVN the plan assumes that nothing exists yet.
   diff_mode:
     support: full
     description: Shows the rows, links, addresses, routes and files that differ, before and after.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The programs that stay on the hosts, as one file."""
+"""The lookup ovn.kubernetes.runtime."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ name: runtime
 short_description: The collection's library as one archive that Python runs
 version_added: 0.1.0
 description:
-  - Packs the library that the modules are made of into one archive, so that the programs on the hosts run the very same code, from one
-    file that a copy replaces at once.
+  - Packs the library of the modules into one archive. The programs on the hosts run the same code from this one file, which a copy replaces at once.
   - The same library gives the same archive, byte for byte.
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
@@ -25,7 +24,7 @@ EXAMPLES = r"""
     dest: /usr/local/lib/ovn_kubernetes.pyz
     mode: "0755"
 
-- name: Make the archive for hosts that Ansible does not reach
+- name: Write the archive for hosts that Ansible does not reach
   ansible.builtin.copy:
     src: "{{ lookup('ovn.kubernetes.runtime') }}"
     dest: ./ovn_kubernetes.pyz
@@ -44,6 +43,7 @@ import glob
 import io
 import os
 import tempfile
+import typing as t
 import zipfile
 
 from ansible import constants
@@ -56,36 +56,47 @@ SHEBANG = b"#!/usr/bin/python3 -I\n"
 START = f"from {PACKAGE}._programs.start import main\n\nraise SystemExit(main())\n"
 
 
-def archive():
-    """The library, the units and the CNI plugin, as the bytes of a program: a zip with fixed order, times and modes."""
-    files = {"__main__.py": START.encode()}
-    for folder, _folders, names in os.walk(LIBRARY):
-        inside = os.path.normpath(os.path.join(PACKAGE, os.path.relpath(folder, LIBRARY)))
-        if os.path.basename(folder) == "__pycache__":
-            continue
-        files[inside + "/__init__.py"] = b""
-        for name in names:
-            if name.endswith(".py"):
-                with open(os.path.join(folder, name), "rb") as source:
-                    files[os.path.join(inside, name)] = source.read()
-    for path in sorted(glob.glob(os.path.join(ROLES, "*", "files", "ovn-k8s-*"))):
-        with open(path, "rb") as source:
-            files[f"{PACKAGE}/files/{os.path.basename(path)}"] = source.read()
-    out = io.BytesIO()
-    out.write(SHEBANG)
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+def archive() -> bytes:
+    """Return the library, the units and the CNI plugin as one program: a zip archive with fixed order, times and modes."""
+    files = {"__main__.py": START.encode(), **_library(), **_role_files()}
+    content = io.BytesIO()
+    content.write(SHEBANG)
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files):
             packed.writestr(zipfile.ZipInfo(name), files[name], zipfile.ZIP_DEFLATED)
-    return out.getvalue()
+    return content.getvalue()
+
+
+def _library() -> dict[str, bytes]:
+    """Return path in the archive -> content of the modules, each folder with an empty ``__init__.py``."""
+    files = {}
+    for folder, _folders, names in os.walk(LIBRARY):
+        if os.path.basename(folder) == "__pycache__":
+            continue
+        package = os.path.normpath(os.path.join(PACKAGE, os.path.relpath(folder, LIBRARY)))
+        files[f"{package}/__init__.py"] = b""
+        files.update({f"{package}/{name}": _read(folder, name) for name in names if name.endswith(".py")})
+    return files
+
+
+def _role_files() -> dict[str, bytes]:
+    """Return path in the archive -> content of the units and the CNI plugin."""
+    paths = sorted(glob.glob(os.path.join(ROLES, "*", "files", "ovn-k8s-*")))
+    return {f"{PACKAGE}/files/{os.path.basename(path)}": _read(path) for path in paths}
+
+
+def _read(*path: str) -> bytes:
+    with open(os.path.join(*path), "rb") as source:
+        return source.read()
 
 
 class LookupModule(LookupBase):
-    """Writes the archive to Ansible's own temporary folder, which nobody else can write to, and gives its path."""
+    """Write the archive to Ansible's temporary folder, which only its user can write to, and return its path."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
+        """Return the path of the archive, as the only member of a list."""
         self.set_options(var_options=variables, direct=kwargs)
-        content = archive()
         handle, path = tempfile.mkstemp(suffix=".pyz", dir=constants.DEFAULT_LOCAL_TMP)
         with os.fdopen(handle, "wb") as target:
-            target.write(content)
+            target.write(archive())
         return [path]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the order in which ovn_minion_init and ovn_master_init are one task: the module first, NICs only after it held."""
+"""Protects the order in which ovn_minion_init and ovn_master_init are one task: the module first, NICs only after it succeeded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ansible_collections.ovn.kubernetes.plugins.action.ovn_minion_init import Ac
 
 from ..test_roles import ROLES
 
-HELD = {"changed": False, "underlay_nic": "eth0", "datapath_type": "netdev", "spare_nics": ["eth7"], "plan": ["row"]}
+CURRENT = {"changed": False, "underlay_nic": "eth0", "datapath_type": "netdev", "spare_nics": ["eth7"], "plan": ["row"]}
 
 
 @pytest.fixture
 def task(monkeypatch):
-    """A function that runs the plugin with what the module and each move answer; it gives the answer and what was done, in order."""
+    """A function that runs the plugin with results of the module and of each move; it returns the result and what was run, in order."""
 
     def run(arguments, module, *moves):
         done, answers = [], list(moves)
@@ -28,8 +28,8 @@ def task(monkeypatch):
         action._task = SimpleNamespace(args=arguments)
         monkeypatch.setattr(action, "_execute_module", lambda **_: done.append("module") or dict(module), raising=False)
 
-        def move(nics, present, datapath_type=None):
-            done.append((nics, present, datapath_type))
+        def move(nics, state, datapath_type):
+            done.append((nics, state, datapath_type))
             return answers.pop(0) if answers else {"changed": True, "bridges": {}, "plan": ["move"]}
 
         monkeypatch.setattr(action, "_move", move, raising=False)
@@ -38,23 +38,23 @@ def task(monkeypatch):
     return run
 
 
-def test_a_node_comes(task):
-    """Protects the way there: what the module has found is moved, and given back what is needed no more."""
-    answer, done = task({"node_name": "n1"}, HELD)
-    assert done == ["module", (["eth0"], True, "netdev"), (["eth7"], False, None)]
+def test_a_node_is_added(task):
+    """Protects a new node: the NIC that the module names is moved, and one that the node does not need any more is given back."""
+    answer, done = task({"node_name": "n1"}, CURRENT)
+    assert done == ["module", (["eth0"], "present", "netdev"), (["eth7"], "absent", None)]
     assert answer["changed"] and answer["plan"] == ["row", "move", "move"] and answer["underlay_nic"] == "eth0"
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_a_module_that_fails_moves_nothing(task, state):
-    """Protects the tunnels of a node whose task was wrong from the start: a misspelt option, a database out of reach."""
+    """Protects the tunnels of a node whose task can't work: a misspelt option, a database that can't be reached."""
     answer, done = task({"node_name": "n1", "state": state}, {"failed": True, "msg": "no"})
     assert done == ["module"] and answer["failed"] and answer["msg"] == "no"
 
 
-def test_a_node_goes(task):
-    """Protects the order of a removal: the module refuses first, the NIC goes back last."""
-    assert task({"node_name": "n1", "state": "absent"}, {"changed": True})[1] == ["module", ([], False, None)]
+def test_a_node_is_removed(task):
+    """Protects the order of a removal: the module, which may refuse it, is first, and the NIC is given back last."""
+    assert task({"node_name": "n1", "state": "absent"}, {"changed": True})[1] == ["module", ([], "absent", None)]
 
 
 @pytest.mark.parametrize(
@@ -66,15 +66,15 @@ def test_a_node_goes(task):
         {"node_name": "n1", "move_underlay": "no"},
     ],
 )
-def test_what_is_not_about_nics(task, arguments):
-    """Protects NICs of nodes that stay: rows alone are meant, or the user moves NICs himself."""
-    assert task(arguments, HELD)[1] == ["module"]
+def test_tasks_that_move_no_nic(task, arguments):
+    """Protects NICs of nodes that stay: the task is about rows alone, or the user moves NICs himself."""
+    assert task(arguments, CURRENT)[1] == ["module"]
 
 
 def test_a_move_that_fails(task):
-    """Protects the user against a success that was none, and the other NIC."""
+    """Protects the user against a result that hides the failure, and the other NIC."""
     answer, done = task(
-        {"node_name": "n1"}, HELD, {"failed": True, "msg": "taken back", "changed": False, "bridges": {}}
+        {"node_name": "n1"}, CURRENT, {"failed": True, "msg": "taken back", "changed": False, "bridges": {}}
     )
     assert len(done) == 2 and answer["failed"] and answer["msg"] == "taken back" and not answer["changed"]
 
