@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 FILES = sorted(path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py"))
 OURS = "ansible_collections.ovn.kubernetes.plugins"
-MAY_FORK = {"module_utils/_openflow/flows"}  # no library that is light enough speaks OpenFlow: docs/architecture.md
+MAY_FORK = {"module_utils/_openflow/client"}  # no library that is light enough speaks OpenFlow: docs/architecture.md
 FORKING = {"system", "popen", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell"}
 
 

@@ -15,14 +15,13 @@ import uuid
 from .._common import names
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
 from .._host.apply import StepRunner
-from .._host.converge import await_realised
 from .._host.read import read_and_plan
 from .._host.rows import LocalRows
 from .._host.steps.files import FileStep
 from .._host.steps.links import LinkStep
+from .._host.vswitchd import commit, wait_for_vswitchd
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import plan_rows
-from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG
 from .._ovsdb.transaction import operations
 from . import journal as journals
 from . import uplink as policy
@@ -198,8 +197,8 @@ def _write_rows(nic, settings, remote):
                 plan = plan_rows(connection, subject)
                 if not plan.changes and not lost:
                     return
-                results = connection.transact(operations(plan, f"ovn.kubernetes: uplink {nic}") + INCREMENT_NEXT_CFG)
-                await_realised(connection, subject, results)
+                next_cfg = commit(connection, operations(plan, f"ovn.kubernetes: uplink {nic}"))
+                wait_for_vswitchd(connection, subject, next_cfg)
                 return
             except Conflict:
                 continue  # somebody else wrote meanwhile: look again

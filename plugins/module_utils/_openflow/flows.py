@@ -1,78 +1,91 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The flows of one cookie on one bridge: read, compared and changed through Open vSwitch's own OpenFlow client, ovs-ofctl(8).
+"""The flows of one cookie on one bridge: read, compared and changed.
 
-It is the one place where a process is started instead of a protocol spoken: docs/architecture.md says why. The client itself compares,
-so what equals what is never a question of how a version writes a flow.
+Flows are lines as ovs-ofctl(8) writes them (ovs-fields(7), ovs-actions(7)). The client itself compares them, so it does not matter how a
+version of it writes a flow.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import tempfile
+from typing import TYPE_CHECKING
 
-from .._common.errors import FlowError
+from .client import PIPE, run_client, start_client
 
-CLIENT = "ovs-ofctl"
-VERSION = ("-O", "OpenFlow14,OpenFlow15")  # bundles
-PATIENCE = 5.0
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+BUNDLE_VERSIONS = ("-O", "OpenFlow14,OpenFlow15")  # those that have bundles
+ADD = "flow add "  # lines of a bundle (ovs-ofctl(8), bundle)
+DELETE = "flow delete_strict "
+DIFFERENT = 2  # exit code of diff-flows
+EXACT_COOKIE = "/-1"  # the mask of a cookie that has to match in all bits
 
 
-class Bridge:
-    """One bridge.
+class CookieFlows:
+    """The flows of one cookie on one bridge.
 
-    :param name: its name, or the path of its management socket.
-    :param cookie: of the flows that are ours; all others are never read nor written.
+    :param bridge: its name, or the path of its management socket.
+    :param cookie: of the flows. All others are never read nor written.
     """
 
-    def __init__(self, name, cookie):
-        self.name = name
+    def __init__(self, bridge: str, cookie: int) -> None:
+        self.bridge = bridge
         self.cookie = cookie
 
-    async def flows(self):
-        """Our flows that are there, one a line."""
-        text = await _client(
-            *VERSION, "dump-flows", "--no-stats", "--no-names", self.name, f"cookie={self.cookie:#x}/-1"
-        )
+    async def current(self) -> list[str]:
+        """Return the flows that the bridge has.
+
+        :raises FlowError: they can't be read.
+        """
+        match = f"cookie={self.cookie:#x}{EXACT_COOKIE}"
+        text = await run_client(*BUNDLE_VERSIONS, "dump-flows", "--no-stats", "--no-names", self.bridge, match)
         return [line for line in text.splitlines() if "cookie=" in line]
 
-    async def difference(self, wanted):
-        """The changes that make our flows the wanted ones, as :meth:`change` takes them; none: they are."""
-        have = await self.flows()
-        if not have:  # as after a start of ovs-vswitchd, when each process that need not be started counts
-            return ["flow add " + line for line in wanted]
-        with tempfile.TemporaryDirectory(prefix="ovn-k8s-flows-") as folder:
-            files = []
-            for name, lines in (("have", have), ("wanted", wanted)):
-                files.append(os.path.join(folder, name))
-                with open(files[-1], "w", encoding="ascii") as out:
-                    out.writelines(line + "\n" for line in lines)
-            text = await _client("diff-flows", *files, fine=(0, 2))
-        gone, new = [], []
-        for line in text.splitlines():
-            # Both change places of one flow: an addition overwrites what has the same match.
+    async def plan(self, desired: Sequence[str]) -> list[str]:
+        """Return the changes that make the desired flows the current ones, none when they are.
+
+        :returns: lines for :meth:`apply`.
+        :raises FlowError: the flows can't be read, or a desired flow has a fault.
+        """
+        current = await self.current()
+        if not current:  # after a start of ovs-vswitchd, when the time of each process counts
+            return [ADD + flow for flow in desired]
+        removed, added = [], []
+        for line in (await _compare(current, desired)).splitlines():
             if line.startswith("-"):
-                gone.append("flow delete_strict " + _match(line[1:]))
+                removed.append(_match(line[1:]))
             elif line.startswith("+"):
-                new.append("flow add " + line[1:])
-        over = {_match(line[len("flow add ") :]) for line in new}
-        return [line for line in gone if line[len("flow delete_strict ") :] not in over] + new
+                added.append(line[1:])
+        # An addition overwrites the flow with the same match.
+        overwritten = {_match(flow) for flow in added}
+        return [DELETE + match for match in removed if match not in overwritten] + [ADD + flow for flow in added]
 
-    async def change(self, changes):
-        """Make the changes, all at one moment (an OpenFlow bundle); :raises FlowError: when the bridge refuses, and nothing is changed then."""
-        await _client(*VERSION, "bundle", self.name, "-", text="".join(line + "\n" for line in changes))
+    async def apply(self, changes: Iterable[str]) -> None:
+        """Make all changes at one moment, by an OpenFlow bundle.
 
-    async def watch(self, event):
-        """Call ``event()`` once changes of flows are heard of, and whenever somebody makes one; ends when the connection does, as when ovs-vswitchd ends."""
-        process = await _start(
-            "monitor", self.name, "watch:", output=asyncio.subprocess.DEVNULL, errors=asyncio.subprocess.PIPE
-        )
+        :param changes: of :meth:`plan`.
+        :raises FlowError: the bridge refused, and nothing was changed.
+        """
+        text = "".join(f"{change}\n" for change in changes)
+        await run_client(*BUNDLE_VERSIONS, "bundle", self.bridge, "-", text=text)
+
+    async def watch(self, on_change: Callable[[], None]) -> None:
+        """Call ``on_change()`` when the bridge begins to report changes of flows, and after each change.
+
+        It returns when the connection ends, as when ovs-vswitchd ends.
+
+        :raises FlowError: the client is not installed.
+        """
+        process = await start_client("monitor", self.bridge, "watch:", stderr=PIPE)
+        assert process.stderr is not None
         try:
-            while await process.stderr.read(1 << 16):  # where the client prints what it hears
-                event()
+            while await process.stderr.read(1 << 16):  # the client prints reports there
+                on_change()
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -81,38 +94,18 @@ class Bridge:
             await process.wait()
 
 
-def _match(line):
-    """A flow without its actions; a strict deletion is of the cookie too, so that it finds ours alone."""
-    match = line.split(" actions=")[0]
-    return " ".join(part if not part.startswith("cookie=") else part + "/-1" for part in match.split())
+async def _compare(current: Sequence[str], desired: Sequence[str]) -> str:
+    """Return the output of diff-flows: a line with ``-`` for each current flow only, with ``+`` for each desired one only."""
+    with tempfile.TemporaryDirectory(prefix="ovn-k8s-flows-") as folder:
+        files = []
+        for name, flows in (("current", current), ("desired", desired)):
+            files.append(os.path.join(folder, name))
+            with open(files[-1], "w", encoding="ascii") as stream:
+                stream.writelines(f"{flow}\n" for flow in flows)
+        return await run_client("diff-flows", *files, expected=(0, DIFFERENT))
 
 
-async def _start(*arguments, output, standard_input=asyncio.subprocess.DEVNULL, errors=asyncio.subprocess.DEVNULL):
-    try:
-        return await asyncio.create_subprocess_exec(
-            CLIENT, *arguments, stdin=standard_input, stdout=output, stderr=errors
-        )
-    except OSError as exc:
-        raise FlowError(
-            f"{CLIENT} can't be run: {exc.strerror}; install Open vSwitch (Debian: openvswitch-switch)"
-        ) from None
-
-
-async def _client(*arguments, text="", fine=(0,)):
-    """What the client prints; :raises FlowError: with its words."""
-    pipe = asyncio.subprocess.PIPE
-    process = await _start(*arguments, output=pipe, standard_input=pipe, errors=pipe)
-    try:
-        out, err = await asyncio.wait_for(process.communicate(text.encode()), PATIENCE)
-    except asyncio.TimeoutError:
-        process.kill()
-        await process.wait()
-        raise FlowError(
-            f"{CLIENT} {' '.join(arguments[-2:])}: ovs-vswitchd did not answer within {PATIENCE:.0f} s"
-        ) from None
-    if process.returncode not in fine:
-        raise FlowError(
-            "; ".join(err.decode("utf-8", "replace").split("\n")).strip("; ")
-            or f"{CLIENT} ended with {process.returncode}"
-        )
-    return out.decode("utf-8", "replace")
+def _match(flow: str) -> str:
+    """Return a flow without its actions, so that a strict deletion finds this flow of this cookie only."""
+    match = flow.split(" actions=")[0]
+    return " ".join(part + EXACT_COOKIE if part.startswith("cookie=") else part for part in match.split())

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.errors import BridgeIncomplete, FlowError, HostError
 from .._netlink import events
-from .._openflow.flows import Bridge
+from .._openflow.flows import CookieFlows
 from .._ovsdb.replica import Replica
 from .._topology.flows import flows
 from .._topology.shared_nic import LOCAL_TABLES, SOUTHBOUND_TABLES, services, shared_nic
@@ -55,7 +55,7 @@ class FlowKeeper:
         self._bridge = bridge
         self._nic = nic
         self._overlay_networks = overlay_networks
-        self._flows = Bridge(bridge, names.FLOW_COOKIE)
+        self._flows = CookieFlows(bridge, names.FLOW_COOKIE)
         self._wake = asyncio.Event()
         self._is_ready = False
         self._others_cleared = False
@@ -167,9 +167,9 @@ class FlowKeeper:
         addresses = await asyncio.to_thread(events.addresses_of, self._bridge)
         shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(addresses))
         self._desired = desired = flows(shared) if shared else ()
-        changes: Sequence[str] = await self._flows.difference(desired)
+        changes = await self._flows.plan(desired)
         if changes:
-            await self._flows.change(changes)
+            await self._flows.apply(changes)
             LOG.info(
                 "bridge %s: %d changes, now %d flows%s",
                 self._bridge,
@@ -228,15 +228,15 @@ class FlowKeeper:
         self._southbound = Replica(remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, on_change=self._row_changed)
         self._southbound_task = asyncio.create_task(self._southbound.run())
         # A bridge without flows can't wait: the way to the database may lead through it.
-        if await self._flows.flows():
+        if await self._flows.current():
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._southbound.ready.wait(), SOUTHBOUND_TIMEOUT)
 
 
 async def delete_flows(bridge: str) -> int:
     """Delete our flows from a bridge and return their number. Flows of others stay."""
-    ours = Bridge(bridge, names.FLOW_COOKIE)
-    changes: Sequence[str] = await ours.difference(())
+    ours = CookieFlows(bridge, names.FLOW_COOKIE)
+    changes = await ours.plan(())
     if changes:
-        await ours.change(changes)
+        await ours.apply(changes)
     return len(changes)

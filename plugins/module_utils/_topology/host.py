@@ -17,9 +17,10 @@ from .._common import addressing, names
 from .._common.errors import DatabaseError, HostError
 from .._common.result import Result
 from .._host import facts
+from .._host.change import DesiredHost
 from .._host.converge import converge_host
 from .._host.desired import File, HostState, Link
-from .._host.rows import COLUMNS, LocalRows, uplink
+from .._host.rows import COLUMNS, LocalRows, uplink_nic
 from .._nic.executor import at_once, finish, the_journal
 from .._nic.plan import kept_uplinks, users_of
 from .._nic.plan import plan as plan_uplinks
@@ -135,7 +136,7 @@ class Host:
         :returns: a :class:`._common.result.Result` with the facts ``chassis``, ``physical_mac`` and ``bridge``.
         """
         own, switch = self._own(GATEWAY)
-        nic = uplink(own)
+        nic = uplink_nic(own)
         kept = next((row.external_id(names.NIC_BEFORE_KEY) for row in own if row.external_id(names.UPLINK_KEY)), None)
         if settings is None:
             rows, state = gateway_host.absent_rows(), gateway_host.absent_state(nic, from_text(nic, kept))
@@ -321,9 +322,7 @@ class Host:
         state = replace(state, files=(*state.files, File(path, content)))
         result = converge_host(
             self._connect,
-            LocalRows(owner, tuple(rows)),
-            before or HostState(),
-            state,
+            DesiredHost(LocalRows(owner, tuple(rows)), before or HostState(), state),
             f"ovn.kubernetes: {what}",
             self.check,
         )
@@ -334,7 +333,7 @@ class Host:
 
 def _refuse_older_uplink(own):
     """The tunnels' NIC was once among the node's own rows, where nothing wants it now: the host would lose the bridge that its addresses are on."""
-    nic = uplink(own)
+    nic = uplink_nic(own)
     if nic:
         raise HostError(
             f"the bridge {names.uplink_bridge(nic)} on this host was made by an earlier state of ovn.kubernetes, which can't hand it over: "
