@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from database_server import Server
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Given
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import SavedNic
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
