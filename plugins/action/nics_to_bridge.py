@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The controller's part of nics_to_bridge: plan, begin, connect anew, confirm."""
+"""The controller's part of nics_to_bridge: plan, begin, connect again, confirm."""
 
 from __future__ import annotations
 
@@ -9,105 +9,120 @@ import contextlib
 import os
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import LookupModule as Runtime
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Values = dict[str, Any]
 
 MODULE = "ovn.kubernetes.nics_to_bridge"
 UNIT = "ovn-k8s-host.service"
 UNIT_FILE = os.path.join(
     os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles", "node", "files", UNIT
 )
-BACK = 30  # seconds over the time-out in which a host that takes a change back is asked for its outcome
-PAUSE = 0.5  # seconds between two tries to connect
+DEFAULT_TIMEOUT = 30  # seconds, of the option rollback_timeout
+END_TIMEOUT = 30  # seconds beyond the time-out in which a host that takes a change back is asked for its outcome
+CONNECT_PAUSE = 0.5  # seconds between two tries to connect
 KEEPALIVE = "-o ServerAliveInterval=3 -o ServerAliveCountMax=3"  # a connection that the change breaks must not hang
+
+FAILED = {"failed": True, "error_code": HostError.code}
 
 
 class ActionModule(ActionBase):
-    """One task for the user; several turns of the module."""
+    """One task for the user; several phases of the module."""
 
-    def run(self, tmp=None, task_vars=None):
-        result = super().run(tmp, task_vars)
+    def run(self, tmp: str | None = None, task_vars: Values | None = None) -> Values:
+        """Run the task."""
+        result: Values = super().run(tmp, task_vars)
         if self._task.async_val:
-            raise AnsibleActionFail("nics_to_bridge can't run with async: it must connect anew and confirm")
+            raise AnsibleActionFail("nics_to_bridge can't run with async: it must connect again and confirm")
         self._task_vars = task_vars
-        self._args = {key: value for key, value in self._task.args.items() if not key.startswith("_")}
-        self._change = uuid.uuid4().hex
-        planned = self._turn("plan")
+        self._args: Values = {key: value for key, value in self._task.args.items() if not key.startswith("_")}
+        self._change_id = uuid.uuid4().hex
+        planned = self._phase("plan")
         if planned.get("failed") or not planned.get("changed") or self._task.check_mode:
-            return dict(result, **planned)
+            return {**result, **planned}
+        failure = self._install_programs()
+        if failure:
+            return failure
+        with self._keepalive():
+            return {**result, **self._change(planned)}
+
+    def _install_programs(self) -> Values | None:
+        """Install what takes a change back, also after a boot. Return the result of what failed."""
         for installed in (
             self._copy(Runtime().run([])[0], names.ARCHIVE, "0755"),
-            self._copy(UNIT_FILE, "/etc/systemd/system/" + UNIT, "0644"),
+            self._copy(UNIT_FILE, f"/etc/systemd/system/{UNIT}", "0644"),
             self._module("ansible.legacy.systemd", {"name": UNIT, "enabled": True, "daemon_reload": True}),
         ):
             if installed.get("failed"):
-                return dict(
-                    installed, msg="the programs that take a change back can't be installed: %s" % installed.get("msg")
-                )
-        with self._keepalive():
-            return dict(result, **self._guarded(planned))
+                reason = installed.get("msg")
+                return {**installed, "msg": f"the programs that take a change back can't be installed: {reason}"}
+        return None
 
-    def _guarded(self, planned):
-        """Begin the change and bring it to its end."""
-        begun, answered = {}, False
-        deadline = time.monotonic() + int(self._args.get("rollback_timeout", 30)) + BACK
+    def _change(self, planned: Values) -> Values:
+        """Begin the change, and bring it to its end."""
+        begun: Values = {}
+        answered = False
+        deadline = time.monotonic() + int(self._args.get("rollback_timeout", DEFAULT_TIMEOUT)) + END_TIMEOUT
         with contextlib.suppress(AnsibleConnectionFailure):
-            begun = self._turn("begin")
+            begun = self._phase("begin")
             answered = True
         if answered and (begun.get("failed") or not begun.get("changed")):
             return begun
-        state, reason, waits = None, None, False
+        state, reason, is_applied = None, None, False
         while time.monotonic() < deadline:
             try:
-                self._reset()
-                seen = self._turn("confirm" if waits else "look")
+                self._disconnect()
+                seen = self._phase("confirm" if is_applied else "look")
             except AnsibleConnectionFailure:
-                waits = False
-                time.sleep(PAUSE)
+                is_applied = False
+                time.sleep(CONNECT_PAUSE)
                 continue
             if seen.get("failed"):
-                return dict(planned, **seen)
+                return {**planned, **seen}
             state, reason = seen["outcome"], seen.get("reason")
             if state in ("confirmed", "undone", "unknown"):
                 break
-            # What confirms is a connection that was made after all was done, so one that has seen it done does not count.
-            waits = state == "applied"
-        return dict(begun or planned, outcome=state, **self._verdict(state, reason))
+            # Only a connection that was made after all was done may confirm: so one that has seen it done does not count.
+            is_applied = state == "applied"
+        return {**(begun or planned), "outcome": state, **self._verdict(state, reason)}
 
-    def _verdict(self, state, reason):
+    def _verdict(self, state: str | None, reason: str | None) -> Values:
+        """Return what the outcome means for the task."""
         nics = ", ".join(planned_nics(self._args))
         if state == "confirmed":
             return {"changed": True}
         if state == "undone":
-            return {
-                "failed": True,
-                "changed": False,
-                "msg": "%s: the change was taken back, and the host has what it had before: %s" % (nics, reason),
-            }
+            text = f"{nics}: the change was taken back, and the host has what it had before: {reason}"
+            return {**FAILED, "changed": False, "msg": text}
         if state == "unknown":
-            return {
-                "failed": True,
-                "changed": False,
-                "msg": "%s: the change did not begin, since the connection broke before: run it again" % nics,
-            }
-        return {
-            "failed": True,
-            "changed": True,
-            "msg": "%s: the host can't be reached since the change began; it takes the change back by itself when it is "
-            "not confirmed: look at journalctl -u %s there" % (nics, names.UPLINKS_UNIT),
-        }
+            text = f"{nics}: the change did not begin, since the connection broke before: run it again"
+            return {**FAILED, "changed": False, "msg": text}
+        text = (
+            f"{nics}: the host can't be reached since the change began; it takes the change back by itself when it is "
+            f"not confirmed: look at journalctl -u {names.UPLINKS_UNIT} there"
+        )
+        return {**FAILED, "changed": True, "msg": text}
 
-    def _turn(self, turn):
-        return self._module(MODULE, dict(self._args, _turn=turn, _change=self._change))
+    def _phase(self, phase: str) -> Values:
+        """Run one phase of the module on the host."""
+        return self._module(MODULE, {**self._args, "_phase": phase, "_change_id": self._change_id})
 
-    def _module(self, name, arguments):
-        return self._execute_module(module_name=name, module_args=arguments, task_vars=self._task_vars)
+    def _module(self, name: str, arguments: Values) -> Values:
+        result: Values = self._execute_module(module_name=name, module_args=arguments, task_vars=self._task_vars)
+        return result
 
-    def _copy(self, source, target, mode):
+    def _copy(self, source: str, target: str, mode: str) -> Values:
         """Run the action copy."""
         task = self._task.copy()
         task.args = {"src": source, "dest": target, "mode": mode}
@@ -120,28 +135,29 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return action.run(task_vars=self._task_vars)
+        result: Values = action.run(task_vars=self._task_vars)
+        return result
 
-    def _reset(self):
-        """Let go of the connection; the next turn makes a new one."""
-        with contextlib.suppress(AttributeError):  # some connections have nothing to let go of
+    def _disconnect(self) -> None:
+        """Close the connection. The next phase makes a new one."""
+        with contextlib.suppress(AttributeError):  # some connection plugins have no reset
             self._connection.reset()
 
     @contextlib.contextmanager
-    def _keepalive(self):
-        """Let ssh notice within seconds when its connection is dead."""
+    def _keepalive(self) -> Iterator[None]:
+        """Let ssh notice within seconds that its connection is dead."""
         if self._connection.transport != "ssh":
             yield
             return
-        before = self._connection.get_option("ssh_extra_args")
-        self._connection.set_option("ssh_extra_args", " ".join(filter(None, [before, KEEPALIVE])))
+        own = self._connection.get_option("ssh_extra_args")
+        self._connection.set_option("ssh_extra_args", " ".join(filter(None, [own, KEEPALIVE])))
         try:
             yield
         finally:
-            self._connection.set_option("ssh_extra_args", before)
+            self._connection.set_option("ssh_extra_args", own)
 
 
-def planned_nics(arguments):
-    """The NICs of the task, as a list."""
+def planned_nics(arguments: Values) -> list[str]:
+    """Return the NICs of the task, as a list."""
     nics = arguments.get("nics") or []
-    return [nics] if isinstance(nics, str) else nics
+    return [nics] if isinstance(nics, str) else list(nics)

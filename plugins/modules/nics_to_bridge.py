@@ -10,11 +10,11 @@ module: nics_to_bridge
 short_description: Move a NIC into a bridge of its own, or back, without losing the host
 version_added: 0.1.0
 description:
-  - Each NIC gets an Open vSwitch bridge C(br<nic>), e.g. C(breth0), that looks like the NIC from outside. The NIC's addresses, routes, rules of
-    policy routing and MTU are the bridge's from then on. With O(state=absent) the NIC has back what it had.
+  - Each NIC gets an Open vSwitch bridge C(br<nic>), e.g. C(breth0), that has the NIC as a port and the NIC's MAC. The NIC's addresses, routes,
+    rules of policy routing and MTU are the bridge's from then on. With O(state=absent) the NIC has back what it had.
   - It works on the NIC that carries Ansible's own connection. The host's systemd carries the change out, apart from the connection. The task then
-    connects anew and confirms. When it can't within O(rollback_timeout), the host takes everything back by itself. So it does when a step fails, when
-    the program that does the steps is killed, and after a boot in the middle.
+    connects again and confirms. When it can't within O(rollback_timeout), the host takes everything back by itself. So it does when a step fails, when
+    the program that carries them out is killed, and after a boot in the middle.
   - What can't be done safely is refused before the first step. Such are a wireless NIC, the loopback, a NIC that is part of another bridge, bond or
     team (a bond or a VLAN interface itself is fine), a port that Open vSwitch made, a bridge's name that is taken, and an address with a lease that
     nobody would renew.
@@ -57,12 +57,12 @@ options:
       - Where the host's own Open_vSwitch database is.
     type: str
     default: unix:/var/run/openvswitch/db.sock
-  _turn:
-    description: What the action plugin asks of the host; leave it out.
+  _phase:
+    description: The phase of the change, which the action plugin sets; leave it out.
     type: str
     choices: [plan, begin, look, confirm]
-  _change:
-    description: By what the action plugin knows its change again; leave it out.
+  _change_id:
+    description: The identity of the change, which the action plugin sets; leave it out.
     type: str
 attributes:
   check_mode:
@@ -142,7 +142,7 @@ from ..module_utils._ansible.nics import change_nics
 from ..module_utils._ansible.results import exit_with_result
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.NICS_TO_BRIDGE)
     exit_with_result(module, lambda notes: change_nics(module))
 

@@ -138,8 +138,8 @@ NICS_TO_BRIDGE: dict[str, Any] = {
         "datapath_type": DATAPATH_TYPE,
         "open_vswitch": OPEN_VSWITCH,
         # From the action plugin: the phase of the change that this call carries out, and the change's identity.
-        "_turn": {"type": "str", "choices": ["plan", "begin", "look", "confirm"]},
-        "_change": TEXT,
+        "_phase": {"type": "str", "choices": ["plan", "begin", "look", "confirm"]},
+        "_change_id": TEXT,
     },
     "supports_check_mode": True,
 }

@@ -13,7 +13,8 @@ from .._common import names
 from .._common.errors import HostError, SettingsError
 from .._common.result import Result
 from .._nic import checkpoint
-from .._nic.plan import Change, kept_uplinks, users_of
+from .._nic.moved import moved_nics, users_of
+from .._nic.plan import Change
 from .._topology.host import Host
 
 if TYPE_CHECKING:
@@ -25,16 +26,16 @@ if TYPE_CHECKING:
 def change_nics(module: Module) -> Iterator[Result]:
     """Carry out one phase of the change, and yield its result."""
     params = module.params
-    phase, identity = params["_turn"], params["_change"]
+    phase, identity = params["_phase"], params["_change_id"]
     present, user = params["state"] == "present", params["used_by"]
-    nics = params["nics"] or ([] if present else kept_uplinks(user))
+    nics = params["nics"] or ([] if present else moved_nics(user))
     if present and not nics:
         raise SettingsError("nics is empty: name at least one NIC")
     checkpoint.check_timeout("rollback_timeout", params["rollback_timeout"])
     facts = {
         "bridges": {nic: names.uplink_bridge(nic) for nic in nics},
-        "kept": [nic for nic in kept_uplinks() if present or nic not in nics or set(users_of(nic)) - {user}],
-        "others": [nic for nic in kept_uplinks(user) if nic not in nics],
+        "kept": [nic for nic in moved_nics() if present or nic not in nics or set(users_of(nic)) - {user}],
+        "others": [nic for nic in moved_nics(user) if nic not in nics],
     }
     if phase in ("look", "confirm"):
         outcome = (

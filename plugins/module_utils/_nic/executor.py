@@ -1,211 +1,195 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Carry out a change of this host from its journal, or take it back: whoever does it, and however often it is begun.
+"""Carry out a change of this host's NICs from its journal, or take it back: whoever does it, and however often it is begun.
 
-Every act and every inverse may be done twice: what is so already stays so. So a change can be taken back without knowing whether
-its last act had been done when the process that did it was killed.
+Every act and every inverse may be done twice without harm. So a change can be taken back without knowing whether its last act had been
+done when the process that did it was killed.
 """
 
 from __future__ import annotations
 
+import errno
 import time
 import uuid
+from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
+from .._common.errors import HostError, OvnKubernetesError, RollbackFailed
+from .._common.retry import Pause, wait_until
 from .._host.apply import StepRunner
 from .._host.read import read_and_plan
-from .._host.rows import LocalRows
 from .._host.steps.files import FileStep
 from .._host.steps.links import LinkStep
-from .._host.vswitchd import commit, wait_for_vswitchd
-from .._ovsdb.connection import Connection
-from .._ovsdb.converge import plan_rows
-from .._ovsdb.transaction import operations
 from . import journal as journals
-from . import uplink as policy
-from .journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal
+from .bridge_rows import write_rows
+from .journal import APPLIED, APPLYING, CONFIRMED, PLANNED, UNDOING, UNDONE, Journal, JournaledChange
 from .serialize import from_json
 from .steps import HandoverStep, address_move
 
-PATIENCE = 5.0  # seconds for a link that ovs-vswitchd is about to make
-NO_LINK = 19  # ENODEV: what it was on has gone too
-LOOK = 0.05  # seconds between two looks for the confirmation
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .journal import Act
+    from .plan import Change
+
+LINK_TIMEOUT = 5.0  # seconds for a link that ovs-vswitchd is about to make
+CONFIRMATION_PAUSE = Pause(0.05)
 
 
-def the_journal():
-    """This host's journal."""
-    return Journal(names.JOURNAL_DIRECTORY)
+def refuse_while_pending(journal: Journal) -> None:
+    """Check that no change is under way.
 
-
-def refuse_while_pending(journal):
-    """:raises HostError: while another change has not come to its end."""
+    :raises HostError: there is one.
+    """
     pending = journal.pending()
     if pending:
         raise HostError(
-            "another change of this host's NICs is under way ({}): wait until it is confirmed or taken back, {} s at most".format(
-                ", ".join(pending["nics"]), pending["timeout"]
-            )
+            f"another change of this host's NICs is under way ({pending.names}): "
+            f"wait until it is confirmed or taken back, {pending.timeout} s at most"
         )
 
 
-def at_once(journal, plan, nics, remote=names.LOCAL_SOCKET):
-    """Carry out a change here and now, without anybody who must confirm it.
+def change_now(
+    journal: Journal, plan: Callable[[], Change], nics: Iterable[str], remote: str = names.LOCAL_SOCKET
+) -> Change:
+    """Carry out a change here and now, without anybody who has to confirm it.
 
-    :param plan: makes the :class:`.plan.Change`, once nobody else works on this host's NICs.
-    :returns: it. :raises HostError: after all has been taken back.
+    :param plan: makes the change, once nobody else works on this host's NICs.
+    :raises HostError: all has been taken back.
     """
     with journal.held(wait=True):
         settle(journal)
         change = plan()
         if change.acts:
-            journal.begin(uuid.uuid4().hex, {"acts": change.acts, "nics": list(nics), "remote": remote, "timeout": 0})
+            journal.begin(uuid.uuid4().hex, change.acts, list(nics), remote, 0)
             apply(journal)
-            journal.turn(CONFIRMED)
+            journal.set_state(CONFIRMED)
     return change
 
 
-def finish(journal):
-    """Wait until nobody works on a change, and take it back when it was left half-way."""
+def finish_pending(journal: Journal) -> None:
+    """Wait until nobody works on a change, and take it back when it was left in the middle."""
     if journal.pending():
         with journal.held(wait=True):
             settle(journal)
 
 
-def apply(journal):
-    """Do all acts; the caller holds the journal. :raises HostError: one sentence; all has been taken back then."""
-    change = journal.read()
-    journal.turn(APPLYING)
+def apply(journal: Journal) -> None:
+    """Carry out all acts. The caller holds the journal.
+
+    :raises HostError: one failed; all has been taken back.
+    :raises RollbackFailed: one failed, and not all could be taken back.
+    """
+    change = journal.current()
+    journal.set_state(APPLYING)
     index = 0
     try:
-        with StepRunner(PATIENCE) as hands:
-            for index, act in enumerate(change["acts"]):
+        with StepRunner(LINK_TIMEOUT) as runner:
+            for index, act in enumerate(change.acts):
                 journal.mark(index)
-                _do(act, hands, change["remote"])
-    except (OSError, HostError, DatabaseError) as error:
-        act = change["acts"][index]
-        reason = (
-            from_json(act["step"]).failure(error)
-            if "step" in act and not isinstance(error, DatabaseError)
-            else str(error)
-        )
+                _do(act, runner, change.remote)
+    except (OSError, OvnKubernetesError) as error:
+        reason = _failure(change.acts[index], error)
         try:
             settle(journal, reason)
-        except HostError as left:
-            raise RollbackFailed(f"{reason}; {left}: run it again when that is mended") from error
+        except HostError as rest:
+            raise RollbackFailed(f"{reason}; {rest}: run it again when that is mended") from error
         raise HostError(reason) from error
-    journal.turn(APPLIED)
+    journal.set_state(APPLIED)
 
 
-def await_confirmation(journal, deadline):
-    """Wait until somebody confirms the applied change; ``deadline``: of time.monotonic(). Nobody did: all is taken back."""
-    identity = journal.read()["id"]
-    while time.monotonic() < deadline and not journal.is_confirmed(identity):
-        time.sleep(LOOK)
+def await_confirmation(journal: Journal, deadline: float) -> None:
+    """Wait until somebody confirms the applied change, and bring it to its end.
+
+    :param deadline: of the monotonic clock; then all is taken back.
+    """
+    identity = journal.current().id
+    wait_until(lambda: journal.is_confirmed(identity), deadline - time.monotonic(), CONFIRMATION_PAUSE)
     settle(journal)
 
 
-def settle(journal, reason=None):
-    """Bring a change to its end: confirmed where somebody confirmed it, else all is taken back. The caller holds the journal.
+def settle(journal: Journal, reason: str | None = None) -> None:
+    """Bring a change to its end: it stays where somebody confirmed it, else all is taken back. The caller holds the journal.
 
     :param reason: why it is taken back, for the user.
-    :raises HostError: when something can't be taken back now; once more later does no harm.
+    :raises HostError: something can't be taken back now; a later call tries again.
     """
     change = journal.pending()
     if change is None:
         return
-    if change["state"] == APPLIED and journal.is_confirmed(change["id"]):
-        journal.turn(CONFIRMED)
+    if change.state == APPLIED and journal.is_confirmed(change.id):
+        journal.set_state(CONFIRMED)
         return
-    reason = reason or change.get("reason") or _why(change)
-    rebooted = change["boot"] != journals.this_boot()
-    acts = change["acts"]
-    if not rebooted:
-        acts = acts[: journal.begun()]
-    journal.turn(UNDOING, reason=reason)
-    failed = []
-    with StepRunner(0) as hands:
-        for act in reversed(acts):
-            # After a boot the kernel has nothing of it; whoever configures the NICs has given them what they have, and may have to do it again.
-            if rebooted and "step" in act and not isinstance(from_json(act["step"]), (FileStep, HandoverStep)):
-                continue
-            failed += _undo(act, hands, change["remote"], rebooted)
-    if failed:
-        raise HostError("not all could be taken back: %s" % "; ".join(failed))
-    journal.turn(UNDONE)
+    journal.set_state(UNDOING, reason or change.reason or _reason(change))
+    failures = _undo_all(change, journal.begun(), rebooted=change.boot != journals.this_boot())
+    if failures:
+        raise HostError(f"not all could be taken back: {'; '.join(failures)}")
+    journal.set_state(UNDONE)
 
 
-def _why(change):
-    if change["state"] == APPLIED:
-        return "nobody confirmed over a new connection within {} s that the host can be reached".format(
-            change["timeout"]
-        )
-    if change["state"] == PLANNED:
+def _failure(act: Act, error: OSError | OvnKubernetesError) -> str:
+    """Return the sentence about an act that failed."""
+    if "step" in act and isinstance(error, (OSError, HostError)):
+        return str(from_json(act["step"]).failure(error))
+    return str(error)
+
+
+def _reason(change: JournaledChange) -> str:
+    """Return why a change is taken back that nobody gave a reason for."""
+    if change.state == APPLIED:
+        return f"nobody confirmed over a new connection within {change.timeout} s that the host can be reached"
+    if change.state == PLANNED:
         return "the change was stopped before its first step"
-    return "the program that carried it out was stopped half-way"
+    return "the program that carried it out was stopped in the middle"
 
 
-def _do(act, hands, remote):
+def _do(act: Act, runner: StepRunner, remote: str) -> None:
     if "rows" in act:
-        _write_rows(act["rows"], act["after"], remote)
+        write_rows(act["rows"], act["after"], remote)
     else:
-        hands.run(from_json(act["step"]))
+        runner.run(from_json(act["step"]))
 
 
-def _undo(act, hands, remote, rebooted):
-    """Take one act back; :returns: what failed, as texts. Whatever it is, a fault of our own too, must not keep the other acts from being taken back."""
-    try:
-        if "rows" in act:
-            if rebooted and act["before"] is None:
-                _empty_bridge(act["rows"], hands)
-            _write_rows(act["rows"], act["before"], remote)
-            if act["before"]:  # a bridge that Open vSwitch makes again is down
-                hands.run(
-                    LinkStep(
-                        names.uplink_bridge(act["rows"]), up=True, promiscuous=act["before"]["promiscuous"] or None
-                    )
-                )
-            return []
-        step = from_json(act["step"]).undo()
-        if step is not None:
-            hands.run(step)
-    except Exception as error:
-        if getattr(error, "errno", None) != NO_LINK:
-            return [getattr(error, "strerror", None) or str(error)]
-    return []
+def _undo_all(change: JournaledChange, begun: int, rebooted: bool) -> list[str]:
+    """Take back the acts that have begun; after a boot all of them. Return what failed.
+
+    A boot has removed what steps did in the kernel. The network managers have given the NICs their addresses since, and may have to again.
+    """
+    acts = change.acts if rebooted else change.acts[:begun]
+    failures = []
+    with StepRunner(0) as runner:
+        for act in reversed(acts):
+            # Whatever the error is, one of this program too: it must not keep the other acts from being taken back.
+            try:
+                if not rebooted or "rows" in act or isinstance(from_json(act["step"]), (FileStep, HandoverStep)):
+                    _undo(act, runner, change.remote, rebooted)
+            except Exception as error:
+                if getattr(error, "errno", None) != errno.ENODEV:  # ENODEV: the link is gone, and with it what it had
+                    failures.append(str(getattr(error, "strerror", None) or error))
+    return failures
 
 
-def _empty_bridge(nic, hands):
-    """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about to go."""
+def _undo(act: Act, runner: StepRunner, remote: str, rebooted: bool) -> None:
+    if "rows" not in act:
+        inverse = from_json(act["step"]).undo()
+        if inverse is not None:
+            runner.run(inverse)
+        return
+    nic, settings = act["rows"], act["before"]
+    if rebooted and settings is None:
+        _empty_bridge(nic, runner)
+    write_rows(nic, settings, remote)
+    if settings:  # a bridge that Open vSwitch makes again is down
+        runner.run(LinkStep(names.uplink_bridge(nic), up=True, promiscuous=settings["promiscuous"] or None))
+
+
+def _empty_bridge(nic: str, runner: StepRunner) -> None:
+    """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about to be removed."""
     try:
         for step in read_and_plan(address_move(names.uplink_bridge(nic), nic)):
             for part in step.parts():
-                hands.run(part)
+                runner.run(part)
     except OSError as error:
-        if error.errno != NO_LINK:
+        if error.errno != errno.ENODEV:
             raise
-
-
-def _write_rows(nic, settings, remote):
-    """Make the uplink's rows what the settings say, and wait until Open vSwitch has taken it over."""
-    subject = LocalRows(policy.owner(nic), tuple(policy.rows(policy.UplinkHost(**settings) if settings else None)))
-    connection, lost = Connection(remote, names.LOCAL), False
-    try:
-        while True:
-            try:
-                plan = plan_rows(connection, subject)
-                if not plan.changes and not lost:
-                    return
-                next_cfg = commit(connection, operations(plan, f"ovn.kubernetes: uplink {nic}"))
-                wait_for_vswitchd(connection, subject, next_cfg)
-                return
-            except Conflict:
-                continue  # somebody else wrote meanwhile: look again
-            except Disconnected:
-                if lost:
-                    raise
-                lost = True
-                connection.reopen()
-    finally:
-        connection.close()

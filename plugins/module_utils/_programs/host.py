@@ -12,7 +12,7 @@ from functools import partial
 
 from .._common.errors import DatabaseError, HostError, SettingsError
 from .._common.result import Result
-from .._nic.plan import kept_uplinks
+from .._nic.moved import moved_nics
 from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
 
 LOG = logging.getLogger("ovn-k8s-host")
@@ -24,7 +24,7 @@ def main(_arguments=None):
     host = Host()
     bad = _part(host.finish_uplinks)
     # NICs that are in bridges are kept each for itself; nobody is there who could confirm another move.
-    parts = [partial(host.restore_uplink, nic) for nic in kept_uplinks()]
+    parts = [partial(host.restore_uplink, nic) for nic in moved_nics()]
     parts += [
         lambda: _kept(NODE_FILE, partial(host.node, move_underlay=False)),
         lambda: _kept(GATEWAY_FILE, host.gateway),

@@ -14,8 +14,8 @@ from .._common.errors import DatabaseError, HostError
 from .._host import facts
 from .._host.converge import converge_state
 from .._host.desired import HostState
-from .._nic import checkpoint as guarded
-from .._nic.reachability import WayOut
+from .._nic import checkpoint
+from .._nic.reachability import ReachabilityCheck
 from .._ovsdb.connection import Connection
 from .._topology import host as this_host
 from .._topology import options as topology_options
@@ -177,7 +177,7 @@ def minion_init(options, notes):
 
 def _node(options, notes, given, files, cluster=None):
     """A node's rows and its host's part, with the cluster's rows when it is the master."""
-    guarded.check_timeout("--timeout", options.timeout)
+    checkpoint.check_timeout("--timeout", options.timeout)
     for subnet in options.service_ip_subnet:
         addressing.network(subnet, "service_ip_subnet")
     northbound = _northbound(options, given)
@@ -222,10 +222,10 @@ def _mover(options, notes, given):
             nonlocal way
             change = plan()
             if change.acts and not options.yes:
-                way = WayOut(_database(options, given))
+                way = ReachabilityCheck(_database(options, given))
             return change
 
-        change = guarded.begin(planned, nics, identity, options.timeout, options.db)
+        change = checkpoint.begin(planned, nics, identity, options.timeout, options.db)
         if not change.acts:
             return change
         if way is not None and not way:
@@ -233,7 +233,7 @@ def _mover(options, notes, given):
                 f"nobody answers this host who could be asked whether it is still reached now that {', '.join(nics)} has moved: look at it"
             )
         try:
-            guarded.see_through(identity, nics, options.timeout, way.works if way else lambda: True)
+            checkpoint.wait_for_end(identity, nics, options.timeout, way.passes if way else lambda: True)
         except HostError as exc:
             if way and way.silent:
                 raise HostError(

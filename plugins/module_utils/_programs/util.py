@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import HostError
 from .._common.result import Result
-from .._nic.checkpoint import PATIENCE, begin, check_timeout, confirm, see_through
-from .._nic.executor import the_journal
-from .._nic.plan import kept_uplinks, plan
+from .._nic.checkpoint import END_TIMEOUT, begin, check_timeout, confirm, wait_for_end
+from .._nic.journal import host_journal
+from .._nic.moved import moved_nics
+from .._nic.plan import plan
 from .._ovsdb.connection import Connection
 from .result import UNCHANGED, after_a_boot, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .._nic.plan import Change
 
 CONFIRMED = "Confirmed."
 EXAMPLES = """examples:
@@ -28,8 +36,23 @@ Exit status: 0 done, or nothing to do; 1 failed, with one sentence; 2 wrong usag
 """
 
 
-def main(arguments=None):
-    """The program."""
+@dataclass(frozen=True)
+class Command:
+    """A command: the name of its arguments in the help (None: it has none), and what it does."""
+
+    arguments: str | None
+    description: str
+
+
+COMMANDS = {
+    "nics-to-bridge": Command("NIC", "Move each NIC into a bridge of its own, br<nic>, with its addresses and routes."),
+    "bridges-to-nic": Command("BRIDGE", "Give each bridge's NIC back what it had, and remove the bridge."),
+    "confirm": Command(None, "Confirm that the host can be reached with the change that was made last: it stays."),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program. Return its exit status."""
     options = parser().parse_args(arguments)
     command = f"ovn-k8s-util {options.command}"
     if options.command == "confirm":
@@ -42,51 +65,59 @@ def main(arguments=None):
     return answer(command, lambda notes: _move(options, notes), options.dry_run, complete, UNCHANGED)
 
 
-def parser():
-    """The flags."""
-    whole = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    program = argparse.ArgumentParser(
         prog="ovn-k8s-util",
         epilog=EXAMPLES,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Move NICs into bridges of their own, and back; the host takes it back by itself unless it is confirmed.",
     )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm")
-    for command, (things, what) in HELP.items():
+    commands = program.add_subparsers(
+        dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm"
+    )
+    for name, command in COMMANDS.items():
         one = commands.add_parser(
-            command,
-            help=what,
-            description=what,
+            name,
+            help=command.description,
+            description=command.description,
             epilog=EXAMPLES,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if things:
-            one.add_argument("nics", nargs="+", metavar=things)
-            one.add_argument(
-                "--timeout",
-                type=int,
-                default=30,
-                metavar="SECONDS",
-                help="until it is taken back (default: %(default)s)",
-            )
-            one.add_argument("--yes", action="store_true", help="confirm at once")
-            one.add_argument(
-                "--db",
-                default=names.LOCAL_SOCKET,
-                help="where this host's Open_vSwitch database is (default: %(default)s)",
-            )
-            one.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
-    return whole
+        if command.arguments:
+            _add_options(one, command.arguments)
+    return program
 
 
-def _move(options, notes):
+def _add_options(command: argparse.ArgumentParser, arguments: str) -> None:
+    """Add what a command has that moves NICs."""
+    command.add_argument("nics", nargs="+", metavar=arguments)
+    command.add_argument(
+        "--timeout",
+        type=int,
+        default=30,
+        metavar="SECONDS",
+        help="until it is taken back (default: %(default)s)",
+    )
+    command.add_argument("--yes", action="store_true", help="confirm at once")
+    command.add_argument(
+        "--db",
+        default=names.LOCAL_SOCKET,
+        help="where this host's Open_vSwitch database is (default: %(default)s)",
+    )
+    command.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
+
+
+def _move(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
     """Begin the change, and wait until all is done."""
     check_timeout("--timeout", options.timeout)
-    nics = [_nic(name) for name in options.nics] if options.command == "bridges-to-nic" else options.nics
+    to_bridge = options.command == "nics-to-bridge"
+    nics = options.nics if to_bridge else [_nic(name) for name in options.nics]
 
-    def change():
-        return plan(lambda: Connection(options.db, names.LOCAL), nics, options.command == "nics-to-bridge", "request")
+    def change() -> Change:
+        return plan(lambda: Connection(options.db, names.LOCAL), nics, to_bridge, "request")
 
     if options.dry_run:
         yield Result(change().items)
@@ -95,30 +126,23 @@ def _move(options, notes):
     begun = begin(change, nics, identity, options.timeout, options.db)
     yield Result(begun.items)
     if begun.acts:
-        see_through(identity, nics, options.timeout, (lambda: True) if options.yes else None)
+        wait_for_end(identity, nics, options.timeout, (lambda: True) if options.yes else None)
         after_a_boot(notes)
 
 
-def _confirm():
-    """Say that the change that waits is good."""
-    change = the_journal().read()
+def _confirm() -> Iterator[Result]:
+    """Confirm the change that waits for it."""
+    change = host_journal().read()
     if change is None:
         raise HostError("no change of this host's NICs waits for a confirmation")
-    outcome = confirm(change["id"], PATIENCE)
-    if not outcome.good:
+    outcome = confirm(change.id, END_TIMEOUT)
+    if not outcome.is_confirmed:
         raise HostError(
-            f"{', '.join(change['nics'])}: the change can't be confirmed any more, it is {outcome.state}: {outcome.reason or 'too late'}"
+            f"{change.names}: the change can't be confirmed any more, it is {outcome.state}: {outcome.reason or 'too late'}"
         )
     yield Result()
 
 
-def _nic(name):
-    """The NIC of a bridge that we made, or the name itself."""
-    return next((nic for nic in kept_uplinks() if names.uplink_bridge(nic) == name), name)
-
-
-HELP = {
-    "nics-to-bridge": ("NIC", "Move each NIC into a bridge of its own, br<nic>, with its addresses and routes."),
-    "bridges-to-nic": ("BRIDGE", "Give each bridge's NIC back what it had, and take the bridge away."),
-    "confirm": (None, "Say that the host can be reached with the change that was made last: it stays."),
-}
+def _nic(name: str) -> str:
+    """Return the NIC of a bridge that this collection made, or the name itself."""
+    return next((nic for nic in moved_nics() if names.uplink_bridge(nic) == name), name)

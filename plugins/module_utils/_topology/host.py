@@ -21,8 +21,9 @@ from .._host.change import DesiredHost
 from .._host.converge import converge_host
 from .._host.desired import File, HostState, Link
 from .._host.rows import COLUMNS, LocalRows, uplink_nic
-from .._nic.executor import at_once, finish, the_journal
-from .._nic.plan import kept_uplinks, users_of
+from .._nic.executor import change_now, finish_pending
+from .._nic.journal import host_journal
+from .._nic.moved import moved_nics, users_of
 from .._nic.plan import plan as plan_uplinks
 from .._nic.saved import as_text, from_text
 from .._ovsdb.connection import Connection, NoDatabase
@@ -49,7 +50,7 @@ class Host:
         self.remote = remote
         self.check = check
         self.notes = []
-        self._move = move or (lambda plan, nics: at_once(the_journal(), plan, nics, remote))
+        self._move = move or (lambda plan, nics: change_now(host_journal(), plan, nics, remote))
 
     def node(self, settings, move_underlay=True):
         """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
@@ -60,7 +61,7 @@ class Host:
         """
         own, switch = self._own(NODE)
         _refuse_older_uplink(own)
-        moved = kept_uplinks("node")
+        moved = moved_nics("node")
         if settings is None:
             forwarding, hostname = _before(own)
             rows, state = node_host.absent_rows(hostname), node_host.absent_state(forwarding)
@@ -123,7 +124,7 @@ class Host:
 
     def finish_uplinks(self):
         """Bring a change of NICs that a boot has cut off to its end."""
-        finish(the_journal())
+        finish_pending(host_journal())
         return Result()
 
     def restore_uplink(self, nic):
@@ -245,7 +246,7 @@ class Host:
         )
         # Userspace tunnels leave through a bridge of their own datapath only, and once the NIC is in its bridge, that has the address.
         underlay = (
-            next((nic for nic in kept_uplinks() if link == names.uplink_bridge(nic)), link)
+            next((nic for nic in moved_nics() if link == names.uplink_bridge(nic)), link)
             if datapath == "netdev"
             else None
         )

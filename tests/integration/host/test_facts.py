@@ -18,7 +18,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import lib
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.addresses import read_addresses
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.routes import read_routes
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import RouteSocket
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import kind as nic
 
 from .conftest import ip, pair, tool
 
@@ -165,29 +164,6 @@ def test_both_ways_to_load_the_library_work(way):
     collections = next(path for path in sys.path if path.endswith("collections"))
     output = tool(sys.executable, "-c", FALLBACK, collections, way)
     assert output.split() == (["False", "False"] if way == "core" else ["True", "True"])
-
-
-def test_links_that_stand_on_a_nic(eth0):
-    """Protects links that would hear nothing any more when their NIC goes into a bridge; neither a pair's other end nor a bridge's port is one."""
-    ip("link add br7 type bridge")
-    ip("link set eth0p master br7")
-    assert nic.deaf("eth0", "netdev") is None and nic.deaf("eth0p", "system") is None
-    ip("link add link eth0 name copy type macvlan")
-    for datapath in ("netdev", "system"):
-        assert (
-            nic.deaf("eth0", datapath)
-            == "copy (macvlan) stands on eth0, and would see no packets there any more: take it away first"
-        )
-
-
-def test_a_vlan_is_deaf_over_the_userspace_datapath_only(monkeypatch):
-    """Protects VLANs of a NIC that host and pods share: in the kernel they hear as before, since it sorts them out first (the kernel here has none)."""
-    monkeypatch.setattr(nic, "read_stacked_links", lambda kernel, name: {"eth0.7": "vlan"})
-    assert nic.deaf("eth0", "system") is None
-    assert (
-        nic.deaf("eth0", "netdev")
-        == "eth0.7 (vlan) stands on eth0, and would see no packets there any more: take it away first"
-    )
 
 
 def test_a_thousand_routes_are_no_burden(eth0):

@@ -17,7 +17,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import p
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.links import DropStep, LinkStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import ingress
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import executor as carry_out
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import executor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import journal as journals
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import (
     APPLIED,
@@ -59,7 +59,7 @@ def journal(tmp_path):
 
 
 def begin(journal, acts):
-    journal.begin("one", {"acts": acts, "nics": ["eth0"], "remote": "", "timeout": 7})
+    journal.begin("one", acts, ["eth0"], "", 7)
 
 
 def host():
@@ -70,16 +70,16 @@ def test_done_and_confirmed(journal, acts, tmp_path):
     """Protects the good way: it stays, and who comes later finds nothing to take back."""
     with journal.held():
         begin(journal, acts)
-        assert journal.read()["state"] == PLANNED
-        carry_out.apply(journal)
-        assert journal.read()["state"] == APPLIED
+        assert journal.read().state == PLANNED
+        executor.apply(journal)
+        assert journal.read().state == APPLIED
         moved = host()
         journal.confirm("another")
         assert not journal.is_confirmed("one")
         journal.confirm("one")
-        carry_out.settle(journal)
-        carry_out.settle(journal)
-    assert journal.read()["state"] == CONFIRMED and journal.pending() is None
+        executor.settle(journal)
+        executor.settle(journal)
+    assert journal.read().state == CONFIRMED and journal.pending() is None
     assert host() == moved and moved[0]["eth0"] == [] and (tmp_path / "kept.json").exists()
 
 
@@ -90,8 +90,8 @@ def test_each_step_fails_in_turn(journal, acts, tmp_path):
         with journal.held():
             begin(journal, acts[:place] + [FAILS] + acts[place:])
             with pytest.raises(HostError, match="link lo: mtu 4294967295 failed"):
-                carry_out.apply(journal)
-        assert journal.read()["state"] == UNDONE
+                executor.apply(journal)
+        assert journal.read().state == UNDONE
         assert host() == before and not (tmp_path / "kept.json").exists()
 
 
@@ -103,17 +103,17 @@ def test_a_killed_process_is_followed_by_one_that_takes_back(journal, acts):
         child = os.fork()
         if not child:
             with journal.held():
-                journal.turn("applying")
-                with carry_out.StepRunner(1) as hands:
+                journal.set_state("applying")
+                with executor.StepRunner(1) as runner:
                     for index, act in enumerate(acts[:place]):
                         journal.mark(index)
-                        carry_out._do(act, hands, "")
+                        executor._do(act, runner, "")
                     os.kill(os.getpid(), signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         assert host() != before
         assert journal.begun() == place
-        carry_out.finish(journal)
-        assert journal.read()["state"] == UNDONE and "half-way" in journal.read()["reason"]
+        executor.finish_pending(journal)
+        assert journal.read().state == UNDONE and "in the middle" in journal.read().reason
         assert host() == before
 
 
@@ -121,11 +121,11 @@ def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkey
     """Protects the NIC that a boot has configured anew against addresses of a time gone by."""
     with journal.held():
         begin(journal, acts)
-        carry_out.apply(journal)
+        executor.apply(journal)
     now = host()
     monkeypatch.setattr(journals, "this_boot", lambda: "the next")
-    carry_out.finish(journal)
-    assert journal.read()["state"] == UNDONE
+    executor.finish_pending(journal)
+    assert journal.read().state == UNDONE
     assert host() == now and not (tmp_path / "kept.json").exists()
 
 
@@ -141,12 +141,12 @@ def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, mon
         "-6 route add default via fd44::1",
     ):
         ip(f"{command} dev br{nic}")
-    monkeypatch.setattr(carry_out, "_write_rows", lambda nic, settings, remote: ip("link delete br" + nic))
+    monkeypatch.setattr(executor, "write_rows", lambda nic, settings, remote: ip("link delete br" + nic))
     with journal.held():
         begin(journal, [{"rows": nic, "before": None, "after": {"promiscuous": False}}])
     monkeypatch.setattr(journals, "this_boot", lambda: "the next")
-    carry_out.finish(journal)
-    assert journal.read()["state"] == UNDONE and "br" + nic not in ip("link")
+    executor.finish_pending(journal)
+    assert journal.read().state == UNDONE and "br" + nic not in ip("link")
     if nic == "eth0":
         assert "10.44.0.12/24" in ip("address show dev eth0") and "fd44::12/64" in ip("address show dev eth0")
         assert "default via 10.44.0.1 dev eth0" in ip("route") and "default via fd44::1 dev eth0" in ip("-6 route")
@@ -161,7 +161,7 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
         else:
             pair("breth0", up=False)
 
-    monkeypatch.setattr(carry_out, "_write_rows", write_rows)
+    monkeypatch.setattr(executor, "write_rows", write_rows)
     pair("eth0")
     pair("breth0")
     for command in (
@@ -177,7 +177,7 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
     with journal.held():
         begin(journal, [*acts, {"rows": "eth0", "before": {"promiscuous": True}, "after": None}, FAILS])
         with pytest.raises(HostError, match="link lo"):
-            carry_out.apply(journal)
+            executor.apply(journal)
     assert "10.44.0.12/24" in ip("address show dev breth0") and "default via fd44::1" in ip("-6 route")
     assert (
         "default via 10.44.0.1 dev breth0" in ip("route")
@@ -192,18 +192,18 @@ def test_a_way_back_that_is_begun_again_ends(journal):
     pair("eth0")
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
-        journal.turn(APPLYING)
+        journal.set_state(APPLYING)
         journal.mark(0)
         journal.mark(1)
-        carry_out.settle(journal)
-    assert journal.read()["state"] == UNDONE
+        executor.settle(journal)
+    assert journal.read().state == UNDONE
     pair("other")
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
-        carry_out.apply(journal)
+        executor.apply(journal)
         ingress.remove_drop("eth0")  # as far as the killed one got
-        carry_out.settle(journal)
-    assert journal.read()["state"] == UNDONE and ingress.dropped_nics() == frozenset()
+        executor.settle(journal)
+    assert journal.read().state == UNDONE and ingress.dropped_nics() == frozenset()
 
 
 def test_one_at_a_time(journal, acts):
@@ -212,14 +212,14 @@ def test_one_at_a_time(journal, acts):
     with journal.held() as mine, journal.held() as others:
         assert (mine, others) == (True, False)
     with pytest.raises(HostError, match=r"under way \(eth0\): wait until it is confirmed or taken back, 7 s at most"):
-        carry_out.refuse_while_pending(journal)
+        executor.refuse_while_pending(journal)
 
 
 def test_nobody_else_reads_it(journal, acts):
     """Protects secrets in network managers' files, of which the journal holds copies."""
     begin(journal, acts)
     assert os.stat(journal.path).st_mode & 0o077 == 0
-    assert journal.read()["id"] == "one"
+    assert journal.read().id == "one"
 
 
 def test_a_journal_that_is_no_journal(journal):

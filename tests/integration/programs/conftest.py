@@ -17,7 +17,7 @@ from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import checkpoint as guarded
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import checkpoint
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import (
     legacy_settings as given,
 )
@@ -47,8 +47,8 @@ class BareHost(Vswitch):
         self.nb = nb
         self._router = router
         self.before_moves = lambda: None
-        replace(guarded, "names", types.SimpleNamespace(**{**vars(names), "ARCHIVE": __file__}))
-        replace(guarded, "start_unit", self._start)
+        replace(checkpoint, "names", types.SimpleNamespace(**{**vars(names), "ARCHIVE": __file__}))
+        replace(checkpoint, "start_unit", self._start)
         self.keep_here(replace)
         for name in ("WATCHER_ACCESS", "NODE_ACCESS", "WATCHER_TOKEN", "NODE_TOKEN", "KUBERNETES_CA"):
             replace(names, name, str(self.kept / getattr(names, name).rpartition("/")[2]))

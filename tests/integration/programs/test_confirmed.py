@@ -9,8 +9,8 @@ import signal
 import pytest
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.neighbours import answers
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.executor import the_journal
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.neighbours import neighbour_answers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import host_journal
 
 from .conftest import ROUTER
 from .test_overlay import COMPLETE, MASTER, MINION
@@ -29,7 +29,7 @@ def test_it_stays_when_router_and_database_answer(bare, command):
         and said.endswith(COMPLETE)
         and "10.44.0.12/24, 1 route: move from eth0 to breth0" in said
     )
-    assert the_journal().read()["state"] == "confirmed" and "10.44.0.12/24" in ip("address show dev breth0")
+    assert host_journal().read().state == "confirmed" and "10.44.0.12/24" in ip("address show dev breth0")
     bare.router(f"address del {ROUTER}/24 dev eth0p")
     assert bare.run(command) == (0, COMPLETE, "")
 
@@ -42,7 +42,7 @@ def test_a_router_that_is_silent_afterwards(bare):
     status, said, complained = bare.run(MINION, "--timeout=5")
     assert (status, said) == (1, "") and complained.count("\n") == 1
     assert "eth0: the change was taken back, and the host has what it had before" in complained and SILENT in complained
-    assert bare.seen() == before and the_journal().read()["state"] == "undone"
+    assert bare.seen() == before and host_journal().read().state == "undone"
 
 
 def test_a_database_that_is_silent_afterwards(bare):
@@ -86,10 +86,10 @@ def test_a_neighbour_is_asked_anew(bare):
     bare.router("address add fd44::1/64 dev eth0p nodad")
     ip("address add fd44::12/64 dev eth0 nodad")
     for asked in (ROUTER, "fd44::1"):
-        assert answers("eth0", asked, 2) and answers("eth0", asked, 2)
+        assert neighbour_answers("eth0", asked, 2) and answers("eth0", asked, 2)
     bare.router("address flush dev eth0p")
     for asked in (ROUTER, "fd44::1", "192.0.2.1"):
-        assert not answers("eth0", asked, 0.5)
-    assert not answers("nosuch", ROUTER, 0.5)
+        assert not neighbour_answers("eth0", asked, 0.5)
+    assert not neighbour_answers("nosuch", ROUTER, 0.5)
     ip(f"neigh replace {ROUTER} dev eth0 lladdr 02:00:00:00:00:01 nud permanent")
-    assert answers("eth0", ROUTER, 0.5)
+    assert neighbour_answers("eth0", ROUTER, 0.5)

@@ -150,8 +150,8 @@ def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
         "rollback_timeout": 30,
         "datapath_type": None,
         "open_vswitch": bare.remote,
-        "_turn": "plan",
-        "_change": None,
+        "_phase": "plan",
+        "_change_id": None,
     }
     (result,) = change_nics(types.SimpleNamespace(params=params, check_mode=False))
     assert result.facts["others"] == ["eth0"]

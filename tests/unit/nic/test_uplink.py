@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import AddressMove
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import uplink
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.moved import MovedNic, moved_nic_file
 
 MAC = "52:54:00:00:00:01"
 
@@ -17,7 +18,7 @@ MAC = "52:54:00:00:00:01"
 @pytest.mark.parametrize(("datapath", "column"), [("system", ""), ("netdev", "netdev")])
 def test_the_bridge_looks_like_the_nic(datapath, column):
     """Protects peers' neighbour tables and large packets: the NIC's MAC and MTU, and the keys by which others find the NIC."""
-    rows = uplink.rows(uplink.UplinkHost("eth0", MAC, 9000, datapath))
+    rows = uplink.rows(uplink.UplinkSettings("eth0", MAC, 9000, datapath))
     assert [(row.table, row.name, row.parent) for row in rows] == [
         ("Bridge", "breth0", "."),
         ("Port", "breth0", "breth0"),
@@ -35,18 +36,18 @@ def test_the_bridge_looks_like_the_nic(datapath, column):
     assert {row.owner for row in rows} == {uplink.owner("eth0")}
 
 
-@pytest.mark.parametrize(("datapath", "guarded"), [("system", 0), ("netdev", 1)])
-def test_userspace_measures(datapath, guarded):
+@pytest.mark.parametrize(("datapath", "measures"), [("system", 0), ("netdev", 1)])
+def test_userspace_measures(datapath, measures):
     """Protects the kernel's datapath from what only the one of user space needs: no offload, and a host that does not see packets twice."""
-    state = uplink.state(uplink.UplinkHost("eth0", MAC, 1500, datapath))
-    assert (len(state.no_offloads), len(state.drops)) == (guarded, guarded)
+    state = uplink.state(uplink.UplinkSettings("eth0", MAC, 1500, datapath))
+    assert (len(state.no_offloads), len(state.drops)) == (measures, measures)
     assert state.moves == (AddressMove("eth0", "breth0"),)
 
 
 @pytest.mark.parametrize("promiscuous", [True, False])
 def test_promiscuity_goes_along(promiscuous):
     """Protects whoever listens on the NIC for others; the bridge of a NIC that nobody made so is left alone."""
-    nic, link = uplink.state(uplink.UplinkHost("eth0", MAC, 1500, "system", promiscuous)).links
+    nic, link = uplink.state(uplink.UplinkSettings("eth0", MAC, 1500, "system", promiscuous)).links
     assert (nic.promiscuous, link.promiscuous) == (None, True if promiscuous else None)
 
 
@@ -57,5 +58,5 @@ def test_what_is_given_back():
     assert [drop.link for drop in state.absent_drops] == ["eth0"]
     assert uplink.state_gone("eth0", "system").absent_drops == ()
     assert uplink.rows(None) == []
-    assert uplink.kept_file("eth0", None).content is None
-    assert json.loads(uplink.kept_file("eth0", {"users": ["node"]}).content) == {"users": ["node"]}
+    assert moved_nic_file("eth0", None).content is None
+    assert json.loads(moved_nic_file("eth0", MovedNic(("node",))).content)["users"] == ["node"]

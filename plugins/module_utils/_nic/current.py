@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A NIC as it is: the rows of its bridge, and what is kept of it; and the checks whether it can go into the bridge, or back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._common import names
+from .._common.errors import HostError
+from .._common.files import read_file
+from .._host import facts
+from .._host.rows import COLUMNS, LocalRows
+from .._ovsdb.converge import read_rows
+from .._ovsdb.rows import Query, by_name, is_uuid
+from .._ovsdb.values import as_set
+from . import uplink
+from .link_checks import refuse_link
+from .moved import moved_nic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Set
+
+    from .._host.desired import File
+    from .._ovsdb.converge import Database
+    from .._ovsdb.rows import CurrentRow
+    from .moved import MovedNic
+    from .uplink import UplinkSettings
+
+DEFAULT_MTU = 1500
+
+
+@dataclass(frozen=True)
+class CurrentNic:
+    """A NIC as it is.
+
+    :ivar settings: of its uplink; None: it has none.
+    :ivar moved: what is kept of it; None: nothing.
+    """
+
+    name: str
+    settings: UplinkSettings | None
+    moved: MovedNic | None
+
+    @property
+    def bridge(self) -> str:
+        """The name of its bridge."""
+        return names.uplink_bridge(self.name)
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Who needs it in its bridge."""
+        return self.moved.users if self.moved else ()
+
+
+def read_nic(connection: Database, name: str) -> CurrentNic:
+    """Read a NIC.
+
+    :raises HostError: what is kept of it can't be read.
+    :raises DatabaseError: the host's Open_vSwitch database can't be read.
+    """
+    rows = {row.role: row for row in read_rows(connection, LocalRows(uplink.owner(name)).owned_queries())}
+    moved = moved_nic(name)
+    bridge, interface = rows.get("uplink-bridge"), rows.get("uplink-bridge-interface")
+    settings = None
+    if bridge is not None:
+        mtu = as_set(interface.columns.get("mtu_request")) if interface else ()
+        settings = uplink.UplinkSettings(
+            name,
+            bridge.map_value("other_config", "hwaddr") or "",
+            mtu[0] if mtu else DEFAULT_MTU,
+            bridge.columns.get("datapath_type") or "system",
+            moved is not None and moved.promiscuous,
+        )
+    return CurrentNic(name, settings, moved)
+
+
+def datapath_type(connection: Database) -> str:
+    """Return the datapath that the host's Open vSwitch uses: system or netdev."""
+    switch = _row_by_name(connection, "Open_vSwitch", ".")
+    chosen = switch.external_id("ovn-bridge-datapath-type") if switch else None
+    return chosen or ("system" if facts.has_kernel_datapath() else "netdev")
+
+
+def refuse_move(connection: Database, nic: CurrentNic) -> None:
+    """Check that the NIC can go into its bridge.
+
+    :raises HostError: it can't.
+    """
+    refuse_link(nic.name, in_own_bridge=nic.settings is not None)
+    if nic.settings is not None:
+        return
+    if _row_by_name(connection, "Port", nic.name) is not None:
+        raise HostError(
+            f"{nic.name} is in another bridge of Open vSwitch already: take it out (ovs-vsctl del-port {nic.name}), or name another NIC"
+        )
+    is_bridge = _row_by_name(connection, "Bridge", nic.bridge) is not None
+    if is_bridge or facts.link_mac(nic.bridge):
+        raise HostError(
+            f"the bridge's name {nic.bridge} is in use already: rename or remove that {'bridge' if is_bridge else 'link'}"
+        )
+
+
+def refuse_foreign_ports(connection: Database, nic: CurrentNic) -> None:
+    """Check that the bridge can be removed.
+
+    :raises HostError: it has ports of other programs, which would be removed with it.
+    """
+    bridges = read_rows(connection, [Query("Bridge", (("name", "==", nic.bridge),), ("name", "ports"))])
+    ports = as_set(bridges[0].columns["ports"]) if bridges else ()
+    for port in read_rows(connection, [Query("Port", (is_uuid(uuid),), COLUMNS["Port"]) for uuid in ports]):
+        # ovn-controller makes its own port as long as a mapping names the bridge, and removes it itself.
+        if port.role is None and not port.external_id("ovn-localnet-port"):
+            raise HostError(
+                f"{nic.name} stays in {nic.bridge}, since {port.name} is a port of that bridge too: take it out first "
+                f"(ovs-vsctl del-port {nic.bridge} {port.name})"
+            )
+
+
+def refuse_edited_files(nic: CurrentNic) -> None:
+    """Check that the NIC's files can be restored.
+
+    :raises HostError: somebody has changed one of them since the NIC was moved, and restoring it would undo that.
+    """
+    if nic.moved is None:
+        return
+    previous = {file.path: file for file in nic.moved.previous_files if file.content is not None}
+    for file in nic.moved.files:
+        current = read_file(file.path) if file.path in previous else None
+        if current is not None and current.content not in (file.content, previous[file.path].content):
+            raise HostError(
+                f"{file.path} was changed after {nic.name} went into {nic.bridge}, and giving {nic.name} back would undo that: move the file "
+                "aside, run it again, and make the change once more in the file that is there then"
+            )
+
+
+def refuse_shared_files(files: Mapping[str, tuple[File, ...]], new: Set[str]) -> None:
+    """Check that each file has one text for all NICs.
+
+    :param files: NIC to its files.
+    :param new: the NICs that are about to move.
+    :raises HostError: two NICs are configured in one file, which can't be restored for one of them alone.
+    """
+    seen: dict[str, tuple[str, str | None]] = {}
+    for nic, own in files.items():
+        for file in own:
+            other, text = seen.setdefault(file.path, (nic, file.content))
+            if text != file.content and new & {nic, other}:
+                raise HostError(
+                    f"{other} and {nic} are both configured in {file.path}, which can't be given back for one of them alone: "
+                    "give each NIC a file of its own below /etc/network/interfaces.d"
+                )
+
+
+def _row_by_name(connection: Database, table: str, name: str) -> CurrentRow | None:
+    return next(iter(read_rows(connection, [by_name(table, name, COLUMNS[table])])), None)
