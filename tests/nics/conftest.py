@@ -65,7 +65,7 @@ if asked["die_at"] is not None:
     while pid == "0":
         pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], capture_output=True, text=True).stdout.strip()
     until = time.monotonic() + 30
-    while checkpoint.the_journal().begun() <= asked["die_at"] and time.monotonic() < until:
+    while checkpoint.host_journal().begun() <= asked["die_at"] and time.monotonic() < until:
         time.sleep(0.002)
     time.sleep(asked["later"])
     os.kill(int(pid), 9)
