@@ -1,136 +1,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a pod is in the overlay: a port of its node's switch, with one address of each family, and the annotation that says so."""
+"""The logical port of a pod in the Northbound database: on its node's switch, with one address of each IP version."""
 
 from __future__ import annotations
 
-import json
 from typing import NamedTuple
 
 from .._common import addressing, names
-from .._ovsdb.rows import Owner, Row
+from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._ovsdb.values import as_set
+from .annotation import PodNetwork, normalized_addresses
+from .model import Pod
 
-FINISHED = ("Succeeded", "Failed")
-# Of pods that have no node yet, or are done, the API server need not tell.
-FIELDS = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 KIND = "Pod"
 
 
-class Pod(NamedTuple):
-    """What is kept of a pod.
+class NodeSwitch(NamedTuple):
+    """The logical switch of a node.
 
-    :ivar node: the node's name as the overlay has it.
-    :ivar annotation, networks: the texts of its two annotations, None where there is none.
-    :ivar marked: whether they say that they are this pod's.
+    :ivar subnets: of the node's pods.
+    :ivar chassis: the system-id of the node's ovn-controller, None: not known yet.
     """
 
-    namespace: str
     name: str
-    uid: str
-    node: str
-    annotation: str | None
-    networks: str | None
-    marked: bool
-
-    @property
-    def key(self):
-        """Its key in messages and owner keys."""
-        return f"{self.namespace}/{self.name}"
-
-
-class Place(NamedTuple):
-    """A node's switch, as pods see it."""
-
-    name: str
-    subnets: tuple
+    subnets: tuple[str, ...]
     chassis: str | None
 
-
-def trim(item):
-    """A pod object of the API server; None for one that has no port: on the host's network, without a node, or done."""
-    meta, spec = item["metadata"], item["spec"]
-    if spec.get("hostNetwork") or not spec.get("nodeName") or (item.get("status") or {}).get("phase") in FINISHED:
-        return None
-    notes = meta.get("annotations") or {}
-    return Pod(
-        meta["namespace"],
-        meta["name"],
-        meta["uid"],
-        names.node_name(spec["nodeName"]),
-        notes.get(names.POD_ANNOTATION),
-        notes.get(names.POD_NETWORKS_ANNOTATION),
-        notes.get(names.POD_UID_ANNOTATION) == meta["uid"],
-    )
+    @classmethod
+    def from_row(cls, row: CurrentRow) -> NodeSwitch:
+        """Make it from a row of Logical_Switch."""
+        subnets = tuple(subnet for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",") if subnet)
+        return cls(row.name or "", subnets, row.external_id(names.CHASSIS_KEY))
 
 
-def owner(key):
-    """Whose rows a pod's are."""
+def owner(key: str) -> Owner:
+    """Return the owner of a pod's rows."""
     return Owner(KIND, key)
 
 
-def place(switch):
-    """The node switch ``switch`` (a row) as pods see it."""
-    subnets = tuple(subnet for subnet in (switch.external_id(names.SUBNETS_KEY) or "").split(",") if subnet)
-    return Place(switch.name, subnets, switch.external_id(names.CHASSIS_KEY))
-
-
-def rows(pod, where, cidrs):
-    """The pod's rows, on the switch of ``where``, with these addresses."""
-    line = " ".join([addressing.mac_of(cidrs), *(cidr.split("/")[0] for cidr in cidrs)])
+def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
+    """Return the pod's rows: a port that is locked to its MAC and its addresses."""
+    line = " ".join([network.mac, *(cidr.split("/")[0] for cidr in network.addresses)])
     return [
         Row(
             "Logical_Switch_Port",
             owner(pod.key),
             "port",
             names.pod_port(pod.namespace, pod.name),
-            where.name,
+            switch.name,
             {
                 "addresses": (line,),
                 "port_security": (line,),
-                "options": {"iface-id-ver": pod.uid, "requested-chassis": where.chassis},
+                "options": {"iface-id-ver": pod.uid, "requested-chassis": switch.chassis},
                 "external_ids": {"namespace": pod.namespace, names.POD_MARK: "true"},
             },
         )
     ]
 
 
-def annotations(where, cidrs):
-    """(text of the annotation, text of that of today's tools) of a pod with these addresses."""
-    mac = addressing.mac_of(cidrs)
+def network(switch: NodeSwitch, cidrs: tuple[str, ...]) -> PodNetwork:
+    """Return the network of a pod on this switch with these addresses."""
     gateways = {
-        addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in where.subnets
+        addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in switch.subnets
     }
-    inward = [gateways[addressing.family(cidr)] for cidr in cidrs]
-    mine = {"ip_address": cidrs[0], "mac_address": mac, "gateway_ip": inward[0]}
-    network = {"ip_addresses": list(cidrs), "mac_address": mac, "gateway_ips": inward}
-    if len(cidrs) == 1:
-        network.update(ip_address=cidrs[0], gateway_ip=inward[0])
-    return json.dumps(mine), json.dumps({"default": network})
+    return PodNetwork(addressing.mac_of(cidrs), cidrs, tuple(gateways[addressing.family(cidr)] for cidr in cidrs))
 
 
-def addresses_of_port(port):
-    """The addresses that a switch port (a row) has, whoever made it; none for ``router``, ``unknown`` and ``dynamic``."""
-    out = []
-    for line in as_set(port.columns["addresses"]):
-        for word in line.split()[1:]:
-            out += _addresses([word])
-    return tuple(out)
-
-
-def addresses_of_annotation(pod):
-    """The addresses that a pod's annotations say it has; none when they say nothing that can be understood."""
-    for text, read in (
-        (pod.networks, lambda value: value["default"]["ip_addresses"]),
-        (pod.annotation, lambda value: [value["ip_address"]]),
-    ):
-        try:
-            return _addresses([cidr.split("/")[0] for cidr in read(json.loads(text))])
-        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
-            continue
-    return ()
-
-
-def _addresses(words):
-    return tuple(filter(None, map(addressing.normalized, words)))
+def addresses_of_port(port: CurrentRow) -> tuple[str, ...]:
+    """Return the addresses of a switch port, whoever made it; none for ``router``, ``unknown`` and ``dynamic`` (ovn-nb(5))."""
+    lines = as_set(port.columns["addresses"])
+    return normalized_addresses(word for line in lines for word in line.split()[1:])

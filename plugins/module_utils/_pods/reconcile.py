@@ -1,206 +1,194 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Pods converged: the port in the Northbound database first, then the annotation that tells the node of it."""
+"""Keep the pods' logical ports: the port in the Northbound database comes first, then the annotation that tells the node of it."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
+from collections.abc import Callable, MutableMapping, Sequence
 
 from .._common import names
-from .._common.errors import APIRefused, KubernetesError
-from .._reconcile.engine import NotYet
-from . import northbound as policy
+from .._ovsdb.plan import Change
+from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._reconcile.engine import Engine, NotYet
+from . import annotation, northbound
 from .addresses import Addresses, Exhausted
+from .annotator import Annotator, PatchClient
+from .model import Pod
+from .northbound import NodeSwitch
 
 LOG = logging.getLogger("ovn-k8s-watcher")
-PATCHES = 32  # requests to the API server at one time
-NOT_FOUND, CONFLICT = 404, 409
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # between two tries to write an annotation
+TABLE = "Logical_Switch_Port"
+
+# Called with a pod, a reason of an event, and its message.
+EventWriter = Callable[[Pod, str, str], object]
+# Called with what was measured, and its seconds.
+Observer = Callable[[str, float], object]
 
 
-class Pods:
+class PodPlanner:
     """The planner of pods.
 
     :param replica: the Northbound database.
-    :param store: key -> Pod, of the informer.
-    :param events: tells the cluster about a pod: ``events(pod, reason, sentence)``.
-    :param observe: called with (what, seconds) as :class:`.cluster.Cluster` says.
+    :param pods: key -> pod, the informer's store.
+    :param on_event: writes a Kubernetes event about a pod.
+    :param observe: gets "lsp" and "annotation": seconds from the first sight of a pod to its port, and to its annotation.
+
+    :ivar engine: set by whoever makes the engine.
     """
 
-    tables = ("Logical_Switch_Port",)
+    tables = (TABLE,)
+    engine: Engine
 
-    def __init__(self, replica, store, client, events, observe):
+    def __init__(
+        self,
+        replica: Replica,
+        pods: MutableMapping[str, Pod],
+        client: PatchClient,
+        on_event: EventWriter,
+        observe: Observer,
+    ) -> None:
         self.addresses = Addresses()
-        self.patches = self.patch_errors = 0
-        self.engine = None
+        self.annotator = Annotator(client, pods, self._annotated, self._plan_again)
         self._replica = replica
-        self._store = store
-        self._client = client
-        self._events = events
+        self._pods = pods
+        self._on_event = on_event
         self._observe = observe
-        self._nodes = {}  # node -> keys of its pods
-        self._waiting = {}  # node -> keys that its subnet has no address for
-        self._seen = {}  # key -> when it was first seen, until it has its annotation
-        self._patching = {}  # key -> task
-        self._tries = {}  # key -> how often its annotation could not be written
-        self._gate = asyncio.Semaphore(PATCHES)
+        self._of_node: dict[str, set[str]] = {}  # node -> keys of its pods
+        self._without_address: dict[str, set[str]] = {}  # node -> keys of pods that its subnet has no address for
+        self._first_seen: dict[str, float] = {}  # key -> time at which the pod was first seen, until it is annotated
 
-    @property
-    def patching(self):
-        """How many annotations are being written."""
-        return len(self._patching)
+    # Events.
 
-    # What happens.
-
-    def changed(self, key, before, after):
-        """The API server told of a pod."""
-        if before is not None and (after is None or before.node != after.node):
-            self._nodes.get(before.node, set()).discard(key)
-            self._waiting.get(before.node, set()).discard(key)
-        if after is not None:
-            self._nodes.setdefault(after.node, set()).add(key)
-            if before is None or before.uid != after.uid:
-                self._seen[key] = time.monotonic()
+    def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Take in a change of a pod."""
+        if old is not None and (new is None or old.node != new.node):
+            self._of_node.get(old.node, set()).discard(key)
+            self._without_address.get(old.node, set()).discard(key)
+        if new is not None:
+            self._of_node.setdefault(new.node, set()).add(key)
+            if old is None or old.uid != new.uid:
+                self._first_seen[key] = time.monotonic()
         else:
-            self._seen.pop(key, None)
-            self._tries.pop(key, None)
-        self.engine.mark(policy.KIND, key)
+            self._first_seen.pop(key, None)
+            self.annotator.forget(key)
+        self._mark(key)
 
-    def port_changed(self, before, after):
-        """The Northbound database told of a switch port."""
-        row = after or before
-        if row.external_id(names.OWNER_TYPE) == policy.KIND:
-            self.engine.mark(policy.KIND, row.external_id(names.OWNER_NAME))
+    def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a switch port."""
+        row = new or old
+        if row is None:
             return
-        # A port of somebody else keeps its addresses from pods.
+        if row.external_id(names.OWNER_TYPE) == northbound.KIND:
+            self._mark(row.external_id(names.OWNER_NAME) or "")
+            return
+        # Pods get no address that a port has that is not a pod's.
         self.addresses.release(row.uuid)
-        if after is not None and not self.addresses.reserve(row.uuid, policy.addresses_of_port(after)):
-            LOG.warning("switch port %s has an address that a pod has too", after.name)
+        if new is not None and not self.addresses.reserve(row.uuid, northbound.addresses_of_port(new)):
+            LOG.warning("switch port %s has an address that a pod has too", new.name)
 
-    def switch_changed(self, name):
-        """A node's switch came, changed or went."""
-        for key in self._nodes.get(name, ()):
-            self.engine.mark(policy.KIND, key)
+    def switch_changed(self, name: str) -> None:
+        """Take in a change of a node's switch."""
+        for key in self._of_node.get(name, ()):
+            self._mark(key)
 
-    def begin(self):
-        """Learn who has which address, before the first one is given: from all ports, then from pods whose port was lost."""
+    def begin(self) -> None:
+        """Learn who has which address, before one is given: from all ports, then from the annotations of pods whose port was lost."""
         self.addresses = Addresses()
-        rows = sorted(
-            self._replica.rows["Logical_Switch_Port"].values(),
-            key=lambda row: row.external_id(names.OWNER_TYPE) == policy.KIND,
-        )
-        for row in rows:
-            key = row.external_id(names.OWNER_NAME) if row.external_id(names.OWNER_TYPE) == policy.KIND else row.uuid
-            if not self.addresses.reserve(key, policy.addresses_of_port(row)):
+        # Ports that are not pods' come first: pods can get another address, they can't.
+        for row in sorted(self._replica.rows[TABLE].values(), key=_is_pods):
+            key = (row.external_id(names.OWNER_NAME) or "") if _is_pods(row) else row.uuid
+            if not self.addresses.reserve(key, northbound.addresses_of_port(row)):
                 LOG.warning("switch port %s has an address that another one has too", row.name)
-        for key, pod in self._store.items():
-            if not self.addresses.held(key):
-                self.addresses.reserve(key, policy.addresses_of_annotation(pod))
-        for key in {*self._store, *self._replica.owners(policy.KIND)}:
-            self.engine.mark(policy.KIND, key)
+        for key, pod in self._pods.items():
+            if not self.addresses.has(key):
+                self.addresses.reserve(key, annotation.claimed_addresses(pod.annotations))
+        for key in {*self._pods, *self._replica.owners(northbound.KIND)}:
+            self._mark(key)
 
-    # What the engine asks.
+    def _mark(self, key: str) -> None:
+        self.engine.mark(northbound.KIND, key)
+
+    def _plan_again(self, key: str, seconds: float) -> None:
+        self.engine.later((northbound.KIND, key), seconds)
+
+    # For the engine.
 
     @staticmethod
-    def owner(key):
-        """Whose rows they are."""
-        return policy.owner(key)
+    def owner(key: str) -> Owner:
+        """Return the owner of a pod's rows."""
+        return northbound.owner(key)
 
-    def desired(self, key):
-        """The pod's port; nothing for a pod that has none."""
-        pod = self._store.get(key)
+    def desired(self, key: str) -> list[Row]:
+        """Return the pod's rows; none for a pod that gets no port. :raises NotYet: when it can't have its port now."""
+        pod = self._pods.get(key)
         if pod is None:
             return []
-        where = self._place(pod)
-        if not self.addresses.held(key):
-            # A pod may be born with annotations (restored, copied): its node may believe them before ours are there.
-            self.addresses.reserve(key, policy.addresses_of_annotation(pod))
+        switch = self._switch(pod)
+        if not self.addresses.has(key):
+            # A restored or copied pod is created with annotations: its node may use them before ours are written.
+            self.addresses.reserve(key, annotation.claimed_addresses(pod.annotations))
         try:
-            cidrs = self.addresses.take(key, where.subnets)
+            cidrs = self.addresses.take(key, switch.subnets)
         except Exhausted as exc:
-            self._waiting.setdefault(pod.node, set()).add(key)
+            self._without_address.setdefault(pod.node, set()).add(key)
             raise NotYet(str(exc)) from None
-        return policy.rows(pod, where, cidrs)
+        return northbound.rows(pod, switch, northbound.network(switch, cidrs))
 
-    def _place(self, pod):
-        switch = self._replica.named("Logical_Switch", pod.node)
-        if switch is None:
+    def _switch(self, pod: Pod) -> NodeSwitch:
+        """Return the switch of a pod's node. :raises NotYet: when it has none."""
+        row = self._replica.named("Logical_Switch", pod.node)
+        if row is None:
             raise NotYet(f"node {pod.node} has no switch in the overlay yet: run the site play for it")
-        where = policy.place(switch)
-        if not where.subnets:
+        switch = NodeSwitch.from_row(row)
+        if not switch.subnets:
             raise NotYet(f"the switch of node {pod.node} has no subnet of ours: run the site play for it")
-        return where
+        return switch
 
-    def done(self, key, changes):
-        """The port is as wanted: free what went, tell the node of what came."""
-        pod = self._store.get(key)
+    def done(self, key: str, changes: Sequence[Change]) -> None:
+        """Take in that the port is as desired: free the addresses of a deleted pod, annotate any other one."""
+        pod = self._pods.get(key)
         if pod is None:
-            if self.addresses.release(key) and self._waiting:
-                for waiting in self._waiting.values():
-                    for other in waiting:
-                        self.engine.mark(policy.KIND, other)
-                self._waiting.clear()
+            if self.addresses.release(key):
+                self._retry_without_address()
             return
-        self._waiting.get(pod.node, set()).discard(key)
-        if changes and key in self._seen:
-            self._observe("lsp", time.monotonic() - self._seen[key])
-        if key not in self._patching:
-            where = self._place(pod)
-            texts = policy.annotations(where, self.addresses.take(key, where.subnets))
-            if (pod.annotation, pod.networks, pod.marked) != (*texts, True):
-                self._patching[key] = asyncio.create_task(self._annotate(key, pod, texts))
-            else:
-                self._seen.pop(key, None)
+        self._without_address.get(pod.node, set()).discard(key)
+        if changes and key in self._first_seen:
+            self._observe("lsp", time.monotonic() - self._first_seen[key])
+        if key not in self.annotator:
+            self._annotate(pod)
 
-    def failed(self, key, sentence):
-        """Tell whoever looks at the pod."""
-        pod = self._store.get(key)
+    def _annotate(self, pod: Pod) -> None:
+        """Write the pod's annotations where they differ."""
+        switch = self._switch(pod)
+        network = northbound.network(switch, self.addresses.take(pod.key, switch.subnets))
+        desired = annotation.render(network, pod.uid)
+        if pod.annotations.written == desired.written:
+            self._first_seen.pop(pod.key, None)
+        else:
+            self.annotator.write(pod, desired)
+
+    def _annotated(self, key: str) -> None:
+        if key in self._first_seen:
+            self._observe("annotation", time.monotonic() - self._first_seen.pop(key))
+
+    def _retry_without_address(self) -> None:
+        """Look again at all pods for which there was no address."""
+        for keys in self._without_address.values():
+            for key in keys:
+                self._mark(key)
+        self._without_address.clear()
+
+    def failed(self, key: str, sentence: str) -> None:
+        """Write an event about a pod that can't have its port now."""
+        pod = self._pods.get(key)
         if pod is not None:
-            self._events(pod, "NetworkNotReady", sentence)
+            self._on_event(pod, "NetworkNotReady", sentence)
 
-    async def _annotate(self, key, pod, texts):
-        """Write the annotations, unless the pod is another one by now."""
-        body = {
-            "metadata": {
-                "uid": pod.uid,
-                "annotations": {
-                    names.POD_ANNOTATION: texts[0],
-                    names.POD_NETWORKS_ANNOTATION: texts[1],
-                    names.POD_UID_ANNOTATION: pod.uid,
-                },
-            }
-        }
-        again = None
-        tries = self._tries.pop(key, 0)
-        try:
-            async with self._gate:
-                await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status", body)
-            self.patches += 1
-            LOG.info("pod %s: annotated %s", key, texts[0])
-            if key in self._seen:
-                self._observe("annotation", time.monotonic() - self._seen.pop(key))
-            if self._store.get(key) is pod:
-                self._store[key] = pod._replace(annotation=texts[0], networks=texts[1], marked=True)
-            elif self._store.get(key) is not None:
-                again = 0.0
-        except APIRefused as exc:
-            # Another pod of this name, or none, is what the API server will tell next.
-            again = self._unwritten(key, exc, tries, exc.status not in (NOT_FOUND, CONFLICT))
-        except KubernetesError as exc:
-            again = self._unwritten(key, exc, tries, not tries)
-        finally:
-            del self._patching[key]
-        if again is not None and key in self._store:
-            self.engine.later((policy.KIND, key), again)
 
-    def _unwritten(self, key, exc, tries, loud):
-        """Note that an annotation could not be written; seconds until it is tried again."""
-        self.patch_errors += 1
-        if key in self._store:
-            self._tries[key] = tries + 1
-        if loud:
-            LOG.warning("pod %s: %s", key, exc)
-        return min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE)
+def _is_pods(row: CurrentRow) -> bool:
+    """Return whether a port is a pod's."""
+    return row.external_id(names.OWNER_TYPE) == northbound.KIND

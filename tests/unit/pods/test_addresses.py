@@ -20,15 +20,15 @@ def test_the_first_pod_gets_the_third_address_of_each_family():
 
 
 def test_a_pod_keeps_its_addresses():
-    """Protects running pods: asked again, the answer is the same."""
+    """Protects running pods: a second call gives the same addresses."""
     table = Addresses()
     first = table.take("a", DUAL)
     table.take("b", DUAL)
     assert table.take("a", DUAL) == first
 
 
-def test_a_freed_address_rests():
-    """Protects a new pod from what was meant for the one before it."""
+def test_a_freed_address_is_not_given_away_at_once():
+    """Protects a new pod from packets that were meant for the last holder of its address."""
     table = Addresses()
     table.take("a", DUAL)
     table.release("a")
@@ -42,7 +42,7 @@ def test_a_full_subnet_says_so_and_serves_again():
         table.take(f"p{number}", ("10.0.0.0/29", DUAL[1]))
     with pytest.raises(Exhausted, match=r"subnet 10\.0\.0\.0/29 has no free address"):
         table.take("late", (DUAL[1], "10.0.0.0/29"))
-    assert not table.held("late")
+    assert not table.has("late")
     assert len(table) == 8
     table.release("p2")
     assert table.take("late", ("10.0.0.0/29", DUAL[1]))[0] == "10.0.0.5/29"
@@ -56,17 +56,17 @@ def test_a_move_to_another_subnet_frees_the_old_address():
     assert len(table) == 1
 
 
-def test_what_somebody_else_has_is_not_reserved():
-    """Protects the first of two that claim an address, as ports of before may."""
+def test_an_address_that_another_key_holds_is_not_reserved():
+    """Protects the first of two ports that have one address in the database."""
     table = Addresses()
     assert table.reserve("a", ["192.168.1.3"])
     assert not table.reserve("b", ["192.168.1.3"])
-    assert not table.held("b")
+    assert not table.has("b")
     assert table.take("b", DUAL[:1]) == ("192.168.1.4/24",)
 
 
 def test_an_address_that_two_have_is_free_when_both_are_gone():
-    """Protects a port of somebody else that has a pod's address: the pod's end does not give it to the next pod."""
+    """Protects a port that is not a pod's and has a pod's address: when the pod is deleted, no other pod gets the address."""
     table = Addresses()
     assert table.take("a", DUAL[:1]) == ("192.168.1.3/24",)
     assert not table.reserve("foreign", ["192.168.1.3"])
@@ -83,8 +83,8 @@ def test_an_address_that_two_have_is_free_when_both_are_gone():
     assert table.take("e", small) == ("192.168.1.3/29",)
 
 
-def test_who_got_another_address_waits_no_more_for_the_first():
-    """Protects against an address that a pod holds without having it."""
+def test_a_key_that_got_another_address_does_not_claim_the_first_one():
+    """Protects against an address that is held for a pod that does not have it."""
     table = Addresses()
     table.take("a", DUAL[:1])
     for _time in range(2):

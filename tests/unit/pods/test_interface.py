@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what a pod's interface is: read from its annotations, and wanted of Open vSwitch and of the pod's namespace."""
+"""Protects the interface of a pod: its rows in Open vSwitch's database, and the state of the pod's network namespace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired impor
     Sysctl,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import interface as pod_interface
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import northbound as pods
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.annotation import PodAnnotations, parse
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.interface import Attachment, PodInterface
 
 ONE = {
     "ovn": json.dumps({"ip_address": "192.168.1.3/24", "mac_address": "0A:58:C0:A8:01:03", "gateway_ip": "192.168.1.1"})
@@ -25,44 +26,16 @@ ONE = {
 
 
 def interface(userspace=True, **annotations):
-    """An attachment of a pod with these annotations."""
-    return pod_interface.PodInterface(
-        "0123456789abcdef",
-        "eth0",
-        "/run/netns/x",
-        "ns",
-        "web",
-        "uid-1",
-        pod_interface.network(dict(ONE, **annotations)),
-        1400,
-        userspace,
-    )
-
-
-def test_the_annotation_of_the_original():
-    """Protects pods that the original watcher annotated."""
-    assert pod_interface.network(ONE) == pod_interface.PodNetwork(
-        "0a:58:c0:a8:01:03", ("192.168.1.3/24",), ("192.168.1.1",)
-    )
-    assert pod_interface.network({}) is None
-
-
-def test_what_the_watcher_writes_is_what_is_read():
-    """Protects the two programs' agreement: both families, their gateways."""
-    where = pods.Place("node1", ("192.168.1.0/24", "fd10:128:0:1::/64"), None)
-    ovn, networks = pods.annotations(where, ("192.168.1.3/24", "fd10:128:0:1::3/64"))
-    both = pod_interface.network({names.POD_ANNOTATION: ovn, names.POD_NETWORKS_ANNOTATION: networks})
-    assert (both.addresses, both.gateways) == (
-        ("192.168.1.3/24", "fd10:128:0:1::3/64"),
-        ("192.168.1.1", "fd10:128:0:1::1"),
-    )
-    assert pod_interface.network({names.POD_ANNOTATION: ovn}).addresses == ("192.168.1.3/24",)
+    """The interface of a pod with these annotations."""
+    network = parse(PodAnnotations.from_mapping({**ONE, **annotations}))
+    attachment = Attachment("0123456789abcdef", "eth0")
+    return PodInterface(attachment, "/run/netns/x", "ns", "web", "uid-1", network, 1400, userspace)
 
 
 @pytest.mark.parametrize("userspace", [True, False])
 def test_what_the_pods_namespace_holds(userspace):
     """Protects the pod's own side; checksums are finished in the pod where the datapath is in userspace, and only there."""
-    state = pod_interface.inner_state(interface(userspace))
+    state = pod_interface.desired_state(interface(userspace))
     assert (state.links, state.addresses, state.routes) == (
         (Link("eth0", 1400, "0a:58:c0:a8:01:03"),),
         (Address("eth0", "192.168.1.3/24"),),
@@ -76,29 +49,9 @@ def test_ipv6_is_switched_on_where_the_pod_has_it():
     six = json.dumps(
         {"default": {"ip_addresses": ["fd10::3/64"], "mac_address": "0a:58:c0:a8:01:03", "gateway_ips": ["fd10::1"]}}
     )
-    assert pod_interface.inner_state(interface(**{names.POD_NETWORKS_ANNOTATION: six})).sysctls == (
+    assert pod_interface.desired_state(interface(**{names.POD_NETWORKS_ANNOTATION: six})).sysctls == (
         Sysctl("net/ipv6/conf/eth0/disable_ipv6", "0"),
     )
-
-
-@pytest.mark.parametrize(
-    "annotations",
-    [
-        {names.POD_ANNOTATION: "[" * 100_000},
-        {names.POD_NETWORKS_ANNOTATION: '{"default": ' * 100_000},
-        {names.INGRESS_BANDWIDTH: "9" * 400 + "k"},
-        {names.POD_ANNOTATION: json.dumps({"ip_address": "fe80::1%a b/64", "mac_address": "0a:58:c0:a8:01:03"})},
-    ],
-)
-def test_annotations_that_somebody_made_up(annotations):
-    """Protects the node's server, which serves all pods: whatever one's annotations hold, it is a sentence about that pod."""
-    with pytest.raises(pod_interface.AnnotationError):
-        pod_interface.network(
-            {
-                names.POD_ANNOTATION: json.dumps({"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03"}),
-                **annotations,
-            }
-        )
 
 
 def test_the_port():
@@ -115,7 +68,7 @@ def test_the_port():
         "sandbox": "0123456789abcdef",
         "k8s.ovn.org/netns": "/run/netns/x",
     }
-    assert pod_interface.attachment(port.owner.name) == ("0123456789abcdef", "eth0")
+    assert Attachment.from_owner_name(port.owner.name) == ("0123456789abcdef", "eth0")
 
 
 def test_two_attachments_never_share_a_link():
@@ -137,27 +90,8 @@ def test_limits_in_the_right_direction(text, rate):
             *policed,
             (),
         )
-        assert pod_interface.inner_limit(limited) == (rate if userspace else None)
+        assert limited.pod_link_rate == (rate if userspace else None)
     limit, port, _interface = pod_interface.rows(interface(**{names.INGRESS_BANDWIDTH: text}))
     assert limit.columns["other_config"] == {"max-rate": str(rate)} and port.columns["qos"] == (
         limit.owner.row_uuid("limit"),
-    )
-
-
-@pytest.mark.parametrize("text", ["", "fast", "10Mbit", "-1M", "10", "1P1"])
-def test_limits_that_are_none(text):
-    """Protects users from a limit that silently isn't one: the words say which annotation, and what would be right."""
-    with pytest.raises(
-        pod_interface.AnnotationError, match=r"kubernetes.io/egress-bandwidth is .* write bits a second"
-    ):
-        interface(**{names.EGRESS_BANDWIDTH: text})
-
-
-def test_the_runtimes_configuration():
-    """Protects the runtime: a valid list (CNI 1.0.0) that names our plugin."""
-    content = json.loads(pod_interface.configuration(1400))
-    assert (content["cniVersion"], content["name"], content["plugins"]) == (
-        "1.0.0",
-        "ovn-kubernetes",
-        [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}],
     )

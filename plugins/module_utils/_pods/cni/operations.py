@@ -1,70 +1,92 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the operations of the CNI specification do on this node."""
+"""The operations of the CNI specification (section 2, "CNI operations") on this node."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any, TypeVar
 
 from ..._common import names
-from ..._common.errors import DatabaseError, HostError
-from .. import interface as pod_interface
-from ..interface import PodInterface
-from . import links, protocol
-from .pods import gone
-from .ports import to_its_end
-from .protocol import CONFIGURATION, DIFFERS, FAILED, NOT_AVAILABLE, TRY_AGAIN, UNKNOWN_CONTAINER, CniError
+from ..._common.errors import OvnKubernetesError
+from ..annotation import PodNetwork
+from ..interface import Attachment, PodInterface, rows
+from ..model import Pod
+from . import deletions, pod_links, protocol, result
+from .concurrency import AttachmentLocks, run_to_end
+from .known_pods import KnownPods, deleted
+from .pod_links import Sandbox
+from .ports import Ports
+from .protocol import CniError, ErrorCode, Request
+from .readiness import Readiness
 
 LOG = logging.getLogger("ovn-k8s-node")
+SHOWN_ID = 13  # characters of a container's ID in the log, as crictl shows it
+T = TypeVar("T")
 
 
 class Operations:
-    """The operations; one attachment is worked on by one of them at a time.
+    """The operations; each attachment is worked on by one of them at a time.
 
-    :param pods: :class:`.pods.Pods`.
-    :param ports: :class:`.ports.Ports`.
-    :param workers: an executor for what blocks.
-    :param readiness: has ``problem()``, which says why the node can't serve now (None when it can), and ``wait()`` until it can.
-    :param patience: seconds after which an ADD that is not done gives up.
-    :param deletions: folder where the plugin leaves what was to be deleted while this server was away.
+    :param workers: threads for what blocks.
+    :param add_timeout: seconds after which ADD gives up.
+    :param deletions_directory: where the plugin leaves its DEL requests while this server is away.
     """
 
-    def __init__(self, pods, ports, workers, readiness, patience, deletions):
+    def __init__(
+        self,
+        pods: KnownPods,
+        ports: Ports,
+        workers: Executor,
+        readiness: Readiness,
+        add_timeout: float,
+        deletions_directory: str,
+    ) -> None:
         self._pods = pods
         self._ports = ports
         self._workers = workers
         self._readiness = readiness
-        self._patience = patience
-        self._deletions = deletions
-        self._locks = {}
-        self._adding = {}
+        self._add_timeout = add_timeout
+        self._deletions_directory = deletions_directory
+        self._locks = AttachmentLocks()
+        self._adding: dict[Attachment, asyncio.Future[dict[str, Any]]] = {}
 
-    async def run(self, request):
-        """The answer to a request, None where there is none to give. :raises CniError: what the runtime is told instead."""
-        work = {"ADD": self._add, "DEL": self._del, "CHECK": self._check, "GC": self._gc, "STATUS": self._status}
+    async def run(self, request: Request) -> dict[str, Any] | None:
+        """Return the result of a request, None where the command has none. :raises CniError: the error for the runtime."""
+        work: dict[str, Callable[[Request], Coroutine[Any, Any, dict[str, Any] | None]]] = {
+            "ADD": self._add,
+            "DEL": self._del,
+            "CHECK": self._check,
+            "GC": self._gc,
+            "STATUS": self._status,
+        }
         try:
             if request.command == "VERSION":
-                return protocol.versions(request)
+                return result.versions(request)
             return await work[request.command](request)
-        except (DatabaseError, HostError) as exc:
-            raise CniError(FAILED, str(exc)) from None
+        except OvnKubernetesError as exc:
+            raise CniError(ErrorCode.FAILED, str(exc)) from None
 
     # ADD.
 
-    async def _add(self, request):
-        async with self._alone(request.attachment):
-            waits, late = _Waits(), []
-            work = self._adding[request.attachment] = asyncio.ensure_future(self._attach(request, waits))
-            timer = asyncio.get_running_loop().call_later(
-                self._patience, lambda: (late.append(waits.reason()), work.cancel())
-            )
+    async def _add(self, request: Request) -> dict[str, Any]:
+        async with self._locks.hold(request.attachment):
+            progress = _Progress()
+            reasons: list[str | None] = []  # of giving up
+            work = self._adding[request.attachment] = asyncio.ensure_future(self._attach(request, progress))
+
+            def give_up() -> None:
+                reasons.append(progress.waits_for())
+                work.cancel()
+
+            timer = asyncio.get_running_loop().call_later(self._add_timeout, give_up)
             try:
                 while not work.done():
-                    # Whoever cuts it off, the next one's turn comes when it has cleaned up.
+                    # Also when this request is cancelled, the lock is held until the work has cleaned up.
                     try:
                         await asyncio.wait([work])
                     except asyncio.CancelledError:
@@ -72,208 +94,204 @@ class Operations:
             finally:
                 timer.cancel()
                 del self._adding[request.attachment]
-            if work.cancelled() and late:
-                raise CniError(TRY_AGAIN, f"gave up after {self._patience:.0f} s: {late[0]}")
+            if work.cancelled() and reasons:
+                raise CniError(ErrorCode.TRY_AGAIN_LATER, f"gave up after {self._add_timeout:.0f} s: {reasons[0]}")
             return work.result()
 
-    async def _attach(self, request, waits):
-        waits.reason = lambda: self._pods.waits_for(request.pod, request.uid)
-        uid, network = await self._pods.network(request.pod, request.uid)
-        waits.reason = self._readiness.problem
+    async def _attach(self, request: Request, progress: _Progress) -> dict[str, Any]:
+        progress.waits_for = lambda: self._pods.missing(request.pod, request.uid)
+        pod, network = await self._pods.wait_for_network(request.pod, request.uid)
+        progress.waits_for = self._readiness.problem
         await self._readiness.wait()
-        interface = self._interface(request, uid, network)
+        interface = self._interface(request, pod, network)
         try:
-            mac = await self._in_thread(links.attach, interface)
-            waits.reason = lambda: "Open vSwitch's database did not take the port"
-            await self._ports.converge(
-                interface.owner, pod_interface.rows(interface), f"ovn-k8s-node: ADD {request.pod}"
-            )
-            waits.reason = lambda: self._why_not_installed(interface)
-            await self._unless_gone(self._ports.installed(interface.outer), request.pod, uid)
-            self._unless_given_another(request.pod, uid, network)
+            mac = await self._in_thread(pod_links.attach, interface)
+            progress.waits_for = lambda: "Open vSwitch's database did not take the port"
+            await self._ports.converge(interface.owner, rows(interface), f"ovn-k8s-node: ADD {request.pod}")
+            progress.waits_for = lambda: self._why_no_flows(interface)
+            await self._unless_deleted(self._ports.wait_for_flows(interface.host_link), pod)
+            self._check_same_network(pod, network)
             await self._announce(interface)
         except BaseException:
-            await to_its_end(self._clean(request.attachment, request.pod))
+            await run_to_end(self._clean(request.attachment, request.pod))
             raise
-        LOG.info("%s: %s has %s on %s", request.pod, request.ifname, ", ".join(network.addresses), interface.outer)
-        return protocol.result(request, interface.outer, mac, network, interface.mtu)
+        addresses = ", ".join(network.addresses)
+        LOG.info("%s: %s has %s on %s", request.pod, request.ifname, addresses, interface.host_link)
+        return result.success(request, interface.host_link, mac, network, interface.mtu)
 
-    async def _announce(self, interface):
-        """Tell the neighbours, in threads of its own: what is nearly done does not wait for what has just begun."""
+    async def _announce(self, interface: PodInterface) -> None:
+        """Tell the neighbours, in other threads than the workers: what is nearly done does not wait for what has just begun."""
         loop = asyncio.get_running_loop()
-        sent = await to_its_end(loop.run_in_executor(None, links.announce, interface))
+        sent = await run_to_end(loop.run_in_executor(None, pod_links.announce, interface))
         loop.run_in_executor(None, sent.close)
 
-    def _interface(self, request, uid, network):
+    def _interface(self, request: Request, pod: Pod, network: PodNetwork) -> PodInterface:
+        """Return the desired interface."""
         node = self._ports.node()
         return PodInterface(
-            *request.attachment,
+            request.attachment,
             request.netns,
-            request.args["K8S_POD_NAMESPACE"],
-            request.args["K8S_POD_NAME"],
-            uid,
+            request.namespace,
+            request.pod_name,
+            pod.uid,
             network,
             node.mtu,
             node.userspace,
         )
 
-    def _why_not_installed(self, interface):
-        error = self._ports.error(interface.outer)
+    def _why_no_flows(self, interface: PodInterface) -> str:
+        """Return why an interface has no flows, as far as it is known."""
+        error = self._ports.error(interface.host_link)
         if error:
-            return f"Open vSwitch can't use {interface.outer}: {error}"
-        return "ovn-controller did not install the flows of logical port {}: look at its log, and whether the port is there (ovn-nbctl show)".format(
-            names.pod_port(interface.namespace, interface.pod)
+            return f"Open vSwitch can't use {interface.host_link}: {error}"
+        port = names.pod_port(interface.namespace, interface.pod)
+        return (
+            f"ovn-controller did not install the flows of logical port {port}: "
+            "look at its log, and whether the port is there (ovn-nbctl show)"
         )
 
-    async def _unless_gone(self, wanted, key, uid):
-        """Wait for what is wanted, but not longer than the pod lives."""
-        wanted, leaves = asyncio.ensure_future(wanted), asyncio.ensure_future(self._pods.leaves(key, uid))
+    async def _unless_deleted(self, work: Coroutine[Any, Any, None], pod: Pod) -> None:
+        """Wait for work, but not longer than the pod exists. :raises CniError: when the pod was deleted."""
+        task = asyncio.ensure_future(work)
+        deletion = asyncio.ensure_future(self._pods.wait_for_deletion(pod.key, pod.uid))
         try:
-            await asyncio.wait((wanted, leaves), return_when=asyncio.FIRST_COMPLETED)
-            if not wanted.done():
-                raise gone(key)
-            wanted.result()
+            await asyncio.wait((task, deletion), return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise deleted(pod.key)
+            task.result()
         finally:
-            for task in (wanted, leaves):
-                task.cancel()
+            task.cancel()
+            deletion.cancel()
 
-    def _unless_given_another(self, key, uid, network):
-        """The watcher may have had to give it another address: its port was lost, and somebody else has the old one."""
-        pod = self._pods.known(key, uid)
-        if pod is None:
-            raise gone(key)
-        now = self._pods.network_of(key, pod)
-        if now != network:
-            what = "none" if now is None else ", ".join(now.addresses)
-            raise CniError(TRY_AGAIN, f"pod {key} was given another network while its interface was made: {what}")
+    def _check_same_network(self, pod: Pod, network: PodNetwork) -> None:
+        """Check that the pod still has this network.
+
+        When the pod's logical port was lost, and another one has its address, then the watcher has given it a new address.
+
+        :raises CniError: when the network is another one, or the pod was deleted.
+        """
+        current_pod = self._pods.get(pod.key, pod.uid)
+        if current_pod is None:
+            raise deleted(pod.key)
+        current = self._pods.network_of(current_pod)
+        if current != network:
+            addresses = "none" if current is None else ", ".join(current.addresses)
+            raise CniError(
+                ErrorCode.TRY_AGAIN_LATER,
+                f"pod {pod.key} was given another network while its interface was made: {addresses}",
+            )
 
     # DEL.
 
-    async def _del(self, request):
+    async def _del(self, request: Request) -> None:
         adding = self._adding.get(request.attachment)
         if adding is not None:
             adding.cancel()
-        async with self._alone(request.attachment):
+        async with self._locks.hold(request.attachment):
             await self._remove(request.attachment, request.pod)
 
-    async def _remove(self, attachment, what):
-        """Take the port and the links away, whatever of them there is."""
-        plan = await self._ports.converge(pod_interface.owner(*attachment), [], f"ovn-k8s-node: DEL {what}")
-        removed = await self._in_thread(links.detach, names.pod_link(*attachment))
-        if plan or removed:
-            LOG.info("%s: %s of %s is gone", what, attachment[1], attachment[0][:13])
+    async def _remove(self, attachment: Attachment, what: str) -> None:
+        """Remove the port and the links, as far as they exist."""
+        changes = await self._ports.converge(attachment.owner, [], f"ovn-k8s-node: DEL {what}")
+        removed = await self._in_thread(pod_links.detach, attachment.host_link)
+        if changes or removed:
+            LOG.info("%s: %s of %s is gone", what, attachment.ifname, attachment.container[:SHOWN_ID])
 
-    async def _clean(self, attachment, what):
-        """After a failure: leave nothing behind; what can't be removed now is for DEL and the sweep."""
-        for step in (
-            self._in_thread(links.detach, names.pod_link(*attachment)),
-            self._ports.converge(pod_interface.owner(*attachment), [], f"ovn-k8s-node: ADD of {what} failed"),
-        ):
+    async def _clean(self, attachment: Attachment, what: str) -> None:
+        """Remove everything after a failure. What can't be removed now is removed by DEL, or by :meth:`sweep`."""
+        steps: tuple[Coroutine[Any, Any, object], ...] = (
+            self._in_thread(pod_links.detach, attachment.host_link),
+            self._ports.converge(attachment.owner, [], f"ovn-k8s-node: ADD of {what} failed"),
+        )
+        for step in steps:
             try:
                 await step
-            except (DatabaseError, HostError) as exc:
+            except OvnKubernetesError as exc:
                 LOG.warning("%s: %s", what, exc)
 
     # CHECK.
 
-    async def _check(self, request):
-        async with self._alone(request.attachment):
-            if self._readiness.problem():
-                raise CniError(TRY_AGAIN, self._readiness.problem())
-            pod = self._pods.known(request.pod, request.uid)
+    async def _check(self, request: Request) -> None:
+        async with self._locks.hold(request.attachment):
+            problem = self._readiness.problem()
+            if problem:
+                raise CniError(ErrorCode.TRY_AGAIN_LATER, problem)
+            pod = self._pods.get(request.pod, request.uid)
             if pod is None or request.attachment not in self._ports.attachments():
                 raise CniError(
-                    UNKNOWN_CONTAINER,
+                    ErrorCode.UNKNOWN_CONTAINER,
                     f"pod {request.pod} has no interface {request.ifname} in container {request.container} on this node",
                 )
-            network = self._pods.network_of(request.pod, pod)
-            wrong = (
-                self._pods.waits_for(request.pod, request.uid)
-                if network is None
-                else protocol.contradiction(request, network)
-            )
-            if wrong:
-                raise CniError(DIFFERS, wrong)
-            interface = self._interface(request, pod.uid, network)
-            found = await self._in_thread(links.differences, interface)
-            found += [change.describe() for change in self._ports.plan(interface.owner, pod_interface.rows(interface))]
-            if not self._ports.is_installed(interface.outer):
-                found.append(self._why_not_installed(interface))
-            if found:
-                raise CniError(DIFFERS, f"pod {request.pod} is not as it should be: " + "; ".join(found))
+            network = self._pods.network_of(pod)
+            if network is None:
+                raise CniError(ErrorCode.DIFFERS, self._pods.missing(request.pod, request.uid))
+            contradiction = result.contradiction(request, network)
+            if contradiction:
+                raise CniError(ErrorCode.DIFFERS, contradiction)
+            lines = await self._differences(self._interface(request, pod, network))
+            if lines:
+                raise CniError(ErrorCode.DIFFERS, f"pod {request.pod} is not as it should be: {'; '.join(lines)}")
+
+    async def _differences(self, interface: PodInterface) -> list[str]:
+        """Return what of an interface is not as desired."""
+        lines = await self._in_thread(pod_links.differences, interface)
+        lines += [change.describe() for change in self._ports.changes(interface.owner, rows(interface))]
+        if not self._ports.has_flows(interface.host_link):
+            lines.append(self._why_no_flows(interface))
+        return lines
 
     # GC, STATUS, and what follows from events.
 
-    async def _gc(self, request):
+    async def _gc(self, request: Request) -> None:
         try:
-            valid = {(item["containerID"], item["ifname"]) for item in request.config["cni.dev/valid-attachments"]}
+            valid = {
+                Attachment(item["containerID"], item["ifname"]) for item in request.config[protocol.VALID_ATTACHMENTS]
+            }
         except (KeyError, TypeError):
             raise CniError(
-                CONFIGURATION, "cni.dev/valid-attachments must be a list of objects with containerID and ifname"
+                ErrorCode.INVALID_CONFIGURATION,
+                f"{protocol.VALID_ATTACHMENTS} must be a list of objects with containerID and ifname",
             ) from None
         if not self._ports.replica.connected:
-            raise CniError(TRY_AGAIN, self._ports.problem())
+            raise CniError(ErrorCode.TRY_AGAIN_LATER, self._ports.problem() or "")
         for attachment in self._ports.attachments():
             if attachment not in valid and attachment not in self._adding:
-                async with self._alone(attachment):
+                async with self._locks.hold(attachment):
                     await self._remove(attachment, "GC")
 
-    async def _status(self, _request):
+    async def _status(self, _request: Request) -> None:
         problem = self._readiness.problem()
         if problem:
-            raise CniError(NOT_AVAILABLE, problem)
+            raise CniError(ErrorCode.NOT_AVAILABLE, problem)
 
-    async def sweep(self):
-        """Take away the ports whose sandbox is gone, and do the deletions that were left for us."""
-        for path, payload in self._left_deletions():
+    async def sweep(self) -> None:
+        """Carry out the DEL requests that were left for this server, and remove the ports whose sandbox is gone."""
+        for left in deletions.read(self._deletions_directory):
             try:
-                request = protocol.parse(payload)
-                await self._del(request)
+                await self._del(protocol.parse(left.payload))
             except CniError as exc:
                 LOG.warning("a deletion that was left can't be done: %s", exc.msg)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        idle = {
-            attachment: netns
+            left.remove()
+        sandboxes = [
+            Sandbox(attachment, netns)
             for attachment, netns in self._ports.attachments().items()
             if attachment not in self._locks
-        }
-        sandboxes = [(names.pod_link(*attachment), netns) for attachment, netns in idle.items()]
-        for number in await self._in_thread(links.dead, sandboxes) if sandboxes else ():
-            attachment = list(idle)[number]
+        ]
+        for attachment in await self._in_thread(pod_links.without_sandbox, sandboxes) if sandboxes else ():
             if attachment not in self._locks:
-                async with self._alone(attachment):
+                async with self._locks.hold(attachment):
                     await self._remove(attachment, "its sandbox is gone")
 
-    def _left_deletions(self):
-        try:
-            paths = [entry.path for entry in os.scandir(self._deletions) if not entry.name.endswith(".new")]
-        except FileNotFoundError:
-            return
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
-                yield path, stream.read()
-
-    # One at a time, and what blocks.
-
-    @contextlib.asynccontextmanager
-    async def _alone(self, attachment):
-        entry = self._locks.setdefault(attachment, [asyncio.Lock(), 0])
-        entry[1] += 1
-        try:
-            async with entry[0]:
-                yield
-        finally:
-            entry[1] -= 1
-            if not entry[1]:
-                del self._locks[attachment]
-
-    async def _in_thread(self, work, *args):
-        """Run what blocks."""
-        return await to_its_end(asyncio.get_running_loop().run_in_executor(self._workers, work, *args))
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+        """Run what blocks, in a worker thread."""
+        return await run_to_end(asyncio.get_running_loop().run_in_executor(self._workers, work, *args))
 
 
-class _Waits:
-    """What an ADD waits for."""
+class _Progress:
+    """What an ADD waits for now.
 
-    reason = staticmethod(lambda: "it waits for its turn")
+    :ivar waits_for: returns it as a sentence.
+    """
+
+    def __init__(self) -> None:
+        self.waits_for: Callable[[], str | None] = lambda: "another request for this interface is not done"

@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The pods' ports in the host's own Open_vSwitch database: a followed copy, and one guarded transaction for each change."""
+"""The pods' ports in the host's own Open_vSwitch database: a copy in memory, and one guarded transaction for each change."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..._common import names
 from ..._common.errors import Conflict, DatabaseError, Disconnected
+from ..._common.retry import Pause, retry_async
 from ..._host.rows import COLUMNS
 from ..._ovsdb.difference import difference
-from ..._ovsdb.plan import Plan
+from ..._ovsdb.plan import Change, Plan
 from ..._ovsdb.replica import Replica
-from ..._ovsdb.rows import Owner
+from ..._ovsdb.rows import CurrentRow, Owner, Row
 from ..._ovsdb.transaction import operations
 from ..._ovsdb.values import as_set
-from .. import interface as pod_interface
+from ..interface import OWNER_TYPE, Attachment
+from .concurrency import run_to_end
 
 TABLES = {
     "Bridge": COLUMNS["Bridge"],
@@ -27,145 +29,165 @@ TABLES = {
     "Interface": (*COLUMNS["Interface"], "ingress_policing_rate", "ingress_policing_burst"),
     "QoS": ("type", "other_config", "external_ids"),
 }
-OURS = ("Port", "Interface", "QoS")
+OWN_TABLES = ("Port", "Interface", "QoS")
 NODE = Owner("Node", "host")
-PATIENCE = 20.0  # seconds in which a change is planned anew while others change the same rows, or the database is away
+MANAGEMENT_ROLE = "management-interface"
+# How long a change is planned again while others change the same rows, or the database is away.
+TIMEOUT = 20.0
+PAUSE = Pause(0.05, jitter=0.98)
 
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What the node's own rows say of it."""
+    """What the node's own rows tell.
+
+    :ivar mtu: of the pods' network, in bytes.
+    :ivar userspace: whether br-int has the userspace datapath.
+    """
 
     mtu: int
     userspace: bool
 
 
 class Ports:
-    """The ports, and those who wait for ovn-controller to have made their flows.
+    """The pods' ports, and who waits until ovn-controller has installed their flows.
 
-    :param disappeared: called without arguments when Open vSwitch has lost the link of one of our ports.
-    :param state: called without arguments when what :meth:`problem` says may have changed.
+    :param on_lost_link: called when Open vSwitch has lost the link of a pod's port.
+    :param on_state: called when what :meth:`problem` returns may have changed.
     """
 
-    def __init__(self, remote, disappeared, state):
-        self._disappeared = disappeared
-        self._state = state
-        self._installed = {}
-        self.replica = Replica(remote, names.LOCAL, TABLES, self._changed, on_state=state)
+    def __init__(self, remote: str, on_lost_link: Callable[[], object], on_state: Callable[[], None]) -> None:
+        self._on_lost_link = on_lost_link
+        self._on_state = on_state
+        self._waiters: dict[str, asyncio.Future[None]] = {}  # name of an interface -> who waits for its flows
+        self.replica = Replica(remote, names.LOCAL, TABLES, self._row_changed, on_state=on_state)
 
-    def _changed(self, table, before, after):
-        if (after or before).external_id(names.OWNER_TYPE) != pod_interface.TYPE:
-            self._state()
+    def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        row = new or old
+        if row is None or row.external_id(names.OWNER_TYPE) != OWNER_TYPE:
+            self._on_state()
             return
-        if table != "Interface" or after is None:
+        if table != "Interface" or new is None:
             return
-        if after.name in self._installed and _ready(after) and not self._installed[after.name].done():
-            self._installed[after.name].set_result(None)
-        if as_set(after.columns["error"]):
-            self._disappeared()
+        waiter = self._waiters.get(new.name or "")
+        if waiter is not None and _has_flows(new) and not waiter.done():
+            waiter.set_result(None)
+        if as_set(new.columns["error"]):
+            self._on_lost_link()
 
-    # What the node is.
+    # The node.
 
-    def _management(self):
-        return next(
-            (row for row in self.replica.owned(NODE, ("Interface",)) if row.role == "management-interface"), None
-        )
+    def _bridge(self) -> CurrentRow | None:
+        row: CurrentRow | None = self.replica.named("Bridge", names.INTEGRATION_BRIDGE)
+        return row
 
-    def problem(self):
-        """Why no pod can get a port now, in one sentence; None when it can."""
+    def _management(self) -> CurrentRow | None:
+        """Return the interface of the management port."""
+        rows = self.replica.owned(NODE, ("Interface",))
+        return next((row for row in rows if row.role == MANAGEMENT_ROLE), None)
+
+    def problem(self) -> str | None:
+        """Return why no pod can get a port now, in one sentence; None when it can."""
         if not self.replica.connected:
             return "Open vSwitch's database does not answer: look at systemctl status openvswitch-switch"
-        if (
-            self.replica.named("Bridge", names.INTEGRATION_BRIDGE) is None
-            or self._management() is None
-            or not self._management().columns["mtu_request"]
-        ):
+        management = self._management()
+        if self._bridge() is None or management is None or not management.columns["mtu_request"]:
             return "this host is not a node of the overlay (yet): run ovn.kubernetes.site"
-        if not _ready(self._management()):
-            return "ovn-controller has not installed the flows of this node's own port: look at systemctl status ovn-controller"
+        if not _has_flows(management):
+            return (
+                "ovn-controller has not installed the flows of this node's own port: "
+                "look at systemctl status ovn-controller"
+            )
         return None
 
-    def node(self):
-        """The :class:`NodeFacts`; call it when there is no problem."""
-        mtu = as_set(self._management().columns["mtu_request"])
-        return NodeFacts(
-            mtu[0], self.replica.named("Bridge", names.INTEGRATION_BRIDGE).columns["datapath_type"] == "netdev"
-        )
+    def node(self) -> NodeFacts:
+        """Return what the node's own rows tell; :meth:`problem` must be None."""
+        bridge, management = self._bridge(), self._management()
+        assert bridge is not None and management is not None
+        return NodeFacts(as_set(management.columns["mtu_request"])[0], bridge.columns["datapath_type"] == "netdev")
 
     # The ports.
 
-    def attachments(self):
-        """(container, ifname) -> path of its network namespace, for all ports that there are."""
-        found = {}
-        for name in self.replica.owners(pod_interface.TYPE):
-            for row in self.replica.owned(Owner(pod_interface.TYPE, name), ("Interface",)):
-                found[pod_interface.attachment(name)] = row.external_id(names.NETNS_KEY) or ""
-        return found
+    def attachments(self) -> dict[Attachment, str]:
+        """Return the attachments that have a port, with the path of their network namespace."""
+        return {
+            Attachment.from_owner_name(name): row.external_id(names.NETNS_KEY) or ""
+            for name in self.replica.owners(OWNER_TYPE)
+            for row in self.replica.owned(Owner(OWNER_TYPE, name), ("Interface",))
+        }
 
-    def plan(self, owner, wanted):
-        """What differs from the rows that are wanted of an owner."""
-        return self._plan(owner, wanted).changes
+    def changes(self, owner: Owner, desired: Sequence[Row]) -> Sequence[Change]:
+        """Return what differs from the desired rows of an owner."""
+        return self._plan(owner, desired).changes
 
-    def _plan(self, owner, wanted):
-        own = self.replica.owned(owner, OURS)
-        named = {(row.table, row.name): row for row in own}
-        for table, name in [("Bridge", names.INTEGRATION_BRIDGE)] + [(row.table, row.name) for row in wanted]:
+    def _plan(self, owner: Owner, desired: Sequence[Row]) -> Plan:
+        current = self.replica.owned(owner, OWN_TABLES)
+        by_name = {(row.table, row.name or ""): row for row in current}
+        wanted = [("Bridge", names.INTEGRATION_BRIDGE), *((row.table, row.name or "") for row in desired)]
+        for table, name in wanted:
             row = self.replica.named(table, name)
             if row is not None:
-                named.setdefault((table, name), row)
+                by_name.setdefault((table, name), row)
         changes = [
             replace(change, uuid=owner.row_uuid(change.desired_row().role))
             if change.kind == "insert" and change.table == "QoS"
             else change
-            for change in difference(wanted, own, named)
+            for change in difference(desired, current, by_name)
         ]
-        return Plan(changes, named)
+        return Plan(changes, by_name)
 
-    async def converge(self, owner, wanted, comment):
-        """Make the database hold the rows of an owner, none when nothing is wanted; :returns: the plan. :raises DatabaseError: in words."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                if not self.replica.connected:
-                    await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - time.monotonic()))
-                plan = self._plan(owner, wanted)
-                if plan.changes:
-                    await to_its_end(self.replica.transact(_let_go(plan.changes) + operations(plan, comment)))
-                return plan.changes
-            except asyncio.TimeoutError:
-                raise DatabaseError(self.problem() or "Open vSwitch's database went away again and again") from None
-            except (Conflict, Disconnected):
-                # What was committed shows in the copy, also when its answer was lost.
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(random.uniform(0.001, 0.05))
+    async def converge(self, owner: Owner, desired: Sequence[Row], comment: str) -> Sequence[Change]:
+        """Make the database have the desired rows of an owner, and no others of this owner; return what was changed.
 
-    async def installed(self, name):
-        """Wait until ovn-controller has made the flows of an interface."""
-        row = self.replica.named("Interface", name)
-        if row is not None and _ready(row):
+        :param comment: for the database's log.
+        :raises DatabaseError: when it can't be done within TIMEOUT seconds.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + TIMEOUT
+
+        async def attempt() -> Sequence[Change]:
+            if not self.replica.connected:
+                await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - loop.time()))
+            plan = self._plan(owner, desired)
+            if plan.changes:
+                await run_to_end(self.replica.transact(_unset_qos(plan.changes) + operations(plan, comment)))
+            return plan.changes
+
+        try:
+            # The copy shows what was committed, also when the reply was lost.
+            return await retry_async(attempt, (Conflict, Disconnected), TIMEOUT, PAUSE)
+        except asyncio.TimeoutError:
+            raise DatabaseError(self.problem() or "Open vSwitch's database went away again and again") from None
+
+    async def wait_for_flows(self, name: str) -> None:
+        """Wait until ovn-controller has installed the flows of an interface."""
+        if self.has_flows(name):
             return
-        waiter = self._installed[name] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters[name] = waiter
         try:
             await waiter
         finally:
-            if self._installed.get(name) is waiter:
-                del self._installed[name]
+            if self._waiters.get(name) is waiter:
+                del self._waiters[name]
 
-    def error(self, name):
-        """Open vSwitch's own words on what is wrong with an interface, None when nothing is."""
+    def has_flows(self, name: str) -> bool:
+        """Return whether ovn-controller has installed the flows of an interface."""
+        row = self.replica.named("Interface", name)
+        return row is not None and _has_flows(row)
+
+    def error(self, name: str) -> str | None:
+        """Return the error that Open vSwitch reports for an interface, None: there is none."""
         row = self.replica.named("Interface", name)
         return next(iter(as_set(row.columns["error"])), None) if row is not None else None
 
-    def is_installed(self, name):
-        """Whether ovn-controller has made the flows of an interface."""
-        row = self.replica.named("Interface", name)
-        return row is not None and _ready(row)
 
+def _unset_qos(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    """Return the operations that take the reference to the QoS row from a port that is deleted in the same transaction.
 
-def _let_go(plan):
-    """A port that goes lets its limit go first: the server looks at references before it drops the rows that nothing holds."""
-    if not any(change.kind == "delete" and change.table == "QoS" for change in plan):
+    The server checks references before it drops rows that nothing refers to.
+    """
+    if not any(change.kind == "delete" and change.table == "QoS" for change in changes):
         return []
     return [
         {
@@ -174,25 +196,10 @@ def _let_go(plan):
             "where": [["_uuid", "==", ["uuid", change.current_row().uuid]]],
             "row": {"qos": ["set", []]},
         }
-        for change in plan
+        for change in changes
         if change.kind == "delete" and change.table == "Port"
     ]
 
 
-async def to_its_end(work):
-    """The result of what can't be cut off: who is cancelled meanwhile goes on only when it has ended, so that cleaning up finds all of it."""
-    work, cut_off = asyncio.ensure_future(work), False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:  # and it may come again: the plugin went, and then the runtime deletes
-            cut_off = True
-    if cut_off:
-        if not work.cancelled():
-            work.exception()
-        raise asyncio.CancelledError
-    return work.result()
-
-
-def _ready(row):
+def _has_flows(row: CurrentRow) -> bool:
     return row.external_id(names.INSTALLED_KEY) == "true"

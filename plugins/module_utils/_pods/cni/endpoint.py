@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The unix socket on which the CNI plugin sends its requests; only root may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol
+
+from . import protocol, result
+from .protocol import CniError, ErrorCode, Request
+
+LOG = logging.getLogger("ovn-k8s-node")
+LARGEST_REQUEST = 1 << 20  # bytes
+BACKLOG = 1024  # connections that wait to be accepted
+
+# Called with the command, whether it failed, and its seconds.
+Observer = Callable[[str, bool, float], object]
+
+
+class Runner(Protocol):
+    """What carries requests out: :class:`.operations.Operations`."""
+
+    def run(self, request: Request) -> Coroutine[Any, Any, dict[str, Any] | None]:
+        """Return the result, None where the command has none. :raises CniError: the error for the runtime."""
+
+
+class Reply(NamedTuple):
+    """What the plugin gets: its exit code, and what it prints."""
+
+    exit_code: int
+    text: str
+
+    def pack(self) -> bytes:
+        """Return the bytes for the socket."""
+        return b"%d\n%s" % (self.exit_code, self.text.encode())
+
+
+class Endpoint:
+    """Take requests from the socket, and send their results.
+
+    :param observe: called after each request.
+    """
+
+    def __init__(self, operations: Runner, observe: Observer) -> None:
+        self._operations = operations
+        self._observe = observe
+        self._server: asyncio.AbstractServer | None = None
+
+    async def listen(self, path: str) -> None:
+        """Open the socket. A plugin that waits at the socket of an earlier server gets no answer, and connects again."""
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        umask = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, path, backlog=BACKLOG)
+        finally:
+            os.umask(umask)
+
+    async def close(self) -> None:
+        """Take no more requests."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            try:
+                length = int(await reader.readline())
+            except ValueError:
+                length = LARGEST_REQUEST + 1
+            if 0 < length <= LARGEST_REQUEST:
+                reply = await self._reply(await reader.readexactly(length), reader)
+                writer.write(reply.pack())
+                await writer.drain()
+        writer.close()
+
+    async def _reply(self, payload: bytes, reader: asyncio.StreamReader) -> Reply:
+        """Carry a request out."""
+        started, command, what = time.monotonic(), "", "a request"
+        error: CniError | None = None
+        text = ""
+        try:
+            request = protocol.parse(payload)
+            command, what = request.command, f"{request.command} of {request.pod}"
+            answer = await _while_connected(self._operations.run(request), reader)
+            text = "" if answer is None else json.dumps(answer)
+        except CniError as exc:
+            if exc.code != ErrorCode.NOT_AVAILABLE:
+                LOG.warning("%s: %s", what, exc.msg)
+            error = exc
+        except asyncio.CancelledError:
+            error = CniError(ErrorCode.TRY_AGAIN_LATER, "the request was overtaken by a deletion of the same interface")
+        except Exception as exc:
+            LOG.exception("%s could not be done", what)
+            error = CniError(ErrorCode.FAILED, f"a fault in ovn-k8s-node: {type(exc).__name__}: {exc}")
+        self._observe(command, error is not None, time.monotonic() - started)
+        if error is None:
+            return Reply(0, text)
+        return Reply(1, json.dumps(result.error(error, protocol.version_of(payload))))
+
+
+async def _while_connected(
+    work: Coroutine[Any, Any, dict[str, Any] | None], reader: asyncio.StreamReader
+) -> dict[str, Any] | None:
+    """Return the work's result. When the plugin is killed, nobody uses the result: the work is cancelled."""
+    task, closed = asyncio.ensure_future(work), asyncio.ensure_future(reader.read(1))
+    waiting: set[asyncio.Future[Any]] = {task, closed}
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+        return await task
+    finally:
+        closed.cancel()

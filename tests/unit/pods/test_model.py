@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what is kept of a pod: which pods get a port, and host ports, whose text goes into rules that root loads."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.model import HostPort, pod_of_node, pod_with_port
+
+
+def pod(phase="Running", **spec):
+    """A pod object."""
+    return {
+        "metadata": {"namespace": "ns", "name": "web-0", "uid": "u1", "annotations": None},
+        "spec": {"nodeName": "Node1", **spec},
+        "status": {"phase": phase},
+    }
+
+
+def test_a_node_is_named_as_in_the_overlay():
+    """Protects the one rule for node names."""
+    assert pod_with_port(pod()).node == "node1"
+
+
+@pytest.mark.parametrize("item", [pod(hostNetwork=True), pod(nodeName=None), pod("Succeeded"), pod("Failed")])
+def test_pods_without_a_port(item):
+    """Protects addresses (W18): pods on the host's network and completed ones have none."""
+    assert pod_with_port(item) is None
+
+
+def host_ports(*ports, **status):
+    """What is kept of these ports."""
+    item = {**pod(containers=[{"ports": list(ports)}]), "status": status}
+    return pod_of_node(item).host_ports
+
+
+def test_a_host_port_at_what_is_no_address(caplog):
+    """Protects the host's firewall against a pod's hostIP, which the API server takes as it is; the pod's other ports are served."""
+    with caplog.at_level(logging.WARNING):
+        made = host_ports(
+            *(
+                {"hostPort": 80, "containerPort": 8080, "hostIP": text}
+                for text in ("10.0.0.1 drop; }; chain evil {", "bogus", "fe80::1%a b")
+            ),
+            {"hostPort": 81, "containerPort": 8081, "hostIP": "FD00::01"},
+        )
+    assert made == (HostPort("tcp", 81, "fd00::1", 8081),)
+    assert len(caplog.records) == 3 and "pod ns/web-0: hostIP 'bogus' of host port 80 is not an address" in caplog.text
+
+
+def test_host_ports_at_all_addresses():
+    """Protects the spellings of "all", and the end of a pod, which gives its ports back."""
+    ports = [
+        {"hostPort": 80, "containerPort": 8080, "protocol": "UDP", "hostIP": text}
+        for text in ("", "0.0.0.0", "::", "0:0::0")
+    ]
+    assert host_ports(*ports) == (HostPort("udp", 80, None, 8080),) * 4
+    assert host_ports(*ports, phase="Succeeded") == ()
