@@ -1,154 +1,271 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a host does for services with its own stack: node ports at its own addresses, and health checks of outer load balancers.
+"""What one host's own network stack does for services, and for pods with host ports: the rules as values.
 
-A node port leads to the service's cluster address, where OVN balances it, and so do the host's own connections to an address outside. So the host
-knows no endpoints, but for services whose traffic from outside stays on the host, and for those that have an endpoint of the host itself.
+A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. The host's own connections to addresses outside do
+so too. So the host's rules name endpoints only in two cases: a service whose traffic from outside stays on the host, and a service with
+an endpoint at the host's own address.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Union
 
 from .._common import addressing
-from .._host.desired import HostPort, NodePort, OwnService, ServiceRules
-from .northbound import backends
+from .._pods.model import PodHostPorts
+from .model import Service, ServicePort, ServiceState, Target, of_version
 
 
-class Check(NamedTuple):
-    """What a health check answers: how many ready endpoints of the service are here."""
+@dataclass(frozen=True)
+class NodePortTargets:
+    """Where a node port leads, of one IP version.
+
+    :ivar cluster: the service's cluster address, or all its endpoints.
+    :ivar local: the endpoints on this host, when traffic from outside stays here (``externalTrafficPolicy: Local``); else None.
+    :ivar other_hosts: the node port at hosts that have endpoints, for this host's own connections when it has none.
+    """
+
+    version: int
+    cluster: tuple[Target, ...]
+    local: tuple[Target, ...] | None = None
+    other_hosts: tuple[Target, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodePortRule:
+    """A port of each of the host's own addresses that leads to a service.
+
+    :ivar protocol: tcp, udp or sctp.
+    :ivar affinity: whether a client keeps its endpoint.
+    """
+
+    protocol: str
+    port: int
+    targets: tuple[NodePortTargets, ...]
+    affinity: bool = False
+
+
+@dataclass(frozen=True)
+class ServiceAddressRule:
+    """An address of a service for the host's own connections: the service has an endpoint at the host, or the address is outside the cluster.
+
+    :ivar version: the IP version.
+    :ivar protocol: tcp, udp or sctp.
+    :ivar targets: where the connections go.
+    :ivar affinity: whether a client keeps its endpoint.
+    """
+
+    version: int
+    protocol: str
+    address: str
+    port: int
+    targets: tuple[Target, ...]
+    affinity: bool = False
+
+
+@dataclass(frozen=True)
+class HostPortRule:
+    """A port of the host that leads to a pod (``hostPort``).
+
+    :ivar version: the IP version.
+    :ivar protocol: tcp, udp or sctp.
+    :ivar address: of the host; None: all addresses of the IP version.
+    :ivar target: the pod's address and port.
+    """
+
+    version: int
+    protocol: str
+    port: int
+    address: str | None
+    target: Target
+
+
+@dataclass(frozen=True)
+class HostRules:
+    """All rules of one host.
+
+    :ivar link: the link of the management port.
+    :ivar pod_networks: the networks of all pods.
+    :ivar host_addresses: own addresses of all hosts, sorted.
+    """
+
+    link: str
+    pod_networks: tuple[str, ...]
+    host_addresses: tuple[str, ...]
+    node_ports: tuple[NodePortRule, ...] = ()
+    service_addresses: tuple[ServiceAddressRule, ...] = ()
+    host_ports: tuple[HostPortRule, ...] = ()
+
+
+# What is done with one port of a protocol.
+PortRule = Union[NodePortRule, ServiceAddressRule, HostPortRule]
+
+
+class HealthCheck(NamedTuple):
+    """The answer to a load balancer outside that checks this host.
+
+    :ivar endpoints: how many ready endpoints of the service are on this host.
+    """
 
     namespace: str
     name: str
     endpoints: int
 
 
-def concerns(service):
-    """Whether hosts have something to do for a service, whatever its endpoints are."""
-    return service.node_ports or service.health_port is not None or bool(service.external_ips)
+def needs_rules(service: Service) -> bool:
+    """Return whether hosts need rules or answers for a service, whatever its endpoints are."""
+    return service.has_node_ports or service.health_port is not None or bool(service.external_ips)
 
 
-def rules(node, link, inside, hosts, services, pods=()):
-    """The rules.
+def host_rules(
+    node: str,
+    link: str,
+    pod_networks: Iterable[str],
+    hosts: Mapping[str, Sequence[str]],
+    states: Iterable[ServiceState],
+    pods: Iterable[PodHostPorts] = (),
+) -> HostRules:
+    """Return the rules of one host.
 
-    :param node: name of the host's node, :param link: its management port's link, :param inside: the pods' networks.
-    :param hosts: node name -> addresses.
-    :param services: (service, its slices) of all that concern hosts, or have an endpoint of this one itself.
-    :param pods: (host ports, addresses) of the host's pods: (protocol, port, address of the host or None, port of the pod).
+    :param node: the name of the host's node.
+    :param link: the link of its management port.
+    :param hosts: name of a node -> its own addresses, of all nodes.
+    :param states: services that need rules, or have an endpoint at this host's own addresses.
+    :param pods: the host's pods with host ports.
     """
-    mine, node_ports, own = hosts.get(node, ()), [], []
-    for service, slices in services:
-        for port in service.ports:
-            cluster = []
-            for ip in service.cluster_ips:
+    node_ports: list[NodePortRule] = []
+    addresses: list[ServiceAddressRule] = []
+    for state in states:
+        for port in state.service.ports:
+            cluster: dict[int, tuple[Target, ...]] = {}
+            for ip in state.service.cluster_ips:
                 version = addressing.family(ip)
-                targets = ((ip, port.port),)
-                found = tuple(map(_split, backends(port, version, slices, node if service.internal_local else None)))
-                if any(address in mine for address, _number in found):
-                    own.append(OwnService(version, port.protocol.lower(), ip, port.port, found, service.affinity))
-                    targets = (
-                        found if not service.internal_local else tuple(map(_split, backends(port, version, slices)))
-                    )
-                cluster.append((version, targets))
-            own += _outside(service, port, slices, cluster)
+                cluster[version], own = _cluster_targets(node, hosts.get(node, ()), state, port, ip)
+                addresses += own
+            addresses += _external_addresses(state, port, cluster)
             if port.node_port:
-                node_ports.append(_node_port(node, service, port, slices, hosts, tuple(cluster)))
-    return ServiceRules(
+                node_ports.append(_node_port(node, port.node_port, state, port, hosts, cluster))
+    return HostRules(
         link,
-        tuple(inside),
-        tuple(sorted(ip for addresses in hosts.values() for ip in addresses)),
-        tuple(sorted(node_ports, key=lambda one: (one.protocol, one.port))),
-        tuple(sorted(own, key=lambda one: (one.version, one.address, one.protocol, one.port))),
+        tuple(pod_networks),
+        tuple(sorted(ip for own_addresses in hosts.values() for ip in own_addresses)),
+        tuple(sorted(node_ports, key=lambda rule: (rule.protocol, rule.port))),
+        tuple(sorted(addresses, key=lambda rule: (rule.version, rule.address, rule.protocol, rule.port))),
         _host_ports(pods),
     )
 
 
-def _outside(service, port, slices, cluster):
-    """The host's own connections to addresses outside need not leave first. The internal traffic policy is not theirs: they may go to any endpoint."""
+def _cluster_targets(
+    node: str, own_addresses: Sequence[str], state: ServiceState, port: ServicePort, ip: str
+) -> tuple[tuple[Target, ...], list[ServiceAddressRule]]:
+    """Return where connections to a cluster address go, and the rule for the host's own connections to it.
+
+    OVN balances. But when an endpoint is at the host's own address, a packet that went through OVN would come back with the host's own source address,
+    and the host drops that. So the host balances then.
+    """
+    service, version = state.service, addressing.family(ip)
+    targets = tuple(state.targets(port, version, node if service.internal_local else None))
+    if not any(target.address in own_addresses for target in targets):
+        return (Target(ip, port.port),), []
+    rule = ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity)
+    return (tuple(state.targets(port, version)) if service.internal_local else targets), [rule]
+
+
+def _external_addresses(
+    state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
+) -> Iterator[ServiceAddressRule]:
+    """Yield the rules for the host's own connections to addresses outside, which need not leave the host first.
+
+    ``internalTrafficPolicy`` is not for these addresses: the connections may go to any endpoint.
+    """
+    service = state.service
     for ip in service.external_ips:
         version = addressing.family(ip)
-        targets = (
-            tuple(map(_split, backends(port, version, slices)))
-            if service.internal_local
-            else dict(cluster).get(version)
-        )
+        targets = tuple(state.targets(port, version)) if service.internal_local else cluster.get(version)
         if targets:
-            yield OwnService(version, port.protocol.lower(), ip, port.port, targets, service.affinity)
+            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity)
 
 
-def _node_port(node, service, port, slices, hosts, cluster):
+def _node_port(
+    node: str,
+    number: int,
+    state: ServiceState,
+    port: ServicePort,
+    hosts: Mapping[str, Sequence[str]],
+    cluster: Mapping[int, tuple[Target, ...]],
+) -> NodePortRule:
+    """Return the rule of one node port."""
+    service, protocol = state.service, port.protocol.lower()
     if not service.external_local:
-        return NodePort(port.protocol.lower(), port.node_port, cluster, affinity=service.affinity)
-    local = tuple((version, tuple(map(_split, backends(port, version, slices, node)))) for version, _targets in cluster)
-    nodes = sorted({endpoint.node for one in slices for endpoint in one.endpoints if endpoint.node})
-    elsewhere = tuple(
-        (
-            version,
-            tuple(
-                (ip, port.node_port)
-                for name in nodes
-                if backends(port, version, slices, name)
-                for ip in hosts.get(name, ())
-                if addressing.family(ip) == version
-            ),
+        targets = tuple(NodePortTargets(version, to) for version, to in cluster.items())
+        return NodePortRule(protocol, number, targets, service.affinity)
+    nodes = state.nodes()
+    by_version = []
+    for version, to in cluster.items():
+        local = tuple(state.targets(port, version, node))
+        other_hosts = tuple(
+            Target(ip, number)
+            for name in nodes
+            if state.targets(port, version, name)
+            for ip in of_version(hosts.get(name, ()), version)
         )
-        for version, _targets in cluster
-    )
-    return NodePort(port.protocol.lower(), port.node_port, cluster, local, elsewhere, service.affinity)
+        by_version.append(NodePortTargets(version, to, local, other_hosts))
+    return NodePortRule(protocol, number, tuple(by_version), service.affinity)
 
 
-def _host_ports(pods):
-    """Those of one address go before those of all."""
-    found = {
-        HostPort(addressing.family(ip), protocol, port, where, (ip, target))
-        for host_ports, addresses in pods
-        for protocol, port, where, target in host_ports
-        for ip in addresses
-        if where is None or addressing.family(where) == addressing.family(ip)
+def _host_ports(pods: Iterable[PodHostPorts]) -> tuple[HostPortRule, ...]:
+    """Return the rules of host ports, sorted; a port at one address comes before the same port at all addresses."""
+    rules = {
+        HostPortRule(addressing.family(ip), port.protocol, port.port, port.address, Target(ip, port.target_port))
+        for pod in pods
+        for port in pod.ports
+        for ip in pod.addresses
+        if port.address is None or addressing.family(port.address) == addressing.family(ip)
     }
     return tuple(
         sorted(
-            found,
-            key=lambda one: (one.version, one.protocol, one.port, one.address is None, one.address or "", one.target),
+            rules,
+            key=lambda rule: (
+                rule.version,
+                rule.protocol,
+                rule.port,
+                rule.address is None,
+                rule.address or "",
+                rule.target,
+            ),
         )
     )
 
 
-def udp(rules_):
-    """UDP port -> what these rules do with it."""
-    found = {}
-    for one in (*rules_.node_ports, *rules_.host_ports, *rules_.own):
-        if one.protocol == "udp":
-            found.setdefault(one.port, set()).add(one)
-    return found
+def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
+    """Return what the rules do with each UDP port."""
+    result: dict[int, set[PortRule]] = {}
+    everything: tuple[PortRule, ...] = (*rules.node_ports, *rules.host_ports, *rules.service_addresses)
+    for rule in everything:
+        if rule.protocol == "udp":
+            result.setdefault(rule.port, set()).add(rule)
+    return result
 
 
-def stale(before, after):
-    """Ports whose clients must not go on to where they went before: what is done with them differs."""
-    return {port for port in {*before, *after} if before.get(port) != after.get(port)}
+def changed_ports(old: Mapping[int, object], new: Mapping[int, object]) -> set[int]:
+    """Return the ports for which old and new rules differ; conntrack must forget their clients."""
+    return {port for port in {*old, *new} if old.get(port) != new.get(port)}
 
 
-def checks(node, services):
-    """port -> Check."""
-    found = {}
-    for service, slices in services:
+def health_checks(node: str, states: Iterable[ServiceState]) -> dict[int, HealthCheck]:
+    """Return the health checks that a host answers, by their port."""
+    result = {}
+    for state in states:
+        service = state.service
         if service.health_port is not None:
             ready = {
                 endpoint.address
-                for one in slices
-                for endpoint in one.endpoints
+                for part in state.slices
+                for endpoint in part.endpoints
                 if endpoint.node == node and endpoint.ready
             }
-            found[service.health_port] = Check(service.namespace, service.name, len(ready))
-    return found
-
-
-def touches(slice_, addresses):
-    """Whether one of a slice's endpoints is a host itself."""
-    return slice_ is not None and any(endpoint.address in addresses for endpoint in slice_.endpoints)
-
-
-def _split(pair):
-    address, _colon, port = pair.rpartition(":")
-    return address.strip("[]"), int(port)
+            result[service.health_port] = HealthCheck(service.namespace, service.name, len(ready))
+    return result

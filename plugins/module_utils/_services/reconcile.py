@@ -1,195 +1,221 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Services converged: their load balancers, and what each host has for them: template variables, and the ways between pods and hosts."""
+"""Keep the Northbound rows of services: their load balancers, and what each host has for them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .._common import names
-from . import hosts as way_policy
-from . import northbound as policy
-from . import unserved
-from .slices import Slices
+from .._ovsdb.plan import Change
+from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._reconcile.engine import Engine
+from . import host, host_rows, northbound
+from .host import Host
+from .model import EndpointSlice, Node, Service, ServiceState
+from .slice_index import SliceIndex
 
-KIND_OF_HOSTS = "Host"
+# Called with what was measured, and its seconds.
+Observer = Callable[[str, float], object]
 
 
-class Services:
-    """The planner of services.
+class ServicePlanner:
+    """The planner of load balancers.
 
-    :param services: key -> Service, :param slices: key -> Slice, of the informers.
-    :param observe: called with (what, seconds) as :class:`.cluster.Cluster` says.
+    :param services: key -> service, the informer's store.
+    :param slices: key -> endpoint slice, the informer's store.
+    :param observe: gets "service": seconds from the news of a change until the load balancers are as desired.
+
+    :ivar engine, hosts: set by whoever makes them.
     """
 
     tables = ("Load_Balancer",)
+    engine: Engine
+    hosts: HostPlanner
 
-    def __init__(self, services, slices, observe):
-        self.engine = None
-        self.hosts = None
+    def __init__(self, services: Mapping[str, Service], slices: Mapping[str, EndpointSlice], observe: Observer) -> None:
         self._services = services
-        self._slices = Slices(slices)
+        self._slices = SliceIndex(slices)
         self._observe = observe
-        self._heard = {}  # key -> when a change was heard of, until its rows are as wanted
+        self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
 
-    def service_changed(self, key, before, after):
-        """The API server told of a service."""
-        self._heard.setdefault(key, time.monotonic())
-        self.engine.mark(policy.KIND, key)
-        if (before and before.local) or (after and after.local):
+    # Events.
+
+    def service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
+        """Take in a change of a service."""
+        self._changed(key)
+        if (old and old.is_local) or (new and new.is_local):
             self.hosts.mark_all()
 
-    def slice_changed(self, key, before, after):
-        """The API server told of an endpoint slice."""
-        self._slices.changed(key, before, after)
-        for one in {one.service for one in (before, after) if one is not None}:
-            self._heard.setdefault(one, time.monotonic())
-            self.engine.mark(policy.KIND, one)
-            service = self._services.get(one)
-            if service is not None and service.local:
-                self.hosts.mark_nodes(
-                    {endpoint.node for slice_ in (before, after) if slice_ is not None for endpoint in slice_.endpoints}
-                )
+    def slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        """Take in a change of an endpoint slice."""
+        self._slices.update(key, old, new)
+        both = [part for part in (old, new) if part is not None]
+        for name in {part.service for part in both}:
+            self._changed(name)
+            service = self._services.get(name)
+            if service is not None and service.is_local:
+                self.hosts.mark_nodes({endpoint.node for part in both for endpoint in part.endpoints})
 
-    def balancer_changed(self, before, after):
-        """The Northbound database told of a load balancer."""
-        row = after or before
-        if row.external_id(names.OWNER_TYPE) == policy.KIND:
-            self.engine.mark(policy.KIND, row.external_id(names.OWNER_NAME))
+    def _changed(self, key: str) -> None:
+        self._changed_at.setdefault(key, time.monotonic())
+        self.engine.mark(northbound.KIND, key)
 
-    def begin(self, found):
-        """Look at all services, and at those (names) that only the database knows. What was heard of before was another watcher's to do."""
-        self._heard.clear()
-        for key in {*self._services, *found}:
-            self.engine.mark(policy.KIND, key)
+    def balancer_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a load balancer."""
+        row = new or old
+        if row is not None and row.external_id(names.OWNER_TYPE) == northbound.KIND:
+            self.engine.mark(northbound.KIND, row.external_id(names.OWNER_NAME) or "")
 
-    def mark_all(self):
-        """Look at all services: the groups came anew."""
+    def begin(self, in_database: Iterable[str]) -> None:
+        """Look at all services.
+
+        Times of changes so far don't count: another watcher has done that work, or had to.
+
+        :param in_database: keys of the services that have rows; some of them may not exist any more.
+        """
+        self._changed_at.clear()
+        for key in {*self._services, *in_database}:
+            self.engine.mark(northbound.KIND, key)
+
+    def mark_all(self) -> None:
+        """Look at all services again: the load balancer groups are new."""
         for key in self._services:
-            self.engine.mark(policy.KIND, key)
+            self.engine.mark(northbound.KIND, key)
 
-    def local(self):
-        """(service, its slices) of all services that keep some traffic on the host."""
-        return [(service, self._slices.of(key)) for key, service in self._services.items() if service.local]
+    def local(self) -> list[ServiceState]:
+        """Return all services that keep a part of their traffic on the host."""
+        return [self._slices.state(key, service) for key, service in self._services.items() if service.is_local]
+
+    # For the engine.
 
     @staticmethod
-    def owner(key):
-        """Whose rows they are."""
-        return policy.owner(key)
+    def owner(key: str) -> Owner:
+        """Return the owner of a service's rows."""
+        return northbound.owner(key)
 
-    def desired(self, key):
-        """The service's load balancers."""
+    def desired(self, key: str) -> list[Row]:
+        """Return the rows of a service's load balancers."""
         service = self._services.get(key)
-        if service is None:
-            return []
-        return policy.rows(service, self._slices.of(key))
+        return [] if service is None else northbound.rows(self._slices.state(key, service))
 
-    def done(self, key, changes):
-        """The load balancers are as wanted."""
-        heard = self._heard.pop(key, None)
-        if changes and heard is not None:
-            self._observe("service", time.monotonic() - heard)
+    def done(self, key: str, changes: Sequence[Change]) -> None:
+        """Take in that the load balancers are as desired."""
+        changed_at = self._changed_at.pop(key, None)
+        if changes and changed_at is not None:
+            self._observe("service", time.monotonic() - changed_at)
 
-    def failed(self, key, sentence):
-        """The log has it."""
+    def failed(self, key: str, sentence: str) -> None:
+        """Do nothing: the log has it."""
 
 
-class Hosts:
-    """The planner of what the hosts have.
+class HostPlanner:
+    """The planner of what each host has for services.
 
     :param replica: the Northbound database.
-    :param nodes: name -> Host, of the informer.
-    :param service_subnets: networks that the addresses of services are taken from.
+    :param nodes: name in Kubernetes -> node, the informer's store.
+    :param service_subnets: the networks that the API server takes cluster addresses from.
+
+    :ivar engine: set by whoever makes the engine.
     """
 
     tables = ("Chassis_Template_Var", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL")
+    engine: Engine
 
-    def __init__(self, replica, nodes, services, service_subnets=()):
-        self.engine = None
+    def __init__(
+        self,
+        replica: Replica,
+        nodes: Mapping[str, Node],
+        services: ServicePlanner,
+        service_subnets: Sequence[str] = (),
+    ) -> None:
         self._replica = replica
         self._nodes = nodes
         self._services = services
-        self._service_subnets = service_subnets
+        self._service_subnets = tuple(service_subnets)
 
-    def node_changed(self, key, before, after):
-        """The API server told of a node."""
-        self.engine.mark(KIND_OF_HOSTS, (after or before).name)
-        # Answers to all hosts' addresses are matched where a service keeps its clients' addresses: on few hosts.
+    # Events.
+
+    def node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
+        """Take in a change of a node."""
+        node = new or old
+        if node is not None:
+            self.engine.mark(host.KIND, node.name)
+        # A host's routing policy names the addresses of all hosts. Few hosts have one.
         self.mark_nodes(
             {
                 row.external_id(names.OWNER_NAME)
                 for row in self._replica.rows["Logical_Router_Policy"].values()
-                if row.external_id(names.OWNER_TYPE) == KIND_OF_HOSTS
+                if row.external_id(names.OWNER_TYPE) == host.KIND
             }
         )
 
-    def row_changed(self, before, after):
-        """The Northbound database told of a switch, a gateway's router or a host's rows."""
-        row = after or before
+    def row_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a switch, a router, or a row of a host."""
+        row = new or old
+        if row is None:
+            return
         kind = row.external_id(names.OWNER_TYPE)
-        if kind == "Cluster" and (before is None or after is None):
+        if kind == "Cluster" and (old is None or new is None):
             self.mark_all()
-        elif kind in ("Node", "Gateway", KIND_OF_HOSTS):
-            self.engine.mark(KIND_OF_HOSTS, row.external_id(names.OWNER_NAME))
+        elif kind in ("Node", "Gateway", host.KIND):
+            self.mark_nodes([row.external_id(names.OWNER_NAME)])
 
-    def mark_all(self):
-        """Look at all hosts."""
-        for name in {
-            *(host.name for host in self._nodes.values()),
-            *self._replica.owners("Node"),
-            *self._replica.owners(KIND_OF_HOSTS),
-        }:
-            self.engine.mark(KIND_OF_HOSTS, name)
+    def mark_all(self) -> None:
+        """Look at all hosts again."""
+        in_kubernetes = {node.name for node in self._nodes.values()}
+        self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
 
-    def mark_nodes(self, nodes):
-        """Look at these hosts."""
+    def mark_nodes(self, nodes: Iterable[str | None]) -> None:
+        """Look at these hosts again."""
         for name in nodes:
             if name:
-                self.engine.mark(KIND_OF_HOSTS, name)
+                self.engine.mark(host.KIND, name)
 
-    def _gateway_addresses(self, name):
-        router = self._replica.named("Logical_Router", names.gateway_router(name))
-        return [
-            cidr.split("/")[0]
-            for cidr in ((router.external_id(names.PHYSICAL_IPS_KEY) if router else None) or "").split(",")
-            if cidr
-        ]
+    # For the engine.
 
     @staticmethod
-    def owner(name):
-        """Whose rows they are."""
-        return policy.host_owner(name)
+    def owner(name: str) -> Owner:
+        """Return the owner of a host's rows."""
+        return host.owner(name)
 
-    def desired(self, name):
-        """The host's rows; nothing for a host that has no switch in the overlay."""
+    def desired(self, name: str) -> list[Row]:
+        """Return the host's rows; none for a host that has no switch in the overlay."""
         switch = self._replica.named("Logical_Switch", name)
         chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
-        if not chassis:
+        if switch is None or not chassis:
             return []
-        host = self._nodes.get(name) or next((host for host in self._nodes.values() if host.name == name), None)
-        addresses, gateway, services = (
-            host.addresses if host else (),
-            self._gateway_addresses(name),
-            self._services.local(),
-        )
-        subnets = [subnet for subnet in (switch.external_id(names.SUBNETS_KEY) or "").split(",") if subnet]
-        rows = policy.host_rows(
-            name, chassis, subnets, addresses, gateway, services, bool(self._service_subnets)
-        ) + unserved.rows(name, self._service_subnets)
-        if self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None:
-            rows += way_policy.ways(
+        node = self._nodes.get(name) or next((node for node in self._nodes.values() if node.name == name), None)
+        return host_rows.rows(
+            Host(
                 name,
-                subnets,
-                addresses,
-                gateway,
-                {ip for one in self._nodes.values() for ip in one.addresses},
-                services,
-            )
-        return rows
+                chassis,
+                _split(switch.external_id(names.SUBNETS_KEY)),
+                node.addresses if node else (),
+                self._gateway_addresses(name),
+            ),
+            {ip for one in self._nodes.values() for ip in one.addresses},
+            self._services.local(),
+            self._service_subnets,
+            self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None,
+        )
 
-    def done(self, name, changes):
-        """Nothing follows."""
+    def _gateway_addresses(self, name: str) -> tuple[str, ...]:
+        """Return the addresses of the gateway on a host, without prefix length."""
+        router = self._replica.named("Logical_Router", names.gateway_router(name))
+        cidrs = _split(router.external_id(names.PHYSICAL_IPS_KEY)) if router else ()
+        return tuple(cidr.split("/")[0] for cidr in cidrs)
 
-    def failed(self, name, sentence):
-        """The log has it."""
+    def done(self, name: str, changes: Sequence[Change]) -> None:
+        """Do nothing: nothing follows."""
+
+    def failed(self, name: str, sentence: str) -> None:
+        """Do nothing: the log has it."""
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    """Return the members of a comma-separated list."""
+    return tuple(member for member in (text or "").split(",") if member)

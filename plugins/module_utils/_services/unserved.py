@@ -1,41 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Packets to addresses of services that nobody serves, or not yet: they end at the switch that they come from.
+"""Drop packets to addresses of services that no load balancer takes (yet), at the switch that they come from.
 
-Without that they would leave through a gateway; and conntrack would remember their connection as one that is not balanced. A client that asks
-a moment before its host balances a new service would then be lost whole: what it sends again belongs to that connection (ovn-northd's
-ls_in_stateful commits whatever is new, and load balancers take up only what is new).
+Without that, they would leave through a gateway, and conntrack would remember their connection as one that is not balanced. A client that sends
+a moment before its host balances a new service would then never reach it: what it sends again belongs to that connection. (ovn-northd's stage
+ls_in_stateful commits each new connection, and load balancers take only new connections.)
 """
 
 from __future__ import annotations
 
-from .._common import addressing
+from collections.abc import Iterable
+
 from .._ovsdb.rows import Row
-from .northbound import host_owner
+from .host import Host
+from .model import of_version
 
 ROLES = (("ACL", "unserved-4"), ("ACL", "unserved-6"))
 PRIORITY = 1000
 
 
-def rows(name, service_subnets):
-    """The rows of one host: what a load balancer has not led elsewhere is dropped, before it is committed."""
-    out = []
-    for version in sorted({addressing.family(subnet) for subnet in service_subnets}):
-        subnets = sorted(subnet for subnet in service_subnets if addressing.family(subnet) == version)
-        out.append(
-            Row(
-                "ACL",
-                host_owner(name),
-                f"unserved-{version}",
-                parent=name,
-                columns={
-                    "direction": "from-lport",
-                    "priority": PRIORITY,
-                    "action": "drop",
-                    "options": {"apply-after-lb": "true"},
-                    "match": "ip{}.dst == {{{}}}".format(version, ", ".join(subnets)),
-                },
-            )
+def rows(host: Host, service_subnets: Iterable[str]) -> list[Row]:
+    """Return the ACLs of one host: drop what load balancers have left as it was, before it is committed to conntrack."""
+    networks = sorted(service_subnets)
+    return [
+        Row(
+            "ACL",
+            host.owner,
+            f"unserved-{version}",
+            parent=host.name,
+            columns={
+                "direction": "from-lport",
+                "priority": PRIORITY,
+                "action": "drop",
+                "options": {"apply-after-lb": "true"},
+                "match": f"ip{version}.dst == {{{', '.join(of_version(networks, version))}}}",
+            },
         )
-    return out
+        for version in (4, 6)
+        if of_version(networks, version)
+    ]

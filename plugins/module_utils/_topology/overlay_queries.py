@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._ovsdb.rows import Owner, Query, includes, is_uuid
-from .._services import hosts as host_policy
+from .._services import host_rows
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -39,7 +39,7 @@ WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
 COLUMNS_WITHOUT_OWNER = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
 ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}
 # The watcher's rows of a host. They are removed with the node, also while no watcher runs.
-WATCHER_ROLES = {"Host": host_policy.ROLES}
+WATCHER_ROLES = {"Host": host_rows.ROLES}
 # Owner type -> table and role of the row whose external_ids say what else is known of the owner, such as its chassis.
 MAIN_ROWS = {"Node": ("Logical_Switch", "switch"), "Gateway": ("Logical_Router", "router")}
 FEW_OWNERS = 8  # up to so many owners each has queries of its own; for more, one query of a table costs less

@@ -6,16 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import threading
 import time
 
-from aiohttp import ClientSession
-
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile as host_services
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.health import HealthChecks
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_rules import Check
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.northbound import Host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
 
 
 async def until(condition):
@@ -29,12 +25,12 @@ async def until(condition):
 
 
 @contextlib.asynccontextmanager
-async def at_work(monkeypatch, write, answer):
-    """Services whose rules go to ``write``, and checks to ``answer``, with all known from the start."""
-    monkeypatch.setattr(host_services.service_rules, "write", write)
-    monkeypatch.setattr(host_services.service_rules, "udp", dict)
-    monkeypatch.setattr(host_services.service_rules, "whole", lambda: True)
-    services = host_services.HostServices("node1", (), None, {}, answer)
+async def running(monkeypatch, write, answer):
+    """Services whose rules go to ``write``, and checks to ``answer``, with everything known from the start."""
+    monkeypatch.setattr(host_reconcile.nftables, "write", write)
+    monkeypatch.setattr(host_reconcile.nftables, "current_udp_rules", dict)
+    monkeypatch.setattr(host_reconcile.nftables, "has_rules", lambda: True)
+    services = host_reconcile.HostServices("node1", (), None, {}, answer)
     for informer in (services.services, services.nodes, services.slices):
         informer.synced.set()
     task = asyncio.ensure_future(services._keep())
@@ -42,8 +38,8 @@ async def at_work(monkeypatch, write, answer):
     task.cancel()
 
 
-def test_a_fault_of_services_is_no_end(monkeypatch):
-    """Protects pods: whatever is raised is said, and tried again; afterwards all is well."""
+def test_a_fault_of_services_does_not_end_the_program(monkeypatch):
+    """Protects pods: whatever is raised is reported, and tried again; after that there is no problem."""
     written, answered, faults = [], [], [ValueError("odd"), RecursionError("deep")]
 
     def write(rules):
@@ -54,21 +50,21 @@ def test_a_fault_of_services_is_no_end(monkeypatch):
     async def answer(checks):
         answered.append(checks)
 
-    monkeypatch.setattr(host_services, "FIRST_PAUSE", 0.02)
-    monkeypatch.setattr(host_services, "LOOK", 0.02)
+    monkeypatch.setattr(host_reconcile, "PAUSE", Pause(0.02))
+    monkeypatch.setattr(host_reconcile, "CHECK_INTERVAL", 0.02)
 
     async def story():
-        async with at_work(monkeypatch, write, answer) as services:
+        async with running(monkeypatch, write, answer) as services:
             await until(lambda: services.problem() == "the rules of services could not be made: RecursionError: deep")
             await until(lambda: written and services.problem() is None)
-            asked = len(answered)
-            await until(lambda: len(answered) > asked)  # a health check's port may be free now
+            count = len(answered)
+            await until(lambda: len(answered) > count)  # a health check's port may be free now
 
     asyncio.run(story())
 
 
 def test_pods_are_served_while_rules_are_written(monkeypatch):
-    """Protects pods beside many services that change: the loop that gives them their interfaces goes on meanwhile, and has as much time without."""
+    """Protects pods while many services change: the loop that serves them goes on meanwhile, and has at least half of the time."""
     writes, begun, turned = [], threading.Event(), threading.Event()
 
     def write(_rules):
@@ -83,9 +79,9 @@ def test_pods_are_served_while_rules_are_written(monkeypatch):
         pass
 
     async def story():
-        async with at_work(monkeypatch, write, answer) as services:
+        async with running(monkeypatch, write, answer) as services:
             for number in range(4):
-                services.nodes.store["node2"] = Host("node2", (f"10.0.0.{number}",))
+                services.nodes.store["node2"] = Node("node2", (f"10.0.0.{number}",))
                 services._node_changed("node2", None, services.nodes.store["node2"])
                 await until(begun.is_set)
                 begun.clear()
@@ -93,23 +89,3 @@ def test_pods_are_served_while_rules_are_written(monkeypatch):
 
     asyncio.run(story())
     assert all(later[0] - earlier[1] >= earlier[1] - earlier[0] for earlier, later in zip(writes, writes[1:]))
-
-
-def test_a_health_check_whose_port_is_taken(caplog):
-    """Protects outer load balancers: the port is tried again, and one sentence is enough."""
-
-    async def story():
-        health = HealthChecks()
-        with socket.create_server(("0.0.0.0", 0)) as other:
-            port = other.getsockname()[1]
-            for _time in range(2):
-                await health.answer({port: Check("ns", "web", 1)})
-        await health.answer({port: Check("ns", "web", 1)})
-        try:
-            async with ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as got:
-                assert got.status == 200
-        finally:
-            await health.close()
-
-    asyncio.run(story())
-    assert len(caplog.records) == 1 and "the health check of service ns/web can't be answered at port" in caplog.text

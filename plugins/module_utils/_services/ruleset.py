@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rules of a host as text for nft(8): one table in the family inet, which is replaced as a whole in one transaction.
+
+The way of a packet through the table:
+
+- ``guard`` (before conntrack) drops loopback addresses that come in through the management link.
+- ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port.
+- ``output`` does the same for the host's own connections. Before that it looks for addresses of services (:class:`.host_rules.ServiceAddressRule`).
+- ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator, Sequence
+
+from .host_rules import HostPortRule, HostRules, NodePortRule, ServiceAddressRule
+from .model import Target, of_version
+
+FAMILY, TABLE = "inet", "ovn_kubernetes"
+REMOVE = f"add table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"
+IP = {4: "ip", 6: "ip6"}  # nft(8)'s names of the protocols
+LOOPBACK = {4: "127.0.0.0/8", 6: "::1"}
+
+
+class Priority(enum.IntEnum):
+    """When a chain's hook runs: enum nf_ip_hook_priorities of linux/netfilter_ipv4.h (the same numbers for IPv6)."""
+
+    RAW = -300
+    NAT_DST = -100
+    NAT_SRC = 100
+
+
+def render(rules: HostRules) -> str:
+    """Return the script that puts these rules in the place of the table, whether there is one or not."""
+    link = f'"{rules.link}"'
+    chains: list[str] = []
+    elements: list[str] = []
+    for port in rules.node_ports:
+        chain = f"{port.protocol}_{port.port}"
+        elements.append(f"{port.protocol} . {port.port} : goto {chain}")
+        chains += [f"chain {chain} {{", *_node_port(port), "}"]
+    lines = [
+        f"add table {FAMILY} {TABLE}",
+        f"delete table {FAMILY} {TABLE}",
+        f"table {FAMILY} {TABLE} {{",
+        *_sets(rules),
+        "chain host_ports {",
+        *(_host_port(port) for port in rules.host_ports if not _is_at_loopback(port)),
+        "}",
+        "chain loopback_ports {",
+        *(_host_port(port) for port in rules.host_ports if serves_loopback(port)),
+        "}",
+        *chains,
+        f"map node_ports {{ type inet_proto . inet_service : verdict;{_elements(elements)} }}",
+        # The link may carry loopback addresses of the host's own connections (nftables.set_route_localnet), but none may come in through it.
+        # This rule always stands: a program that ended may have left that setting on.
+        f"chain guard {{ type filter hook prerouting priority {Priority.RAW:d}; policy accept;",
+        f"iifname {link} ip daddr {LOOPBACK[4]} drop",
+        "}",
+        f"chain prerouting {{ type nat hook prerouting priority {Priority.NAT_DST:d}; policy accept;",
+        *_to_own_addresses(),
+        "}",
+        f"chain output {{ type nat hook output priority {Priority.NAT_DST:d}; policy accept;",
+        *map(_service_address, rules.service_addresses),
+        *_loopback_ports(),
+        *_to_own_addresses(),
+        "}",
+        f"chain postrouting {{ type nat hook postrouting priority {Priority.NAT_SRC:d}; policy accept;",
+        *_masquerade(link, rules.host_ports),
+        "}",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def serves_loopback(port: HostPortRule) -> bool:
+    """Return whether a host port is one of 127.0.0.0/8 too."""
+    return port.version == 4 and (port.address is None or _is_at_loopback(port))
+
+
+def _is_at_loopback(port: HostPortRule) -> bool:
+    return (port.address or "").startswith("127.")
+
+
+def _sets(rules: HostRules) -> Iterator[str]:
+    """Yield the sets: the pods' networks (inside), and the hosts' own addresses."""
+    for version in (4, 6):
+        kind = f"type ipv{version}_addr;"
+        inside, hosts = of_version(rules.pod_networks, version), of_version(rules.host_addresses, version)
+        yield f"set inside{version} {{ {kind} flags interval;{_elements(inside)} }}"
+        yield f"set hosts{version} {{ {kind}{_elements(hosts)} }}"
+
+
+def _elements(elements: Sequence[str]) -> str:
+    """Return the elements of a set or a map; an empty list is not allowed there."""
+    return f" elements = {{ {', '.join(elements)} }};" if elements else ""
+
+
+def _to_own_addresses() -> list[str]:
+    """Return the rules for what is for one of the host's own addresses."""
+    return ["fib daddr type local jump host_ports", "fib daddr type local meta l4proto . th dport vmap @node_ports"]
+
+
+def _loopback_ports() -> list[str]:
+    """Return the rules for the host's own connections to loopback addresses.
+
+    They are for the host's own programs, but for host ports of pods: a connection from a loopback address can't be routed to OVN.
+    """
+    return [
+        f"ip daddr {LOOPBACK[4]} jump loopback_ports",
+        f"ip daddr {LOOPBACK[4]} return",
+        f"ip6 daddr {LOOPBACK[6]} return",
+    ]
+
+
+def _host_port(port: HostPortRule) -> str:
+    """Return the rule of one host port."""
+    ip = IP[port.version]
+    where = f"{ip} daddr {port.address}" if port.address else f"meta nfproto ipv{port.version}"
+    return f"{where} {port.protocol} dport {port.port} dnat {ip} to {port.target}"
+
+
+def _node_port(port: NodePortRule) -> Iterator[str]:
+    """Yield the rules of one node port: to the cluster address, or to this host's endpoints when its traffic stays here."""
+    for targets in port.targets:
+        version = targets.version
+        match = f"meta nfproto ipv{version} meta l4proto {port.protocol}"
+        if targets.local is None:
+            yield f"{match} {_dnat(version, targets.cluster, port.affinity)}"
+        elif targets.local:
+            yield f"{match} {_dnat(version, targets.local, port.affinity)}"
+        else:
+            # The host itself may reach all endpoints. It goes by a host that has one, so that its address is kept too.
+            # Pods of this host count as outside, as everybody else.
+            own = targets.other_hosts or targets.cluster
+            yield f"{match} fib saddr type local {_dnat(version, own, port.affinity)}"
+            yield f"{match} drop"
+
+
+def _service_address(rule: ServiceAddressRule) -> str:
+    """Return the rule for the host's own connections to one address of a service."""
+    dnat = _dnat(rule.version, rule.targets, rule.affinity)
+    return f"{IP[rule.version]} daddr {rule.address} {rule.protocol} dport {rule.port} {dnat}"
+
+
+def _dnat(version: int, targets: Sequence[Target], affinity: bool) -> str:
+    """Return the statement that translates to one of the targets: a random one, or with affinity one that follows from the client's address."""
+    ip = IP[version]
+    if len(targets) == 1:
+        return f"dnat {ip} to {targets[0]}"
+    choice = f"jhash {ip} saddr" if affinity else "numgen random"
+    elements = ", ".join(f"{number} : {target.address} . {target.port}" for number, target in enumerate(targets))
+    return f"dnat {ip} to {choice} mod {len(targets)} map {{ {elements} }}"
+
+
+def _masquerade(link: str, host_ports: Iterable[HostPortRule]) -> Iterator[str]:
+    """Yield the rules for the source address: the answer must come back to the host that has translated the destination."""
+    by_protocol: dict[str, set[int]] = {}
+    for port in host_ports:
+        by_protocol.setdefault(port.protocol, set()).add(port.port)
+    for protocol, numbers in sorted(by_protocol.items()):
+        ports = ", ".join(map(str, sorted(numbers)))
+        yield f"oifname {link} ct status dnat meta l4proto {protocol} ct original proto-dst {{ {ports} }} masquerade"
+    for version, ip in IP.items():
+        yield f"oifname {link} ct status dnat {ip} daddr != @inside{version} masquerade"
+        # Other hosts keep their address: the routing policies of host_routes lead the answers back to this host.
+        yield f"oifname {link} ct status dnat {ip} saddr != @hosts{version} masquerade"
+        yield f'oifname != {{ {link}, "lo" }} {ip} saddr @inside{version} masquerade'
+        yield f'oifname != {{ {link}, "lo" }} ct status dnat {ip} daddr @hosts{version} masquerade'

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The template variables of a chassis: what load balancers of all hosts have on this host (ovn-nb(5), Chassis_Template_Var)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .._common import addressing, names
+from .._ovsdb.rows import ExactMap, Row
+from .host import Host
+from .model import ServiceState, Target, of_version
+from .northbound import ADDRESSES_OF_A_HOST
+
+ROLE = ("Chassis_Template_Var", "variables")
+# ovn-controller complains about a variable without a value. No packet has these destinations.
+UNSPECIFIED = {4: "0.0.0.0", 6: "::"}
+DISCARD = 9  # RFC 863: the port of a service that answers nothing
+
+
+def row(host: Host, states: Sequence[ServiceState], drops_unserved: bool = False) -> Row:
+    """Return the row with the variables of one chassis.
+
+    :param states: services that keep a part of their traffic on the host.
+    :param drops_unserved: whether the host's switch drops packets to cluster addresses that no load balancer takes (:mod:`.unserved`).
+    """
+    variables = ExactMap()
+    for version in (4, 6):
+        own = of_version(host.addresses, version)[:1]
+        own += [address for address in of_version(host.gateway_addresses, version)[:1] if address not in own]
+        own += [UNSPECIFIED[version]] * (ADDRESSES_OF_A_HOST - len(own))
+        for index, address in enumerate(own):
+            variables[names.node_address_variable(version, index)] = address
+    for state in states:
+        variables.update(_of_service(host, state, drops_unserved))
+    return Row(ROLE[0], host.owner, ROLE[1], columns={"chassis": host.chassis, "variables": variables})
+
+
+def _of_service(host: Host, state: ServiceState, drops_unserved: bool) -> dict[str, str]:
+    """Return the variables of one service: its endpoints on this host, and its IPv6 addresses."""
+    service, variables = state.service, {}
+    for version in service.ip_versions:
+        for port in service.ports:
+            targets = state.targets(port, version, host.name)
+            if not targets:
+                if drops_unserved and port.protocol == "UDP" and not service.external_local:
+                    # A client that goes on to send from one port would stay with the refusal, also when an endpoint has come.
+                    # So the switch drops its packets, as kube-proxy does.
+                    continue
+                # With an empty variable the load balancer would let packets pass, and conntrack would remember their connection as one
+                # that is not balanced. The router of the host's subnet refuses instead.
+                targets = [
+                    Target(addressing.nth(subnet, addressing.ROUTER, prefix=False), DISCARD)
+                    for subnet in of_version(host.subnets, version)
+                ]
+            name = names.local_backends_variable(service.namespace, service.name, port.name, port.protocol, version)
+            variables[name] = ",".join(map(str, targets))
+    for address in of_version(service.cluster_ips + service.external_ips, 6):
+        variables[names.address_variable(address)] = address
+    return variables

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what is kept of services, endpoint slices and nodes: their text goes into rules that root loads."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Node, Target
+
+from .objects import endpoints, service
+
+HOSTILE = ("10.0.0.1 drop; }; chain evil {", "fe80::1%a b", "worker.example", "0.0.0.0", "127.0.0.1", "224.0.0.1")
+
+
+@pytest.mark.parametrize("item", [service(ips=()), service(ips=("None",)), service("ExternalName")])
+def test_services_without_an_address_have_nothing(item):
+    """Protects against the address "None" (F4)."""
+    assert item is None
+
+
+def test_slices_without_a_service_are_left_out():
+    """Protects against slices of names, and of no service."""
+    item = {"metadata": {"namespace": "ns", "name": "x"}, "addressType": "IPv4", "endpoints": [], "ports": []}
+    assert EndpointSlice.from_object(item) is None
+    of_names = {"namespace": "ns", "labels": {"kubernetes.io/service-name": "web"}}
+    assert EndpointSlice.from_object({**item, "addressType": "FQDN", "metadata": of_names}) is None
+
+
+def test_what_is_no_address_is_left_out_wherever_it_stands():
+    """Protects the firewall, the cluster router and all flows of a chassis: the API server checks a node's addresses not at all."""
+    node = {
+        "metadata": {"name": "node1"},
+        "status": {"addresses": [{"type": "InternalIP", "address": text} for text in (*HOSTILE, "10.0.0.1")]},
+    }
+    assert Node.from_object(node) == Node("node1", ("10.0.0.1",))
+    assert [one.address for one in endpoints("192.168.1.3", *HOSTILE, "fd10::3").endpoints] == ["192.168.1.3"]
+    outer = {"loadBalancer": {"ingress": [{"ip": text} for text in (*HOSTILE, "5.6.7.8")]}}
+    made = service("LoadBalancer", ips=("10.96.0.1", *HOSTILE), externalIPs=[*HOSTILE, "10.55.0.9"], status=outer)
+    assert (made.cluster_ips, made.external_ips) == (("10.96.0.1",), ("10.55.0.9", "5.6.7.8"))
+    assert service(ips=HOSTILE) is None
+
+
+def test_a_target_as_text():
+    """Protects load balancers and rules: an IPv6 address stands in brackets (W17)."""
+    assert (str(Target("10.0.0.1", 80)), str(Target("fd10::3", 80))) == ("10.0.0.1:80", "[fd10::3]:80")
