@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``ovn-k8s-node``: gives this node's pods their interfaces, for the CNI plugin that asks over a unix socket.
+"""``ovn-k8s-node``: give this node's pods their interfaces, for the CNI plugin that sends requests over a unix socket.
 
-It stays, since starting an interpreter and reading everything costs more than the work. Nothing is polled: the API server tells of the
-node's pods, Open vSwitch's database of their ports. There is no state but that database, the pods' annotations and the kernel's links.
+The program is resident, since to start an interpreter and to read everything takes longer than the work. Nothing is polled: the API server tells of
+the node's pods, and Open vSwitch's database of their ports. The only state is that database, the pods' annotations and the kernel's links.
 """
 
 from __future__ import annotations
@@ -18,181 +18,212 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from .._common import names
-from .._common.errors import DatabaseError, HostError, KubernetesError
+from .._common.errors import KubernetesError, OvnKubernetesError
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
+from .._pods.cni.endpoint import Endpoint
+from .._pods.cni.known_pods import KnownPods
 from .._pods.cni.operations import Operations
-from .._pods.cni.pods import Pods, trimmed
 from .._pods.cni.ports import Ports
 from .._pods.cni.readiness import Readiness
-from .._pods.cni.server_socket import Endpoint
-from .._services import nftables as service_rules
+from .._pods.model import Pod, pod_of_node
+from .._services import nftables
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
 from . import daemon, telemetry
 
 LOG = logging.getLogger("ovn-k8s-node")
 WORKERS = 4
-SETTLING = (
-    1.0  # seconds from the loss of a link until its port is looked at: the runtime's own DEL is mostly on its way
-)
-HEARTBEAT = 10.0
+# Seconds from the loss of a link until its port is looked at: the runtime's own DEL usually comes in that time.
+SWEEP_DELAY = 1.0
+HEARTBEAT = 10.0  # seconds between two signs of life for systemd
 NODE_SETTINGS = names.SETTINGS_DIRECTORY + "/node.json"
-BUCKETS = [0.001 * 2**step for step in range(16)]
+BUCKETS = [0.001 * 2**step for step in range(16)]  # seconds
 
 
-async def serve(options):
-    """Serve until a signal comes, or something fails that only a new start can mend."""
-    stop, lost = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    library = telemetry.prometheus()
-    durations = library.Histogram(
-        "ovnkube_node_cni_request_duration_seconds",
-        "The duration of CNI server requests",
-        ["command", "err"],
-        buckets=BUCKETS,
-    )
-    ready_state = library.Gauge("ovnkube_node_ready", "Whether pods can get their interfaces (1) or not (0)")
-    known = library.Gauge("ovnkube_node_pods", "Pods of this node that have, or want, an interface")
+class NodeServer:
+    """The parts of the program, and what connects them."""
 
-    settings = Settings.read(options.kubernetes)
-    client = Client(settings, agent="ovn-k8s-node")
-    # The node may not read endpoint slices and other nodes, the server's own account may.
-    own = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
-    health = HealthChecks()
-    pods = Pods()
-
-    def pod_changed(key, before, after):
-        pods.changed(key, before, after)
-        services.pod_changed(before, after)
-
-    informer = Informer(client, "/api/v1/pods", trimmed, pod_changed, fields=f"spec.nodeName={options.node}")
-    pods.store = informer.store
-    services = HostServices(
-        options.node, options.cluster_subnet or _kept().get("cluster_subnets", ()), own, pods.store, health.answer
-    )
-    readiness = None
-
-    def state():
-        if ports.replica.connected:
-            lost.set()
-        if readiness is not None:
-            readiness.update()
-
-    ports = Ports(options.local, lost.set, state)
-    readiness = Readiness(ports, informer.synced)
-    ready_state.set_function(lambda: readiness.problem() is None)
-    known.set_function(lambda: len(informer.store))
-    with ThreadPoolExecutor(WORKERS) as workers:
-        operations = Operations(
-            pods, ports, workers, readiness, options.patience, os.path.join(options.run, names.CNI_DELETIONS)
+    def __init__(self, options: argparse.Namespace, workers: ThreadPoolExecutor) -> None:
+        self._options = options
+        self._lost_link = asyncio.Event()
+        settings = Settings.read(options.kubernetes)
+        self.client = Client(settings, agent="ovn-k8s-node")
+        # The node's account may not read endpoint slices and other nodes. The server's own account may.
+        self.own_client = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
+        self.health = HealthChecks()
+        self.pods = KnownPods()
+        self.informer = Informer(
+            self.client, "/api/v1/pods", pod_of_node, self._pod_changed, fields=f"spec.nodeName={options.node}"
         )
-        endpoint = Endpoint(
-            operations, lambda command, failed, seconds: durations.labels(command, str(failed).lower()).observe(seconds)
+        self.pods.store = self.informer.store
+        self.services = HostServices(
+            options.node,
+            options.cluster_subnet or _saved_settings().get("cluster_subnets", ()),
+            self.own_client,
+            self.pods.store,
+            self.health.answer,
         )
-        web = await telemetry.listen(
-            options.listen, lambda: "; ".join(filter(None, (readiness.problem(), services.problem()))) or None
+        self.ports = Ports(options.local, self._lost_link.set, self._state_changed)
+        self.readiness = Readiness(self.ports, self.informer.synced)
+        self.operations = Operations(
+            self.pods,
+            self.ports,
+            workers,
+            self.readiness,
+            options.patience,
+            os.path.join(options.run, names.CNI_DELETIONS),
         )
-        tasks = [
+        self._durations = self._make_metrics()
+        self.endpoint = Endpoint(self.operations, self._observe)
+
+    def _make_metrics(self) -> Any:
+        """Make the metrics; return the histogram of requests."""
+        library = telemetry.prometheus()
+        ready = library.Gauge("ovnkube_node_ready", "Whether pods can get their interfaces (1) or not (0)")
+        ready.set_function(lambda: self.readiness.problem() is None)
+        pods = library.Gauge("ovnkube_node_pods", "Pods of this node that have, or want, an interface")
+        pods.set_function(lambda: len(self.informer.store))
+        return library.Histogram(
+            "ovnkube_node_cni_request_duration_seconds",
+            "The duration of CNI server requests",
+            ["command", "err"],
+            buckets=BUCKETS,
+        )
+
+    def _observe(self, command: str, failed: bool, seconds: float) -> None:
+        self._durations.labels(command, str(failed).lower()).observe(seconds)
+
+    # Events.
+
+    def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        self.pods.changed(key, old, new)
+        self.services.pod_changed(old, new)
+
+    def _state_changed(self) -> None:
+        """Take in that Open vSwitch's database came or went, or one of the node's own rows changed."""
+        if self.ports.replica.connected:
+            self._lost_link.set()
+        self.readiness.update()
+
+    def problem(self) -> str | None:
+        """Return why the program does not do all its work, None when it does."""
+        return "; ".join(filter(None, (self.readiness.problem(), self.services.problem()))) or None
+
+    # The loop.
+
+    async def serve(self) -> None:
+        """Serve until a signal comes, the program or its settings are replaced, or something fails that only a new start can repair."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        options = self._options
+        web = await telemetry.listen(options.listen, self.problem)
+        # When one of these ends, the program ends.
+        tasks: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(work)
             for work in (
                 stop.wait(),
-                ports.replica.run(),
-                informer.run(),
-                readiness.keep_configuration(options.cni_configuration, options.run),
-                _sweep(operations, lost),
-                services.run(),
-                *(HealthCheck(one).run() for one in (client, own)),
-                _beat(),
-                _replaced(options.kubernetes, client.settings.ca_file, NODE_SETTINGS),
+                self.ports.replica.run(),
+                self.informer.run(),
+                self.readiness.keep_configuration(options.cni_configuration, options.run),
+                self._sweep(),
+                self.services.run(),
+                *(HealthCheck(client).run() for client in (self.client, self.own_client)),
+                _keep_alive(),
+                _wait_until_replaced(options.kubernetes, self.client.settings.ca_file, NODE_SETTINGS),
             )
         ]
-        beside = [
-            asyncio.ensure_future(work) for work in (_synced(informer, readiness), keep_fresh(client))
-        ]  # these may end
-        await endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
+        # These may end before.
+        helpers = [asyncio.ensure_future(work) for work in (self._wait_for_pods(), keep_fresh(self.client))]
+        await self.endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
         daemon.ready()
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
-                if task.done() and task.exception():
-                    raise task.exception()
+                if task.done():
+                    task.result()
         finally:
-            await endpoint.close()
-            for task in tasks + beside:
+            await self.endpoint.close()
+            for task in [*tasks, *helpers]:
                 task.cancel()
-            await asyncio.gather(*tasks, *beside, return_exceptions=True)
+            await asyncio.gather(*tasks, *helpers, return_exceptions=True)
             await web.cleanup()
-            await health.close()
-            await own.close()
-            await client.close()
+            await self.health.close()
+            await self.own_client.close()
+            await self.client.close()
+
+    async def _wait_for_pods(self) -> None:
+        """Update the readiness when the node's pods are known."""
+        await self.informer.synced.wait()
+        self.readiness.update()
+
+    async def _sweep(self) -> None:
+        """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a port has lost its link."""
+        while True:
+            await self._lost_link.wait()
+            await asyncio.sleep(SWEEP_DELAY)
+            self._lost_link.clear()
+            try:
+                await self.operations.sweep()
+            except Exception as exc:
+                LOG.error("ports of sandboxes that are gone can't be taken away: %s; trying again", exc)
+                await asyncio.sleep(SWEEP_DELAY)
+                self._lost_link.set()
 
 
-async def _synced(informer, readiness):
-    """Tell when the node's pods are known."""
-    await informer.synced.wait()
-    readiness.update()
+async def serve(options: argparse.Namespace) -> None:
+    """Run the program's server. :raises OvnKubernetesError: when it can't begin, or fails."""
+    with ThreadPoolExecutor(WORKERS) as workers:
+        await NodeServer(options, workers).serve()
 
 
-async def _sweep(operations, lost):
-    """At the start, after each connection to the database, and whenever a port has lost its link: take away what has no sandbox any more."""
-    while True:
-        await lost.wait()
-        await asyncio.sleep(SETTLING)
-        lost.clear()
-        try:
-            await operations.sweep()
-        except Exception as exc:
-            LOG.error("ports of sandboxes that are gone can't be taken away: %s; trying again", exc)
-            await asyncio.sleep(SETTLING)
-            lost.set()
-
-
-async def _replaced(*files):
-    """End when a new program or new settings are there."""
+async def _wait_until_replaced(*files: str | None) -> None:
+    """Wait until the program or one of the files is replaced."""
     LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files))
 
 
-async def _beat():
-    """Tell systemd that the loop runs."""
+async def _keep_alive() -> None:
+    """Tell systemd that the loop goes on."""
     while True:
         daemon.alive()
         await asyncio.sleep(HEARTBEAT)
 
 
-def _kept():
-    """The node's settings as this host has them, nothing where there are none."""
-    with contextlib.suppress(OSError, ValueError), open(NODE_SETTINGS, encoding="utf-8") as kept:
-        return json.load(kept)
+def _saved_settings() -> dict[str, Any]:
+    """Return the node's settings as this host has them, nothing where there are none."""
+    with contextlib.suppress(OSError, ValueError), open(NODE_SETTINGS, encoding="utf-8") as file:
+        settings: dict[str, Any] = json.load(file)
+        return settings
     return {}
 
 
-def _this_node():
-    """The node's name as the settings of this host have it, None where there are none."""
-    name = _kept().get("name")
+def _this_node() -> str | None:
+    """Return the node's name as the settings of this host have it, None where there are none."""
+    name = _saved_settings().get("name")
     return names.node_name(name) if name else None
 
 
-def clear():
-    """Take the rules of services away; what it printed says whether there were any."""
+def clear() -> None:
+    """Remove the rules of services; print a line when there were any, for the play that calls this."""
     node = _this_node()
     if node:
-        service_rules.carry_loopback(names.management_link(node), may=False)
-    if service_rules.there():
-        service_rules.write(None)
+        nftables.set_route_localnet(names.management_link(node), on=False)
+    if nftables.exists():
+        nftables.remove()
         sys.stdout.write("the rules of services are taken away\n")
 
 
-def main(arguments=None):
-    """The program; ends with 1 and a sentence when only a new start can help."""
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the program's options."""
     parser = argparse.ArgumentParser(
         prog="ovn-k8s-node", description="Give this node's pods their interfaces, for the CNI plugin."
     )
@@ -234,6 +265,12 @@ def main(arguments=None):
         help="a network of the cluster's pods (default: as this host's settings say)",
     )
     parser.add_argument("--clear", action="store_true", help="take the rules of services away, and end")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; return 1 after an error that only a new start can repair. The log has it."""
+    parser = _parser()
     try:
         daemon.add_options(parser)
         options = parser.parse_args(arguments)
@@ -246,7 +283,7 @@ def main(arguments=None):
                 "this host is not a node of the overlay: run ovn.kubernetes.site, or name the node with --node"
             )
         asyncio.run(serve(options))
-    except (DatabaseError, HostError, KubernetesError) as exc:
+    except OvnKubernetesError as exc:
         LOG.error("%s", exc)
         return 1
     return 0

@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a program that stays tells of itself over HTTP: ``/healthz``, ``/readyz``, and ``/metrics`` for Prometheus."""
+"""What a resident program tells over HTTP: ``/healthz``, ``/readyz``, and ``/metrics`` for Prometheus."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .._common.errors import KubernetesError
 from .._kube.client import MISSING_LIBRARY
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 NO_PROMETHEUS = "the Python library 'prometheus_client' is missing on this host: install python3-prometheus-client"
 
 
-def prometheus():
-    """The library of Prometheus. :raises KubernetesError: when it is missing."""
+def prometheus() -> Any:
+    """Return the library prometheus_client. :raises KubernetesError: when it is missing."""
     try:
         import prometheus_client
     except ImportError:
@@ -20,12 +26,11 @@ def prometheus():
     return prometheus_client
 
 
-async def listen(where, problem):
-    """Serve at ``ADDRESS:PORT``.
+async def listen(address: str, problem: Callable[[], str | None]) -> web.AppRunner:
+    """Serve at ``ADDRESS:PORT``, until ``cleanup()`` of the result is called.
 
-    :param problem: says why the program does not do its work now, in one sentence; None when it does.
-    :returns: what has ``cleanup()``.
-    :raises KubernetesError: in one sentence.
+    :param problem: returns why the program does not work now, in one sentence; None when it works.
+    :raises KubernetesError: when a library is missing, or the address can't be used.
     """
     try:
         from aiohttp import web
@@ -33,26 +38,26 @@ async def listen(where, problem):
         raise KubernetesError(MISSING_LIBRARY) from None
     library = prometheus()
 
-    async def healthy(_request):
+    async def healthy(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def ready(_request):
+    async def ready(_request: web.Request) -> web.Response:
         reason = problem()
         return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
 
-    async def metrics(_request):
+    async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=library.generate_latest(), headers={"Content-Type": library.CONTENT_TYPE_LATEST})
 
     application = web.Application()
     application.add_routes([web.get("/healthz", healthy), web.get("/readyz", ready), web.get("/metrics", metrics)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    host, _colon, port = where.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     try:
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()
     except (OSError, ValueError) as exc:
         await runner.cleanup()
         raise KubernetesError(
-            f"{where} can't be listened on: {exc}; write an address of this host and a free port"
+            f"{address} can't be listened on: {exc}; write an address of this host and a free port"
         ) from None
     return runner
