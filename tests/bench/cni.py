@@ -22,7 +22,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [
     str(ROOT / "tests" / "tools"),
-    str(ROOT / "tests" / "integration" / "cni"),
     str(ROOT / ".cache" / "collections"),
 ]
 

@@ -132,7 +132,7 @@ TABLE: tuple[Step, ...] = (
         "integration",
         279,
         0.7,
-        *(f"tests/integration/{name}" for name in ("cni", "kube", "watcher")),
+        *(f"tests/integration/{name}" for name in ("pods", "services", "kube", "watcher")),
         needs=(PROGRAMS,),
     ),
     # NICs on hosts of their own: one host on which everything is tried, and one for each network manager.

@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A node in a network namespace of its own, and pods' namespaces."""
+"""Fixtures: a node in a network namespace of its own, and pods' namespaces."""
 
 from __future__ import annotations
 
-import pathlib
-import sys
-
 import network_namespace
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-
 from node_server import Netns, Node
 
 

@@ -23,11 +23,11 @@ import time
 from database_server import Client, Server, wait_for
 from vswitch import Vswitch
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
 START = (
     "import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
-    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; host_reconcile.LOOK = 0.3; "
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; host_reconcile.CHECK_INTERVAL = 0.3; "
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.node import main; "
     "sys.exit(main(sys.argv[1:]))"
 )

@@ -12,9 +12,9 @@ from database_server import wait_for
 from network_namespace import ip, load_nftables
 from node_server import Node, network, pod
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.libraries import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import node as node_program
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables as service_rules
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables
 
 SERVE = """
 import socket, sys, threading
@@ -293,8 +293,8 @@ def route_localnet(value=None):
 def test_rules_that_somebody_else_takes_away(host, client, what):
     """Protects services against a firewall's reload, which takes all tables: the rules come back without a change of anything."""
     load_nftables()
-    assert nftables().cmd("flush " + what)[0] == 0
-    wait_for(service_rules.whole, "the rules to come back")
+    assert libraries.nftables().cmd("flush " + what)[0] == 0
+    wait_for(nftables.has_rules, "the rules to come back")
     assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
 
 
@@ -335,7 +335,7 @@ def test_a_host_that_is_no_node_any_more(host, monkeypatch, capsys):
     (host.folder / "node.json").write_text('{"name": "node1"}')
     for said in ("the rules of services are taken away\n", ""):
         node_program.clear()
-        assert (capsys.readouterr().out, service_rules.there(), route_localnet()) == (said, False, "0")
+        assert (capsys.readouterr().out, nftables.exists(), route_localnet()) == (said, False, "0")
 
 
 def test_health_checks_tell_the_truth(host, client):
