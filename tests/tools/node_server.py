@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A node for the CNI plugin: a network namespace with a real Open vSwitch (userspace datapath), the node's server as a process, and the plugin itself.
+"""A node for the CNI plugin: a network namespace with a real Open vSwitch (userspace datapath), the node's server as a
+process, and the plugin itself.
 
-Two parts are stand-ins: the API server (one that serves a list and a watch of pods), and ovn-controller (it says that flows are there).
-Both exist for real in the lab's scenarios.
+Two parts are stand-ins: the API server (one that serves a list and a watch of pods), and ovn-controller (it says that
+flows are there). Both exist for real in the lab's scenarios.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ START = (
 
 
 class ApiServer:
-    """The API server's objects: lists, and watches that tell of each change. It can be away. Of pods it counts how often it is asked."""
+    """The API server's objects: lists, and watches that tell of each change.
+
+    It can be away. Of pods it counts how often it is asked.
+    """
 
     def __init__(self):
         self.others = {}  # the last part of another collection's path -> its objects
@@ -201,7 +205,8 @@ class Node:
         self.folder.mkdir(exist_ok=True)
         self.database = Vswitch() if vswitchd else Server("vswitch", "Open_vSwitch")
         self.api = ApiServer()
-        # Tests run beside each other, and beside what this machine may be: a place of their own, told to the server and written into the plugin.
+        # Tests run beside each other, and beside what this machine may be: a place of their own, told to the server and
+        # written into the plugin.
         self.run = self.folder / "run"
         self.plugin = self.folder / PLUGIN.name
         self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
@@ -405,7 +410,9 @@ class Node:
             connection.close()
 
     def is_asked(self):
-        """Whether a plugin holds a connection to the server: beside the listening socket there is one that was accepted."""
+        """Whether a plugin holds a connection to the server: beside the listening socket there is one that was
+        accepted.
+        """
         with open("/proc/net/unix", encoding="utf-8") as sockets:
             return sum(str(self.run) in line for line in sockets) > 1
 

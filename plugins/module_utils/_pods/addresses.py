@@ -63,7 +63,8 @@ class Addresses:
     """The addresses of all node subnets, and their holders.
 
     A holder is named by a key: of a pod, or of a port that is not a pod's.
-    Addresses are given in turn, not the lowest first. So a freed one is not in use at once, and packets for its last holder don't reach the next one.
+    Addresses are given in turn, not the lowest first. So a freed one is not in use at once, and packets for its last
+    holder don't reach the next one.
     """
 
     def __init__(self) -> None:

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The annotations of a pod that tell of its network: the watcher writes them, and the node's server reads them.
 
-``ovn`` is the annotation of the original overlay tool: one address. ``k8s.ovn.org/pod-networks`` is the one of ovn-kubernetes: an address of each IP
-version. ``ovn.kubernetes/pod-uid`` is the UID of the pod that they were written for: a restored or copied pod is created with those of another.
+``ovn`` is the annotation of the original overlay tool: one address. ``k8s.ovn.org/pod-networks`` is the one of
+ovn-kubernetes: an address of each IP version. ``ovn.kubernetes/pod-uid`` is the UID of the pod that they were written
+for: a restored or copied pod is created with those of another.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class PodAnnotations(NamedTuple):
     :ivar network: ``ovn``.
     :ivar networks: ``k8s.ovn.org/pod-networks``.
     :ivar uid: ``ovn.kubernetes/pod-uid``.
-    :ivar egress_bandwidth, ingress_bandwidth: ``kubernetes.io/egress-bandwidth`` and ``ingress-bandwidth``, written by users.
+    :ivar egress_bandwidth, ingress_bandwidth: ``kubernetes.io/egress-bandwidth`` and ``ingress-bandwidth``, written by
+        users.
     """
 
     network: str | None = None
@@ -94,7 +96,8 @@ class PodNetwork:
     :ivar addresses: with prefix length, at most one of each IP version.
     :ivar gateways: next hops of the default routes.
     :ivar routes: more routes.
-    :ivar egress_rate, ingress_rate: limits of what leaves the pod and of what comes in, in bits a second; None: no limit.
+    :ivar egress_rate, ingress_rate: limits of what leaves the pod and of what comes in, in bits a second; None: no
+        limit.
     """
 
     mac: str
@@ -171,9 +174,11 @@ def parse(annotations: PodAnnotations) -> PodNetwork | None:
 
 
 def claimed_addresses(annotations: PodAnnotations) -> tuple[str, ...]:
-    """Return the addresses that the annotations tell of, without prefix length; none when no annotation can be understood.
+    """Return the addresses that the annotations tell of, without prefix length; none when no annotation can be
+    understood.
 
-    The watcher keeps these for the pod when its port was lost. It must not fail because of what somebody has written there.
+    The watcher keeps these for the pod when its port was lost. It must not fail because of what somebody has written
+    there.
     """
     for text, name in (
         (annotations.networks, names.POD_NETWORKS_ANNOTATION),

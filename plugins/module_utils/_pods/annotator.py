@@ -33,7 +33,8 @@ class PatchClient(Protocol):
 class Annotator:
     """The writer of annotations.
 
-    :param pods: key -> pod, the informer's store. A written pod is updated there, so that the watch's echo is no change.
+    :param pods: key -> pod, the informer's store. A written pod is updated there, so that the watch's echo is no
+        change.
     :param on_written: called with the key of a pod when its annotations are written.
     :param plan_again: called with a pod's key, and seconds: the pod has to be looked at again after that.
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The interface of a pod on its node: a port of br-int with the host's end of a pair of links, and the other end inside the pod."""
+"""The interface of a pod on its node: a port of br-int with the host's end of a pair of links, and the other end inside
+the pod.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from .annotation import PodNetwork
 
 OWNER_TYPE = "PodInterface"
 KILOBIT = 1000  # ingress_policing_rate and _burst are in kilobits, ovs-vswitchd.conf.db(5)
-BURSTS_A_SECOND = 10  # a burst may hold a tenth of a second's traffic: the advice of ovs-vswitchd.conf.db(5) on ingress_policing_burst
+# a burst may hold a tenth of a second's traffic: the advice of ovs-vswitchd.conf.db(5) on ingress_policing_burst
+BURSTS_A_SECOND = 10
 
 
 class Attachment(NamedTuple):
@@ -90,7 +93,9 @@ class PodInterface:
 
 
 def rows(interface: PodInterface) -> list[Row]:
-    """Return the rows in the host's own Open_vSwitch database; ovn-controller binds the logical port by iface-id and iface-id-ver."""
+    """Return the rows in the host's own Open_vSwitch database; ovn-controller binds the logical port by iface-id and
+    iface-id-ver.
+    """
     network, link = interface.network, interface.host_link
     qos = [_qos(interface, network.ingress_rate)] if network.ingress_rate else []
     # What comes in from the port is what leaves the pod (ovs-vswitchd.conf.db(5), "Ingress Policing").

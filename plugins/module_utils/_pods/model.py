@@ -98,7 +98,9 @@ class Pod(NamedTuple):
 
 
 def pod_with_port(item: Mapping[str, Any]) -> Pod | None:
-    """Make a pod for the watcher; None for one that gets no logical port: on the host's network, without a node, or finished."""
+    """Make a pod for the watcher; None for one that gets no logical port: on the host's network, without a node, or
+    finished.
+    """
     spec = item["spec"]
     if spec.get("hostNetwork") or not spec.get("nodeName") or _is_finished(item):
         return None

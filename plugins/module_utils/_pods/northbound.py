@@ -68,6 +68,8 @@ def network(switch: NodeSwitch, cidrs: tuple[str, ...]) -> PodNetwork:
 
 
 def addresses_of_port(port: CurrentRow) -> tuple[str, ...]:
-    """Return the addresses of a switch port, whoever made it; none for ``router``, ``unknown`` and ``dynamic`` (ovn-nb(5))."""
+    """Return the addresses of a switch port, whoever made it; none for ``router``, ``unknown`` and ``dynamic``
+    (ovn-nb(5)).
+    """
     lines = as_set(port.columns["addresses"])
     return normalized_addresses(word for line in lines for word in line.split()[1:])

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Keep the pods' logical ports: the port in the Northbound database comes first, then the annotation that tells the node of it."""
+"""Keep the pods' logical ports: the port in the Northbound database comes first, then the annotation that tells the
+node of it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class PodPlanner:
     :param replica: the Northbound database.
     :param pods: key -> pod, the informer's store.
     :param on_event: writes a Kubernetes event about a pod.
-    :param observe: gets "lsp" and "annotation": seconds from the first sight of a pod to its port, and to its annotation.
+    :param observe: gets "lsp" and "annotation": seconds from the first sight of a pod to its port, and to its
+        annotation.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -96,7 +99,9 @@ class PodPlanner:
             self._mark(key)
 
     def begin(self) -> None:
-        """Learn who has which address, before one is given: from all ports, then from the annotations of pods whose port was lost."""
+        """Learn who has which address, before one is given: from all ports, then from the annotations of pods whose
+        port was lost.
+        """
         self.addresses = Addresses()
         # Ports that are not pods' come first: pods can get another address, they can't.
         for row in sorted(self._replica.rows[TABLE].values(), key=_is_pods):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from .._common import names
 from .._kube.client import Client
@@ -48,8 +49,8 @@ class Cluster:
     """Everything that one watcher does.
 
     :param northbound: where the Northbound database is.
-    :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a pod;
-        "service" from the news of a change until the load balancers are as desired.
+    :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
+        pod; "service" from the news of a change until the load balancers are as desired.
     :param on_transaction: called with seconds, objects and operations after each transaction.
     """
 
@@ -83,7 +84,12 @@ class Cluster:
             labels=LABEL_SELECTOR,
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed)
-        self.informers = {"pods": pods, "services": services, "endpointslices": slices, "nodes": nodes}
+        self.informers: dict[str, Informer[Any]] = {
+            "pods": pods,
+            "services": services,
+            "endpointslices": slices,
+            "nodes": nodes,
+        }
         self.events = EventWriter(client)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.services = ServicePlanner(services.store, slices.store, observe)
@@ -152,7 +158,9 @@ class Cluster:
             self.engine.start()
 
     def problem(self) -> str | None:
-        """Return why this watcher does not work, in one sentence; None when it works, or stands by for the one that does."""
+        """Return why this watcher does not work, in one sentence; None when it works, or stands by for the one that
+        does.
+        """
         if not self.replica.connected:
             return "there is no connection to the Northbound database"
         for kind, informer in self.informers.items():

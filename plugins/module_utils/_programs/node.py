@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """``ovn-k8s-node``: give this node's pods their interfaces, for the CNI plugin that sends requests over a unix socket.
 
-The program is resident, since to start an interpreter and to read everything takes longer than the work. Nothing is polled: the API server tells of
-the node's pods, and Open vSwitch's database of their ports. The only state is that database, the pods' annotations and the kernel's links.
+The program is resident, since to start an interpreter and to read everything takes longer than the work. Nothing is
+polled: the API server tells of the node's pods, and Open vSwitch's database of their ports. The only state is that
+database, the pods' annotations and the kernel's links.
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ class NodeServer:
     # The loop.
 
     async def serve(self) -> None:
-        """Serve until a signal comes, the program or its settings are replaced, or something fails that only a new start can repair."""
+        """Serve until a signal comes, the program or its settings are replaced, or something fails that only a new
+        start can repair.
+        """
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -167,7 +170,9 @@ class NodeServer:
         self.readiness.update()
 
     async def _sweep(self) -> None:
-        """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a port has lost its link."""
+        """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a
+        port has lost its link.
+        """
         while True:
             await self._lost_link.wait()
             await asyncio.sleep(SWEEP_DELAY)

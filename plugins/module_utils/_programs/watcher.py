@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """``ovn-k8s-watcher``: make Kubernetes' pods and services ports and load balancers of the overlay.
 
-It runs on every master. An OVSDB lock elects the one that acts; the others know everything already and wait. Its state is the
-Northbound database and the pods' annotations. It has no file, and a restart with nothing changed writes nothing.
+It runs on every master. An OVSDB lock elects the one that acts; the others know everything already and wait. Its state
+is the Northbound database and the pods' annotations. It has no file, and a restart with nothing changed writes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Answer the health checks of load balancers outside the cluster (``healthCheckNodePort``): has this host endpoints of the service?"""
+"""Answer the health checks of load balancers outside the cluster (``healthCheckNodePort``): has this host endpoints of
+the service?
+"""
 
 from __future__ import annotations
 

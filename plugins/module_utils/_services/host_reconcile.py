@@ -32,9 +32,11 @@ from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
 from .slice_index import SliceIndex
 
 LOG = logging.getLogger("ovn-k8s-node")
-# Seconds in which changes gather, at least. They gather as long as the last ones took, so that half of the time is left for pods.
+# Seconds in which changes gather, at least. They gather as long as the last ones took, so that half of the time is left
+# for pods.
 WINDOW = 0.01
-# Seconds between two checks of what no event tells: whether the rules still exist, and whether the port of a health check is free now.
+# Seconds between two checks of what no event tells: whether the rules still exist, and whether the port of a health
+# check is free now.
 CHECK_INTERVAL = 30.0
 PAUSE = Pause(0.5, longest=30.0)  # after a failure
 
@@ -154,7 +156,9 @@ class HostServices:
             self._gather_until = 2 * loop.time() - started
 
     async def _check(self) -> None:
-        """Repair what others have removed (a firewall that reloads removes all tables), and try the ports of health checks again."""
+        """Repair what others have removed (a firewall that reloads removes all tables), and try the ports of health
+        checks again.
+        """
         if not await asyncio.to_thread(nftables.has_rules):
             LOG.warning("the rules of services were taken away by somebody else: writing them anew")
             self._written = None
@@ -189,7 +193,10 @@ class HostServices:
     def _write(
         self, hosts: Mapping[str, Sequence[str]], states: Sequence[ServiceState], pods: Sequence[PodHostPorts]
     ) -> None:
-        """Make the rules and write them. With many services this takes long, so it runs in a thread: pods wait in the loop."""
+        """Make the rules and write them.
+
+        With many services this takes long, so it runs in a thread: pods wait in the loop.
+        """
         rules = host_rules(self.node, names.management_link(self.node), self._pod_networks, hosts, states, pods)
         if rules == self._written:
             return

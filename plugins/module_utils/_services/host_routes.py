@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The routes between pods and the hosts' own addresses: through the host's management port, without a gateway.
 
-Pods reach hosts through the overlay. One kind of packet must not go straight to the host that it is for: the answer to a connection of another
-host to a node port with ``externalTrafficPolicy: Local``. The pod's host has translated the node port and has kept the client's address, so the
-answer must go back through the pod's host. A routing policy on the cluster router does that.
+Pods reach hosts through the overlay. One kind of packet must not go straight to the host that it is for: the answer to
+a connection of another host to a node port with ``externalTrafficPolicy: Local``. The pod's host has translated the
+node port and has kept the client's address, so the answer must go back through the pod's host. A routing policy on the
+cluster router does that.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ REPLIES_PRIORITY = 110  # above the policies that send a subnet's traffic to one
 def rows(host: Host, all_addresses: Iterable[str], states: Sequence[ServiceState]) -> list[Row]:
     """Return the routes and the routing policies of one host.
 
-    There is no route to an address that a gateway on a shared NIC has too, since that gateway's rows route it; nor to one inside the pods' subnets.
+    There is no route to an address that a gateway on a shared NIC has too, since that gateway's rows route it; nor to
+    one inside the pods' subnets.
 
     :param all_addresses: own addresses of all hosts.
     :param states: services that keep a part of their traffic on the host.

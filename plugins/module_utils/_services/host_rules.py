@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What one host's own network stack does for services, and for pods with host ports: the rules as values.
 
-A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. The host's own connections to addresses outside do
-so too. So the host's rules name endpoints only in two cases: a service whose traffic from outside stays on the host, and a service with
-an endpoint at the host's own address.
+A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. The host's own
+connections to addresses outside do so too. So the host's rules name endpoints only in two cases: a service whose
+traffic from outside stays on the host, and a service with an endpoint at the host's own address.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class NodePortTargets:
     """Where a node port leads, of one IP version.
 
     :ivar cluster: the service's cluster address, or all its endpoints.
-    :ivar local: the endpoints on this host, when traffic from outside stays here (``externalTrafficPolicy: Local``); else None.
+    :ivar local: the endpoints on this host, when traffic from outside stays here (``externalTrafficPolicy: Local``);
+        else None.
     :ivar other_hosts: the node port at hosts that have endpoints, for this host's own connections when it has none.
     """
 
@@ -50,7 +51,8 @@ class NodePortRule:
 
 @dataclass(frozen=True)
 class ServiceAddressRule:
-    """An address of a service for the host's own connections: the service has an endpoint at the host, or the address is outside the cluster.
+    """An address of a service for the host's own connections: the service has an endpoint at the host, or the address
+    is outside the cluster.
 
     :ivar version: the IP version.
     :ivar protocol: tcp, udp or sctp.
@@ -163,8 +165,8 @@ def _cluster_targets(
 ) -> tuple[tuple[Target, ...], list[ServiceAddressRule]]:
     """Return where connections to a cluster address go, and the rule for the host's own connections to it.
 
-    OVN balances. But when an endpoint is at the host's own address, a packet that went through OVN would come back with the host's own source address,
-    and the host drops that. So the host balances then.
+    OVN balances. But when an endpoint is at the host's own address, a packet that went through OVN would come back with
+    the host's own source address, and the host drops that. So the host balances then.
     """
     service, version = state.service, addressing.family(ip)
     targets = tuple(state.targets(port, version, node if service.internal_local else None))

@@ -3,9 +3,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Services, endpoint slices and nodes of Kubernetes, as the watcher and the node's server keep them in memory.
 
-``from_object`` makes a record from an object of the API server. It keeps only what rules and rows need, so that 10,000 services stay small.
+``from_object`` makes a record from an object of the API server. It keeps only what rules and rows need, so that 10,000
+services stay small.
 
-Addresses are texts in their usual spelling. Text such as ``ip:port`` is made at the edge only, by ``str()`` of a :class:`Target`.
+Addresses are texts in their usual spelling. Text such as ``ip:port`` is made at the edge only, by ``str()`` of a
+:class:`Target`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ IP_VERSIONS = {"IPv4": 4, "IPv6": 6}  # addressType of an endpoint slice -> IP v
 
 
 class Target(NamedTuple):
-    """Where a connection goes: an address and a port. ``str()`` gives ``ip:port``, with brackets around an IPv6 address."""
+    """Where a connection goes: an address and a port.
+
+    ``str()`` gives ``ip:port``, with brackets around an IPv6 address.
+    """
 
     address: str
     port: int
@@ -55,7 +60,8 @@ class Service(NamedTuple):
 
     :ivar external_ips: its ``externalIPs``, then the addresses of its load balancer.
     :ivar affinity: whether all connections of a client go to the same endpoint (``sessionAffinity: ClientIP``).
-    :ivar affinity_timeout: seconds without a new connection after which the client may get another endpoint; None: no limit.
+    :ivar affinity_timeout: seconds without a new connection after which the client may get another endpoint; None: no
+        limit.
     :ivar internal_local: whether ``internalTrafficPolicy`` is Local.
     :ivar external_local: whether ``externalTrafficPolicy`` is Local.
     :ivar health_port: the ``healthCheckNodePort``, None: there is none.
@@ -167,7 +173,8 @@ class EndpointSlice(NamedTuple):
         endpoints: list[Endpoint] = []
         for entry in item.get("endpoints") or ():
             conditions, node = entry.get("conditions") or {}, entry.get("nodeName")
-            # An unset "ready" counts as true, an unset "serving" as "ready" (EndpointConditions of discovery.k8s.io/v1).
+            # An unset "ready" counts as true, an unset "serving" as "ready" (EndpointConditions of
+            # discovery.k8s.io/v1).
             ready = conditions.get("ready") is not False
             serving = conditions.get("serving", ready) is not False
             draining = serving and bool(conditions.get("terminating"))
@@ -254,7 +261,9 @@ def _load_balancer_addresses(item: Mapping[str, Any]) -> list[str]:
 
 
 def _affinity_timeout(item: Mapping[str, Any]) -> int | None:
-    """Return the seconds for OVN's own affinity; None when the service's annotation does not ask for it, or the number is too large for OVN."""
+    """Return the seconds for OVN's own affinity; None when the service's annotation does not ask for it, or the number
+    is too large for OVN.
+    """
     spec = item["spec"]
     annotations = item["metadata"].get("annotations") or {}
     if spec.get("sessionAffinity") != "ClientIP" or annotations.get(names.AFFINITY_ANNOTATION) != "timeout":

@@ -43,9 +43,11 @@ def _run(script: str) -> None:
 
 
 def set_route_localnet(link: str, on: bool) -> None:
-    """Set whether the link may carry loopback addresses: the host's own connections to host ports at 127.0.0.1 have them.
+    """Set whether the link may carry loopback addresses: the host's own connections to host ports at 127.0.0.1 have
+    them.
 
-    The setting is route_localnet of ip-sysctl.rst in the kernel's documentation. A link that does not exist has no such setting.
+    The setting is route_localnet of ip-sysctl.rst in the kernel's documentation. A link that does not exist has no such
+    setting.
     """
     setting = Sysctl(f"net/ipv4/conf/{link}/route_localnet", "1" if on else "0")
     desired = HostState(sysctls=(setting,))

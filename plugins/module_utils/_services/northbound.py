@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The load balancers of a service, in the groups that all node switches and gateway routers refer to (ovn-nb(5), Load_Balancer_Group).
+"""The load balancers of a service, in the groups that all node switches and gateway routers refer to (ovn-nb(5),
+Load_Balancer_Group).
 
-A node port is written once for all hosts: its address is a template variable that holds each chassis's own address. Endpoints of one host
-alone (traffic policy Local) are such a variable too (:mod:`.template_variables`). So a new node is one row, however many services there are.
+A node port is written once for all hosts: its address is a template variable that holds each chassis's own address.
+Endpoints of one host alone (traffic policy Local) are such a variable too (:mod:`.template_variables`). So a new node
+is one row, however many services there are.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from .model import PROTOCOLS, Service, ServicePort, ServiceState, Target, of_ver
 KIND = "Service"
 # The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
 HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
-# Choose the endpoint by the client's address. OVN's own affinity (options:affinity_timeout) drops a client's first packet to learn from it.
+# Choose the endpoint by the client's address. OVN's own affinity (options:affinity_timeout) drops a client's first
+# packet to learn from it.
 AFFINITY = ("ip_dst", "ip_src")
 # How many own addresses of one IP version a host has: the node's, and the gateway's where it is another one.
 ADDRESSES_OF_A_HOST = 2
@@ -29,8 +32,9 @@ KINDS = ("cluster", "outside", "local", "node", "outside_local", "node_local")
 class Scope(NamedTuple):
     """Which connections one load balancer of a service takes.
 
-    :ivar kind: one of KINDS: to cluster addresses; to addresses outside; to cluster addresses with ``internalTrafficPolicy: Local``; to node
-        ports; the last two with ``externalTrafficPolicy: Local``, on gateway routers.
+    :ivar kind: one of KINDS: to cluster addresses; to addresses outside; to cluster addresses with
+        ``internalTrafficPolicy: Local``; to node ports; the last two with ``externalTrafficPolicy: Local``, on gateway
+        routers.
     :ivar version: the IP version of a load balancer with template variables; None: it has none.
     """
 
@@ -111,7 +115,8 @@ def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: Serv
 
 def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) -> Row:
     """Return the row of one load balancer."""
-    # OVN learns which endpoint a client has only for addresses that it knows when it makes flows: not for template variables.
+    # OVN learns which endpoint a client has only for addresses that it knows when it makes flows: not for template
+    # variables.
     timeout = service.affinity_timeout if scope.version is None else None
     options = {
         "reject": "true",
@@ -140,5 +145,7 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) ->
 
 
 def _template_vip(address: str, port: int) -> str:
-    """Return ``ip:port`` for a load balancer with template variables; there an IPv6 address has to be a variable too (OVN 23.03)."""
+    """Return ``ip:port`` for a load balancer with template variables; there an IPv6 address has to be a variable too
+    (OVN 23.03).
+    """
     return f"^{names.address_variable(address)}:{port}" if ":" in address else f"{address}:{port}"

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The rules of a host as text for nft(8): one table in the family inet, which is replaced as a whole in one transaction.
+"""The rules of a host as text for nft(8): one table in the family inet, which is replaced as a whole in one
+transaction.
 
 The way of a packet through the table:
 
 - ``guard`` (before conntrack) drops loopback addresses that come in through the management link.
 - ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port.
-- ``output`` does the same for the host's own connections. Before that it looks for addresses of services (:class:`.host_rules.ServiceAddressRule`).
+- ``output`` does the same for the host's own connections. Before that it looks for addresses of services
+  (:class:`.host_rules.ServiceAddressRule`).
 - ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
 """
 
@@ -55,8 +57,8 @@ def render(rules: HostRules) -> str:
         "}",
         *chains,
         f"map node_ports {{ type inet_proto . inet_service : verdict;{_elements(elements)} }}",
-        # The link may carry loopback addresses of the host's own connections (nftables.set_route_localnet), but none may come in through it.
-        # This rule always stands: a program that ended may have left that setting on.
+        # The link may carry loopback addresses of the host's own connections (nftables.set_route_localnet), but none
+        # may come in through it. This rule always stands: a program that ended may have left that setting on.
         f"chain guard {{ type filter hook prerouting priority {Priority.RAW:d}; policy accept;",
         f"iifname {link} ip daddr {LOOPBACK[4]} drop",
         "}",
@@ -107,7 +109,8 @@ def _to_own_addresses() -> list[str]:
 def _loopback_ports() -> list[str]:
     """Return the rules for the host's own connections to loopback addresses.
 
-    They are for the host's own programs, but for host ports of pods: a connection from a loopback address can't be routed to OVN.
+    They are for the host's own programs, but for host ports of pods: a connection from a loopback address can't be
+    routed to OVN.
     """
     return [
         f"ip daddr {LOOPBACK[4]} jump loopback_ports",
@@ -124,7 +127,9 @@ def _host_port(port: HostPortRule) -> str:
 
 
 def _node_port(port: NodePortRule) -> Iterator[str]:
-    """Yield the rules of one node port: to the cluster address, or to this host's endpoints when its traffic stays here."""
+    """Yield the rules of one node port: to the cluster address, or to this host's endpoints when its traffic stays
+    here.
+    """
     for targets in port.targets:
         version = targets.version
         match = f"meta nfproto ipv{version} meta l4proto {port.protocol}"
@@ -147,7 +152,9 @@ def _service_address(rule: ServiceAddressRule) -> str:
 
 
 def _dnat(version: int, targets: Sequence[Target], affinity: bool) -> str:
-    """Return the statement that translates to one of the targets: a random one, or with affinity one that follows from the client's address."""
+    """Return the statement that translates to one of the targets: a random one, or with affinity one that follows from
+    the client's address.
+    """
     ip = IP[version]
     if len(targets) == 1:
         return f"dnat {ip} to {targets[0]}"
@@ -157,7 +164,9 @@ def _dnat(version: int, targets: Sequence[Target], affinity: bool) -> str:
 
 
 def _masquerade(link: str, host_ports: Iterable[HostPortRule]) -> Iterator[str]:
-    """Yield the rules for the source address: the answer must come back to the host that has translated the destination."""
+    """Yield the rules for the source address: the answer must come back to the host that has translated the
+    destination.
+    """
     by_protocol: dict[str, set[int]] = {}
     for port in host_ports:
         by_protocol.setdefault(port.protocol, set()).add(port.port)

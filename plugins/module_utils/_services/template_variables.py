@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The template variables of a chassis: what load balancers of all hosts have on this host (ovn-nb(5), Chassis_Template_Var)."""
+"""The template variables of a chassis: what load balancers of all hosts have on this host (ovn-nb(5),
+Chassis_Template_Var).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ def row(host: Host, states: Sequence[ServiceState], drops_unserved: bool = False
     """Return the row with the variables of one chassis.
 
     :param states: services that keep a part of their traffic on the host.
-    :param drops_unserved: whether the host's switch drops packets to cluster addresses that no load balancer takes (:mod:`.unserved`).
+    :param drops_unserved: whether the host's switch drops packets to cluster addresses that no load balancer takes
+        (:mod:`.unserved`).
     """
     variables = ExactMap()
     for version in (4, 6):
@@ -45,11 +48,11 @@ def _of_service(host: Host, state: ServiceState, drops_unserved: bool) -> dict[s
             targets = state.targets(port, version, host.name)
             if not targets:
                 if drops_unserved and port.protocol == "UDP" and not service.external_local:
-                    # A client that goes on to send from one port would stay with the refusal, also when an endpoint has come.
-                    # So the switch drops its packets, as kube-proxy does.
+                    # A client that goes on to send from one port would stay with the refusal, also when an endpoint has
+                    # come. So the switch drops its packets, as kube-proxy does.
                     continue
-                # With an empty variable the load balancer would let packets pass, and conntrack would remember their connection as one
-                # that is not balanced. The router of the host's subnet refuses instead.
+                # With an empty variable the load balancer would let packets pass, and conntrack would remember their
+                # connection as one that is not balanced. The router of the host's subnet refuses instead.
                 targets = [
                     Target(addressing.nth(subnet, addressing.ROUTER, prefix=False), DISCARD)
                     for subnet in of_version(host.subnets, version)

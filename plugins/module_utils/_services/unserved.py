@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Drop packets to addresses of services that no load balancer takes (yet), at the switch that they come from.
 
-Without that, they would leave through a gateway, and conntrack would remember their connection as one that is not balanced. A client that sends
-a moment before its host balances a new service would then never reach it: what it sends again belongs to that connection. (ovn-northd's stage
-ls_in_stateful commits each new connection, and load balancers take only new connections.)
+Without that, they would leave through a gateway, and conntrack would remember their connection as one that is not
+balanced. A client that sends a moment before its host balances a new service would then never reach it: what it sends
+again belongs to that connection. (ovn-northd's stage ls_in_stateful commits each new connection, and load balancers
+take only new connections.)
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What a pod gets: its link, its addresses and routes, its port in Open vSwitch, and the answer that the runtime reads (W20)."""
+"""What a pod gets: its link, its addresses and routes, its port in Open vSwitch, and the answer that the runtime reads
+(W20).
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def test_w20_the_answer_is_a_result_of_the_specification(ready, sandbox):
 
 
 def test_the_pod_has_what_its_annotation_says(ready, sandbox):
-    """Protects the pod's own network: MAC, MTU, addresses of both families usable at once, default routes and the others; W20's second half."""
+    """Protects the pod's own network: MAC, MTU, addresses of both families usable at once, default routes and the
+    others; W20's second half.
+    """
     place = sandbox()
     ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
     code, result = ready.cni("ADD", netns=place.path, version="1.1.0")
@@ -89,7 +93,9 @@ def test_w20_an_add_that_is_repeated_changes_nothing(ready, sandbox):
 
 
 def test_pods_talk_through_open_vswitch(ready, sandbox):
-    """Protects traffic in the userspace datapath: without finished checksums in the pod every TCP connection would hang, ping or not."""
+    """Protects traffic in the userspace datapath: without finished checksums in the pod every TCP connection would
+    hang, ping or not.
+    """
     one, two = sandbox("one"), sandbox("two")
     for number, (place, name) in enumerate(((one, "one"), (two, "two")), start=3):
         ready.api.tell("ADDED", pod(name, annotation=network(number)))
@@ -108,7 +114,10 @@ def test_pods_talk_through_open_vswitch(ready, sandbox):
 
 @pytest.mark.parametrize(("datapath", "quiet"), [("netdev", True), ("system", False)])
 def test_the_hosts_stack_is_quiet_where_it_hears_the_pods(tmp_path, namespace, sandbox, datapath, quiet):
-    """Protects policies: in the userspace datapath the host's end of the pair would answer the pod's ARP itself. One switch, and only there."""
+    """Protects policies: in the userspace datapath the host's end of the pair would answer the pod's ARP itself.
+
+    One switch, and only there.
+    """
     node = Node(tmp_path / "other", datapath, vswitchd=False)
     try:
         node.start()
@@ -164,7 +173,9 @@ def test_w20_add_waits_for_the_flows(ready, sandbox):
 
 @pytest.mark.parametrize("end", ["deleted", "recreated"])
 def test_an_add_ends_with_its_pod(ready, sandbox, end):
-    """Protects the runtime's patience, and W19: a pod that is deleted, or made anew under its name, gets no interface of the old one."""
+    """Protects the runtime's patience, and W19: a pod that is deleted, or made anew under its name, gets no interface
+    of the old one.
+    """
     place = sandbox()
     ready.controller.silent = True
     ready.api.tell("ADDED", pod("web", annotation=network(3)))
@@ -194,7 +205,9 @@ def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
 
 
 def test_a_pod_that_was_born_with_an_annotation(ready, sandbox):
-    """Protects restored and copied pods from the address of another: ADD waits for the annotation that is the pod's own, whatever the other says."""
+    """Protects restored and copied pods from the address of another: ADD waits for the annotation that is the pod's
+    own, whatever the other says.
+    """
     place, broken = sandbox(), sandbox("broken")
     ready.api.tell("ADDED", pod("web", annotation=network(3), meant="uid-of-another"))
     ready.api.tell("ADDED", pod("broken", annotation="3", meant="uid-of-another"))
@@ -223,7 +236,9 @@ def test_a_pod_that_is_given_another_network_meanwhile(ready, sandbox):
 
 
 def test_a_static_pod(ready, sandbox):
-    """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by a UID of its own."""
+    """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by
+    a UID of its own.
+    """
     place = sandbox()
     ready.api.tell(
         "ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"})

@@ -16,7 +16,9 @@ PODS = "/api/v1/namespaces/default/pods"
 
 @pytest.fixture
 def served(namespace, node, tmp_path):
-    """(the API server, the node), whose credential is that of a kubelet: it sees its own node's pods, and no list of all."""
+    """(the API server, the node), whose credential is that of a kubelet: it sees its own node's pods, and no list of
+    all.
+    """
     kubernetes = Kubernetes(flags=["--advertise-address=192.0.2.1"])  # the namespace has no route to take one from
     try:
         kubernetes.add_node("node1")
@@ -53,7 +55,9 @@ def call(node, command, place, name, uid, container=None):
 
 
 def test_pods_of_this_node(served, sandbox):
-    """Protects the cluster from a node that is broken into: its server works with what the Node authorizer shows of its own node alone."""
+    """Protects the cluster from a node that is broken into: its server works with what the Node authorizer shows of its
+    own node alone.
+    """
     kubernetes, node = served
     one, two = sandbox("one"), sandbox("two")
     assert answer(call(node, "ADD", one, "one", add(kubernetes, "one")))[0] == 0
@@ -84,7 +88,9 @@ def test_w19_a_pod_made_anew_under_its_name(served, sandbox):
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_w2_the_api_server_starts_again(served, sandbox, end):
-    """Protects pods that come in an outage of the API server (W2, F2): they get their interface when it is back; nothing is started again by hand."""
+    """Protects pods that come in an outage of the API server (W2, F2): they get their interface when it is back;
+    nothing is started again by hand.
+    """
     kubernetes, node = served
     place = sandbox()
     getattr(kubernetes, end)()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Servers that are away, programs that are killed, hosts that boot: no stale port, no forgotten link, and every pod gets there in the end (W18, W20)."""
+"""Servers that are away, programs that are killed, hosts that boot: no stale port, no forgotten link, and every pod
+gets there in the end (W18, W20).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def in_order(node, names):
 
 
 def test_w20_while_the_server_is_away(ready, sandbox):
-    """Protects the end of pods from a server that is away for long: DEL is written down and succeeds; the others say to try again, in time."""
+    """Protects the end of pods from a server that is away for long: DEL is written down and succeeds; the others say to
+    try again, in time.
+    """
     place = sandbox()
     add(ready, place)
     ready.stop()
@@ -54,7 +58,9 @@ def test_w20_while_the_server_is_away(ready, sandbox):
 
 
 def test_systemd_hears_how_it_is(node, systemd):
-    """Protects a node whose server hangs, or runs on with files of before: ready when the plugin is served, alive, and an end when new files are there."""
+    """Protects a node whose server hangs, or runs on with files of before: ready when the plugin is served, alive, and
+    an end when new files are there.
+    """
     node.start()
     systemd.hears("READY=1")
     systemd.hears("WATCHDOG=1")
@@ -100,7 +106,9 @@ def test_a_restart_with_nothing_changed_writes_nothing(ready, sandbox):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
-    """Protects against what a killed server leaves: after the runtime's DEL and its next try each pod has one port and one pair, and nothing else is there."""
+    """Protects against what a killed server leaves: after the runtime's DEL and its next try each pod has one port and
+    one pair, and nothing else is there.
+    """
     choose = random.Random(seed)
     places = {f"p{number}": sandbox(f"p{number}") for number in range(4)}
     for number, name in enumerate(places, start=3):
@@ -129,7 +137,9 @@ def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_w20_kill_9_of_the_plugin_at_any_point(ready, sandbox, seed):
-    """Protects against what nobody waits for any more: an ADD whose plugin is gone is undone, or done; after DEL nothing is left."""
+    """Protects against what nobody waits for any more: an ADD whose plugin is gone is undone, or done; after DEL
+    nothing is left.
+    """
     choose = random.Random(seed)
     place = sandbox()
     ready.controller.silent = seed % 2 == 1
@@ -160,7 +170,9 @@ def test_an_add_that_nobody_waits_for_is_undone(ready, sandbox):
 
 
 def test_w18_a_port_goes_with_its_sandbox(ready, sandbox):
-    """Protects against ports that a runtime never deleted: Open vSwitch tells that the link went, and the port goes; others stay."""
+    """Protects against ports that a runtime never deleted: Open vSwitch tells that the link went, and the port goes;
+    others stay.
+    """
     one, two = sandbox("one"), sandbox("two")
     add(ready, one, "one", 3)
     add(ready, two, "two", 4)
@@ -170,7 +182,9 @@ def test_w18_a_port_goes_with_its_sandbox(ready, sandbox):
 
 
 def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
-    """Protects a host after a boot: its database still has the old pods' ports, the kernel has none of their links, and the runtime must not come too early."""
+    """Protects a host after a boot: its database still has the old pods' ports, the kernel has none of their links, and
+    the runtime must not come too early.
+    """
     place = sandbox()
     add(ready, place)
     ready.stop()
@@ -188,7 +202,9 @@ def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
 
 
 def test_the_runtime_is_told_last(node):
-    """Protects a node from being Ready too early: no configuration before Open vSwitch, ovn-controller and the API server are there (W20)."""
+    """Protects a node from being Ready too early: no configuration before Open vSwitch, ovn-controller and the API
+    server are there (W20).
+    """
     node.without_flows()
     node.start(wait=False)
     wait_for(lambda: "ovn-controller has not installed" in node.text(), "the server to say for what it waits")
@@ -231,7 +247,9 @@ def test_the_database_is_away_for_a_moment(ready, sandbox):
 
 
 def test_w2_the_api_server_is_away_for_a_moment(ready, sandbox):
-    """Protects pods that are known from an outage of the API server, and those that come in it from being forgotten (W2, F2)."""
+    """Protects pods that are known from an outage of the API server, and those that come in it from being forgotten
+    (W2, F2).
+    """
     one, two = sandbox("one"), sandbox("two")
     ready.api.tell("ADDED", pod("one", annotation=network(3)))
     assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0

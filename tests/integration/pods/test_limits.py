@@ -37,7 +37,9 @@ def seconds(sender, receiver, number):
     ("annotation", "slow"), [("kubernetes.io/ingress-bandwidth", "to"), ("kubernetes.io/egress-bandwidth", "from")]
 )
 def test_a_limit_holds_in_its_direction_only(ready, sandbox, annotation, slow):
-    """Protects users from a limit that limits nothing, or the other direction: a megabyte at 4 Mbit/s takes two seconds, less the burst."""
+    """Protects users from a limit that limits nothing, or the other direction: a megabyte at 4 Mbit/s takes two
+    seconds, less the burst.
+    """
     one, two = sandbox("one"), sandbox("two")
     ready.api.tell("ADDED", pod("one", annotation=network(3), **{annotation: "4M"}))
     ready.api.tell("ADDED", pod("two", annotation=network(4)))

@@ -26,7 +26,9 @@ def added(ready, sandbox):
 
 @pytest.mark.parametrize("netns", [True, False], ids=["with netns", "without netns"])
 def test_w20_del_takes_all_away_and_may_be_repeated(added, netns):
-    """Protects against the old link that stayed on the host; a runtime calls DEL twice, the second time without a namespace."""
+    """Protects against the old link that stayed on the host; a runtime calls DEL twice, the second time without a
+    namespace.
+    """
     node, place, _result = added
     for path in (place.path if netns else "", ""):
         assert node.cni("DEL", netns=path) == (0, None)
@@ -156,7 +158,9 @@ def test_gc_takes_what_is_not_valid(added, sandbox):
 
 
 def test_status_tells_the_truth(ready):
-    """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by itself."""
+    """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by
+    itself.
+    """
     assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0") == (0, None)
     ready.without_flows()
     wait_for(lambda: ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0], "STATUS to fail")

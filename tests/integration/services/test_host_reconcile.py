@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What a host's own stack does for services, with real connections: client - host - overlay (a namespace that has the services' and pods' addresses)."""
+"""What a host's own stack does for services, with real connections: client - host - overlay (a namespace that has the
+services' and pods' addresses).
+"""
 
 from __future__ import annotations
 
@@ -169,13 +171,17 @@ def host(namespace, tmp_path, client, overlay):
 
 
 def test_a_node_port_at_the_hosts_own_address(host, client):
-    """Protects node ports of hosts without a gateway: they lead to the service's cluster address, from outside and from the host itself."""
+    """Protects node ports of hosts without a gateway: they lead to the service's cluster address, from outside and from
+    the host itself.
+    """
     assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
     assert ask(30001) == "10.96.0.1:80 from 192.168.1.2"
 
 
 def test_a_node_port_that_stays_on_the_host(host, client, overlay):
-    """Protects externalTrafficPolicy Local: another host's address is kept, and a host without endpoint is silent, but for its own connections."""
+    """Protects externalTrafficPolicy Local: another host's address is kept, and a host without endpoint is silent, but
+    for its own connections.
+    """
     assert ask(30002, source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
     # No way back but through this host: a stranger is answered in its name.
     assert ask(30002, source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
@@ -249,7 +255,9 @@ def asking(client, until):
 
 
 def test_a_client_of_udp_that_was_there_before_its_pod(host, client, overlay):
-    """Protects clients of UDP that ask on and on from one port: what the kernel remembers of their first packet is forgotten."""
+    """Protects clients of UDP that ask on and on from one port: what the kernel remembers of their first packet is
+    forgotten.
+    """
     processes = [echo(overlay, "192.168.1.3"), asking(client, "192.168.1.3")]
     try:
         assert processes[1].stdout.readline() == "nobody\n"
@@ -291,7 +299,9 @@ def route_localnet(value=None):
 
 @pytest.mark.parametrize("what", ["ruleset", "table inet ovn_kubernetes"])
 def test_rules_that_somebody_else_takes_away(host, client, what):
-    """Protects services against a firewall's reload, which takes all tables: the rules come back without a change of anything."""
+    """Protects services against a firewall's reload, which takes all tables: the rules come back without a change of
+    anything.
+    """
     load_nftables()
     assert libraries.nftables().cmd("flush " + what)[0] == 0
     wait_for(nftables.has_rules, "the rules to come back")
@@ -299,7 +309,9 @@ def test_rules_that_somebody_else_takes_away(host, client, what):
 
 
 def test_rules_that_can_not_be_written(namespace, tmp_path):
-    """Protects the pods: what is wrong with services is said, again and again, and the server goes on giving pods their interfaces."""
+    """Protects the pods: what is wrong with services is said, again and again, and the server goes on giving pods their
+    interfaces.
+    """
     made = Node(tmp_path / "host", vswitchd=False)
     try:
         wrong = service("wrong", 1, 30001)
@@ -346,13 +358,17 @@ def test_health_checks_tell_the_truth(host, client):
 
 
 def test_an_address_outside_from_the_host_itself(host):
-    """Protects the host's own connections to externalIPs and to an outer load balancer: they are balanced before they leave."""
+    """Protects the host's own connections to externalIPs and to an outer load balancer: they are balanced before they
+    leave.
+    """
     ip("route add default via 10.0.0.9")
     assert ask(80, "198.51.100.7") == "10.96.0.1:80 from 192.168.1.2"
 
 
 def test_a_service_that_the_host_is_an_endpoint_of(host, client):
-    """Protects a master's own programs, and its node ports: through OVN, the packet would come back with the host's own address, and be dropped."""
+    """Protects a master's own programs, and its node ports: through OVN, the packet would come back with the host's own
+    address, and be dropped.
+    """
     process = listen("10.0.0.1:6443")
     try:
         assert ask(80, "10.96.0.4").startswith("10.0.0.1:6443 from")
@@ -363,7 +379,9 @@ def test_a_service_that_the_host_is_an_endpoint_of(host, client):
 
 
 def test_host_ports_of_several_pods(host, overlay, client):
-    """Protects hostPort: one port, told apart by the host's address; and nobody else comes to the host's loopback through the overlay, then or later."""
+    """Protects hostPort: one port, told apart by the host's address; and nobody else comes to the host's loopback
+    through the overlay, then or later.
+    """
     overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
     more = listen("192.168.1.4:8080", "192.168.1.4:8081", where=["nsenter", f"--net={overlay.path}"])
     inner, made_pods = listen("127.0.0.9:54324"), []

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the rules of services in nftables: every form of them is accepted, they are replaced as a whole, and they can be removed."""
+"""Protects the rules of services in nftables: every form of them is accepted, they are replaced as a whole, and they
+can be removed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A watcher between a real API server and a real Northbound database. There is no ovn-northd: what a watcher does must not wait for it (F5)."""
+"""A watcher between a real API server and a real Northbound database.
+
+There is no ovn-northd: what a watcher does must not wait for it (F5).
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,9 @@ class World:
         return self.api.create(SERVICES, {"metadata": {"name": name}, "spec": dict({"ports": [{"port": 80}]}, **spec)})
 
     def invariants(self, pods):
-        """:raises AssertionError: unless each pod has one port on its node's switch, with one address nobody else has, and an annotation that says the same."""
+        """:raises AssertionError: unless each pod has one port on its node's switch, with one address nobody else has,
+        and an annotation that says the same.
+        """
         ports, addresses = self.ports(), collections.Counter()
         assert sorted(ports) == sorted(f"default_{name}" for name in pods)
         for name, node in pods.items():

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects against outages and sudden ends: after any of them the database is what the API server wants, without a human."""
+"""Protects against outages and sudden ends: after any of them the database is what the API server wants, without a
+human.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ def test_a_restart_with_nothing_changed_writes_nothing(world):
 
 @pytest.mark.parametrize("outage", ["restart", "death", "silence"])
 def test_the_api_server_goes_away(world, outage):
-    """Protects against deaf watchers (W2, F2): the server restarts, dies, or hangs; what happened meanwhile is made up for, and /readyz says how it is.
+    """Protects against deaf watchers (W2, F2): the server restarts, dies, or hangs; what happened meanwhile is made up
+    for, and /readyz says how it is.
 
     Connections to one that has hung may lead nowhere (a balancer keeps them): they are not relied on.
     """
@@ -82,7 +85,9 @@ def test_the_northbound_database_goes_away(world):
 
 
 def test_one_of_two_acts_and_the_other_takes_over(world):
-    """Protects a cluster of several masters (W12): two watchers write as one, and the second goes on where the first died."""
+    """Protects a cluster of several masters (W12): two watchers write as one, and the second goes on where the first
+    died.
+    """
     first = world.watch()
     second = world.watcher().start()
     assert not second.acts()
@@ -101,7 +106,9 @@ def test_one_of_two_acts_and_the_other_takes_over(world):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_killed_at_any_moment(world, seed):
-    """Protects against half-done work: killed again and again at seeded moments of a seeded load, the end is as if nothing had happened (W19, F8)."""
+    """Protects against half-done work: killed again and again at seeded moments of a seeded load, the end is as if
+    nothing had happened (W19, F8).
+    """
     chance, watcher, pods = random.Random(seed), world.watch(), {}
     for _round in range(6):
         for _change in range(12):

@@ -12,7 +12,9 @@ PODS = "/api/v1/namespaces/default/pods"
 
 
 def test_a_pod_gets_a_port_and_its_annotation(world):
-    """Protects the whole way of a pod, locked to its own address (W15), without a process of its own for anything (W5) and without ovn-northd (F5)."""
+    """Protects the whole way of a pod, locked to its own address (W15), without a process of its own for anything (W5)
+    and without ovn-northd (F5).
+    """
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     assert world.annotated("web") == ["192.168.1.3/24"]
@@ -48,7 +50,9 @@ def test_pods_of_the_host_and_completed_ones_have_no_port(world):
 
 
 def test_odd_and_missing_annotations_stop_nobody(world):
-    """Protects all pods from one (W1, F1, F3): annotations that somebody broke are written anew, pods without any are deleted like others."""
+    """Protects all pods from one (W1, F1, F3): annotations that somebody broke are written anew, pods without any are
+    deleted like others.
+    """
     world.watch()
     for name in ("a", "b", "c"):
         world.api.add_pod(name, "node1", annotations={"ovn": "{nonsense", "k8s.ovn.org/pod-networks": "[3]"})
@@ -66,7 +70,9 @@ def test_odd_and_missing_annotations_stop_nobody(world):
 
 
 def test_pods_that_are_born_with_annotations(world):
-    """Protects restored and copied pods: an address that is free, and the node's to give, stays; nobody gets one twice, the router's, or another subnet's."""
+    """Protects restored and copied pods: an address that is free, and the node's to give, stays; nobody gets one twice,
+    the router's, or another subnet's.
+    """
     watcher = world.watch()
 
     def born(name, address, node="node1"):
@@ -95,7 +101,9 @@ def test_pods_that_are_born_with_annotations(world):
 
 
 def test_what_happened_while_no_watcher_ran(world):
-    """Protects against a state that is never mended (W19, F3, F6): moved under its name, deleted, recreated in place, new."""
+    """Protects against a state that is never mended (W19, F3, F6): moved under its name, deleted, recreated in place,
+    new.
+    """
     watcher = world.watch()
     for name in ("moved", "gone", "again", "stays"):
         world.api.add_pod(name, "node1")
@@ -113,7 +121,9 @@ def test_what_happened_while_no_watcher_ran(world):
 
 
 def test_a_full_subnet_and_a_freed_address(world):
-    """Protects all nodes from one that is full (F7), and the pod that waits (W3): it is told why, and served when an address is freed."""
+    """Protects all nodes from one that is full (F7), and the pod that waits (W3): it is told why, and served when an
+    address is freed.
+    """
     world.nb.node(3, minion_switch_subnet=["192.168.3.0/29"])
     watcher = world.watch()
     for number in range(5):
@@ -138,7 +148,9 @@ def test_a_full_subnet_and_a_freed_address(world):
 
 
 def test_a_pod_that_comes_before_its_node(world):
-    """Protects pods from the order in which things are set up (W3, W32): the switch comes later, and later its subnet changes."""
+    """Protects pods from the order in which things are set up (W3, W32): the switch comes later, and later its subnet
+    changes.
+    """
     world.watch()
     world.api.add_pod("early", "node4")
     world.api.add_pod("other", "node1")
@@ -152,7 +164,9 @@ def test_a_pod_that_comes_before_its_node(world):
 
 
 def test_a_foreign_port_of_the_same_name(world):
-    """Protects foreign rows, and all pods from the one that can't be made: it has an event (W29), and its port when the name is free."""
+    """Protects foreign rows, and all pods from the one that can't be made: it has an event (W29), and its port when the
+    name is free.
+    """
     row = {"name": "default_taken", "addresses": "0a:58:00:00:00:01 192.168.1.3"}
     world.nb.transact(
         {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": row},

@@ -11,7 +11,9 @@ from database_server import wait_for
 
 
 def test_the_original_s_options_work(world, tmp_path):
-    """Protects scripts of before: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows everything, and a signal ends it well."""
+    """Protects scripts of before: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows
+    everything, and a signal ends it well.
+    """
     pid_file, log = tmp_path / "watcher.pid", tmp_path / "watcher.log"
     watcher = world.watcher(
         options=[f"--pidfile={pid_file}", f"--log-file={log}", "-vfile:info", "-vconsole:emer", "--detach"]
@@ -40,7 +42,9 @@ def test_a_wrong_mode_is_one_sentence(world):
 
 
 def test_systemd_hears_how_it_is(world, systemd):
-    """Protects a master whose watcher hangs, or runs on with files of before: ready when all is known and not before, alive, and an end for new files."""
+    """Protects a master whose watcher hangs, or runs on with files of before: ready when all is known and not before,
+    alive, and an end for new files.
+    """
     world.api.pause()
     watcher = world.watcher()
     watcher.start(wait=False)
@@ -58,7 +62,9 @@ def test_systemd_hears_how_it_is(world, systemd):
 
 
 def test_health_and_metrics_tell_the_truth(world):
-    """Protects dashboards and probes (W29): names of today's ovn-kubernetes where it has them, and figures that follow what happens."""
+    """Protects dashboards and probes (W29): names of today's ovn-kubernetes where it has them, and figures that follow
+    what happens.
+    """
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     world.api.add_pod("stuck", "nowhere")

@@ -25,7 +25,9 @@ def groups(world):
 
 
 def test_a_service_follows_its_endpoints_and_its_ports(world):
-    """Protects against load balancers that are written once (W16): endpoints come and go, ports change, the service goes."""
+    """Protects against load balancers that are written once (W16): endpoints come and go, ports change, the service
+    goes.
+    """
     world.watch()
     ip = address(world.service("web"))
     wait_for(lambda: world.vips(CLUSTER) == {f"{ip}:80": ""}, "the service without endpoints")
@@ -130,7 +132,9 @@ def test_headless_and_two_families(world):
 
 
 def test_what_nobody_serves_ends_at_its_switch(world):
-    """Protects clients that ask for a service before it is there: conntrack must not remember that they were not served. On each node, old and new, once."""
+    """Protects clients that ask for a service before it is there: conntrack must not remember that they were not
+    served. On each node, old and new, once.
+    """
     world.watch()
 
     def unserved():
@@ -157,7 +161,9 @@ def test_what_nobody_serves_ends_at_its_switch(world):
 
 
 def test_hosts_addresses_are_one_row_a_host(world):
-    """Protects node ports on gateways and nodes that come later (W31): a host is one row, however many services there are."""
+    """Protects node ports on gateways and nodes that come later (W31): a host is one row, however many services there
+    are.
+    """
     world.watch()
     for number in range(30):
         world.service(f"s{number}", type="NodePort")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the pods' addresses: none is given away twice (F8), none outside its node's subnet, and a full subnet says so (F7)."""
+"""Protects the pods' addresses: none is given away twice (F8), none outside its node's subnet, and a full subnet says
+so (F7).
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ def test_an_address_that_another_key_holds_is_not_reserved():
 
 
 def test_an_address_that_two_have_is_free_when_both_are_gone():
-    """Protects a port that is not a pod's and has a pod's address: when the pod is deleted, no other pod gets the address."""
+    """Protects a port that is not a pod's and has a pod's address: when the pod is deleted, no other pod gets the
+    address.
+    """
     table = Addresses()
     assert table.take("a", DUAL[:1]) == ("192.168.1.3/24",)
     assert not table.reserve("foreign", ["192.168.1.3"])

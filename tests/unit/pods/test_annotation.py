@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the annotations of a pod: what the watcher writes is what nodes and other tools read, whatever else stands there."""
+"""Protects the annotations of a pod: what the watcher writes is what nodes and other tools read, whatever else stands
+there.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def test_what_the_watcher_writes_is_what_the_node_reads():
 
 
 def test_the_annotation_is_what_earlier_readers_expect():
-    """Protects the plugin's contract: exactly three texts, the address with its prefix; and ovn-kubernetes' annotation beside it."""
+    """Protects the plugin's contract: exactly three texts, the address with its prefix; and ovn-kubernetes' annotation
+    beside it.
+    """
     written = render(SUBNETS[:1], CIDRS[:1])
     assert written.network == (
         '{"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}'
@@ -81,7 +85,9 @@ def test_both_ip_versions_are_annotated():
     ],
 )
 def test_hostile_annotations(annotations):
-    """Protects the node's server, which serves all pods: whatever one's annotations hold, the result is an error about that pod."""
+    """Protects the node's server, which serves all pods: whatever one's annotations hold, the result is an error about
+    that pod.
+    """
     with pytest.raises(annotation.AnnotationError):
         parse({**ONE, **annotations})
 

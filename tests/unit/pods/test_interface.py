@@ -34,7 +34,9 @@ def interface(userspace=True, **annotations):
 
 @pytest.mark.parametrize("userspace", [True, False])
 def test_what_the_pods_namespace_holds(userspace):
-    """Protects the pod's own side; checksums are finished in the pod where the datapath is in userspace, and only there."""
+    """Protects the pod's own side; checksums are finished in the pod where the datapath is in userspace, and only
+    there.
+    """
     state = pod_interface.desired_state(interface(userspace))
     assert (state.links, state.addresses, state.routes) == (
         (Link("eth0", 1400, "0a:58:c0:a8:01:03"),),
@@ -55,7 +57,9 @@ def test_ipv6_is_switched_on_where_the_pod_has_it():
 
 
 def test_the_port():
-    """Protects the binding of the logical port: iface-id and the pod's UID, so that a new pod of that name is not mistaken for the old one (W19)."""
+    """Protects the binding of the logical port: iface-id and the pod's UID, so that a new pod of that name is not
+    mistaken for the old one (W19).
+    """
     port, row = pod_interface.rows(interface())
     assert (port.table, port.parent, row.name, row.parent) == ("Port", "br-int", port.name, port.name) and len(
         port.name
@@ -81,7 +85,10 @@ def test_two_attachments_never_share_a_link():
     ("text", "rate"), [("10M", 10_000_000), ("1k", 1000), ("1.5G", 1_500_000_000), ("2Mi", 2 * 2**20), (" 2000 ", 2000)]
 )
 def test_limits_in_the_right_direction(text, rate):
-    """Protects pods with kubernetes.io/egress-bandwidth: what leaves the pod is what comes in at its port. The burst is a tenth."""
+    """Protects pods with kubernetes.io/egress-bandwidth: what leaves the pod is what comes in at its port.
+
+    The burst is a tenth.
+    """
     for userspace in (False, True):
         limited = interface(userspace, **{names.EGRESS_BANDWIDTH: text})
         port, row = pod_interface.rows(limited)

@@ -38,7 +38,9 @@ def host_ports(*ports, **status):
 
 
 def test_a_host_port_at_what_is_no_address(caplog):
-    """Protects the host's firewall against a pod's hostIP, which the API server takes as it is; the pod's other ports are served."""
+    """Protects the host's firewall against a pod's hostIP, which the API server takes as it is; the pod's other ports
+    are served.
+    """
     with caplog.at_level(logging.WARNING):
         made = host_ports(
             *(

@@ -64,7 +64,9 @@ def test_a_fault_of_services_does_not_end_the_program(monkeypatch):
 
 
 def test_pods_are_served_while_rules_are_written(monkeypatch):
-    """Protects pods while many services change: the loop that serves them goes on meanwhile, and has at least half of the time."""
+    """Protects pods while many services change: the loop that serves them goes on meanwhile, and has at least half of
+    the time.
+    """
     writes, begun, turned = [], threading.Event(), threading.Event()
 
     def write(_rules):

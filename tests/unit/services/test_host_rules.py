@@ -31,7 +31,9 @@ def rules(made, *slices, node="node1"):
     [("Cluster", True, CLUSTER), ("Local", True, EVERYWHERE), ("Cluster", False, CLUSTER), ("Local", False, None)],
 )
 def test_addresses_outside(policy, backends, targets):
-    """Protects the host's connections to externalIPs: the internal traffic policy, by which OVN would keep them on the host, is not for them."""
+    """Protects the host's connections to externalIPs: the internal traffic policy, by which OVN would keep them on the
+    host, is not for them.
+    """
     made = service(externalIPs=["198.51.100.7", "fd77::7"], internalTrafficPolicy=policy)
     slices = [endpoints(("192.168.1.3", "node1", {}), ("192.168.2.3", "node2", {}))] if backends else []
     assert host_rules.needs_rules(made) and not host_rules.needs_rules(service())
@@ -47,7 +49,9 @@ def test_a_node_port_leads_to_the_services_own_address():
 
 
 def test_a_node_port_that_stays_on_the_host():
-    """Protects externalTrafficPolicy Local: this host's endpoints, and the hosts that have some for this host's own connections."""
+    """Protects externalTrafficPolicy Local: this host's endpoints, and the hosts that have some for this host's own
+    connections.
+    """
     hosts = (Target("10.0.0.1", 30080), Target("10.0.0.2", 30080))
     (rule,) = rules(balanced(**LOCAL), HERE).node_ports
     assert rule.targets == (NodePortTargets(4, CLUSTER, EVERYWHERE[:1], hosts),)

@@ -28,7 +28,9 @@ def test_slices_without_a_service_are_left_out():
 
 
 def test_what_is_no_address_is_left_out_wherever_it_stands():
-    """Protects the firewall, the cluster router and all flows of a chassis: the API server checks a node's addresses not at all."""
+    """Protects the firewall, the cluster router and all flows of a chassis: the API server checks a node's addresses
+    not at all.
+    """
     node = {
         "metadata": {"name": "node1"},
         "status": {"addresses": [{"type": "InternalIP", "address": text} for text in (*HOSTILE, "10.0.0.1")]},

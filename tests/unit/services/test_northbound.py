@@ -32,7 +32,9 @@ def test_without_endpoints_connections_are_refused():
 
 
 def test_ports_of_one_name_meet_and_protocols_are_apart():
-    """Protects services with several ports: names tie them to the endpoints' ports, each protocol has its load balancer."""
+    """Protects services with several ports: names tie them to the endpoints' ports, each protocol has its load
+    balancer.
+    """
     made = service(
         ports=(
             {"name": "dns", "port": 53, "protocol": "UDP"},
@@ -147,7 +149,9 @@ def test_affinity_with_its_timeout_is_for_services_that_ask_for_it():
 
 
 def test_external_traffic_keeps_its_client_and_its_host():
-    """Protects externalTrafficPolicy Local: gateways use their own host's endpoints and keep the client's address; pods reach all."""
+    """Protects externalTrafficPolicy Local: gateways use their own host's endpoints and keep the client's address; pods
+    reach all.
+    """
     made = service(
         "LoadBalancer",
         ports=({"port": 80, "nodePort": 30080},),

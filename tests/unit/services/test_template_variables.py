@@ -17,7 +17,9 @@ def variables(of, *states, drops_unserved=False):
 
 
 def test_a_hosts_own_addresses():
-    """Protects node ports (W31): the node's address, then the gateway's; what a host has not is an address that no packet has."""
+    """Protects node ports (W31): the node's address, then the gateway's; what a host has not is an address that no
+    packet has.
+    """
     of = host(addresses=("10.0.0.1", "fd00::1"), gateway_addresses=("10.55.0.1",))
     assert template_variables.row(of, ()).columns == {
         "chassis": "id-node1",
@@ -40,7 +42,8 @@ def test_a_hosts_own_addresses():
     ],
 )
 def test_datagrams_to_a_host_without_endpoints(protocol, dropped, more, left_out):
-    """Protects clients that go on to send from one port until an endpoint comes: conntrack would keep them with the refusal.
+    """Protects clients that go on to send from one port until an endpoint comes: conntrack would keep them with the
+    refusal.
 
     The variable may be left out only where the packet is dropped instead.
     """
@@ -51,9 +54,11 @@ def test_datagrams_to_a_host_without_endpoints(protocol, dropped, more, left_out
 
 
 def test_internal_traffic_stays_on_the_host():
-    """Protects internalTrafficPolicy Local: each chassis has its own endpoints; on one without, the router refuses, and nothing leaves by the gateway.
+    """Protects internalTrafficPolicy Local: each chassis has its own endpoints; on one without, the router refuses, and
+    nothing leaves by the gateway.
 
-    The refusing address must be a real one: with 0.0.0.0 Open vSwitch refuses the flow, and with it all flows of the chassis.
+    The refusing address must be a real one: with 0.0.0.0 Open vSwitch refuses the flow, and with it all flows of the
+    chassis.
     """
     made = state(
         service(internalTrafficPolicy="Local"),

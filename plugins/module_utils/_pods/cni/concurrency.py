@@ -18,7 +18,8 @@ T = TypeVar("T")
 async def run_to_end(work: Awaitable[T]) -> T:
     """Return the result of work that can't be interrupted.
 
-    When the caller is cancelled meanwhile, CancelledError is raised only after the work has ended. So whoever cleans up then finds all of it.
+    When the caller is cancelled meanwhile, CancelledError is raised only after the work has ended. So whoever cleans up
+    then finds all of it.
     """
     task, cancelled = asyncio.ensure_future(work), False
     while not task.done():

@@ -55,7 +55,10 @@ class Endpoint:
         self._server: asyncio.AbstractServer | None = None
 
     async def listen(self, path: str) -> None:
-        """Open the socket. A plugin that waits at the socket of an earlier server gets no answer, and connects again."""
+        """Open the socket.
+
+        A plugin that waits at the socket of an earlier server gets no answer, and connects again.
+        """
         os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)

@@ -17,7 +17,8 @@ from .protocol import CniError, ErrorCode
 class KnownPods:
     """The pods, and who waits for a change of one of them.
 
-    A pod is named by its key ``namespace/name`` and its UID. An empty UID stands for any pod of that name: not all runtimes tell the UID.
+    A pod is named by its key ``namespace/name`` and its UID. An empty UID stands for any pod of that name: not all
+    runtimes tell the UID.
 
     :ivar store: key -> pod; the informer's.
     """

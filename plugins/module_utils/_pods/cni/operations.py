@@ -56,7 +56,10 @@ class Operations:
         self._adding: dict[Attachment, asyncio.Future[dict[str, Any]]] = {}
 
     async def run(self, request: Request) -> dict[str, Any] | None:
-        """Return the result of a request, None where the command has none. :raises CniError: the error for the runtime."""
+        """Return the result of a request, None where the command has none.
+
+        :raises CniError: the error for the runtime.
+        """
         work: dict[str, Callable[[Request], Coroutine[Any, Any, dict[str, Any] | None]]] = {
             "ADD": self._add,
             "DEL": self._del,
@@ -120,7 +123,9 @@ class Operations:
         return result.success(request, interface.host_link, mac, network, interface.mtu)
 
     async def _announce(self, interface: PodInterface) -> None:
-        """Tell the neighbours, in other threads than the workers: what is nearly done does not wait for what has just begun."""
+        """Tell the neighbours, in other threads than the workers: what is nearly done does not wait for what has just
+        begun.
+        """
         loop = asyncio.get_running_loop()
         sent = await run_to_end(loop.run_in_executor(None, pod_links.announce, interface))
         loop.run_in_executor(None, sent.close)
@@ -166,7 +171,8 @@ class Operations:
     def _check_same_network(self, pod: Pod, network: PodNetwork) -> None:
         """Check that the pod still has this network.
 
-        When the pod's logical port was lost, and another one has its address, then the watcher has given it a new address.
+        When the pod's logical port was lost, and another one has its address, then the watcher has given it a new
+        address.
 
         :raises CniError: when the network is another one, or the pod was deleted.
         """

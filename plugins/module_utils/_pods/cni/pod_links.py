@@ -38,8 +38,8 @@ class Sandbox(NamedTuple):
 def attach(interface: PodInterface) -> str:
     """Make the pod's links as desired, also when a part of them exists already; return the MAC of the host's end.
 
-    Each message to the kernel may wait for the messages of other threads (the kernel has one lock for them, rtnl_mutex). So the state of a pair
-    that was just made is not read: it is known.
+    Each message to the kernel may wait for the messages of other threads (the kernel has one lock for them,
+    rtnl_mutex). So the state of a pair that was just made is not read: it is known.
 
     :raises HostError: when the kernel refuses.
     """
@@ -133,7 +133,10 @@ def announce(interface: PodInterface) -> socket.socket:
 
 
 def differences(interface: PodInterface) -> list[str]:
-    """Return what of the pod's links is not as desired, one line for each difference. :raises HostError: when it can't be read."""
+    """Return what of the pod's links is not as desired, one line for each difference.
+
+    :raises HostError: when it can't be read.
+    """
     desired = desired_state(interface)
     lines: list[str] = []
     host_end = outer_end(interface.host_link)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The pods' ports in the host's own Open_vSwitch database: a copy in memory, and one guarded transaction for each change."""
+"""The pods' ports in the host's own Open_vSwitch database: a copy in memory, and one guarded transaction for each
+change.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Requests and errors of the CNI specification (versions 1.0.0 and 1.1.0), as the plugin passes them on. Nothing is done here.
+"""Requests and errors of the CNI specification (versions 1.0.0 and 1.1.0), as the plugin passes them on.
+
+Nothing is done here.
 
 The specification: https://www.cni.dev/docs/spec/
 """
@@ -225,6 +227,9 @@ def _args(text: str) -> dict[str, str]:
 
 
 def configuration(mtu: int) -> str:
-    """Return the configuration list for the runtime. Its version is one that every runtime in use knows: containerd 1.7 knows none after it."""
+    """Return the configuration list for the runtime.
+
+    Its version is one that every runtime in use knows: containerd 1.7 knows none after it.
+    """
     plugin = {"type": names.CNI_PLUGIN, "mtu": mtu}
     return json.dumps({"cniVersion": VERSIONS[0], "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

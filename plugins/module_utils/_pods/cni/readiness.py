@@ -62,7 +62,8 @@ class Readiness:
 
         The kubelet calls the node Ready when the file exists, so it is written last.
 
-        A file from before the last boot is removed at once. The run directory is below /run: where it is new, this is the first start since the boot.
+        A file from before the last boot is removed at once. The run directory is below /run: where it is new, this is
+        the first start since the boot.
 
         :param path: of the configuration.
         """
