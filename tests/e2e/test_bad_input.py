@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from lab_hosts import HOSTS, network, northbound, play
 
@@ -36,15 +38,27 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_nothing_is_touched(site, tmp_path, case):
-    """Protects: validation comes before the first change, and says host, variable, value and what would be right (W26, W27)."""
-    content, words = CASES[case]
-    extra = tmp_path / "wrong.yml"
-    extra.write_text(content)
+@pytest.fixture(scope="module")
+def refused(site, tmp_path_factory):
+    """Runs with each mistake, some at the same time, since none may touch anything: case -> run; and the hosts before and after."""
+
+    def run(case):
+        extra = tmp_path_factory.mktemp("wrong") / "wrong.yml"
+        extra.write_text(CASES[case][0])
+        return play("site", inventory=[extra])
+
     before = northbound(), [network(host) for host in HOSTS]
-    done = play("site", inventory=[extra])
+    with ThreadPoolExecutor(3) as pool:
+        runs = dict(zip(CASES, pool.map(run, CASES)))
+    return runs, before, (northbound(), [network(host) for host in HOSTS])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_touched(refused, case):
+    """Protects: validation comes before the first change, and says host, variable, value and what would be right (W26, W27)."""
+    runs, before, after = refused
+    done = runs[case]
     assert done.code != 0 and "Traceback" not in done.output
-    for word in words:
+    for word in CASES[case][1]:
         assert word in done.output, done.output[-3000:]
-    assert (northbound(), [network(host) for host in HOSTS]) == before
+    assert after == before

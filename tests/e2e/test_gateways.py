@@ -27,7 +27,8 @@ def two_gateways(site, tmp_path_factory):
     extra.write_text(SECOND)
     play("site", inventory=[extra]).ok()
     yield extra
-    play("remove", "-e", "ovn_remove_hosts=ovn-node2", "--tags", "gateway", inventory=[extra]).ok()
+    if "100.64.0.3" in egress():
+        play("remove", "-e", "ovn_remove_hosts=ovn-node2", "--tags", "gateway", inventory=[extra]).ok()
     play("site").ok()
 
 
@@ -121,6 +122,8 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
 @pytest.mark.parametrize(("first", "left"), [("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")])
 def test_gateways_go_in_any_order(two_gateways, first, left):
     """Protects: egress stays as long as one gateway is left, whichever (W10); a gateway that goes gives its NIC back (W9)."""
+    if egress() != {"100.64.0.2", "100.64.0.3"}:
+        play("site", inventory=[two_gateways]).ok()  # the test before has left one
     pod = Pod("ovn-node2", "stays", 111)
     try:
         pod.reaches(OUTSIDE)
@@ -132,4 +135,3 @@ def test_gateways_go_in_any_order(two_gateways, first, left):
         pod.reaches(OUTSIDE)
     finally:
         pod.remove()
-        play("site", inventory=[two_gateways]).ok()

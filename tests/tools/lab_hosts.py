@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -78,6 +79,13 @@ def play(name, *arguments, inventory=(), only=None, limit=600):
         for operation in json.loads(text)["plan"]
     ]
     return Play(done.returncode, done.stdout + done.stderr, changed, plans)
+
+
+def at_once(*calls):
+    """Run several playbooks at the same time, which do not change anything; each one as the arguments of :func:`play`."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        runs = [pool.submit(play, *arguments, **options) for arguments, options in calls]
+    return [run.result().ok() for run in runs]
 
 
 def northbound(host="ovn-master"):
