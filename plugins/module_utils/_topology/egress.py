@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which gateways carry the cluster's default traffic: those that lead outside.
+"""Which gateways carry the cluster's default traffic: those that reach their next hops.
 
-Each gateway gets two kinds of probes. One goes to its router, at its join address. The other goes to an address that the gateway
-translates to its next hop (:func:`._common.address_rules.probe_address`).
+Each gateway gets two kinds of probes. One goes to its router, at its join address. The other goes to an address that
+the gateway translates to its next hop (:func:`.._common.address_rules.probe_address`).
 Many routers do not answer an echo, so a probe of a next hop counts only when the next hop of another gateway answers.
 When nobody answers, more likely this host itself is cut off.
 """
@@ -12,7 +12,7 @@ When nobody answers, more likely this host itself is cut off.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._common import addressing, names
 from .._ovsdb.rows import Owner, Query, Row, includes
@@ -20,9 +20,18 @@ from .._ovsdb.values import as_set
 from .gateway import egress_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from .._ovsdb.rows import CurrentRow
+
+    HealthByAddress = Mapping[str, "Health"]
 
 GATEWAYS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Gateway"}
+ROUTES = Query(
+    "Logical_Router_Static_Route",
+    (includes("external_ids", GATEWAYS),),
+    ("ip_prefix", "nexthop", "output_port", "external_ids"),
+)
 QUERIES = (
     Query("Logical_Router", (includes("external_ids", GATEWAYS),), ("name", "external_ids")),
     Query(
@@ -30,61 +39,106 @@ QUERIES = (
         (includes("external_ids", dict(GATEWAYS, **{names.JOIN_MARK: "yes"})),),
         ("name", "networks", "external_ids"),
     ),
-    Query(
-        "Logical_Router_Static_Route",
-        (includes("external_ids", GATEWAYS),),
-        ("ip_prefix", "nexthop", "output_port", "external_ids"),
-    ),
+    ROUTES,
 )
-DEAD_AFTER, ALIVE_AFTER = 3, 3  # probes in a row without, and with, an answer
+DEAD_AFTER, ALIVE_AFTER = 3, 3  # probes in a row without, and with, a reply
 
 
 @dataclass(frozen=True)
-class Candidate:
+class EgressGateway:
     """A gateway that default traffic may go through.
 
-    :ivar join_ips: its addresses on the join switch, with prefix.
-    :ivar versions: the families that it has a way out for.
-    :ivar probes: the addresses that lead to its next hops, at most one of each family.
+    :ivar name: its node.
+    :ivar join_ips: its addresses on the join switch, with prefix length.
+    :ivar versions: the IP versions that it has next hops of.
+    :ivar probe_ips: the addresses that it translates to its next hops, at most one of each family.
+    :ivar down: the IP versions that the mark of its router names (:func:`down_mark`).
     """
 
     name: str
-    join_ips: tuple
-    versions: frozenset
-    probes: tuple = ()
+    join_ips: tuple[str, ...]
+    versions: frozenset[int]
+    probe_ips: tuple[str, ...] = ()
+    down: frozenset[int] = frozenset()
 
     @property
-    def owner(self):
-        """Whose rows its routes are."""
+    def owner(self) -> Owner:
+        """Return the owner of its routes."""
         return Owner("Gateway", self.name)
 
     @property
-    def routers(self):
-        """The addresses at which its router answers."""
-        return [cidr.split("/")[0] for cidr in self.join_ips]
+    def router_ips(self) -> tuple[str, ...]:
+        """Return the addresses at which its router answers."""
+        return tuple(cidr.split("/")[0] for cidr in self.join_ips)
 
-    def probe(self, version):
-        """The address that leads to its next hop, None where there is none."""
-        return next((address for address in self.probes if addressing.family(address) == version), None)
+    def probe_ip(self, version: int) -> str | None:
+        """Return the address that it translates to its next hop; None where there is none."""
+        return next((address for address in self.probe_ips if addressing.family(address) == version), None)
+
+    def all_ips(self) -> tuple[str, ...]:
+        """Return all addresses to probe."""
+        return (*self.router_ips, *self.probe_ips)
+
+
+class Selected(NamedTuple):
+    """A gateway, and the IP versions whose default traffic goes through it."""
+
+    gateway: EgressGateway
+    versions: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Health:
-    """What the probes of an address have shown: a verdict, how many answers in a row speak against it, and whether there was any answer."""
+    """What the probes of an address have shown.
+
+    :ivar alive: the verdict.
+    :ivar against: the last probes in a row that contradict the verdict.
+    :ivar answered: whether there was ever a reply.
+    """
 
     alive: bool = True
     against: int = 0
-    heard: bool = False
+    answered: bool = False
 
-    def after(self, answered):
-        """The health after one more probe."""
-        heard = self.heard or answered
-        if answered == self.alive:
-            return Health(self.alive, 0, heard)
+    def after(self, reply: bool) -> Health:
+        """Return the health after one more probe."""
+        answered = self.answered or reply
+        if reply == self.alive:
+            return Health(self.alive, 0, answered)
         against = self.against + 1
         if against >= (DEAD_AFTER if self.alive else ALIVE_AFTER):
-            return Health(not self.alive, 0, heard)
-        return Health(self.alive, against, heard)
+            return Health(not self.alive, 0, answered)
+        return Health(self.alive, against, answered)
+
+
+def select(gateways: Sequence[EgressGateway], health: HealthByAddress) -> dict[str, frozenset[int]]:
+    """Return gateway's name -> the IP versions whose default traffic goes through it.
+
+    :param health: of all addresses of the gateways.
+    """
+    selected: dict[str, set[int]] = {gateway.name: set() for gateway in gateways}
+    for version in (4, 6):
+        for gateway in _select_version(gateways, health, version):
+            selected[gateway.name].add(version)
+    return {name: frozenset(versions) for name, versions in selected.items()}
+
+
+def _select_version(
+    gateways: Sequence[EgressGateway], health: HealthByAddress, version: int
+) -> Sequence[EgressGateway]:
+    """Return the gateways for one IP version: those whose next hops answer, else all that answer, else all."""
+    able = [gateway for gateway in gateways if version in gateway.versions]
+    # Of a router with both families one reply is enough: the same Open vSwitch forwards both.
+    alive = [gateway for gateway in able if any(health[address].alive for address in gateway.router_ips)]
+    hops = {}
+    for gateway in able:
+        address = gateway.probe_ip(version)
+        if address:
+            hops[gateway.name] = health[address]
+    leading: list[EgressGateway] = []
+    if any(hop.alive and hop.answered for hop in hops.values()):
+        leading = [gateway for gateway in alive if gateway.name not in hops or hops[gateway.name].alive]
+    return leading or alive or able
 
 
 def down_mark(down: Collection[int], versions: Collection[int]) -> str | None:
@@ -105,107 +159,92 @@ def parse_down_mark(text: str | None) -> frozenset[int]:
     return frozenset(version for version in (4, 6) if text == "down" or f"IPv{version}" in (text or ""))
 
 
-def usable(gateways, health):
-    """Gateway's name -> the families whose default traffic goes through it.
+def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
+    """Return the gateways in the database, by name.
 
-    :param gateways: candidates.
-    :param health: address -> :class:`Health`, of all routers' and probes' addresses.
+    :param rows: what :data:`QUERIES` find.
     """
-    out = {one.name: set() for one in gateways}
-    for version in (4, 6):
-        able = [one for one in gateways if version in one.versions]
-        # With both families one answer of the router is enough: the same switch forwards both.
-        routers = [one for one in able if any(health[address].alive for address in one.routers)]
-        hops = {one.name: health[one.probe(version)] for one in able if one.probe(version)}
-        leading = (
-            [one for one in routers if one.name not in hops or hops[one.name].alive]
-            if any(hop.alive and hop.heard for hop in hops.values())
-            else []
-        )
-        for one in leading or routers or able:
-            out[one.name].add(version)
-    return {name: frozenset(versions) for name, versions in out.items()}
-
-
-def candidates(rows):
-    """The gateways in the database from the rows that QUERIES find: name -> (candidate, the families that it is marked as down for)."""
-    ports, versions, probes, down = {}, {}, {}, {}
+    join_ips: dict[str, tuple[str, ...]] = {}
+    versions: dict[str, set[int]] = {}
+    probe_ips: dict[str, list[str]] = {}
+    down: dict[str, frozenset[int]] = {}
     for row in rows:
-        name, role = row.external_id(names.OWNER_NAME), row.role or ""
+        if row.owner is None:
+            continue
+        name, role = row.owner.name, row.role or ""
         if role == "router-to-join":
-            ports[name] = as_set(row.columns["networks"])
+            join_ips[name] = as_set(row.columns["networks"])
         elif role.startswith("outside-"):
             versions.setdefault(name, set()).add(addressing.family(row.columns["nexthop"]))
         elif role.startswith("probe-"):
-            probes.setdefault(name, []).append(row.columns["ip_prefix"].split("/")[0])
+            probe_ips.setdefault(name, []).append(row.columns["ip_prefix"].split("/")[0])
         elif role == "router":
             down[name] = parse_down_mark(row.external_id(names.EGRESS_KEY))
-    return {
-        name: (
-            Candidate(
-                name,
-                ports[name],
-                frozenset(versions.get(name, ())),
-                tuple(sorted(probes.get(name, ()), key=addressing.family)),
-            ),
-            families,
+    return [
+        EgressGateway(
+            name,
+            join_ips[name],
+            frozenset(versions.get(name, ())),
+            tuple(sorted(probe_ips.get(name, ()), key=addressing.family)),
+            down[name],
         )
-        for name, families in sorted(down.items())
-        if name in ports
-    }
+        for name in sorted(down)
+        if name in join_ips
+    ]
 
 
 @dataclass(frozen=True)
 class Egress:
-    """The default routes and the marks of all gateways: desired rows (:class:`._ovsdb.converge.DesiredRows`).
+    """The default routes and the marks of all gateways, as :class:`.._ovsdb.converge.DesiredRows`."""
 
-    :ivar gateways: (candidate, the families whose default traffic goes through it) pairs.
-    """
+    gateways: tuple[Selected, ...]
 
-    gateways: tuple
-    fast_path = None  # it is about all gateways
+    @property
+    def fast_path(self) -> None:
+        """Return None: it is about all gateways."""
+        return None
 
     @staticmethod
-    def columns(table):
-        """What is read of a row that is looked up by its name."""
+    def columns(table: str) -> tuple[str, ...]:
+        """Return the columns to read of a row that is found by its name."""
         return ("name", "external_ids")
 
-    def owned_queries(self, _owners=None):
-        """The queries for all routes of gateways."""
-        return [QUERIES[2]]
+    def owned_queries(self, owners: Iterable[Owner] | None = None) -> list[Query]:
+        """Return the query for all routes of gateways."""
+        return [ROUTES]
 
-    def renamed_owners(self, current):
-        """Gateways are known by the names that their rows have."""
+    def renamed_owners(self, current: Sequence[CurrentRow]) -> dict[Owner, str]:
+        """Return none: gateways are known by the names that their rows have."""
         return {}
 
-    def owned_rows(self, current, renamed):
+    def owned_rows(self, current: Sequence[CurrentRow], renamed: Mapping[Owner, str]) -> list[CurrentRow]:
         """Return the default routes of the gateways that are known: others are being added or removed."""
-        known = {candidate.name for candidate, _versions in self.gateways}
-        return [
-            row
-            for row in current
-            if (row.role or "").startswith("egress-") and row.external_id(names.OWNER_NAME) in known
-        ]
+        known = {selected.gateway.owner for selected in self.gateways}
+        return [row for row in current if (row.role or "").startswith("egress-") and row.owner in known]
 
-    def reads(self, current, renamed):
-        """The rows depend on nothing else."""
+    def reads(self, current: Sequence[CurrentRow], renamed: Mapping[Owner, str]) -> dict[str, Query]:
+        """Return none: the rows depend on nothing else."""
         return {}
 
-    def rows(self, current, renamed, reads):
-        """A route through each gateway that leads outside, and the mark on the others, which modules heed too."""
+    def rows(
+        self,
+        current: Sequence[CurrentRow],
+        renamed: Mapping[Owner, str],
+        reads: Mapping[str, Sequence[CurrentRow]],
+    ) -> list[Row]:
+        """Return a route through each selected gateway, and the mark of the others, which modules heed too."""
         out = []
-        for candidate, versions in self.gateways:
+        for gateway, versions in self.gateways:
+            mark = down_mark(gateway.versions - versions, gateway.versions)
             out.append(
                 Row(
                     "Logical_Router",
-                    candidate.owner,
+                    gateway.owner,
                     "router",
-                    names.gateway_router(candidate.name),
+                    names.gateway_router(gateway.name),
                     kind="shared",
-                    columns={
-                        "external_ids": {names.EGRESS_KEY: down_mark(candidate.versions - versions, candidate.versions)}
-                    },
+                    columns={"external_ids": {names.EGRESS_KEY: mark}},
                 )
             )
-            out += egress_rows(candidate.owner, candidate.join_ips, versions)
+            out += egress_rows(gateway.owner, gateway.join_ips, versions)
         return out

@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""This host: its settings, and what can be learnt of it, become what is wanted here, and are converged.
+"""Converge this host's own part of a node and of a gateway: rows of its Open vSwitch, its kernel, and its files.
 
-The settings are plain JSON values. They are kept in /etc/ovn-kubernetes, from where the program ``host`` converges again
-after a boot: what the kernel forgets comes back without a controller.
+Settings are plain JSON values. They are saved below /etc/ovn-kubernetes, and the program ``ovn-k8s-host`` converges
+them again after a boot, so that what the kernel forgets comes back without a controller.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from .._common import addressing, names
+from .._common import names
 from .._common.errors import DatabaseError, HostError
 from .._common.result import Result
 from .._host import facts
@@ -30,7 +31,18 @@ from .._ovsdb.connection import Connection, NoDatabase
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Owner, by_name
 from . import gateway_host, node_host
-from . import node as node_policy
+from .host_facts import HostFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Union
+
+    from .._nic.plan import Change
+    from .._ovsdb.rows import CurrentRow, Row
+
+    Settings = Mapping[str, Any]
+    PlanChange = Callable[[], Change]
+    AnyConnection = Union[Connection, NoDatabase]
 
 NODE_FILE = names.SETTINGS_DIRECTORY + "/node.json"
 GATEWAY_FILE = names.SETTINGS_DIRECTORY + "/gateway.json"
@@ -38,79 +50,117 @@ NODE = Owner("Node", "host")
 GATEWAY = Owner("Gateway", "host")
 
 
-class Host:
-    """The host that this runs on.
+@dataclass(frozen=True)
+class Part:
+    """A part of this host that is converged by itself.
 
-    :param remote: of the host's Open_vSwitch database.
-    :param check: plan only; then a host without Open vSwitch is one where everything is still to be made.
-    :param move: ``move(plan, nics)`` carries out a change of NICs; by default here and now, without anybody who must confirm it.
+    :ivar name: for the database's log.
+    :ivar owner: the owner of its rows.
+    :ivar file: its saved settings.
     """
 
-    def __init__(self, remote=names.LOCAL_SOCKET, check=False, move=None):
+    name: str
+    owner: Owner
+    file: str
+
+
+@dataclass(frozen=True)
+class Current:
+    """What Open vSwitch's database has now.
+
+    :ivar rows: the rows of one owner.
+    :ivar settings: the row of the table Open_vSwitch; None where Open vSwitch does not run.
+    """
+
+    rows: Sequence[CurrentRow]
+    settings: CurrentRow | None
+
+    def external_id(self, key: str) -> str | None:
+        """Return a key of the table Open_vSwitch."""
+        return self.settings.external_id(key) if self.settings else None
+
+
+class Host:
+    """This host.
+
+    :param remote: the host's Open_vSwitch database.
+    :param check: plan only; then a host without Open vSwitch counts as one that has nothing yet.
+    :param move: ``move(plan, nics)`` carries out a change of NICs; by default at once, without a confirmation from
+        outside.
+    """
+
+    def __init__(
+        self,
+        remote: str = names.LOCAL_SOCKET,
+        check: bool = False,
+        move: Callable[[PlanChange, Sequence[str]], Change] | None = None,
+    ) -> None:
         self.remote = remote
         self.check = check
-        self.notes = []
-        self._move = move or (lambda plan, nics: change_now(host_journal(), plan, nics, remote))
+        self.notes: list[str] = []
+        self._facts = HostFacts(check)
+        self._move = move or self._move_at_once
 
-    def node(self, settings, move_underlay=True):
-        """Converge the node's part; ``settings`` as :func:`node_settings` makes them, None: the node goes.
+    def _move_at_once(self, plan: PlanChange, nics: Sequence[str]) -> Change:
+        return change_now(host_journal(), plan, nics, self.remote)
 
-        :param move_underlay: whether NICs are moved here: the one that must be in a bridge for the tunnels, and back those that must no longer.
-        :returns: a :class:`._common.result.Result` with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu``, ``management_ips``;
-            and what is still to be moved: ``underlay_nic`` to its bridge (or compared there), ``spare_nics`` back.
+    def node(self, settings: Settings | None, move_underlay: bool = True) -> Result:
+        """Converge the node's part.
+
+        :param settings: as :func:`.options.node_host` makes them; None: the node is removed.
+        :param move_underlay: whether to move NICs: into its bridge the one that the tunnels need there, and back those
+            that they no longer need.
+        :returns: the result, with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu`` and
+            ``management_ips``. Without ``move_underlay`` also the NICs that are to be moved: ``underlay_nic`` into its
+            bridge, ``spare_nics`` back.
+        :raises SettingsError: the settings can't work.
+        :raises HostError: this host can't be what they say.
         """
-        own, switch = self._own(NODE)
-        _refuse_older_uplink(own)
+        part = Part("node", NODE, NODE_FILE)
+        current = self._current(NODE)
+        _refuse_uplink_of_old_release(current)
         moved = moved_nics("node")
+        saved_forwarding, saved_hostname = _saved_before_node(current)
         if settings is None:
-            forwarding, hostname = _before(own)
-            rows, state = node_host.absent_rows(hostname), node_host.absent_state(forwarding)
-            result = self._converge(NODE, "node", rows, state, NODE_FILE, None, {})
+            rows, state = node_host.absent_rows(saved_hostname), node_host.absent_state(saved_forwarding)
+            result = self._remove(part, rows, state)
             if move_underlay:
-                result.plan += self.uplinks(moved, False, "node").plan
+                result.plan = [*result.plan, *self.uplinks(moved, False, "node").plan]
             return result
-        self._refuse_other_overlay(switch, settings["southbound"])
-        host, underlay = self._node_host(settings)
-        forwarding, hostname = _before(own)
-        if hostname is None and not own:
-            hostname = (switch.external_id("hostname") if switch else None) or ""
-        host = replace(
-            host,
-            saved_forwarding=forwarding or self._learn(facts.sysctl, node_host.FORWARDING),
-            saved_hostname=hostname,
-        )
-        spare, plan = [nic for nic in moved if nic != underlay], []
+        _refuse_other_overlay(current, settings["southbound"])
+        host, underlay_nic = self._facts.node_host(settings)
+        if saved_hostname is None and not current.rows:
+            saved_hostname = current.external_id("hostname") or ""
+        saved_forwarding = saved_forwarding or self._facts.learn(facts.sysctl, node_host.FORWARDING)
+        host = replace(host, saved_forwarding=saved_forwarding, saved_hostname=saved_hostname)
+        spare_nics = [nic for nic in moved if nic != underlay_nic]
+        moves: list[Any] = []
         if move_underlay:
-            plan += self.uplinks(spare, False, "node").plan
-            plan += self.uplinks([underlay] if underlay else [], True, "node", host.datapath_type).plan
-        result = self._converge(
-            NODE,
-            "node",
-            node_host.rows(host),
-            node_host.state(host),
-            NODE_FILE,
-            settings,
-            {
-                "datapath_type": host.datapath_type,
-                "encap_ip": host.encap_ip,
-                "mtu": host.mtu,
-                "management_ips": [cidr.split("/")[0] for cidr in host.node.management_addresses()],
-                "underlay_nic": None if move_underlay else underlay,
-                "spare_nics": [] if move_underlay else spare,
-            },
+            needed = [underlay_nic] if underlay_nic else []
+            moves += self.uplinks(spare_nics, False, "node").plan
+            moves += self.uplinks(needed, True, "node", host.datapath_type).plan
+        result = self._converge(part, node_host.rows(host), node_host.state(host), settings)
+        result.plan = [*moves, *result.plan]
+        result.facts.update(
+            chassis=current.external_id("system-id"),
+            datapath_type=host.datapath_type,
+            encap_ip=host.encap_ip,
+            mtu=host.mtu,
+            management_ips=[cidr.split("/")[0] for cidr in host.node.management_addresses()],
+            underlay_nic=None if move_underlay else underlay_nic,
+            spare_nics=[] if move_underlay else spare_nics,
         )
-        result.plan = plan + result.plan
-        result.facts["chassis"] = switch.external_id("system-id") if switch else None
         return result
 
-    def uplinks(self, nics, present, user, datapath_type=None):
-        """Say that ``user`` needs the NICs in their bridges, or needs them no longer.
+    def uplinks(self, nics: Sequence[str], present: bool, user: str, datapath_type: str | None = None) -> Result:
+        """Move NICs into their bridges, or back.
 
-        :param user: one of :data:`._nic.uplink.USERS`.
-        :returns: a :class:`._common.result.Result`.
+        :param present: whether ``user`` needs the NICs in their bridges. A NIC moves back when no user needs it any
+            more.
+        :param user: one of :data:`.._nic.uplink.USERS`.
         """
 
-        def plan():
+        def plan() -> Change:
             return self.plan_uplinks(nics, present, user, datapath_type)
 
         if not nics:
@@ -118,184 +168,113 @@ class Host:
         change = plan() if self.check else self._move(plan, nics)
         return Result(change.items)
 
-    def plan_uplinks(self, nics, present, user, datapath_type=None):
-        """The same as a :class:`._nic.plan.Change`, not done."""
+    def plan_uplinks(self, nics: Sequence[str], present: bool, user: str, datapath_type: str | None = None) -> Change:
+        """Return the change that :meth:`uplinks` makes."""
         return plan_uplinks(self._connect, nics, present, user, datapath_type)
 
-    def finish_uplinks(self):
-        """Bring a change of NICs that a boot has cut off to its end."""
+    def finish_uplinks(self) -> Result:
+        """Bring a change of NICs that a boot has interrupted to its end."""
         finish_pending(host_journal())
         return Result()
 
-    def restore_uplink(self, nic):
-        """Bring a NIC into the bridge where it is kept."""
+    def restore_uplink(self, nic: str) -> Result:
+        """Move a NIC into its bridge again, as its saved settings say."""
         return self.uplinks([nic], True, users_of(nic)[0])
 
-    def gateway(self, settings):
-        """Converge the gateway's part; ``settings`` as :func:`gateway_settings` makes them, None: the gateway goes.
+    def gateway(self, settings: Settings | None) -> Result:
+        """Converge the gateway's part.
 
-        :returns: a :class:`._common.result.Result` with the facts ``chassis``, ``physical_mac`` and ``bridge``.
+        :param settings: as :func:`.options.gateway_host` makes them; None: the gateway is removed.
+        :returns: the result, with the facts ``chassis``, ``physical_mac`` and ``bridge``;
+            for a shared NIC also ``physical_ip`` and ``default_gw``.
+        :raises HostError: this host can't be what the settings say.
         """
-        own, switch = self._own(GATEWAY)
-        nic = uplink_nic(own)
-        kept = next((row.external_id(names.NIC_BEFORE_KEY) for row in own if row.external_id(names.UPLINK_KEY)), None)
+        part = Part("gateway", GATEWAY, GATEWAY_FILE)
+        current = self._current(GATEWAY)
+        old_nic = uplink_nic(current.rows)
+        saved_nic = next(
+            (row.external_id(names.NIC_BEFORE_KEY) for row in current.rows if row.external_id(names.UPLINK_KEY)), None
+        )
         if settings is None:
-            rows, state = gateway_host.absent_rows(), gateway_host.absent_state(nic, from_text(nic, kept))
-            return self._converge(GATEWAY, "gateway", rows, state, GATEWAY_FILE, None, {})
-        wanted = settings["nic"]
-        before = gateway_host.absent_state(nic, from_text(nic, kept)) if nic and nic != wanted else HostState()
-        if wanted is None:
-            return self._shared_gateway(settings, switch, before)
-        mac = self._learn(facts.link_mac, wanted)
+            state = gateway_host.absent_state(old_nic, from_text(old_nic, saved_nic))
+            return self._remove(part, gateway_host.absent_rows(), state)
+        first = HostState()
+        if old_nic and old_nic != settings["nic"]:
+            first = gateway_host.absent_state(old_nic, from_text(old_nic, saved_nic))
+        result = (
+            self._shared_gateway(part, settings, first)
+            if settings["nic"] is None
+            else self._dedicated_gateway(part, settings, current, saved_nic, first)
+        )
+        result.facts["chassis"] = current.external_id("system-id")
+        return result
+
+    def _dedicated_gateway(
+        self, part: Part, settings: Settings, current: Current, saved_nic: str | None, first: HostState
+    ) -> Result:
+        """Converge a gateway that has a NIC of its own.
+
+        :param saved_nic: the configuration from before the gateway, of the NIC that it has now; None: not known.
+        :param first: the state to reach before: another NIC gets its configuration back.
+        """
+        nic = settings["nic"]
+        mac = self._facts.learn(facts.link_mac, nic)
         if mac is None and not self.check:
             raise HostError(
-                f"physical_interface {wanted} does not exist on this host: name the NIC that leads outside (ip link shows them)"
+                f"physical_interface {nic} does not exist on this host: "
+                "name the NIC that is connected to the physical network (ip link shows them)"
             )
-        if nic != wanted:
-            reason = (
-                "it carries this host's tunnels, in " + names.uplink_bridge(wanted)
-                if "node" in users_of(wanted)
-                else None
-            )
-            reason = reason or self._learn(facts.connection_over, wanted)
-            if reason:
-                raise HostError(
-                    f"physical_interface {wanted} can't be the gateway's alone: {reason}; use a NIC of its own"
-                )
+        is_new = uplink_nic(current.rows) != nic
+        if is_new:
+            self._refuse_nic_in_use(nic)
         datapath = (
             settings.get("datapath_type")
-            or (switch.external_id("ovn-bridge-datapath-type") if switch else None)
-            or self._datapath()
+            or current.external_id("ovn-bridge-datapath-type")
+            or self._facts.datapath_type()
         )
-        if nic != wanted:
-            had = self._learn(facts.saved_nic, wanted, datapath == "netdev")
-            kept = as_text(had) if had else None
-        host = gateway_host.GatewayHost(wanted, mac or "", datapath, kept)
-        result = self._converge(
-            GATEWAY,
-            "gateway",
-            gateway_host.rows(host),
-            gateway_host.state(host),
-            GATEWAY_FILE,
-            settings,
-            {"physical_mac": mac, "bridge": names.uplink_bridge(wanted)},
-            before,
-        )
-        result.facts["chassis"] = switch.external_id("system-id") if switch else None
+        if is_new:
+            saved = self._facts.learn(facts.saved_nic, nic, datapath == "netdev")
+            saved_nic = as_text(saved) if saved else None
+        host = gateway_host.GatewayHost(nic, mac or "", datapath, saved_nic)
+        result = self._converge(part, gateway_host.rows(host), gateway_host.state(host), settings, first)
+        result.facts.update(physical_mac=mac, bridge=names.uplink_bridge(nic))
         return result
 
-    def _shared_gateway(self, settings, switch, before):
-        """A gateway whose NIC the host has too: the host keeps bridge, addresses and routes, and OVN gets a way to the bridge.
+    def _refuse_nic_in_use(self, nic: str) -> None:
+        """Refuse a NIC that this host needs itself; :raises HostError: with the reason."""
+        reason = None
+        if "node" in users_of(nic):
+            reason = f"it carries this host's tunnels, in {names.uplink_bridge(nic)}"
+        reason = reason or self._facts.learn(facts.connection_over, nic)
+        if reason:
+            raise HostError(f"physical_interface {nic} can't be the gateway's alone: {reason}; use a NIC of its own")
 
-        :returns: as :meth:`gateway`, with the facts ``physical_ip`` and ``default_gw``, which the rows take where nothing is given.
-        """
-        learnt = self.bridge(settings)
-        bridge = learnt["bridge"]
-        state = HostState(links=(Link(bridge, owned=False),))
-        kept = {"bridge": bridge, "families": settings["families"], "nic": None}
-        result = self._converge(
-            GATEWAY, "gateway", gateway_host.shared_rows(bridge), state, GATEWAY_FILE, kept, learnt, before
-        )
-        result.facts["chassis"] = switch.external_id("system-id") if switch else None
+    def _shared_gateway(self, part: Part, settings: Settings, first: HostState) -> Result:
+        """Converge a gateway whose NIC the host uses too: the host keeps bridge, addresses and routes, and OVN is
+        connected to the bridge."""
+        bridge = self.bridge(settings)
+        state = HostState(links=(Link(bridge["bridge"], owned=False),))
+        saved = {"bridge": bridge["bridge"], "families": settings["families"], "nic": None}
+        result = self._converge(part, gateway_host.shared_rows(bridge["bridge"]), state, saved, first)
+        result.facts.update(bridge)
         return result
 
-    def bridge(self, settings):
-        """What a gateway has of the bridge whose NIC it shares: ``bridge``, ``physical_mac``, ``physical_ip``, ``default_gw``."""
-        bridge = settings["bridge"]
-        mac = self._learn(facts.link_mac, bridge)
-        if mac is None and not self.check:
-            raise HostError(
-                f"bridge_interface {bridge} does not exist on this host: move the NIC into it first (nics_to_bridge)"
-            )
-        found = self._learn(facts.configured_addresses, bridge) or ()
-        ips = [
-            cidr
-            for cidr in (
-                next((one for one in found if addressing.family(one) == version), None)
-                for version in settings["families"]
-            )
-            if cidr
-        ]
-        hops = [
-            hop for hop in (self._learn(facts.next_hop, bridge, version) for version in settings["families"]) if hop
-        ]
-        return {"physical_mac": mac, "bridge": bridge, "physical_ip": ips, "default_gw": hops}
+    def bridge(self, settings: Settings) -> dict[str, Any]:
+        """Return the facts of a shared NIC's bridge: ``bridge``, ``physical_mac``, ``physical_ip``, ``default_gw``."""
+        return self._facts.bridge(settings["bridge"], settings["families"])
 
-    def chassis(self):
-        """The host's system-id, None where Open vSwitch does not run."""
+    def default_address(self) -> str:
+        """Return the address of the default route's link; :raises HostError: there is none."""
+        return self._facts.default_address()
+
+    def chassis(self) -> str | None:
+        """Return the host's system-id; None where Open vSwitch does not run."""
         try:
-            switch = self._own(NODE)[1]
+            return self._current(NODE).external_id("system-id")
         except DatabaseError:
             return None
-        return switch.external_id("system-id") if switch else None
 
-    def _node_host(self, settings):
-        """The node's settings, completed with what this host is; and the NIC that must be in a bridge for its tunnels, None where none must."""
-        node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
-        node_policy.check(node, settings.get("mtu"))
-        encap_ip = settings.get("encap_ip") or self.default_address()
-        link = self._learn(facts.link_of_address, encap_ip)
-        if link is None and not self.check:
-            raise HostError(
-                f"encap_ip {encap_ip} is on no link of this host: give the address of the NIC that leads to the other nodes"
-            )
-        datapath = settings.get("datapath_type") or self._datapath()
-        mtu = (
-            settings.get("mtu")
-            or (self._learn(facts.link_mtu, link) or 1500) - addressing.GENEVE_OVERHEAD[addressing.family(encap_ip)]
-        )
-        # Userspace tunnels leave through a bridge of their own datapath only, and once the NIC is in its bridge, that has the address.
-        underlay = (
-            next((nic for nic in moved_nics() if link == names.uplink_bridge(nic)), link)
-            if datapath == "netdev"
-            else None
-        )
-        return node_host.NodeHost(
-            node,
-            settings["southbound"],
-            settings.get("encap_type") or "geneve",
-            encap_ip,
-            mtu,
-            datapath,
-            routes=tuple(settings.get("routes") or ()),
-            programs=os.path.exists(names.ARCHIVE),
-        ), underlay
-
-    @staticmethod
-    def _refuse_other_overlay(switch, southbound):
-        """A chassis of somebody else's OVN is not taken over."""
-        remote = switch.external_id("ovn-remote") if switch else None
-        if remote not in (None, southbound) and not os.path.exists(NODE_FILE):
-            raise HostError(
-                f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
-                "and remove external_ids:ovn-remote from its Open_vSwitch table"
-            )
-
-    def default_address(self):
-        """The address of the default route's link."""
-        for version in (4, 6):
-            link = self._learn(facts.default_route_link, version)
-            for cidr in self._learn(facts.configured_addresses, link) or () if link else ():
-                if addressing.family(cidr) == version:
-                    return cidr.split("/")[0]
-        raise HostError(
-            "this host has no default route, so its tunnel address is not known: set encap_ip (in the inventory ovn_encap_ip)"
-        )
-
-    def _datapath(self):
-        """system where the kernel has Open vSwitch's datapath, else netdev."""
-        return "system" if self._learn(facts.has_kernel_datapath) in (True, None) else "netdev"
-
-    def _learn(self, question, *args):
-        """A fact of this host; in check mode None where it can't be learnt yet."""
-        try:
-            return question(*args)
-        except HostError:
-            if self.check:
-                return None
-            raise
-
-    def _connect(self):
+    def _connect(self) -> AnyConnection:
         try:
             return Connection(self.remote, names.LOCAL)
         except DatabaseError as exc:
@@ -304,47 +283,67 @@ class Host:
             self.notes.append(f"the plan assumes that nothing is here yet: {exc}")
             return NoDatabase()
 
-    def _own(self, owner):
-        """The owner's rows on this host, and the row of Open_vSwitch."""
+    def _current(self, owner: Owner) -> Current:
+        """Read the owner's rows, and the row of the table Open_vSwitch."""
         connection = self._connect()
         try:
-            subject = LocalRows(owner)
-            switch = by_name("Open_vSwitch", ".", COLUMNS["Open_vSwitch"])
-            return read_rows(connection, subject.owned_queries()), next(iter(read_rows(connection, [switch])), None)
+            rows = read_rows(connection, LocalRows(owner).owned_queries())
+            settings = read_rows(connection, [by_name("Open_vSwitch", ".", COLUMNS["Open_vSwitch"])])
         finally:
             connection.close()
+        return Current(rows, next(iter(settings), None))
 
-    def _converge(self, owner, what, rows, state, path, settings, learnt, before=None):
-        """Converge rows and state, and keep the settings for the next boot."""
-        content = None if settings is None else json.dumps(settings, indent=2, sort_keys=True) + "\n"
-        if settings is None:
-            before, state = state, HostState(files=state.files)
-            before = replace(before, files=())
-        state = replace(state, files=(*state.files, File(path, content)))
-        result = converge_host(
-            self._connect,
-            DesiredHost(LocalRows(owner, tuple(rows)), before or HostState(), state),
-            f"ovn.kubernetes: {what}",
-            self.check,
-        )
-        result.notes = list(dict.fromkeys(self.notes + result.notes))
-        result.facts.update(learnt)
+    def _converge(
+        self, part: Part, rows: Sequence[Row], state: HostState, settings: Settings, first: HostState | None = None
+    ) -> Result:
+        """Converge a part, and save its settings for the next boot.
+
+        :param first: the state to reach before the rows change.
+        """
+        content = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        state = replace(state, files=(*state.files, File(part.file, content)))
+        return self._converge_state(part, rows, first or HostState(), state)
+
+    def _remove(self, part: Part, rows: Sequence[Row], state: HostState) -> Result:
+        """Remove a part: the kernel's state comes before the rows change, files go after."""
+        last = HostState(files=(*state.files, File(part.file, None)))
+        return self._converge_state(part, rows, replace(state, files=()), last)
+
+    def _converge_state(self, part: Part, rows: Sequence[Row], first: HostState, last: HostState) -> Result:
+        desired = DesiredHost(LocalRows(part.owner, tuple(rows)), before=first, after=last)
+        result = converge_host(self._connect, desired, f"ovn.kubernetes: {part.name}", self.check)
+        result.notes = list(dict.fromkeys([*self.notes, *result.notes]))
         return result
 
 
-def _refuse_older_uplink(own):
-    """The tunnels' NIC was once among the node's own rows, where nothing wants it now: the host would lose the bridge that its addresses are on."""
-    nic = uplink_nic(own)
-    if nic:
+def _refuse_other_overlay(current: Current, southbound: str) -> None:
+    """Refuse a host that is a chassis of another OVN; :raises HostError: then."""
+    remote = current.external_id("ovn-remote")
+    if remote not in (None, southbound) and not os.path.exists(NODE_FILE):
         raise HostError(
-            f"the bridge {names.uplink_bridge(nic)} on this host was made by an earlier state of ovn.kubernetes, which can't hand it over: "
-            "take the host out with that one first (ovn.kubernetes.remove)"
+            f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
+            "and remove external_ids:ovn-remote from its Open_vSwitch table"
         )
 
 
-def _before(own):
-    """net.ipv4.ip_forward and external_ids:hostname as they were before the node came, None where that is not known."""
-    bridge = next((row for row in own if row.role == "integration-bridge"), None)
-    return (
-        (bridge.external_id(names.FORWARDING_KEY), bridge.external_id(names.HOSTNAME_KEY)) if bridge else (None, None)
-    )
+def _refuse_uplink_of_old_release(current: Current) -> None:
+    """Refuse a host whose node has the tunnels' NIC among its own rows, as an early state of this collection made them.
+
+    To converge it would delete the bridge that has the host's addresses.
+
+    :raises HostError: then.
+    """
+    nic = uplink_nic(current.rows)
+    if nic:
+        raise HostError(
+            f"the bridge {names.uplink_bridge(nic)} on this host was made by an earlier state of ovn.kubernetes, "
+            "which can't hand it over: take the host out with that one first (ovn.kubernetes.remove)"
+        )
+
+
+def _saved_before_node(current: Current) -> tuple[str | None, str | None]:
+    """Return net.ipv4.ip_forward and external_ids:hostname from before the node came; None where that is not known."""
+    bridge = next((row for row in current.rows if row.role == "integration-bridge"), None)
+    if bridge is None:
+        return None, None
+    return bridge.external_id(names.FORWARDING_KEY), bridge.external_id(names.HOSTNAME_KEY)

@@ -76,7 +76,7 @@ def refused(vswitch, module, **options):
 def test_a_nic_that_does_not_exist(vswitch):
     """Protects against a bridge for a misspelt NIC."""
     assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth9"})) == (
-        "physical_interface eth9 does not exist on this host: name the NIC that leads outside (ip link shows them)"
+        "physical_interface eth9 does not exist on this host: name the NIC that is connected to the physical network (ip link shows them)"
     )
 
 
@@ -106,7 +106,7 @@ def test_a_host_without_default_route(vswitch):
 def test_a_tunnel_address_that_the_host_does_not_have(vswitch):
     """Protects against tunnels that nobody could answer."""
     assert refused(vswitch, "ovn_minion_init", **NODE, encap_ip="10.44.0.99") == (
-        "encap_ip 10.44.0.99 is on no link of this host: give the address of the NIC that leads to the other nodes"
+        "encap_ip 10.44.0.99 is on no link of this host: give the address of the NIC that is connected to the other nodes"
     )
 
 
@@ -187,7 +187,7 @@ def test_a_subnet_of_another_node(vswitch, nb, module, options):
     nb.build(nodes=(7,), gateways=())
     before = nb.everything()
     assert refused(vswitch, module, **options, part=None, northbound=nb.remote) == (
-        "minion_switch_subnet 192.168.7.0/24 of node node1 overlaps 192.168.7.0/24 of node node7: give each node a subnet of its own"
+        "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node7: give each node a subnet of its own"
     )
     assert nb.everything() == before
 

@@ -118,7 +118,7 @@ def test_w9_a_subnet_of_another_node_is_refused_before_the_host_is_touched(bare)
     status, said, complained = bare.run(MINION)
     assert (status, said) == (1, "")
     assert complained == (
-        "ovn-k8s-overlay minion-init: minion_switch_subnet 192.168.2.0/24 of node kube-minion1 overlaps 192.168.2.0/24 of node node2: "
+        "ovn-k8s-overlay minion-init: minion_switch_subnet of node kube-minion1 '192.168.2.0/24' overlaps 192.168.2.0/24 of node node2: "
         "give each node a subnet of its own\n"
     )
     assert bare.seen() == before
@@ -267,14 +267,14 @@ REFUSED = [
         {},
         GATEWAY,
         "--rampout-ip-subnets=10.1.0.0/24",
-        "source subnet of gateway kube-minion1 10.1.0.0/24 is outside the cluster's network 192.168.0.0/16: name subnets of pods",
+        "source subnet of gateway kube-minion1 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: name subnets of pods",
     ),
     ({}, MINION, "", "Load_Balancer_Group clusterLBGroup does not exist: make it first"),
     (
         {},
         MASTER.replace("192.168.1.0/24", "192.168.1.0"),
         "",
-        "minion_switch_subnet '192.168.1.0' lacks its prefix length",
+        "minion_switch_subnet of node kube-master '192.168.1.0' lacks its prefix length",
     ),
 ]
 

@@ -10,8 +10,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress im
     QUERIES,
     Egress,
     Health,
-    candidates,
-    usable,
+    Selected,
+    egress_gateways,
+    select,
 )
 
 
@@ -22,14 +23,18 @@ def check(nb, *dead, away=()):
         return Connection(nb.remote, "OVN_Northbound")
 
     connection = connect()
-    found = [candidate for candidate, _down in candidates(read_rows(connection, QUERIES)).values()]
+    found = egress_gateways(read_rows(connection, QUERIES))
     connection.close()
-    health = {address: Health(one.name not in dead, heard=True) for one in found for address in one.routers}
-    health |= {address: Health(one.name not in (*dead, *away), heard=True) for one in found for address in one.probes}
-    families = usable(found, health)
+    health = {address: Health(one.name not in dead, answered=True) for one in found for address in one.router_ips}
+    health |= {
+        address: Health(one.name not in (*dead, *away), answered=True) for one in found for address in one.probe_ips
+    }
+    families = select(found, health)
     return [
         item.describe()
-        for item in converge_rows(connect, Egress(tuple((one, families[one.name]) for one in found)), "check").plan
+        for item in converge_rows(
+            connect, Egress(tuple(Selected(one, families[one.name]) for one in found)), "check"
+        ).plan
     ]
 
 

@@ -5,20 +5,22 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import judge, main, tell
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import judge, log_changes, main
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress import (
     ALIVE_AFTER,
     DEAD_AFTER,
-    Candidate,
     Egress,
+    EgressGateway,
     Health,
-    candidates,
+    Selected,
+    egress_gateways,
     parse_down_mark,
-    usable,
+    select,
 )
 
 JOINS = ("100.64.0.0/16", "fd98::/64")
@@ -40,7 +42,7 @@ def gateway_rows(number, dual=True, hops=True):
 
 def candidate(number, versions=(4,)):
     """A gateway for Egress."""
-    return Candidate(
+    return EgressGateway(
         f"node{number}",
         (f"100.64.0.{number + 1}/16", f"fd98::{number + 1}/64"),
         frozenset(versions),
@@ -48,14 +50,14 @@ def candidate(number, versions=(4,)):
     )
 
 
-def through(gateways, silent=(), unheard=()):
+def through(gateways, silent=(), unanswered=()):
     """Name -> families, when these addresses do not answer, and those have never answered yet."""
-    addresses = {address for one in gateways for address in (*one.routers, *one.probes)}
+    addresses = {address for one in gateways for address in (*one.router_ips, *one.probe_ips)}
     health = {
-        address: Health(address not in silent, heard=address not in silent and address not in unheard)
+        address: Health(address not in silent, answered=address not in silent and address not in unanswered)
         for address in addresses
     }
-    return {name: set(versions) for name, versions in usable(gateways, health).items()}
+    return {name: set(versions) for name, versions in select(gateways, health).items()}
 
 
 def routes(egress):
@@ -88,52 +90,58 @@ def test_one_lost_answer_is_not_a_death():
     assert (DEAD_AFTER, ALIVE_AFTER) == (3, 3)
     assert after(Health(), [False] * (DEAD_AFTER - 1)).alive
     assert after(Health(), [False] * DEAD_AFTER) == Health(False)
-    assert after(Health(), [False, False, True] * 10) == Health(heard=True)
+    assert after(Health(), [False, False, True] * 10) == Health(answered=True)
     assert not after(Health(False), [True] * (ALIVE_AFTER - 1)).alive
-    assert after(Health(False), [True] * ALIVE_AFTER) == Health(heard=True)
+    assert after(Health(False), [True] * ALIVE_AFTER) == Health(answered=True)
     assert not after(Health(False), [True, True, False] * 10).alive
 
 
 ONE, TWO, THREE = (candidate(number, (4, 6)) for number in (1, 2, 3))
-HOP1, HOP2 = ONE.probe(4), TWO.probe(4)
+HOP1, HOP2 = ONE.probe_ip(4), TWO.probe_ip(4)
 BOTH = {4, 6}
 
 
 @pytest.mark.parametrize(
-    ("silent", "unheard", "expected"),
+    ("silent", "unanswered", "expected"),
     [
         ((), (), (BOTH, BOTH)),
-        ((*ONE.routers, *ONE.probes), (), (set(), BOTH)),  # it is dead
+        ((*ONE.router_ips, *ONE.probe_ips), (), (set(), BOTH)),  # it is dead
         ((HOP1,), (), ({6}, BOTH)),  # its IPv4 next hop is away
-        (ONE.probes, (), (set(), BOTH)),  # its uplink is away
-        ((ONE.routers[1], ONE.probe(6)), (), ({4}, BOTH)),  # one answer of the router is enough
+        (ONE.probe_ips, (), (set(), BOTH)),  # its uplink is away
+        ((ONE.router_ips[1], ONE.probe_ip(6)), (), ({4}, BOTH)),  # one answer of the router is enough
         ((HOP1, HOP2), (), (BOTH, BOTH)),  # next hops that answer no echo say nothing
-        ((HOP1, HOP2, *ONE.routers), (), (set(), BOTH)),  # then it is the routers that count
+        ((HOP1, HOP2, *ONE.router_ips), (), (set(), BOTH)),  # then it is the routers that count
         ((HOP1,), (HOP2,), (BOTH, BOTH)),  # nor does one that was not heard yet
-        ((*ONE.routers, *ONE.probes, *TWO.routers, *TWO.probes), (), (BOTH, BOTH)),  # whoever asks is cut off
+        (
+            (*ONE.router_ips, *ONE.probe_ips, *TWO.router_ips, *TWO.probe_ips),
+            (),
+            (BOTH, BOTH),
+        ),  # whoever asks is cut off
     ],
 )
-def test_which_gateways_lead_outside(silent, unheard, expected):
+def test_which_gateways_lead_outside(silent, unanswered, expected):
     """Protects pods' traffic against dead gateways, lost uplinks, and a liveness check that cuts everything off when it is itself what fails."""
-    assert through((ONE, TWO), silent, unheard) == dict(zip(("node1", "node2"), expected))
+    assert through((ONE, TWO), silent, unanswered) == dict(zip(("node1", "node2"), expected))
 
 
 def test_the_only_one_with_a_way_out_stays():
     """Protects egress: a gateway without a way out is not one that is left, in either family."""
     gateways = (candidate(1, (4,)), candidate(2, (6,)), candidate(3, ()))
-    dead = [*gateways[0].routers, *gateways[0].probes]
+    dead = [*gateways[0].router_ips, *gateways[0].probe_ips]
     assert through(gateways, dead) == {"node1": {4}, "node2": {6}, "node3": set()}
 
 
 def test_a_next_hop_that_can_not_be_asked_is_believed():
     """Protects gateways whose next hop has a link local address, or that are as an earlier release made them."""
-    plain = Candidate("node9", ("100.64.0.10/16",), frozenset({4}))
+    plain = EgressGateway("node9", ("100.64.0.10/16",), frozenset({4}))
     assert through((plain, ONE)) == {"node9": {4}, "node1": BOTH}
 
 
 def test_what_is_taken_away_is_marked():
     """Protects pods' traffic; the mark tells modules, and says which family."""
-    egress = Egress(((ONE, frozenset({4})), (candidate(2), frozenset()), (THREE, frozenset({4, 6}))))
+    egress = Egress(
+        (Selected(ONE, frozenset({4})), Selected(candidate(2), frozenset()), Selected(THREE, frozenset({4, 6})))
+    )
     assert routes(egress) == [("node1", "100.64.0.2"), ("node3", "100.64.0.4"), ("node3", "fd98::4")]
     assert marks(egress) == {"node1": "down IPv6", "node2": "down", "node3": None}
     assert [sorted(parse_down_mark(text)) for text in (None, "down", "down IPv4", "down IPv6")] == [
@@ -148,38 +156,37 @@ def test_the_routes_are_those_that_modules_make():
     """Protects against two writers that undo each other: module and liveness check want the same rows."""
     (egress_row,) = [row for row in gateway_rows(1, dual=False) if row.role == "egress-4"]
     assert (
-        Egress(((Candidate("node1", ("100.64.0.2/16",), frozenset({4})), frozenset({4})),)).rows([], {}, {})[1]
+        Egress((Selected(EgressGateway("node1", ("100.64.0.2/16",), frozenset({4})), frozenset({4})),)).rows(
+            [], {}, {}
+        )[1]
         == egress_row
     )
 
 
 def test_candidates_are_read_from_the_database(as_found):
     """Protects the start of the check: gateways, addresses, families and marks are found in rows, whatever else is there."""
-    found = candidates(as_found(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
-    assert found == {
-        "node1": (
-            Candidate(
-                "node1",
-                ("100.64.0.2/16", "fd98::2/64"),
-                frozenset({4, 6}),
-                ("100.64.255.253", "fd98::ffff:ffff:ffff:fffd"),
-            ),
-            frozenset(),
+    found = egress_gateways(as_found(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
+    assert found == [
+        EgressGateway(
+            "node1",
+            ("100.64.0.2/16", "fd98::2/64"),
+            frozenset({4, 6}),
+            ("100.64.255.253", "fd98::ffff:ffff:ffff:fffd"),
         ),
-        "node2": (Candidate("node2", ("100.64.0.3/16",), frozenset({4}), ("100.64.255.252",)), frozenset()),
-        "node3": (Candidate("node3", ("100.64.0.4/16", "fd98::4/64"), frozenset()), frozenset()),
-    }
+        EgressGateway("node2", ("100.64.0.3/16",), frozenset({4}), ("100.64.255.252",)),
+        EgressGateway("node3", ("100.64.0.4/16", "fd98::4/64"), frozenset()),
+    ]
 
 
 def test_a_gateway_on_its_way_in_is_no_candidate(as_found):
     """Protects against half a gateway."""
-    assert candidates(as_found([row for row in gateway_rows(1) if row.role != "router-to-join"])) == {}
+    assert egress_gateways(as_found([row for row in gateway_rows(1) if row.role != "router-to-join"])) == []
 
 
 def test_only_default_routes_of_known_gateways_are_touched(as_found):
     """Protects a gateway that a module makes at this moment, and every other route."""
     own = as_found([row for row in gateway_rows(1) + gateway_rows(2) if row.table == "Logical_Router_Static_Route"])
-    mine = Egress(((candidate(1), frozenset({4})),)).owned_rows(own, {})
+    mine = Egress((Selected(candidate(1), frozenset({4})),)).owned_rows(own, {})
     assert sorted((row.external_id("k8s.ovn.org/name"), row.role) for row in mine) == [
         ("node1", "egress-4"),
         ("node1", "egress-6"),
@@ -188,27 +195,26 @@ def test_only_default_routes_of_known_gateways_are_touched(as_found):
 
 def test_the_verdict_survives_a_restart():
     """Protects against a dead gateway that gets its route back whenever the check starts: the mark in the database is the state."""
-    answers = dict.fromkeys((*ONE.routers, *ONE.probes), True)
+    answers = dict.fromkeys((*ONE.router_ips, *ONE.probe_ips), True)
     for down, expected in (({4, 6}, set()), ({6}, {4}), (set(), BOTH)):
-        found = {"node1": (ONE, frozenset(down)), "node2": (TWO, frozenset())}
-        health = judge(found, {}, {**answers, **dict.fromkeys((*TWO.routers, *TWO.probes), True)})
-        assert usable((ONE, TWO), health)["node1"] == expected
-    assert all(one.alive for one in judge({"node1": (ONE, frozenset())}, {}, {}).values())
+        found = (replace(ONE, down=frozenset(down)), TWO)
+        health = judge(found, {}, {**answers, **dict.fromkeys((*TWO.router_ips, *TWO.probe_ips), True)})
+        assert select((ONE, TWO), health)["node1"] == expected
+    assert all(one.alive for one in judge([ONE], {}, {}).values())
 
 
 def test_whoever_reads_the_journal_learns_what_is_away(caplog):
     """Protects operators: a gateway that is dead, and one whose next hop is."""
-    found = {one.name: (one, frozenset()) for one in (ONE, TWO)}
     health = {
-        address: Health(address not in (HOP1, *TWO.routers))
+        address: Health(address not in (HOP1, *TWO.router_ips))
         for one in (ONE, TWO)
-        for address in (*one.routers, *one.probes)
+        for address in (*one.router_ips, *one.probe_ips)
     }
     whole = {"node1": frozenset({4, 6}), "node2": frozenset({4, 6})}
-    tell(found, health, whole, {"node1": frozenset({6}), "node2": frozenset({4})})
-    tell(found, health, {"node1": frozenset()}, {"node1": frozenset({4})})
+    log_changes((ONE, TWO), health, whole, {"node1": frozenset({6}), "node2": frozenset({4})})
+    log_changes((ONE, TWO), health, {"node1": frozenset()}, {"node1": frozenset({4})})
     assert caplog.messages == [
-        "gateway node1: its next hop outside does not answer: its IPv4 default route goes",
+        "gateway node1: its next hop does not answer: its IPv4 default route goes",
         "gateway node2: it does not answer: its IPv6 default route goes",
         "gateway node1 answers again: its IPv4 default route returns",
     ]
