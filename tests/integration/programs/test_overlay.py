@@ -276,6 +276,31 @@ REFUSED = [
         "",
         "minion_switch_subnet of node kube-master '192.168.1.0' lacks its prefix length",
     ),
+    # What modules and the inventory refuse too: test_arguments.py, test_problems_cluster.py.
+    (
+        {},
+        MASTER.replace("192.168.0.0/16", "127.0.0.0/8"),
+        "",
+        "cluster_ip_subnet '127.0.0.0/8' overlaps 127.0.0.0/8 (loopback addresses)",
+    ),
+    (
+        {},
+        MINION.replace("192.168.0.0/16", "224.0.0.0/4"),
+        "",
+        "cluster_ip_subnet '224.0.0.0/4' overlaps 224.0.0.0/3 (multicast and reserved addresses)",
+    ),
+    (
+        {},
+        GATEWAY.replace("192.168.0.0/16", "169.254.0.0/16"),
+        "",
+        "cluster_ip_subnet '169.254.0.0/16' overlaps 169.254.0.0/16 (link-local addresses)",
+    ),
+    (
+        {},
+        GATEWAY.replace("10.55.0.12/24", "224.0.0.5/8"),
+        "",
+        "physical_ip of gateway kube-minion1 '224.0.0.5/8' can't be a host's address: it is a multicast address",
+    ),
 ]
 
 
