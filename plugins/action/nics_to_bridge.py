@@ -93,7 +93,8 @@ class ActionModule(ActionBase):
             state, reason = seen["outcome"], seen.get("reason")
             if state in ("confirmed", "undone", "unknown"):
                 break
-            # Only a connection that was made after all was done may confirm: so one that has seen it done does not count.
+            # Only a connection that was made after all was done may confirm: so one that has seen it done does not
+            # count.
             is_applied = state == "applied"
         return {**(begun or planned), "outcome": state, **self._verdict(state, reason)}
 

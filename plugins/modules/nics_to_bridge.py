@@ -10,17 +10,20 @@ module: nics_to_bridge
 short_description: Move a NIC into a bridge of its own, or back, without losing the host
 version_added: 0.1.0
 description:
-  - Each NIC gets an Open vSwitch bridge C(br<nic>), e.g. C(breth0), that has the NIC as a port and the NIC's MAC. The NIC's addresses, routes,
-    rules of policy routing and MTU are the bridge's from then on. With O(state=absent) the NIC has back what it had.
-  - It works on the NIC that carries Ansible's own connection. The host's systemd carries the change out, apart from the connection. The task then
-    connects again and confirms. When it can't within O(rollback_timeout), the host takes everything back by itself. So it does when a step fails, when
-    the program that carries them out is killed, and after a boot in the middle.
-  - What can't be done safely is refused before the first step. Such are a wireless NIC, the loopback, a NIC that is part of another bridge, bond or
-    team (a bond or a VLAN interface itself is fine), a port that Open vSwitch made, a bridge's name that is taken, and an address with a lease that
-    nobody would renew.
+  - Each NIC gets an Open vSwitch bridge C(br<nic>), e.g. C(breth0), that has the NIC as a port and the NIC's MAC. The
+    NIC's addresses, routes, rules of policy routing and MTU are the bridge's from then on. With O(state=absent) the NIC
+    has back what it had.
+  - It works on the NIC that carries Ansible's own connection. The host's systemd carries the change out, apart from the
+    connection. The task then connects again and confirms. When it can't within O(rollback_timeout), the host takes
+    everything back by itself. So it does when a step fails, when the program that carries them out is killed, and after
+    a boot in the middle.
+  - What can't be done safely is refused before the first step. Such are a wireless NIC, the loopback, a NIC that is
+    part of another bridge, bond or team (a bond or a VLAN interface itself is fine), a port that Open vSwitch made, a
+    bridge's name that is taken, and an address with a lease that nobody would renew.
   - A boot brings the NIC into its bridge again.
 requirements:
-  - On the host systemd, a running Open vSwitch, python3-openvswitch, python3-pyroute2 and python3-jeepney; for the userspace datapath python3-nftables.
+  - On the host systemd, a running Open vSwitch, python3-openvswitch, python3-pyroute2 and python3-jeepney; for the
+    userspace datapath python3-nftables.
 options:
   nics:
     description:
@@ -106,7 +109,12 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{"kind": "uplink", "operation": "move", "from": "eth0", "to": "breth0", "text": "10.44.0.12/24, 1 route: move from eth0 to breth0"}]
+  sample:
+    - kind: uplink
+      operation: move
+      from: eth0
+      to: breth0
+      text: "10.44.0.12/24, 1 route: move from eth0 to breth0"
 outcome:
   description: C(confirmed) when the change stays, C(undone) when it was taken back.
   returned: when something was changed
@@ -128,7 +136,8 @@ others:
   elements: str
 error_code:
   description:
-    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
+      C(rollback_failed).
       Conditions should use it, and not the text in C(msg).
   returned: failure
   type: str

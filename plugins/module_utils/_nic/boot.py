@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a bridge gets again after a boot, or after it was made anew: from this collection's unit, or from the network manager."""
+"""What a bridge gets again after a boot, or after it was made anew: from this collection's unit, or from the network
+manager."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def missing_steps(saved: Iterable[Step], nic: str) -> list[Step]:
 
 
 def managers_to_restore(handovers: Iterable[Handover], had_addresses: bool) -> list[Step]:
-    """Return steps by which a manager configures the bridge again that does so once only, and whose work was lost with an earlier bridge.
+    """Return steps by which a manager configures the bridge again that does so once only, and whose work was lost with
+    an earlier bridge.
 
     They do not wait for addresses: that a DHCP server is slow, or away, is no reason to take back what works.
 

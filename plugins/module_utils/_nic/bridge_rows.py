@@ -41,7 +41,8 @@ def write_rows(nic: str, settings: dict[str, Any] | None, remote: str) -> None:
 
 def _too_busy(nic: str) -> DatabaseError:
     return DatabaseError(
-        f"the rows of {names.uplink_bridge(nic)} in this host's Open_vSwitch database change faster than they can be written: "
+        f"the rows of {names.uplink_bridge(nic)} in this host's Open_vSwitch database change faster than they can be "
+        "written: "
         "find out which other program writes them again and again"
     )
 

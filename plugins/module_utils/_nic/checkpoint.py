@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A change of NICs that the host takes back by itself unless it is confirmed over a new connection: begin, look, confirm."""
+"""A change of NICs that the host takes back by itself unless it is confirmed over a new connection: begin, look,
+confirm."""
 
 from __future__ import annotations
 
@@ -79,7 +80,8 @@ def begin(
     :param plan: makes the change.
     :param identity: by which the caller knows the change again.
     :param timeout: seconds from now until it is taken back.
-    :param asked_by: the process whose answer is to leave the host before the network changes; None: nobody waits for an answer.
+    :param asked_by: the process whose answer is to leave the host before the network changes; None: nobody waits for an
+        answer.
     :returns: the change; without acts nothing was begun.
     :raises HostError: nothing was touched.
     """
@@ -141,8 +143,8 @@ def wait_for_end(
 ) -> None:
     """Wait until the change that was begun has been done, and bring it to its end.
 
-    :param is_reachable: called when all is done, again while there is time; once it is true the change is confirmed. None: return when all is
-        done, since somebody else will confirm.
+    :param is_reachable: called when all is done, again while there is time; once it is true the change is confirmed.
+        None: return when all is done, since somebody else will confirm.
     :raises HostError: the change was taken back.
     """
 
@@ -157,5 +159,6 @@ def wait_for_end(
     outcome = look(identity)
     if not outcome.is_confirmed and not (outcome.awaits_confirmation and is_reachable is None):
         raise HostError(
-            f"{', '.join(nics)}: the change was taken back, and the host has what it had before: {outcome.reason or outcome.state}"
+            f"{', '.join(nics)}: the change was taken back, and the host has what it had before: "
+            f"{outcome.reason or outcome.state}"
         )

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A NIC as it is: the rows of its bridge, and what is kept of it; and the checks whether it can go into the bridge, or back."""
+"""A NIC as it is: the rows of its bridge, and what is kept of it; and the checks whether it can go into the bridge, or
+back."""
 
 from __future__ import annotations
 
@@ -94,12 +95,14 @@ def refuse_move(connection: Database, nic: CurrentNic) -> None:
         return
     if _row_by_name(connection, "Port", nic.name) is not None:
         raise HostError(
-            f"{nic.name} is in another bridge of Open vSwitch already: take it out (ovs-vsctl del-port {nic.name}), or name another NIC"
+            f"{nic.name} is in another bridge of Open vSwitch already: take it out (ovs-vsctl del-port {nic.name}), "
+            "or name another NIC"
         )
     is_bridge = _row_by_name(connection, "Bridge", nic.bridge) is not None
     if is_bridge or facts.link_mac(nic.bridge):
         raise HostError(
-            f"the bridge's name {nic.bridge} is in use already: rename or remove that {'bridge' if is_bridge else 'link'}"
+            f"the bridge's name {nic.bridge} is in use already: rename or remove that "
+            f"{'bridge' if is_bridge else 'link'}"
         )
 
 
@@ -131,7 +134,8 @@ def refuse_edited_files(nic: CurrentNic) -> None:
         current = read_file(file.path) if file.path in previous else None
         if current is not None and current.content not in (file.content, previous[file.path].content):
             raise HostError(
-                f"{file.path} was changed after {nic.name} went into {nic.bridge}, and giving {nic.name} back would undo that: move the file "
+                f"{file.path} was changed after {nic.name} went into {nic.bridge}, and giving {nic.name} back would "
+                "undo that: move the file "
                 "aside, run it again, and make the change once more in the file that is there then"
             )
 
@@ -149,7 +153,8 @@ def refuse_shared_files(files: Mapping[str, tuple[File, ...]], new: Set[str]) ->
             other, text = seen.setdefault(file.path, (nic, file.content))
             if text != file.content and new & {nic, other}:
                 raise HostError(
-                    f"{other} and {nic} are both configured in {file.path}, which can't be given back for one of them alone: "
+                    f"{other} and {nic} are both configured in {file.path}, which can't be given back for one of them "
+                    "alone: "
                     "give each NIC a file of its own below /etc/network/interfaces.d"
                 )
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Carry out a change of this host's NICs from its journal, or take it back: whoever does it, and however often it is begun.
+"""Carry out a change of this host's NICs from its journal, or take it back: whoever does it, and however often it is
+begun.
 
-Every act and every inverse may be done twice without harm. So a change can be taken back without knowing whether its last act had been
-done when the process that did it was killed.
+Every act and every inverse may be done twice without harm. So a change can be taken back without knowing whether its
+last act had been done when the process that did it was killed.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def await_confirmation(journal: Journal, deadline: float) -> None:
 
 
 def settle(journal: Journal, reason: str | None = None) -> None:
-    """Bring a change to its end: it stays where somebody confirmed it, else all is taken back. The caller holds the journal.
+    """Bring a change to its end: it stays where somebody confirmed it, else all is taken back. The caller holds the
+    journal.
 
     :param reason: why it is taken back, for the user.
     :raises HostError: something can't be taken back now; a later call tries again.
@@ -154,7 +156,8 @@ def _do(act: Act, runner: StepRunner, remote: str) -> None:
 def _undo_all(change: JournaledChange, begun: int, rebooted: bool) -> list[str]:
     """Take back the acts that have begun; after a boot all of them. Return what failed.
 
-    A boot has removed what steps did in the kernel. The network managers have given the NICs their addresses since, and may have to again.
+    A boot has removed what steps did in the kernel. The network managers have given the NICs their addresses since, and
+    may have to again.
     """
     acts = change.acts if rebooted else change.acts[:begun]
     failures = []
@@ -185,7 +188,8 @@ def _undo(act: Act, runner: StepRunner, remote: str, rebooted: bool) -> None:
 
 
 def _empty_bridge(nic: str, runner: StepRunner) -> None:
-    """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about to be removed."""
+    """Give the NIC what its bridge has: a boot that found the files of the change gave it to the bridge, which is about
+    to be removed."""
     try:
         for step in read_and_plan(address_move(names.uplink_bridge(nic), nic)):
             for part in step.parts():

@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One change of this host's NICs, on disk before its first step, so that any later program can take it back.
 
-The journal is one JSON file. It is written whole and durably at each change of its state. The acts that have begun are counted in a file
-beside it, which is not synced to disk: it has to outlive processes only, since a boot removes what the acts did in the kernel anyway.
+The journal is one JSON file. It is written whole and durably at each change of its state. The acts that have begun are
+counted in a file beside it, which is not synced to disk: it has to outlive processes only, since a boot removes what
+the acts did in the kernel anyway.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    # ``{"step": a step in the wire format}``, or ``{"rows": NIC, "before": settings or None, "after": settings or None}``: the rows of the NIC's
+    # ``{"step": a step in the wire format}``, or ``{"rows": NIC, "before": settings or None, "after": settings or
+    # None}``: the rows of the NIC's
     # bridge, with the fields of :class:`.uplink.UplinkSettings`.
     Act = dict[str, Any]
 

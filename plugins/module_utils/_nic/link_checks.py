@@ -24,8 +24,9 @@ WIRELESS_MARKS = ("phy80211", "wireless")  # of a link in sysfs
 def refuse_stacked_links(nic: str, datapath: str) -> None:
     """Check that links on top of the NIC get their packets once it is in a bridge.
 
-    The kernel gives a VLAN's packets to its link before a bridge of the kernel's datapath gets them (net/core/dev.c). The userspace datapath
-    takes all packets. Links of other kinds than VLAN use the same hook as the bridge, which can be used once only.
+    The kernel gives a VLAN's packets to its link before a bridge of the kernel's datapath gets them (net/core/dev.c).
+    The userspace datapath takes all packets. Links of other kinds than VLAN use the same hook as the bridge, which can
+    be used once only.
 
     :raises HostError: a link would get no packets any more.
     """
@@ -52,7 +53,8 @@ def refuse_link(nic: str, in_own_bridge: bool = False) -> None:
         raise HostError(f"{nic} is the loopback, which no other host can reach: name a NIC of the external network")
     if any(os.path.exists(f"/sys/class/net/{nic}/{mark}") for mark in WIRELESS_MARKS):
         raise HostError(
-            f"{nic} is wireless, and an access point accepts only frames with the NIC's own address, none of a bridge's: name a wired NIC"
+            f"{nic} is wireless, and an access point accepts only frames with the NIC's own address, none of a "
+            "bridge's: name a wired NIC"
         )
     if link.kind in ("bridge", "openvswitch"):
         raise HostError(f"{nic} is a bridge itself or a port that Open vSwitch made: name the NIC behind it")

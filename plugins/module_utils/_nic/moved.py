@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is kept of a NIC while it is in its bridge: /etc/ovn-kubernetes/uplinks/NIC.json, from which a boot makes the bridge again."""
+"""What is kept of a NIC while it is in its bridge: /etc/ovn-kubernetes/uplinks/NIC.json, from which a boot makes the
+bridge again."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ class MovedNic:
             )
         except (TypeError, ValueError):
             raise HostError(
-                f"{names.uplink_file(nic)} can't be read: restore it, or remove it and say again who needs {nic} in its bridge"
+                f"{names.uplink_file(nic)} can't be read: restore it, or remove it and say again who needs {nic} in "
+                "its bridge"
             ) from None
 
     def as_text(self) -> str:

@@ -6,7 +6,8 @@
 There are two ways. The manager at hand says which one is safe:
 
 - the manager configures the bridge as it did the NIC: same addresses, same DHCP client;
-- the manager leaves NIC and bridge alone, and this collection's unit gives the bridge what the NIC had when it was moved.
+- the manager leaves NIC and bridge alone, and this collection's unit gives the bridge what the NIC had when it was
+  moved.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ class Persistence:
 
     :ivar files: desired while the NIC is in the bridge.
     :ivar previous: the same paths as they were; desired when the NIC is back.
-    :ivar handovers: what managers are told once the files are written; ``handover.back()`` of each with the previous files.
-    :ivar restores: whether this collection's unit has to give the bridge its addresses and routes after a boot. False: the manager does.
+    :ivar handovers: what managers are told once the files are written; ``handover.back()`` of each with the previous
+        files.
+    :ivar restores: whether this collection's unit has to give the bridge its addresses and routes after a boot. False:
+        the manager does.
     """
 
     files: tuple[File, ...] = ()
@@ -51,7 +54,8 @@ def persistence(nic: NicConfiguration, bridge: str) -> Persistence:
         own = registry.manager(nic.manager).files(nic, bridge)
     elif nic.leased:
         raise HostError(
-            f"{', '.join(nic.leased)} on {nic.nic} is leased, and who renews it is not known: give {nic.nic} static addresses, "
+            f"{', '.join(nic.leased)} on {nic.nic} is leased, and who renews it is not known: give {nic.nic} static "
+            "addresses, "
             "or let systemd-networkd or ifupdown configure it"
         )
     files, previous, handovers = own.desired, own.previous, []

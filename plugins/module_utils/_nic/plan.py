@@ -58,7 +58,8 @@ def plan(
     user: str,
     datapath_type: str | None = None,
 ) -> Change:
-    """Return the change after which a user needs the NICs in their bridges, or needs them no longer. Without acts nothing differs.
+    """Return the change after which a user needs the NICs in their bridges, or needs them no longer. Without acts
+    nothing differs.
 
     :param connect: opens a connection to the host's Open_vSwitch database.
     :param user: a key of :data:`.uplink.USERS`. A NIC goes back with the last user that needed it.
@@ -156,7 +157,8 @@ def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> C
             offloads.append(OffloadStep(nic.name, moved.offloads, on=True))
     first = [*read_and_plan(_joined(before)), *offloads]
     last = read_and_plan(_joined(after))
-    # What managers did for the bridges goes with the bridges. When these come back, managers have to be told after everything else:
+    # What managers did for the bridges goes with the bridges. When these come back, managers have to be told after
+    # everything else:
     # so the steps that only their inverse does anything of stand before everything else.
     marks = [step for step in last if isinstance(step, HandoverStep) and not step.tells]
     last = [step for step in last if step not in marks]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a NIC had before it became the gateway's alone, as text in the host's Open_vSwitch database, for when it gets it back."""
+"""What a NIC had before it became the gateway's alone, as text in the host's Open_vSwitch database, for when it gets it
+back."""
 
 from __future__ import annotations
 

@@ -89,7 +89,8 @@ class ResolverStep(Step):
 
 @dataclass(frozen=True)
 class Handover:
-    """A network manager that is told when its files have changed: it does for the bridge what it did for the NIC, or the opposite.
+    """A network manager that is told when its files have changed: it does for the bridge what it did for the NIC, or
+    the opposite.
 
     :ivar manager: the name of a :class:`.managers.base.Manager`.
     :ivar paths: the files. While none of them changes, the manager is not told.
@@ -112,8 +113,9 @@ class Handover:
     def steps(self) -> ReaderSteps:
         """Return the steps that tell the manager after its files have changed, in either direction of the plan.
 
-        So the first step usually does something in its inverse only. A manager that restores addresses (``told_first``), once it has a NIC
-        back, has to release it before addresses leave the NIC again: there the inverse of the last step tells it too.
+        So the first step usually does something in its inverse only. A manager that restores addresses
+        (``told_first``), once it has a NIC back, has to release it before addresses leave the NIC again: there the
+        inverse of the last step tells it too.
         """
         last = HandoverStep(
             self.manager,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Kernel settings of a NIC that its bridge needs instead: how packets and router advertisements are accepted (ip-sysctl of the kernel)."""
+"""Kernel settings of a NIC that its bridge needs instead: how packets and router advertisements are accepted (ip-sysctl
+of the kernel)."""
 
 from __future__ import annotations
 

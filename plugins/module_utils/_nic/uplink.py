@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an uplink is: a NIC in a bridge of its own, which has the NIC's addresses and MAC. Its rows, and its state in the kernel."""
+"""What an uplink is: a NIC in a bridge of its own, which has the NIC's addresses and MAC. Its rows, and its state in
+the kernel."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def rows(settings: UplinkSettings | None) -> list[Row]:
 
 
 def uplink_rows(row_owner: Owner, nic: str, mac: str, datapath: str) -> list[Row]:
-    """Return the rows of a bridge that has a NIC as its port for the external network, and the NIC's MAC (other_config:hwaddr).
+    """Return the rows of a bridge that has a NIC as its port for the external network, and the NIC's MAC
+    (other_config:hwaddr).
 
     :param datapath: column ``datapath_type`` of the bridge: netdev, or empty for the kernel's.
     """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``ovn-k8s-util``: moves NICs into bridges of their own, and back, as a change that the host takes back unless it is confirmed."""
+"""``ovn-k8s-util``: moves NICs into bridges of their own, and back, as a change that the host takes back unless it is
+confirmed."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     complete = (
         CONFIRMED
         if options.yes
-        else f"Done. Run within {options.timeout} s, best over a new connection, or it is taken back: ovn-k8s-util confirm"
+        else f"Done. Run within {options.timeout} s, best over a new connection, or it is taken back: "
+        "ovn-k8s-util confirm"
     )
     return answer(command, lambda notes: _move(options, notes), options.dry_run, complete, UNCHANGED)
 
@@ -72,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Move NICs into bridges of their own, and back; the host takes it back by itself unless it is confirmed.",
+        description="Move NICs into bridges of their own, and back; the host takes it back by itself unless it is "
+        "confirmed.",
     )
     commands = program.add_subparsers(
         dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm"
@@ -138,7 +141,8 @@ def _confirm() -> Iterator[Result]:
     outcome = confirm(change.id, END_TIMEOUT)
     if not outcome.is_confirmed:
         raise HostError(
-            f"{change.names}: the change can't be confirmed any more, it is {outcome.state}: {outcome.reason or 'too late'}"
+            f"{change.names}: the change can't be confirmed any more, it is {outcome.state}: "
+            f"{outcome.reason or 'too late'}"
         )
     yield Result()
 

@@ -65,7 +65,8 @@ def test_there_and_back(program, tmp_path):
 
 @pytest.mark.parametrize("place", ["_end", "_start"])
 def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
-    """Protects the lease of a NIC whose change was cut off when its client ran nowhere, or still where it was: the way back ends with one that runs."""
+    """Protects the lease of a NIC whose change was cut off when its client ran nowhere, or still where it was: the way
+    back ends with one that runs."""
 
     def cut(*_args):
         raise HostError("cut off")
@@ -82,12 +83,13 @@ def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
 
 
 def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
-    """Protects the NIC from the address that its client gave it once more between the move of its addresses and the client's own: it would have it for ever."""
+    """Protects the NIC from the address that its client gave it once more between the move of its addresses and the
+    client's own: it would have it for ever."""
     for link in ("eth0", "breth0"):
         pair(link)
     for leased in ("192.0.2.2/24", "2001:db8::2/128 nodad"):
         for link in ("eth0", "breth0"):
-            ip("address add %s dev %s valid_lft 600 preferred_lft 600" % (leased, link))
+            ip(f"address add {leased} dev {link} valid_lft 600 preferred_lft 600")
     ip("address add fd55::2/64 nodad dev eth0")  # what the bridge has not is not the client's
     monkeypatch.setattr(ifupdown, "call", lambda *_arguments: None)
     monkeypatch.setattr(ifupdown, "IFSTATE", str(tmp_path / "ifstate"))
@@ -99,7 +101,8 @@ def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
 
 
 def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
-    """Protects a link from a script of a client that has ended: it is waited for, that of another link is not, and one that hangs is named."""
+    """Protects a link from a script of a client that has ended: it is waited for, that of another link is not, and one
+    that hangs is named."""
     shutil.copy("/bin/sh", tmp_path / "dhclient-script")
     with subprocess.Popen(
         [str(tmp_path / "dhclient-script"), "-c", "read line"], stdin=subprocess.PIPE, env={"interface": "eth0"}
@@ -114,7 +117,8 @@ def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
 
 
 def test_the_port_is_taken_for_a_moment(program, monkeypatch):
-    """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client: it is tried again, not for ever."""
+    """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client:
+    it is tried again, not for ever."""
     monkeypatch.setattr(dhclient, "RESTART_PAUSE", Pause(0.01))
     tries = []
 
@@ -133,7 +137,8 @@ def test_the_port_is_taken_for_a_moment(program, monkeypatch):
 
 
 def test_the_unit_is_still_there(monkeypatch):
-    """Protects the lease from a script that outlives the client that began it: systemd keeps the client's unit until then, and takes no other of that name."""
+    """Protects the lease from a script that outlives the client that began it: systemd keeps the client's unit until
+    then, and takes no other of that name."""
     asked = []
 
     def call(_service, _path, _interface, member, *arguments):

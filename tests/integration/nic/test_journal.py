@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A change on disk: done, taken back from any place, confirmed by others; with a real kernel, and without Open vSwitch's part."""
+"""A change on disk: done, taken back from any place, confirmed by others; with a real kernel, and without Open
+vSwitch's part."""
 
 from __future__ import annotations
 
@@ -28,7 +29,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import
     Journal,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import to_json
-
 
 FAILS = {"step": to_json(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
 
@@ -131,7 +131,8 @@ def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkey
 
 @pytest.mark.parametrize("nic", ["eth0", "gone0"])
 def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, monkeypatch, nic):
-    """Protects a host whose boot has read the files of an unconfirmed change: the bridge goes, and its addresses must not go with it."""
+    """Protects a host whose boot has read the files of an unconfirmed change: the bridge goes, and its addresses must
+    not go with it."""
     pair("eth0")
     pair("br" + nic)
     for command in (
@@ -153,7 +154,8 @@ def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, mon
 
 
 def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
-    """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is up."""
+    """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is
+    up."""
 
     def write_rows(nic, settings, remote):
         if settings is None:
@@ -188,7 +190,8 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
 
 
 def test_a_way_back_that_is_begun_again_ends(journal):
-    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second time."""
+    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second
+    time."""
     pair("eth0")
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():

@@ -14,7 +14,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.link_checks im
 
 
 def test_links_on_top_of_a_nic():
-    """Protects links that would get no packets any more when their NIC goes into a bridge; neither a pair's other end nor a bridge's port is one."""
+    """Protects links that would get no packets any more when their NIC goes into a bridge; neither a pair's other end
+    nor a bridge's port is one."""
     pair("eth0")
     ip("link add br7 type bridge")
     ip("link set eth0p master br7")
@@ -29,7 +30,8 @@ def test_links_on_top_of_a_nic():
 
 
 def test_the_userspace_datapath_takes_the_packets_of_a_vlan(monkeypatch):
-    """Protects VLANs of a NIC that host and pods share: the kernel gives them their packets before its bridge (the kernel here has no VLANs)."""
+    """Protects VLANs of a NIC that host and pods share: the kernel gives them their packets before its bridge (the
+    kernel here has no VLANs)."""
     pair("eth0")
     monkeypatch.setattr(link_checks, "read_stacked_links", lambda kernel, name: {"eth0.7": "vlan"})
     refuse_stacked_links("eth0", "system")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Who configures a NIC: nic in managers' own files and in the programs that run; whoever is not known, and several at once, are refused."""
+"""Who configures a NIC: nic in managers' own files and in the programs that run; whoever is not known, and several at
+once, are refused."""
 
 from __future__ import annotations
 
@@ -122,7 +123,8 @@ def test_network_manager_with_its_resolvers(files):
 
 
 def test_a_link_that_network_manager_makes_is_refused(files):
-    """Protects against a boot after which the link is not there: NetworkManager makes none that it is told to leave alone."""
+    """Protects against a boot after which the link is not there: NetworkManager makes none that it is told to leave
+    alone."""
     ip("link add eth9 type veth peer name peer9")
     ip("link add link eth9 name far9 type macvlan")
     files(f"devices/{link_index('far9')}", "[device]\nmanaged=true\nconnection-uuid=4d3c6a5e\n")

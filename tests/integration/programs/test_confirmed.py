@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the host on which minion-init moves the tunnels' NIC: the move stays when those still answer who answered before, else it is taken back."""
+"""Protects the host on which minion-init moves the tunnels' NIC: the move stays when those still answer who answered
+before, else it is taken back."""
 
 from __future__ import annotations
 
@@ -15,12 +16,13 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import
 from .conftest import ROUTER
 from .test_overlay import COMPLETE, MASTER, MINION
 
-SILENT = "the router %s of the default route answered before and did not any more" % ROUTER
+SILENT = f"the router {ROUTER} of the default route answered before and did not any more"
 
 
 @pytest.mark.parametrize("command", [MASTER, MINION])
 def test_it_stays_when_router_and_database_answer(bare, command):
-    """Protects the command as the original's users type it: it completes by itself, and a second time there is nothing to ask."""
+    """Protects the command as the original's users type it: it completes by itself, and a second time there is nothing
+    to ask."""
     bare.nb.master()
     bare.set(**{"ovn-nb": bare.nb.tcp})
     status, said, complained = bare.run(command)
@@ -35,7 +37,8 @@ def test_it_stays_when_router_and_database_answer(bare, command):
 
 
 def test_a_router_that_is_silent_afterwards(bare):
-    """Protects the host that nobody would reach any more: it has back what it had, the overlay is not begun, and the command says who was silent."""
+    """Protects the host that nobody would reach any more: it has back what it had, the overlay is not begun, and the
+    command says who was silent."""
     bare.nb.master()
     before = bare.seen()
     bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
@@ -62,13 +65,15 @@ def test_a_database_that_is_silent_afterwards(bare):
 
 
 def test_who_was_silent_before_is_not_asked(bare):
-    """Protects a host whose router does not answer anyway: the command completes, and says that nobody could be asked."""
+    """Protects a host whose router does not answer anyway: the command completes, and says that nobody could be
+    asked."""
     bare.nb.master()
     bare.router(f"address del {ROUTER}/24 dev eth0p")
     status, said, complained = bare.run(MINION)
     assert status == 0 and said.endswith(COMPLETE)
     assert complained == (
-        "ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached now that eth0 has "
+        "ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached "
+        "now that eth0 has "
         "moved: look at it\n"
     )
 
@@ -82,11 +87,12 @@ def test_yes_asks_nobody(bare):
 
 
 def test_a_neighbour_is_asked_anew(bare):
-    """Protects the question itself: what the kernel remembers of a neighbour is no answer, and what an administrator has told it needs none."""
+    """Protects the question itself: what the kernel remembers of a neighbour is no answer, and what an administrator
+    has told it needs none."""
     bare.router("address add fd44::1/64 dev eth0p nodad")
     ip("address add fd44::12/64 dev eth0 nodad")
     for asked in (ROUTER, "fd44::1"):
-        assert neighbour_answers("eth0", asked, 2) and answers("eth0", asked, 2)
+        assert neighbour_answers("eth0", asked, 2) and neighbour_answers("eth0", asked, 2)
     bare.router("address flush dev eth0p")
     for asked in (ROUTER, "fd44::1", "192.0.2.1"):
         assert not neighbour_answers("eth0", asked, 0.5)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""NICs that are kept in their bridges: what an administrator changes meanwhile stays, and what is lost is made again from what is kept."""
+"""NICs that are kept in their bridges: what an administrator changes meanwhile stays, and what is lost is made again
+from what is kept."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def kept(nic):
 
 
 def test_an_edited_file_stays(bare, files):
-    """Protects the administrator's changes of the bridge's files: no boot, no second run takes them away, and neither does the way back."""
+    """Protects the administrator's changes of the bridge's files: no boot, no second run takes them away, and neither
+    does the way back."""
     file = files / "interfaces.d" / "eth0"
     before = file.read_text()
     there(bare, "eth0")
@@ -90,7 +92,8 @@ def test_a_file_that_is_missing_is_written_again(bare, files, tmp_path):
 
 
 def test_a_bridge_that_is_lost_comes_back_from_what_is_kept(bare, files):
-    """Protects the only copy of the NIC's configuration against a repair that finds a NIC which our own files have emptied."""
+    """Protects the only copy of the NIC's configuration against a repair that finds a NIC which our own files have
+    emptied."""
     before = (files / "interfaces.d" / "eth0").read_text()
     there(bare, "eth0")
     known = kept("eth0")
@@ -161,7 +164,8 @@ def test_a_user_that_needs_another_nic_now_learns_of_the_first(bare, files):
 
 
 def test_kernel_settings_go_along(bare, files):
-    """Protects a router that takes in advertisements, and a host of several networks: the bridge takes packets in as the NIC did."""
+    """Protects a router that takes in advertisements, and a host of several networks: the bridge takes packets in as
+    the NIC did."""
     sysctl("ipv6/conf/eth0/accept_ra", "2")
     sysctl("ipv4/conf/eth0/arp_ignore", "1")
     default = sysctl("ipv4/conf/default/rp_filter")

@@ -15,7 +15,8 @@ SETTINGS = {"nic": "eth0", "mac": "02:44:0a:2c:00:0b", "mtu": 1500, "datapath_ty
 
 
 class Database:
-    """A connection to a database in which each transaction ends with the next of these errors; without errors left it succeeds."""
+    """A connection to a database in which each transaction ends with the next of these errors; without errors left it
+    succeeds."""
 
     def __init__(self, errors):
         self.errors, self.transactions, self.reopened, self.closed = errors, 0, 0, False
@@ -59,7 +60,8 @@ def endless(error):
 
 
 def test_rows_that_never_hold_still_end_with_a_sentence(write):
-    """Protects the host, and whoever waits for it: a conflict that comes back for ever does not keep the program running for ever."""
+    """Protects the host, and whoever waits for it: a conflict that comes back for ever does not keep the program
+    running for ever."""
     with pytest.raises(DatabaseError, match=r"the rows of breth0 .* change faster than they can be written: find out"):
         write(endless(Conflict("eth0")))
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What is written for each manager so that a moved NIC outlives a boot: whole files, as a reader of the manager's manual would check them."""
+"""What is written for each manager so that a moved NIC outlives a boot: whole files, as a reader of the manager's
+manual would check them."""
 
 from __future__ import annotations
 
@@ -123,7 +124,8 @@ def settings(text):
 
 
 def test_networkd_configures_the_bridge_and_leaves_the_nic_bare():
-    """Protects addresses, routes, rules and resolvers: the bridge gets all of them, the NIC what is about its hardware."""
+    """Protects addresses, routes, rules and resolvers: the bridge gets all of them, the NIC what is about its
+    hardware."""
     nic, bridge = map(settings, written(configured(NETWORKD, NETWORK)).values())
     assert bridge == [
         ("Match", ["Name=breth0"]),
@@ -154,7 +156,8 @@ def test_netplan_stays_as_it_is():
 
 
 def test_a_boot_does_not_wait_for_the_bare_nic():
-    """Protects the boot: netplan names the NIC to whoever waits for the network, which would take two minutes and fail."""
+    """Protects the boot: netplan names the NIC to whoever waits for the network, which would take two minutes and
+    fail."""
     path, text = list(written(configured(NETWORKD, NETWORK, awaited=True)).items())[2]
     assert path == "/etc/systemd/system/systemd-networkd-wait-online.service.d/20-ovn-kubernetes-eth0.conf"
     assert settings(text) == [("Service", ["ExecStart=", "ExecStart=/lib/systemd/systemd-networkd-wait-online"])]
@@ -175,7 +178,8 @@ def test_drop_ins_count():
 
 
 def test_networkd_keeps_its_lease():
-    """Protects the address of DHCP: networkd makes its identifiers of the link's name, so that they are pinned (RFC 4361)."""
+    """Protects the address of DHCP: networkd makes its identifiers of the link's name, so that they are pinned (RFC
+    4361)."""
     text = "[Match]\nName=eth0\n[Network]\nDHCP=yes\n[DHCPv4]\nUseMTU=no\nIAID=7\n"
     bridge = settings(
         list(written(configured(NETWORKD, text, lease=DUID_LEASE, leased=("10.44.0.108/24",))).values())[1]
@@ -197,7 +201,8 @@ def test_networkd_keeps_a_lease_by_mac():
 
 
 def test_ifupdown_moves_stanzas():
-    """Protects every line of a stanza: addresses, resolvers, routes and rules go to the bridge, the hardware's settings stay with the NIC."""
+    """Protects every line of a stanza: addresses, resolvers, routes and rules go to the bridge, the hardware's settings
+    stay with the NIC."""
     desired = persistence(configured(IFUPDOWN, INTERFACES), "breth0")
     assert desired.files[0] == File("/etc/network/interfaces", REWRITTEN)
     assert desired.previous[0] == File("/etc/network/interfaces", INTERFACES)
@@ -206,7 +211,8 @@ def test_ifupdown_moves_stanzas():
 
 
 def test_ifupdown_in_several_files():
-    """Protects files that others include, the bridge from being listed twice, and files that have nothing of the NIC."""
+    """Protects files that others include, the bridge from being listed twice, and files that have nothing of the
+    NIC."""
     files = (
         File("/etc/network/interfaces", "auto lo eth0\nsource interfaces.d/*\n"),
         File("/etc/network/interfaces.d/lo", "iface lo inet loopback\n"),
@@ -250,7 +256,8 @@ def test_network_manager_leaves_both_alone():
 
 
 def test_network_manager_serves_the_bridge_where_an_address_is_leased():
-    """Protects the lease: NetworkManager leaves the NIC alone only, and the bridge is the same client with the same routes and interface identifier."""
+    """Protects the lease: NetworkManager leaves the NIC alone only, and the bridge is the same client with the same
+    routes and interface identifier."""
     nic = configured(
         NETWORK_MANAGER,
         leased=("192.0.2.11/24", "2001:db8::44:aff:fe2c:b/64"),
@@ -331,7 +338,8 @@ def interfaces(more):
     ],
 )
 def test_what_is_not_safe_is_refused(nic, words):
-    """Protects against a move that would not outlive the next boot, or would end a lease: one sentence, before anything is done."""
+    """Protects against a move that would not outlive the next boot, or would end a lease: one sentence, before anything
+    is done."""
     with pytest.raises(HostError, match=words) as refusal:
         persistence(nic, "breth0")
     assert "eth0" in str(refusal.value) and "\n" not in str(refusal.value)

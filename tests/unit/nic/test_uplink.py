@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what an uplink is: the bridge looks like the NIC, and the userspace datapath gets what it needs and the kernel's none of it."""
+"""Protects what an uplink is: the bridge looks like the NIC, and the userspace datapath gets what it needs and the
+kernel's none of it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ MAC = "52:54:00:00:00:01"
 
 @pytest.mark.parametrize(("datapath", "column"), [("system", ""), ("netdev", "netdev")])
 def test_the_bridge_looks_like_the_nic(datapath, column):
-    """Protects peers' neighbour tables and large packets: the NIC's MAC and MTU, and the keys by which others find the NIC."""
+    """Protects peers' neighbour tables and large packets: the NIC's MAC and MTU, and the keys by which others find the
+    NIC."""
     rows = uplink.rows(uplink.UplinkSettings("eth0", MAC, 9000, datapath))
     assert [(row.table, row.name, row.parent) for row in rows] == [
         ("Bridge", "breth0", "."),
@@ -38,7 +40,8 @@ def test_the_bridge_looks_like_the_nic(datapath, column):
 
 @pytest.mark.parametrize(("datapath", "measures"), [("system", 0), ("netdev", 1)])
 def test_userspace_measures(datapath, measures):
-    """Protects the kernel's datapath from what only the one of user space needs: no offload, and a host that does not see packets twice."""
+    """Protects the kernel's datapath from what only the one of user space needs: no offload, and a host that does not
+    see packets twice."""
     state = uplink.state(uplink.UplinkSettings("eth0", MAC, 1500, datapath))
     assert (len(state.no_offloads), len(state.drops)) == (measures, measures)
     assert state.moves == (AddressMove("eth0", "breth0"),)

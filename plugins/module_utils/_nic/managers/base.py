@@ -47,7 +47,8 @@ class NicLink:
     :ivar index: its number.
     :ivar kind: as in ip-link(8), such as ``vlan``; None: hardware.
     :ivar expiring: its addresses (with prefix length) that end unless somebody renews them.
-    :ivar autoconfigured: those of ``expiring`` that the kernel made from a router advertisement and the MAC (SLAAC, RFC 4862).
+    :ivar autoconfigured: those of ``expiring`` that the kernel made from a router advertisement and the MAC (SLAAC, RFC
+        4862).
     """
 
     name: str
@@ -88,9 +89,11 @@ class Profile:
 
     :ivar uuid: its identity.
     :ivar on_bridge: whether NetworkManager configures the bridge by a copy of it. False: it leaves the bridge alone.
-    :ivar client_id: the DHCP client identifier that the copy has, bytes as 01:02, so that the bridge is the same DHCP client. Empty: none.
+    :ivar client_id: the DHCP client identifier that the copy has, bytes as 01:02, so that the bridge is the same DHCP
+        client. Empty: none.
     :ivar token: the IPv6 interface identifier that the copy has, as ::1. Empty: none.
-    :ivar metric: of its routes, where the NIC's profile has none: NetworkManager has one for each type of device. -1: none.
+    :ivar metric: of its routes, where the NIC's profile has none: NetworkManager has one for each type of device. -1:
+        none.
     """
 
     uuid: str
@@ -106,7 +109,8 @@ class ManagerFiles:
 
     :ivar desired: while the NIC is in its bridge.
     :ivar previous: the same paths when the NIC is back.
-    :ivar configures_bridge: whether the manager gives the bridge its addresses after a boot. False: this collection's unit does.
+    :ivar configures_bridge: whether the manager gives the bridge its addresses after a boot. False: this collection's
+        unit does.
     :ivar profile: NetworkManager's.
     """
 
@@ -120,7 +124,8 @@ class Manager(abc.ABC):
     """A network manager.
 
     :cvar name: as it is kept on hosts and shown to users; it never changes.
-    :cvar handles_advertisements: whether it processes router advertisements itself, with the kernel's own processing off.
+    :cvar handles_advertisements: whether it processes router advertisements itself, with the kernel's own processing
+        off.
     :cvar dhcp_client: the name of its own DHCP client, beside which no other may run for the NIC; None: others may.
     :cvar dhcp_programs: DHCP clients beside it whose leases the bridge can take over; None: all that it starts itself.
     :cvar told_first: whether it has to release the NIC before addresses move, because it would add them again.
@@ -168,7 +173,8 @@ class Manager(abc.ABC):
         """
 
     def unmanaged_bridge(self, nic: str, bridge: str) -> File | None:
-        """Return the file by which this manager leaves a bridge alone, where another one configures the NIC; None: it would anyhow."""
+        """Return the file by which this manager leaves a bridge alone, where another one configures the NIC; None: it
+        would anyhow."""
         return None
 
     @abc.abstractmethod
@@ -179,7 +185,8 @@ class Manager(abc.ABC):
         """
 
     def must_restore(self, handover: Handover, had_addresses: bool) -> bool:
-        """Return whether the manager has to be told again, since the bridge was made anew and the manager's part of it is lost.
+        """Return whether the manager has to be told again, since the bridge was made anew and the manager's part of it
+        is lost.
 
         :param had_addresses: whether the NIC had addresses when it was moved.
         """

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""dhclient (dhclient(8)), which ifupdown runs for a link, and other programs that give a NIC addresses beside its manager.
+"""dhclient (dhclient(8)), which ifupdown runs for a link, and other programs that give a NIC addresses beside its
+manager.
 
 A client is found by its process. It keeps its leases and its DUID in files (dhclient.leases(5)).
 """
@@ -87,7 +88,8 @@ def refuse_unknown_managers() -> None:
     for process in processes(UNKNOWN_MANAGERS):
         if not links.intersection(process.words):
             raise HostError(
-                f"{process.name} runs on this host and takes every NIC, and how it would treat a bridge is not known: {ADVICE}"
+                f"{process.name} runs on this host and takes every NIC, and how it would treat a bridge is not known: "
+                f"{ADVICE}"
             )
 
 
@@ -110,15 +112,17 @@ def refuse_clients(nic: str, manager: Manager | None) -> None:
     configuration = read_file(CONFIGURATION) if own else None
     if configuration and re.search(rf'^\s*interface\s+"{re.escape(nic)}"', configuration.content, re.M):
         raise HostError(
-            f'{CONFIGURATION} has settings for interface "{nic}" alone, which would not count for its bridge: write them for all interfaces'
+            f'{CONFIGURATION} has settings for interface "{nic}" alone, which would not count for its bridge: '
+            "write them for all interfaces"
         )
 
 
 def move_client(source: str, target: str) -> bool:
-    """Let the clients of a link work on another link, as the same DHCP clients: with their leases, and without a release.
+    """Let the clients of a link work on another link, as the same DHCP clients: with their leases, and without a
+    release.
 
-    How a client was started is known from the running process only. So it is noted in a file until all of them run again, for whoever
-    takes back a change that was cut off in between.
+    How a client was started is known from the running process only. So it is noted in a file until all of them run
+    again, for whoever takes back a change that was cut off in between.
 
     :returns: whether there was a client.
     :raises HostError: a client does not end, or gets no lease.
@@ -145,7 +149,8 @@ def move_client(source: str, target: str) -> bool:
 
 
 def restart_client(link: str) -> None:
-    """Start the clients of a link again with their leases: one that runs receives nothing when the link was made anew."""
+    """Start the clients of a link again with their leases: one that runs receives nothing when the link was made
+    anew."""
     move_client(link, link)
 
 
@@ -177,7 +182,8 @@ def _read_note(note: str, link: str) -> list[list[str]]:
 
 
 def _move_leases(path: str, source: str, target: str) -> None:
-    """Move a file of leases, with the client's DUID, to the other link. The old one goes, since it would be out of date later."""
+    """Move a file of leases, with the client's DUID, to the other link. The old one goes, since it would be out of date
+    later."""
     file = read_file(path)
     if file is None:
         return
@@ -212,7 +218,8 @@ def _end(pid: int) -> None:
 
 
 def _runs_script(link: str) -> bool:
-    """Return whether a client's script may still change the link, whose name is in its environment (dhclient-script(8))."""
+    """Return whether a client's script may still change the link, whose name is in its environment
+    (dhclient-script(8))."""
     for process in processes({"dhclient-script"}):
         try:
             with open(f"/proc/{process.pid}/environ", "rb") as stream:
@@ -226,7 +233,8 @@ def _runs_script(link: str) -> bool:
 def _start(command: list[str], link: str) -> None:
     """Start a client by systemd, so that it outlives this process. It goes to the background once it has its lease.
 
-    It ends at once while the port of DHCP is taken, which a script of the client before it may hold for a moment longer than the client.
+    It ends at once while the port of DHCP is taken, which a script of the client before it may hold for a moment longer
+    than the client.
 
     :raises HostError: it gets no lease, or does not stay.
     """

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """ifupdown (ifup(8), interfaces(5)).
 
-It is no daemon: at boot networking.service runs ifup for the NICs that the files name. Which NICs are up is in /run/network/ifstate.
-Its DHCP client is dhclient. How its files are edited is in :mod:`.interfaces_file`.
+It is no daemon: at boot networking.service runs ifup for the NICs that the files name. Which NICs are up is in
+/run/network/ifstate. Its DHCP client is dhclient. How its files are edited is in :mod:`.interfaces_file`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Ifupdown(Manager):
             return None
         if not is_up:
             raise HostError(
-                f"{link.name} has a stanza in the files of ifupdown that has not been used: run ifup {link.name}, or take the stanza out"
+                f"{link.name} has a stanza in the files of ifupdown that has not been used: run ifup {link.name}, or "
+                "take the stanza out"
             )
         return NicConfiguration(link.name, manager=self.name, files=files) if files else None
 
@@ -81,7 +82,8 @@ class Ifupdown(Manager):
         if step.to_bridge and not has_addresses(step.bridge):
             _ifup(step.bridge)
         elif step.to_bridge and not client_moved:
-            # A return to the NIC is taken back: the bridge may have been made anew, as a link that the client does not know.
+            # A return to the NIC is taken back: the bridge may have been made anew, as a link that the client does not
+            # know.
             dhclient.restart_client(step.bridge)
 
     def must_restore(self, handover: Handover, had_addresses: bool) -> bool:
@@ -131,9 +133,11 @@ def _write_ifstate(bridge: str, is_up: bool) -> None:
 
 
 def _remove_renewed_addresses(nic: str, bridge: str) -> None:
-    """Remove the addresses that the DHCP client gave the NIC again after they had moved: it does so with each renewal (dhclient-script(8)).
+    """Remove the addresses that the DHCP client gave the NIC again after they had moved: it does so with each renewal
+    (dhclient-script(8)).
 
-    Only addresses that the bridge has too: after a boot in the middle of a change the NIC may have addresses that are nowhere else.
+    Only addresses that the bridge has too: after a boot in the middle of a change the NIC may have addresses that are
+    nowhere else.
     """
     with RouteSocket() as kernel:
         on_bridge = {address.cidr for address in read_addresses(kernel, {bridge})}

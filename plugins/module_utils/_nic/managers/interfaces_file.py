@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files of ifupdown (interfaces(5)): the NIC's stanzas become the bridge's, and the NIC gets one that only sets it up."""
+"""The files of ifupdown (interfaces(5)): the NIC's stanzas become the bridge's, and the NIC gets one that only sets it
+up."""
 
 from __future__ import annotations
 
@@ -59,7 +60,8 @@ MARK = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bri
 
 @dataclass(frozen=True)
 class Stanza:
-    """A stanza of a file: the words of its first line (empty: what stands before the first stanza), and all its lines."""
+    """A stanza of a file: the words of its first line (empty: what stands before the first stanza), and all its
+    lines."""
 
     words: list[str]
     lines: list[str]
@@ -99,14 +101,16 @@ def move_stanzas(nic: NicConfiguration, bridge: str) -> tuple[tuple[File, ...], 
             continue
         if file.path.startswith("/run/"):
             raise HostError(
-                f"{file.path}, which configures {nic.nic}, is made anew at each boot: write the NIC's stanza into /etc/network/interfaces"
+                f"{file.path}, which configures {nic.nic}, is made anew at each boot: write the NIC's stanza into "
+                "/etc/network/interfaces"
             )
         desired.append(File(file.path, text, file.mode))
         previous.append(file)
         has_stanza = has_stanza or bool(re.search(rf"^iface {re.escape(nic.nic)} inet manual$", text, re.M))
     if not has_stanza:
         raise HostError(
-            f"ifupdown has set up {nic.nic}, but none of its files has an iface stanza for it any more: write one, or run ifdown {nic.nic}"
+            f"ifupdown has set up {nic.nic}, but none of its files has an iface stanza for it any more: write one, or "
+            f"run ifdown {nic.nic}"
         )
     return tuple(desired), tuple(previous)
 
@@ -162,14 +166,16 @@ def _options(stanza: Stanza, nic: str, bridge: str, path: str) -> Options:
             options.nic.append(line)
         else:
             raise HostError(
-                f"{where} has the option {option}, of which it is not known whether it is about {nic} or about the addresses: "
+                f"{where} has the option {option}, of which it is not known whether it is about {nic} or about the "
+                "addresses: "
                 "take it out, or write it as a command (up ...)"
             )
     return options
 
 
 def stanzas(text: str) -> list[Stanza]:
-    """Return the stanzas of a file. Comments, empty lines and continued lines stay as they are, with the stanza before them."""
+    """Return the stanzas of a file. Comments, empty lines and continued lines stay as they are, with the stanza before
+    them."""
     found: list[Stanza] = []
     continued = False
     for line in text.splitlines():
@@ -184,9 +190,11 @@ def stanzas(text: str) -> list[Stanza]:
 
 
 def _with_bridge_at_boot(stanza: Stanza, nic: str, bridge: str) -> list[str]:
-    """Return the lines of a stanza, with the bridge beside the NIC where NICs are listed that are set up at boot ("auto").
+    """Return the lines of a stanza, with the bridge beside the NIC where NICs are listed that are set up at boot
+    ("auto").
 
-    A hotplugged NIC's bridge ("allow-hotplug") is set up at boot too, since Open vSwitch makes it then: it gets a line of its own.
+    A hotplugged NIC's bridge ("allow-hotplug") is set up at boot too, since Open vSwitch makes it then: it gets a line
+    of its own.
     """
     names = stanza.words[1:]
     if stanza.words[:1] == ["auto"] and nic in names and bridge not in names:
@@ -210,7 +218,8 @@ def _refuse(stanza: Stanza, nic: str, path: str) -> None:
     words = stanza.words
     if words[:1] == ["mapping"] and any(fnmatch.fnmatchcase(nic, pattern) for pattern in words[1:]):
         raise HostError(
-            f"mapping {' '.join(words[1:])} in {path} chooses the settings of {nic} at boot: write them into an iface stanza of {nic}"
+            f"mapping {' '.join(words[1:])} in {path} chooses the settings of {nic} at boot: write them into an iface "
+            f"stanza of {nic}"
         )
     if words[:1] != ["iface"] or len(words) < 2:
         return
@@ -223,7 +232,8 @@ def _refuse(stanza: Stanza, nic: str, path: str) -> None:
             )
         if option in ("vlan-raw-device", "vlan_raw_device") and nic in values:
             raise HostError(
-                f"{name} is a link on top of {nic} ({option} in {path}), and would get no packets any more: remove it first"
+                f"{name} is a link on top of {nic} ({option} in {path}), and would get no packets any more: remove it "
+                "first"
             )
     if name.startswith(f"{nic}."):
         raise HostError(

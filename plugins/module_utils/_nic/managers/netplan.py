@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""netplan. It configures no NIC itself: at boot it writes files for systemd-networkd or NetworkManager, whose classes move the NIC.
+"""netplan. It configures no NIC itself: at boot it writes files for systemd-networkd or NetworkManager, whose classes
+move the NIC.
 
-Its own files stay as they are, since those of the bridge sort before what it writes (``10-netplan-NIC.network``). One thing is left:
-it makes the boot wait until the NICs that it names are online, and a NIC without addresses never is.
+Its own files stay as they are, since those of the bridge sort before what it writes (``10-netplan-NIC.network``). One
+thing is left: it makes the boot wait until the NICs that it names are online, and a NIC without addresses never is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from ..._host.desired import File
 WAIT_ONLINE_DROPINS = "/run/systemd/system/systemd-networkd-wait-online.service.d/*.conf"
 # Without arguments the program waits for all links that networkd configures, except those with RequiredForOnline=no.
 WAIT_ONLINE = """\
-# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge} and has no addresses, so that a boot must not wait for it.
+# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge} and has no addresses, \
+so that a boot must not wait for it.
 [Service]
 ExecStart=
 ExecStart=/lib/systemd/systemd-networkd-wait-online

@@ -3,9 +3,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """NetworkManager, also where netplan writes its profiles. It is told to leave the NIC alone; then there are two ways:
 
-- no address is leased: it leaves the bridge alone too, and this collection's unit gives the bridge what the NIC had. Nothing is unreachable meanwhile;
-- one is leased: it configures the bridge by a copy of the NIC's profile, as the same DHCP client. The copy is not in a file, since it is for a device
-  that Open vSwitch makes anew at each boot: this collection's unit has it made then (:mod:`.network_manager_dbus`).
+- no address is leased: it leaves the bridge alone too, and this collection's unit gives the bridge what the NIC had.
+  Nothing is unreachable meanwhile;
+- one is leased: it configures the bridge by a copy of the NIC's profile, as the same DHCP client. The copy is not in a
+  file, since it is for a device that Open vSwitch makes anew at each boot: this collection's unit has it made then
+  (:mod:`.network_manager_dbus`).
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ class NetworkManager(Manager):
             return None
         if link.kind in MADE_LINKS:
             raise HostError(
-                f"{link.name} is a {MADE_LINKS[link.kind]} that NetworkManager makes at boot, and it makes none that it is told to leave alone: "
+                f"{link.name} is a {MADE_LINKS[link.kind]} that NetworkManager makes at boot, and it makes none that "
+                "it is told to leave alone: "
                 "let systemd-networkd or ifupdown configure it"
             )
         return NetworkManagerNic(
@@ -134,11 +137,13 @@ def profile_of(nic: NicConfiguration) -> Profile:
     leased = f"{', '.join(nic.leased)} on {nic.nic}"
     if helper:
         raise HostError(
-            f"{leased} is leased to {helper}, which NetworkManager runs: let it use its own client (dhcp=internal), or {advice}"
+            f"{leased} is leased to {helper}, which NetworkManager runs: let it use its own client (dhcp=internal), "
+            f"or {advice}"
         )
     if lease and lease.ipv6:
         raise HostError(
-            f"{leased} is leased to NetworkManager by DHCPv6, whose identity on a bridge can't be told to be the same: {advice}"
+            f"{leased} is leased to NetworkManager by DHCPv6, whose identity on a bridge can't be told to be the "
+            f"same: {advice}"
         )
     if any(":" not in cidr for cidr in nic.leased) and not (lease and lease.client_id):
         raise HostError(
@@ -183,7 +188,8 @@ def _unmanaged(nic: str, bridge: str, links: list[str]) -> str:
 
 
 def _global_dns(lines: tuple[str, ...]) -> str:
-    """Return the text that keeps the name servers, which NetworkManager would forget with the NIC; empty: there are none."""
+    """Return the text that keeps the name servers, which NetworkManager would forget with the NIC; empty: there are
+    none."""
     servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
     searches = [name for line in lines if line.startswith("search ") for name in line.split()[1:]]
     if not servers:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""NetworkManager over D-Bus (org.freedesktop.NetworkManager): it releases a NIC or takes it again, and configures a bridge by a copy of a profile.
+"""NetworkManager over D-Bus (org.freedesktop.NetworkManager): it releases a NIC or takes it again, and configures a
+bridge by a copy of a profile.
 
-The copy is not on disk and goes with the bridge, and nobody would make it again between two boots: so its clients never give up.
-NetworkManager sees devices of Open vSwitch that it has not made as what they are to the kernel: a tap of the userspace datapath, or a device
-of no known type.
+The copy is not on disk and goes with the bridge, and nobody would make it again between two boots: so its clients never
+give up. NetworkManager sees devices of Open vSwitch that it has not made as what they are to the kernel: a tap of the
+userspace datapath, or a device of no known type.
 """
 
 from __future__ import annotations
@@ -93,17 +94,20 @@ def refuse(nic: str, profile: Profile, datapath: str) -> None:
     path = _profile_path(profile.uuid)
     if path and "802-1x" in _profile_settings(path):
         raise HostError(
-            f"{nic} is authenticated by 802.1X, which NetworkManager ends on a NIC that it is told to leave alone: let another program authenticate it"
+            f"{nic} is authenticated by 802.1X, which NetworkManager ends on a NIC that it is told to leave alone: "
+            "let another program authenticate it"
         )
     if profile.on_bridge and datapath == "system" and Capability.OVS in read_property(NM, PATH, NM, "Capabilities"):
         raise HostError(
-            f"{nic} has a leased address, and NetworkManager with its plugin for Open vSwitch takes no bridge of the kernel's datapath that it has not "
+            f"{nic} has a leased address, and NetworkManager with its plugin for Open vSwitch takes no bridge of the "
+            "kernel's datapath that it has not "
             f"made itself: remove that plugin, give {nic} static addresses, or let systemd-networkd configure it"
         )
 
 
 def current_metric(nic: str, uuid: str, default: int) -> int:
-    """Return the metric of the NIC's routes where its profile has none, also when NetworkManager would choose another one now."""
+    """Return the metric of the NIC's routes where its profile has none, also when NetworkManager would choose another
+    one now."""
     path = _profile_path(uuid)
     profile = _profile_settings(path) if path else {}
     try:
@@ -184,7 +188,8 @@ def activate_nic(nic: str, profile: Profile | None) -> None:
 
 
 def bridge_profile(original: Settings, profile: Profile, bridge: str, device: Settings) -> Settings:
-    """Return the settings of the bridge: those of the NIC's profile, and what makes the bridge the same client and neighbour.
+    """Return the settings of the bridge: those of the NIC's profile, and what makes the bridge the same client and
+    neighbour.
 
     :param device: the part that says for which type of device the profile is.
     """
@@ -229,7 +234,8 @@ def _device_settings(device: str, bridge: str) -> Settings:
         return {"generic": {}}
     if number != DeviceType.TUN:
         raise HostError(
-            f"NetworkManager takes {bridge} for a device (type {number}) that it wants to have made itself: remove its plugin for Open vSwitch, "
+            f"NetworkManager takes {bridge} for a device (type {number}) that it wants to have made itself: remove "
+            "its plugin for Open vSwitch, "
             "or give the NIC static addresses"
         )
 
@@ -249,7 +255,8 @@ def _device_settings(device: str, bridge: str) -> Settings:
 def _set_metric(device: str, metric: int) -> None:
     """Give the NIC's routes the metric that they had.
 
-    To a profile without one NetworkManager gives the next after those of all other devices, so the NIC's routes would come after theirs.
+    To a profile without one NetworkManager gives the next after those of all other devices, so the NIC's routes would
+    come after theirs.
     """
     applied, version = call(NM, device, DEVICE, "GetAppliedConnection", "u", (0,))
     bare = [part for part in FAMILIES if _metric(applied, part) == NO_METRIC]
@@ -289,7 +296,8 @@ def _profile_settings(path: str) -> Settings:
 
 
 def _active_profile(device: str) -> str | None:
-    """Return the uuid of the profile by which NetworkManager configures a device; None: it does not, or another program does."""
+    """Return the uuid of the profile by which NetworkManager configures a device; None: it does not, or another program
+    does."""
     active = read_property(NM, device, DEVICE, "ActiveConnection")
     if active == NO_OBJECT or read_property(NM, active, ACTIVE, "StateFlags") & ActivationFlag.EXTERNAL:
         return None

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """systemd-networkd, also where netplan writes its files.
 
-It keeps what it knows of a link in /run/systemd/netif, as KEY=value lines. The files that it gets are in :mod:`.networkd_files`.
+It keeps what it knows of a link in /run/systemd/netif, as KEY=value lines. The files that it gets are in
+:mod:`.networkd_files`.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class NetworkdNic(NicConfiguration):
 
 
 class Networkd(Manager):
-    """systemd-networkd. The bridge gets new files, which sort before those of the NIC; the NIC's own files stay as they are."""
+    """systemd-networkd. The bridge gets new files, which sort before those of the NIC; the NIC's own files stay as they
+    are."""
 
     name: ClassVar[str] = "systemd-networkd"
     handles_advertisements: ClassVar[bool] = True

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files of systemd-networkd (systemd.network(5)): the bridge gets what the NIC's .network file says, the NIC a file without addresses."""
+"""The files of systemd-networkd (systemd.network(5)): the bridge gets what the NIC's .network file says, the NIC a file
+without addresses."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ STACKED_KEYS = {
 }
 DHCP_IDENTITY_KEYS = {"ClientIdentifier", "IAID", "DUIDType", "DUIDRawData"}
 NIC_FILE = """\
-# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses. The file beside this one configures {bridge}.
+# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses. \
+The file beside this one configures {bridge}.
 [Match]
 Name={nic}
 
@@ -71,7 +73,8 @@ LLDP=no
 RequiredForOnline=no
 """
 BRIDGE_FILE = """\
-# Part of the Ansible collection ovn.kubernetes: {bridge} in the place of {nic}, as in {sources}. Change it here as long as {nic} is in {bridge}.
+# Part of the Ansible collection ovn.kubernetes: {bridge} in the place of {nic}, as in {sources}. \
+Change it here as long as {nic} is in {bridge}.
 [Match]
 Name={bridge}
 """
@@ -89,7 +92,8 @@ class Entry:
         return self.line.partition("=")[2].strip()
 
     def for_bridge(self, nic: str, bridge: str) -> str:
-        """Return the line with the bridge as its value, where that is the NIC. What follows the NIC's carrier still does."""
+        """Return the line with the bridge as its value, where that is the NIC. What follows the NIC's carrier still
+        does."""
         key, sign, value = self.line.partition("=")
         return f"{key}{sign}{bridge}" if value.strip() == nic and self.key != "BindCarrier" else self.line
 
@@ -116,7 +120,8 @@ def files(nic: NicConfiguration, bridge: str) -> tuple[File, ...]:
     nic_path, bridge_path = paths(nic.nic, bridge)
     if source.rpartition("/")[2] < nic_path.rpartition("/")[2]:
         raise HostError(
-            f"{source}, which configures {nic.nic}, comes before any file that could take its place: rename it, so that it begins with 10- or more"
+            f"{source}, which configures {nic.nic}, comes before any file that could take its place: rename it, so "
+            "that it begins with 10- or more"
         )
     nic_lines, bridge_lines = _split(nic, bridge)
     sources = ", ".join(file.path for file in nic.files)
@@ -132,7 +137,8 @@ def unmanaged_bridge(nic: str, bridge: str) -> File:
     """Return the file by which networkd leaves a bridge alone, where another manager configures the NIC."""
     return File(
         paths(nic, bridge)[1],
-        f"# Part of the Ansible collection ovn.kubernetes: {bridge} has the addresses of {nic}, which are not systemd-networkd's.\n"
+        f"# Part of the Ansible collection ovn.kubernetes: {bridge} has the addresses of {nic}, which are not "
+        "systemd-networkd's.\n"
         f"[Match]\nName={bridge}\n\n[Link]\nUnmanaged=yes\n",
     )
 
@@ -179,9 +185,11 @@ def _lines(section: str, lines: Iterable[str]) -> list[str]:
 
 
 def dhcp_identity(nic: NicConfiguration) -> list[str]:
-    """Return lines that make the DHCP clients of the bridge those of the NIC: networkd derives identifiers from the link's name otherwise.
+    """Return lines that make the DHCP clients of the bridge those of the NIC: networkd derives identifiers from the
+    link's name otherwise.
 
-    A client identifier is 01 and a MAC, or ff, an IAID of four bytes, and a DUID: two bytes of type, then its data (RFC 4361).
+    A client identifier is 01 and a MAC, or ff, an IAID of four bytes, and a DUID: two bytes of type, then its data (RFC
+    4361).
 
     :raises HostError: the identifier is not known, or networkd can't be told to use it.
     """
@@ -189,7 +197,8 @@ def dhcp_identity(nic: NicConfiguration) -> list[str]:
         leased = [address for address in nic.leased if ":" not in address]
         if leased:
             raise HostError(
-                f"{', '.join(leased)} on {nic.nic} is leased, but systemd-networkd does not say under which client identifier: "
+                f"{', '.join(leased)} on {nic.nic} is leased, but systemd-networkd does not say under which client "
+                "identifier: "
                 "set ClientIdentifier=mac in its .network file and reload, or give the NIC a static address"
             )
         return []
@@ -198,7 +207,8 @@ def dhcp_identity(nic: NicConfiguration) -> list[str]:
         return _lines("DHCPv4", ["ClientIdentifier=mac"])
     if raw[:1] != b"\xff" or len(raw) < 8:
         raise HostError(
-            f"the DHCP client of {nic.nic} has the identifier {nic.lease.client_id}, which systemd-networkd can't be told "
+            f"the DHCP client of {nic.nic} has the identifier {nic.lease.client_id}, which systemd-networkd can't be "
+            "told "
             "to use on a bridge: set ClientIdentifier=mac in its .network file, or give the NIC a static address"
         )
     iaid, duid_type = int.from_bytes(raw[1:5], "big"), int.from_bytes(raw[5:7], "big")
@@ -215,14 +225,17 @@ def _refuse(section: Section, nic: NicConfiguration) -> None:
     for entry in section.entries:
         if section.name == "Network" and entry.key in MASTER_KEYS:
             raise HostError(
-                f"{nic.nic} belongs to {entry.value} ({entry.key}= in {path}): move {entry.value} instead, or take {nic.nic} out of it"
+                f"{nic.nic} belongs to {entry.value} ({entry.key}= in {path}): move {entry.value} instead, or take "
+                f"{nic.nic} out of it"
             )
         if section.name == "Network" and entry.key in STACKED_KEYS:
             raise HostError(
-                f"{entry.value} is a link on top of {nic.nic} ({entry.key}= in {path}), and would get no packets any more: remove it first"
+                f"{entry.value} is a link on top of {nic.nic} ({entry.key}= in {path}), and would get no packets any "
+                "more: remove it first"
             )
         if entry.key == "Token" and entry.value.startswith("prefixstable"):
             raise HostError(
-                f"{nic.nic} makes its IPv6 addresses from its name (Token=prefixstable in {path}), so its bridge would get others: "
+                f"{nic.nic} makes its IPv6 addresses from its name (Token=prefixstable in {path}), so its bridge "
+                "would get others: "
                 "use Token=eui64 or static addresses"
             )

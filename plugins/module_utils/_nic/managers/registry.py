@@ -77,7 +77,8 @@ def _read_link(nic: str) -> NicLink:
 
 
 def _is_autoconfigured(address: KernelAddress, mac: str) -> bool:
-    """Return whether the kernel made the address of an advertised /64 and the MAC (modified EUI-64, RFC 4291, appendix A).
+    """Return whether the kernel made the address of an advertised /64 and the MAC (modified EUI-64, RFC 4291, appendix
+    A).
 
     It will make the same one on the bridge.
     """

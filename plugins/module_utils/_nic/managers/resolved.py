@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""systemd-resolved's name servers of a link, as programs and people have set them at run time (org.freedesktop.resolve1(5)).
+"""systemd-resolved's name servers of a link, as programs and people have set them at run time
+(org.freedesktop.resolve1(5)).
 
-For a link that systemd-networkd manages there is nothing here: what its files say moves with the files, and what it was told at run time it keeps itself.
+For a link that systemd-networkd manages there is nothing here: what its files say moves with the files, and what it was
+told at run time it keeps itself.
 """
 
 from __future__ import annotations

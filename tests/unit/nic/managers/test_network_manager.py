@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the bridge's profile of NetworkManager: all that the NIC's says of addresses, and nothing that is for a NIC alone."""
+"""Protects the bridge's profile of NetworkManager: all that the NIC's says of addresses, and nothing that is for a NIC
+alone."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ ORIGINAL = {
 
 
 def test_a_profile_is_bridge_profile():
-    """Protects methods, name servers, zone and metrics; identity is pinned; the copy has no type, name or permissions of the NIC's.
+    """Protects methods, name servers, zone and metrics; identity is pinned; the copy has no type, name or permissions
+    of the NIC's.
 
     It waits for ever for servers and routers, since nobody would activate it again, whatever the NIC's says.
     """
@@ -120,7 +122,8 @@ def test_without_its_plugin_a_bridge_of_the_kernel_may_be_leased(monkeypatch):
 
 @pytest.mark.parametrize(("state", "served"), [(30, False), (40, True), (70, True), (100, True), (120, False)])
 def test_a_bridge_that_waits_for_its_lease_is_served(monkeypatch, state, served):
-    """Protects the bridge of a boot without a DHCP server: it is not taken down again and again while it waits, nor given to NetworkManager twice."""
+    """Protects the bridge of a boot without a DHCP server: it is not taken down again and again while it waits, nor
+    given to NetworkManager twice."""
     bus = Bus(monkeypatch, State=state, ActiveConnection="/active", StateFlags=0, Uuid="c0py")
     assert network_manager_dbus.configures("breth0") is served
     assert network_manager_dbus.configures("breth0", completely=True) is (state == 100)
@@ -145,7 +148,8 @@ def test_a_bridge_that_waits_for_its_lease_is_served(monkeypatch, state, served)
     ],
 )
 def test_a_nic_that_comes_back_has_the_metric_that_it_had(monkeypatch, effective, profile, reapplied):
-    """Protects the default route of a host with two NICs: NetworkManager puts a device that it takes again behind all others."""
+    """Protects the default route of a host with two NICs: NetworkManager puts a device that it takes again behind all
+    others."""
     calls = []
 
     def call(_service, _path, _interface, method, _signature="", arguments=()):
