@@ -34,6 +34,8 @@ _value:
   type: str
 """
 
+import typing as t
+
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._kubeconfig import Unusable
@@ -45,12 +47,12 @@ def authority(text: str) -> str:
     try:
         return read(text)
     except Unusable as error:
-        raise AnsibleFilterError("ovn.kubernetes.authority: ovn_kubernetes_ca %s" % error) from error
+        raise AnsibleFilterError(f"ovn.kubernetes.authority: ovn_kubernetes_ca {error}") from error
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"authority": authority}

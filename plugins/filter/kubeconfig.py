@@ -40,6 +40,8 @@ _value:
   type: dict
 """
 
+import typing as t
+
 from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._kubeconfig import Unusable
@@ -51,12 +53,12 @@ def kubeconfig(path: str) -> dict[str, str]:
     try:
         return read(path)
     except Unusable as error:
-        raise AnsibleFilterError("ovn.kubernetes.kubeconfig: %s %s" % (path, error)) from error
+        raise AnsibleFilterError(f"ovn.kubernetes.kubeconfig: {path} {error}") from error
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"kubeconfig": kubeconfig}

@@ -43,15 +43,16 @@ _value:
     kube-minion1.example.com: kube-minion1
 """
 
+import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
-from ..plugin_utils._values import InventoryError
 
 
-def node_names(hostvars: Mapping, groups: Mapping) -> dict[str, str]:
+def node_names(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> dict[str, str]:
     """Inventory host to node name."""
     try:
         inventory = Inventory(hostvars, groups)
@@ -61,8 +62,8 @@ def node_names(hostvars: Mapping, groups: Mapping) -> dict[str, str]:
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"node_names": node_names}

@@ -69,28 +69,32 @@ _value:
     ovn-node1: ["192.168.7.0/24"]
 """
 
+import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 from ..plugin_utils._subnets import plan
-from ..plugin_utils._values import InventoryError
 
 
 def node_subnets(
-    hostvars: Mapping, groups: Mapping, existing: Mapping | None = None, tunnels: Mapping | None = None
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    existing: Mapping[str, t.Any] | None = None,
+    tunnels: Mapping[str, t.Any] | None = None,
 ) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:
         return plan(Inventory(hostvars, groups), existing or {}, tunnels or {})
     except InventoryError as error:
-        raise AnsibleFilterError("ovn.kubernetes.node_subnets: %s" % error) from error
+        raise AnsibleFilterError(f"ovn.kubernetes.node_subnets: {error}") from error
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"node_subnets": node_subnets}

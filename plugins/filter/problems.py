@@ -60,26 +60,29 @@ _value:
     - 'node2: ovn_node_subnet "192.168.2.0/24" is also that of node1: give each host its own'
 """
 
+import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 from ..plugin_utils._problems import problems as find_problems
-from ..plugin_utils._values import InventoryError
 
 
-def problems(hostvars: Mapping, groups: Mapping, existing: Mapping | None = None) -> list[str]:
+def problems(
+    hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any], existing: Mapping[str, t.Any] | None = None
+) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:
         return find_problems(Inventory(hostvars, groups), existing or {})
     except InventoryError as error:
-        raise AnsibleFilterError("ovn.kubernetes.problems: %s" % error) from error
+        raise AnsibleFilterError(f"ovn.kubernetes.problems: {error}") from error
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"problems": problems}

@@ -142,10 +142,10 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 from ..plugin_utils._settings import Cluster
 from ..plugin_utils._settings import settings as host_settings
-from ..plugin_utils._values import InventoryError
 
 
 def settings(
@@ -165,12 +165,12 @@ def settings(
             hosts = [name for name in hosts if inventory.facts(name).known]
         return {one: host_settings(inventory, one, cluster) for one in hosts}
     except InventoryError as error:
-        raise AnsibleFilterError("ovn.kubernetes.settings: %s" % error) from error
+        raise AnsibleFilterError(f"ovn.kubernetes.settings: {error}") from error
 
 
 class FilterModule:
-    """What Ansible looks for."""
+    """The interface of Ansible's filter plugins."""
 
-    def filters(self) -> dict:
-        """Name to function."""
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
         return {"settings": settings}

@@ -1,48 +1,59 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The few of Ansible's facts that defaults are taken from. Private to the collection."""
+"""The few of Ansible's facts that defaults are derived from. Private to the collection."""
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from ._values import netaddr, parse_address
+from ._values import parse_address
+
+if t.TYPE_CHECKING:
+    from ..module_utils._common.addressing import IPAddress, IPInterface, IPNetwork
+
+DEFAULT_ROUTES = ("default_ipv4", "default_ipv6")
+Fact = Mapping[str, t.Any]
 
 
 class Link(t.NamedTuple):
-    """A link that holds an address."""
+    """A link that has an address. ``mtu`` and ``network`` are None when the facts don't have them."""
 
     name: str
     mtu: int | None
-    network: t.Any  # IPNetwork, or None when the facts don't say
-
-
-def _text(value: t.Any) -> str:
-    return str(value) if isinstance(value, str) else ""
+    network: IPNetwork | None
 
 
 class Facts:
-    """``hostvars[host]['ansible_facts']``, which may be missing, or gathered without the network's part."""
+    """``hostvars[host]['ansible_facts']``, which may be missing, or gathered without the network.
+
+    :ivar known: facts about the network were gathered.
+    """
 
     def __init__(self, facts: t.Any) -> None:
-        self._facts = facts if isinstance(facts, Mapping) else {}
-        self.known = "default_ipv4" in self._facts or "default_ipv6" in self._facts
+        self._facts: Fact = facts if isinstance(facts, Mapping) else {}
+        self.known = any(name in self._facts for name in DEFAULT_ROUTES)
 
-    def _dict(self, name: str) -> Mapping:
+    def _dict(self, name: str) -> Fact:
         value = self._facts.get(name)
         return value if isinstance(value, Mapping) else {}
+
+    def _link(self, name: str) -> Fact:
+        """Return the facts of a link; Ansible replaces ``-`` in names of facts."""
+        return self._dict(name.replace("-", "_"))
 
     @property
     def default_address(self) -> str:
         """The address of the default route's interface, IPv4 before IPv6; empty without a default route."""
-        return _text(self._dict("default_ipv4").get("address")) or _text(self._dict("default_ipv6").get("address"))
+        addresses = [_text(self._dict(name).get("address")) for name in DEFAULT_ROUTES]
+        return next(filter(None, addresses), "")
 
     @property
     def default_links(self) -> set[str]:
         """The links of the default routes."""
-        return {_text(self._dict(name).get("interface")) for name in ("default_ipv4", "default_ipv6")} - {""}
+        return {_text(self._dict(name).get("interface")) for name in DEFAULT_ROUTES} - {""}
 
     @property
     def links(self) -> list[str]:
@@ -50,63 +61,74 @@ class Facts:
         return [_text(name) for name in self._facts.get("interfaces") or []]
 
     @property
-    def addresses(self) -> list:
-        """All addresses of the host but the loopback's."""
+    def addresses(self) -> list[IPAddress]:
+        """All addresses of the host, without loopback."""
         both = [*(self._facts.get("all_ipv4_addresses") or []), *(self._facts.get("all_ipv6_addresses") or [])]
         return [address for address in map(parse_address, both) if address is not None]
 
-    def link_addresses(self, names: t.Iterable[str]) -> list:
-        """The addresses of these links as ``IPNetwork`` with their host bits, the one that the default route uses first, without link-local ones."""
-        found = []
+    def link_addresses(self, names: Iterable[str]) -> list[IPInterface]:
+        """Return the addresses of the links, the one that the default route uses first, without link-local IPv6 ones."""
+        addresses = []
         for name in names:
-            facts = self._dict(name.replace("-", "_"))
-            entries = [facts.get("ipv4") or {}, *(facts.get("ipv4_secondaries") or []), *(facts.get("ipv6") or [])]
-            for entry in entries:
-                network = _network(entry) if isinstance(entry, Mapping) else None
-                if network is not None and not (network.version == 6 and network.ip.is_link_local()):
-                    found.append(netaddr.IPNetwork("%s/%d" % (entry["address"], network.prefixlen)))
-        preferred = {_text(self._dict(name).get("address")) for name in ("default_ipv4", "default_ipv6")}
-        return sorted(found, key=lambda one: (one.version, str(one.ip) not in preferred))
+            for entry in _entries(self._link(name)):
+                face = _interface(entry)
+                if face is not None and not (face.version == 6 and face.ip.is_link_local):
+                    addresses.append(face)
+        preferred = {_text(self._dict(name).get("address")) for name in DEFAULT_ROUTES}
+        return sorted(addresses, key=lambda face: (face.version, str(face.ip) not in preferred))
 
-    def next_hops(self, names: t.Iterable[str]) -> list[str]:
-        """The routers of the default routes over these links."""
-        routes = [self._dict(name) for name in ("default_ipv4", "default_ipv6")]
-        return [
-            _text(route.get("gateway"))
-            for route in routes
-            if _text(route.get("interface")) in set(names) and _text(route.get("gateway"))
-        ]
+    def next_hops(self, names: Iterable[str]) -> list[str]:
+        """Return the routers of the default routes over these links."""
+        links = set(names)
+        routes = [self._dict(name) for name in DEFAULT_ROUTES]
+        routers = [_text(route.get("gateway")) for route in routes if _text(route.get("interface")) in links]
+        return list(filter(None, routers))
 
     def mtu_of(self, name: str) -> int | None:
-        """The MTU of the link of this name; None where there is none, or the facts don't say."""
-        return _mtu(self._dict(name.replace("-", "_")))
+        """Return the MTU of a link; None when there is no such link, or the facts don't have it."""
+        return _mtu(self._link(name))
 
-    def link_of(self, address) -> Link | None:
-        """The link that holds this ``IPAddress``."""
-        for name in ("default_ipv4", "default_ipv6"):
+    def link_of(self, address: IPAddress) -> Link | None:
+        """Return the link that has the address."""
+        for name in DEFAULT_ROUTES:
             facts = self._dict(name)
             if parse_address(facts.get("address")) == address:
                 return Link(_text(facts.get("interface")), _mtu(facts), _network(facts))
         for name in self.links:
-            facts = self._dict(name.replace("-", "_"))  # how Ansible names the fact of a link
-            ipv4 = [facts.get("ipv4") or {}, *(facts.get("ipv4_secondaries") or [])]
-            for entry in [*ipv4, *(facts.get("ipv6") or [])]:
-                if isinstance(entry, Mapping) and parse_address(entry.get("address")) == address:
+            facts = self._link(name)
+            for entry in _entries(facts):
+                if parse_address(entry.get("address")) == address:
                     return Link(name, _mtu(facts), _network(entry))
         return None
 
 
-def _mtu(facts: Mapping) -> int | None:
+def _text(value: t.Any) -> str:
+    return str(value) if isinstance(value, str) else ""
+
+
+def _entries(link: Fact) -> Iterator[Fact]:
+    """Yield the entries of a link's addresses."""
+    for entry in (link.get("ipv4"), *(link.get("ipv4_secondaries") or []), *(link.get("ipv6") or [])):
+        if isinstance(entry, Mapping):
+            yield entry
+
+
+def _mtu(facts: Fact) -> int | None:
     mtu = facts.get("mtu")
     return int(mtu) if isinstance(mtu, int) or (isinstance(mtu, str) and mtu.isdigit()) else None
 
 
-def _network(facts: Mapping):
-    """Of an entry with an address and a prefix length, or a netmask as older versions of Ansible give it."""
-    address, size = _text(facts.get("address")), facts.get("prefix") or facts.get("netmask")
-    if not address or size in (None, ""):
+def _interface(entry: Fact) -> IPInterface | None:
+    """Return the address of an entry with its prefix length, or with a netmask as older versions of Ansible give it."""
+    address, size = _text(entry.get("address")), entry.get("prefix") or entry.get("netmask")
+    if not address or not size:
         return None
     try:
-        return netaddr.IPNetwork("%s/%s" % (address, size)).cidr
-    except (netaddr.AddrFormatError, ValueError):
+        return ipaddress.ip_interface(f"{address}/{size}")
+    except ValueError:
         return None
+
+
+def _network(entry: Fact) -> IPNetwork | None:
+    face = _interface(entry)
+    return None if face is None else face.network

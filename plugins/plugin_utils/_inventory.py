@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The inventory as the rest of the controller side sees it: who is in which group, and what each host says. Private to the collection."""
+"""The inventory as the rest of the controller side sees it: its groups, and each host's variables and facts. Private to the collection."""
 
 from __future__ import annotations
 
@@ -10,28 +10,38 @@ import typing as t
 from collections.abc import Mapping
 
 from ..module_utils._common.names import node_name
+from ._errors import InvalidValue, InventoryError, show
 from ._facts import Facts
-from ._values import NETADDR_MISSING, InventoryError, Unreadable, netaddr, parse_address, read, show
+from ._values import parse_address, read
 from ._variables import ALL, PREFIX, VARIABLES, Variable
 
+try:
+    import netaddr
+except ImportError:
+    netaddr = None
+
+NETADDR_MISSING = "the Python library netaddr is missing on the controller: install netaddr next to ansible-core"
 MASTERS, NODES, GATEWAYS = "ovn_masters", "ovn_nodes", "ovn_gateways"
+GROUPS = (MASTERS, NODES, GATEWAYS)
+
+Variables = Mapping[str, t.Any]
 
 
 class Undefined(t.NamedTuple):
-    """Stands for a value that Ansible could not work out."""
+    """Stands for a value that Ansible could not compute from its template."""
 
     reason: str
 
 
-def natural(name: str) -> list:
-    """A sorting key that puts node2 before node10."""
+def natural(name: str) -> list[int | str]:
+    """Return a sorting key that puts node2 before node10."""
     return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def plain(value: t.Any) -> t.Any:
-    """A value of Ansible's without its tags and its laziness: None, booleans, numbers, text, lists and dicts.
+    """Return a value of Ansible without tags and lazy evaluation: None, a boolean, a number, text, a list or a dict.
 
-    :raises ValueError: for anything else, which is how older versions of ansible-core hand over what is undefined.
+    :raises ValueError: it is anything else. Older versions of ansible-core return undefined values so.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -40,150 +50,133 @@ def plain(value: t.Any) -> t.Any:
     if isinstance(value, float):
         return float(value)
     if isinstance(value, str):
-        if re.search(
-            r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL
-        ):  # what older versions do with a template that does not work out
-            raise ValueError("a template that doesn't work out")
+        # Older versions return a template that can't be computed as it is.
+        if re.search(r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL):
+            raise ValueError("its template can't be computed")
         return str(value)
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
-    # Jinja's Undefined, whose public face is to raise errors, in Ansible's own dress.
+    # Jinja's Undefined, in a class of Ansible: it raises errors for everything but this attribute.
     reason = getattr(value, "_undefined_message", None)
-    raise ValueError(str(reason) if isinstance(reason, str) else "it is %s" % type(value).__name__)
+    raise ValueError(str(reason) if isinstance(reason, str) else f"it is {type(value).__name__}")
 
 
-def _looked_up(variables: Mapping, name: str) -> t.Any:
-    try:
-        return plain(variables[name])
-    except Exception as error:  # whatever a template can raise; it is reported with the host and the variable
-        return Undefined(" ".join(str(error).split()) or type(error).__name__)
+def message(variable: Variable, value: t.Any, text: str) -> str:
+    """Return variable, value and text as one sentence; a secret value is left out."""
+    return f"{variable.name} {text}" if variable.secret else f"{variable.name} {show(value)} {text}"
 
 
 class Inventory:
-    """The OVN hosts of an inventory. Each host's variables are looked up once, since Ansible puts them together anew each time.
+    """The OVN hosts of an inventory.
 
-    ``hosts`` are all hosts of the three groups, in natural order: each of them is a chassis with a node switch.
+    Values are read when they are needed, and once: Ansible computes templates each time.
+
+    :ivar groups: the inventory's groups whose names begin with ``ovn_``, and their hosts.
+    :ivar hosts: all hosts of the three groups, in natural order; each is a chassis with a node switch.
+    :ivar masters: in the order of the inventory; the play writes the rows on the first one.
+    :ivar gateways: in natural order.
+    :ivar extra: names of extra variables (``-e``); None when they are not known, since ``hostvars`` is not Ansible's own.
     """
 
-    def __init__(self, hostvars: Mapping, groups: Mapping) -> None:
+    def __init__(self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any]) -> None:
         if netaddr is None:
             raise InventoryError(NETADDR_MISSING)
-        for what, value in (("hostvars", hostvars), ("groups", groups)):
+        for name, value in (("hostvars", hostvars), ("groups", groups)):
             if not isinstance(value, Mapping):
                 raise InventoryError(
-                    "%s must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is %s"
-                    % (what, type(value).__name__)
+                    f"{name} must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is {type(value).__name__}"
                 )
-        self.groups = {
-            str(name): [str(host) for host in groups[name]] for name in groups if str(name).startswith(PREFIX)
-        }
-        self.masters = self.groups.get(MASTERS, [])  # in the inventory's order: the first one is where the play writes
+        self.groups = {str(name): list(map(str, groups[name])) for name in groups if str(name).startswith(PREFIX)}
+        self.masters = self.groups.get(MASTERS, [])
         self.gateways = sorted(self.groups.get(GATEWAYS, []), key=natural)
         self.hosts = sorted({*self.masters, *self.groups.get(NODES, []), *self.gateways}, key=natural)
         self._is_host, self._is_gateway = frozenset(self.hosts), frozenset(self.gateways)
-        # What was said with -e; None where that can't be known, since these are no hostvars of Ansible's.
         manager = getattr(hostvars, "_variable_manager", None)
         self.extra = None if manager is None else frozenset(map(str, manager.extra_vars))
         self._hostvars = hostvars
+        self._variables: dict[str, Variables] = {}
+        self._raw: dict[tuple[str, str], t.Any] = {}
         self._read: dict[tuple[str, str], t.Any] = {}
-        self._variables: dict[str, Mapping] = {}
-        self._plain: dict[tuple[str, str], t.Any] = {}
+        self._parsed: dict[tuple[str, str], t.Any] = {}
         self._facts: dict[str, Facts] = {}
 
-    def _of(self, host: str) -> Mapping:
-        """All variables of the host, as Ansible gives them."""
-        if host not in self._variables:
-            try:
-                self._variables[host] = self._hostvars[host]
-            except KeyError:
-                raise InventoryError(
-                    "it is in the groups, but its variables were not given: give hostvars with all hosts of %s, %s and %s"
-                    % (MASTERS, NODES, GATEWAYS),
-                    host,
-                ) from None
-        return self._variables[host]
-
     def is_host(self, host: str) -> bool:
-        """Whether the host is in one of the groups."""
+        """Return whether the host is in one of the groups."""
         return host in self._is_host
 
     def is_gateway(self, host: str) -> bool:
-        """Whether the host is in ovn_gateways."""
+        """Return whether the host is in ovn_gateways."""
         return host in self._is_gateway
 
     def names(self, host: str) -> list[str]:
-        """The names of the host's ``ovn_*`` variables."""
-        return sorted(str(name) for name in self._of(host) if str(name).startswith(PREFIX))
+        """Return the names of the host's ``ovn_*`` variables."""
+        return sorted(str(name) for name in self._variables_of(host) if str(name).startswith(PREFIX))
 
     def facts(self, host: str) -> Facts:
-        """What was gathered about the host."""
+        """Return the facts that were gathered about the host."""
         if host not in self._facts:
-            self._facts[host] = Facts(self._of(host).get("ansible_facts"))
+            self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"))
         return self._facts[host]
 
     def is_set(self, host: str, name: str) -> bool:
-        """Whether somebody gave the host this variable, with whatever value."""
-        return name in self._of(host)
+        """Return whether the host has this variable, with whatever value."""
+        return name in self._variables_of(host)
 
-    def given(self, host: str, name: str) -> t.Any:
-        """What the host says, plain and unchecked; None when unset. Worked out once, and only when asked for, since templates take time."""
-        if (host, name) not in self._plain:
-            self._plain[host, name] = _looked_up(self._of(host), name) if self.is_set(host, name) else None
-        return self._plain[host, name]
+    def hosts_with(self, name: str) -> list[str]:
+        """Return the hosts that have this variable; all hosts when none has it."""
+        return [host for host in self.hosts if self.is_set(host, name)] or self.hosts
+
+    def raw(self, host: str, name: str) -> t.Any:
+        """Return the variable's value as the inventory has it, not checked; None when it is not set."""
+        if (host, name) not in self._raw:
+            self._raw[host, name] = _computed(self._variables_of(host), name) if self.is_set(host, name) else None
+        return self._raw[host, name]
 
     def value(self, host: str, name: str) -> t.Any:
-        """The variable's value, read and checked; None when unset.
+        """Return the variable's value, read and checked; None when it is not set.
 
-        :raises InventoryError: when it can't be read.
+        :raises InventoryError: the variable can't have this value.
         """
         if (host, name) not in self._read:
-            self._read[host, name] = self._value(host, name)
+            self._read[host, name] = self._checked(host, name)
         value = self._read[host, name]
         if isinstance(value, InventoryError):
             raise value
         return value
 
-    def _value(self, host: str, name: str) -> t.Any:
-        if not self.is_set(host, name):
-            return None
-        value = self.given(host, name)
-        if isinstance(value, Undefined):
-            return InventoryError("%s can't be worked out: %s" % (name, value.reason), host)
-        try:
-            return read(VARIABLES[name], value)
-        except Unreadable as error:
-            return InventoryError(wrong(VARIABLES[name], error.value, error.text), host)
-
-    def value_or_none(self, host: str, name: str) -> t.Any:
-        """As :meth:`value`, and None also when it can't be read: for checks that come after the one that says so."""
+    def valid_value(self, host: str, name: str) -> t.Any:
+        """Return the variable's value as :meth:`value` does, and None when it can't be read: another check reports that."""
         try:
             return self.value(host, name)
         except InventoryError:
             return None
 
     def cluster_value(self, name: str) -> t.Any:
-        """The one value of a variable for the whole cluster; None when unset. One host's is taken, since all have the same."""
+        """Return the one value of a variable for the whole cluster; None when it is not set. It is read from one host, since all have the same.
+
+        :raises InventoryError: the variable can't have this value.
+        """
         if VARIABLES[name].scope != ALL:
-            raise ValueError("%s is not one value for the cluster" % name)
+            raise ValueError(f"{name} is not one value for the cluster")
         return self.value((self.masters or self.hosts)[0], name) if self.hosts else None
 
-    def cluster_value_or_none(self, name: str) -> t.Any:
-        """As :meth:`cluster_value`, and None also when it can't be read."""
+    def valid_cluster_value(self, name: str) -> t.Any:
+        """Return the value as :meth:`cluster_value` does, and None when it can't be read."""
         try:
             return self.cluster_value(name)
         except InventoryError:
             return None
 
     def node_name(self, host: str) -> str:
-        """Kubernetes' name of the host, by the one rule for node names.
+        """Return Kubernetes' name of the host.
 
-        :raises InventoryError: when the inventory knows the host by an address only.
+        :raises InventoryError: it is not set, and the host's name in the inventory can't be one.
         """
-        given = self.value(host, "ovn_node_name")
-        if given is not None:
-            return node_name(given)
+        name = self.value(host, "ovn_node_name")
+        if name is not None:
+            return node_name(name)
         if parse_address(host) is not None:
             raise InventoryError(
                 "ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host",
@@ -191,12 +184,45 @@ class Inventory:
             )
         try:
             return node_name(read(VARIABLES["ovn_node_name"], host.split(".")[0]))
-        except Unreadable as error:
+        except InvalidValue as error:
             raise InventoryError(
-                "ovn_node_name is not set, and the inventory's name %s %s" % (show(error.value), error.text), host
+                f"ovn_node_name is not set, and the inventory's name {show(error.value)} {error.text}", host
             ) from None
 
+    def _variables_of(self, host: str) -> Variables:
+        """Return all variables of the host, as Ansible gives them."""
+        if host not in self._variables:
+            try:
+                self._variables[host] = self._hostvars[host]
+            except KeyError:
+                raise InventoryError(
+                    "it is in the groups, but its variables were not given: "
+                    f"give hostvars with all hosts of {MASTERS}, {NODES} and {GATEWAYS}",
+                    host,
+                ) from None
+        return self._variables[host]
 
-def wrong(variable: Variable, value: t.Any, text: str) -> str:
-    """Variable, value and what is wrong with it; a secret's value stays out."""
-    return "%s %s" % (variable.name, text) if variable.secret else "%s %s %s" % (variable.name, show(value), text)
+    def _checked(self, host: str, name: str) -> t.Any:
+        """Return the value, or the error."""
+        if not self.is_set(host, name):
+            return None
+        value = self.raw(host, name)
+        if isinstance(value, Undefined):
+            return InventoryError(f"{name} can't be worked out: {value.reason}", host)
+        key = (name, repr(value))  # most hosts have the cluster's values in common
+        if key not in self._parsed:
+            try:
+                self._parsed[key] = read(VARIABLES[name], value)
+            except InvalidValue as error:
+                self._parsed[key] = error
+        parsed = self._parsed[key]
+        if isinstance(parsed, InvalidValue):
+            return InventoryError(message(VARIABLES[name], parsed.value, parsed.text), host)
+        return parsed
+
+
+def _computed(variables: Variables, name: str) -> t.Any:
+    try:
+        return plain(variables[name])
+    except Exception as error:  # a template can raise anything; it is reported with the host and the variable
+        return Undefined(" ".join(str(error).split()) or type(error).__name__)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Files on the controller that say how the API server is reached: a kubeconfig, a certificate authority. Private to the collection."""
+"""Read what says how the API server is reached, on the controller: a kubeconfig, a certificate authority. Private to the collection."""
 
 from __future__ import annotations
 
@@ -15,69 +15,81 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 class Unusable(Exception):
-    """The text goes on after the variable and its value."""
+    """The file can't be used. The text follows the variable and its value in the message."""
 
 
-def _file(path: str, folder: str = "") -> str:
+def authority(value: str) -> str:
+    """Return the PEM text of ``ovn_kubernetes_ca``, which is that text, or a path.
+
+    :raises Unusable: it is neither.
+    """
+    text = value if CERTIFICATE in value else _read(value)
+    if CERTIFICATE not in text:
+        raise Unusable("holds no certificate in PEM")
+    return text
+
+
+def kubeconfig(path: str) -> dict[str, str]:
+    """Return the current context of a kubeconfig as options of our modules: server, and those of ca, token, certificate and key that it has.
+
+    :raises Unusable: it can't be used here.
+    """
+    folder = os.path.dirname(os.path.expanduser(path))
+    config = _parsed(path)
+    context = _entry(config, "context", config.get("current-context"))
+    cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
+    options = {"server": cluster.get("server") or ""}
+    for option, entry, key in (
+        ("ca", cluster, "certificate-authority"),
+        ("certificate", user, "client-certificate"),
+        ("key", user, "client-key"),
+    ):
+        if entry.get(f"{key}-data"):
+            options[option] = _decoded(entry, f"{key}-data")
+        elif entry.get(key):
+            options[option] = _read(entry[key], folder)
+    if user.get("token") or user.get("tokenFile"):
+        options["token"] = user.get("token") or _read(user["tokenFile"], folder).strip()
+    if "token" not in options and not ("certificate" in options and "key" in options):
+        asks = user.get("exec") or user.get("auth-provider")
+        reason = "asks a program for its credential" if asks else "has no credential"
+        raise Unusable(f"{reason}: give a kubeconfig with a token, or with a client certificate and its key")
+    return options
+
+
+def _parsed(path: str) -> dict[str, t.Any]:
+    try:
+        config = yaml.safe_load(_read(path))
+    except yaml.YAMLError:
+        config = None
+    if not isinstance(config, dict) or not isinstance(config.get("clusters"), list):
+        raise Unusable("is no kubeconfig: give the path of one, like /etc/kubernetes/admin.conf")
+    return config
+
+
+def _read(path: str, folder: str = "") -> str:
     path = os.path.join(folder, os.path.expanduser(path))
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise Unusable("can't be read on the controller (%s): %s" % (path, error.strerror)) from None
+        raise Unusable(f"can't be read on the controller ({path}): {error.strerror}") from None
     except UnicodeDecodeError:
-        raise Unusable("is not text (%s)" % path) from None
+        raise Unusable(f"is not text ({path})") from None
 
 
-def authority(text: str) -> str:
-    """The PEM text of ``ovn_kubernetes_ca``, which is that, or a path."""
-    found = text if CERTIFICATE in text else _file(text)
-    if CERTIFICATE not in found:
-        raise Unusable("holds no certificate in PEM")
-    return found
+def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:
+    """Return the cluster, user or context of this name."""
+    for entry in config.get(f"{kind}s") or []:
+        if isinstance(entry, dict) and entry.get("name") == name:
+            found = entry.get(kind)
+            if isinstance(found, dict):
+                return found
+    raise Unusable(f"is no complete kubeconfig: it has no {kind} {name!r}")
 
 
-def _entry(config: dict, kind: str, name: t.Any) -> dict:
-    for entry in config.get(kind + "s") or []:
-        if isinstance(entry, dict) and entry.get("name") == name and isinstance(entry.get(kind), dict):
-            return entry[kind]
-    raise Unusable("is no complete kubeconfig: it has no %s %r" % (kind, name))
-
-
-def kubeconfig(path: str) -> dict[str, str]:
-    """What the current context of a kubeconfig says, as options of our modules: server, and what there is of ca, token, certificate and key.
-
-    :raises Unusable: when it can't be used here.
-    """
-    folder = os.path.dirname(os.path.expanduser(path))
+def _decoded(entry: dict[str, t.Any], key: str) -> str:
     try:
-        config = yaml.safe_load(_file(path))
-    except yaml.YAMLError:
-        config = None
-    if not isinstance(config, dict) or not isinstance(config.get("clusters"), list):
-        raise Unusable("is no kubeconfig: give the path of one, like /etc/kubernetes/admin.conf")
-    context = _entry(config, "context", config.get("current-context"))
-    cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
-    found = {"server": cluster.get("server") or ""}
-    for option, entry, data, file in (
-        ("ca", cluster, "certificate-authority-data", "certificate-authority"),
-        ("certificate", user, "client-certificate-data", "client-certificate"),
-        ("key", user, "client-key-data", "client-key"),
-    ):
-        if entry.get(data):
-            try:
-                found[option] = base64.b64decode(entry[data], validate=True).decode()
-            except ValueError:
-                raise Unusable("has a %s that is not base64" % data) from None
-        elif entry.get(file):
-            found[option] = _file(entry[file], folder)
-    if user.get("token") or user.get("tokenFile"):
-        found["token"] = user.get("token") or _file(user["tokenFile"], folder).strip()
-    if "token" not in found and not ("certificate" in found and "key" in found):
-        how = (
-            "asks a program for its credential"
-            if user.get("exec") or user.get("auth-provider")
-            else "has no credential"
-        )
-        raise Unusable("%s: give a kubeconfig with a token, or with a client certificate and its key" % how)
-    return found
+        return base64.b64decode(entry[key], validate=True).decode()
+    except ValueError:
+        raise Unusable(f"has a {key} that is not base64") from None

@@ -1,173 +1,175 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the values that hold for the whole cluster, seen together. Private to the collection."""
+"""What is wrong with the values of the whole cluster. Private to the collection."""
 
 from __future__ import annotations
 
 import itertools
 import typing as t
+from collections.abc import Iterator
 
+from ..module_utils._common import address_rules
+from ..module_utils._common.addressing import GENEVE_OVERHEAD, networks_overlap
+from ..module_utils._common.errors import SettingsError
+from ..module_utils._topology import cluster as policy
+from ._derived import JOIN, join_subnets, tunnel_ip, underlay_mtu
+from ._errors import InventoryError, show
 from ._inventory import Inventory
-from ._settings import JOIN, MINIMUM_MTU, OVERHEAD, join_subnets, tunnel_address, underlay_mtu
-from ._subnets import HOST_BITS, overlaps, prefixes
-from ._values import BITS, InventoryError, parse_address, show
+from ._report import Report
+from ._subnets import HOST_BITS, prefixes
 
-_LOWEST, _HIGHEST = 576, 65535  # what every IPv4 host takes, RFC 791; what the length field can say
+if t.TYPE_CHECKING:
+    from ..module_utils._common.addressing import IPNetwork
 
-
-def hosts_with(inventory: Inventory, name: str) -> list[str]:
-    """The hosts that a sentence about this variable is about."""
-    return [host for host in inventory.hosts if inventory.is_set(host, name)] or inventory.hosts
+CLUSTER, SERVICE, SIZE, MTU = "ovn_cluster_subnet", "ovn_service_subnet", "ovn_node_subnet_prefix", "ovn_mtu"
 
 
-def cluster_networks(inventory: Inventory) -> list[tuple[str, t.Any, str]]:
-    """The networks that exist only inside the overlay: variable, network, and its words in a sentence."""
-    found = []
-    for name in ("ovn_cluster_subnet", "ovn_service_subnet"):
-        found += [
-            (name, network, "%s %s" % (name, show(network))) for network in inventory.cluster_value_or_none(name) or []
-        ]
-    try:
-        joins = join_subnets(inventory)
-    except InventoryError:
-        joins = []
-    given = inventory.cluster_value_or_none(JOIN) or []
-    for network in joins:
-        found.append((JOIN, network, "%s %s%s" % (JOIN, show(network), "" if network in given else " (its default)")))
-    return found
+class OverlayNetwork(t.NamedTuple):
+    """A network that exists only in the overlay, with its variable, and with both in words for a sentence."""
+
+    variable: str
+    network: IPNetwork
+    words: str
 
 
-def cluster_problems(inventory: Inventory, found) -> None:
-    """Say what is wrong to ``found``."""
-    if not any(inventory.is_set(host, "ovn_cluster_subnet") for host in inventory.hosts):
-        found.say(
+def overlay_networks(inventory: Inventory) -> list[OverlayNetwork]:
+    """Return the networks of pods and services and the join networks, as far as they can be read."""
+    networks = [
+        OverlayNetwork(name, network, f"{name} {show(network)}")
+        for name in (CLUSTER, SERVICE)
+        for network in inventory.valid_cluster_value(name) or []
+    ]
+    is_set = inventory.valid_cluster_value(JOIN) or []
+    for network in _joins(inventory):
+        default = "" if network in is_set else " (its default)"
+        networks.append(OverlayNetwork(JOIN, network, f"{JOIN} {show(network)}{default}"))
+    return networks
+
+
+def add_cluster_problems(inventory: Inventory, report: Report) -> None:
+    """Add what is wrong with the cluster's values."""
+    if not any(inventory.is_set(host, CLUSTER) for host in inventory.hosts):
+        report.add(
             inventory.hosts,
-            "ovn_cluster_subnet is not set, and has no default: set it for all hosts, like %s" % show("192.168.0.0/16"),
+            f"{CLUSTER} is not set, and has no default: set it for all hosts, like {show('192.168.0.0/16')}",
         )
-    _overlap_problems(inventory, found)
-    _family_problems(inventory, found)
-    _size_problems(inventory, found)
-    _mtu_problems(inventory, found)
+    _add_policy_problems(inventory, report)
+    _add_overlaps(inventory, report)
+    _add_underlay_overlaps(inventory, report)
+    _add_families(inventory, report)
+    _add_sizes(inventory, report)
+    _add_mtu(inventory, report)
 
 
-def _overlap_problems(inventory: Inventory, found) -> None:
-    networks = cluster_networks(inventory)
-    for (_name, one, words), (other_name, other, other_words) in itertools.combinations(networks, 2):
-        if overlaps(one, other):  # the later one is the one to move: pods' networks are the hardest to change
-            found.say(
-                hosts_with(inventory, other_name),
-                "%s overlaps %s: choose networks that share nothing" % (other_words, words),
+def _joins(inventory: Inventory) -> list[IPNetwork]:
+    try:
+        return join_subnets(inventory)
+    except InventoryError:
+        return []
+
+
+def _add_policy_problems(inventory: Inventory, report: Report) -> None:
+    """Add what the policy of the cluster says about the pods' networks and the join networks."""
+    subnets = tuple(map(str, inventory.valid_cluster_value(CLUSTER) or ()))
+    joins = tuple(map(str, _joins(inventory)))
+    if subnets and joins:
+        report.add_problems("", policy.problems(policy.Cluster(subnets, joins), len(inventory.gateways)))
+
+
+def _add_overlaps(inventory: Inventory, report: Report) -> None:
+    """Add services' networks that overlap others. The later one is to be changed: pods' networks are the hardest to change."""
+    for one, other in itertools.combinations(overlay_networks(inventory), 2):
+        if SERVICE in (one.variable, other.variable) and networks_overlap(one.network, other.network):
+            report.add(
+                inventory.hosts_with(other.variable),
+                f"{other.words} overlaps {one.words}: choose networks that share no address",
             )
-    underlay: dict[t.Any, list[str]] = {}
+
+
+def _add_underlay_overlaps(inventory: Inventory, report: Report) -> None:
+    networks = overlay_networks(inventory)
+    underlay: dict[IPNetwork, list[str]] = {}
     for host in inventory.hosts:
-        address = parse_address(tunnel_address(inventory, host))
-        if address is None:
-            continue
-        link = inventory.facts(host).link_of(address)
+        address = tunnel_ip(inventory, host)
+        link = inventory.facts(host).link_of(address) if address is not None else None
         if link is not None and link.network is not None:
             underlay.setdefault(link.network, []).append(host)
             continue
         for name, network, words in networks:
-            if address in network:
-                found.say(
+            if address is not None and address in network:
+                report.add(
                     host,
-                    "ovn_encap_ip %s lies in %s: tunnels run outside the overlay, choose another network for %s"
-                    % (show(address), words, name),
+                    f"ovn_encap_ip {show(address)} is in {words}: tunnels are not in the overlay, choose another network for {name}",
                 )
-    for network, hosts in underlay.items():
-        for name, one, words in networks:
-            if overlaps(one, network):
-                found.say(
+    for physical, hosts in underlay.items():
+        for name, network, words in networks:
+            if networks_overlap(network, physical):
+                report.add(
                     hosts,
-                    "%s overlaps the underlay's network %s: choose another network for %s"
-                    % (words, show(network), name),
+                    f"{words} overlaps the underlay's network {show(physical)}: choose another network for {name}",
                 )
 
 
-def _family_problems(inventory: Inventory, found) -> None:
-    families = {network.version for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or []}
-    if not families:
-        return
-    for name in ("ovn_service_subnet", JOIN):
-        for network in inventory.cluster_value_or_none(name) or []:
-            if network.version not in families:
-                found.say(
-                    hosts_with(inventory, name),
-                    "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there"
-                    % (name, show(network), network.version, network.version),
+def _add_families(inventory: Inventory, report: Report) -> None:
+    """Add networks of an IP version that the pods don't have."""
+    versions = {network.version for network in inventory.valid_cluster_value(CLUSTER) or []}
+    for name in (SERVICE, JOIN):
+        for network in inventory.valid_cluster_value(name) or []:
+            if versions and network.version not in versions:
+                report.add(
+                    inventory.hosts_with(name),
+                    f"{name} {show(network)} is IPv{network.version}, and {CLUSTER} has no IPv{network.version} network: "
+                    "remove it, or add one there",
                 )
 
 
-def _size_problems(inventory: Inventory, found) -> None:
-    name = "ovn_node_subnet_prefix"
-    cluster = inventory.cluster_value_or_none("ovn_cluster_subnet") or []
+def _add_sizes(inventory: Inventory, report: Report) -> None:
+    """Add sizes of planned node subnets that leave no room, for pods or for the subnet itself."""
+    networks = inventory.valid_cluster_value(CLUSTER) or []
     try:
-        sizes = prefixes(inventory, cluster)
+        sizes = prefixes(inventory, networks)
     except InventoryError:
         sizes = {}
-    for network in cluster:
-        highest = BITS[network.version] - HOST_BITS
+    for network in networks:
+        highest = network.max_prefixlen - HOST_BITS
         if network.prefixlen > highest:
-            found.say(
-                hosts_with(inventory, "ovn_cluster_subnet"),
-                "ovn_cluster_subnet %s is too small for a node subnet with pods: give it /%d or wider"
-                % (show(network), highest),
-            )
-            continue
-        size = sizes.get(network.version)
-        if size is None or network.prefixlen <= size <= highest:
-            continue
-        given = inventory.cluster_value_or_none(name)
-        value = "is not set, and its default %d" % size if given is None or size not in given else "%d" % size
-        why = (
-            "is wider than ovn_cluster_subnet %s" % show(network)
-            if size < network.prefixlen
-            else "leaves no address for pods"
-        )
-        found.say(
-            hosts_with(inventory, name),
-            "%s %s %s: set it to a number from %d to %d for IPv%d"
-            % (name, value, why, network.prefixlen, highest, network.version),
-        )
-    for network in inventory.cluster_value_or_none(JOIN) or []:
-        gateways = len(inventory.gateways)
-        needed = max(gateways + 3, 4)  # the network's own, the router's, the broadcast address
-        if network.size < needed:
-            found.say(
-                hosts_with(inventory, JOIN),
-                "%s %s is too small for the cluster router and %d gateway%s: give it /%d or wider"
-                % (
-                    JOIN,
-                    show(network),
-                    gateways,
-                    "" if gateways == 1 else "s",
-                    BITS[network.version] - (needed - 1).bit_length(),
-                ),
-            )
+            text = f"is too small for a node subnet with pods: give it /{highest} or wider"
+            report.add(inventory.hosts_with(CLUSTER), f"{CLUSTER} {show(network)} {text}")
+        elif network.version in sizes:
+            for text in _size_problems(inventory, network, sizes[network.version]):
+                report.add(inventory.hosts_with(SIZE), f"{SIZE} {text}")
 
 
-def _mtu_problems(inventory: Inventory, found) -> None:
-    mtu = inventory.cluster_value_or_none("ovn_mtu")
+def _size_problems(inventory: Inventory, network: IPNetwork, size: int) -> Iterator[str]:
+    highest = network.max_prefixlen - HOST_BITS
+    if network.prefixlen <= size <= highest:
+        return
+    is_default = size not in (inventory.valid_cluster_value(SIZE) or [])
+    value = f"is not set, and its default {size}" if is_default else str(size)
+    too_wide = size < network.prefixlen
+    reason = f"is wider than {CLUSTER} {show(network)}" if too_wide else "leaves no address for pods"
+    yield f"{value} {reason}: set it to a number from {network.prefixlen} to {highest} for IPv{network.version}"
+
+
+def _add_mtu(inventory: Inventory, report: Report) -> None:
+    mtu = inventory.valid_cluster_value(MTU)
     if mtu is None:
         return
-    where = hosts_with(inventory, "ovn_mtu")
-    ipv6 = any(network.version == 6 for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or [])
-    if ipv6 and _LOWEST <= mtu < MINIMUM_MTU[6]:
-        found.say(where, "ovn_mtu %d is too small for IPv6: give it at least %d" % (mtu, MINIMUM_MTU[6]))
-    elif not _LOWEST <= mtu <= _HIGHEST:
-        found.say(
-            where,
-            "ovn_mtu %d is out of range: write a number from %d to %d"
-            % (mtu, MINIMUM_MTU[6] if ipv6 else _LOWEST, _HIGHEST),
-        )
-    else:
-        for host in inventory.hosts:
-            address = parse_address(tunnel_address(inventory, host))
-            under = underlay_mtu(inventory, host) if address is not None else None
-            if under is not None and mtu > under - OVERHEAD[address.version]:
-                found.say(
-                    host,
-                    "ovn_mtu %d does not fit through the underlay's %d with %d bytes of encapsulation: give it at most %d, or leave it out"
-                    % (mtu, under, OVERHEAD[address.version], under - OVERHEAD[address.version]),
-                )
+    try:
+        address_rules.mtu(mtu, {network.version for network in inventory.valid_cluster_value(CLUSTER) or []})
+    except SettingsError as error:
+        report.add_error(MTU, error)
+        return
+    for host in inventory.hosts:
+        address = tunnel_ip(inventory, host)
+        underlay = underlay_mtu(inventory, host)
+        if address is None or underlay is None:
+            continue
+        overhead = GENEVE_OVERHEAD[address.version]
+        if mtu > underlay - overhead:
+            report.add(
+                host,
+                f"{MTU} {mtu} does not fit through the underlay's {underlay} with {overhead} bytes of encapsulation: "
+                f"give it at most {underlay - overhead}, or leave it out",
+            )

@@ -1,181 +1,152 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the gateways. Private to the collection."""
+"""What is wrong with the gateways: their NICs, addresses and next hops. Private to the collection."""
 
 from __future__ import annotations
 
-from ..module_utils._common.names import uplink_bridge
+import typing as t
+from collections.abc import Sequence
+
+from ..module_utils._topology import gateway_checks as policy
+from ..module_utils._topology.gateway import Gateway
+from ._derived import SHARED_NIC as SHARED
+from ._derived import shared_addresses, shared_links, tunnel_ip
+from ._errors import show
+from ._facts import Facts
 from ._inventory import GATEWAYS, Inventory
-from ._problems_cluster import cluster_networks
-from ._settings import shared_addresses, tunnel_address
-from ._subnets import overlaps
-from ._values import BITS, parse_address, show
+from ._problems_cluster import CLUSTER, overlay_networks
+from ._report import Report
 
-DEDICATED, SHARED = "ovn_gateway_interface", "ovn_gateway_shared_interface"
-IP, HOP = "ovn_gateway_ip", "ovn_gateway_next_hop"
+if t.TYPE_CHECKING:
+    from ..module_utils._common.addressing import IPInterface
+
+DEDICATED = "ovn_gateway_interface"
+IP, NEXT_HOP = "ovn_gateway_ip", "ovn_gateway_next_hop"
+SHOWN_LINKS = 8  # of a host, in a message
 
 
-def gateway_problems(inventory: Inventory, found) -> None:
-    """Say what is wrong to ``found``."""
+def add_gateway_problems(inventory: Inventory, report: Report) -> None:
+    """Add what is wrong with the gateways."""
     for host in inventory.gateways:
-        _interface_problems(inventory, host, found)
-        _next_hop_problems(inventory, host, found)
-    _address_problems(inventory, found)
+        _add_nic(inventory, host, report)
+    gateways = [_gateway(inventory, host) for host in inventory.gateways]
+    for gateway in gateways:
+        if gateway.cluster_subnets and gateway.physical_ips:
+            report.add_problems(gateway.node, policy.problems(gateway))
+    for problem in policy.sharing_problems(gateways, {}):
+        report.add_problems(problem.subject.split(" ", 1)[1], [problem])
+    _add_addresses(inventory, report)
 
 
-def _interface_problems(inventory: Inventory, host: str, found) -> None:
+def _gateway(inventory: Inventory, host: str) -> Gateway:
+    """Return the gateway as the policy knows it, with what can be read, by the name of its host in the inventory."""
+    return Gateway(
+        node=host,
+        cluster_subnets=_texts(inventory.valid_cluster_value(CLUSTER)),
+        physical_ips=_texts(_addresses(inventory, host)),
+        next_hops=_texts(inventory.valid_value(host, NEXT_HOP)),
+        bridge="",
+    )
+
+
+def _texts(values: Sequence[t.Any] | None) -> tuple[str, ...]:
+    return tuple(map(str, values or ()))
+
+
+def _addresses(inventory: Inventory, host: str) -> list[IPInterface]:
+    """Return the gateway's addresses: what is set, and for a shared NIC without that, what the NIC has."""
+    if inventory.is_set(host, IP) or inventory.valid_value(host, SHARED) is None:
+        return inventory.valid_value(host, IP) or []
+    return shared_addresses(inventory, host) if inventory.valid_cluster_value(CLUSTER) else []
+
+
+def _add_nic(inventory: Inventory, host: str, report: Report) -> None:
     dedicated, shared = inventory.is_set(host, DEDICATED), inventory.is_set(host, SHARED)
     if dedicated and shared:
-        found.say(
+        report.add(
             host,
-            "%s %s and %s %s are both set, and a gateway has one way outside: keep one of them"
-            % (DEDICATED, show(inventory.given(host, DEDICATED)), SHARED, show(inventory.given(host, SHARED))),
+            f"{DEDICATED} {show(inventory.raw(host, DEDICATED))} and {SHARED} {show(inventory.raw(host, SHARED))} are both set, "
+            "and a gateway uses one NIC: keep one of them",
         )
-        return
-    if not dedicated and not shared:
-        found.say(
+    elif dedicated:
+        _add_dedicated(inventory, host, report)
+    elif shared:
+        _add_shared(inventory, host, report)
+    else:
+        report.add(
             host,
-            "%s is not set, and the host is in %s: set it to the NIC for the outside, like %s"
-            % (DEDICATED, GATEWAYS, show("eth1")),
+            f"{DEDICATED} is not set, and the host is in {GATEWAYS}: set it to the NIC on the physical network, like {show('eth1')}",
         )
-        return
-    if not dedicated:
-        _shared_problems(inventory, host, found)
-        return
+
+
+def _add_dedicated(inventory: Inventory, host: str, report: Report) -> None:
+    """Add a dedicated NIC without an address, and one that the host needs."""
     if not inventory.is_set(host, IP):
-        found.say(
+        report.add(
             host,
-            "%s is not set, and a dedicated NIC needs it: set it to the gateway's address outside, like %s"
-            % (IP, show("10.33.74.138/24")),
+            f"{IP} is not set, and a dedicated NIC needs it: set it to the gateway's physical address, like {show('10.33.74.138/24')}",
         )
-    nic = inventory.value_or_none(host, DEDICATED)
+    nic = inventory.valid_value(host, DEDICATED)
     facts = inventory.facts(host)
-    if not _has_nic(facts, host, DEDICATED, nic, found):
+    if not _has_nic(facts, host, DEDICATED, nic, report):
         return
-    tunnel = parse_address(tunnel_address(inventory, host))
+    tunnel = tunnel_ip(inventory, host)
     link = facts.link_of(tunnel) if tunnel is not None else None
+    advice = "which the host would lose: give the gateway a NIC of its own"
     if link is not None and link.name == nic:
-        found.say(
-            host,
-            "%s %s holds the tunnel address %s, which the host would lose: give the gateway a NIC of its own"
-            % (DEDICATED, show(nic), show(tunnel)),
-        )
+        report.add(host, f"{DEDICATED} {show(nic)} has the tunnel address {show(tunnel)}, {advice}")
     elif nic in facts.default_links:
-        found.say(
+        report.add(host, f"{DEDICATED} {show(nic)} has the host's default route, {advice}")
+
+
+def _add_shared(inventory: Inventory, host: str, report: Report) -> None:
+    """Add a shared NIC without an address, and addresses that it does not have."""
+    nic = inventory.valid_value(host, SHARED)
+    facts = inventory.facts(host)
+    if nic is None or not _has_nic(facts, host, SHARED, nic, report):
+        return
+    current = facts.link_addresses(shared_links(nic))
+    if not inventory.is_set(host, IP) and not current:
+        report.add(
             host,
-            "%s %s holds the host's default route, which the host would lose: give the gateway a NIC of its own"
-            % (DEDICATED, show(nic)),
+            f"{SHARED} {show(nic)} has no address, and {IP} is not set: give the NIC an address, or set {IP}",
         )
+    for face in inventory.valid_value(host, IP) or []:
+        if current and face.ip not in [other.ip for other in current]:
+            report.add(
+                host,
+                f"{IP} {show(face)} is not an address of the shared NIC {nic}, which has {', '.join(map(show, current))}: "
+                "leave it out, or write one of these",
+            )
 
 
-def _has_nic(facts, host: str, variable: str, nic: str | None, found) -> bool:
-    """Whether the NIC is known to be there; that it is not is said."""
+def _has_nic(facts: Facts, host: str, variable: str, nic: str | None, report: Report) -> bool:
+    """Return whether the host is known to have the NIC; add it when it is known not to."""
     if nic is not None and facts.links and nic not in facts.links:
-        found.say(
-            host,
-            "%s %s is no NIC of this host: write one of %s" % (variable, show(nic), ", ".join(sorted(facts.links)[:8])),
-        )
+        links = ", ".join(sorted(facts.links)[:SHOWN_LINKS])
+        report.add(host, f"{variable} {show(nic)} is no NIC of this host: write one of {links}")
     return nic in facts.links
 
 
-def _shared_problems(inventory: Inventory, host: str, found) -> None:
-    nic = inventory.value_or_none(host, SHARED)
-    facts = inventory.facts(host)
-    if not _has_nic(facts, host, SHARED, nic, found):
-        return
-    given = inventory.value_or_none(host, IP)
-    have = facts.link_addresses((uplink_bridge(nic), nic))
-    if given is None and not inventory.is_set(host, IP) and not have:
-        found.say(
-            host,
-            "%s %s has no address, and %s is not set: give the NIC an address, or set %s" % (SHARED, show(nic), IP, IP),
-        )
-    for entry in given or []:
-        if have and entry.ip not in [one.ip for one in have]:
-            found.say(
-                host,
-                "%s %s is not an address of the shared NIC %s, which has %s: leave it out, or write one of these"
-                % (IP, show(entry), nic, ", ".join(show(one) for one in have)),
-            )
-
-
-def _next_hop_problems(inventory: Inventory, host: str, found) -> None:
-    addresses = {entry.version: entry for entry in _addresses(inventory, host)}
-    for hop in inventory.value_or_none(host, HOP) or []:
-        own = addresses.get(hop.version)
-        if own is None:
-            if addresses:
-                found.say(
-                    host,
-                    "%s %s is IPv%d, and %s has no IPv%d address: add one there, or remove it here"
-                    % (HOP, show(hop), hop.version, IP, hop.version),
-                )
-        elif hop == own.ip:
-            found.say(host, "%s %s is the gateway's own address: write that of the next router" % (HOP, show(hop)))
-        elif hop not in own and own.prefixlen < BITS[own.version] and not (hop.version == 6 and hop.is_link_local()):
-            found.say(
-                host,
-                "%s %s is not in the gateway's network %s: write an address in it, or give %s as %s where the router is off the subnet"
-                % (HOP, show(hop), show(own.cidr), IP, show("%s/%d" % (own.ip, BITS[own.version]))),
-            )
-
-
-def _next_hops_of_gateways(inventory: Inventory, found) -> None:
-    """A gateway leads outside; through another one traffic would go round in circles."""
-    owners = {entry.ip: host for host in reversed(inventory.gateways) for entry in _addresses(inventory, host)}
+def _add_addresses(inventory: Inventory, report: Report) -> None:
+    """Add addresses of an IP version that the pods don't have, tunnel addresses, and those in other networks of the overlay."""
+    versions = {network.version for network in inventory.valid_cluster_value(CLUSTER) or []}
+    networks = [
+        network for network in overlay_networks(inventory) if network.variable != CLUSTER
+    ]  # the policy knows that one
+    tunnels = {tunnel_ip(inventory, host): host for host in inventory.hosts}
     for host in inventory.gateways:
-        for hop in inventory.value_or_none(host, HOP) or []:
-            if owners.get(hop, host) != host:
-                found.say(
+        for face in _addresses(inventory, host):
+            value = f"{IP} {show(face)}"
+            if versions and face.version not in versions:
+                report.add(
                     host,
-                    "%s %s is the address of the gateway %s: write that of the next router outside"
-                    % (HOP, show(hop), owners[hop]),
+                    f"{value} is IPv{face.version}, and {CLUSTER} has no IPv{face.version} network: remove it, or add one there",
                 )
-
-
-def _addresses(inventory: Inventory, host: str) -> list:
-    """What was given; for a shared NIC without that, what the NIC has."""
-    if (
-        inventory.is_set(host, IP)
-        or not inventory.is_set(host, SHARED)
-        or inventory.value_or_none(host, SHARED) is None
-    ):
-        return inventory.value_or_none(host, IP) or []
-    return shared_addresses(inventory, host) if inventory.cluster_value_or_none("ovn_cluster_subnet") else []
-
-
-def _address_problems(inventory: Inventory, found) -> None:
-    families = {network.version for network in inventory.cluster_value_or_none("ovn_cluster_subnet") or []}
-    networks = cluster_networks(inventory)
-    tunnels = {}
-    for host in inventory.hosts:
-        address = parse_address(tunnel_address(inventory, host))
-        if address is not None:
-            tunnels[address] = host
-    owners: dict = {}
-    _next_hops_of_gateways(inventory, found)
-    for host in inventory.gateways:
-        for entry in _addresses(inventory, host):
-            owner = owners.setdefault(entry.ip, host)
-            if owner != host:
-                found.say(host, "%s %s is also that of %s: give each gateway its own" % (IP, show(entry), owner))
-            if families and entry.version not in families:
-                found.say(
-                    host,
-                    "%s %s is IPv%d, and ovn_cluster_subnet has no IPv%d network: remove it, or add one there"
-                    % (IP, show(entry), entry.version, entry.version),
-                )
-            if entry.ip in tunnels and not (inventory.is_set(host, SHARED) and tunnels[entry.ip] == host):
-                found.say(
-                    host,
-                    "%s %s is the tunnel address of %s: give the gateway one that no host has"
-                    % (IP, show(entry), tunnels[entry.ip]),
-                )
-            for name, network, words in networks:
-                if overlaps(network, entry.cidr):
-                    found.say(
-                        host,
-                        "%s %s is in a network that %s overlaps: choose another network for %s"
-                        % (IP, show(entry), words, name),
-                    )
+            owner = tunnels.get(face.ip)
+            if owner is not None and not (inventory.is_set(host, SHARED) and owner == host):
+                report.add(host, f"{value} is the tunnel address of {owner}: give the gateway one that no host has")
+            for network in networks:
+                problems = policy.network_overlap_problems(str(face), [str(network.network)], network.variable, "")
+                report.add_problems(host, problems)

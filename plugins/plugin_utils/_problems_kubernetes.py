@@ -1,61 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the way to the API server. Private to the collection."""
+"""What is wrong with the access to the API server. Private to the collection."""
 
 from __future__ import annotations
 
+from ._errors import show
 from ._inventory import Inventory
 from ._kubeconfig import Unusable, authority, kubeconfig
-from ._problems_cluster import hosts_with
-from ._values import show
+from ._report import Report
 
-API, CA, TOKEN, ADMIN = (
-    "ovn_kubernetes_api",
-    "ovn_kubernetes_ca",
-    "ovn_kubernetes_token",
-    "ovn_kubernetes_admin_kubeconfig",
-)
+API, SERVICE = "ovn_kubernetes_api", "ovn_service_subnet"
+CA, TOKEN, ADMIN = "ovn_kubernetes_ca", "ovn_kubernetes_token", "ovn_kubernetes_admin_kubeconfig"
 
 
-def kubernetes_problems(inventory: Inventory, found) -> None:
-    """Say what is wrong to ``found``."""
-    api = inventory.cluster_value_or_none(API)
+def add_kubernetes_problems(inventory: Inventory, report: Report) -> None:
+    """Add what is wrong with the API server's variables."""
+    api = inventory.valid_cluster_value(API)
     if not api:
         return
-    given = {name: inventory.cluster_value_or_none(name) for name in (CA, TOKEN, ADMIN)}
-    if not any(inventory.is_set(host, "ovn_service_subnet") for host in inventory.hosts):
-        found.say(
-            hosts_with(inventory, API),
-            "ovn_service_subnet is not set, and ovn_kubernetes_api needs it: set it to the API server's --service-cluster-ip-range",
+    if not any(inventory.is_set(host, SERVICE) for host in inventory.hosts):
+        report.add(
+            inventory.hosts_with(API),
+            f"{SERVICE} is not set, and {API} needs it: set it to the API server's --service-cluster-ip-range",
         )
     if api.startswith("http:"):
-        for name in (TOKEN, ADMIN):
-            if given[name]:
-                found.say(
-                    hosts_with(inventory, name),
-                    "%s is set, and would go over the network in clear text: write ovn_kubernetes_api as https://..., "
-                    "or remove the variable where the API server asks for no credential" % name,
-                )
-        return
-    if not (given[TOKEN] or given[ADMIN]) and not any(
-        inventory.is_set(host, name) for host in inventory.hosts for name in (TOKEN, ADMIN)
-    ):
-        found.say(
-            hosts_with(inventory, API),
-            "%s %s wants a credential, and there is none: set %s, from which the play makes the accounts itself, or %s"
-            % (API, show(api), ADMIN, TOKEN),
-        )
-    if given[CA]:
-        try:
-            authority(given[CA])
-        except Unusable as error:
-            found.say(
-                hosts_with(inventory, CA),
-                "%s %s: write PEM text, or the path of such a file on the controller" % (CA, error),
+        _add_clear_text(inventory, report)
+    else:
+        _add_credentials(inventory, api, report)
+
+
+def _add_clear_text(inventory: Inventory, report: Report) -> None:
+    for name in (TOKEN, ADMIN):
+        if inventory.valid_cluster_value(name):
+            report.add(
+                inventory.hosts_with(name),
+                f"{name} is set, and would be sent over the network in clear text: write {API} as https://..., "
+                "or remove the variable where the API server asks for no credential",
             )
-    if given[ADMIN]:
+
+
+def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
+    if not any(inventory.is_set(host, name) for host in inventory.hosts for name in (TOKEN, ADMIN)):
+        report.add(
+            inventory.hosts_with(API),
+            f"{API} {show(api)} needs a credential, and there is none: set {ADMIN}, from which the play makes the accounts itself, "
+            f"or {TOKEN}",
+        )
+    ca, admin = inventory.valid_cluster_value(CA), inventory.valid_cluster_value(ADMIN)
+    if ca:
         try:
-            kubeconfig(given[ADMIN])
+            authority(ca)
         except Unusable as error:
-            found.say(hosts_with(inventory, ADMIN), "%s %s %s" % (ADMIN, show(given[ADMIN]), error))
+            text = f"{CA} {error}: write PEM text, or the path of such a file on the controller"
+            report.add(inventory.hosts_with(CA), text)
+    if admin:
+        try:
+            kubeconfig(admin)
+        except Unusable as error:
+            report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {show(admin)} {error}")

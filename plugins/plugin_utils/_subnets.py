@@ -3,220 +3,119 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Node subnets: which are taken, and which each host gets. Private to the collection.
 
-Networks either nest or have nothing in common, so that sorting them by their first address is enough to find what overlaps:
-a thousand hosts take no time.
+Subnets either contain each other or share no address. So it is enough to sort them by their first address to find overlaps: planning takes
+no noticeable time for a thousand hosts.
 """
 
 from __future__ import annotations
 
 import bisect
+import ipaddress
+import itertools
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from ._derived import tunnel_address
+from ._errors import InventoryError, count
 from ._inventory import Inventory
-from ._settings import tunnel_address
-from ._values import BITS, InventoryError, netaddr
 from ._variables import VARIABLES
 
-# Addresses of a node subnet that pods can't have: the network's own, the router's, the host's, and the broadcast address.
-# With 3 bits of hosts there are pods' addresses left; with 2 there is none.
+try:
+    import netaddr
+except ImportError:  # Inventory reports it
+    netaddr = None
+
+if t.TYPE_CHECKING:
+    from ..module_utils._common.addressing import IPNetwork
+
+    Subnets = Mapping[str, t.Any]  # node name -> its subnets, a list or text with commas
+
+# The longest prefix of a node subnet: 3 bits for hosts. Its own address, the router's, the host's and the broadcast address are not for pods.
 HOST_BITS = 3
 
 
 class Claim(t.NamedTuple):
-    """A node subnet and whose it is: a host of the inventory, or a node that only the database knows."""
+    """A node subnet, and its owner: a host of the inventory, or a node that only the database knows."""
 
-    network: t.Any  # IPNetwork
+    network: IPNetwork
     owner: str
 
 
-def overlaps(one, other) -> bool:
-    """Whether two networks share an address."""
-    return one.version == other.version and one.first <= other.last and other.first <= one.last
+def first(network: IPNetwork) -> int:
+    """Return the first address as a number."""
+    return int(network.network_address)
 
 
-def contains(outer, inner) -> bool:
-    """Whether one network holds the other."""
-    return outer.version == inner.version and outer.first <= inner.first and inner.last <= outer.last
+def last(network: IPNetwork) -> int:
+    """Return the last address as a number."""
+    return int(network.broadcast_address)
 
 
-def clashes(claims: t.Iterable[Claim]) -> list[tuple[Claim, Claim]]:
-    """Pairs of claims that share addresses: each claim at most once, with one before it in the order of addresses."""
-    found = []
-    reach: dict[int, Claim] = {}  # by family: the claim so far that goes furthest
-    for claim in sorted(claims, key=lambda entry: (entry.network.version, entry.network.first, -entry.network.last)):
-        before = reach.get(claim.network.version)
-        if before is not None and claim.network.first <= before.network.last:
-            found.append((before, claim))
-        if before is None or claim.network.last > before.network.last:
-            reach[claim.network.version] = claim
-    return found
+def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
+    """Return whether one network contains the other."""
+    return outer.version == inner.version and first(outer) <= first(inner) and last(inner) <= last(outer)
 
 
-class _Taken:
-    """Claims in one family that share nothing."""
+def clashes(claims: Iterable[Claim]) -> list[tuple[Claim, Claim]]:
+    """Return pairs of claims that share addresses: each claim at most once, with one before it in the order of addresses."""
+    pairs = []
+    furthest: dict[int, Claim] = {}  # IP version -> the claim so far that ends last
+    for claim in sorted(claims, key=lambda claim: (claim.network.version, first(claim.network), -last(claim.network))):
+        other = furthest.get(claim.network.version)
+        if other is not None and first(claim.network) <= last(other.network):
+            pairs.append((other, claim))
+        if other is None or last(claim.network) > last(other.network):
+            furthest[claim.network.version] = claim
+    return pairs
+
+
+class Claims:
+    """Claims of one IP version that share no address."""
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._claims: list[Claim] = []
 
-    def overlapping(self, network) -> Claim | None:
-        """A claim that shares an address with ``network``."""
-        index = bisect.bisect_right(self._firsts, network.last)
-        if index and self._claims[index - 1].network.last >= network.first:
+    def overlapping(self, network: IPNetwork) -> Claim | None:
+        """Return a claim that shares an address with the network."""
+        index = bisect.bisect_right(self._firsts, last(network))
+        if index and last(self._claims[index - 1].network) >= first(network):
             return self._claims[index - 1]
         return None
 
-    def add(self, network, owner: str) -> Claim | None:
-        """Take ``network``, or give the claim that is in its way."""
+    def add(self, network: IPNetwork, owner: str) -> Claim | None:
+        """Add a claim; return the existing claim that it overlaps, if there is one, and add nothing then."""
         other = self.overlapping(network)
         if other is None:
-            index = bisect.bisect(self._firsts, network.first)
-            self._firsts.insert(index, network.first)
+            index = bisect.bisect(self._firsts, first(network))
+            self._firsts.insert(index, first(network))
             self._claims.insert(index, Claim(network, owner))
         return other
 
 
-def prefixes(inventory: Inventory, cluster: list) -> dict[int, int]:
-    """The size of a planned subnet for each family of the cluster: family to prefix length."""
+def prefixes(inventory: Inventory, cluster: Iterable[IPNetwork]) -> dict[int, int]:
+    """Return the size of a planned subnet: IP version to prefix length, for each version of the cluster.
+
+    :raises InventoryError: ovn_node_subnet_prefix can't be read.
+    """
+    versions = {network.version for network in cluster}
     default = VARIABLES["ovn_node_subnet_prefix"].default
-    given = inventory.cluster_value("ovn_node_subnet_prefix") or list(default)
-    if len(given) == 2:
-        sizes = {4: given[0], 6: given[1]}
-    elif all(network.version == 6 for network in cluster):
-        sizes = {6: given[0]}
+    values = inventory.cluster_value("ovn_node_subnet_prefix") or list(default)
+    if len(values) == 2:
+        sizes = {4: values[0], 6: values[1]}
+    elif versions == {6}:
+        sizes = {6: values[0]}
     else:
-        sizes = {4: given[0], 6: default[1]}
-    return {network.version: sizes[network.version] for network in cluster}
+        sizes = {4: values[0], 6: default[1]}
+    return {version: sizes[version] for version in versions}
 
 
-def _held(existing: Mapping, version: int) -> dict[str, t.Any]:
-    """What the northbound database holds in one family: node name to network. Text that is no network holds nothing."""
-    held = {}
-    for node, subnets in existing.items():
-        for text in subnets.split(",") if isinstance(subnets, str) else subnets or []:
-            try:
-                network = netaddr.IPNetwork(str(text).strip())
-            except (netaddr.AddrFormatError, ValueError):
-                continue
-            if network.version == version:
-                held[str(node).lower()] = network.cidr
-    return held
+def plan(inventory: Inventory, existing: Subnets, tunnels: Subnets | None = None) -> dict[str, list[str]]:
+    """Return each host's node subnets, one of each IP version of the cluster and in the order of ``ovn_cluster_subnet``.
 
-
-def _free(cluster, prefix: int, taken: t.Iterable) -> t.Iterator:
-    """The free subnets of a network, lowest first."""
-    step = 1 << (BITS[cluster.version] - prefix)
-    first, end = cluster.first, cluster.last + 1
-    for network in sorted(taken, key=lambda entry: entry.first):
-        while first + step <= min(network.first, end):
-            yield netaddr.IPNetwork((first, prefix), version=cluster.version)
-            first += step
-        if network.last >= first:
-            first += -(-(network.last + 1 - first) // step) * step
-    while first + step <= end:
-        yield netaddr.IPNetwork((first, prefix), version=cluster.version)
-        first += step
-
-
-def _count(number: int, noun: str) -> str:
-    return "%d %s%s" % (number, noun, "" if number == 1 else "s")
-
-
-def _exhausted(cluster, prefix: int, hosts: int, without: int) -> InventoryError:
-    room = 1 << (prefix - cluster.prefixlen) if prefix >= cluster.prefixlen else 0
-    fitting = cluster.prefixlen + max(hosts - 1, 0).bit_length()
-    advice = "a wider ovn_cluster_subnet"
-    if prefix < fitting <= BITS[cluster.version] - HOST_BITS:
-        advice = "ovn_node_subnet_prefix to %d, or %s" % (fitting, advice)
-    return InventoryError(
-        'ovn_cluster_subnet "%s" is exhausted: it has room for %s of /%d, the inventory has %s, and %d of them can get none: set %s'
-        % (cluster, _count(room, "node subnet"), prefix, _count(hosts, "host"), without, advice)
-    )
-
-
-def _plan_family(inventory: Inventory, cluster, prefix: int, existing: Mapping) -> dict[str, t.Any]:
-    names = {host: inventory.node_name(host) for host in inventory.hosts}
-    held = _held(existing, cluster.version)
-    taken = _Taken()
-    plan: dict[str, t.Any] = {}
-
-    # What nodes hold that the inventory doesn't know stays theirs. Larger ones first, since others may lie in them.
-    ours = set(names.values())
-    nodes = {node: network for node, network in held.items() if node not in ours}
-    for node, network in sorted(nodes.items(), key=lambda entry: (entry[1].prefixlen, entry[0])):
-        taken.add(network, node)
-
-    for host in inventory.hosts:
-        for network in inventory.value(host, "ovn_node_subnet") or []:
-            other = taken.add(network, host) if network.version == cluster.version else None
-            if other is not None and other.owner in nodes:
-                raise InventoryError(
-                    'ovn_node_subnet "%s" overlaps "%s", which the northbound database holds for the node %s that is not in the '
-                    "inventory: choose a free subnet, or remove that node" % (network, other.network, other.owner),
-                    host,
-                )
-            if other is not None:
-                raise InventoryError(
-                    'ovn_node_subnet "%s" overlaps "%s" of %s: give each host its own'
-                    % (network, other.network, other.owner),
-                    host,
-                )
-            if network.version == cluster.version:
-                plan[host] = network
-
-    # A node with pods does not move because its subnet was given to another; where it is given a new one itself, it was meant.
-    for host in inventory.hosts:
-        network = held.get(names[host])
-        other = (
-            taken.overlapping(network)
-            if network is not None and host not in plan and contains(cluster, network)
-            else None
-        )
-        if other is not None and held.get(names.get(other.owner)) != other.network:
-            raise InventoryError(
-                'ovn_node_subnet "%s" overlaps "%s", which the northbound database holds for %s: choose a free subnet, '
-                "or give %s another ovn_node_subnet" % (other.network, network, host, host),
-                other.owner,
-            )
-
-    for host in inventory.hosts:
-        network = held.get(names[host])
-        if host not in plan and network is not None and contains(cluster, network) and taken.add(network, host) is None:
-            plan[host] = network
-
-    # A subnet that its host leaves in this very run is not given away yet: for a moment both would have it.
-    free = _free(cluster, prefix, [*plan.values(), *held.values()])
-    missing = [host for host in inventory.hosts if host not in plan]
-    for index, host in enumerate(missing):
-        network = next(free, None)
-        if network is None:
-            raise _exhausted(cluster, prefix, len(inventory.hosts), len(missing) - index)
-        plan[host] = network
-    return plan
-
-
-def renamed(inventory: Inventory, existing: Mapping, tunnels: Mapping) -> dict[str, t.Any]:
-    """``existing`` by the names of today: a node that the inventory doesn't know, at the tunnel address of a host that is new, is that host."""
-    ours = {inventory.node_name(host): host for host in inventory.hosts}
-    new = {tunnel_address(inventory, host): name for name, host in ours.items() if name not in existing}
-    today = {}
-    for node, subnets in existing.items():
-        names = (
-            [new[address] for address in tunnels.get(node) or [] if address in new]
-            if str(node).lower() not in ours
-            else []
-        )
-        today[names[0] if names else node] = subnets
-    return today
-
-
-def plan(inventory: Inventory, existing: Mapping, tunnels: Mapping | None = None) -> dict[str, list[str]]:
-    """Each host's node subnets, one of each family of the cluster and in the order of ``ovn_cluster_subnet``.
-
-    :param existing: what the northbound database holds, node name to list of subnets; also of nodes that the inventory doesn't know.
-    :param tunnels: node name to its tunnel addresses, as the southbound database has them.
-    :raises InventoryError: when the cluster's network is exhausted, or a given subnet belongs to somebody else.
+    :param existing: what the Northbound database has, node name to subnets; also of nodes that the inventory does not know.
+    :param tunnels: node name to its tunnel addresses, from the Southbound database.
+    :raises InventoryError: the cluster's network is exhausted, or a subnet of the inventory belongs to another node.
     """
     if not inventory.hosts:
         return {}
@@ -227,5 +126,137 @@ def plan(inventory: Inventory, existing: Mapping, tunnels: Mapping | None = None
         )
     existing = renamed(inventory, existing, tunnels or {})
     sizes = prefixes(inventory, cluster)
-    plans = [_plan_family(inventory, network, sizes[network.version], existing) for network in cluster]
-    return {host: [str(one[host]) for one in plans] for host in inventory.hosts}
+    plans = [_Plan(inventory, network, sizes[network.version], existing).subnets() for network in cluster]
+    return {host: [str(subnets[host]) for subnets in plans] for host in inventory.hosts}
+
+
+def renamed(inventory: Inventory, existing: Subnets, tunnels: Subnets) -> dict[str, t.Any]:
+    """Return ``existing`` by the names of today.
+
+    A node that the inventory does not know, and that has the tunnel address of a host that the database does not know, is that host.
+    """
+    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    new = {tunnel_address(inventory, host): name for name, host in hosts.items() if name not in existing}
+    today = {}
+    for node, subnets in existing.items():
+        name = node
+        if str(node).lower() not in hosts:
+            name = next((new[address] for address in tunnels.get(node) or [] if address in new), node)
+        today[name] = subnets
+    return today
+
+
+class _Plan:
+    """The plan of one IP version."""
+
+    def __init__(self, inventory: Inventory, cluster: IPNetwork, prefix: int, existing: Subnets) -> None:
+        self._inventory = inventory
+        self._cluster = cluster
+        self._prefix = prefix
+        self._names = {host: inventory.node_name(host) for host in inventory.hosts}
+        self._held = _held(existing, cluster.version)
+        self._strangers = {node for node in self._held if node not in set(self._names.values())}
+        self._claims = Claims()
+        self._subnets: dict[str, IPNetwork] = {}
+
+    def subnets(self) -> dict[str, IPNetwork]:
+        """Return host to its subnet."""
+        self._claim_strangers()
+        self._claim_set()
+        self._refuse_taken()
+        self._claim_held()
+        self._claim_free()
+        return self._subnets
+
+    def _claim_strangers(self) -> None:
+        """Nodes that the inventory does not know keep their subnets. Larger ones come first, since others may be inside them."""
+        for node in sorted(self._strangers, key=lambda node: (self._held[node].prefixlen, node)):
+            self._claims.add(self._held[node], node)
+
+    def _claim_set(self) -> None:
+        """Hosts get the subnets that the inventory sets for them."""
+        for host in self._inventory.hosts:
+            for network in self._inventory.value(host, "ovn_node_subnet") or []:
+                if network.version != self._cluster.version:
+                    continue
+                other = self._claims.add(network, host)
+                if other is not None:
+                    raise self._overlap(host, network, other)
+                self._subnets[host] = network
+
+    def _overlap(self, host: str, network: IPNetwork, other: Claim) -> InventoryError:
+        text = f'ovn_node_subnet "{network}" overlaps "{other.network}"'
+        if other.owner in self._strangers:
+            return InventoryError(
+                f"{text}, which the northbound database holds for the node {other.owner} that is not in the inventory: "
+                "choose a free subnet, or remove that node",
+                host,
+            )
+        return InventoryError(f"{text} of {other.owner}: give each host its own", host)
+
+    def _refuse_taken(self) -> None:
+        """A node with pods keeps its subnet, even if another host is set to it, unless the node itself is set to another one."""
+        for host in self._inventory.hosts:
+            network = self._held_in_cluster(host)
+            other = self._claims.overlapping(network) if network is not None and host not in self._subnets else None
+            if other is not None and self._held.get(self._names.get(other.owner, "")) != other.network:
+                raise InventoryError(
+                    f'ovn_node_subnet "{other.network}" overlaps "{network}", which the northbound database holds for {host}: '
+                    f"choose a free subnet, or give {host} another ovn_node_subnet",
+                    other.owner,
+                )
+
+    def _claim_held(self) -> None:
+        """Hosts keep what the database has for them."""
+        for host in self._inventory.hosts:
+            network = self._held_in_cluster(host)
+            if host not in self._subnets and network is not None and self._claims.add(network, host) is None:
+                self._subnets[host] = network
+
+    def _held_in_cluster(self, host: str) -> IPNetwork | None:
+        network = self._held.get(self._names[host])
+        return network if network is not None and contains(self._cluster, network) else None
+
+    def _claim_free(self) -> None:
+        """The other hosts get the lowest free subnets.
+
+        A subnet that its host leaves in this very run is not free: for a moment both would have it.
+        """
+        missing = [host for host in self._inventory.hosts if host not in self._subnets]
+        subnets = list(itertools.islice(self._free(), len(missing)))
+        if len(subnets) < len(missing):
+            raise self._exhausted(len(missing) - len(subnets))
+        self._subnets.update(zip(missing, subnets))
+
+    def _free(self) -> Iterator[IPNetwork]:
+        """Yield the free subnets, lowest first."""
+        taken = netaddr.IPSet(str(network) for network in (*self._subnets.values(), *self._held.values()))
+        for network in (netaddr.IPSet([str(self._cluster)]) - taken).iter_cidrs():
+            if network.prefixlen <= self._prefix:
+                yield from (ipaddress.ip_network(str(subnet)) for subnet in network.subnet(self._prefix))
+
+    def _exhausted(self, without: int) -> InventoryError:
+        cluster, prefix, hosts = self._cluster, self._prefix, len(self._inventory.hosts)
+        room = 1 << (prefix - cluster.prefixlen) if prefix >= cluster.prefixlen else 0
+        fitting = cluster.prefixlen + max(hosts - 1, 0).bit_length()
+        advice = "a wider ovn_cluster_subnet"
+        if prefix < fitting <= cluster.max_prefixlen - HOST_BITS:
+            advice = f"ovn_node_subnet_prefix to {fitting}, or {advice}"
+        return InventoryError(
+            f'ovn_cluster_subnet "{cluster}" is exhausted: it has room for {count(room, "node subnet")} of /{prefix}, '
+            f"the inventory has {count(hosts, 'host')}, and {without} of them can get none: set {advice}"
+        )
+
+
+def _held(existing: Subnets, version: int) -> dict[str, IPNetwork]:
+    """Return what the Northbound database has of one IP version: node name to subnet. Text that is no network is ignored."""
+    held = {}
+    for node, subnets in existing.items():
+        for text in subnets.split(",") if isinstance(subnets, str) else subnets or []:
+            try:
+                network = ipaddress.ip_network(str(text).strip(), strict=False)
+            except ValueError:
+                continue
+            if network.version == version:
+                held[str(node).lower()] = network
+    return held

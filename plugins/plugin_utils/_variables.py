@@ -26,7 +26,7 @@ PREFIX = "ovn_"
 class Variable:
     """One variable of the inventory.
 
-    :ivar kind: how its value is read: a key of :data:`_readers.READERS`.
+    :ivar kind: how its value is read: a key of :data:`_values.READERS`.
     :ivar default: the value when it is not set. None: there is none, or it is derived.
     :ivar unset: what applies when it is not set, in words (Markdown).
     :ivar example: a right value, which messages show.
@@ -203,7 +203,7 @@ _TABLE = (
     Variable(
         "ovn_gateway_next_hop",
         GATEWAY,
-        "addresses",
+        "next_hops",
         None,
         "for a shared NIC what the NIC has; with a dedicated one no route beyond its network",
         "10.33.74.253",

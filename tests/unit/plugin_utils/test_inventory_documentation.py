@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._not_yet import NOT_YET
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._unsupported import UNSUPPORTED
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._values import READERS, read
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import PLAY, VARIABLES, closest
 
@@ -42,7 +42,7 @@ def test_the_page_names_what_is_not_there_yet():
     """Protects against a release that does more, or less, than its page says."""
     page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith("Not in this release yet"))
-    assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in NOT_YET}
+    assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in UNSUPPORTED}
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)

@@ -10,7 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _values
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _subnets
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 THREE = "ovn-master, ovn-node1 and ovn-node2"
@@ -59,30 +59,33 @@ def test_everything_set_rightly_has_no_problem(cluster):
 EVERYWHERE = [
     (
         {"ovn_cluster_subnet": "192.168.1.1/16"},
-        'ovn_cluster_subnet "192.168.1.1/16" has host bits set: write "192.168.0.0/16"',
+        'ovn_cluster_subnet "192.168.1.1/16" has host bits set: the network is 192.168.0.0/16',
     ),
     (
         {"ovn_cluster_subnet": "192.168.0.0"},
-        'ovn_cluster_subnet "192.168.0.0" has no prefix length: write it like "192.168.0.0/16"',
+        'ovn_cluster_subnet "192.168.0.0" lacks its prefix length: write it like 192.168.0.0/16',
     ),
-    ({"ovn_cluster_subnet": "fd10::"}, 'ovn_cluster_subnet "fd10::" has no prefix length: write it like "fd10::/64"'),
+    ({"ovn_cluster_subnet": "fd10::"}, 'ovn_cluster_subnet "fd10::" lacks its prefix length: write it like fd10::/64'),
     (
         {"ovn_cluster_subnet": "192.168.0.0/255.255.0.0"},
-        'ovn_cluster_subnet "192.168.0.0/255.255.0.0" has a netmask instead of a prefix length: write "192.168.0.0/16"',
+        'ovn_cluster_subnet "192.168.0.0/255.255.0.0" has a netmask: write its prefix length, like 192.168.0.0/16',
     ),
     (
         {"ovn_cluster_subnet": "192.168.0.0/33"},
-        'ovn_cluster_subnet "192.168.0.0/33" has a prefix length that IPv4 does not have: it goes from 0 to 32',
+        'ovn_cluster_subnet "192.168.0.0/33" is not a network: write it like 192.168.0.0/16 or fd10::/48',
     ),
-    ({"ovn_cluster_subnet": "pods"}, 'ovn_cluster_subnet "pods" is not a network: write it like "192.168.0.0/16"'),
+    (
+        {"ovn_cluster_subnet": "pods"},
+        'ovn_cluster_subnet "pods" is not a network: write it like 192.168.0.0/16 or fd10::/48',
+    ),
     (
         {"ovn_cluster_subnet": "192.168/16"},
-        'ovn_cluster_subnet "192.168/16" is not a network: write it like "192.168.0.0/16"',
+        'ovn_cluster_subnet "192.168/16" is not a network: write it like 192.168.0.0/16 or fd10::/48',
     ),
-    ({"ovn_cluster_subnet": 16}, 'ovn_cluster_subnet 16 is not a network: write it like "192.168.0.0/16"'),
+    ({"ovn_cluster_subnet": 16}, "ovn_cluster_subnet 16 is not a network: write it like 192.168.0.0/16 or fd10::/48"),
     (
         {"ovn_cluster_subnet": {"ipv4": "x"}},
-        'ovn_cluster_subnet {"ipv4": "x"} is not a network: write it like "192.168.0.0/16"',
+        'ovn_cluster_subnet {"ipv4": "x"} is not a network: write it like 192.168.0.0/16 or fd10::/48',
     ),
     (
         {"ovn_cluster_subnet": None},
@@ -103,7 +106,7 @@ EVERYWHERE = [
     ),
     (
         {"ovn_cluster_subnet": "169.254.0.0/16"},
-        'ovn_cluster_subnet "169.254.0.0/16" overlaps 169.254.0.0/16, which has a meaning of its own: take a private network, like "192.168.0.0/16"',
+        'ovn_cluster_subnet "169.254.0.0/16" overlaps 169.254.0.0/16 (link-local addresses): choose a private network, like 192.168.0.0/16',
     ),
     (
         {"ovn_cluster_subnet": "10.0.0.0/30"},
@@ -111,7 +114,7 @@ EVERYWHERE = [
     ),
     (
         {"ovn_service_subnet": "192.168.200.0/24"},
-        'ovn_service_subnet "192.168.200.0/24" overlaps ovn_cluster_subnet "192.168.0.0/16": choose networks that share nothing',
+        'ovn_service_subnet "192.168.200.0/24" overlaps ovn_cluster_subnet "192.168.0.0/16": choose networks that share no address',
     ),
     (
         {"ovn_service_subnet": "fd96::/112"},
@@ -119,11 +122,11 @@ EVERYWHERE = [
     ),
     (
         {"ovn_join_subnet": "192.168.0.0/24"},
-        'ovn_join_subnet "192.168.0.0/24" overlaps ovn_cluster_subnet "192.168.0.0/16": choose networks that share nothing',
+        'ovn_join_subnet "192.168.0.0/24" overlaps the pods\' network 192.168.0.0/16: choose another one',
     ),
     (
         {"ovn_cluster_subnet": "100.64.0.0/12"},
-        'ovn_join_subnet "100.64.0.0/16" (its default) overlaps ovn_cluster_subnet "100.64.0.0/12": choose networks that share nothing',
+        'ovn_join_subnet is not set, and its default "100.64.0.0/16" overlaps the pods\' network 100.64.0.0/12: choose another one',
     ),
     (
         {"ovn_join_subnet": "100.64.0.0/31"},
@@ -154,12 +157,12 @@ EVERYWHERE = [
     ),
     (
         {"ovn_encap_type": "vxlan"},
-        'ovn_encap_type "vxlan" is too small for OVN\'s metadata (24 bits, so few switches and ports, and no gateways as they '
-        'are built here): write "geneve"',
+        'ovn_encap_type "vxlan" is too small for OVN\'s metadata (24 bits: few switches and ports, and no '
+        'gateways as this collection makes them): write "geneve"',
     ),
     (
         {"ovn_encap_type": "stt"},
-        'ovn_encap_type "stt" is not in Linux\' own openvswitch module, and OVN has given it up: write "geneve"',
+        'ovn_encap_type "stt" is not in Linux\' own openvswitch module, and OVN has dropped it: write "geneve"',
     ),
     ({"ovn_encap_type": ["geneve"]}, 'ovn_encap_type ["geneve"] is not offered: write "geneve"'),
     ({"ovn_mtu": "large"}, 'ovn_mtu "large" is not a whole number: write it like 1442'),
@@ -171,12 +174,12 @@ EVERYWHERE = [
     ({"ovn_tls": 1}, "ovn_tls 1 is neither true nor false: write true or false"),
     (
         {"ovn_tls": "True"},
-        'ovn_tls "True" isn\'t there yet: leave it out or false, and keep the underlay a network that you trust',
+        'ovn_tls "True" isn\'t supported yet: leave it out or false, and keep the underlay a network that you trust',
     ),
     (
         {"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
-        'ovn_kubernetes_api "https://10.0.0.1:6443" wants a credential, and there is none: set ovn_kubernetes_admin_kubeconfig, '
-        "from which the play makes the accounts itself, or ovn_kubernetes_token",
+        'ovn_kubernetes_api "https://10.0.0.1:6443" needs a credential, and there is none: set '
+        "ovn_kubernetes_admin_kubeconfig, from which the play makes the accounts itself, or ovn_kubernetes_token",
     ),
     (
         {
@@ -184,8 +187,8 @@ EVERYWHERE = [
             "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_token": "hidden",
         },
-        "ovn_kubernetes_token is set, and would go over the network in clear text: write ovn_kubernetes_api as https://..., "
-        "or remove the variable where the API server asks for no credential",
+        "ovn_kubernetes_token is set, and would be sent over the network in clear text: write "
+        "ovn_kubernetes_api as https://..., or remove the variable where the API server asks for no credential",
     ),
     (
         {
@@ -235,23 +238,23 @@ def test_what_is_wrong_everywhere_is_said_once(cluster, variables, text):
 ON_GATEWAY = [
     (
         {"ovn_gateway_ip": "10.55.0.12"},
-        'ovn_gateway_ip "10.55.0.12" has no prefix length: write it like "10.55.0.12/24"',
+        'ovn_gateway_ip "10.55.0.12" lacks its prefix length: write it like 10.55.0.12/24',
     ),
     (
         {"ovn_gateway_ip": "10.55.0.0/24"},
-        'ovn_gateway_ip "10.55.0.0/24" is the network\'s own address, not a host\'s: write one in it, like "10.55.0.1/24"',
+        "ovn_gateway_ip \"10.55.0.0/24\" is the network's own address, not a host's: write an address in it, like 10.55.0.1/24",
     ),
     (
         {"ovn_gateway_ip": "10.55.0.255/24"},
-        'ovn_gateway_ip "10.55.0.255/24" is the network\'s broadcast address, not a host\'s: write one in it, like "10.55.0.1/24"',
+        "ovn_gateway_ip \"10.55.0.255/24\" is the network's broadcast address, not a host's: write an address in it, like 10.55.0.1/24",
     ),
     (
         {"ovn_gateway_ip": "eth1"},
-        'ovn_gateway_ip "eth1" is not an address with a prefix length: write it like "10.33.74.138/24"',
+        'ovn_gateway_ip "eth1" is not an address with a prefix length: write it like 10.33.74.138/24',
     ),
     (
         {"ovn_gateway_ip": "224.0.0.5/24"},
-        'ovn_gateway_ip "224.0.0.5/24" can\'t be a host\'s address: write it like "10.33.74.138/24"',
+        "ovn_gateway_ip \"224.0.0.5/24\" can't be a host's address: it is a multicast address: write it like 10.33.74.138/24",
     ),
     (
         {"ovn_gateway_ip": ["10.55.0.12/24", "fd55::12/64"]},
@@ -259,24 +262,24 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_gateway_next_hop": "10.56.0.1"},
-        'ovn_gateway_next_hop "10.56.0.1" is not in the gateway\'s network "10.55.0.0/24": write an address in it, '
-        'or give ovn_gateway_ip as "10.55.0.12/32" where the router is off the subnet',
+        'ovn_gateway_next_hop "10.56.0.1" is not in the physical network 10.55.0.0/24: give a router there, '
+        "or the gateway's address as 10.55.0.12/32",
     ),
     (
         {"ovn_gateway_next_hop": "10.55.0.12"},
-        'ovn_gateway_next_hop "10.55.0.12" is the gateway\'s own address: write that of the next router',
+        "ovn_gateway_next_hop \"10.55.0.12\" is the gateway's own address: give the external router's",
     ),
     (
         {"ovn_gateway_next_hop": "10.55.0.254/24"},
-        'ovn_gateway_next_hop "10.55.0.254/24" has a prefix length, which does not belong here: write "10.55.0.254"',
+        'ovn_gateway_next_hop "10.55.0.254/24" is not an address: write it like 10.33.74.253, without a prefix length',
     ),
     (
         {"ovn_gateway_next_hop": "router"},
-        'ovn_gateway_next_hop "router" is not an address: write it like "10.33.74.253"',
+        'ovn_gateway_next_hop "router" is not an address: write it like 10.33.74.253, without a prefix length',
     ),
     (
         {"ovn_gateway_next_hop": "fd55::1"},
-        'ovn_gateway_next_hop "fd55::1" is IPv6, and ovn_gateway_ip has no IPv6 address: add one there, or remove it here',
+        'ovn_gateway_next_hop "fd55::1" is IPv6, and the gateway has no IPv6 address: give it one, or remove the next hop',
     ),
     (
         {"ovn_gateway_interface": "a-name-of-16-char"},
@@ -285,7 +288,7 @@ ON_GATEWAY = [
     ({"ovn_gateway_interface": None}, 'ovn_gateway_interface null is empty: remove the line, or write it like "eth1"'),
     (
         {"ovn_gateway_ip": "192.168.9.1/24", "ovn_gateway_next_hop": "192.168.9.254"},
-        'ovn_gateway_ip "192.168.9.1/24" is in a network that ovn_cluster_subnet "192.168.0.0/16" overlaps: choose another network for ovn_cluster_subnet',
+        'ovn_gateway_ip "192.168.9.1/24" lies in a network that overlaps the pods\' network 192.168.0.0/16: the physical network must be another one',
     ),
     (
         {"ovn_gateway_ip": "10.55.0.12/24", "ovn_encap_ip": "10.55.0.12"},
@@ -293,35 +296,36 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_node_subnet": "10.1.0.0/24"},
-        'ovn_node_subnet "10.1.0.0/24" is outside ovn_cluster_subnet "192.168.0.0/16": write one inside it, or leave it out to have it planned',
+        'ovn_node_subnet "10.1.0.0/24" is outside the pods\' network 192.168.0.0/16: choose one inside it',
     ),
     (
         {"ovn_node_subnet": "192.0.0.0/8"},
-        'ovn_node_subnet "192.0.0.0/8" is outside ovn_cluster_subnet "192.168.0.0/16": write one inside it, or leave it out to have it planned',
+        'ovn_node_subnet "192.0.0.0/8" is outside the pods\' network 192.168.0.0/16: choose one inside it',
     ),
     (
         {"ovn_node_subnet": "fd10:0:0:2::/64"},
-        'ovn_node_subnet "fd10:0:0:2::/64" is IPv6, and ovn_cluster_subnet has no IPv6 network: write one inside "192.168.0.0/16"',
+        'ovn_node_subnet "fd10:0:0:2::/64" is outside the pods\' network 192.168.0.0/16: choose one inside it',
     ),
     (
         {"ovn_node_subnet": "192.168.2.0/30"},
-        'ovn_node_subnet "192.168.2.0/30" leaves no address for pods: give it /29 or wider',
+        'ovn_node_subnet "192.168.2.0/30" is too small for the router, the host and pods: take /29 (IPv6: /125) or larger',
     ),
     (
         {"ovn_encap_ip": "10.44.0.12/24"},
-        'ovn_encap_ip "10.44.0.12/24" has a prefix length, which does not belong here: write "10.44.0.12"',
+        'ovn_encap_ip "10.44.0.12/24" is not an address: write it like 10.33.74.253, without a prefix length',
     ),
     (
         {"ovn_encap_ip": "127.0.0.1"},
-        'ovn_encap_ip "127.0.0.1" can\'t be reached from other hosts: write an address that they reach, like "10.33.74.11"',
+        'ovn_encap_ip "127.0.0.1" can\'t be an address that other hosts reach: it is a loopback address: write it like 10.33.74.253',
     ),
     (
         {"ovn_encap_ip": "192.168.7.7"},
-        'ovn_encap_ip "192.168.7.7" lies in ovn_cluster_subnet "192.168.0.0/16": tunnels run outside the overlay, choose another network for ovn_cluster_subnet',  # noqa: E501
+        'ovn_encap_ip "192.168.7.7" is in ovn_cluster_subnet "192.168.0.0/16": tunnels are not in the '
+        "overlay, choose another network for ovn_cluster_subnet",
     ),
     (
         {"ovn_node_name": "node_1"},
-        "ovn_node_name \"node_1\" is not a name that Kubernetes takes (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like \"node-1\"",
+        "ovn_node_name \"node_1\" is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like \"node-1\"",
     ),
     (
         {"ovn_node_name": "OVN-Master"},
@@ -341,14 +345,14 @@ def test_gateway_without_its_variables(cluster):
     """Protects against a gateway that has no way outside."""
     cluster.without(NODE1, "ovn_gateway_interface", "ovn_gateway_ip", "ovn_gateway_next_hop")
     assert found(cluster) == [
-        'ovn-node1: ovn_gateway_interface is not set, and the host is in ovn_gateways: set it to the NIC for the outside, like "eth1"'
+        'ovn-node1: ovn_gateway_interface is not set, and the host is in ovn_gateways: set it to the NIC on the physical network, like "eth1"'
     ]
 
 
 def test_dedicated_nic_without_address(cluster):
     """Protects against a gateway router without an address."""
     assert found(cluster.without(NODE1, "ovn_gateway_ip")) == [
-        'ovn-node1: ovn_gateway_ip is not set, and a dedicated NIC needs it: set it to the gateway\'s address outside, like "10.33.74.138/24"'
+        'ovn-node1: ovn_gateway_ip is not set, and a dedicated NIC needs it: set it to the gateway\'s physical address, like "10.33.74.138/24"'
     ]
 
 
@@ -361,7 +365,7 @@ def test_gateway_without_next_hop_is_right(cluster):
 def test_both_kinds_of_nic(cluster):
     """Protects against a gateway with two ways outside."""
     assert found(cluster.on(NODE1, ovn_gateway_shared_interface="eth0")) == [
-        'ovn-node1: ovn_gateway_interface "eth1" and ovn_gateway_shared_interface "eth0" are both set, and a gateway has one way outside: keep one of them'
+        'ovn-node1: ovn_gateway_interface "eth1" and ovn_gateway_shared_interface "eth0" are both set, and a gateway uses one NIC: keep one of them'
     ]
 
 
@@ -377,7 +381,7 @@ def test_two_gateways_with_one_address(cluster):
     cluster.groups["ovn_gateways"].append(NODE2)
     cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.12/25")
     assert found(cluster) == [
-        'ovn-node2: ovn_gateway_ip "10.55.0.12/25" is also that of ovn-node1: give each gateway its own'
+        'ovn-node2: ovn_gateway_ip "10.55.0.12/25" is gateway ovn-node1\'s already: give each gateway an address of its own'
     ]
 
 
@@ -395,7 +399,7 @@ def test_node_subnets_of_two_hosts(cluster):
 def test_dual_stack_needs_both_families(cluster):
     """Protects a dual-stack node against having one family only."""
     assert found(cluster.dual().on(NODE1, ovn_node_subnet="192.168.2.0/24")) == [
-        'ovn-node1: ovn_node_subnet "192.168.2.0/24" has no IPv6 network, and ovn_cluster_subnet is of both families: add one inside "fd10::/48"'
+        'ovn-node1: ovn_node_subnet "192.168.2.0/24" must have a subnet of each family of the pods\' network 192.168.0.0/16, fd10::/48'
     ]
 
 
@@ -412,7 +416,7 @@ def test_shared_addresses_and_families_of_tunnels(cluster):
         'ovn-node2: ovn_encap_ip "10.44.0.9" is also that of ovn-node1: give each host its own'
     ]
     assert found(cluster.on(NODE2, ovn_encap_ip="10.44.0.10").on(MASTER, ovn_encap_ip="fd44::1")) == [
-        'ovn-master: ovn_encap_ip "fd44::1" is IPv6, and ovn-node1 has one of IPv4: tunnels need one family on all hosts'
+        'ovn-master: ovn_encap_ip "fd44::1" is IPv6, and ovn-node1 has one of IPv4: tunnels need one IP version on all hosts'
     ]
 
 
@@ -423,7 +427,7 @@ def test_default_node_names(cluster):
         cluster.on(host, ovn_cluster_subnet="192.168.0.0/16")
     assert found(cluster) == [
         "10.0.0.7: ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host",
-        "bad_name: ovn_node_name is not set, and the inventory's name \"bad_name\" is not a name that Kubernetes takes (RFC 1123: a to z, 0 to 9, '-' "
+        "bad_name: ovn_node_name is not set, and the inventory's name \"bad_name\" is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' "
         "and '.'): write it like \"bad-name\"",
         'ovn-node2.example.org: ovn_node_name is not set, and its default "ovn-node2" is also the name of ovn-node2: give each host its own',
     ]
@@ -436,10 +440,10 @@ def test_facts_against_the_inventory(cluster):
         'ovn-node1: ovn_gateway_interface "eth7" is no NIC of this host: write one of br-x, eth0, eth1, lo'
     ]
     assert found(cluster.on(NODE1, ovn_gateway_interface="eth0")) == [
-        'ovn-node1: ovn_gateway_interface "eth0" holds the tunnel address "10.44.0.12", which the host would lose: give the gateway a NIC of its own'
+        'ovn-node1: ovn_gateway_interface "eth0" has the tunnel address "10.44.0.12", which the host would lose: give the gateway a NIC of its own'
     ]
     assert found(cluster.on(NODE1, ovn_encap_ip="10.66.0.12")) == [
-        'ovn-node1: ovn_gateway_interface "eth0" holds the host\'s default route, which the host would lose: give the gateway a NIC of its own'
+        'ovn-node1: ovn_gateway_interface "eth0" has the host\'s default route, which the host would lose: give the gateway a NIC of its own'
     ]
     cluster.on(NODE1, ovn_gateway_interface="eth1", ovn_encap_ip="10.44.0.99")
     assert found(cluster) == [
@@ -461,8 +465,8 @@ def test_overlap_with_the_underlay(cluster):
     assert found(cluster.with_facts().everywhere(ovn_cluster_subnet="10.0.0.0/9")) == [
         THREE
         + ': ovn_cluster_subnet "10.0.0.0/9" overlaps the underlay\'s network "10.44.0.0/24": choose another network for ovn_cluster_subnet',
-        'ovn-node1: ovn_gateway_ip "10.55.0.12/24" is in a network that ovn_cluster_subnet "10.0.0.0/9" overlaps: '
-        "choose another network for ovn_cluster_subnet",
+        'ovn-node1: ovn_gateway_ip "10.55.0.12/24" lies in a network that overlaps the pods\' network 10.0.0.0/9: '
+        "the physical network must be another one",
     ]
 
 
@@ -513,11 +517,12 @@ def test_one_value_for_the_cluster(cluster):
         (
             [MASTER, NODE1],
             "ovn-master and ovn-node1: ovn_masters has 2 hosts, and must have 1, 3 or 5; "
-            "clustered masters aren't there yet: leave one host in ovn_masters",
+            "clustered masters aren't supported yet: leave one host in ovn_masters",
         ),
         (
             [MASTER, NODE1, NODE2],
-            THREE + ": ovn_masters has 3 hosts, and clustered masters aren't there yet: leave one host in ovn_masters",
+            THREE
+            + ": ovn_masters has 3 hosts, and clustered masters aren't supported yet: leave one host in ovn_masters",
         ),
     ],
 )
@@ -549,7 +554,7 @@ def test_a_next_hop_that_is_another_gateway(cluster):
     cluster.groups["ovn_gateways"].append(NODE2)
     cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.13/24", ovn_gateway_next_hop="10.55.0.12")
     assert found(cluster) == [
-        'ovn-node2: ovn_gateway_next_hop "10.55.0.12" is the address of the gateway ovn-node1: write that of the next router outside'
+        "ovn-node2: ovn_gateway_next_hop \"10.55.0.12\" is gateway ovn-node1's address: give the external router's"
     ]
 
 
@@ -600,7 +605,8 @@ def test_the_order_is_stable(cluster):
 
 
 def test_a_thousand_hosts_are_checked_quickly(many):
-    """Protects large inventories against checks that compare every host with every other; the bound is ten times what it takes."""
+    """Protects large inventories against checks that compare every host with every other; the bound is several times what it takes.
+    It is processor time, so that a busy machine does not matter."""
     cluster = many(
         1000,
         lambda index: {
@@ -608,9 +614,9 @@ def test_a_thousand_hosts_are_checked_quickly(many):
             "ovn_encap_ip": "172.16.%d.%d" % (index // 250, index % 250 + 1),
         },
     )
-    start = time.monotonic()
+    start = time.process_time()
     assert found(cluster) == []
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
 
 
 def test_netaddr_missing(cluster, monkeypatch):
@@ -618,7 +624,7 @@ def test_netaddr_missing(cluster, monkeypatch):
     monkeypatch.setattr("ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory.netaddr", None)
     with pytest.raises(AnsibleFilterError, match="netaddr is missing on the controller: install netaddr"):
         found(cluster)
-    assert _values.netaddr is not None
+    assert _subnets.netaddr is not None
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_facts_missing(cluster):
     cluster.without(NODE1, "ansible_facts").without(NODE2, "ansible_facts").on(MASTER, ovn_encap_ip="10.44.0.11").on(
         NODE1, ovn_encap_ip="10.44.0.12"
     )
-    assert "ovn_mtu is not set, and no host's facts say the underlay's MTU: gather facts" in refused(cluster, NODE1)
+    assert "ovn_mtu is not set, and no host's facts have the underlay's MTU: gather facts" in refused(cluster, NODE1)
     assert of(cluster.everywhere(ovn_mtu=1400), NODE1)["mtu"] == 1400
 
 
@@ -233,9 +233,9 @@ def test_underlay_too_narrow_for_ipv6(cluster):
 @pytest.mark.parametrize(
     ("host", "variables", "text"),
     [
-        (NODE1, {"ovn_node_name": "a b"}, 'ovn-node1: ovn_node_name "a b" is not a name that Kubernetes takes'),
-        (NODE1, {"ovn_encap_ip": "10.0.0.1/8"}, 'ovn-node1: ovn_encap_ip "10.0.0.1/8" has a prefix length'),
-        (NODE1, {"ovn_gateway_ip": "10.55.0.12"}, 'ovn-node1: ovn_gateway_ip "10.55.0.12" has no prefix length'),
+        (NODE1, {"ovn_node_name": "a b"}, 'ovn-node1: ovn_node_name "a b" is not a name that Kubernetes accepts'),
+        (NODE1, {"ovn_encap_ip": "10.0.0.1/8"}, 'ovn-node1: ovn_encap_ip "10.0.0.1/8" is not an address'),
+        (NODE1, {"ovn_gateway_ip": "10.55.0.12"}, 'ovn-node1: ovn_gateway_ip "10.55.0.12" lacks its prefix length'),
         ("other", {}, "other: the host is in none of ovn_masters, ovn_nodes and ovn_gateways: add it to one of them"),
     ],
 )

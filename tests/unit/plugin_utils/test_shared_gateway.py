@@ -77,8 +77,7 @@ def test_another_next_hop(shared):
         ),
         (
             {"ovn_gateway_next_hop": "10.9.9.9"},
-            'ovn_gateway_next_hop "10.9.9.9" is not in the gateway\'s network "10.44.0.0/24": write an address in it, '
-            'or give ovn_gateway_ip as "10.44.0.12/32" where the router is off the subnet',
+            'ovn_gateway_next_hop "10.9.9.9" is not in the physical network 10.44.0.0/24: give a router there, or the gateway\'s address as 10.44.0.12/32',
         ),
     ],
 )

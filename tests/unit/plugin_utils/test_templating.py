@@ -179,7 +179,7 @@ def test_removal_is_not_armed_in_the_inventory(play, monkeypatch):
     done, _answers = play()
     assert done.returncode == 2
     assert (
-        "ovn_remove_confirmed is set in the inventory, where it would hold for every run: remove the line, and say it with -e"
+        "ovn_remove_confirmed is set in the inventory, where it would apply to every run: remove the line, and give it with -e"
         in done.stdout
     )
     done, answers = play(ovn_remove_confirmed="true")
@@ -193,7 +193,7 @@ def test_a_wrong_inventory_stops_the_play(play):
     assert answers is None
     said = done.stdout.replace("\\", "")
     assert (
-        'ovn-node1: ovn_gateway_ip "10.55.12/24" is not an address with a prefix length: write it like "10.33.74.138/24"'
+        'ovn-node1: ovn_gateway_ip "10.55.12/24" is not an address with a prefix length: write it like 10.33.74.138/24'
         in said
     )
     assert (

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Errors of the inventory, and how values are shown in them. Private to the collection."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import typing as t
+
+SHOWN = 100  # characters of a value that a message shows
+ADDRESSES = (
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
+)
+
+
+class InventoryError(Exception):
+    """The inventory can't be used as it is.
+
+    :ivar text: one sentence for the user, without the host.
+    :ivar host: the host that it is about; empty: the inventory as a whole.
+    """
+
+    def __init__(self, text: str, host: str = "") -> None:
+        super().__init__(f"{host}: {text}" if host else text)
+        self.text = text
+        self.host = host
+
+
+class InvalidValue(ValueError):
+    """A value that its variable can't have.
+
+    :ivar value: the part of the value that is wrong.
+    :ivar text: what is wrong with it, and what would be right; it follows the variable and the value in the message.
+    """
+
+    def __init__(self, value: t.Any, text: str) -> None:
+        super().__init__(text)
+        self.value = value
+        self.text = text
+
+
+def show(value: t.Any) -> str:
+    """Return a value as messages show it: in JSON, so that it can be told from the words around it, and shortened."""
+    if isinstance(value, ADDRESSES):
+        value = str(value)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun in the singular or plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
