@@ -6,7 +6,8 @@
 1. The state before the rows: what a NIC gets back before its bridge is deleted.
 2. Rows that are inserted or updated.
 3. The state after the rows: what is on links that Open vSwitch makes.
-4. Rows that are deleted. They come last, when nothing else can fail: a link that Open vSwitch removed can't be restored as it was.
+4. Rows that are deleted. They come last, when nothing else can fail: a link that Open vSwitch removed can't be
+   restored as it was.
 """
 
 from __future__ import annotations

@@ -61,7 +61,8 @@ def converge_state(desired: HostState, check: bool = False) -> Result:
 class _Convergence:
     """The attempts of one call.
 
-    A conflict is planned again: ovn-controller writes to this database too, often at the same time. A lost connection is opened again, once.
+    A conflict is planned again: ovn-controller writes to this database too, often at the same time. A lost connection
+    is opened again, once.
     """
 
     def __init__(self, connection: LocalConnection, desired: DesiredHost, comment: str, check: bool) -> None:

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Facts about this host, read before anything on it is changed. Each function raises HostError when the kernel can't be read."""
+"""Facts about this host, read before anything on it is changed.
+
+Each function raises HostError when the kernel can't be read.
+"""
 
 from __future__ import annotations
 

@@ -48,9 +48,9 @@ def plan_addresses_and_routes(
 ) -> list[Step]:
     """Plan what is removed from owned links, and what is added to any link.
 
-    The kernel removes more than it is told to: a secondary address with its primary one, the routes of an address with it, and all
-    IPv4 routes of a link with its last IPv4 address. What of that is desired is removed by a step of its own and added again,
-    so that the inverse of the plan is exact.
+    The kernel removes more than it is told to: a secondary address with its primary one, the routes of an address
+    with it, and all IPv4 routes of a link with its last IPv4 address. What of that is desired is removed by a step of
+    its own and added again, so that the inverse of the plan is exact.
 
     :param addresses, routes: what the host has when this part of the plan begins.
     :raises HostError: a route belongs to an address of another link.

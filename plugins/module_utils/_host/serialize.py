@@ -3,12 +3,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The wire format of steps and records: what is to be undone later has to outlive the process that did it.
 
-Journals, the files of moved NICs and the saved NICs in OVSDB hold values of this format. They outlive updates of the collection, and
-an update may be taken back while a NIC is moved. So the names in them are those of :data:`HOST_TYPES`, and not the names of
-classes and fields: a class may be renamed, the name in the format stays, and versions before and after the change read each other's values.
+Journals, the files of moved NICs and the saved NICs in OVSDB hold values of this format. They outlive updates of the
+collection, and an update may be taken back while a NIC is moved. So the names in them are those of
+:data:`HOST_TYPES`, and not the names of classes and fields: a class may be renamed, the name in the format stays, and
+versions before and after the change read each other's values.
 
-A record is a JSON object with its fields and the key ``is``, which holds its name. Bytes are ``{"is": "bytes", "hex": "..."}``.
-Tuples are arrays.
+A record is a JSON object with its fields and the key ``is``, which holds its name. Bytes are ``{"is": "bytes", "hex":
+"..."}``. Tuples are arrays.
 """
 
 from __future__ import annotations

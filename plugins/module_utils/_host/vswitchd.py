@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Transactions of the Open_vSwitch database that ovs-vswitchd has to apply (ovs-vswitchd.conf.db(5), next_cfg and cur_cfg)."""
+"""Transactions of the Open_vSwitch database that ovs-vswitchd has to apply.
+
+The database counts them in next_cfg, and ovs-vswitchd those that it has applied in cur_cfg (ovs-vswitchd.conf.db(5)).
+"""
 
 from __future__ import annotations
 

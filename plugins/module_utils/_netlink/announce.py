@@ -69,7 +69,8 @@ def announce(link: str, mac: str, cidrs: Iterable[str]) -> socket.socket:
 
     :param mac: the MAC that the addresses have, as aa:bb:cc:dd:ee:ff.
     :param cidrs: addresses with their prefix lengths.
-    :returns: the socket that sent them. The caller closes it: closing takes the kernel up to 20 ms, more than all else here.
+    :returns: the socket that sent them. The caller closes it: closing takes the kernel up to 20 ms, more than all
+        else here.
     :raises OSError: a frame can't be sent.
     """
     source = pack_mac(mac)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Numbers of the kernel's netlink interface by the names of its headers. Each class names the header that it is from."""
+"""Numbers of the kernel's netlink interface by the names of its headers.
+
+Each class names the header that it is from.
+"""
 
 from __future__ import annotations
 

@@ -38,9 +38,9 @@ class PyRoute2:
 def pyroute2_core() -> PyRoute2:
     """Load pyroute2's netlink core.
 
-    ``import pyroute2`` loads the whole library, which takes longer than everything else that a host without changes needs.
-    So an empty package takes its place while its modules load what they need themselves. If the modules of a version
-    can't be loaded like that, the whole library is loaded.
+    ``import pyroute2`` loads the whole library, which takes longer than everything else that a host without changes
+    needs. So an empty package takes its place while its modules load what they need themselves. If the modules of a
+    version can't be loaded like that, the whole library is loaded.
 
     :raises HostError: the library is missing.
     """

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Messages of the route family (rtnetlink(7)) and their attributes as bytes.
 
-All attributes are declared as plain bytes. The library's own declarations know fewer attributes the older it is, and a route
-that moves must not lose an attribute that nothing here reads.
+All attributes are declared as plain bytes. The library's own declarations know fewer attributes the older it is, and
+a route that moves must not lose an attribute that nothing here reads.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Network namespaces (network_namespaces(7)): a thread enters one and comes back by setns(2). No process is started."""
+"""Network namespaces (network_namespaces(7)): a thread enters one and comes back by setns(2).
+
+No process is started.
+"""
 
 from __future__ import annotations
 

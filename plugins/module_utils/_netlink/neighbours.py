@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether a neighbour answers ARP or neighbour discovery.
 
-The kernel itself asks for the neighbour's link-layer address, and no packet filter of the host keeps it from doing so.
+The kernel itself asks for the neighbour's link-layer address, and no packet filter of the host keeps it from doing
+so.
 """
 
 from __future__ import annotations

@@ -115,7 +115,10 @@ class KernelAddress:
 
     @property
     def configured(self) -> bool:
-        """Whether a program or a person configured it. The kernel itself made loopback, link-local and temporary addresses."""
+        """Whether a program or a person configured it.
+
+        The kernel itself made loopback, link-local and temporary addresses.
+        """
         if self.version == 4:
             return self.scope != RtScope.HOST
         return self.scope not in (RtScope.LINK, RtScope.HOST) and not self.flags & IfaFlag.SECONDARY
@@ -171,7 +174,8 @@ class KernelRoute:
     :ivar protocol: of :class:`.constants.RtProt`.
     :ivar extra: attributes that are kept unread: metrics, realms, preference, encapsulation.
     :ivar expires: seconds that are left. None: it does not expire.
-    :ivar nexthop_id: the kernel's nexthop object (ip-nexthop(8)) that the route uses. Such an object belongs to one link.
+    :ivar nexthop_id: the kernel's nexthop object (ip-nexthop(8)) that the route uses. Such an object belongs to one
+        link.
     """
 
     destination: str

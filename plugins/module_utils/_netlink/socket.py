@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A netlink socket of the route family (netlink(7), rtnetlink(7)): send a request, receive its replies.
 
-The messages are pyroute2's. The library's own sockets need five times as long for a message as the kernel does, and many pods
-that start at once send hundreds of messages.
+The messages are pyroute2's. The library's own sockets need five times as long for a message as the kernel does, and
+many pods that start at once send hundreds of messages.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class RouteSocket:
     def request(self, message: Any, kind: int, flags: int) -> tuple[Any, ...]:
         """Send a message and return all replies to it.
 
-        The kernel marks a dump that it was interrupted in by a change (NLM_F_DUMP_INTR). Such a dump is requested again.
+        The kernel marks a dump that it was interrupted in by a change (NLM_F_DUMP_INTR). Such a dump is requested
+        again.
 
         :param kind: a type of :class:`.constants.Rtm`.
         :param flags: of :class:`.constants.NlFlag`, without REQUEST.

@@ -32,8 +32,8 @@ def make_pair(outer: str, namespace: int, inner: str, mac: str, mtu: int, no_arp
     :param namespace: the open file of the pod's namespace.
     :param inner, mac: name and MAC of the inner end, which is still down afterwards.
     :param mtu: of both ends, in bytes.
-    :param no_arp: the host's stack sends nothing on the outer end. With the userspace datapath it would receive the pod's
-        packets too.
+    :param no_arp: the host's stack sends nothing on the outer end. With the userspace datapath it would receive the
+        pod's packets too.
     :returns: the MAC of the outer end.
     :raises OSError: EEXIST, one of the names is taken.
     """

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Run Open vSwitch's own OpenFlow client, ovs-ofctl(8).
 
-It is the one place where a process is started instead of a protocol spoken: no library that is light enough speaks OpenFlow.
+It is the one place where a process is started instead of a protocol spoken: no library that is light enough speaks
+OpenFlow.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The flows of one cookie on one bridge: read, compared and changed.
 
-Flows are lines as ovs-ofctl(8) writes them (ovs-fields(7), ovs-actions(7)). The client itself compares them, so it does not matter how a
-version of it writes a flow.
+Flows are lines as ovs-ofctl(8) writes them (ovs-fields(7), ovs-actions(7)). The client itself compares them, so it
+does not matter how a version of it writes a flow.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class CookieFlows:
 
 
 async def _compare(current: Sequence[str], desired: Sequence[str]) -> str:
-    """Return the output of diff-flows: a line with ``-`` for each current flow only, with ``+`` for each desired one only."""
+    """Return the output of diff-flows: a line with ``-`` for each flow to remove, with ``+`` for each flow to add."""
     with tempfile.TemporaryDirectory(prefix="ovn-k8s-flows-") as folder:
         files = []
         for name, flows in (("current", current), ("desired", desired)):

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class MoveStep(Step):
     """Remove addresses, routes and rules from the source, and add them to the target.
 
-    As little as possible is unreachable meanwhile: the target gets its addresses while the source still has them, then the
-    routes change their links, and the source's addresses are removed last. So routes of other links that have one of the
-    addresses as their source address stay valid throughout.
+    As little as possible is unreachable meanwhile: the target gets its addresses while the source still has them,
+    then the routes change their links, and the source's addresses are removed last. So routes of other links that
+    have one of the addresses as their source address stay valid throughout.
 
     :ivar source: None: things are only added.
     :ivar target: None: things are only removed.
@@ -111,7 +111,7 @@ def in_order(routes: Iterable[KernelRoute]) -> list[KernelRoute]:
 
 
 def oldest_first(addresses: Iterable[KernelAddress]) -> list[KernelAddress]:
-    """Return addresses in the order in which they have to be added, so that the kernel lists them in the same order again.
+    """Return addresses in the order in which to add them, so that the kernel lists them in the same order again.
 
     The kernel lists new IPv4 addresses last, and new IPv6 addresses first.
     """
