@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The plan of a host, made of what is wanted and what was found, without any kernel."""
+"""Protects the plan of a host, made of its current and its desired state without any kernel."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def texts(steps):
 
 
 def test_the_order_of_a_plan():
-    """What others stand on comes first; the files that tell others to begin come last."""
-    want = HostState(
+    """Protects steps that depend on earlier ones. Files come last: they tell other programs that the host is ready."""
+    desired = HostState(
         links=(Link("k8s-n1", mtu=1400),),
         addresses=(Address("k8s-n1", "192.168.2.2/24"),),
         routes=(Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),),
@@ -66,7 +66,7 @@ def test_the_order_of_a_plan():
         drops=(IngressDrop("eth0"),),
         absent_drops=(IngressDrop("eth9"),),
     )
-    have = CurrentState(
+    current = CurrentState(
         links={"k8s-n1": None, "eth0": link("eth0"), "breth0": None},
         addresses=(KernelAddress("eth0", "10.44.0.12/24"),),
         sysctls={IP_FORWARD: "0", RP_FILTER: None},
@@ -74,7 +74,7 @@ def test_the_order_of_a_plan():
         offloads={"eth0": ("tx",)},
         drops=frozenset({"eth9"}),
     )
-    assert texts(plan_host(have, want)) == [
+    assert texts(plan_host(current, desired)) == [
         "sysctl net.ipv4.ip_forward: 0 -> 1",
         "ingress drop on eth9: remove",
         "10.44.0.12/24: move from eth0 to breth0",
@@ -88,9 +88,9 @@ def test_the_order_of_a_plan():
     ]
 
 
-def test_nothing_to_do_where_all_is_as_wanted():
-    """Whoever made it, and however it is written."""
-    want = HostState(
+def test_a_host_with_the_desired_state_has_no_plan():
+    """Protects "unchanged": it does not matter who made a thing, or how its address is written."""
+    desired = HostState(
         links=(Link("k8s-n1", mtu=1400, mac="0A:58:C0:A8:02:02"),),
         addresses=(Address("k8s-n1", "192.168.2.2/24"), Address("k8s-n1", "FD10:0:0::2/64")),
         routes=(
@@ -106,7 +106,7 @@ def test_nothing_to_do_where_all_is_as_wanted():
         moves=(AddressMove("eth0", "breth0"),),
         unaddressed=(Unaddressed("eth1"),),
     )
-    have = CurrentState(
+    current = CurrentState(
         links={
             "k8s-n1": link("k8s-n1", mtu=1400, mac="0a:58:c0:a8:02:02"),
             "eth0": link("eth0"),
@@ -131,12 +131,12 @@ def test_nothing_to_do_where_all_is_as_wanted():
         offloads={"eth0": ()},
         drops=frozenset({"eth0"}),
     )
-    assert plan_host(have, want) == []
+    assert plan_host(current, desired) == []
 
 
-def test_an_address_that_takes_others_along_is_planned_so_that_undo_is_exact():
-    """The kernel removes a secondary with its primary: the wanted one goes and comes by steps of its own."""
-    have = CurrentState(
+def test_an_address_that_the_kernel_removes_too_is_removed_and_added_by_steps():
+    """Protects an exact rollback: the kernel removes a secondary address together with its primary one."""
+    current = CurrentState(
         links={"k8s-n1": link("k8s-n1")},
         addresses=(
             KernelAddress("k8s-n1", "192.168.2.3/24"),
@@ -144,10 +144,10 @@ def test_an_address_that_takes_others_along_is_planned_so_that_undo_is_exact():
         ),
         routes=(connected("192.168.2.0/24", "k8s-n1"), route("192.168.0.0/16", "k8s-n1", "192.168.2.1")),
     )
-    want = HostState(
+    desired = HostState(
         (Link("k8s-n1"),), (Address("k8s-n1", "192.168.2.2/24"),), (Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),)
     )
-    assert texts(plan_host(have, want)) == [
+    assert texts(plan_host(current, desired)) == [
         "route 192.168.0.0/16 via 192.168.2.1 dev k8s-n1: remove",
         "address 192.168.2.2/24 on k8s-n1: remove",
         "address 192.168.2.3/24 on k8s-n1: remove",
@@ -157,13 +157,13 @@ def test_an_address_that_takes_others_along_is_planned_so_that_undo_is_exact():
 
 
 def test_a_route_of_a_network_manager_moves_like_any_other():
-    """It says "kernel" too, but the kernel does not make it: the address came with noprefixroute."""
-    have = CurrentState(
+    """Protects the route that NetworkManager made: it has the protocol "kernel" too, but its address has noprefixroute."""
+    current = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")},
         addresses=(KernelAddress("eth0", "10.44.0.12/24", flags=IfaFlag.PERMANENT | IfaFlag.NOPREFIXROUTE),),
         routes=(connected("10.44.0.0/24", "eth0", metric=100),),
     )
-    (step,) = plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),)))
+    (step,) = plan_host(current, HostState(moves=(AddressMove("eth0", "breth0"),)))
     assert texts(step.parts()) == [
         "address 10.44.0.12/24 on breth0: add",
         "route 10.44.0.0/24 dev eth0 metric 100: remove",
@@ -172,9 +172,9 @@ def test_a_route_of_a_network_manager_moves_like_any_other():
     ]
 
 
-def test_a_move_is_in_an_order_that_the_kernel_takes():
-    """Networks on the link before next hops in them, default routes last; the bridge is up before; the NIC keeps its addresses longest."""
-    have = CurrentState(
+def test_a_move_is_in_an_order_that_the_kernel_accepts():
+    """Protects against routes that the kernel refuses, and the host's connections: the NIC loses its addresses last."""
+    current = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0", up=False)},
         addresses=(
             KernelAddress("eth0", "10.44.0.12/24", label="eth0"),
@@ -188,7 +188,7 @@ def test_a_move_is_in_an_order_that_the_kernel_takes():
             route("10.8.0.0/16", "eth9", "10.1.1.1"),
         ),
     )
-    (step,) = plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),)))
+    (step,) = plan_host(current, HostState(moves=(AddressMove("eth0", "breth0"),)))
     assert texts(step.parts()) == [
         "link breth0: up",
         "address 10.44.0.12/24 on breth0: add",
@@ -204,36 +204,38 @@ def test_a_move_is_in_an_order_that_the_kernel_takes():
     assert step.before() == [line.replace("breth0", "eth0") for line in step.after()]
 
 
-def test_what_moved_is_what_later_steps_see():
-    """A wanted address that just came with the move is not added once more, and one that is not wanted on an owned bridge goes."""
-    have = CurrentState(
+def test_later_steps_are_planned_from_the_state_after_the_move():
+    """Protects against adding what has just moved, and against leaving what an owned bridge may not have."""
+    current = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")},
         addresses=(KernelAddress("eth0", "10.44.0.12/24"), KernelAddress("eth0", "10.44.1.12/24")),
     )
-    want = HostState((Link("breth0"),), (Address("breth0", "10.44.0.12/24"),), moves=(AddressMove("eth0", "breth0"),))
-    assert texts(plan_host(have, want)) == [
+    desired = HostState(
+        (Link("breth0"),), (Address("breth0", "10.44.0.12/24"),), moves=(AddressMove("eth0", "breth0"),)
+    )
+    assert texts(plan_host(current, desired)) == [
         "10.44.0.12/24, 10.44.1.12/24: move from eth0 to breth0",
         "address 10.44.1.12/24 on breth0: remove",
     ]
 
 
-def test_a_restored_uplink_is_the_same_move_in_the_other_direction():
-    have = CurrentState(
+def test_a_move_back_is_the_same_move_in_the_other_direction():
+    current = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")}, addresses=(KernelAddress("breth0", "10.44.0.12/24"),)
     )
-    assert texts(plan_host(have, HostState(moves=(AddressMove("breth0", "eth0"),)))) == [
+    assert texts(plan_host(current, HostState(moves=(AddressMove("breth0", "eth0"),)))) == [
         "10.44.0.12/24: move from breth0 to eth0"
     ]
-    assert plan_host(have, HostState(moves=(AddressMove("eth0", "breth0"),))) == []
+    assert plan_host(current, HostState(moves=(AddressMove("eth0", "breth0"),))) == []
 
 
-def test_a_plain_nic_leaves_the_other_ways_of_a_route():
-    """A route over two links loses the one way only."""
+def test_a_route_keeps_its_next_hops_over_other_links():
+    """Protects a route over two links, of which one loses its addresses."""
     both = KernelRoute("10.8.0.0/16", (Nexthop("eth1", "10.55.0.1"), Nexthop("eth0", "10.44.0.1")))
-    have = CurrentState(
+    current = CurrentState(
         links={"eth1": link("eth1")}, addresses=(KernelAddress("eth1", "10.55.0.12/24"),), routes=(both,)
     )
-    (step,) = plan_host(have, HostState(unaddressed=(Unaddressed("eth1"),)))
+    (step,) = plan_host(current, HostState(unaddressed=(Unaddressed("eth1"),)))
     assert texts(step.parts()) == [
         "route 10.8.0.0/16 via 10.55.0.1 dev eth1 nexthop via 10.44.0.1 dev eth0: remove",
         "route 10.8.0.0/16 via 10.44.0.1 dev eth0: add",
@@ -241,13 +243,13 @@ def test_a_plain_nic_leaves_the_other_ways_of_a_route():
     ]
 
 
-def test_two_wishes_that_exclude_each_other_are_an_error():
-    """The network of another link can't be led elsewhere without breaking that link."""
-    have = CurrentState(links={"k8s-n1": link("k8s-n1")}, routes=(connected("10.44.0.0/24", "eth0"),))
+def test_a_route_to_the_network_of_another_link_is_an_error():
+    """Protects the other link, which would lose its network."""
+    current = CurrentState(links={"k8s-n1": link("k8s-n1")}, routes=(connected("10.44.0.0/24", "eth0"),))
     with pytest.raises(
         HostError, match=r"^route 10\.44\.0\.0/24 to k8s-n1 can't be made: eth0 has an address in that network"
     ):
-        plan_host(have, HostState(routes=(Route("k8s-n1", "10.44.0.0/24", "10.1.1.1"),)))
+        plan_host(current, HostState(routes=(Route("k8s-n1", "10.44.0.0/24", "10.1.1.1"),)))
 
 
 @pytest.mark.parametrize(
@@ -260,12 +262,12 @@ def test_two_wishes_that_exclude_each_other_are_an_error():
         ("net.ipv4.conf.eth0/5.rp_filter", ("net", "ipv4", "conf", "eth0.5", "rp_filter"), "eth0.5"),
     ],
 )
-def test_keys_of_settings_are_read_as_sysctl_reads_them(key, parts, of):
+def test_keys_of_settings_are_parsed_as_by_sysctl(key, parts, of):
     assert (Sysctl(key, "1").parts, Sysctl(key, "1").link) == (parts, of)
 
 
-def test_secrets_show_in_no_text():
-    """Neither in a plan, nor in a diff, nor in what Python prints of an object; a file that becomes a secret or was one counts too."""
+def test_no_text_shows_a_secret():
+    """Protects keys in plans, diffs and representations of objects. A file that was a secret, or becomes one, counts too."""
     for old, new in ((0o600, 0o600), (0o600, 0o644), (0o644, 0o640)):
         (step,) = plan_host(
             CurrentState(files={"/key": FileContent("OLD-PRIVATE", old)}),
@@ -283,9 +285,9 @@ def test_secrets_show_in_no_text():
     assert "PRIVATE" not in repr(HostState(files=(File("/key", "PRIVATE", 0o600),)))
 
 
-def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
-    """Results go through JSON; a journal plays inverses."""
-    want = HostState(
+def test_each_step_fits_into_json_and_is_the_inverse_of_its_inverse():
+    """Protects results, which are JSON, and rollback, which applies inverses."""
+    desired = HostState(
         links=(Link("k8s-n1", 1400, "0a:58:c0:a8:02:02"),),
         addresses=(Address("k8s-n1", "192.168.2.2/24"),),
         routes=(Route("k8s-n1", "192.168.0.0/16", "192.168.2.1"),),
@@ -297,7 +299,7 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         drops=(IngressDrop("eth0"),),
         absent_drops=(IngressDrop("eth9"),),
     )
-    have = CurrentState(
+    current = CurrentState(
         links={
             "k8s-n1": link("k8s-n1", up=False),
             "eth0": link("eth0"),
@@ -315,7 +317,7 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
         offloads={"eth0": ("tx", "tso")},
         drops=frozenset({"eth9"}),
     )
-    steps = plan_host(have, want)
+    steps = plan_host(current, desired)
     assert {type(step).__name__ for step in steps} == {
         "AddressStep",
         "RouteStep",
@@ -334,19 +336,19 @@ def test_every_step_is_plain_data_and_the_inverse_of_its_inverse():
 
 
 def test_managers_are_told_after_their_files():
-    """Protects the order in both directions: files first, then whoever reads them; nobody when no file changes; one that must not interfere, early too."""
+    """Protects the order in both directions: files first, then their readers. NetworkManager is told early too."""
     file = File("/etc/a", "x\n")
     late, early = (
         Handover("systemd-networkd", "eth0", "breth0", ("/etc/a",)),
         Handover("NetworkManager", "eth0", "breth0", ("/etc/a",), early=True),
     )
-    for wish, first in ((late, False), (early, True)):
-        plan = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(wish,)))
+    for reader, first in ((late, False), (early, True)):
+        plan = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(reader,)))
         assert [type(step).__name__ for step in plan] == ["HandoverStep", "FileStep", "HandoverStep"]
         assert [step.tells for step in (plan[0], plan[2])] == [first, True] and plan[2].to_bridge
         undone = [step.undo() for step in reversed(plan)]
         assert [undone[0].tells, undone[2].tells, undone[2].to_bridge] == [False, True, False]
-        back = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(wish.back(),)))
+        back = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(reader.back(),)))
         assert [step.tells for step in (back[0], back[2])] == [False, True] and not back[2].to_bridge
         # One that takes what it has at any moment lets go before anything else is taken back.
         assert [back[2].undo().tells, back[0].undo().tells, back[0].undo().to_bridge] == [first, True, True]
