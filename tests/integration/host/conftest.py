@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A network namespace for each test: the kernel is the real one, the machine's own links are out of reach."""
+"""A network namespace for each test: a real kernel, in which the machine's own links are not visible."""
 
 from __future__ import annotations
 

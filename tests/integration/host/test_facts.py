@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What the host can be asked, and the libraries that ask it."""
+"""Protects the facts of a host that plans depend on, and the loading of the libraries that read them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _eth0():
 
 
 def test_a_links_own_values(eth0):
-    """What other parts of the project ask before they plan."""
+    """Protects the values that plans are made from."""
     assert facts.link_mtu("eth0") == 1450
     assert facts.link_mac("eth0") == "02:00:00:00:00:07"
     assert facts.configured_addresses("eth0") == ["10.44.0.12/24", "fd44::12/64"]
@@ -48,8 +48,8 @@ def test_a_links_own_values(eth0):
     assert facts.link_mac("a-name-that-no-link-can-have") is None
 
 
-def test_the_default_route_is_the_one_that_is_used(eth0):
-    """The lowest metric, of the main table; each family has its own."""
+def test_the_default_route_is_the_one_with_the_lowest_metric(eth0):
+    """Protects the choice of the underlay: the main table counts, for each IP version."""
     pair("eth1")
     ip("address add 10.55.0.12/24 dev eth1")
     assert facts.default_route_link(4) is None
@@ -64,15 +64,15 @@ def test_the_default_route_is_the_one_that_is_used(eth0):
     assert facts.default_route_link(6) == "eth0"
 
 
-def test_the_datapath_is_there_when_the_kernel_knows_its_family(monkeypatch):
-    """Asked with a family that every kernel has and one that none has, so that "no datapath" is not just a wrong question."""
+def test_the_kernel_has_the_datapath_when_it_knows_its_family(monkeypatch):
+    """Protects "no datapath" against a wrong request: one family exists in every kernel, the other one in none."""
     monkeypatch.setattr(facts, "DATAPATH_FAMILY", "nlctrl")
     assert facts.has_kernel_datapath() is True
     monkeypatch.setattr(facts, "DATAPATH_FAMILY", "no_such_family")
     assert facts.has_kernel_datapath() is False
 
 
-def test_a_nic_that_nobody_needs_may_lose_its_addresses(eth0, monkeypatch):
+def test_a_nic_without_connections_may_lose_its_addresses(eth0, monkeypatch):
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     assert facts.connection_over("eth0") is None
 
@@ -83,7 +83,7 @@ def test_a_nic_with_the_default_route_carries_connections(eth0):
 
 
 def test_the_nic_of_this_ssh_session_carries_a_connection(eth0, monkeypatch):
-    """IPv4 that an IPv6 socket shows is IPv4."""
+    """Protects the session of the caller. An IPv4 address that an IPv6 socket shows is IPv4."""
     for own in ("10.44.0.12", "::ffff:10.44.0.12", "fd44::12"):
         monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 %s 22" % own)
         assert own in facts.connection_over("eth0")
@@ -104,8 +104,8 @@ sys.stdin.read()
 
 @pytest.mark.parametrize(("listen", "to"), [("10.44.0.12", "10.44.0.12"), ("::", "10.44.0.12"), ("::", "fd44::12")])
 @pytest.mark.parametrize("name", ["sshd", "webserver"])
-def test_connections_of_an_ssh_server_are_seen_whatever_its_port(eth0, tmp_path, monkeypatch, listen, to, name):
-    """A program by the name of sshd stands in for it: what is looked at is the kernel's tables. Another program's connections don't count."""
+def test_connections_of_an_ssh_server_are_found_on_any_port(eth0, tmp_path, monkeypatch, listen, to, name):
+    """Protects SSH sessions of others. The server is a stand-in named sshd, since the kernel's tables are what is read."""
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     os.symlink(shutil.which(os.path.realpath(sys.executable)), tmp_path / name)
     with subprocess.Popen(
@@ -119,8 +119,8 @@ def test_connections_of_an_ssh_server_are_seen_whatever_its_port(eth0, tmp_path,
         server.stdin.close()
 
 
-def test_a_host_without_the_library_is_told_what_to_install(monkeypatch):
-    """Not a traceback of an import."""
+def test_the_error_says_which_library_to_install(monkeypatch):
+    """Protects users against the traceback of an import."""
     monkeypatch.setattr(libraries.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(libraries.importlib, "import_module", _missing)
     for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
@@ -159,15 +159,15 @@ assert pyroute2.IPRoute
 
 
 @pytest.mark.parametrize("way", ["core", "whole"])
-def test_both_ways_to_load_the_library_work(way):
-    """Its core alone, and, where a version's core can't be loaded alone, all of it; who imports it later gets all of it in both cases."""
+def test_the_library_is_loaded_in_part_or_as_a_whole(way):
+    """Protects both ways to load it. A later import gets the whole library in both cases."""
     collections = next(path for path in sys.path if path.endswith("collections"))
     output = tool(sys.executable, "-c", FALLBACK, collections, way)
     assert output.split() == (["False", "False"] if way == "core" else ["True", "True"])
 
 
-def test_a_thousand_routes_are_no_burden(eth0):
-    """Routes of others are read past, not into the plan."""
+def test_routes_of_other_links_are_skipped(eth0):
+    """Protects plans on hosts with many routes of other links."""
     batch = "".join(
         "route add 10.%d.%d.0/24 dev eth0p\n" % (100 + number // 250, number % 250) for number in range(1000)
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what users read when a host can't be what they want: one sentence, ``failed``, and a host on which nothing was touched."""
+"""Protects users whose host can't have the desired state: they get one sentence and ``failed``, and nothing was changed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GATEWAY = {
 
 @pytest.fixture
 def vswitch(monkeypatch):
-    """A host with an underlay, and a NIC for the outside."""
+    """A host with a NIC for tunnels, and one for the external network."""
     pair("eth0")
     pair("eth1")
     for command in (
@@ -48,7 +48,7 @@ def vswitch(monkeypatch):
 
 
 def refused(vswitch, module, **options):
-    """The sentence of a call, of the host's part where no other is given, that must fail and touch nothing."""
+    """Return the message of a call that must fail and change nothing. It is about the host's part unless told otherwise."""
 
     def seen():
         links = sorted(link["ifname"] for link in json.loads(ip("-j link show")))
@@ -80,7 +80,7 @@ def test_a_nic_that_does_not_exist(vswitch):
     )
 
 
-def test_a_nic_that_the_host_is_reached_by(vswitch):
+def test_a_nic_with_the_default_route(vswitch):
     """Protects the user's own connection: the NIC with the default route does not become the gateway's."""
     assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth0"})) == (
         "physical_interface eth0 can't be the gateway's alone: the default route (0.0.0.0/0) goes through it; use a NIC of its own"
@@ -88,7 +88,7 @@ def test_a_nic_that_the_host_is_reached_by(vswitch):
 
 
 def test_a_nic_that_carries_this_session(vswitch, monkeypatch):
-    """Protects the SSH connection that the call came over."""
+    """Protects the SSH connection of the call itself."""
     monkeypatch.setenv("SSH_CONNECTION", "10.55.0.1 50000 10.55.0.12 22")
     assert refused(vswitch, "ovn_gateway", **GATEWAY) == (
         "physical_interface eth1 can't be the gateway's alone: this session's SSH connection ends on its address 10.55.0.12; use a NIC of its own"
@@ -96,7 +96,7 @@ def test_a_nic_that_carries_this_session(vswitch, monkeypatch):
 
 
 def test_a_host_without_default_route(vswitch):
-    """Protects against a guess at the tunnels' address."""
+    """Protects against a guessed tunnel address."""
     ip("route del default")
     assert refused(vswitch, "ovn_minion_init", **NODE) == (
         "this host has no default route, so its tunnel address is not known: set encap_ip (in the inventory ovn_encap_ip)"
@@ -104,14 +104,14 @@ def test_a_host_without_default_route(vswitch):
 
 
 def test_a_tunnel_address_that_the_host_does_not_have(vswitch):
-    """Protects against tunnels that nobody could answer."""
+    """Protects against tunnels from an address that the host does not have."""
     assert refused(vswitch, "ovn_minion_init", **NODE, encap_ip="10.44.0.99") == (
         "encap_ip 10.44.0.99 is on no link of this host: give the address of the NIC that is connected to the other nodes"
     )
 
 
 def test_a_chassis_of_another_overlay(vswitch):
-    """Protects somebody else's OVN on the same host."""
+    """Protects another OVN that uses the same host."""
     vswitch.transact(
         {
             "op": "mutate",
@@ -126,7 +126,7 @@ def test_a_chassis_of_another_overlay(vswitch):
 
 
 def test_open_vswitch_is_missing(vswitch):
-    """Protects hosts without the package."""
+    """Protects users whose host lacks the package."""
     remote = "unix:/nonexistent/db.sock"
     assert refused(vswitch, "ovn_minion_init", **NODE, open_vswitch=remote) == (
         f"can't use database Open_vSwitch at {remote}: there is no such socket: the server is not installed or not running"
@@ -134,7 +134,7 @@ def test_open_vswitch_is_missing(vswitch):
 
 
 def test_ovs_vswitchd_does_not_run(vswitch, monkeypatch):
-    """Protects against a call that waits for ever for ports that nobody makes, and against what it has written by then."""
+    """Protects against a call that waits for ever for ports that nothing makes, and against the rows that it wrote."""
     vswitch.daemon.terminate()
     vswitch.daemon.wait(10)
     monkeypatch.setattr(host_module, "Connection", lambda remote, database: Connection(remote, database, timeout=1.0))
@@ -162,8 +162,8 @@ def nb():
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 @pytest.mark.parametrize(("module", "options"), BOTH)
-def test_the_northbound_database_is_out_of_reach(vswitch, module, options, state):
-    """Protects the host of a call about both parts, the default: it is not touched when the other part can't be done."""
+def test_the_northbound_database_is_unreachable(vswitch, module, options, state):
+    """Protects the host when a call is about both parts, the default, and the other part fails."""
     if state == "absent":
         vswitch.host().gateway({"nic": "eth1", "datapath_type": "netdev"})
         vswitch.host().node(
@@ -183,7 +183,7 @@ def test_the_northbound_database_is_out_of_reach(vswitch, module, options, state
 
 @pytest.mark.parametrize(("module", "options"), BOTH[:2])
 def test_a_subnet_of_another_node(vswitch, nb, module, options):
-    """Protects the host against a part that the Northbound database refuses, and the database against half a master."""
+    """Protects the host and the Northbound database against half a node."""
     nb.build(nodes=(7,), gateways=())
     before = nb.everything()
     assert refused(vswitch, module, **options, part=None, northbound=nb.remote) == (
@@ -193,7 +193,7 @@ def test_a_subnet_of_another_node(vswitch, nb, module, options):
 
 
 def test_a_gateway_without_a_cluster(vswitch, nb):
-    """Protects the gateway's NIC where there is nothing yet that it could lead outside."""
+    """Protects the gateway's NIC while there is no cluster that it could connect."""
     assert refused(vswitch, "ovn_gateway", **GATEWAY, part=None, northbound=nb.remote) == (
         "the cluster router does not exist in the Northbound database: make the cluster first (ovn_master_init)"
     )
@@ -201,7 +201,7 @@ def test_a_gateway_without_a_cluster(vswitch, nb):
 
 
 def test_a_shared_bridge_without_addresses(vswitch, nb):
-    """Protects against a host part of a gateway that can have no addresses outside."""
+    """Protects against half a gateway: a bridge without addresses has none for the external network."""
     nb.build(gateways=())
     options = {key: value for key, value in GATEWAY.items() if not key.startswith("physical")}
     pair("breth2")
@@ -212,7 +212,7 @@ def test_a_shared_bridge_without_addresses(vswitch, nb):
 
 @pytest.mark.parametrize(("module", "options"), BOTH)
 def test_a_host_that_fails_leaves_no_rows(vswitch, nb, module, options):
-    """Protects the Northbound database in the same way: a host that can't be what is wanted leaves nothing there."""
+    """Protects the Northbound database: a host that fails leaves no rows there."""
     nb.build(nodes=(2,), gateways=())
     before = nb.everything()
     wrong = {"physical_interface": "eth9"} if module == "ovn_gateway" else {"encap_ip": "10.44.0.99"}

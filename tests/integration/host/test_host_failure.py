@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects a host on which a change fails half-way: Open vSwitch, links, addresses and routes are as before, what was to go among them.
+"""Protects a host on which a change fails half-way: Open vSwitch, links, addresses and routes are as before.
 
 The failure is the last thing that is done, the settings can't be kept; or the database's connection is lost. Open vSwitch and kernel are the real ones.
 """
@@ -26,7 +26,7 @@ CLUSTER = ["192.168.0.0/16"]
 
 @pytest.fixture
 def vswitch(monkeypatch):
-    """A host with an underlay and a NIC for the outside, both with addresses and routes."""
+    """A host with a NIC for tunnels and NICs for the external network, all with addresses."""
     pair("eth0")
     pair("eth1")
     pair("eth2")
@@ -62,8 +62,8 @@ def gateway(nic):
     return {"nic": nic, "datapath_type": "netdev"}
 
 
-def seen(vswitch):
-    """What the host is: rows to the letter, links with their kernel numbers, addresses, routes."""
+def host_state(vswitch):
+    """Return the state of the host: rows, links with their kernel numbers, addresses, routes."""
     columns = ("name", "external_ids", "ports", "interfaces", "other_config", "ofport")
     tables = {
         table: {uuid: {key: value for key, value in row.items() if key in columns} for uuid, row in rows.items()}
@@ -74,63 +74,63 @@ def seen(vswitch):
     return tables, links, snapshot(*(name for name, _index in links if name != "lo")), ip("-6 route")
 
 
-def spoil(vswitch):
-    """From now on nothing can be kept: a file is in the directory's place."""
+def prevent_saving(vswitch):
+    """Make it impossible to save settings: a file has the name of the directory."""
     vswitch.kept.rename(vswitch.directory / "away")
     vswitch.kept.write_text("not a directory")
 
 
 def test_a_rename_that_fails_leaves_the_old_port(vswitch):
-    """Protects the management port, and all that hangs on its link, against a rename that can't be finished."""
+    """Protects the management port, its addresses and routes against a rename that can't be finished."""
     vswitch.host().node(node("node1"))
-    before = seen(vswitch)
-    spoil(vswitch)
+    before = host_state(vswitch)
+    prevent_saving(vswitch)
     with pytest.raises(HostError, match="File exists"):
         vswitch.host().node(node("node9"))
-    assert seen(vswitch) == before
+    assert host_state(vswitch) == before
 
 
 def test_a_rename_leaves_nothing_of_the_old_name(vswitch):
-    """Protects the way that works: the old port is there until the new one is complete, and then goes."""
+    """Protects a rename that works: the old port is deleted once the new one is complete."""
     vswitch.host().node(node("node1"))
     planned = [item.describe() for item in vswitch.host().node(node("node9")).plan]
     assert planned[-1].endswith(": delete")
-    tables, links, shown, _routes = seen(vswitch)
+    tables, links, shown, _routes = host_state(vswitch)
     assert "k8s-node1" not in str(tables) and "k8s-node1" not in dict(links)
     assert [entry["local"] for entry in shown["k8s-node9"]] == ["192.168.7.2"]
     assert "192.168.0.0/16 via 192.168.7.1 dev k8s-node9" in ip("route")
     assert vswitch.host().node(node("node9")).plan == []
 
 
-def test_another_nic_that_fails_leaves_the_old_one(vswitch):
-    """Protects the gateway's way out against a change of its NIC that can't be finished."""
+def test_a_change_of_the_nic_that_fails_leaves_the_old_one(vswitch):
+    """Protects the gateway's connection against a change of its NIC that can't be finished."""
     vswitch.host().gateway(gateway("eth1"))
-    before = seen(vswitch)
-    spoil(vswitch)
+    before = host_state(vswitch)
+    prevent_saving(vswitch)
     with pytest.raises(HostError, match="File exists"):
         vswitch.host().gateway(gateway("eth2"))
-    assert seen(vswitch) == before
+    assert host_state(vswitch) == before
 
 
 def test_a_removal_that_fails_leaves_everything(vswitch):
-    """Protects against a node that is half gone: its settings could not be removed, so nothing is."""
+    """Protects against half a node: its settings could not be removed, so nothing is."""
     vswitch.host().node(node("node1"))
-    before = seen(vswitch)
+    before = host_state(vswitch)
     vswitch.kept.joinpath("node.json").unlink()
     vswitch.kept.joinpath("node.json").mkdir()
     with pytest.raises(HostError):
         vswitch.host().node(None)
-    assert seen(vswitch) == before
+    assert host_state(vswitch) == before
 
 
 @pytest.fixture
 def proxy(vswitch):
-    """Makes a proxy before the database."""
+    """A function that starts a proxy in front of the database."""
     yield from proxies(vswitch)
 
 
 class Cut:
-    """Ends connections at a change's commits (before it, or before its answer), or when it waits for ovs-vswitchd.
+    """End connections at the commits of a change (before one, or before its reply), or at its wait for ovs-vswitchd.
 
     :param at: which commits: 1 is the first.
     """
@@ -149,8 +149,8 @@ class Cut:
 @pytest.mark.parametrize(
     ("moment", "move"), [("before", False), ("after", False), ("wait", False), ("after", True), ("wait", True)]
 )
-def test_a_lost_connection_is_made_up_for(vswitch, proxy, moment, move):
-    """Protects a host whose database restarts in the middle: everything is there, and told; a second run has nothing to do."""
+def test_a_lost_connection_is_opened_again(vswitch, proxy, moment, move):
+    """Protects a host whose database restarts during a change: all is done and reported, and a second run changes nothing."""
     one = proxy(Cut(moment, 1))
     result = host_module.Host(one.remote).node(node(), move)
     told = [item.describe() for item in result.plan]
@@ -161,11 +161,11 @@ def test_a_lost_connection_is_made_up_for(vswitch, proxy, moment, move):
 
 @pytest.mark.parametrize("moment", ["before", "after", "wait"])
 def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, moment):
-    """Protects against a host that is half a node: what was written is taken back over a new connection, and the cause is told."""
+    """Protects against half a node: rows are rolled back over a new connection, and the error names the cause."""
     settings = node(mtu=1400)
     if moment == "wait":
         vswitch.host().node(node())  # so that the change is one of rows and links that stay
-    before = seen(vswitch)
+    before = host_state(vswitch)
     one = proxy(Cut(moment, 1, 2))
     result = call(
         "ovn_minion_init",
@@ -181,7 +181,7 @@ def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, momen
     )
     assert result["failed"] and not result["changed"]
     assert result["msg"].startswith(f"the connection to Open_vSwitch at {one.remote} was lost before the reply came")
-    assert seen(vswitch) == before
+    assert host_state(vswitch) == before
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_a_connection_that_is_lost_again_leaves_everything(vswitch, proxy, momen
         (True, "can't use database Open_vSwitch at {}: there is no such socket", "; not all could be taken back: "),
     ],
 )
-def test_what_can_not_be_taken_back_is_told(vswitch, proxy, monkeypatch, move, cause, left):
-    """Protects the user against "unchanged" where the host was changed and its database is gone: cause first, then what is left, then what to do."""
+def test_the_error_names_what_could_not_be_rolled_back(vswitch, proxy, monkeypatch, move, cause, left):
+    """Protects against "unchanged" where the host was changed. The error has the cause, what stays, and what to do."""
     monkeypatch.setattr(connection_module, "REOPEN_TIME", 0.2)
     made = []
 
@@ -235,19 +235,19 @@ def test_what_can_not_be_taken_back_is_told(vswitch, proxy, monkeypatch, move, c
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "wait"])
-def test_a_removal_whose_last_answer_is_lost(vswitch, proxy, moment):
-    """Protects the NIC's addresses: the bridge that keeps them may be gone already, so nothing is taken back, and the rest is done."""
-    before = seen(vswitch)[1:]
+def test_a_removal_whose_last_reply_is_lost(vswitch, proxy, moment):
+    """Protects the NIC's addresses: the bridge may be deleted already, so the change goes on instead of back."""
+    before = host_state(vswitch)[1:]
     vswitch.host().gateway(gateway("eth1"))
     one = proxy(Cut(moment, 2))
     told = [item.describe() for item in host_module.Host(one.remote).gateway(None).plan]
     assert told.count("Bridge breth1: delete") == 1 and "eth1" in str(told)
-    assert seen(vswitch)[1:] == before
+    assert host_state(vswitch)[1:] == before
     assert vswitch.host().gateway(None).plan == []
 
 
-def test_a_removal_that_ovs_vswitchd_does_not_take_over(vswitch, proxy, monkeypatch):
-    """Protects the user against "unchanged" where all rows have gone already, and only the bridge itself is left."""
+def test_a_removal_that_ovs_vswitchd_does_not_apply(vswitch, proxy, monkeypatch):
+    """Protects against "unchanged" where all rows are deleted, and only the bridge itself is left."""
     vswitch.host().gateway(gateway("eth1"))
     commit = []
 
@@ -270,12 +270,12 @@ def test_a_removal_that_ovs_vswitchd_does_not_take_over(vswitch, proxy, monkeypa
 
 
 def test_a_removal_whose_last_part_can_not_be_done(vswitch, proxy):
-    """Protects the user against "unchanged" for a gateway that is all but gone; the next run finishes it."""
-    before = seen(vswitch)[1:]
+    """Protects against "unchanged" for a gateway that is almost removed. The next run finishes it."""
+    before = host_state(vswitch)[1:]
     vswitch.host().gateway(gateway("eth1"))
     one = proxy(Cut("before", 2, 3))
     result = call("ovn_gateway", part="host", state="absent", open_vswitch=one.remote, node_name="node1")
     assert result["failed"] and result["changed"]
     assert result["msg"].endswith("; the change was made but for its last part: run it again, which goes on from there")
     assert [item.describe() for item in vswitch.host().gateway(None).plan][-1] == "Bridge breth1: delete"
-    assert seen(vswitch)[1:] == before
+    assert host_state(vswitch)[1:] == before

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects a host from which a node or a gateway goes: it is as it was before they came. Open vSwitch and kernel are the real ones."""
+"""Protects a host from which a node or a gateway is removed: it is as before, with a real Open vSwitch and kernel."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ route add default via 10.55.0.254 table 100
 
 @pytest.fixture
 def vswitch(monkeypatch):
-    """A host with an underlay, and a NIC for the outside that has addresses and routes of its own."""
+    """A host with a NIC for tunnels, and one for the external network that has addresses and routes."""
     pair("eth0")
     pair("eth1")
     ip("address add 10.44.0.12/24 dev eth0")
@@ -52,7 +52,7 @@ def vswitch(monkeypatch):
 
 
 def offloads(nic):
-    """What ethtool says of the offloads that we touch."""
+    """Return what ethtool shows of the offloads that are switched."""
     shown = subprocess.run(["ethtool", "-k", nic], check=True, capture_output=True, text=True, timeout=10).stdout
     return [
         line.strip() for line in shown.splitlines() if line.startswith(("tx-checksumming", "tcp-segmentation-offload"))
@@ -60,13 +60,13 @@ def offloads(nic):
 
 
 def forwarding():
-    """The namespace's net.ipv4.ip_forward."""
+    """Return net.ipv4.ip_forward of the namespace."""
     with open("/proc/sys/net/ipv4/ip_forward", encoding="ascii") as setting:
         return setting.read().strip()
 
 
-def test_a_gateways_nic_has_back_what_it_had(vswitch):
-    """Protects addresses, static routes in every table, and offloads; also when the gateway was converged again meanwhile, as at a boot."""
+def test_a_gateways_nic_gets_back_what_it_had(vswitch):
+    """Protects addresses, routes of all tables and offloads, also after the gateway was converged again, as at a boot."""
     before = snapshot("eth1"), offloads("eth1")
     settings = {"nic": "eth1", "datapath_type": "netdev"}
     vswitch.host().gateway(settings)
@@ -77,8 +77,8 @@ def test_a_gateways_nic_has_back_what_it_had(vswitch):
     assert vswitch.host().gateway(None).plan == []
 
 
-def test_a_gateway_goes_although_its_nic_is_gone(vswitch):
-    """Protects against a gateway that can't be removed because its NIC was pulled."""
+def test_a_gateway_is_removed_although_its_nic_is_gone(vswitch):
+    """Protects against a gateway that can't be removed because its NIC was unplugged."""
     vswitch.host().gateway({"nic": "eth1", "datapath_type": "netdev"})
     ip("link del eth1")
     vswitch.host().gateway(None)
@@ -86,8 +86,8 @@ def test_a_gateway_goes_although_its_nic_is_gone(vswitch):
 
 
 @pytest.mark.parametrize(("value", "hostname"), [("0", {}), ("1", {"hostname": "host-12"})])
-def test_forwarding_and_the_hosts_name_are_as_they_were(vswitch, value, hostname):
-    """Protects hosts that did not forward before they were nodes, and those that did; and the name that Open vSwitch has for the host."""
+def test_forwarding_and_the_hosts_name_are_restored(vswitch, value, hostname):
+    """Protects net.ipv4.ip_forward as it was before the node, and the name of the host in Open vSwitch."""
     vswitch.transact(
         {
             "op": "mutate",
@@ -107,8 +107,8 @@ def test_forwarding_and_the_hosts_name_are_as_they_were(vswitch, value, hostname
     assert vswitch.rows("Bridge") == [] and vswitch.rows("Open_vSwitch")[0]["external_ids"] == before
 
 
-def test_the_underlays_nic_has_back_what_it_had(vswitch):
-    """Protects the NIC that userspace tunnels leave through: addresses, routes and offloads."""
+def test_the_tunnels_nic_gets_back_what_it_had(vswitch):
+    """Protects the NIC of userspace tunnels: addresses, routes and offloads."""
     before = snapshot("eth0"), offloads("eth0")
     vswitch.host().node(NODE)
     assert snapshot("eth0") != before[0] and offloads("eth0") != before[1]
@@ -116,8 +116,8 @@ def test_the_underlays_nic_has_back_what_it_had(vswitch):
     assert (snapshot("eth0"), offloads("eth0")) == before
 
 
-def test_a_bridge_that_nothing_wants_any_more_is_not_taken_from_under_a_host(vswitch):
-    """Protects hosts whose tunnels' NIC is among the node's own rows, as it once was: with these rows the bridge would go that has the host's addresses."""
+def test_a_bridge_of_an_earlier_version_is_not_deleted_with_the_hosts_addresses(vswitch):
+    """Protects hosts whose bridge has rows of the node, as earlier versions made it: the host's addresses are on it."""
     owner = Owner("Node", "host")
     rows = tuple(uplink_rows(owner, "eth0", "02:00:00:00:00:01", "netdev"))
     converge_rows(lambda: Connection(vswitch.remote, "Open_vSwitch"), LocalRows(owner, rows), "test")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Links, addresses, routes, settings, offloads, drops and files against a real kernel."""
+"""Protects links, addresses, routes, settings, offloads, drops and files: they are made in a real kernel."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def plan(want):
 
 
 def converge(want):
-    """Apply, and prove that nothing is left to do."""
+    """Apply the plan, and check that nothing is left to do."""
     steps = plan(want)
     apply_steps(steps)
     assert [step.describe() for step in plan(want)] == []
     return steps
 
 
-def test_link_addresses_and_routes_of_both_families_are_made_and_found_again():
-    """What is written is what ip reads, and a second run plans nothing."""
+def test_link_addresses_and_routes_of_both_ip_versions_are_made_and_read():
+    """Protects the messages to the kernel: ip shows what was written, and a second run plans nothing."""
     pair("k8s-n1", up=False)
     steps = converge(BOTH)
     assert [step.describe() for step in steps] == [
@@ -75,7 +75,7 @@ def test_link_addresses_and_routes_of_both_families_are_made_and_found_again():
 
 
 def test_undoing_every_step_leaves_the_host_as_it_was():
-    """Each step's inverse really is one, in any plan that adds."""
+    """Protects rollback: the inverse of each step is exact."""
     pair("k8s-n1", up=False)
     before = snapshot("k8s-n1"), link_state("k8s-n1")
     steps = converge(BOTH)
@@ -84,8 +84,8 @@ def test_undoing_every_step_leaves_the_host_as_it_was():
 
 
 @pytest.mark.parametrize("address", ["192.168.2.3/24", "192.168.2.2/23", "10.9.9.9/32"])
-def test_a_link_of_ours_has_nothing_that_is_not_wanted(address):
-    """Also where the unwanted address is the primary one, with whose removal the kernel removes more than was asked."""
+def test_an_owned_link_has_only_what_is_desired(address):
+    """Protects desired addresses also when the kernel removes them together with their primary address."""
     pair("k8s-n1")
     ip("address add %s dev k8s-n1" % address)
     ip("address add fd99::1/64 dev k8s-n1 nodad")
@@ -106,8 +106,8 @@ def test_a_link_of_ours_has_nothing_that_is_not_wanted(address):
     assert after == before
 
 
-def test_a_link_of_somebody_else_keeps_what_it_has():
-    """owned=False only adds."""
+def test_a_link_that_is_not_owned_keeps_what_it_has():
+    """Protects NICs of the host: owned=False only adds."""
     pair("eth0")
     ip("address add 10.1.1.1/24 dev eth0")
     ip("route add 10.2.0.0/16 via 10.1.1.254")
@@ -117,8 +117,8 @@ def test_a_link_of_somebody_else_keeps_what_it_has():
     assert "10.2.0.0/16" in ip("route")
 
 
-def test_a_route_takes_the_place_of_one_with_another_next_hop_and_gives_it_back():
-    """The same destination, metric and table lead one way only; undo restores the other's route."""
+def test_a_route_replaces_one_with_another_next_hop_and_undo_restores_it():
+    """Protects the other route, which has the same destination, metric and table."""
     pair("eth0")
     pair("k8s-n1")
     ip("address add 10.1.1.1/24 dev eth0")
@@ -140,7 +140,7 @@ def test_a_route_takes_the_place_of_one_with_another_next_hop_and_gives_it_back(
 
 
 def test_a_route_to_a_network_of_another_link_is_refused():
-    """Nobody can have two links in one network by mistake and not hear of it."""
+    """Protects against two links in one network by mistake."""
     pair("eth0")
     pair("k8s-n1")
     ip("address add 192.168.2.9/24 dev eth0")
@@ -148,8 +148,8 @@ def test_a_route_to_a_network_of_another_link_is_refused():
         plan(HostState(routes=(Route("k8s-n1", "192.168.2.0/24"),)))
 
 
-def test_what_the_kernel_made_of_router_advertisements_stays():
-    """Removing it would only bring it back, and every run would report a change."""
+def test_addresses_and_routes_of_router_advertisements_stay():
+    """Protects "unchanged": the next advertisement would bring them back."""
     pair("k8s-n1")
     ip("address add fd77::5/64 dev k8s-n1 valid_lft 1000 preferred_lft 900 nodad")
     ip("-6 route add 2001:db8::/32 dev k8s-n1 proto ra")
@@ -157,8 +157,8 @@ def test_what_the_kernel_made_of_router_advertisements_stays():
     assert "fd77::5" in ip("-6 address show dev k8s-n1") and "2001:db8::/32" in ip("-6 route")
 
 
-def test_a_link_that_is_still_to_be_made_is_planned_and_awaited():
-    """Check mode shows the whole plan; apply goes on as soon as ovs-vswitchd has made the link."""
+def test_a_link_that_does_not_exist_yet_is_planned_and_waited_for():
+    """Protects check mode, which shows the whole plan, and apply, which continues once ovs-vswitchd made the link."""
     steps = plan(BOTH)
     assert len(steps) == 6
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
@@ -189,16 +189,16 @@ def test_a_link_that_is_still_to_be_made_is_planned_and_awaited():
     assert plan(BOTH) == []
 
 
-def test_a_link_that_never_appears_is_an_error_in_words():
-    """And not an endless wait."""
+def test_a_link_that_never_appears_is_an_error():
+    """Protects against waiting for ever."""
     started = time.monotonic()
     with pytest.raises(HostError, match=r"link k8s-n1 did not appear within 0\.2 s"):
         apply_steps(plan(BOTH), link_timeout=0.2)
     assert time.monotonic() - started < 30
 
 
-def test_a_step_that_fails_takes_the_others_back(tmp_path):
-    """No half-done state, whatever kind of step fails last."""
+def test_a_step_that_fails_undoes_the_steps_before_it(tmp_path):
+    """Protects against a state that is half done, whatever kind of step fails last."""
     pair("k8s-n1", up=False)
     ip("address add 192.168.9.9/24 dev k8s-n1")
     (tmp_path / "kept").write_text("old\n")
@@ -222,7 +222,7 @@ def test_a_step_that_fails_takes_the_others_back(tmp_path):
 
 
 def test_a_next_hop_outside_the_links_networks_is_explained():
-    """The kernel's "Network is unreachable" alone sends people looking in the wrong place."""
+    """Protects users, whom the kernel's "Network is unreachable" alone would mislead."""
     pair("k8s-n1")
     with pytest.raises(
         HostError,
@@ -232,7 +232,7 @@ def test_a_next_hop_outside_the_links_networks_is_explained():
 
 
 def test_settings_of_links_with_dots_in_their_names():
-    """Slashes separate where names have dots, as sysctl(8) has it; values are compared by their words."""
+    """Protects links such as VLANs: slashes separate the parts of a key then (sysctl(8)). Values are compared word by word."""
     pair("eth0.5")
     want = HostState(
         sysctls=(Sysctl("net/ipv4/conf/eth0.5/rp_filter", "2"), Sysctl("net.ipv4.ip_local_port_range", "20000 60000"))
@@ -241,13 +241,13 @@ def test_settings_of_links_with_dots_in_their_names():
     assert tool("sysctl", "-n", "net/ipv4/conf/eth0.5/rp_filter").strip() == "2"
 
 
-def test_a_setting_that_the_kernel_lacks_is_an_error_in_words():
+def test_a_setting_that_the_kernel_lacks_is_an_error():
     with pytest.raises(HostError, match="this kernel has no such setting"):
         apply_steps(plan(HostState(sysctls=(Sysctl("net.ipv4.no_such_thing", "1"),))))
 
 
-def test_ipv6_addresses_find_ipv6_switched_on():
-    """A link's settings come before its addresses."""
+def test_ipv6_is_switched_on_before_its_addresses_are_added():
+    """Protects IPv6 addresses of links with disable_ipv6."""
     pair("k8s-n1")
     tool("sysctl", "-qw", "net.ipv6.conf.k8s-n1.disable_ipv6=1")
     converge(
@@ -258,7 +258,7 @@ def test_ipv6_addresses_find_ipv6_switched_on():
 
 
 def test_offload_is_switched_off_and_on_again():
-    """What ethtool reads, which is another implementation."""
+    """Protects the ioctl: ethtool, which is another implementation, shows the result."""
     pair("eth0")
 
     def shown():
@@ -276,8 +276,8 @@ def test_offload_is_switched_off_and_on_again():
     assert shown() == before
 
 
-def test_a_drop_is_made_and_only_ours_is_removed():
-    """Tables of others stay; ours goes with its last chain."""
+def test_a_drop_is_added_and_tables_of_others_stay():
+    """Protects nftables tables of others. The own table is removed with its last chain."""
     pair("eth0")
     pair("eth1.7")
     tool(
@@ -296,7 +296,7 @@ def test_a_drop_is_made_and_only_ours_is_removed():
 
 
 def answers(address, patience):
-    """Whether a host says that nothing listens on its discard port."""
+    """Return whether a host answers that nothing listens on its discard port."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(patience)
         probe.connect((address, 9))
@@ -311,7 +311,7 @@ def answers(address, patience):
 
 
 def test_a_drop_keeps_packets_from_the_host():
-    """The reason for which the drop is there (the datapath reads them before it): no answer any more, then one again."""
+    """Protects the userspace datapath against answers of the host's stack: with the drop there are none."""
     pair("eth0", "far")
     ip("netns add hostnet-far")
     try:
@@ -328,8 +328,8 @@ def test_a_drop_keeps_packets_from_the_host():
         ip("netns delete hostnet-far")
 
 
-def test_a_plain_nic_has_no_addresses_and_gets_all_back():
-    """The step tells what it took, and its inverse is exact."""
+def test_an_unaddressed_nic_gets_all_back():
+    """Protects what the NIC had: the step describes all of it, and its inverse is exact."""
     pair("eth1")
     ip("address add 10.55.0.12/24 broadcast 10.55.0.255 dev eth1")
     ip("address add 10.55.0.13/24 dev eth1 label eth1:x")
@@ -354,8 +354,8 @@ def test_a_plain_nic_has_no_addresses_and_gets_all_back():
     assert snapshot("eth1") == before
 
 
-def test_files_are_replaced_whole_and_secrets_are_never_open(tmp_path, monkeypatch):
-    """A reader sees the old or the new file; a key's file has its mode from its first moment."""
+def test_files_are_replaced_atomically_and_secrets_are_never_readable(tmp_path, monkeypatch):
+    """Protects readers, who see the old or the new file, and keys, whose file has its mode from the beginning."""
     seen = []
     rename = os.rename
     monkeypatch.setattr(
@@ -391,8 +391,8 @@ def test_files_are_replaced_whole_and_secrets_are_never_open(tmp_path, monkeypat
     assert sorted(os.listdir(tmp_path / "deep")) == ["old"]
 
 
-def test_a_host_without_the_bridge_yet_still_gets_a_plan():
-    """Check mode on a fresh host: the NIC is there, its bridge is not."""
+def test_a_host_whose_bridge_does_not_exist_yet_has_a_plan():
+    """Protects check mode on a new host: the NIC exists, its bridge does not."""
     pair("eth0")
     ip("address add 10.44.0.12/24 dev eth0")
     steps = plan(HostState(links=(Link("breth0", owned=False),), moves=(AddressMove("eth0", "breth0"),)))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects how soon a dead gateway is noticed (W10): echoes are asked for and answered by a real kernel, and a round ends in its time."""
+"""Protects how soon a dead gateway is noticed (W10): a real kernel answers echo requests, and a round ends in time."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .conftest import ip, pair
 
 
 def probed(addresses, timeout, number=1):
-    """Who answers, and how long it took."""
+    """Return which addresses answer, and the seconds that it took."""
     began = time.monotonic()
     return probe(addresses, timeout, number), time.monotonic() - began
 
 
 def test_who_answers_and_who_does_not():
-    """Protects both families, a neighbour that is silent, and an address to which there is no way."""
+    """Protects both IP versions, a neighbour that does not answer, and an address without a route."""
     pair("eth0")
     for command in ("address add 10.1.0.1/24 dev eth0", "-6 address add fd10::1/64 dev eth0 nodad"):
         ip(command)
@@ -33,7 +33,7 @@ def test_who_answers_and_who_does_not():
     }
 
 
-def test_the_silent_ones_are_waited_for_together():
+def test_all_addresses_are_waited_for_together():
     """Protects the time of a round: one after another they would take a minute, on any machine."""
     pair("eth0")
     ip("address add 10.1.0.1/24 dev eth0")
@@ -43,8 +43,8 @@ def test_the_silent_ones_are_waited_for_together():
     assert took < 30
 
 
-def test_a_round_without_misses_does_not_wait():
-    """Protects the masters' processors, and the next round's time."""
+def test_a_round_in_which_all_answer_does_not_wait():
+    """Protects the masters' processors, and the start of the next round."""
     ip("address add 10.1.0.1/24 dev lo")
     answers, took = probed(["10.1.0.1"], 30)
     assert answers == {"10.1.0.1": True}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the rows of a node and a gateway in a host's own Open_vSwitch database, against a real ovsdb-server with that schema (no ovs-vswitchd)."""
+"""Protects the rows of a node and a gateway in a host's own Open_vSwitch database, with a real ovsdb-server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = {"system-id": "id-1", "hostname": "host", "ovn-bridge-mappings": "other:b
 
 @pytest.fixture
 def local():
-    """A host's database, with what others have in it: keys, a bridge with a port."""
+    """A host's database with things of other owners: keys, a bridge with a port."""
     server = Server("vswitch", "Open_vSwitch")
     server.transact(
         {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "br-other", "type": "internal"}},
@@ -47,7 +47,7 @@ def local():
 
 
 def converge(server, kind, rows):
-    """What is converged of one owner's rows: the lines of the plan."""
+    """Converge the rows of one owner, and return the lines of the plan."""
     subject = LocalRows(Owner(kind, "host"), tuple(rows))
     return [
         item.describe()
@@ -56,7 +56,7 @@ def converge(server, kind, rows):
 
 
 def node_rows(name="node1", datapath="system", **more):
-    """A node's rows."""
+    """Return the rows of a node."""
     settings = node.Node(name, ("192.168.1.0/24",), ("192.168.0.0/16",))
     return node_host.rows(
         node_host.NodeHost(settings, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
@@ -64,15 +64,15 @@ def node_rows(name="node1", datapath="system", **more):
 
 
 def gateway_rows(nic="eth1", datapath="system"):
-    """A gateway's rows."""
+    """Return the rows of a gateway."""
     return gateway_host.rows(
         gateway_host.GatewayHost(nic, "52:54:00:00:00:01", datapath, as_text(SavedNic(nic, offloads=("tx",))))
     )
 
 
 @pytest.mark.parametrize("datapath", ["system", "netdev"])
-def test_node_and_gateway_come_and_go(local, datapath):
-    """Protects what others have here: after both are gone, the database is what it was."""
+def test_node_and_gateway_are_added_and_removed(local, datapath):
+    """Protects rows of other owners: after the removal the database is as before."""
     before = local.content()
     both = (("Node", node_rows(datapath=datapath, saved_hostname="host")), ("Gateway", gateway_rows(datapath=datapath)))
     for kind, rows in both:
@@ -86,8 +86,8 @@ def test_node_and_gateway_come_and_go(local, datapath):
     assert local.content() == before
 
 
-def test_w21_a_second_run_touches_nothing(local):
-    """Protects the management port's traffic: it was taken down and made again at each run."""
+def test_w21_a_second_run_changes_nothing(local):
+    """Protects the traffic of the management port, which the original deleted and made again at each run."""
     converge(local, "Node", node_rows())
     before = local.everything()
     assert converge(local, "Node", node_rows()) == []
@@ -96,7 +96,7 @@ def test_w21_a_second_run_touches_nothing(local):
 
 @pytest.mark.parametrize("name", ["node2", "a-node-with-a-very-long-name"])
 def test_w24_a_renamed_node_has_one_management_port(local, name):
-    """Protects against a port that is left over under the old name; names that are too long are cut without colliding."""
+    """Protects against a port that stays under the old name. Names that are too long are cut without collisions."""
     converge(local, "Node", node_rows())
     plan = converge(local, "Node", node_rows(name))
     assert "Port k8s-node1: delete" in plan
@@ -105,8 +105,8 @@ def test_w24_a_renamed_node_has_one_management_port(local, name):
     assert len(ports[0]["name"]) <= 15
 
 
-def test_another_nic_takes_the_gateways_place(local):
-    """Protects the move of a gateway to another NIC: one transaction, one bridge, one mapping, others' mapping kept."""
+def test_a_gateway_changes_to_another_nic(local):
+    """Protects the change of a gateway's NIC: one transaction, one bridge, one mapping. Other mappings stay."""
     converge(local, "Gateway", gateway_rows())
     assert "Bridge breth1: delete" in converge(local, "Gateway", gateway_rows("eth2"))
     content = local.content()
@@ -115,8 +115,8 @@ def test_another_nic_takes_the_gateways_place(local):
     assert converge(local, "Gateway", gateway_rows("eth2")) == []
 
 
-def test_an_integration_bridge_that_is_there_is_taken_over(local):
-    """Protects hosts on which ovn-controller was first: its br-int is kept, with the ports in it, also when the node goes."""
+def test_an_existing_integration_bridge_is_used(local):
+    """Protects hosts on which ovn-controller made br-int: it stays with its ports, also after the node is removed."""
     local.transact(
         {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "pod"}},
         {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "pod", "interfaces": ["named-uuid", "i"]}},
@@ -139,8 +139,8 @@ def test_an_integration_bridge_that_is_there_is_taken_over(local):
     assert converge(local, "Node", node_host.absent_rows()) == []
 
 
-def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
-    """Protects against a br-int that nobody needs: tunnels, patches and its own port keep it no longer than us."""
+def test_an_unused_integration_bridge_is_deleted(local):
+    """Protects against a br-int that nothing uses: tunnels, patch ports and its own port do not keep it."""
     converge(local, "Node", node_rows())
     for name, key in (("ovn-abc-0", "ovn-chassis-id"), ("patch-br-int-to-x", "ovn-localnet-port"), ("br-int", None)):
         keys = ["map", [[key, "x"]] if key else []]
@@ -163,7 +163,7 @@ def test_an_integration_bridge_goes_with_what_ovn_made_in_it(local):
     assert "br-int" not in str(local.content())
 
 
-def test_a_bridge_of_somebody_else_is_not_taken_over(local):
-    """Protects a bridge that happens to have the name that the NIC's bridge would get."""
+def test_a_bridge_of_another_owner_is_refused(local):
+    """Protects a bridge that has the name of the NIC's bridge by chance."""
     with pytest.raises(Exception, match="Bridge br-other exists already and belongs to somebody else"):
         converge(local, "Gateway", gateway_rows("-other"))
