@@ -15,7 +15,7 @@ from .._common import names
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
-from .._reconcile.engine import Engine, NotYet
+from .._reconcile.engine import Engine, NotReady
 from . import annotation, northbound
 from .addresses import Addresses, Exhausted
 from .annotator import Annotator, PatchClient
@@ -118,7 +118,7 @@ class PodPlanner:
         self.engine.mark(northbound.KIND, key)
 
     def _plan_again(self, key: str, seconds: float) -> None:
-        self.engine.later((northbound.KIND, key), seconds)
+        self.engine.mark_later(northbound.KIND, key, seconds)
 
     # For the engine.
 
@@ -128,7 +128,7 @@ class PodPlanner:
         return northbound.owner(key)
 
     def desired(self, key: str) -> list[Row]:
-        """Return the pod's rows; none for a pod that gets no port. :raises NotYet: when it can't have its port now."""
+        """Return the pod's rows; none for a pod that gets no port. :raises NotReady: when it can't have its port now."""
         pod = self._pods.get(key)
         if pod is None:
             return []
@@ -140,17 +140,17 @@ class PodPlanner:
             cidrs = self.addresses.take(key, switch.subnets)
         except Exhausted as exc:
             self._without_address.setdefault(pod.node, set()).add(key)
-            raise NotYet(str(exc)) from None
+            raise NotReady(str(exc)) from None
         return northbound.rows(pod, switch, northbound.network(switch, cidrs))
 
     def _switch(self, pod: Pod) -> NodeSwitch:
-        """Return the switch of a pod's node. :raises NotYet: when it has none."""
+        """Return the switch of a pod's node. :raises NotReady: when it has none."""
         row = self._replica.named("Logical_Switch", pod.node)
         if row is None:
-            raise NotYet(f"node {pod.node} has no switch in the overlay yet: run the site play for it")
+            raise NotReady(f"node {pod.node} has no switch in the overlay yet: run the site play for it")
         switch = NodeSwitch.from_row(row)
         if not switch.subnets:
-            raise NotYet(f"the switch of node {pod.node} has no subnet of ours: run the site play for it")
+            raise NotReady(f"the switch of node {pod.node} has no subnet of ours: run the site play for it")
         return switch
 
     def done(self, key: str, changes: Sequence[Change]) -> None:

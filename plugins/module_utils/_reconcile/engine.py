@@ -1,86 +1,170 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The loop of :mod:`._ovsdb.converge`, run for ever: what is wanted of one object comes from memory, what is there from a replica.
+"""The loop of :mod:`._ovsdb.converge`, run for ever: desired rows come from memory, current rows from a replica.
 
-Whatever happens only marks an object's key; its whole difference is planned anew then. Keys that are marked while a
-transaction is under way go into the next one together. A key that fails is tried again after a pause of its own, and
-one that spoils a transaction is taken out of it.
+An event only marks an object's key. The whole difference of a marked object is planned then. Keys that are marked while a transaction is
+under way go into the next one together. A key that fails is tried again after a pause of its own. A key whose rows the database refuses is
+found by halving the batch, so it stops no other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost
+from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost, OvnKubernetesError
+from .._common.retry import Pause
 from .._ovsdb.difference import difference
 from .._ovsdb.plan import Plan
 from .._ovsdb.rows import SetMembers
 from .._ovsdb.schema import PARENTS
 from .._ovsdb.transaction import operations
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
+
+    from .._ovsdb.plan import Change
+    from .._ovsdb.replica import Replica
+    from .._ovsdb.rows import CurrentRow, Owner, Row
+
+    class Planner(Protocol):
+        """What the engine must know of one kind of object."""
+
+        @property
+        def tables(self) -> Sequence[str]:
+            """Return the tables in which such objects have rows."""
+
+        def owner(self, name: str) -> Owner:
+            """Return the owner of an object's rows."""
+
+        def desired(self, name: str) -> list[Row]:
+            """Return the desired rows of an object.
+
+            :raises NotReady: they can't be planned now.
+            """
+
+        def done(self, name: str, changes: Sequence[Change]) -> None:
+            """Called when the rows are as desired, with the changes that were made."""
+
+        def failed(self, name: str, reason: str) -> None:
+            """Called when the rows can't be made as desired now; once for each new reason."""
+
+
 LOG = logging.getLogger("ovn-k8s-watcher")
 BATCH = 500  # keys in one transaction
-WINDOW = 0.004  # seconds between two transactions under load, in which keys gather
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+GATHER_TIME = 0.004  # seconds between two transactions, in which more keys are marked
+RETRY_PAUSE = Pause(0.5, longest=30.0, jitter=0.3)
+CONFLICT_PAUSE = Pause(0.02, jitter=0.95)
 
 
-class NotYet(Exception):
-    """An object can't be made now; the text is one sentence. Tried again, and when what it waits for comes."""
+class NotReady(OvnKubernetesError):
+    """An object can't be converged now. It is tried again later, and when something that it depends on changes."""
+
+    code = "not_ready"
+
+
+class Key(NamedTuple):
+    """An object."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()} {self.name}"
+
+
+class Failure(NamedTuple):
+    """The failed attempts of a key.
+
+    :ivar attempts: how many there were in a row.
+    :ivar reason: of the last one, in one sentence.
+    """
+
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class _KeyPlan:
+    """The plan of one key.
+
+    :ivar again: plan it again afterwards: these changes were only the first part.
+    """
+
+    plan: Plan
+    again: bool = False
 
 
 class Engine:
-    """Keys to be converged, and the loop that does it.
+    """Keys to converge, and the loop that converges them.
 
-    :param replica: :class:`._ovsdb.replica.Replica`, with a lock.
-    :param lock: its name.
-    :param kinds: kind -> planner. A planner has ``tables``; ``owner(name)``; ``desired(name)``: the rows, may raise NotYet;
-        ``done(name, changes)``: called when the rows are as wanted; ``failed(name, text)``: called when they can't be now.
-    :param told: called with (seconds, keys, operations) after each transaction.
+    :param replica: a replica with a lock.
+    :param lock: the lock's name.
+    :param planners: kind -> planner.
+    :param on_transaction: called with (seconds, number of keys, number of operations) after each transaction.
+
+    :ivar failing: keys that can't be converged now.
+    :ivar retries: how often a key was tried again.
+    :ivar transactions: how many were committed.
+    :ivar conflicts: how many met a conflict.
+    :ivar busy_since: when the current batch began, by the monotonic clock; None: no batch is under way.
+    :ivar active: this program writes.
     """
 
-    def __init__(self, replica, lock, kinds, told=None):
-        self.kinds = kinds
-        self.failing = {}  # key -> (tries, sentence)
+    def __init__(
+        self,
+        replica: Replica,
+        lock: str,
+        planners: Mapping[str, Planner],
+        on_transaction: Callable[[float, int, int], None] | None = None,
+    ) -> None:
+        self.planners = planners
+        self.failing: dict[Key, Failure] = {}
         self.retries = self.transactions = self.conflicts = 0
-        self.busy_since = None
+        self.busy_since: float | None = None
         self.active = False
         self._replica = replica
         self._lock = lock
-        self._told = told or (lambda seconds, keys, operations: None)
-        self._marked = {}
+        self._on_transaction = on_transaction or (lambda _seconds, _keys, _operations: None)
+        self._marked: dict[Key, None] = {}  # a set that keeps its order
         self._wake = asyncio.Event()
-        self._timers = {}
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._marked)
 
-    def mark(self, kind, name):
-        """Say that something about this object may differ."""
-        self._marked[kind, name] = None
+    def mark(self, kind: str, name: str) -> None:
+        """Note that the rows of an object may not be as desired."""
+        self._marked[Key(kind, name)] = None
         self._wake.set()
 
-    def start(self):
-        """Begin (again) to write: this program holds the lock, and knows what there is."""
+    def mark_later(self, kind: str, name: str, seconds: float) -> None:
+        """Mark an object after a pause, which jitter makes shorter."""
+        self._mark_after(Key(kind, name), Pause(seconds, jitter=RETRY_PAUSE.jitter).seconds(0))
+
+    def start(self) -> None:
+        """Begin to write: this program has the lock, and knows all objects."""
         self.active = True
         self._wake.set()
 
-    def stop(self):
-        """Stop writing; what is marked stays so."""
+    def stop(self) -> None:
+        """Stop writing. Marked keys stay marked."""
         self.active = False
 
-    async def run(self):
-        """Converge what is marked, for ever."""
+    async def run(self) -> None:
+        """Converge marked keys for ever."""
         last = 0.0
         while True:
             await self._wake.wait()
             if not self.active or not self._marked:
                 self._wake.clear()
                 continue
-            pause = last + WINDOW - time.monotonic()
+            pause = last + GATHER_TIME - time.monotonic()
             if pause > 0:
                 await asyncio.sleep(pause)
             keys = list(self._marked)[:BATCH]
@@ -91,145 +175,154 @@ class Engine:
             self.busy_since = None
             last = time.monotonic()
 
-    async def _converge(self, keys):
-        """Plan these keys and write the plans in one transaction."""
-        plans, quiet = {}, []
+    async def _converge(self, keys: Sequence[Key]) -> None:
+        """Plan these keys, and write their plans in one transaction."""
+        plans, unchanged = {}, []
         for key in keys:
             plan = self._plan(key)
-            if plan is None:
-                continue
-            if plan[0]:
+            if plan is not None and plan.plan.changes:
                 plans[key] = plan
-            else:
-                quiet.append(key)
+            elif plan is not None:
+                unchanged.append(key)
         if plans and await self._write(plans):
-            for key, (changes, _named, again) in plans.items():
-                for change in changes:
-                    LOG.info("%s %s: %s", key[0].lower(), key[1], change.describe())
-                if again:
+            for key, plan in plans.items():
+                for change in plan.plan.changes:
+                    LOG.info("%s: %s", key, change.describe())
+                if plan.again:
                     self.mark(*key)
                 else:
-                    self._done(key, changes)
-        for key in quiet:
+                    self._done(key, plan.plan.changes)
+        for key in unchanged:
             self._done(key, [])
 
-    def _plan(self, key):
-        """(changes, rows by name, whether to plan again afterwards); None when the object can't be planned now."""
-        kind, name = key
-        planner = self.kinds[kind]
+    def _plan(self, key: Key) -> _KeyPlan | None:
+        """Return the plan of a key; None when it can't be planned now."""
         try:
-            own = self._replica.owned(planner.owner(name), planner.tables)
-            try:
-                wanted = planner.desired(name)
-            except NotYet as exc:
-                if own:  # what it had elsewhere goes now
-                    return difference([], own, {}), {}, True
-                self._failed(key, str(exc))
-                return None
-            holders = {(row.table, row.role): row.parent for row in wanted if row.parent is not None}
-            # What hangs on another switch or in another group goes first, and is made anew where it belongs.
-            astray = [
-                row
-                for row in own
-                if (row.table, row.role) in holders
-                and row.table in PARENTS
-                and getattr(self._replica.parent(row.table, row.uuid), "name", None) != holders[row.table, row.role]
-            ]
-            if astray:
-                return difference([], astray, {}), {}, True
-            named = self._named(wanted)
-            return difference(wanted, own, named), named, False
-        except DatabaseError as exc:
+            return self._plan_rows(key)
+        except (DatabaseError, NotReady) as exc:
             self._failed(key, str(exc))
         except Exception as exc:
-            LOG.exception("%s %s can't be planned", kind.lower(), name)
+            LOG.exception("%s can't be planned", key)
             self._failed(key, f"{type(exc).__name__}: {exc}")
         return None
 
-    def _named(self, wanted):
-        """(table, name) -> row, for the wanted rows' holders and names."""
-        named = {}
-        for row in wanted:
-            keys = [(row.table, row.name)] if row.name is not None else []
-            keys += [(PARENTS[row.table][0], row.parent)] if row.parent is not None else []
-            keys += [
-                (ref.table, ref.name)
-                for value in row.columns.values()
-                if isinstance(value, SetMembers)
-                for ref in value.refs
-            ]
-            for key in keys:
-                found = self._replica.named(*key)
-                if found is not None:
-                    named[key] = found
-        return named
+    def _plan_rows(self, key: Key) -> _KeyPlan:
+        """Return the plan of a key.
 
-    async def _write(self, plans):
-        """Write the plans in one transaction; whether all of it was done."""
-        changes = [change for plan, _named, _again in plans.values() for change in plan]
-        named = {name: row for _plan, rows, _again in plans.values() for name, row in rows.items()}
+        :raises NotReady: it can't be planned now.
+        :raises DatabaseError: a row belongs to somebody else.
+        """
+        planner = self.planners[key.kind]
+        current = self._replica.owned(planner.owner(key.name), planner.tables)
+        try:
+            desired = planner.desired(key.name)
+        except NotReady:
+            if not current:
+                raise
+            return _KeyPlan(Plan(difference([], current, {})), again=True)  # delete old rows already
+        # A row can't move to another parent: it is deleted first, and inserted by the next plan.
+        parents: dict[tuple[str, str | None], str] = {
+            (row.table, row.role): row.parent for row in desired if row.parent is not None
+        }
+        misplaced = [row for row in current if self._is_misplaced(row, parents)]
+        if misplaced:
+            return _KeyPlan(Plan(difference([], misplaced, {})), again=True)
+        by_name = self._rows_by_name(desired)
+        return _KeyPlan(Plan(difference(desired, current, by_name), by_name))
+
+    def _is_misplaced(self, row: CurrentRow, parents: Mapping[tuple[str, str | None], str]) -> bool:
+        """Return whether a row has another parent than the desired one."""
+        desired = parents.get((row.table, row.role))
+        if desired is None or row.table not in PARENTS:
+            return False
+        parent = self._replica.parent(row.table, row.uuid)
+        return parent is None or parent.name != desired
+
+    def _rows_by_name(self, desired: Sequence[Row]) -> dict[tuple[str, str], CurrentRow]:
+        """Return the current rows that the desired ones name: rows, parents and references."""
+        keys: list[tuple[str, str]] = []
+        for row in desired:
+            keys += [(row.table, row.name)] if row.name is not None else []
+            keys += [(PARENTS[row.table].table, row.parent)] if row.parent is not None else []
+            for value in row.columns.values():
+                if isinstance(value, SetMembers):
+                    keys += [(ref.table, ref.name) for ref in value.refs]
+        rows = {key: self._replica.named(*key) for key in keys}
+        return {key: current for key, current in rows.items() if current is not None}
+
+    async def _write(self, plans: Mapping[Key, _KeyPlan]) -> bool:
+        """Write the plans in one transaction; return whether all of them were written here."""
+        whole = Plan(
+            [change for plan in plans.values() for change in plan.plan.changes],
+            {name: row for plan in plans.values() for name, row in plan.plan.by_name.items()},
+        )
         started = time.monotonic()
         try:
-            sent = operations(Plan(changes, named), "ovn-k8s-watcher", self._lock)
+            sent = operations(whole, "ovn-k8s-watcher", self._lock)
             await self._replica.transact(sent)
         except (Disconnected, LockLost) as exc:
-            # Whether it was written shows in the replica when it is connected again.
+            # Whether the transaction was committed shows in the replica after the next connection.
             LOG.warning("%s; %d objects wait", exc, len(plans))
             self.stop()
-            for key in plans:
-                self.mark(*key)
+            self._mark_all(plans)
             return False
         except Conflict:
             self.conflicts += 1
-            await asyncio.sleep(random.uniform(0.001, 0.02))
-            for key in plans:
-                self.mark(*key)
+            await asyncio.sleep(CONFLICT_PAUSE.seconds(0))
+            self._mark_all(plans)
             return False
         except DatabaseError as exc:
-            if len(plans) == 1:
-                self._failed(next(iter(plans)), str(exc))
-                return False
-            # One of them spoils it: each half by itself, until it is found.
-            keys = list(plans)
-            for part in (keys[: len(keys) // 2], keys[len(keys) // 2 :]):
-                await self._converge(part)
+            await self._halve(list(plans), str(exc))
             return False
         self.transactions += 1
-        self._told(time.monotonic() - started, len(plans), len(sent))
+        self._on_transaction(time.monotonic() - started, len(plans), len(sent))
         return True
 
-    def _done(self, key, changes):
+    def _mark_all(self, keys: Mapping[Key, _KeyPlan]) -> None:
+        for key in keys:
+            self.mark(*key)
+
+    async def _halve(self, keys: Sequence[Key], reason: str) -> None:
+        """Converge each half of the keys by itself: the database refuses the rows of one of them."""
+        if len(keys) == 1:
+            self._failed(keys[0], reason)
+            return
+        middle = len(keys) // 2
+        await self._converge(keys[:middle])
+        await self._converge(keys[middle:])
+
+    def _done(self, key: Key, changes: Sequence[Change]) -> None:
         self.failing.pop(key, None)
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+        self._cancel_timer(key)
         try:
-            self.kinds[key[0]].done(key[1], changes)
+            self.planners[key.kind].done(key.name, changes)
         except Exception as exc:
-            LOG.exception("%s %s: what follows its rows went wrong", key[0].lower(), key[1])
+            LOG.exception("%s: an error after its rows were written", key)
             self._failed(key, f"{type(exc).__name__}: {exc}")
 
-    def _failed(self, key, sentence):
-        """Note it, and try again later; the log has each sentence once."""
-        tries, before = self.failing.get(key, (0, None))
-        self.failing[key] = (tries + 1, sentence)
-        if sentence != before:
-            LOG.warning("%s %s: %s", key[0].lower(), key[1], sentence)
+    def _failed(self, key: Key, reason: str) -> None:
+        """Note a failure, and try again later. A new reason is logged and reported."""
+        before = self.failing.get(key, Failure(0, ""))
+        self.failing[key] = Failure(before.attempts + 1, reason)
+        if reason != before.reason or not before.attempts:
+            LOG.warning("%s: %s", key, reason)
             try:
-                self.kinds[key[0]].failed(key[1], sentence)
+                self.planners[key.kind].failed(key.name, reason)
             except Exception:
-                LOG.exception("%s %s: the failure could not be reported", key[0].lower(), key[1])
-        self.later(key, min(FIRST_PAUSE * 2**tries, LONGEST_PAUSE))
+                LOG.exception("%s: the failure could not be reported", key)
+        self._mark_after(key, RETRY_PAUSE.seconds(before.attempts))
 
-    def later(self, key, seconds):
-        """Mark a key after a pause, with jitter."""
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+    def _mark_after(self, key: Key, seconds: float) -> None:
+        self._cancel_timer(key)
 
-        def now():
+        def mark() -> None:
             self._timers.pop(key, None)
             self.retries += 1
             self.mark(*key)
 
-        self._timers[key] = asyncio.get_running_loop().call_later(seconds * random.uniform(0.7, 1.0), now)
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, mark)
+
+    def _cancel_timer(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

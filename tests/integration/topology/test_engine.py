@@ -8,7 +8,7 @@ import asyncio
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
-from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.engine import Engine, NotYet
+from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.engine import Engine, NotReady
 
 TABLES = {"Load_Balancer": ("name", "protocol", "external_ids"), "Load_Balancer_Group": ("name",)}
 
@@ -35,7 +35,7 @@ class Things:
         if name.startswith("odd"):
             raise ZeroDivisionError("odd")
         if name.startswith("late"):
-            raise NotYet("it is too early")
+            raise NotReady("it is too early")
         return [
             Row(
                 "Load_Balancer",
