@@ -45,7 +45,7 @@ class HealthCheck:
                 await asyncio.sleep(FAILURE_PAUSE)
                 continue
             if problem is None and self.problem is not None:
-                LOG.warning("the API server replies again: all watches begin again")
+                LOG.warning("the API server answers again: all watches begin again")
                 self._client.end_watches()
             elif problem is not None and self.problem is None:
                 LOG.warning("%s", problem)
@@ -57,7 +57,7 @@ class HealthCheck:
         try:
             await asyncio.wait_for(self._client.get("/version"), TIMEOUT)
         except asyncio.TimeoutError:
-            return f"the API server {self._client.settings.server} does not reply"
+            return f"the API server {self._client.settings.server} does not answer"
         except APIRefused:
             return None
         except KubernetesError as exc:
