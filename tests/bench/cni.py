@@ -97,7 +97,7 @@ def measure(folder):
         places = [Netns(folder / f"p{number}") for number in range(BURST)]
         for number in range(BURST):
             for name in ("i", "b"):
-                node.api.tell("ADDED", pod(f"{name}{number}", annotation=network(number + 10)))
+                node.api.change("ADDED", pod(f"{name}{number}", annotation=network(number + 10)))
         show(
             "STATUS",
             [timed(node, "STATUS", container=None, ifname=None, version="1.1.0") for _time in range(IDLE)],

@@ -93,7 +93,7 @@ def measure(folder, count):
         for number in range(SINGLE):
             time.sleep(REST)
             tables, began = written(node), time.perf_counter()
-            node.api.tell("MODIFIED", service(number, 32000 + number), "services")
+            node.api.change("MODIFIED", service(number, 32000 + number), "services")
             while written(node) == tables:
                 time.sleep(0.001)
             took.append(time.perf_counter() - began)
@@ -103,7 +103,7 @@ def measure(folder, count):
         tables, before, began = written(node), used(node.server)[0], time.perf_counter()
         storm = threading.Thread(
             target=lambda: [
-                (node.api.tell("MODIFIED", service(number % count, 32100 + number), "services"), time.sleep(PAUSE))
+                (node.api.change("MODIFIED", service(number % count, 32100 + number), "services"), time.sleep(PAUSE))
                 for number in range(STORM)
             ]
         )

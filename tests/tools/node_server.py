@@ -28,21 +28,22 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
 START = (
     "import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
-    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; host_reconcile.CHECK_INTERVAL = 0.3; "
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; "
+    "host_reconcile.CHECK_INTERVAL = 0.3; "
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.node import main; "
     "sys.exit(main(sys.argv[1:]))"
 )
 
 
 class ApiServer:
-    """The API server's objects: lists, and watches that tell of each change.
+    """An API server for reading: lists and watches.
 
-    It can be away. Of pods it counts how often it is asked.
+    It can be made unavailable. It counts the requests for pods.
     """
 
     def __init__(self):
         self.others = {}  # the last part of another collection's path -> its objects
-        self.pods, self.version, self.asked, self._news = {}, 1, 0, threading.Condition()
+        self.pods, self.version, self.pod_requests, self._news = {}, 1, 0, threading.Condition()
         self._log, self._away = [], False
         outer = self
 
@@ -54,7 +55,7 @@ class ApiServer:
 
             def do_GET(self):
                 kind = self.path.partition("?")[0].rpartition("/")[2]
-                outer.asked += kind == "pods"
+                outer.pod_requests += kind == "pods"
                 if outer._away:
                     self.close_connection = True
                     return
@@ -63,7 +64,7 @@ class ApiServer:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def list(self, handler, collection):
         """Answer with all objects."""
@@ -76,7 +77,7 @@ class ApiServer:
         handler.wfile.write(body)
 
     def watch(self, handler, collection):
-        """Answer with each change after the version that is asked for."""
+        """Answer with each change after the requested version."""
         seen = int(handler.path.split("resourceVersion=")[1].split("&")[0])
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
@@ -97,8 +98,8 @@ class ApiServer:
                 except OSError:
                     return
 
-    def tell(self, kind, item, collection="pods"):
-        """A pod, or another object, came (ADDED), changed (MODIFIED) or went (DELETED)."""
+    def change(self, kind, item, collection="pods"):
+        """Change a pod or another object: ADDED, MODIFIED or DELETED."""
         with self._news:
             self.version += 1
             item["metadata"]["resourceVersion"] = str(self.version)
@@ -120,25 +121,25 @@ class ApiServer:
             self._log.append((self.version, collection, {"type": kind, "object": json.loads(json.dumps(item))}))
             self._news.notify_all()
 
-    def away(self, away):
-        """End all watches and answer nobody, or be back."""
+    def set_away(self, away):
+        """End all watches and answer no request, or answer again."""
         with self._news:
             self._away = away
             self._news.notify_all()
 
     def close(self):
-        """End it."""
-        self.away(True)
+        """Stop it."""
+        self.set_away(True)
         self.server.shutdown()
         self.server.server_close()
 
 
-def pod(name, uid="uid-1", annotation=None, meant=None, **more):
+def pod(name, uid="uid-1", annotation=None, written_for=None, **more):
     """A pod of the API server.
 
-    :param meant: the UID of the pod that the annotations are of: a copied pod is born with those of another.
+    :param written_for: the UID of the pod that the annotations are for: a copied pod is created with those of another.
     """
-    annotations = {"ovn.kubernetes/pod-uid": meant or uid, **more}
+    annotations = {"ovn.kubernetes/pod-uid": written_for or uid, **more}
     if annotation is not None:
         annotations["ovn"] = annotation if isinstance(annotation, str) else json.dumps(annotation)
     return {
@@ -157,18 +158,18 @@ def network(number=3):
 
 
 class Controller(threading.Thread):
-    """Says of each pod's interface that its flows are there, as ovn-controller does; it can be told to be silent."""
+    """Mark each pod's interface as installed, as ovn-controller does; ``silent`` stops that."""
 
     def __init__(self, database):
         super().__init__(daemon=True)
         self.database, self.silent, self.ended = database, False, False
-        self._client, self.looks = None, threading.Lock()
+        self._client, self.lock = None, threading.Lock()
 
     def run(self):
-        """Look again and again: it stands in for a part that is told by monitor."""
+        """Poll the database; ovn-controller itself monitors it."""
         while not self.ended:
             try:
-                with self.looks:
+                with self.lock:
                     self._look()
             except OSError:
                 self._client = None
@@ -214,10 +215,10 @@ class Node:
         self._make_rows(datapath)
         self.controller = Controller(self.database)
         self.controller.start()
-        self.ask(server=self.api.url)
+        self.set_api_server(server=self.api.url)
 
-    def ask(self, **access):
-        """Say which API server the node's server asks, and how."""
+    def set_api_server(self, **access):
+        """Set which API server the node's server uses, and how."""
         (self.folder / "kubernetes.json").write_text(json.dumps(access))
 
     def _make_rows(self, datapath):
@@ -275,7 +276,7 @@ class Node:
         """Start the node's server."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            self.http = "127.0.0.1:%d" % probe.getsockname()[1]
+            self.http = f"127.0.0.1:{probe.getsockname()[1]}"
         self.log = (self.folder / "node.log").open("a")
         self.server = subprocess.Popen(
             [
@@ -320,23 +321,23 @@ class Node:
         return (self.folder / "node.log").read_text()
 
     def stop(self, number=signal.SIGTERM):
-        """End the server."""
+        """Stop the server."""
         if self.server is not None and self.server.poll() is None:
             self.server.send_signal(number)
             self.server.wait(timeout=20)
         self.server = None
 
     def remove(self):
-        """End everything."""
+        """Stop everything."""
         self.stop(signal.SIGKILL)
         self.controller.ended = True
         self.controller.join(timeout=10)
         self.database.remove()
         self.api.close()
 
-    def without_flows(self):
-        """ovn-controller has not started yet: it says of no interface that its flows are there."""
-        with self.controller.looks:
+    def remove_flows(self):
+        """Be as before ovn-controller's start: no interface is marked as installed."""
+        with self.controller.lock:
             self.controller.silent = True
             self.database.transact(
                 {
@@ -363,7 +364,10 @@ class Node:
         stdin=None,
     ):
         """Start the plugin as a runtime does; :returns: a process to :func:`answer` from."""
-        args = f"K8S_POD_NAME={name};IgnoreUnknown=1;K8S_POD_UID={uid};K8S_POD_NAMESPACE=ns;K8S_POD_INFRA_CONTAINER_ID={container}"
+        args = (
+            f"K8S_POD_NAME={name};IgnoreUnknown=1;K8S_POD_UID={uid};K8S_POD_NAMESPACE=ns;"
+            f"K8S_POD_INFRA_CONTAINER_ID={container}"
+        )
         variables = {
             "CNI_COMMAND": command,
             "CNI_CONTAINERID": container,
@@ -400,7 +404,7 @@ class Node:
         return answer(self.call(*args, **more))
 
     def http_get(self, path):
-        """(status, text) of what the server tells over HTTP."""
+        """(status, text) of one of the server's pages."""
         connection = http.client.HTTPConnection(self.http, timeout=10)
         try:
             connection.request("GET", path)
@@ -409,10 +413,8 @@ class Node:
         finally:
             connection.close()
 
-    def is_asked(self):
-        """Whether a plugin holds a connection to the server: beside the listening socket there is one that was
-        accepted.
-        """
+    def has_request(self):
+        """Whether a plugin has a connection: beside the listening socket there is an accepted one."""
         with open("/proc/net/unix", encoding="utf-8") as sockets:
             return sum(str(self.run) in line for line in sockets) > 1
 
@@ -426,7 +428,7 @@ class Node:
         return found
 
 
-def veths():
+def host_links():
     """Names of the node's ends of pairs."""
     return [
         link["ifname"]
@@ -461,10 +463,10 @@ class Netns:
         ).stdout
 
     def ip(self, arguments):
-        """What ip tells, as JSON."""
+        """The output of ip, as JSON."""
         return json.loads(self.run("ip", "-j", "-d", *arguments.split()) or "[]")
 
     def remove(self):
-        """As a runtime does at the end of a sandbox."""
+        """Remove it as a runtime does at the end of a sandbox."""
         subprocess.run(["umount", str(self.path)], check=False, capture_output=True, timeout=10)
         self.path.unlink(missing_ok=True)

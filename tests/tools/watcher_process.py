@@ -18,7 +18,11 @@ import urllib.request
 from database_server import free_port, wait_for
 
 COLLECTIONS = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn")))
-PROGRAM = "import sys; from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.watcher import main; sys.exit(main())"
+PROGRAM = (
+    "import sys; "
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.watcher import main; "
+    "sys.exit(main())"
+)
 
 
 class Watcher:
@@ -26,7 +30,7 @@ class Watcher:
 
     :param northbound: the Northbound database's remote.
     :param kubernetes: the API server, as kubernetes_server.Kubernetes.
-    :param http: speak to the API server without TLS.
+    :param http: use the API server without TLS.
     :param options: further ones of its command line.
     """
 
@@ -56,7 +60,7 @@ class Watcher:
         self.process = None
 
     def start(self, wait=True):
-        """Start (again); with ``wait``, until it knows everything."""
+        """Start (again); with ``wait``, until it is ready."""
         path = os.pathsep.join([COLLECTIONS, os.environ.get("PYTHONPATH", "")])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -71,7 +75,7 @@ class Watcher:
         return self
 
     def ready(self):
-        """Whether it says that it does its work."""
+        """Whether it reports that it works."""
         self.running()
         return self.get("/readyz")[0] == 200
 
@@ -82,7 +86,7 @@ class Watcher:
         return True
 
     def acts(self):
-        """Whether it is the one that writes."""
+        """Whether it is the one that writes to the database."""
         return self.figure("ovn_k8s_watcher_leader") == 1
 
     def idle(self):
@@ -93,7 +97,7 @@ class Watcher:
         )
 
     def get(self, path):
-        """(status, text); status 0 when nobody answers."""
+        """(status, text); status 0 when there is no answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
@@ -112,7 +116,7 @@ class Watcher:
         return self.figures().get(name)
 
     def text(self):
-        """What it logged."""
+        """Its log."""
         return self.log.read_text(errors="replace")
 
     def cpu(self):
@@ -126,21 +130,21 @@ class Watcher:
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def children(self):
-        """Processes that it has started and not buried."""
+        """Its child processes, zombies too."""
         return pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
 
     def kill(self):
-        """End it without a word."""
+        """Kill it."""
         self.process.kill()
         self.process.wait(10)
 
     def stop(self):
-        """End it as systemd does; its exit status."""
+        """Stop it as systemd does; its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(10)
 
     def remove(self):
-        """End it and remove what it had."""
+        """Kill it, and remove its files."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
         shutil.rmtree(self.directory)

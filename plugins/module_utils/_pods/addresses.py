@@ -131,7 +131,7 @@ class Addresses:
                     for one in {*taken, *held}:
                         self._free(one)
                     raise Exhausted(
-                        f"subnet {subnet} has no free address: give the node a larger one, or wait until a pod there goes"
+                        f"subnet {subnet} has no free address: give the node a larger one, or delete a pod there"
                     )
                 self._holder[slot] = key
             taken.append(slot)

@@ -138,7 +138,7 @@ class Cluster:
         await self.replica.ready.wait()
         self.synced.set()
         counts = ", ".join(f"{len(informer.store)} {kind}" for kind, informer in self.informers.items())
-        LOG.info("all is known: %s", counts)
+        LOG.info("everything is known: %s", counts)
         self._state_changed()
 
     def _state_changed(self) -> None:
@@ -165,7 +165,7 @@ class Cluster:
             return "there is no connection to the Northbound database"
         for kind, informer in self.informers.items():
             if not informer.synced.is_set():
-                return f"the API server has not told its {kind} yet"
+                return f"the API server has not sent its {kind} yet"
             if not informer.current:
                 return f"the watch of {kind} is interrupted"
         return self.api_health.problem

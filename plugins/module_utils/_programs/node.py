@@ -180,7 +180,7 @@ class NodeServer:
             try:
                 await self.operations.sweep()
             except Exception as exc:
-                LOG.error("ports of sandboxes that are gone can't be taken away: %s; trying again", exc)
+                LOG.error("ports that have lost their sandbox can't be removed: %s; trying again", exc)
                 await asyncio.sleep(SWEEP_DELAY)
                 self._lost_link.set()
 
@@ -224,7 +224,7 @@ def clear() -> None:
         nftables.set_route_localnet(names.management_link(node), on=False)
     if nftables.exists():
         nftables.remove()
-        sys.stdout.write("the rules of services are taken away\n")
+        sys.stdout.write("the rules of services are removed\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
         "--kubernetes",
         default=names.NODE_ACCESS,
         metavar="FILE",
-        help="where the API server is and what to say to it (default: %(default)s)",
+        help="how to reach the API server (default: %(default)s)",
     )
     parser.add_argument(
         "--local",
@@ -246,13 +246,13 @@ def _parser() -> argparse.ArgumentParser:
         help="where Open vSwitch's database is (default: %(default)s)",
     )
     parser.add_argument(
-        "--run", default=names.RUN_DIRECTORY, metavar="DIRECTORY", help="where the plugin asks (default: %(default)s)"
+        "--run", default=names.RUN_DIRECTORY, metavar="DIRECTORY", help="directory of the socket for the CNI plugin (default: %(default)s)"
     )
     parser.add_argument(
         "--cni-configuration",
         default=names.CNI_CONFIGURATION,
         metavar="PATH",
-        help="what tells the runtime (default: %(default)s)",
+        help="the network configuration for the runtime (default: %(default)s)",
     )
     parser.add_argument(
         "--listen",
@@ -269,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="a network of the cluster's pods (default: as this host's settings say)",
     )
-    parser.add_argument("--clear", action="store_true", help="take the rules of services away, and end")
+    parser.add_argument("--clear", action="store_true", help="remove the rules of services, and end")
     return parser
 
 

@@ -33,7 +33,7 @@ class WatcherMetrics:
             ),
             "service": library.Histogram(
                 "ovnkube_controller_sync_service_latency_seconds",
-                "From word of a service to its load balancers",
+                "From a change of a service to its load balancers",
                 buckets=DURATIONS,
             ),
         }
@@ -67,12 +67,12 @@ class WatcherMetrics:
             ),
             (
                 "ovn_k8s_watcher_failing_objects",
-                "Objects that can't be made as they are wanted now",
+                "Objects whose rows can't be as desired now",
                 lambda: len(engine.failing),
             ),
             ("ovn_k8s_watcher_retries", "Times that an object was tried again", lambda: engine.retries),
             ("ovn_k8s_watcher_leader", "1 when this watcher acts", lambda: int(engine.active)),
-            ("ovn_k8s_watcher_addresses", "Addresses that are given away", lambda: len(pods.addresses)),
+            ("ovn_k8s_watcher_addresses", "Addresses that pods and ports have", lambda: len(pods.addresses)),
             (
                 "ovn_k8s_watcher_annotations_under_way",
                 "Annotations that are being written",

@@ -160,7 +160,7 @@ class HostServices:
         checks again.
         """
         if not await asyncio.to_thread(nftables.has_rules):
-            LOG.warning("the rules of services were taken away by somebody else: writing them anew")
+            LOG.warning("another program has removed the rules of services: writing them again")
             self._written = None
             await self._converge()
         await self._answer(self._answered or {})

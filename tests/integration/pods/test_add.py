@@ -25,16 +25,17 @@ DUAL = {
 
 
 def node_ip(arguments):
-    """What ip tells of the node, as text."""
+    """The output of ip on the node."""
     return subprocess.run(
         ["ip", "-j", "-d", *arguments.split()], check=True, capture_output=True, text=True, timeout=10
     ).stdout
 
 
 def test_w20_the_answer_is_a_result_of_the_specification(ready, sandbox):
-    """Protects runtimes, which read the pod's addresses from the answer: interfaces, ips, routes and dns of CNI 1.0.0."""
+    """Protects runtimes, which read the pod's addresses from the result: interfaces, ips, routes and dns of CNI
+    1.0.0."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, result = ready.cni("ADD", netns=place.path)
     ((name, keys),) = ready.pod_ports().items()
     assert code == 0
@@ -63,7 +64,7 @@ def test_the_pod_has_what_its_annotation_says(ready, sandbox):
     others; W20's second half.
     """
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
+    ready.api.change("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
     code, result = ready.cni("ADD", netns=place.path, version="1.1.0")
     assert (
         code == 0
@@ -82,9 +83,9 @@ def test_the_pod_has_what_its_annotation_says(ready, sandbox):
 
 
 def test_w20_an_add_that_is_repeated_changes_nothing(ready, sandbox):
-    """Protects runtimes that ask again because an answer was lost: same result, same rows, same links."""
+    """Protects runtimes that call again because a result was lost: same result, same rows, same links."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     first = ready.cni("ADD", netns=place.path)
     ports, links = ready.pod_ports(), node_ip("link show")
     assert first[0] == 0 and ready.cni("ADD", netns=place.path) == first
@@ -98,7 +99,7 @@ def test_pods_talk_through_open_vswitch(ready, sandbox):
     """
     one, two = sandbox("one"), sandbox("two")
     for number, (place, name) in enumerate(((one, "one"), (two, "two")), start=3):
-        ready.api.tell("ADDED", pod(name, annotation=network(number)))
+        ready.api.change("ADDED", pod(name, annotation=network(number)))
         code, result = ready.cni("ADD", container=name, netns=place.path, name=name)
         assert code == 0, result
     serve = "import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); c.sendall(b'x'*100000); c.close()"
@@ -122,7 +123,7 @@ def test_the_hosts_stack_is_quiet_where_it_hears_the_pods(tmp_path, namespace, s
     try:
         node.start()
         place = sandbox()
-        node.api.tell("ADDED", pod("web", annotation=network(3)))
+        node.api.change("ADDED", pod("web", annotation=network(3)))
         code, result = node.cni("ADD", netns=place.path)
         assert code == 0, result
         (link,) = json.loads(node_ip("address show dev " + result["interfaces"][0]["name"]))
@@ -148,22 +149,22 @@ print(struct.unpack("II", data.tobytes())[1])
 
 
 def test_w20_add_waits_for_the_annotation_and_asks_nobody(ready, sandbox):
-    """Protects against the old loop of 30 requests and 31 forks: the pod is told of by the watch that is open already."""
+    """Protects against the old loop of 30 requests and 31 forks: the open watch tells of the pod."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web"))
+    ready.api.change("ADDED", pod("web"))
     process = ready.call("ADD", netns=place.path)
-    wait_for(ready.is_asked, "ADD to be on its way")
-    asked = ready.api.asked
+    wait_for(ready.has_request, "ADD to reach the server")
+    requests = ready.api.pod_requests
     assert process.poll() is None and not ready.pod_ports()
-    ready.api.tell("MODIFIED", pod("web", annotation=network(3)))
-    assert answer(process)[0] == 0 and ready.api.asked == asked
+    ready.api.change("MODIFIED", pod("web", annotation=network(3)))
+    assert answer(process)[0] == 0 and ready.api.pod_requests == requests
 
 
 def test_w20_add_waits_for_the_flows(ready, sandbox):
-    """Protects a pod's first packets: ADD ends when ovn-controller says that the flows are there, not before."""
+    """Protects a pod's first packets: ADD ends when ovn-controller has installed the flows, not before."""
     place = sandbox()
     ready.controller.silent = True
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     process = ready.call("ADD", netns=place.path)
     wait_for(ready.pod_ports, "the port")
     assert process.poll() is None
@@ -173,33 +174,33 @@ def test_w20_add_waits_for_the_flows(ready, sandbox):
 
 @pytest.mark.parametrize("end", ["deleted", "recreated"])
 def test_an_add_ends_with_its_pod(ready, sandbox, end):
-    """Protects the runtime's patience, and W19: a pod that is deleted, or made anew under its name, gets no interface
-    of the old one.
+    """Protects the runtime's time-outs, and W19: a pod that is deleted, or created again under its name, gets no
+    interface of the old one.
     """
     place = sandbox()
     ready.controller.silent = True
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     process = ready.call("ADD", netns=place.path)
     wait_for(ready.pod_ports, "the port")
-    ready.api.tell("DELETED", pod("web", annotation=network(3)))
+    ready.api.change("DELETED", pod("web", annotation=network(3)))
     if end == "recreated":
-        ready.api.tell("ADDED", pod("web", uid="uid-2", annotation=network(4)))
+        ready.api.change("ADDED", pod("web", uid="uid-2", annotation=network(4)))
     code, result = answer(process)
-    assert (code, result["code"]) == (1, 11) and "pod ns/web was deleted or made anew" in result["msg"]
+    assert (code, result["code"]) == (1, 11) and "pod ns/web was deleted or created again" in result["msg"]
     assert not ready.pod_ports() and "veth" not in node_ip("link show type veth")
 
 
 def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
-    """Protects operators: no annotation, no flows, no such pod, each with its own words; nothing is left behind."""
+    """Protects operators: no annotation, no flows, no such pod, each has its own error; nothing is left behind."""
     node.start(patience=0.5)
     place = sandbox()
     code, result = node.cni("ADD", netns=place.path)
     assert (code, result["code"]) == (1, 11) and "pod ns/web is not known on this node" in result["msg"]
-    node.api.tell("ADDED", pod("web"))
+    node.api.change("ADDED", pod("web"))
     assert "has no annotation ovn" in node.cni("ADD", netns=place.path)[1]["msg"]
     assert "has UID uid-1 and not uid-9" in node.cni("ADD", netns=place.path, uid="uid-9")[1]["msg"]
     node.controller.silent = True
-    node.api.tell("MODIFIED", pod("web", annotation=network(3)))
+    node.api.change("MODIFIED", pod("web", annotation=network(3)))
     assert "did not install the flows of logical port ns_web" in node.cni("ADD", netns=place.path)[1]["msg"]
     assert not node.pod_ports() and "veth" not in node_ip("link show type veth")
 
@@ -209,24 +210,24 @@ def test_a_pod_that_was_born_with_an_annotation(ready, sandbox):
     own, whatever the other says.
     """
     place, broken = sandbox(), sandbox("broken")
-    ready.api.tell("ADDED", pod("web", annotation=network(3), meant="uid-of-another"))
-    ready.api.tell("ADDED", pod("broken", annotation="3", meant="uid-of-another"))
+    ready.api.change("ADDED", pod("web", annotation=network(3), written_for="uid-of-another"))
+    ready.api.change("ADDED", pod("broken", annotation="3", written_for="uid-of-another"))
     calls = [ready.call("ADD", netns=place.path), ready.call("ADD", container="c2", netns=broken.path, name="broken")]
-    wait_for(ready.is_asked, "ADD to be on its way")
-    ready.api.tell("MODIFIED", pod("web", annotation=network(4)))
-    ready.api.tell("MODIFIED", pod("broken", annotation=network(5)))
+    wait_for(ready.has_request, "ADD to reach the server")
+    ready.api.change("MODIFIED", pod("web", annotation=network(4)))
+    ready.api.change("MODIFIED", pod("broken", annotation=network(5)))
     assert [answer(call)[1]["ips"][0]["address"] for call in calls] == ["192.168.1.4/24", "192.168.1.5/24"]
 
 
 def test_a_pod_that_is_given_another_network_meanwhile(ready, sandbox):
-    """Protects pods from an address that is not theirs any more: the ADD is undone, and the next one has the new one."""
+    """Protects pods from an address that they have lost: the ADD is undone, and the next one uses the new address."""
     place = sandbox()
     ready.controller.silent = True
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     call = ready.call("ADD", netns=place.path)
     wait_for(ready.pod_ports, "the port")
-    ready.api.tell("MODIFIED", pod("web", annotation=network(4)))
-    ready.api.tell("ADDED", pod("mark", annotation="{}"))
+    ready.api.change("MODIFIED", pod("web", annotation=network(4)))
+    ready.api.change("ADDED", pod("mark", annotation="{}"))
     wait_for(lambda: "ovnkube_node_pods 2" in ready.http_get("/metrics")[1], "the server to know of it")
     ready.controller.silent = False
     code, result = answer(call)
@@ -240,7 +241,7 @@ def test_a_static_pod(ready, sandbox):
     a UID of its own.
     """
     place = sandbox()
-    ready.api.tell(
+    ready.api.change(
         "ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"})
     )
     code, result = ready.cni("ADD", netns=place.path, uid="hash")
@@ -262,41 +263,43 @@ def test_a_static_pod(ready, sandbox):
     ],
 )
 def test_w1_a_malformed_annotation_stops_its_own_pod_only(ready, sandbox, annotation, words):
-    """Protects the other pods (W1, F1), and tells what is wrong in which annotation of which pod."""
+    """Protects the other pods (W1, F1), and names the fault, the annotation and the pod."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("odd", annotation=annotation))
+    ready.api.change("ADDED", pod("odd", annotation=annotation))
     code, result = ready.cni("ADD", container="odd", netns=place.path, name="odd")
     assert (code, result["code"]) == (1, 102) and words in result["msg"] and "pod ns/odd" in result["msg"]
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     assert ready.cni("ADD", netns=place.path)[0] == 0
 
 
 def test_neighbours_are_told(ready, sandbox):
-    """Protects an address that moves to another MAC: everybody in the network is told when the pod's flows are there."""
+    """Protects an address that moves to another MAC: its neighbours learn it when the flows are installed."""
     listener, place = sandbox("listener"), sandbox("pod")
-    ready.api.tell("ADDED", pod("listener", annotation=network(9)))
+    ready.api.change("ADDED", pod("listener", annotation=network(9)))
     assert ready.cni("ADD", container="l", netns=listener.path, name="listener")[0] == 0
     hear = (
-        "import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); print(1, flush=True)\n"
+        "import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); "
+        "print(1, flush=True)\n"
         "seen=set()\n"
         "while len(seen) < 2:\n"
         "    d=s.recv(2000)\n"
         "    if d[12:14] == b'\\x08\\x06' and d[28:32] == d[38:42] == bytes([192,168,1,4]): seen.add('arp')\n"
-        "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': seen.add('na')\n"
+        "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': "
+        "seen.add('na')\n"
     )
     process = subprocess.Popen(
         ["nsenter", f"--net={listener.path}", "/usr/bin/python3", "-c", hear], stdout=subprocess.PIPE
     )
     process.stdout.readline()
-    ready.api.tell("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
+    ready.api.change("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
     assert ready.cni("ADD", netns=place.path)[0] == 0
     assert process.wait(timeout=30) == 0
 
 
 def test_an_add_behind_another_plugin(ready, sandbox):
-    """Protects chains: what a plugin before has made stays in the result, and our addresses name our own interface."""
+    """Protects chains of plugins: the result of the plugin before stays, and our addresses name our interface."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     before = {
         "cniVersion": "1.0.0",
         "interfaces": [{"name": "dummy0"}],
@@ -312,19 +315,19 @@ def test_an_add_behind_another_plugin(ready, sandbox):
 def test_a_second_add_of_another_link_is_beside_the_first(ready, sandbox):
     """Protects attachments: container and interface together name one."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     assert [ready.cni("ADD", netns=place.path, ifname=name)[0] for name in ("eth0", "net1")] == [0, 0]
     assert len(ready.pod_ports()) == 2
 
 
 def test_many_at_once(ready, sandbox):
-    """Protects bursts: each pod gets its own, nobody waits for the slowest, and nothing is left half-made."""
+    """Protects bursts: each pod gets its own interface, none waits for the slowest, and none is left incomplete."""
     places = [sandbox(f"p{number}") for number in range(24)]
     started = time.monotonic()
     calls = []
     for number, place in enumerate(places, start=10):
         calls.append(ready.call("ADD", container=f"c{number}", netns=place.path, name=f"p{number}"))
-        ready.api.tell("ADDED", pod(f"p{number}", annotation=network(number)))
+        ready.api.change("ADDED", pod(f"p{number}", annotation=network(number)))
     results = [answer(process) for process in calls]
     assert [code for code, _result in results] == [0] * len(places), time.monotonic() - started
     assert sorted(result["ips"][0]["address"] for _code, result in results) == sorted(

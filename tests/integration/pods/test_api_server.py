@@ -25,7 +25,7 @@ def served(namespace, node, tmp_path):
         kubernetes.add_node("node2")
         token = tmp_path / "token"
         token.write_text(kubernetes.node_token("node1"))
-        node.ask(server=kubernetes.url, ca_file=str(kubernetes.ca_file), token_file=str(token))
+        node.set_api_server(server=kubernetes.url, ca_file=str(kubernetes.ca_file), token_file=str(token))
         node.start()
         yield kubernetes, node
     finally:
@@ -34,14 +34,14 @@ def served(namespace, node, tmp_path):
 
 
 def add(kubernetes, name, node="node1", number=3):
-    """A pod with its annotations; its UID."""
+    """Create a pod with its annotations; return its UID."""
     uid = kubernetes.add_pod(name, node)["metadata"]["uid"]
     annotate(kubernetes, name, uid, number)
     return uid
 
 
 def annotate(kubernetes, name, uid, number):
-    """What the watcher does."""
+    """Annotate a pod, as the watcher does."""
     kubernetes.patch(
         f"{PODS}/{name}",
         {"metadata": {"annotations": {"ovn": json.dumps(network(number)), "ovn.kubernetes/pod-uid": uid}}},
@@ -65,14 +65,14 @@ def test_pods_of_this_node(served, sandbox):
     with pytest.raises(AssertionError, match="403"):
         kubernetes.get("/api/v1/pods", token=kubernetes.node_token("node1"))
     waiting = call(node, "ADD", two, "later", "")
-    wait_for(node.is_asked, "ADD to be on its way")
+    wait_for(node.has_request, "ADD to reach the server")
     annotate(kubernetes, "later", kubernetes.add_pod("later", "node1")["metadata"]["uid"], 5)
     assert answer(waiting)[0] == 0
     assert "ovnkube_node_pods 2.0" in node.http_get("/metrics")[1]
 
 
 def test_w19_a_pod_made_anew_under_its_name(served, sandbox):
-    """Protects the new pod from the old one's address, and the old one's end from the new one."""
+    """Protects a new pod from the old one's address, and the deletion of the old one from the new one."""
     kubernetes, node = served
     first, second = sandbox("first"), sandbox("second")
     old = add(kubernetes, "web", number=3)
@@ -95,7 +95,7 @@ def test_w2_the_api_server_starts_again(served, sandbox, end):
     place = sandbox()
     getattr(kubernetes, end)()
     waiting = call(node, "ADD", place, "web", "")
-    wait_for(node.is_asked, "ADD to be on its way")
+    wait_for(node.has_request, "ADD to reach the server")
     kubernetes.start()
     add(kubernetes, "web")
     assert answer(waiting)[0] == 0

@@ -13,26 +13,26 @@ import time
 
 import pytest
 from database_server import wait_for
-from node_server import answer, network, pod, veths
+from node_server import answer, host_links, network, pod
 
 
 def add(node, place, name="web", number=3, uid="uid-1"):
     """A pod that has its interface."""
-    node.api.tell("ADDED", pod(name, uid, annotation=network(number)))
+    node.api.change("ADDED", pod(name, uid, annotation=network(number)))
     code, result = node.cni("ADD", container=f"c-{name}", netns=place.path, name=name, uid=uid)
     assert code == 0, result
     return result
 
 
 def in_order(node, names):
-    """These pods have ports, whose links are there; nobody else has."""
+    """These pods have ports whose links exist; no other pod has one."""
     ports = node.pod_ports()
     assert sorted(keys["iface-id"] for keys in ports.values()) == sorted(f"ns_{name}" for name in names)
-    assert sorted(veths()) == sorted(ports)
+    assert sorted(host_links()) == sorted(ports)
 
 
 def test_w20_while_the_server_is_away(ready, sandbox):
-    """Protects the end of pods from a server that is away for long: DEL is written down and succeeds; the others say to
+    """Protects the deletion of pods while the server does not run: DEL is written down and succeeds; the others say to
     try again, in time.
     """
     place = sandbox()
@@ -53,13 +53,13 @@ def test_w20_while_the_server_is_away(ready, sandbox):
     assert (code, error["code"], error["cniVersion"]) == (1, 11, "1.0.0")
     in_order(ready, ["web"])
     ready.start(wait=False)
-    wait_for(lambda: not ready.pod_ports() and not veths(), "the deletion that was written down")
+    wait_for(lambda: not ready.pod_ports() and not host_links(), "the deletion that was written down")
     wait_for(lambda: not list((ready.run / "cni-deletions").iterdir()), "it to be forgotten")
 
 
 def test_systemd_hears_how_it_is(node, systemd):
-    """Protects a node whose server hangs, or runs on with files of before: ready when the plugin is served, alive, and
-    an end when new files are there.
+    """Protects a node whose server hangs, or still runs with replaced files: ready when the plugin is served, alive,
+    and an end when new files are there.
     """
     node.start()
     systemd.hears("READY=1")
@@ -72,10 +72,10 @@ def test_systemd_hears_how_it_is(node, systemd):
 
 
 def test_w20_a_restart_is_not_noticed(ready, sandbox):
-    """Protects pods that come and go while the server is started again: the plugin asks until it is there."""
+    """Protects pods that are created and deleted while the server restarts: the plugin connects again until it runs."""
     one, two = sandbox("one"), sandbox("two")
     add(ready, one)
-    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.api.change("ADDED", pod("two", annotation=network(4)))
     ready.stop()
     calls = [
         ready.call("DEL", container="c-web", netns=one.path),
@@ -88,7 +88,7 @@ def test_w20_a_restart_is_not_noticed(ready, sandbox):
 
 
 def test_a_restart_with_nothing_changed_writes_nothing(ready, sandbox):
-    """Protects the database: a start reads. Each of our transactions bears our name in the database's log."""
+    """Protects the database: a start only reads. Each of our transactions has our name in the database's log."""
     add(ready, sandbox())
     before, configuration = (
         ready.database.file.read_text().count("ovn-k8s-node: "),
@@ -112,7 +112,7 @@ def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
     choose = random.Random(seed)
     places = {f"p{number}": sandbox(f"p{number}") for number in range(4)}
     for number, name in enumerate(places, start=3):
-        ready.api.tell("ADDED", pod(name, annotation=network(number)))
+        ready.api.change("ADDED", pod(name, annotation=network(number)))
     calls = {
         name: ready.call("ADD", container=f"c-{name}", netns=place.path, name=name) for name, place in places.items()
     }
@@ -137,13 +137,13 @@ def test_w20_kill_9_of_the_server_at_any_point(ready, sandbox, seed):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_w20_kill_9_of_the_plugin_at_any_point(ready, sandbox, seed):
-    """Protects against what nobody waits for any more: an ADD whose plugin is gone is undone, or done; after DEL
-    nothing is left.
+    """Protects against results that no plugin waits for: an ADD whose plugin was killed is undone, or complete; after
+    DEL nothing is left.
     """
     choose = random.Random(seed)
     place = sandbox()
     ready.controller.silent = seed % 2 == 1
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     process = ready.call("ADD", netns=place.path)
     time.sleep(choose.uniform(0.0, 0.1))
     process.kill()
@@ -151,7 +151,7 @@ def test_w20_kill_9_of_the_plugin_at_any_point(ready, sandbox, seed):
     process.stdout.close()
     process.stderr.close()
     assert ready.cni("DEL", netns=place.path) == (0, None)
-    wait_for(lambda: not ready.pod_ports() and not veths(), "the ADD to be undone")
+    wait_for(lambda: not ready.pod_ports() and not host_links(), "the ADD to be undone")
     ready.controller.silent = False
     assert ready.cni("ADD", container="c2", netns=place.path)[0] == 0
     in_order(ready, ["web"])
@@ -161,16 +161,16 @@ def test_an_add_that_nobody_waits_for_is_undone(ready, sandbox):
     """Protects against an interface of a pod whose runtime was killed and forgot it."""
     place = sandbox()
     ready.controller.silent = True
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     process = ready.call("ADD", netns=place.path)
     wait_for(ready.pod_ports, "the port")
     process.kill()
     process.communicate(timeout=10)
-    wait_for(lambda: not ready.pod_ports() and not veths(), "the ADD to be undone")
+    wait_for(lambda: not ready.pod_ports() and not host_links(), "the ADD to be undone")
 
 
 def test_w18_a_port_goes_with_its_sandbox(ready, sandbox):
-    """Protects against ports that a runtime never deleted: Open vSwitch tells that the link went, and the port goes;
+    """Protects against ports that a runtime never deleted: Open vSwitch reports the lost link, and the port is removed;
     others stay.
     """
     one, two = sandbox("one"), sandbox("two")
@@ -191,7 +191,7 @@ def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
     place.remove()
     for path in (*(ready.run / "cni-deletions").iterdir(), ready.run / "cni-deletions"):
         path.rmdir() if path.is_dir() else path.unlink()
-    ready.without_flows()
+    ready.remove_flows()
     assert ready.configuration.exists()
     ready.start(wait=False)
     wait_for(lambda: not ready.configuration.exists(), "the configuration of before the boot to go")
@@ -205,7 +205,7 @@ def test_the_runtime_is_told_last(node):
     """Protects a node from being Ready too early: no configuration before Open vSwitch, ovn-controller and the API
     server are there (W20).
     """
-    node.without_flows()
+    node.remove_flows()
     node.start(wait=False)
     wait_for(lambda: "ovn-controller has not installed" in node.text(), "the server to say for what it waits")
     assert not node.configuration.exists() and node.http_get("/readyz")[0] == 503
@@ -234,13 +234,13 @@ def test_the_database_is_away_for_a_moment(ready, sandbox):
     """Protects pods from a restart of Open vSwitch's database: requests wait for it, and nothing is made twice."""
     one, two = sandbox("one"), sandbox("two")
     add(ready, one, "one", 3)
-    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.api.change("ADDED", pod("two", annotation=network(4)))
     ready.database.stop()
     calls = [
         ready.call("DEL", container="c-one", netns=one.path),
         ready.call("ADD", container="c-two", netns=two.path, name="two"),
     ]
-    wait_for(ready.is_asked, "the requests to be on their way")
+    wait_for(ready.has_request, "the requests to reach the server")
     ready.database.start()
     assert [answer(call)[0] for call in calls] == [0, 0]
     in_order(ready, ["two"])
@@ -251,15 +251,15 @@ def test_w2_the_api_server_is_away_for_a_moment(ready, sandbox):
     (W2, F2).
     """
     one, two = sandbox("one"), sandbox("two")
-    ready.api.tell("ADDED", pod("one", annotation=network(3)))
+    ready.api.change("ADDED", pod("one", annotation=network(3)))
     assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0
-    ready.api.away(True)
+    ready.api.set_away(True)
     assert (
         ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0 and ready.http_get("/readyz")[0] == 200
     )
-    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.api.change("ADDED", pod("two", annotation=network(4)))
     call = ready.call("ADD", container="c-two", netns=two.path, name="two")
-    wait_for(ready.is_asked, "the request to be on its way")
-    ready.api.away(False)
+    wait_for(ready.has_request, "the request to reach the server")
+    ready.api.set_away(False)
     assert answer(call)[0] == 0
     in_order(ready, ["one", "two"])

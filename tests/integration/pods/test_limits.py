@@ -41,8 +41,8 @@ def test_a_limit_holds_in_its_direction_only(ready, sandbox, annotation, slow):
     seconds, less the burst.
     """
     one, two = sandbox("one"), sandbox("two")
-    ready.api.tell("ADDED", pod("one", annotation=network(3), **{annotation: "4M"}))
-    ready.api.tell("ADDED", pod("two", annotation=network(4)))
+    ready.api.change("ADDED", pod("one", annotation=network(3), **{annotation: "4M"}))
+    ready.api.change("ADDED", pod("two", annotation=network(4)))
     assert ready.cni("ADD", container="c-one", netns=one.path, name="one")[0] == 0
     assert ready.cni("ADD", container="c-two", netns=two.path, name="two")[0] == 0
     took = {"to": seconds(two, one, 3), "from": seconds(one, two, 4)}

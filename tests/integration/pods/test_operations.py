@@ -8,14 +8,14 @@ import subprocess
 
 import pytest
 from database_server import wait_for
-from node_server import answer, network, pod, veths
+from node_server import answer, host_links, network, pod
 
 
 @pytest.fixture
 def added(ready, sandbox):
     """A pod that has its interface: (the node, its namespace, the result of ADD)."""
     place = sandbox()
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, result = ready.cni("ADD", netns=place.path)
     assert code == 0, result
     return ready, place, result
@@ -32,17 +32,17 @@ def test_w20_del_takes_all_away_and_may_be_repeated(added, netns):
     node, place, _result = added
     for path in (place.path if netns else "", ""):
         assert node.cni("DEL", netns=path) == (0, None)
-        assert node.pod_ports() == {} and veths() == [] and "eth0" not in place.run("ip", "link")
+        assert node.pod_ports() == {} and host_links() == [] and "eth0" not in place.run("ip", "link")
 
 
 def test_del_of_what_never_was(ready):
-    """Protects runtimes that clean up after an ADD that failed early: DEL of an unknown container is done."""
+    """Protects runtimes that clean up after an ADD that failed early: DEL of an unknown container succeeds."""
     assert ready.cni("DEL", container="nobody-knows-it") == (0, None)
     assert ready.cni("DEL", container="nobody-knows-it", netns="/no/such/path") == (0, None)
 
 
 def test_del_without_the_pods_link(added):
-    """Protects the end of a pod whose namespace went first: the port goes all the same."""
+    """Protects the deletion of a pod whose namespace was removed first: the port is removed all the same."""
     node, place, _result = added
     place.remove()
     assert node.cni("DEL", netns=place.path) == (0, None) and node.pod_ports() == {}
@@ -51,7 +51,7 @@ def test_del_without_the_pods_link(added):
 def test_del_of_one_leaves_the_others(added, sandbox):
     """Protects the other pods, and the other interfaces of the same pod."""
     node, place, _result = added
-    node.api.tell("ADDED", pod("two", annotation=network(4)))
+    node.api.change("ADDED", pod("two", annotation=network(4)))
     assert node.cni("ADD", container="c2", netns=sandbox("two").path, name="two")[0] == 0
     assert node.cni("ADD", netns=place.path, ifname="net1")[0] == 0
     assert node.cni("DEL", netns=place.path, ifname="net1")[0] == 0
@@ -62,19 +62,19 @@ def test_del_overtakes_an_add(ready, sandbox):
     """Protects the end of a pod that was never ready: DEL need not wait until ADD gives up."""
     place = sandbox()
     ready.controller.silent = True
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     add = ready.call("ADD", netns=place.path)
     wait_for(ready.pod_ports, "the port")
     assert ready.cni("DEL", netns=place.path) == (0, None)
     code, result = answer(add)
-    assert (code, result["code"]) == (1, 11) and ready.pod_ports() == {} and veths() == []
+    assert (code, result["code"]) == (1, 11) and ready.pod_ports() == {} and host_links() == []
 
 
 # CHECK.
 
 
 def test_check_of_a_pod_in_order(added):
-    """Protects a check that finds what is not there."""
+    """Protects CHECK: it reports what is missing."""
     node, place, result = added
     assert node.cni("CHECK", netns=place.path, config={"prevResult": result}) == (0, None)
 
@@ -92,7 +92,7 @@ SPOILED = {
 
 @pytest.mark.parametrize("spoiled", SPOILED)
 def test_w20_check_finds_what_was_changed_in_the_pod(added, spoiled):
-    """Protects against a check that looks at nothing: each part of what ADD made is looked at, and named."""
+    """Protects CHECK: each part of what ADD made is checked, and named."""
     node, place, result = added
     command, words = SPOILED[spoiled]
     place.run(*command.split())
@@ -101,7 +101,7 @@ def test_w20_check_finds_what_was_changed_in_the_pod(added, spoiled):
 
 
 def test_check_finds_what_was_changed_on_the_node(added):
-    """Protects the host's half: the end of the pair, the port and its keys, ovn-controller's word."""
+    """Protects the host's half: the end of the pair, the port and its keys, the installed flows."""
     node, place, result = added
     outer = result["interfaces"][0]["name"]
 
@@ -126,7 +126,7 @@ def test_check_finds_what_was_changed_on_the_node(added):
 
 
 def test_check_compares_with_what_add_said(added):
-    """Protects runtimes that cache the result: a pod whose address is another one now is told of."""
+    """Protects runtimes that cache the result: a pod whose address has changed is reported."""
     node, place, result = added
     other = dict(result, ips=[dict(result["ips"][0], address="192.168.1.77/24")])
     code, error = node.cni("CHECK", netns=place.path, config={"prevResult": other})
@@ -135,7 +135,7 @@ def test_check_compares_with_what_add_said(added):
 
 
 def test_check_of_an_unknown_container(ready):
-    """Protects the difference between a pod that is wrong and one that is not there (code 3)."""
+    """Protects the difference between a pod with a fault and one that does not exist (code 3)."""
     before = {"interfaces": [], "ips": []}
     assert ready.cni("CHECK", netns="/x", config={"prevResult": before})[1]["code"] == 3
 
@@ -144,9 +144,9 @@ def test_check_of_an_unknown_container(ready):
 
 
 def test_gc_takes_what_is_not_valid(added, sandbox):
-    """Protects against ports that a runtime lost count of (CNI 1.1.0), and the ones that it names."""
+    """Protects against ports that a runtime has forgotten (CNI 1.1.0), and the ports that it names."""
     node, _place, _result = added
-    node.api.tell("ADDED", pod("two", annotation=network(4)))
+    node.api.change("ADDED", pod("two", annotation=network(4)))
     two = sandbox("two")
     assert node.cni("ADD", container="c2", netns=two.path, name="two")[0] == 0
     valid = [{"containerID": "c2", "ifname": "eth0"}]
@@ -154,7 +154,7 @@ def test_gc_takes_what_is_not_valid(added, sandbox):
         assert node.cni(
             "GC", container=None, ifname=None, version="1.1.0", config={"cni.dev/valid-attachments": valid}
         ) == (0, None)
-        assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(veths()) == 1
+        assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(host_links()) == 1
 
 
 def test_status_tells_the_truth(ready):
@@ -162,7 +162,7 @@ def test_status_tells_the_truth(ready):
     itself.
     """
     assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0") == (0, None)
-    ready.without_flows()
+    ready.remove_flows()
     wait_for(lambda: ready.cni("STATUS", container=None, ifname=None, version="1.1.0")[0], "STATUS to fail")
     _code, error = ready.cni("STATUS", container=None, ifname=None, version="1.1.0")
     assert error["code"] == 50 and "ovn-controller" in error["msg"]
@@ -177,7 +177,8 @@ def test_status_tells_the_truth(ready):
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "0.4.0", "9.0.0"])
 def test_w20_version_is_answered_always(node, version):
-    """Protects runtimes, which ask first: also without any server, and whatever version the configuration names."""
+    """Protects runtimes, which call VERSION first: also without a server, and whatever version the configuration
+    names."""
     for running in (False, True):
         if running:
             node.start()
@@ -211,7 +212,7 @@ ERRORS = {
 
 
 def test_w20_errors_are_those_of_the_specification(ready):
-    """Protects whoever reads errors: the specification's code, the version that was asked in, one sentence."""
+    """Protects the readers of errors: the specification's code, the request's version, one sentence."""
     for case, (arguments, code, words) in ERRORS.items():
         status, error = ready.cni(**arguments)
         assert (status, error["code"]) == (1, code) and words in error["msg"], (case, error)
@@ -220,7 +221,7 @@ def test_w20_errors_are_those_of_the_specification(ready):
 
 
 def test_a_namespace_that_is_none(ready):
-    """Protects the words for a namespace that went before ADD came."""
-    ready.api.tell("ADDED", pod("web", annotation=network(3)))
+    """Protects the error for a namespace that was removed before ADD."""
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, error = ready.cni("ADD", netns="/no/such/netns")
     assert (code, error["code"]) == (1, 100) and "/no/such/netns" in error["msg"] and ready.pod_ports() == {}

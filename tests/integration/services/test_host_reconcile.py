@@ -78,7 +78,7 @@ def node_object(name, address):
 
 @pytest.fixture
 def client(sandbox):
-    """10.0.0.9 is another host of the cluster, 10.0.0.8 a stranger."""
+    """10.0.0.9 is another host of the cluster, 10.0.0.8 is outside."""
     place = sandbox("client")
     ip(f"link add eth0 type veth peer name eth0 netns {place.path}")
     ip("addr add 10.0.0.1/24 dev eth0")
@@ -121,14 +121,14 @@ def overlay(sandbox):
 
 
 def listen(*addresses, where=()):
-    """Serve at these addresses, and say who asked."""
+    """Serve at these addresses; the answer names the client."""
     process = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVE, *addresses], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "listening\n"
     return process
 
 
 def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
-    """What answers there."""
+    """The answer from there."""
     command = ["/usr/bin/python3", "-c", ASK, source, address, str(port), str(patience), *more]
     return (
         where.run(*command)
@@ -235,7 +235,7 @@ def datagrams(number):
 
 
 def echo(overlay, address):
-    """Answers to datagrams there, with the address."""
+    """Answer datagrams there with the address."""
     process = subprocess.Popen(
         ["nsenter", f"--net={overlay.path}", "/usr/bin/python3", "-c", ECHO, address, "8080"],
         stdout=subprocess.PIPE,
@@ -246,7 +246,7 @@ def echo(overlay, address):
 
 
 def asking(client, until):
-    """Asks from one port again and again, until this answer comes."""
+    """Send from one port again and again, until this answer comes."""
     process = subprocess.Popen(
         ["nsenter", f"--net={client.path}", "/usr/bin/python3", "-c", TRY, until], stdout=subprocess.PIPE, text=True
     )
@@ -255,13 +255,13 @@ def asking(client, until):
 
 
 def test_a_client_of_udp_that_was_there_before_its_pod(host, client, overlay):
-    """Protects clients of UDP that ask on and on from one port: what the kernel remembers of their first packet is
-    forgotten.
+    """Protects clients of UDP that send again and again from one port: what the kernel remembers of their first packet
+    is forgotten.
     """
     processes = [echo(overlay, "192.168.1.3"), asking(client, "192.168.1.3")]
     try:
         assert processes[1].stdout.readline() == "nobody\n"
-        host.api.tell("ADDED", datagrams(3))
+        host.api.change("ADDED", datagrams(3))
         processes[1].communicate(timeout=20)
     finally:
         for process in processes:
@@ -270,16 +270,17 @@ def test_a_client_of_udp_that_was_there_before_its_pod(host, client, overlay):
 
 
 def test_a_client_of_udp_whose_pod_went_while_the_server_was_away(host, client, overlay):
-    """Protects clients of UDP over a restart of the server: where their port leads elsewhere since, they are led anew."""
+    """Protects clients of UDP over a restart of the server: where their port has another target since, they reach
+    it."""
     overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
     processes = [echo(overlay, "192.168.1.3"), echo(overlay, "192.168.1.4")]
     try:
-        host.api.tell("ADDED", datagrams(3))
+        host.api.change("ADDED", datagrams(3))
         processes.append(asking(client, "192.168.1.3"))
         processes[-1].communicate(timeout=20)
         host.stop()
-        host.api.tell("DELETED", datagrams(3))
-        host.api.tell("ADDED", datagrams(4))
+        host.api.change("DELETED", datagrams(3))
+        host.api.change("ADDED", datagrams(4))
         host.start(wait=False)
         processes.append(asking(client, "192.168.1.4"))
         processes[-1].communicate(timeout=20)
@@ -299,8 +300,8 @@ def route_localnet(value=None):
 
 @pytest.mark.parametrize("what", ["ruleset", "table inet ovn_kubernetes"])
 def test_rules_that_somebody_else_takes_away(host, client, what):
-    """Protects services against a firewall's reload, which takes all tables: the rules come back without a change of
-    anything.
+    """Protects services against a firewall's reload, which removes all tables: the rules are written again without a
+    change of anything.
     """
     load_nftables()
     assert libraries.nftables().cmd("flush " + what)[0] == 0
@@ -309,7 +310,7 @@ def test_rules_that_somebody_else_takes_away(host, client, what):
 
 
 def test_rules_that_can_not_be_written(namespace, tmp_path):
-    """Protects the pods: what is wrong with services is said, again and again, and the server goes on giving pods their
+    """Protects the pods: a fault in services is reported, again and again, and the server still gives pods their
     interfaces.
     """
     made = Node(tmp_path / "host", vswitchd=False)
@@ -329,7 +330,8 @@ def test_rules_that_can_not_be_written(namespace, tmp_path):
 
 
 def test_what_the_host_asks_itself_is_its_own(host):
-    """Protects the host's own programs at a loopback address from a node port of the same number: OVN could not answer."""
+    """Protects the host's own programs at a loopback address from a node port of the same number: OVN could not
+    answer."""
     process = listen("127.0.0.1:30001")
     try:
         assert ask(30001, "127.0.0.1") == "127.0.0.1:30001 from 127.0.0.1"
@@ -345,20 +347,20 @@ def test_a_host_that_is_no_node_any_more(host, monkeypatch, capsys):
     route_localnet("1")
     monkeypatch.setattr(node_program, "NODE_SETTINGS", str(host.folder / "node.json"))
     (host.folder / "node.json").write_text('{"name": "node1"}')
-    for said in ("the rules of services are taken away\n", ""):
+    for said in ("the rules of services are removed\n", ""):
         node_program.clear()
         assert (capsys.readouterr().out, nftables.exists(), route_localnet()) == (said, False, "0")
 
 
 def test_health_checks_tell_the_truth(host, client):
-    """Protects outer load balancers: they send nothing to a host without endpoints."""
+    """Protects load balancers outside: they send nothing to a host without endpoints."""
     good, bad = (ask(port, where=client, more=["http"]) for port in (30012, 30013))
     assert good.startswith("HTTP/1.0 200 OK") and '"localEndpoints": 1' in good
     assert bad.startswith("HTTP/1.0 503 Service Unavailable") and '"localEndpoints": 0' in bad
 
 
 def test_an_address_outside_from_the_host_itself(host):
-    """Protects the host's own connections to externalIPs and to an outer load balancer: they are balanced before they
+    """Protects the host's own connections to externalIPs and to a load balancer outside: they are balanced before they
     leave.
     """
     ip("route add default via 10.0.0.9")
@@ -379,7 +381,7 @@ def test_a_service_that_the_host_is_an_endpoint_of(host, client):
 
 
 def test_host_ports_of_several_pods(host, overlay, client):
-    """Protects hostPort: one port, told apart by the host's address; and nobody else comes to the host's loopback
+    """Protects hostPort: one port, told apart by the host's address; and no other host reaches the host's loopback
     through the overlay, then or later.
     """
     overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
@@ -388,11 +390,11 @@ def test_host_ports_of_several_pods(host, overlay, client):
     try:
         # What it says is another pod's; and what nobody can read.
         for name, annotation in (("copied", network(3)), ("deep", "[" * 100_000)):
-            made = pod(name, annotation=annotation, meant="uid-2" if name == "copied" else None)
+            made = pod(name, annotation=annotation, written_for="uid-2" if name == "copied" else None)
             made["spec"]["containers"] = [
                 {"ports": [{"hostPort": 54323, "hostIP": "127.0.0.1", "containerPort": 8079}]}
             ]
-            host.api.tell("ADDED", made)
+            host.api.change("ADDED", made)
         for name, number, ports in (
             ("bogus", 9, [{"hostPort": 54326, "hostIP": "bogus", "containerPort": 8080}]),
             ("evil", 9, [{"hostPort": 54326, "hostIP": "10.0.0.1 drop; }; chain evil {", "containerPort": 8080}]),
@@ -409,7 +411,7 @@ def test_host_ports_of_several_pods(host, overlay, client):
             made = pod(name, annotation=network(number))
             made["spec"]["containers"] = [{"ports": ports}]
             made_pods.append(made)
-            host.api.tell("ADDED", made)
+            host.api.change("ADDED", made)
         wait_for(lambda: "3 host ports" in host.text(), f"the host ports\n{host.text()}")
         for source in ("10.0.0.1", ""):
             assert ask(54323, "127.0.0.1", source=source) == "192.168.1.3:8080 from 192.168.1.2"
@@ -423,7 +425,7 @@ def test_host_ports_of_several_pods(host, overlay, client):
         overlay.run("ip", "route", "add", "127.0.0.9", "via", "192.168.1.2", "dev", "inside")
         assert ask(54324, "127.0.0.9", source="192.168.1.4", where=overlay, patience=1) == "silence"
         for made in made_pods:
-            host.api.tell("DELETED", made)
+            host.api.change("DELETED", made)
         wait_for(lambda: "0 host ports" in host.text().rpartition("3 host ports")[2], "the host ports to go")
         wait_for(lambda: route_localnet() == "0", "the link to carry loopback addresses no more")
         assert ask(54324, "127.0.0.9", source="192.168.1.4", where=overlay, patience=1) == "silence"

@@ -29,7 +29,7 @@ class World:
         self.watchers = []
 
     def watcher(self, **more):
-        """A watcher that isn't started."""
+        """A watcher that is not started."""
         self.watchers.append(Watcher(self.nb.remote, self.api, **more))
         return self.watchers[-1]
 
@@ -46,8 +46,8 @@ class World:
         except Refused:
             return None
 
-    def note(self, name):
-        """The pod's annotation ``ovn``, {} when it has none that can be read."""
+    def annotation(self, name):
+        """The pod's annotation ``ovn``, {} when it has none that can be parsed."""
         text = ((self.pod(name) or {}).get("metadata", {}).get("annotations") or {}).get("ovn")
         try:
             note = json.loads(text) if text else {}
@@ -58,7 +58,9 @@ class World:
     def annotated(self, *names):
         """Wait until these pods have addresses; the addresses."""
         return [
-            wait_for(lambda name=name: self.note(name).get("ip_address"), f"{name} to be annotated\n{self.logs()}")
+            wait_for(
+                lambda name=name: self.annotation(name).get("ip_address"), f"{name} to be annotated\n{self.logs()}"
+            )
             for name in names
         ]
 
@@ -68,8 +70,8 @@ class World:
         rows = self.nb.rows("Logical_Switch_Port", ["external_ids", "includes", ["map", [["pod", "true"]]]])
         return {row["name"]: (row, switches.get(row["_uuid"][1])) for row in rows}
 
-    def unplug(self, name, switch="node1"):
-        """Take a port from its switch, with which it goes."""
+    def remove_port(self, name, switch="node1"):
+        """Remove a port from its switch: the database deletes it."""
         uuids = [row["_uuid"] for row in self.nb.rows("Logical_Switch_Port", ["name", "==", name])]
         self.nb.transact(
             {
@@ -81,7 +83,8 @@ class World:
         )
 
     def balancers(self):
-        """Name -> row of the services' load balancers; the API server's own service is everywhere, and left out."""
+        """Name -> row of the services' load balancers; without the API server's own service, which exists
+        everywhere."""
         return {row["name"]: row for row in self.nb.rows("Load_Balancer") if row["name"] != APISERVER}
 
     def api_server(self):
@@ -125,7 +128,7 @@ class World:
             row, switch = ports[f"default_{name}"]
             mac, address = row["addresses"].split()
             addresses[address] += 1
-            pod, note = self.pod(name), self.note(name)
+            pod, note = self.pod(name), self.annotation(name)
             assert switch == node and dict(row["options"][1])["iface-id-ver"] == pod["metadata"]["uid"]
             assert (note["ip_address"].split("/")[0], note["mac_address"]) == (address, mac) and row[
                 "port_security"
@@ -133,11 +136,11 @@ class World:
         assert not [address for address, count in addresses.items() if count > 1]
 
     def logs(self):
-        """What all watchers said."""
+        """The logs of all watchers."""
         return "\n".join(watcher.text()[-3000:] for watcher in self.watchers if watcher.process is not None)
 
     def remove(self):
-        """End all, and empty the API server."""
+        """Stop everything, and empty the API server."""
         for watcher in self.watchers:
             watcher.remove()
         for path in (PODS, SLICES, SERVICES, "/api/v1/namespaces/default/events", "/api/v1/nodes"):

@@ -16,7 +16,8 @@ PODS = "/api/v1/namespaces/default/pods"
 
 
 def test_a_restart_with_nothing_changed_writes_nothing(world):
-    """Protects the cluster from replays (W4): no write to the database, no patch of a pod, not even a touched version."""
+    """Protects the cluster from replays (W4): no write to the database, no patch of a pod, not even a touched
+    version."""
     watcher = world.watch()
     for number in range(20):
         world.api.add_pod(f"p{number}", f"node{number % 2 + 1}")
@@ -42,8 +43,8 @@ def test_a_restart_with_nothing_changed_writes_nothing(world):
 
 @pytest.mark.parametrize("outage", ["restart", "death", "silence"])
 def test_the_api_server_goes_away(world, outage):
-    """Protects against deaf watchers (W2, F2): the server restarts, dies, or hangs; what happened meanwhile is made up
-    for, and /readyz says how it is.
+    """Protects against watchers that miss events (W2, F2): the server restarts, dies, or hangs; what happened meanwhile
+    is made up for, and /readyz says how it is.
 
     Connections to one that has hung may lead nowhere (a balancer keeps them): they are not relied on.
     """
@@ -70,7 +71,8 @@ def test_the_api_server_goes_away(world, outage):
 
 
 def test_the_northbound_database_goes_away(world):
-    """Protects against pods that are forgotten (W3): what comes while the database is away is written when it is back."""
+    """Protects against pods that are forgotten (W3): a change while the database is unreachable is written when it is
+    back."""
     watcher = world.watch()
     world.api.add_pod("before", "node1")
     world.annotated("before")
@@ -126,12 +128,12 @@ def test_killed_at_any_moment(world, seed):
     wait_for(watcher.ready, "the watcher to be ready")
     wait_for(watcher.idle, "the watcher to be done")
     world.invariants(pods)
-    addresses = [world.note(name)["ip_address"] for name in pods]
+    addresses = [world.annotation(name)["ip_address"] for name in pods]
     assert len(set(addresses)) == len(pods)
 
 
 def test_wrong_settings_are_one_sentence(world):
-    """Protects whoever sets it up: no API server, no file, a file with nonsense."""
+    """Protects administrators: without an API server, without a file or with a broken one the error says so."""
     watcher = world.watcher()
     (watcher.directory / "kubernetes.json").write_text('{"server": "host:6443"}')
     watcher.start(wait=False)
@@ -140,7 +142,7 @@ def test_wrong_settings_are_one_sentence(world):
 
 
 def test_a_token_that_is_not_accepted_is_said_and_outlived(world):
-    """Protects against a credential that is replaced late: the watcher waits, says why, and never shows the token."""
+    """Protects against a token that is replaced late: the watcher waits, logs why, and never logs the token."""
     watcher = world.watcher()
     token = watcher.directory / "token"
     right = token.read_text()
@@ -154,7 +156,7 @@ def test_a_token_that_is_not_accepted_is_said_and_outlived(world):
 
 
 def test_removal_takes_pods_and_services_with_it(world):
-    """Protects a clean farewell: nothing of ours is left when the overlay goes, and foreign rows stay."""
+    """Protects the removal of the overlay: no row of ours is left, and foreign rows stay."""
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     world.service("web", type="NodePort")

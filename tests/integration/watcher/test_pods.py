@@ -18,7 +18,7 @@ def test_a_pod_gets_a_port_and_its_annotation(world):
     watcher = world.watch()
     world.api.add_pod("web", "node1")
     assert world.annotated("web") == ["192.168.1.3/24"]
-    assert world.note("web") == {
+    assert world.annotation("web") == {
         "ip_address": "192.168.1.3/24",
         "mac_address": "0a:58:c0:a8:01:03",
         "gateway_ip": "192.168.1.1",
@@ -46,7 +46,7 @@ def test_pods_of_the_host_and_completed_ones_have_no_port(world):
     assert sorted(world.ports()) == ["default_job", "default_web"]
     world.api.patch(f"{PODS}/job/status", {"status": {"phase": "Succeeded"}})
     wait_for(lambda: sorted(world.ports()) == ["default_web"], "the completed pod's port to go")
-    assert world.note("host") == {}
+    assert world.annotation("host") == {}
 
 
 def test_odd_and_missing_annotations_stop_nobody(world):
@@ -92,16 +92,16 @@ def test_pods_that_are_born_with_annotations(world):
         assert (
             meta["annotations"]["ovn.kubernetes/pod-uid"] == meta["uid"]
         )  # what a node waits for before it believes the others
-    assert world.note("restored")["ip_address"] == "192.168.1.77/24"
-    assert world.note("moved")["ip_address"] == "192.168.2.3/24"
+    assert world.annotation("restored")["ip_address"] == "192.168.1.77/24"
+    assert world.annotation("moved")["ip_address"] == "192.168.2.3/24"
     assert not {"192.168.1.1/24", "192.168.1.77/24"} & {
-        world.note(name)["ip_address"] for name in ("copy", "router", "other")
+        world.annotation(name)["ip_address"] for name in ("copy", "router", "other")
     }
     world.invariants({"restored": "node1", "copy": "node1", "router": "node1", "moved": "node2", "other": "node1"})
 
 
 def test_what_happened_while_no_watcher_ran(world):
-    """Protects against a state that is never mended (W19, F3, F6): moved under its name, deleted, recreated in place,
+    """Protects against a wrong state that stays (W19, F3, F6): moved under its name, deleted, recreated in place,
     new.
     """
     watcher = world.watch()
@@ -121,8 +121,8 @@ def test_what_happened_while_no_watcher_ran(world):
 
 
 def test_a_full_subnet_and_a_freed_address(world):
-    """Protects all nodes from one that is full (F7), and the pod that waits (W3): it is told why, and served when an
-    address is freed.
+    """Protects all nodes from one that is full (F7), and the pod that waits (W3): it gets an event with the reason, and
+    its port when an address is freed.
     """
     world.nb.node(3, minion_switch_subnet=["192.168.3.0/29"])
     watcher = world.watch()
@@ -155,11 +155,13 @@ def test_a_pod_that_comes_before_its_node(world):
     world.api.add_pod("early", "node4")
     world.api.add_pod("other", "node1")
     world.annotated("other")
-    assert world.note("early") == {}
+    assert world.annotation("early") == {}
     world.nb.node(4)
     assert world.annotated("early") == ["192.168.4.3/24"]
     world.nb.node(4, minion_switch_subnet=["192.168.9.0/24"])
-    wait_for(lambda: world.note("early").get("gateway_ip") == "192.168.9.1", "the pod to follow its node's subnet")
+    wait_for(
+        lambda: world.annotation("early").get("gateway_ip") == "192.168.9.1", "the pod to follow its node's subnet"
+    )
     world.invariants({"early": "node4", "other": "node1"})
 
 
@@ -190,7 +192,7 @@ def test_a_foreign_port_of_the_same_name(world):
         "an event",
     )
     assert "belongs to somebody else" in events[0]["message"]
-    world.unplug("default_taken")
+    world.remove_port("default_taken")
     world.annotated("taken")
     world.invariants({"taken": "node1", "free": "node1"})
 
@@ -200,7 +202,7 @@ def test_ports_that_somebody_removes_or_edits_come_back(world):
     world.watch()
     world.api.add_pod("web", "node1")
     (address,) = world.annotated("web")
-    world.unplug("default_web")
+    world.remove_port("default_web")
     wait_for(lambda: "default_web" in world.ports(), "the port to come back")
     world.nb.transact(
         {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects how the watcher is run and looked at: the original's options, health and metrics."""
+"""Protects how the watcher is run and monitored: the original's options, health and metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from database_server import wait_for
 
 
 def test_the_original_s_options_work(world, tmp_path):
-    """Protects scripts of before: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows
+    """Protects existing scripts: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows
     everything, and a signal ends it well.
     """
     pid_file, log = tmp_path / "watcher.pid", tmp_path / "watcher.log"
@@ -33,7 +33,7 @@ def test_the_original_s_options_work(world, tmp_path):
 
 
 def test_a_wrong_mode_is_one_sentence(world):
-    """Protects whoever starts it by hand."""
+    """Protects users who start it by hand."""
     watcher = world.watcher()
     watcher._arguments.remove("--overlay")
     watcher.start(wait=False)
@@ -42,8 +42,8 @@ def test_a_wrong_mode_is_one_sentence(world):
 
 
 def test_systemd_hears_how_it_is(world, systemd):
-    """Protects a master whose watcher hangs, or runs on with files of before: ready when all is known and not before,
-    alive, and an end for new files.
+    """Protects a master whose watcher hangs, or still runs with replaced files: ready when everything is known and not
+    before, alive, and an end for new files.
     """
     world.api.pause()
     watcher = world.watcher()
@@ -62,7 +62,7 @@ def test_systemd_hears_how_it_is(world, systemd):
 
 
 def test_health_and_metrics_tell_the_truth(world):
-    """Protects dashboards and probes (W29): names of today's ovn-kubernetes where it has them, and figures that follow
+    """Protects dashboards and probes (W29): names of ovn-kubernetes where it has them, and values that follow
     what happens.
     """
     watcher = world.watch()

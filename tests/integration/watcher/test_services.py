@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects services in a real API server: each change of a service or its endpoints is followed (W16, F4)."""
+"""Protects services of a real API server: each change of a service or its endpoints is followed (W16, F4)."""
 
 from __future__ import annotations
 
@@ -51,14 +51,15 @@ def test_a_service_follows_its_endpoints_and_its_ports(world):
 
 
 def test_the_api_servers_own_service(world):
-    """Protects every pod that speaks to the API server: its endpoints are hosts."""
+    """Protects every pod that uses the API server: its endpoints are hosts."""
     world.watch()
     world.slice("kubernetes", "10.0.0.1", "10.0.0.2", port=6443, port_name="https")
     wait_for(lambda: world.api_server() == {"10.96.0.1:443": "10.0.0.1:6443,10.0.0.2:6443"}, "the API server's hosts")
 
 
 def test_types_change_back_and_forth(world):
-    """Protects against what a type leaves behind: node ports, and names that need no load balancer at all."""
+    """Protects against rows that are left when a service's type changes: node ports, and names without a load
+    balancer."""
     world.watch()
     world.service("web")
     world.slice("web", "192.168.1.3")
@@ -115,7 +116,7 @@ def test_types_change_back_and_forth(world):
 
 
 def test_headless_and_two_families(world):
-    """Protects against addresses that are none (F4), and against IPv6 without brackets (W17)."""
+    """Protects against invalid addresses (F4), and against IPv6 without brackets (W17)."""
     world.watch()
     world.service("none", clusterIP="None")
     made = world.service("web", ipFamilyPolicy="RequireDualStack")
@@ -132,7 +133,7 @@ def test_headless_and_two_families(world):
 
 
 def test_what_nobody_serves_ends_at_its_switch(world):
-    """Protects clients that ask for a service before it is there: conntrack must not remember that they were not
+    """Protects clients that connect to a service before it exists: conntrack must not remember that they were not
     served. On each node, old and new, once.
     """
     world.watch()
@@ -196,7 +197,7 @@ def test_hosts_addresses_are_one_row_a_host(world):
 
 
 def test_affinity_comes_and_goes(world):
-    """Protects sessions: the change of a service that is there already is followed both ways."""
+    """Protects sessions: a change of an existing service is followed both ways."""
     world.watch()
     world.service("web", type="NodePort", sessionAffinity="ClientIP")
 
@@ -221,7 +222,8 @@ def test_affinity_comes_and_goes(world):
 
 
 def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
-    """Protects services from hands: a row that goes, one that leaves its group, a virtual address too many."""
+    """Protects services from manual changes: a deleted row, one that is not in its group, an additional virtual
+    address."""
     world.watch()
     ip = address(world.service("web"))
     world.slice("web", "192.168.1.3")
@@ -245,7 +247,7 @@ def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
 
 
 def test_services_that_went_while_no_watcher_ran(world):
-    """Protects against load balancers that nobody removes."""
+    """Protects against load balancers that are never removed."""
     watcher = world.watch()
     for name in ("web", "other"):
         world.service(name)

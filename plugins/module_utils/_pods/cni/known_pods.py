@@ -85,7 +85,7 @@ class KnownPods:
         """Return what a pod without a network still lacks, as a sentence."""
         pod = self.store.get(key)
         if pod is None:
-            return f"pod {key} is not known on this node: the API server has not told of it"
+            return f"pod {key} is not known on this node: the API server has not sent it"
         if not pod.has_uid(uid):
             return f"pod {key} has UID {pod.uid} and not {uid}"
         return f"pod {key} has no annotation {names.POD_ANNOTATION} of its own: look at ovn-k8s-watcher on the masters"
@@ -93,4 +93,4 @@ class KnownPods:
 
 def deleted(key: str) -> CniError:
     """Return the error for a pod that was deleted while its interface was made."""
-    return CniError(ErrorCode.TRY_AGAIN_LATER, f"pod {key} was deleted or made anew while its interface was made")
+    return CniError(ErrorCode.TRY_AGAIN_LATER, f"pod {key} was deleted or created again while its interface was made")

@@ -42,7 +42,7 @@ class Readiness:
         """
         problem = self._ports.problem()
         if problem is None and not self._synced.is_set():
-            return "the API server has not told of this node's pods yet: look at journalctl -u ovn-k8s-node"
+            return "the API server has not sent this node's pods yet: look at journalctl -u ovn-k8s-node"
         return problem
 
     def update(self) -> None:
