@@ -198,7 +198,7 @@ def test_nics_have_it_after_a_boot(booted_again, machine):
         (
             "eth1",
             "nmcli connection modify leased 802-1x.eap md5 802-1x.identity host 802-1x.password secret",
-            "eth1 speaks 802.1X",
+            "eth1 is authenticated by 802.1X",
             "nmcli connection modify leased remove 802-1x",
         ),
     ],

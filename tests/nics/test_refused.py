@@ -17,10 +17,10 @@ CASES = {
         "v2 is part of the bridge br7 already",
     ),
     "br7": ("true", "br7 is a bridge itself"),
-    "v3": (PAIR.format("v3") + "; ip link add brv3 type bridge", "the bridge's name brv3 is taken by somebody else"),
+    "v3": (PAIR.format("v3") + "; ip link add brv3 type bridge", "the bridge's name brv3 is in use already"),
     "v6": (
         PAIR.format("v6") + "; ip link add link v6 name mac6 type macvlan",
-        "mac6 (macvlan) stands on v6, and would see no packets there any more",
+        "mac6 (macvlan) is a link on top of v6, and would get no packets any more",
     ),
     "v4": (
         PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4",

@@ -72,7 +72,7 @@ def test_killed_at_each_step(host, victim):
         acts = len(begin("eth0", at=place, acts=[WAITS, FAILS], timeout=60)) - 2
         kill(victim, REACHED.format(place + 1))
         reason, after = ended_with("true")
-        assert ("half-way" in reason) == (victim != "sshd"), reason
+        assert ("in the middle" in reason) == (victim != "sshd"), reason
         assert after == before, f"step {place} of {acts}"
         place += 1
     assert place > 20

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a bridge gets again after a boot, or after it was made anew: from this collection's unit, or from the network
+"""What a bridge gets again after a boot, or after the bridge was made again: from this collection's unit, or from the network
 manager."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def saved_steps(nic: str, bridge: str) -> tuple[Step, ...]:
     """Return steps that give the bridge what the NIC has now.
 
-    What expires (from router advertisements) is left out: whoever made it will make it again.
+    What expires (from router advertisements) is left out: the router sends it again.
 
     :raises HostError: the NIC can't be read.
     """

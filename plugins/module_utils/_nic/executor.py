@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Carry out a change of this host's NICs from its journal, or take it back: whoever does it, and however often it is
-begun.
+"""Carry out a change of this host's NICs from its journal, or take it back. Any program can do so,
+and can begin again.
 
 Every act and every inverse may be done twice without harm. So a change can be taken back without knowing whether its
 last act had been done when the process that did it was killed.

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The check that a host can still be reached after a change of its NICs, where nobody looks from another host.
+"""The check that a host can still be reached after a change of its NICs, where no other host checks it.
 
-Whoever answered this host before the change has to answer it again.
+Peers that answered this host before the change have to answer it again.
 """
 
 from __future__ import annotations

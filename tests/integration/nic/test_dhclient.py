@@ -23,12 +23,12 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import H
 
 REAL_START = dhclient._start
 IFUPDOWN = "ifupdown"
-WORDS = ["-c", "read line", "-v", "eth0"]
+ARGUMENTS = ["-c", "read line", "-v", "eth0"]
 
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    """A program of that name, started by us in the place of systemd; gives its path."""
+    """A program of that name, started by us in the function of systemd; gives its path."""
     path = str(tmp_path / "dhclient")
     shutil.copy("/bin/sh", path)
     running = []
@@ -40,68 +40,69 @@ def program(tmp_path, monkeypatch):
     monkeypatch.setattr(dhclient, "_start", start)
     monkeypatch.setattr(dhclient, "LEASES_DIRECTORY", str(tmp_path / "leases"))
     monkeypatch.setattr(names, "RUN_DIRECTORY", str(tmp_path / "run"))
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who has ended is gone, as with systemd
-    start([path, *WORDS], "eth0")
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # an ended process is gone, as with systemd
+    start([path, *ARGUMENTS], "eth0")
     yield path
     for process in running:
         process.communicate(b"\n")
-    signal.signal(signal.SIGCHLD, before)
+    signal.signal(signal.SIGCHLD, previous)
 
 
 def served(link):
+    """Return the arguments of each client of a link."""
     return [process.command[1:] for process in dhclient.clients(link)]
 
 
-def test_there_and_back(program, tmp_path):
-    """Protects the good way: one client, with the same words but for the link; nothing stays noted."""
+def test_a_client_moves_and_returns(program, tmp_path):
+    """Protects the lease: one client, with the same arguments except for the link. No note is left."""
     dhclient.move_client("eth0", "breth0")
-    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+    assert served("eth0") == [] and served("breth0") == [[*ARGUMENTS[:-1], "breth0"]]
     dhclient.move_client("eth0", "breth0")
     assert len(served("breth0")) == 1
     dhclient.move_client("breth0", "eth0")
-    assert served("eth0") == [WORDS] and served("breth0") == []
+    assert served("eth0") == [ARGUMENTS] and served("breth0") == []
     assert os.listdir(tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("place", ["_end", "_start"])
-def test_cut_off_in_between(program, tmp_path, monkeypatch, place):
-    """Protects the lease of a NIC whose change was cut off when its client ran nowhere, or still where it was: the way
-    back ends with one that runs."""
+@pytest.mark.parametrize("function", ["_end", "_start"])
+def test_an_interrupted_move_is_completed(program, tmp_path, monkeypatch, function):
+    """Protects the lease of a NIC whose change was interrupted when its client did not run, or did not move yet: after
+    the return one client runs."""
 
-    def cut(*_args):
-        raise HostError("cut off")
+    def interrupt(*_args):
+        raise HostError("interrupted")
 
-    with monkeypatch.context() as patch, pytest.raises(HostError, match="cut off"):
-        patch.setattr(dhclient, place, cut)
+    with monkeypatch.context() as patch, pytest.raises(HostError, match="interrupted"):
+        patch.setattr(dhclient, function, interrupt)
         dhclient.move_client("eth0", "breth0")
-    assert served("eth0") == ([WORDS] if place == "_end" else []) and served("breth0") == []
+    assert served("eth0") == ([ARGUMENTS] if function == "_end" else []) and served("breth0") == []
     (note,) = (tmp_path / "run").iterdir()
     assert note.stat().st_mode & 0o777 == 0o600
     dhclient.move_client("breth0", "eth0")
-    assert served("eth0") == [WORDS]
+    assert served("eth0") == [ARGUMENTS]
     assert not note.exists()
 
 
 def test_a_lease_is_renewed_meanwhile(program, tmp_path, monkeypatch):
-    """Protects the NIC from the address that its client gave it once more between the move of its addresses and the
-    client's own: it would have it for ever."""
+    """Protects the NIC from the address that its client added again after the addresses had moved, and before the
+    client itself: it would keep that address for ever."""
     for link in ("eth0", "breth0"):
         pair(link)
     for leased in ("192.0.2.2/24", "2001:db8::2/128 nodad"):
         for link in ("eth0", "breth0"):
             ip(f"address add {leased} dev {link} valid_lft 600 preferred_lft 600")
-    ip("address add fd55::2/64 nodad dev eth0")  # what the bridge has not is not the client's
+    ip("address add fd55::2/64 nodad dev eth0")  # an address that the bridge does not have is not the client's
     monkeypatch.setattr(ifupdown, "call", lambda *_arguments: None)
     monkeypatch.setattr(ifupdown, "IFSTATE", str(tmp_path / "ifstate"))
     ifupdown.Ifupdown().notify(HandoverStep(IFUPDOWN, "eth0", "breth0"))
-    left, there = (ip("-o address show dev " + link) for link in ("eth0", "breth0"))
-    assert "fd55::2/64" in left and "192.0.2.2/24" not in left and "2001:db8::2/128" not in left
-    assert "192.0.2.2/24" in there and "2001:db8::2/128" in there
-    assert served("eth0") == [] and served("breth0") == [[*WORDS[:-1], "breth0"]]
+    on_nic, on_bridge = (ip("-o address show dev " + link) for link in ("eth0", "breth0"))
+    assert "fd55::2/64" in on_nic and "192.0.2.2/24" not in on_nic and "2001:db8::2/128" not in on_nic
+    assert "192.0.2.2/24" in on_bridge and "2001:db8::2/128" in on_bridge
+    assert served("eth0") == [] and served("breth0") == [[*ARGUMENTS[:-1], "breth0"]]
 
 
 def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
-    """Protects a link from a script of a client that has ended: it is waited for, that of another link is not, and one
+    """Protects a link from a script whose client has ended: it is waited for, a script of another link is not, and one
     that hangs is named."""
     shutil.copy("/bin/sh", tmp_path / "dhclient-script")
     with subprocess.Popen(
@@ -117,8 +118,8 @@ def test_a_script_outlives_its_client(program, tmp_path, monkeypatch):
 
 
 def test_the_port_is_taken_for_a_moment(program, monkeypatch):
-    """Protects the lease from a script of the client before, which holds the port of DHCP for longer than the client:
-    it is tried again, not for ever."""
+    """Protects the lease from a script of an earlier client, which holds the port of DHCP for longer than that client:
+    the start is tried again until a deadline."""
     monkeypatch.setattr(dhclient, "RESTART_PAUSE", Pause(0.01))
     tries = []
 
@@ -139,13 +140,13 @@ def test_the_port_is_taken_for_a_moment(program, monkeypatch):
 def test_the_unit_is_still_there(monkeypatch):
     """Protects the lease from a script that outlives the client that began it: systemd keeps the client's unit until
     then, and takes no other of that name."""
-    asked = []
+    methods = []
 
     def call(_service, _path, _interface, member, *arguments):
-        asked.append(member)
-        if member == "GetUnit" and asked.count(member) > 3:
+        methods.append(member)
+        if member == "GetUnit" and methods.count(member) > 3:
             raise HostError("no such unit")
-        if member == "StartTransientUnit" and asked.count("GetUnit") < 4:
+        if member == "StartTransientUnit" and methods.count("GetUnit") < 4:
             raise HostError("the unit was already loaded")
         return ("/unit",)
 
@@ -153,4 +154,4 @@ def test_the_unit_is_still_there(monkeypatch):
     monkeypatch.setattr(units, "read_property", lambda *_arguments: "active")
     monkeypatch.setattr(units, "POLL", 0.01)
     assert units.run_unit("ovn-k8s-dhclient-breth0-4.service", "DHCP client", ["/sbin/dhclient"], 1.0)
-    assert asked == ["GetUnit"] * 4 + ["StartTransientUnit", "LoadUnit"]
+    assert methods == ["GetUnit"] * 4 + ["StartTransientUnit", "LoadUnit"]

@@ -35,7 +35,7 @@ FAILS = {"step": to_json(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
 
 @pytest.fixture
 def acts(tmp_path):
-    """What moves a furnished NIC, and writes a file."""
+    """Return the acts that move a NIC with addresses, a route and a rule, and write a file."""
     pair("eth0")
     pair("breth0")
     for command in (
@@ -45,12 +45,12 @@ def acts(tmp_path):
         "rule add priority 500 iif eth0 lookup 100",
     ):
         ip(command)
-    want = HostState(
+    desired = HostState(
         links=(Link("breth0", owned=False, promiscuous=True),),
         moves=(AddressMove("eth0", "breth0"),),
         files=(File(str(tmp_path / "kept.json"), "{}\n"),),
     )
-    return [{"step": to_json(part)} for step in plan_host(read_current(want), want) for part in step.parts()]
+    return [{"step": to_json(part)} for step in plan_host(read_current(desired), desired) for part in step.parts()]
 
 
 @pytest.fixture
@@ -62,77 +62,78 @@ def begin(journal, acts):
     journal.begin("one", acts, ["eth0"], "", 7)
 
 
-def host():
+def network():
+    """Return addresses, routes, rules and flags of both links."""
     return snapshot("eth0", "breth0"), ip("rule"), "PROMISC" in ip("link show dev breth0")
 
 
 def test_done_and_confirmed(journal, acts, tmp_path):
-    """Protects the good way: it stays, and who comes later finds nothing to take back."""
+    """Protects a change that succeeds: it stays, and a later call has nothing to take back."""
     with journal.held():
         begin(journal, acts)
         assert journal.read().state == PLANNED
         executor.apply(journal)
         assert journal.read().state == APPLIED
-        moved = host()
+        moved = network()
         journal.confirm("another")
         assert not journal.is_confirmed("one")
         journal.confirm("one")
         executor.settle(journal)
         executor.settle(journal)
     assert journal.read().state == CONFIRMED and journal.pending() is None
-    assert host() == moved and moved[0]["eth0"] == [] and (tmp_path / "kept.json").exists()
+    assert network() == moved and moved[0]["eth0"] == [] and (tmp_path / "kept.json").exists()
 
 
-def test_each_step_fails_in_turn(journal, acts, tmp_path):
-    """Protects each place of the plan: the host is what it was, and the reason is that step's."""
-    before = host()
-    for place in range(len(acts) + 1):
+def test_each_step_fails_once(journal, acts, tmp_path):
+    """Protects each position in the plan: the host is what it was, and the reason is that step's."""
+    before = network()
+    for position in range(len(acts) + 1):
         with journal.held():
-            begin(journal, acts[:place] + [FAILS] + acts[place:])
+            begin(journal, acts[:position] + [FAILS] + acts[position:])
             with pytest.raises(HostError, match="link lo: mtu 4294967295 failed"):
                 executor.apply(journal)
         assert journal.read().state == UNDONE
-        assert host() == before and not (tmp_path / "kept.json").exists()
+        assert network() == before and not (tmp_path / "kept.json").exists()
 
 
 def test_a_killed_process_is_followed_by_one_that_takes_back(journal, acts):
-    """Protects against sudden death after any number of steps; the lock dies with its holder, the marks stay."""
-    before = host()
-    for place in range(1, len(acts) + 1):
+    """Protects against a kill after any number of steps: the lock is released, and the count of acts stays."""
+    before = network()
+    for position in range(1, len(acts) + 1):
         begin(journal, acts)
         child = os.fork()
         if not child:
             with journal.held():
                 journal.set_state("applying")
                 with executor.StepRunner(1) as runner:
-                    for index, act in enumerate(acts[:place]):
+                    for index, act in enumerate(acts[:position]):
                         journal.mark(index)
                         executor._do(act, runner, "")
                     os.kill(os.getpid(), signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        assert host() != before
-        assert journal.begun() == place
+        assert network() != before
+        assert journal.begun() == position
         executor.finish_pending(journal)
         assert journal.read().state == UNDONE and "in the middle" in journal.read().reason
-        assert host() == before
+        assert network() == before
 
 
 def test_after_a_boot_files_alone_are_taken_back(journal, acts, tmp_path, monkeypatch):
-    """Protects the NIC that a boot has configured anew against addresses of a time gone by."""
+    """Protects the NIC that a boot has configured again against addresses that it had before the boot."""
     with journal.held():
         begin(journal, acts)
         executor.apply(journal)
-    now = host()
+    now = network()
     monkeypatch.setattr(journals, "this_boot", lambda: "the next")
     executor.finish_pending(journal)
     assert journal.read().state == UNDONE
-    assert host() == now and not (tmp_path / "kept.json").exists()
+    assert network() == now and not (tmp_path / "kept.json").exists()
 
 
 @pytest.mark.parametrize("nic", ["eth0", "gone0"])
 def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, monkeypatch, nic):
-    """Protects a host whose boot has read the files of an unconfirmed change: the bridge goes, and its addresses must
-    not go with it."""
+    """Protects a host whose boot has read the files of an unconfirmed change: the bridge is
+    removed, but not its addresses."""
     pair("eth0")
     pair("br" + nic)
     for command in (
@@ -153,8 +154,8 @@ def test_after_a_boot_the_nic_gets_what_the_boot_gave_to_the_bridge(journal, mon
         assert "default via 10.44.0.1 dev eth0" in ip("route") and "default via fd44::1 dev eth0" in ip("-6 route")
 
 
-def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
-    """Protects the rollback of the way back: Open vSwitch makes a bridge that is down, and routes need one that is
+def test_a_bridge_that_is_made_again_gets_all_back(journal, monkeypatch):
+    """Protects the rollback of a return: Open vSwitch makes a bridge that is down, and routes need one that is
     up."""
 
     def write_rows(nic, settings, remote):
@@ -174,8 +175,8 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
         "-6 route add default via fd44::1",
     ):
         ip(command)
-    want = HostState(moves=(AddressMove("breth0", "eth0"),))
-    acts = [{"step": to_json(part)} for step in plan_host(read_current(want), want) for part in step.parts()]
+    desired = HostState(moves=(AddressMove("breth0", "eth0"),))
+    acts = [{"step": to_json(part)} for step in plan_host(read_current(desired), desired) for part in step.parts()]
     with journal.held():
         begin(journal, [*acts, {"rows": "eth0", "before": {"promiscuous": True}, "after": None}, FAILS])
         with pytest.raises(HostError, match="link lo"):
@@ -189,7 +190,7 @@ def test_a_bridge_that_is_made_again_has_all_back(journal, monkeypatch):
     assert "10.44.0.12" not in ip("address show dev eth0")
 
 
-def test_a_way_back_that_is_begun_again_ends(journal):
+def test_a_rollback_that_is_begun_again_ends(journal):
     """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second
     time."""
     pair("eth0")
@@ -204,29 +205,29 @@ def test_a_way_back_that_is_begun_again_ends(journal):
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
         executor.apply(journal)
-        ingress.remove_drop("eth0")  # as far as the killed one got
+        ingress.remove_drop("eth0")  # where the killed rollback ended
         executor.settle(journal)
     assert journal.read().state == UNDONE and ingress.dropped_nics() == frozenset()
 
 
 def test_one_at_a_time(journal, acts):
-    """Protects against two who work on the NICs at once: the second is told what is under way."""
+    """Protects against two programs that change the NICs at once: the second one learns what is under way."""
     begin(journal, acts)
-    with journal.held() as mine, journal.held() as others:
-        assert (mine, others) == (True, False)
+    with journal.held() as first, journal.held() as second:
+        assert (first, second) == (True, False)
     with pytest.raises(HostError, match=r"under way \(eth0\): wait until it is confirmed or taken back, 7 s at most"):
         executor.refuse_while_pending(journal)
 
 
-def test_nobody_else_reads_it(journal, acts):
+def test_only_root_can_read_it(journal, acts):
     """Protects secrets in network managers' files, of which the journal holds copies."""
     begin(journal, acts)
     assert os.stat(journal.path).st_mode & 0o077 == 0
     assert journal.read().id == "one"
 
 
-def test_a_journal_that_is_no_journal(journal):
-    """Protects against a traceback where somebody has edited the file."""
+def test_an_edited_journal_is_refused(journal):
+    """Protects against a traceback when the file was edited."""
     os.makedirs(journal.directory)
     with open(journal.path, "w", encoding="utf-8") as broken:
         broken.write("{")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Who configures a NIC: nic in managers' own files and in the programs that run; whoever is not known, and several at
-once, are refused."""
+"""Which manager configures a NIC, as its files and the running programs tell. Unknown managers, and several at once,
+are refused."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_two_clients_are_refused(files, program):
 
 
 def test_a_manager_that_takes_every_nic_is_refused(files, program):
-    """Protects the bridge from a manager that nobody here knows."""
+    """Protects the bridge from a manager that this collection does not know."""
     program("connmand")
     with pytest.raises(HostError, match="connmand runs on this host"):
         registry.detect(NIC)

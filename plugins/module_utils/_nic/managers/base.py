@@ -46,7 +46,7 @@ class NicLink:
 
     :ivar index: its number.
     :ivar kind: as in ip-link(8), such as ``vlan``; None: hardware.
-    :ivar expiring: its addresses (with prefix length) that end unless somebody renews them.
+    :ivar expiring: its addresses (with prefix length) that end unless they are renewed.
     :ivar autoconfigured: those of ``expiring`` that the kernel made from a router advertisement and the MAC (SLAAC, RFC
         4862).
     """
@@ -68,7 +68,7 @@ class NicLink:
 class NicConfiguration:
     """How a NIC is configured.
 
-    :ivar manager: the name of its network manager; None: none that this collection knows, the addresses are just there.
+    :ivar manager: the name of its network manager; None: none that this collection knows.
     :ivar files: what the manager reads about the NIC; empty: nothing that matters here.
     :ivar leased: addresses (with prefix length) that end unless a program renews them.
     :ivar running: names of the managers that run on this host, whether they configure this NIC or not.
@@ -185,7 +185,7 @@ class Manager(abc.ABC):
         """
 
     def must_restore(self, handover: Handover, had_addresses: bool) -> bool:
-        """Return whether the manager has to be told again, since the bridge was made anew and the manager's part of it
+        """Return whether the manager has to be told again, since the bridge was made again and the manager's part of it
         is lost.
 
         :param had_addresses: whether the NIC had addresses when it was moved.

@@ -122,7 +122,7 @@ def move_client(source: str, target: str) -> bool:
     release.
 
     How a client was started is known from the running process only. So it is noted in a file until all of them run
-    again, for whoever takes back a change that was cut off in between.
+    again: a program that takes back an interrupted change reads it.
 
     :returns: whether there was a client.
     :raises HostError: a client does not end, or gets no lease.
@@ -149,8 +149,10 @@ def move_client(source: str, target: str) -> bool:
 
 
 def restart_client(link: str) -> None:
-    """Start the clients of a link again with their leases: one that runs receives nothing when the link was made
-    anew."""
+    """Start the clients of a link again, with their leases.
+
+    A running client receives nothing any more when the link was removed and made again.
+    """
     move_client(link, link)
 
 
@@ -170,7 +172,7 @@ def stop_clients(link: str) -> None:
 
 
 def _read_note(note: str, link: str) -> list[list[str]]:
-    """Return the command lines of a change that was cut off, as they would be for the link."""
+    """Return the command lines that an interrupted change noted, as they would be for the link."""
     file = read_file(note)
     if file is None:
         return []

@@ -60,7 +60,7 @@ MARK = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bri
 
 @dataclass(frozen=True)
 class Stanza:
-    """A stanza of a file: the words of its first line (empty: what stands before the first stanza), and all its
+    """A stanza of a file: the words of its first line (empty: the lines before the first stanza), and all its
     lines."""
 
     words: list[str]

@@ -6,7 +6,7 @@
 - no address is leased: it leaves the bridge alone too, and this collection's unit gives the bridge what the NIC had.
   Nothing is unreachable meanwhile;
 - one is leased: it configures the bridge by a copy of the NIC's profile, as the same DHCP client. The copy is not in a
-  file, since it is for a device that Open vSwitch makes anew at each boot: this collection's unit has it made then
+  file, since it is for a device that Open vSwitch makes again at each boot: this collection's unit has it made then
   (:mod:`.network_manager_dbus`).
 """
 
@@ -74,8 +74,7 @@ class NetworkManager(Manager):
         if link.kind in MADE_LINKS:
             raise HostError(
                 f"{link.name} is a {MADE_LINKS[link.kind]} that NetworkManager makes at boot, and it makes none that "
-                "it is told to leave alone: "
-                "let systemd-networkd or ifupdown configure it"
+                "it is told to leave alone: let systemd-networkd or ifupdown configure it"
             )
         return NetworkManagerNic(
             link.name,

@@ -208,8 +208,7 @@ def dhcp_identity(nic: NicConfiguration) -> list[str]:
     if raw[:1] != b"\xff" or len(raw) < 8:
         raise HostError(
             f"the DHCP client of {nic.nic} has the identifier {nic.lease.client_id}, which systemd-networkd can't be "
-            "told "
-            "to use on a bridge: set ClientIdentifier=mac in its .network file, or give the NIC a static address"
+            "told to use on a bridge: set ClientIdentifier=mac in its .network file, or give the NIC a static address"
         )
     iaid, duid_type = int.from_bytes(raw[1:5], "big"), int.from_bytes(raw[5:7], "big")
     pins = [f"IAID={iaid}", f"DUIDType={duid_type}", f"DUIDRawData={raw[7:].hex(':')}"]

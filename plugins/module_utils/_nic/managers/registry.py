@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The network managers that this collection knows, and the question which of them configures a NIC."""
+"""The network managers that this collection knows, and which of them configures a NIC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .networkd import Networkd
 if TYPE_CHECKING:
     from ..._netlink.records import KernelAddress
 
-# In this order they are asked. netplan writes files for the first two, so it is none of its own (see :mod:`.netplan`).
+# Detection tries them in this order. netplan writes files for the first two, so it is none of its own (see :mod:`.netplan`).
 MANAGERS: tuple[Manager, ...] = (Networkd(), NetworkManager(), Ifupdown())
 
 

@@ -20,7 +20,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.netwo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.steps import Handover, HandoverStep
 
 NETWORK_MANAGER = "NetworkManager"
-PATIENT = {"may-fail": ("b", True), "dhcp-timeout": ("i", 0x7FFFFFFF)}
+LASTING = {"may-fail": ("b", True), "dhcp-timeout": ("i", 0x7FFFFFFF)}
 TAP = {"tun": {"mode": ("u", 2)}}
 ORIGINAL = {
     "connection": {
@@ -57,14 +57,14 @@ def test_a_profile_is_bridge_profile():
             "dhcp-client-id": ("s", "01:02"),
             "dns": ("au", [1]),
             "route-metric": ("x", 101),
-            **PATIENT,
+            **LASTING,
         },
         "ipv6": {
             "method": ("s", "auto"),
             "route-metric": ("x", 7),
             "addr-gen-mode": ("i", 0),
             "token": ("s", "::1"),
-            **PATIENT,
+            **LASTING,
             "ra-timeout": ("i", 0x7FFFFFFF),
         },
     }
@@ -73,7 +73,7 @@ def test_a_profile_is_bridge_profile():
 def test_without_a_profile_it_is_as_network_manager_does_it_by_itself():
     """Protects hosts where NetworkManager made a profile for the NIC by itself, which went with the NIC."""
     made = bridge_profile(AUTOMATIC, Profile("4d3c", True), "breth0", {"generic": {}})
-    automatic = {"method": ("s", "auto"), "route-metric": ("x", -1), **PATIENT}
+    automatic = {"method": ("s", "auto"), "route-metric": ("x", -1), **LASTING}
     assert (made["ipv4"], made["ipv6"]) == (automatic, dict(automatic, **{"ra-timeout": ("i", 0x7FFFFFFF)}))
 
 
@@ -81,7 +81,7 @@ class Bus:
     """Answers as NetworkManager does: a profile's settings, and properties."""
 
     def __init__(self, monkeypatch, settings=None, **properties):
-        self.asked, self._settings, self._properties = [], settings or {}, properties
+        self.methods, self._settings, self._properties = [], settings or {}, properties
         monkeypatch.setattr(network_manager_dbus, "call", self._call)
         monkeypatch.setattr(
             network_manager_dbus, "read_property", lambda _service, _path, _interface, name: self._properties[name]
@@ -90,7 +90,7 @@ class Bus:
             monkeypatch.setattr(module, "link_exists", lambda _link: True)
 
     def _call(self, _service, _path, _interface, method, *_more):
-        self.asked.append(method)
+        self.methods.append(method)
         return (
             {"GetSettings": self._settings, "GetConnectionByUuid": "/profile", "GetDeviceByIpIface": "/device"}.get(
                 method
@@ -107,8 +107,8 @@ class Bus:
         (Profile("4d3c"), "netdev", {"802-1x": {}}, "eth0 is authenticated by 802.1X"),
     ],
 )
-def test_what_it_would_not_do_is_refused(monkeypatch, profile, datapath, settings, reason):
-    """Protects against a try that is bound to be taken back, and against a NIC that the switch locks out."""
+def test_what_network_manager_refuses_is_refused_before(monkeypatch, profile, datapath, settings, reason):
+    """Protects against a change that would always be taken back, and against a NIC that an 802.1X switch blocks."""
     Bus(monkeypatch, settings, Capabilities=[1, 2])
     with pytest.raises(HostError, match=reason) if reason else contextlib.nullcontext():
         network_manager_dbus.refuse("eth0", profile, datapath)
@@ -120,22 +120,22 @@ def test_without_its_plugin_a_bridge_of_the_kernel_may_be_leased(monkeypatch):
     network_manager_dbus.refuse("eth0", Profile("4d3c", True), "system")
 
 
-@pytest.mark.parametrize(("state", "served"), [(30, False), (40, True), (70, True), (100, True), (120, False)])
-def test_a_bridge_that_waits_for_its_lease_is_served(monkeypatch, state, served):
+@pytest.mark.parametrize(("state", "configured"), [(30, False), (40, True), (70, True), (100, True), (120, False)])
+def test_a_bridge_that_waits_for_its_lease_is_configured(monkeypatch, state, configured):
     """Protects the bridge of a boot without a DHCP server: it is not taken down again and again while it waits, nor
     given to NetworkManager twice."""
     bus = Bus(monkeypatch, State=state, ActiveConnection="/active", StateFlags=0, Uuid="c0py")
-    assert network_manager_dbus.configures("breth0") is served
+    assert network_manager_dbus.configures("breth0") is configured
     assert network_manager_dbus.configures("breth0", completely=True) is (state == 100)
-    wishes = (Handover(NETWORK_MANAGER, "eth0", "breth0", (), profile=Profile("4d3c", True)),)
-    steps = managers_to_restore(wishes, True)
-    assert [step.waits for step in steps] == ([] if served else [False])
+    handovers = (Handover(NETWORK_MANAGER, "eth0", "breth0", (), profile=Profile("4d3c", True)),)
+    steps = managers_to_restore(handovers, True)
+    assert [step.waits for step in steps] == ([] if configured else [False])
     if 40 <= state <= 100:
         monkeypatch.setattr(network_manager_dbus, "set_managed", lambda *_arguments: None)
         network_manager.NetworkManager().notify(
             HandoverStep(NETWORK_MANAGER, "eth0", "breth0", profile=Profile("4d3c", True), waits=False)
         )
-        assert "AddAndActivateConnection2" not in bus.asked
+        assert "AddAndActivateConnection2" not in bus.methods
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,6 @@ def test_a_nic_that_comes_back_has_the_metric_that_it_had(monkeypatch, effective
         network_manager_dbus, "device_state", lambda _index: {"route-metric-default-effective": effective}
     )
     network_manager_dbus.activate_nic("eth0", Profile("4d3c", metric=100))
-    (asked,) = [arguments for method, arguments in calls if method == "Reapply"] or [None]
-    assert (asked and {part: asked[0][part]["route-metric"][1] for part in ("ipv4", "ipv6")}) == reapplied
-    assert asked is None or asked[1:] == (5, 0)
+    (reapply,) = [arguments for method, arguments in calls if method == "Reapply"] or [None]
+    assert (reapply and {part: reapply[0][part]["route-metric"][1] for part in ("ipv4", "ipv6")}) == reapplied
+    assert reapply is None or reapply[1:] == (5, 0)
