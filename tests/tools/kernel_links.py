@@ -22,14 +22,14 @@ def snapshot(*links):
     """All that ip tells of the links' addresses and of all routes that lead over them, in every table."""
     found = {}
     for link in links:
-        (shown,) = json.loads(ip("-j address show dev %s" % link))
+        (shown,) = json.loads(ip(f"-j address show dev {link}"))
         found[link] = [
             {key: value for key, value in entry.items() if key not in VOLATILE}
             for entry in shown["addr_info"]
             if entry["scope"] != "link"
         ]
     for family in "46":
-        for route in json.loads(ip("-%s -j route show table all" % family) or "[]"):
+        for route in json.loads(ip(f"-{family} -j route show table all") or "[]"):
             over = {route.get("dev")} | {hop.get("dev") for hop in route.get("nexthops", ())}
             if over & set(links) and not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
                 found.setdefault("routes", []).append(json.dumps(route, sort_keys=True))
@@ -39,27 +39,27 @@ def snapshot(*links):
 
 def bound_rules(*links):
     """Lines of ip that tell of rules bound to the links."""
-    return [line for family in "46" for line in ip("-%s rule" % family).splitlines() if set(links) & set(line.split())]
+    return [line for family in "46" for line in ip(f"-{family} rule").splitlines() if set(links) & set(line.split())]
 
 
 def pair(name, peer=None, up=True):
     """A veth link of that name, and its other end; no link-local addresses, which come late and at random."""
     peer = peer or name + "p"
-    ip("link add %s type veth peer name %s" % (name, peer))
+    ip(f"link add {name} type veth peer name {peer}")
     for end in (name, peer):
-        ip("link set %s addrgenmode none" % end)
+        ip(f"link set {end} addrgenmode none")
         if up:
-            ip("link set %s up" % end)
+            ip(f"link set {end} up")
     deadline = time.monotonic() + 10
     while up and '"operstate":"UP"' not in ip(
-        "-j link show dev %s" % name
+        f"-j link show dev {name}"
     ):  # the carrier comes a moment later, and routes show it
         if time.monotonic() > deadline:
-            pytest.fail("link %s does not come up" % name)
+            pytest.fail(f"link {name} does not come up")
         time.sleep(0.01)
 
 
 def link_state(name):
     """What of a link a plan can change."""
-    (link,) = json.loads(ip("-j link show dev %s" % name))
+    (link,) = json.loads(ip(f"-j link show dev {name}"))
     return "UP" in link["flags"], link["mtu"], link["address"]

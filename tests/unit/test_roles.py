@@ -25,19 +25,20 @@ def differences(defaults, specs):
     for entry in specs.values():
         options.update(entry.get("options") or {})
     found = [
-        "%s has a default and is missing in argument_specs.yml" % name for name in sorted(set(defaults) - set(options))
+        f"{name} has a default and is missing in argument_specs.yml" for name in sorted(set(defaults) - set(options))
     ]
     for name, option in sorted(options.items()):
         if not option.get("description"):
-            found.append("%s has no description in argument_specs.yml" % name)
+            found.append(f"{name} has no description in argument_specs.yml")
         if option.get("required") and (name in defaults or "default" in option):
-            found.append("%s is required, so it cannot have a default" % name)
+            found.append(f"{name} is required, so it cannot have a default")
         if "default" in option and name not in defaults:
-            found.append("%s has its default in argument_specs.yml only, where Ansible does not read it" % name)
+            found.append(f"{name} has its default in argument_specs.yml only, where Ansible does not read it")
         if name in defaults and not is_template(defaults[name]) and option.get("default") != defaults[name]:
             found.append(
-                "%s: defaults/main.yml says %r, argument_specs.yml says %r"
-                % (name, defaults[name], option.get("default"))
+                "{}: defaults/main.yml says {!r}, argument_specs.yml says {!r}".format(
+                    name, defaults[name], option.get("default")
+                )
             )
     return found
 
@@ -56,7 +57,7 @@ def load(path):
 def test_defaults_and_argument_specs_agree(role):
     """Protects against a variable that is documented and does not exist, exists and is not documented, or has another default."""
     specs = load(ROLES / role / "meta" / "argument_specs.yml").get("argument_specs")
-    assert specs, "roles/%s has no meta/argument_specs.yml" % role
+    assert specs, f"roles/{role} has no meta/argument_specs.yml"
     assert [name for name, entry in specs.items() if not entry.get("short_description")] == []
     assert differences(load(ROLES / role / "defaults" / "main.yml"), specs) == []
 

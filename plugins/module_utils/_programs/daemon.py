@@ -51,7 +51,7 @@ def add_options(parser):
         nargs="?",
         const="",
         metavar="FILE",
-        help="log to a file, by default /var/log/openvswitch/%s.log" % parser.prog,
+        help=f"log to a file, by default /var/log/openvswitch/{parser.prog}.log",
     )
     group.add_argument(
         "-v",

@@ -87,7 +87,7 @@ def test_undoing_every_step_leaves_the_host_as_it_was():
 def test_an_owned_link_has_only_what_is_desired(address):
     """Protects desired addresses also when the kernel removes them together with their primary address."""
     pair("k8s-n1")
-    ip("address add %s dev k8s-n1" % address)
+    ip(f"address add {address} dev k8s-n1")
     ip("address add fd99::1/64 dev k8s-n1 nodad")
     ip("address add 192.168.2.2/24 dev k8s-n1")
     ip("route add 192.168.0.0/16 via 192.168.2.1 dev k8s-n1")
@@ -383,7 +383,7 @@ def test_files_are_replaced_atomically_and_secrets_are_never_readable(tmp_path, 
     assert seen == [0o644, 0o600, 0o644]
     assert stat.S_IMODE(os.stat(secret).st_mode) == 0o600 and not os.path.exists(gone)
     os.chmod(public, 0o600)
-    assert [step.describe() for step in converge(want)] == ["file %s: change" % public]
+    assert [step.describe() for step in converge(want)] == [f"file {public}: change"]
     apply_steps([step.undo() for step in reversed(steps)])
     with open(gone, "rb") as stream:
         assert stream.read() == b"not \xff UTF-8"

@@ -118,8 +118,8 @@ def test_all_moves_to_the_bridge_and_back_as_it_was():
     furnish()
     before, bound = without_expiry(snapshot("eth0", "breth0", "other")), bound_rules("eth0")
     (step,) = converge(THERE)
-    assert step.describe() == "%s, 28 routes, 4 rules: move from eth0 to breth0" % ", ".join(
-        step.as_dict()["addresses"]
+    assert step.describe() == "{}, 28 routes, 4 rules: move from eth0 to breth0".format(
+        ", ".join(step.as_dict()["addresses"])
     )
     assert "tentative" not in ip("-6 address show dev breth0")  # usable at once
     moved = without_expiry(snapshot("eth0", "breth0", "other"))
@@ -217,7 +217,7 @@ def test_a_connection_survives_the_move(monkeypatch):
         ip("-n hostnet-peer address add 10.44.0.1/24 dev far")
         ip("-n hostnet-peer link set far up")
         mac = json.loads(ip("-j link show eth0"))[0]["address"]
-        ip("link add breth0 address %s type bridge" % mac)
+        ip(f"link add breth0 address {mac} type bridge")
         ip("link set breth0 up")
         ip("address add 10.44.0.12/24 dev eth0")
         ip("route add default via 10.44.0.1")

@@ -81,9 +81,7 @@ def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        client = Client(
-            Settings("http://127.0.0.1:%d" % site._server.sockets[0].getsockname()[1], token_file=token_file)
-        )
+        client = Client(Settings(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", token_file=token_file))
         told = []
         informer = Informer(client, "/things", trim, lambda *change: told.append(change), **more)
         keeper = asyncio.create_task(informer.run())

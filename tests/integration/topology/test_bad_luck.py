@@ -47,7 +47,7 @@ def test_server_has_died():
 def test_server_does_not_answer():
     """Protects against a call that hangs: something accepts connections there and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        remote = "tcp:127.0.0.1:{}".format(listener.getsockname()[1])
+        remote = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
         said = sentence(remote)
     assert said.startswith(
         f"can't use database OVN_Northbound at {remote}: the connection to OVN_Northbound at {remote} was lost before the reply came"

@@ -77,7 +77,7 @@ class Cluster:
 
     def with_facts(self, **options):
         for number, host in enumerate((MASTER, NODE1, NODE2), 11):
-            self.hostvars[host]["ansible_facts"] = host_facts("10.44.0.%d" % number, **options)
+            self.hostvars[host]["ansible_facts"] = host_facts(f"10.44.0.{number}", **options)
         return self
 
     def dual(self):
@@ -94,7 +94,7 @@ def many():
     """A function that makes a cluster with so many hosts, each with the variables that a function of its number gives."""
 
     def make(number, variables=lambda index: {}, **everywhere):
-        hosts = ["host%d" % index for index in range(number)]
+        hosts = [f"host{index}" for index in range(number)]
         made = Cluster()
         made.groups = {"ovn_masters": hosts[:1], "ovn_nodes": hosts, "ovn_gateways": []}
         made.hostvars = {

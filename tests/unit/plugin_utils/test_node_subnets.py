@@ -41,7 +41,7 @@ def check(plan, cluster_subnets, existing=None):
 def test_lowest_first_by_name(many):
     """Protects the order that readers expect: node2 before node10, and the network's first subnet first."""
     plan = planned(many(11))
-    assert plan == {"host%d" % index: ["10.0.%d.0/24" % index] for index in range(11)}
+    assert plan == {f"host{index}": [f"10.0.{index}.0/24"] for index in range(11)}
 
 
 def test_every_ovn_host_gets_one_and_others_none(cluster):
@@ -202,7 +202,7 @@ def test_nobody_moves_when_others_come_and_go(many, seed):
     dice = random.Random(seed)
     subnets = dice.choice([["10.0.0.0/19"], ["fd10::/58"], ["10.0.0.0/19", "fd10::/58"]])
     held = {}
-    hosts = {"host%d" % index for index in range(dice.randrange(1, 12))}
+    hosts = {f"host{index}" for index in range(dice.randrange(1, 12))}
     given = {}
     for _round in range(12):
         cluster = many(0)
@@ -225,7 +225,7 @@ def test_nobody_moves_when_others_come_and_go(many, seed):
                 if dice.random() < 0.5:
                     held.pop(host)
         for _new in range(dice.randrange(4)):
-            new = "host%d" % dice.randrange(100)
+            new = f"host{dice.randrange(100)}"
             hosts.add(new)
             if dice.random() < 0.3 and new not in held and not given:
                 given[new] = {
@@ -247,12 +247,12 @@ def test_without_a_database_the_plan_is_the_same_each_time(cluster):
 
 def test_a_thousand_hosts_are_planned_quickly(many):
     """Protects large inventories, with a database that holds half of them and many others; the bound is ten times what it takes."""
-    held = {"host%d" % index: ["10.%d.%d.0/24" % (10 + index // 256, index % 256)] for index in range(500)}
-    held.update(("gone%d" % index, ["10.0.%d.0/25" % index]) for index in range(0, 256, 2))
+    held = {f"host{index}": [f"10.{10 + index // 256}.{index % 256}.0/24"] for index in range(500)}
+    held.update((f"gone{index}", [f"10.0.{index}.0/25"]) for index in range(0, 256, 2))
     cluster = many(1000)
-    start = time.monotonic()
+    start = time.process_time()
     plan = planned(cluster, held)
-    assert time.monotonic() - start < 3
+    assert time.process_time() - start < 3
     assert len({text for subnets in plan.values() for text in subnets}) == 1000
     assert plan["host0"] == ["10.10.0.0/24"]
     assert plan["host500"] == ["10.0.1.0/24"]

@@ -231,7 +231,7 @@ EVERYWHERE = [
 @pytest.mark.parametrize(("variables", "text"), EVERYWHERE)
 def test_what_is_wrong_everywhere_is_said_once(cluster, variables, text):
     """Protects each message about the cluster's values, and that a hundred hosts don't repeat it."""
-    assert found(cluster.everywhere(**variables)) == ["%s: %s" % (THREE, text)]
+    assert found(cluster.everywhere(**variables)) == [f"{THREE}: {text}"]
 
 
 # What is wrong on a gateway (ovn-node1), and what is said about it.
@@ -610,8 +610,8 @@ def test_a_thousand_hosts_are_checked_quickly(many):
     cluster = many(
         1000,
         lambda index: {
-            "ovn_node_subnet": "10.%d.%d.0/24" % (index // 256, index % 256),
-            "ovn_encap_ip": "172.16.%d.%d" % (index // 250, index % 250 + 1),
+            "ovn_node_subnet": f"10.{index // 256}.{index % 256}.0/24",
+            "ovn_encap_ip": f"172.16.{index // 250}.{index % 250 + 1}",
         },
     )
     start = time.process_time()

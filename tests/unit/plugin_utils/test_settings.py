@@ -152,7 +152,7 @@ def test_default_route_of_ipv6_only(cluster):
     for number, host in enumerate((MASTER, NODE1, NODE2), 11):
         facts = cluster.hostvars[host]["ansible_facts"]
         facts["default_ipv4"] = {}
-        facts["default_ipv6"] = {"address": "fd44::%d" % number, "interface": "eth0", "mtu": 1500, "prefix": "64"}
+        facts["default_ipv6"] = {"address": f"fd44::{number}", "interface": "eth0", "mtu": 1500, "prefix": "64"}
     assert of(cluster, NODE1)["encap_ip"] == "fd44::12"
     assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
     assert of(cluster, NODE1)["mtu"] == 1422
@@ -247,7 +247,7 @@ def test_wrong_values(cluster, host, variables, text):
 @pytest.mark.parametrize("name", ["ovn_gateway_interface", "ovn_gateway_ip"])
 def test_gateway_without_what_it_needs(cluster, name):
     """Protects against a gateway that is half described."""
-    assert "ovn-node1: %s is not set, and the host is in ovn_gateways" % name in refused(
+    assert f"ovn-node1: {name} is not set, and the host is in ovn_gateways" in refused(
         cluster.with_facts().without(NODE1, name), NODE1
     )
 
