@@ -82,7 +82,7 @@ def test_killed_while_it_waits_for_the_confirmation(host):
     """Protects the last moment: all is done, nobody has confirmed, and the one who waits dies."""
     before = snapshot()
     begin("eth0", timeout=30)
-    kill("both", "until grep -q '\"applied\"' %s; do sleep .05; done" % JOURNAL)
+    kill("both", f"until grep -q '\"applied\"' {JOURNAL}; do sleep .05; done")
     ended()
     assert snapshot() == before
 

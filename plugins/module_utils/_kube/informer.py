@@ -21,7 +21,7 @@ from .._common.retry import Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Optional
+    from typing import Any
 
     from .client import Client
 
@@ -61,11 +61,11 @@ class Informer(Generic[T]):
         self,
         client: Client,
         path: str,
-        from_object: Callable[[Mapping[str, Any]], Optional[T]],
-        on_change: Callable[[str, Optional[T], Optional[T]], None] | None = None,
+        from_object: Callable[[Mapping[str, Any]], T | None],
+        on_change: Callable[[str, T | None, T | None], None] | None = None,
         fields: str | None = None,
         labels: str | None = None,
-        on_invalid: Callable[[Optional[str], Exception], None] | None = None,
+        on_invalid: Callable[[str | None, Exception], None] | None = None,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}

@@ -85,7 +85,7 @@ def test_a_nic_with_the_default_route_carries_connections(eth0):
 def test_the_nic_of_this_ssh_session_carries_a_connection(eth0, monkeypatch):
     """Protects the session of the caller. An IPv4 address that an IPv6 socket shows is IPv4."""
     for own in ("10.44.0.12", "::ffff:10.44.0.12", "fd44::12"):
-        monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 %s 22" % own)
+        monkeypatch.setenv("SSH_CONNECTION", f"10.44.0.9 50000 {own} 22")
         assert own in facts.connection_over("eth0")
     monkeypatch.setenv("SSH_CONNECTION", "10.44.0.9 50000 10.44.0.99 22")
     assert facts.connection_over("eth0") is None
@@ -114,7 +114,7 @@ def test_connections_of_an_ssh_server_are_found_on_any_port(eth0, tmp_path, monk
         assert server.stdout.readline() == "ready\n"
         with socket.create_connection((to, 2222), timeout=5):
             assert server.stdout.readline() == "accepted\n"
-            expected = "SSH connections end on its address %s" % to if name == "sshd" else None
+            expected = f"SSH connections end on its address {to}" if name == "sshd" else None
             assert facts.connection_over("eth0") == expected
         server.stdin.close()
 
@@ -168,9 +168,7 @@ def test_the_library_is_loaded_in_part_or_as_a_whole(way):
 
 def test_routes_of_other_links_are_skipped(eth0):
     """Protects plans on hosts with many routes of other links."""
-    batch = "".join(
-        "route add 10.%d.%d.0/24 dev eth0p\n" % (100 + number // 250, number % 250) for number in range(1000)
-    )
+    batch = "".join(f"route add 10.{100 + number // 250}.{number % 250}.0/24 dev eth0p\n" for number in range(1000))
     subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True, timeout=30)
     with RouteSocket() as kernel:
         addresses = read_addresses(kernel, {"eth0"})

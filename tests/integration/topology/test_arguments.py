@@ -209,7 +209,8 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["192.168.3.3/24"]),
-        "physical_ip of gateway node3 '192.168.3.3/24' lies in a network that overlaps the pods' network 192.168.0.0/16: the physical network must be another one",
+        "physical_ip of gateway node3 '192.168.3.3/24' lies in a network that overlaps the pods' network 192.168.0.0/16: "
+        "the physical network must be another one",
     ),
     (
         "ovn_gateway",
