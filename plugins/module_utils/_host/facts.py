@@ -101,10 +101,10 @@ def link_mac(name: str) -> str | None:
 
 def link_of_address(ip: str) -> str | None:
     """Return the link that has an address, None when no link has it."""
-    wanted = ipaddress.ip_address(ip)
+    own = ipaddress.ip_address(ip)
     with _kernel() as kernel:
         addresses = read_addresses(kernel)
-    return next((address.link for address in addresses if ipaddress.ip_address(address.ip) == wanted), None)
+    return next((address.link for address in addresses if ipaddress.ip_address(address.ip) == own), None)
 
 
 def has_kernel_datapath() -> bool:

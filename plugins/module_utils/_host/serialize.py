@@ -91,16 +91,16 @@ class WireFormat:
             return int(value)  # an enumeration's member is its number
         return value
 
-    def from_json(self, plain: Any) -> Any:
+    def from_json(self, value: Any) -> Any:
         """Return the record that :meth:`to_json` converted. Arrays become tuples.
 
         :raises HostError: the format has no such record.
         """
-        if isinstance(plain, list):
-            return tuple(self.from_json(item) for item in plain)
-        if not isinstance(plain, dict):
-            return plain
-        content = dict(plain)
+        if isinstance(value, list):
+            return tuple(self.from_json(item) for item in value)
+        if not isinstance(value, dict):
+            return value
+        content = dict(value)
         name = content.pop(NAME, None)
         try:
             if name == BYTES:

@@ -41,12 +41,12 @@ CACHEINFO = struct.Struct("IIII")  # struct ifa_cacheinfo: preferred and valid l
 
 def read_addresses(kernel: RouteSocket, links: Container[str] | None = None) -> list[KernelAddress]:
     """Return all addresses of these links. None: of all links."""
-    found = []
+    addresses = []
     for reply in kernel.request(messages().address(), Rtm.GETADDR, NlFlag.DUMP):
         link = kernel.link_name(reply["index"])
         if reply["family"] in IP_VERSIONS and (links is None or link in links):
-            found.append(_from_reply(link, reply))
-    return found
+            addresses.append(_from_reply(link, reply))
+    return addresses
 
 
 def add_address(kernel: RouteSocket, address: KernelAddress) -> bool:

@@ -46,10 +46,10 @@ def forget_udp(ports: Iterable[int]) -> None:
 
 
 def _forget_port(library: Any, conntrack: Any, netlink_error: type[Exception], family: int, port: int) -> None:
-    wanted = library.NFCTAttrTuple(family=family, proto=socket.IPPROTO_UDP, dport=port)
-    for entry in list(conntrack.dump(tuple_orig=wanted)):
+    selector = library.NFCTAttrTuple(family=family, proto=socket.IPPROTO_UDP, dport=port)
+    for entry in list(conntrack.dump(tuple_orig=selector)):
         original = entry.get_attr("CTA_TUPLE_ORIG")
-        if wanted.nla_eq(family, original):  # kernels before 5.8 return the entries of all ports
+        if selector.nla_eq(family, original):  # kernels before 5.8 return the entries of all ports
             _delete(conntrack, netlink_error, library.NFCTAttrTuple.from_netlink(family, original))
 
 

@@ -57,7 +57,10 @@ def add_drop(nic: str) -> None:
         "prio": 0,
         "policy": "drop",
     }
-    _run([{"add": {"table": table}}, {"add": {"chain": base_chain}}], f"drop what {nic} hands to the host")
+    _run(
+        [{"add": {"table": table}}, {"add": {"chain": base_chain}}],
+        f"drop the packets that {nic} receives for the host",
+    )
 
 
 def remove_drop(nic: str) -> bool:
@@ -72,7 +75,7 @@ def remove_drop(nic: str) -> bool:
     commands = [{"delete": {"chain": {"family": FAMILY, "table": TABLE, "name": chain(nic)}}}]
     if dropped == {nic}:
         commands.append({"delete": {"table": {"family": FAMILY, "name": TABLE}}})
-    _run(commands, f"stop dropping what {nic} hands to the host")
+    _run(commands, f"stop dropping the packets that {nic} receives for the host")
     return True
 
 

@@ -79,7 +79,7 @@ def read_kind(kernel: RouteSocket, name: str) -> LinkKind | None:
 
 def read_stacked_links(kernel: RouteSocket, name: str) -> dict[str, str]:
     """Return the links that take their packets from this link, such as its VLANs: name to kind."""
-    lower, found = link_index(name), {}
+    lower, stacked = link_index(name), {}
     for reply in kernel.request(messages().link(), Rtm.GETLINK, NlFlag.DUMP):
         attributes, kind = attributes_of(reply), _kind(reply)
         if (
@@ -89,8 +89,8 @@ def read_stacked_links(kernel: RouteSocket, name: str) -> dict[str, str]:
             # With this attribute the number is of a link in another network namespace.
             and Ifla.LINK_NETNSID not in attributes
         ):
-            found[unpack_name(attributes[Ifla.IFNAME])] = kind
-    return found
+            stacked[unpack_name(attributes[Ifla.IFNAME])] = kind
+    return stacked
 
 
 def set_link(

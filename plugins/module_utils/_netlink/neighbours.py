@@ -12,9 +12,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import time
 from typing import TYPE_CHECKING, Any, Union
 
+from .._common.retry import Pause, wait_until
 from .constants import Nda, NlFlag, Nud, Rtm
 from .links import link_index
 from .messages import AF_OF_VERSION, attributes_of, messages, set_attributes
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KNOWN = Nud.REACHABLE | Nud.STALE | Nud.DELAY | Nud.PROBE | Nud.NOARP | Nud.PERMANENT
 NEVER_ASKED = Nud.NOARP | Nud.PERMANENT
 DISCARD_PORT = 9  # RFC 863
-POLL_SECONDS = 0.02
+POLL = Pause(0.02)
 
 
 def neighbour_answers(link: str, ip: str, timeout: float) -> bool:
@@ -37,12 +37,12 @@ def neighbour_answers(link: str, ip: str, timeout: float) -> bool:
     :param timeout: in seconds.
     """
     try:
-        return _answers(link_index(link), ipaddress.ip_address(ip), link, time.monotonic() + timeout)
+        return _answers(link_index(link), ipaddress.ip_address(ip), link, timeout)
     except OSError:  # there is no such link, or it has no address to ask from
         return False
 
 
-def _answers(index: int, ip: IPAddress, link: str, deadline: float) -> bool:
+def _answers(index: int, ip: IPAddress, link: str, timeout: float) -> bool:
     with RouteSocket() as kernel:
         if _state(kernel, index, ip) & NEVER_ASKED:
             return True
@@ -50,11 +50,7 @@ def _answers(index: int, ip: IPAddress, link: str, deadline: float) -> bool:
         with socket.socket(AF_OF_VERSION[ip.version], socket.SOCK_DGRAM) as datagrams:
             datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, link.encode())
             datagrams.sendto(b"", (str(ip), DISCARD_PORT, *((0, index) if ip.version == 6 else ())))
-        while not _state(kernel, index, ip) & KNOWN:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-    return True
+        return bool(wait_until(lambda: _state(kernel, index, ip) & KNOWN, timeout, POLL))
 
 
 def _message(ip: IPAddress, index: int) -> Any:

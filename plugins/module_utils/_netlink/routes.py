@@ -43,15 +43,15 @@ RTVIA_FAMILY = struct.Struct("H")  # struct rtvia begins with the address family
 RTA_CACHEINFO_EXPIRES = struct.Struct("8xi")  # rta_expires of struct rta_cacheinfo, in ticks
 
 
-def read_routes(kernel: RouteSocket, wanted: Callable[[KernelRoute], object]) -> list[KernelRoute]:
-    """Return all routes of all tables for which ``wanted(route)`` is true. Cached routes are left out."""
-    found = []
+def read_routes(kernel: RouteSocket, is_wanted: Callable[[KernelRoute], object]) -> list[KernelRoute]:
+    """Return all routes of all tables for which ``is_wanted(route)`` is true. Cached routes are left out."""
+    routes = []
     for reply in kernel.request(messages().route(), Rtm.GETROUTE, NlFlag.DUMP):
         if reply["family"] in IP_VERSIONS and not reply["flags"] & RtmF.CLONED:
             route = _from_reply(kernel, reply)
-            if route.nexthops and wanted(route):
-                found.append(route)
-    return found
+            if route.nexthops and is_wanted(route):
+                routes.append(route)
+    return routes
 
 
 def add_route(kernel: RouteSocket, route: KernelRoute) -> bool:

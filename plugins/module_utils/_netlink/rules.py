@@ -34,15 +34,15 @@ READ_ATTRIBUTES = (Fra.IIFNAME, Fra.OIFNAME, Fra.PRIORITY, Fra.PAD)
 
 def read_rules(kernel: RouteSocket, links: Set[str]) -> list[KernelRule]:
     """Return all rules that are bound to one of the links, in the order in which the kernel tries them."""
-    found = []
+    rules = []
     for family, version in IP_VERSIONS.items():
         message = messages().rule()
         message["family"] = family
         for reply in kernel.request(message, Rtm.GETRULE, NlFlag.DUMP):
             rule = _from_reply(reply, version)
             if rule.links & links:
-                found.append(rule)
-    return found
+                rules.append(rule)
+    return rules
 
 
 def add_rule(kernel: RouteSocket, rule: KernelRule) -> bool:
