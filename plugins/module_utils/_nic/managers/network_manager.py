@@ -23,6 +23,7 @@ from ..._host.desired import File
 from . import dhclient
 from . import network_manager_dbus as dbus
 from .base import Lease, Manager, ManagerFiles, NicConfiguration, NicLink, Profile, link_exists, removed
+from .network_manager_profile import NO_METRIC
 
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -51,7 +52,7 @@ class NetworkManagerNic(NicConfiguration):
     """
 
     profile: str = ""
-    metric: int = dbus.NO_METRIC
+    metric: int = NO_METRIC
     dns: tuple[str, ...] = ()
     helper: str | None = None
 
@@ -127,7 +128,7 @@ def profile_of(nic: NicConfiguration) -> Profile:
 
     :raises HostError: an address is leased, and the bridge can't be told to be the same client.
     """
-    uuid, metric, helper = "", dbus.NO_METRIC, None
+    uuid, metric, helper = "", NO_METRIC, None
     if isinstance(nic, NetworkManagerNic):
         uuid, metric, helper = nic.profile, nic.metric, nic.helper
     if not nic.leased:

@@ -18,14 +18,14 @@ from ..._common.dbus import call, read_property, write_property
 from ..._common.errors import HostError
 from ..._common.retry import Pause, retry, wait_until
 from ..._netlink.links import link_index
-from .base import Profile, link_exists, read_assignments
+from .base import link_exists, read_assignments
+from .network_manager_profile import AUTOMATIC, NO_METRIC, TunMode, bridge_profile, route_metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
-    # A profile as NetworkManager has it: part -> key -> (D-Bus type, value), nm-settings-dbus(5).
-    Settings = dict[str, dict[str, tuple[str, Any]]]
+    from .base import Profile
+    from .network_manager_profile import Settings
 
 DEVICES = "/run/NetworkManager/devices"
 TIMEOUT = 20.0  # seconds
@@ -33,14 +33,8 @@ PAUSE = Pause(0.05)
 NM, PATH = "org.freedesktop.NetworkManager", "/org/freedesktop/NetworkManager"
 SETTINGS = (NM, PATH + "/Settings", NM + ".Settings")
 DEVICE, ACTIVE, PROFILE = NM + ".Device", NM + ".Connection.Active", NM + ".Settings.Connection"
-NO_OBJECT = "/"  # the D-Bus path that means: none
-NO_METRIC = -1
-FOR_EVER = 0x7FFFFFFF  # as a time-out
 FAMILIES = ("ipv4", "ipv6")
-# Keys of the profile's part "connection" that go with the addresses.
-ADDRESS_KEYS = ("zone", "mdns", "llmnr", "dns-over-tls", "metered", "stable-id")
-# What NetworkManager does for a NIC that has no profile.
-AUTOMATIC: Settings = {"ipv4": {"method": ("s", "auto")}, "ipv6": {"method": ("s", "auto")}}
+NO_OBJECT = "/"  # the D-Bus path that means: none
 
 
 class DeviceState(IntEnum):
@@ -68,12 +62,6 @@ class Capability(IntEnum):
     """NMCapability of nm-dbus-interface.h. OVS: the plugin for Open vSwitch is loaded."""
 
     OVS = 2
-
-
-class TunMode(IntEnum):
-    """NMSettingTunMode of nm-setting-tun.h."""
-
-    TAP = 2
 
 
 def device_state(index: int, directory: str = DEVICES) -> dict[str, str]:
@@ -115,7 +103,9 @@ def current_metric(nic: str, uuid: str, default: int) -> int:
     except HostError:  # it is not active
         return default
     metrics = [
-        _metric(applied, part) for part in FAMILIES if _metric(profile, part) == NO_METRIC != _metric(applied, part)
+        route_metric(applied, part)
+        for part in FAMILIES
+        if route_metric(profile, part) == NO_METRIC != route_metric(applied, part)
     ]
     return metrics[0] if metrics else default
 
@@ -187,46 +177,6 @@ def activate_nic(nic: str, profile: Profile | None) -> None:
         _set_metric(device, profile.metric)
 
 
-def bridge_profile(original: Settings, profile: Profile, bridge: str, device: Settings) -> Settings:
-    """Return the settings of the bridge: those of the NIC's profile, and what makes the bridge the same client and
-    neighbour.
-
-    :param device: the part that says for which type of device the profile is.
-    """
-    connection = original.get("connection", {})
-    (device_type,) = device
-    lasting = {"may-fail": ("b", True), "dhcp-timeout": ("i", FOR_EVER)}
-    four: dict[str, tuple[str, Any]] = {
-        "route-metric": ("x", profile.metric),
-        **original.get("ipv4", {}),
-        **lasting,
-    }
-    six: dict[str, tuple[str, Any]] = {
-        "route-metric": ("x", profile.metric),
-        **original.get("ipv6", {}),
-        **lasting,
-        "ra-timeout": ("i", FOR_EVER),
-    }
-    if profile.client_id:
-        four["dhcp-client-id"] = ("s", profile.client_id)
-    if profile.token:
-        six.update({"addr-gen-mode": ("i", 0), "token": ("s", profile.token)})
-    return {
-        "connection": {
-            "id": ("s", bridge),
-            "type": ("s", device_type),
-            "interface-name": ("s", bridge),
-            "autoconnect": ("b", False),
-            "stable-id": ("s", profile.uuid),
-            **{key: connection[key] for key in ADDRESS_KEYS if key in connection},
-        },
-        **device,
-        "ipv4": four,
-        "ipv6": six,
-        **({"proxy": original["proxy"]} if "proxy" in original else {}),
-    }
-
-
 def _device_settings(device: str, bridge: str) -> Settings:
     """Return the part of a profile that says for which type of device it is."""
     number = read_property(NM, device, DEVICE, "DeviceType")
@@ -259,16 +209,11 @@ def _set_metric(device: str, metric: int) -> None:
     come after theirs.
     """
     applied, version = call(NM, device, DEVICE, "GetAppliedConnection", "u", (0,))
-    bare = [part for part in FAMILIES if _metric(applied, part) == NO_METRIC]
+    bare = [part for part in FAMILIES if route_metric(applied, part) == NO_METRIC]
     if bare:
         for part in bare:
             applied.setdefault(part, {})["route-metric"] = ("x", metric)
         call(NM, device, DEVICE, "Reapply", "a{sa{sv}}tu", (applied, version, 0))
-
-
-def _metric(settings: Settings, part: str) -> int:
-    metric: int = settings.get(part, {}).get("route-metric", ("x", NO_METRIC))[1]
-    return metric
 
 
 def _device(link: str) -> str:

@@ -13,7 +13,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.boot import managers_to_restore
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers import network_manager, network_manager_dbus
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.base import Profile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.network_manager_dbus import (
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.network_manager_profile import (
     AUTOMATIC,
     bridge_profile,
 )
