@@ -164,7 +164,7 @@ from ..module_utils._ansible.overlay import converge_gateways
 from ..module_utils._ansible.results import exit_with_result
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_GATEWAY)
     exit_with_result(module, lambda notes: converge_gateways(module, notes))
 

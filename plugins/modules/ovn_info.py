@@ -82,7 +82,7 @@ from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._topology.report import read_overlay
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_INFO)
     exit_with_facts(module, lambda: read_overlay(**module.params))
 

@@ -74,7 +74,7 @@ from ..module_utils._ansible.kubernetes import converge_accounts
 from ..module_utils._ansible.results import exit_with_result
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_KUBERNETES_ACCESS)
     exit_with_result(module, lambda notes: converge_accounts(module))
 

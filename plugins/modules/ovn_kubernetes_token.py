@@ -60,7 +60,7 @@ from ..module_utils._ansible.kubernetes import issue_tokens
 from ..module_utils._ansible.results import exit_with_facts
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_KUBERNETES_TOKEN)
     exit_with_facts(module, lambda: issue_tokens(module), changed=bool(module.params["accounts"]))
 

@@ -176,7 +176,7 @@ from ..module_utils._ansible.overlay import converge_cluster
 from ..module_utils._ansible.results import exit_with_result
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_MASTER_INIT)
     exit_with_result(module, lambda notes: converge_cluster(module, notes))
 

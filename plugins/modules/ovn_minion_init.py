@@ -127,7 +127,7 @@ from ..module_utils._ansible.overlay import converge_nodes
 from ..module_utils._ansible.results import exit_with_result
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(**argument_spec.OVN_MINION_INIT)
     exit_with_result(module, lambda notes: converge_nodes(module, notes))
 

@@ -249,7 +249,16 @@ class NoDatabase:
     Every table is empty but ``Open_vSwitch``, whose row exists as soon as the server runs.
     """
 
+    timeout = 0.0
+    closed = False
+
     def transact(self, operations: Iterable[Operation]) -> list[Any]:
         """Return the results of ``select`` operations."""
         row = {"_uuid": ["uuid", ""], "external_ids": ["map", []]}
         return [{"rows": [row] if operation["table"] == "Open_vSwitch" else []} for operation in operations]
+
+    def reopen(self) -> None:
+        """Do nothing: there is no connection to lose."""
+
+    def close(self) -> None:
+        """Do nothing: there is no connection."""

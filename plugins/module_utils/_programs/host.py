@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``ovn-k8s-host``: converges this host from its kept settings, at each boot and whenever Open vSwitch starts."""
+"""``ovn-k8s-host``: converge this host from its saved settings, at each boot and whenever Open vSwitch starts."""
 
 from __future__ import annotations
 
@@ -9,43 +9,48 @@ import json
 import logging
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
-from .._common.errors import DatabaseError, HostError, SettingsError
+from .._common.errors import OvnKubernetesError
 from .._common.result import Result
 from .._nic.moved import moved_nics
 from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
 LOG = logging.getLogger("ovn-k8s-host")
 
 
-def main(_arguments=None):
-    """The program: a line for each thing that it did; exits with 1 and a sentence for each thing that is wrong."""
+def main(_arguments: Sequence[str] | None = None) -> int:
+    """Run the program: log a line for each change; return 1 after a sentence for each thing that is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
-    bad = _part(host.finish_uplinks)
-    # NICs that are in bridges are kept each for itself; nobody is there who could confirm another move.
-    parts = [partial(host.restore_uplink, nic) for nic in moved_nics()]
+    status = _run(host.finish_uplinks)
+    # Each NIC is restored by itself. Nobody could confirm a new move of the underlay's NIC, so none is made.
+    parts: list[Callable[[], Result]] = [partial(host.restore_uplink, nic) for nic in moved_nics()]
     parts += [
-        lambda: _kept(NODE_FILE, partial(host.node, move_underlay=False)),
-        lambda: _kept(GATEWAY_FILE, host.gateway),
+        partial(_converge_saved, NODE_FILE, partial(host.node, move_underlay=False)),
+        partial(_converge_saved, GATEWAY_FILE, host.gateway),
     ]
-    return max([bad, *map(_part, parts)])
+    return max([status, *map(_run, parts)])
 
 
-def _part(part):
-    """One part; the others have their turn even when it fails. :returns: 0, or 1 when something is wrong."""
+def _run(part: Callable[[], Result]) -> int:
+    """Run one part and return its exit status. The other parts run even when it fails."""
     try:
-        for item in part().plan:
-            LOG.info("%s", item.describe())
-    except (SettingsError, DatabaseError, HostError, KeyError, OSError, ValueError) as exc:
+        for operation in part().plan:
+            LOG.info("%s", operation.describe())
+    except (OvnKubernetesError, KeyError, OSError, ValueError) as exc:
         LOG.error("%s", exc)
         return 1
     return 0
 
 
-def _kept(path, converge):
-    """Converge from the settings in a file."""
+def _converge_saved(path: str, converge: Callable[[Any], Result]) -> Result:
+    """Converge from the settings in a file; nothing where there is none."""
     if not os.path.exists(path):
         return Result()
-    with open(path, encoding="utf-8") as kept:
-        return converge(json.load(kept))
+    with open(path, encoding="utf-8") as stream:
+        return converge(json.load(stream))

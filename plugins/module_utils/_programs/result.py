@@ -1,14 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a command ends: what it did, line by line, and 0; or one sentence that says what is wrong, and 1."""
+"""How a command ends: with what it did, line by line, and 0; or with one sentence that says what is wrong, and 1."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
-from .._common.errors import DatabaseError, HostError, SettingsError
+from .._common.errors import OvnKubernetesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .._common.result import Operation, Result
 
 DONE, FAILED = 0, 1
 COMPLETE = "Initialization complete."
@@ -16,43 +22,56 @@ UNCHANGED = "Nothing to change."
 ENABLED = "/etc/systemd/system/multi-user.target.wants/ovn-k8s-host.service"
 
 
-def answer(command, work, dry_run, complete=COMPLETE, unchanged=COMPLETE):
-    """Run ``work(notes)``, which yields results, and say how it went.
+def run_command(
+    command: str,
+    work: Callable[[list[str]], Iterable[Result]],
+    dry_run: bool,
+    complete: str = COMPLETE,
+    unchanged: str = COMPLETE,
+) -> int:
+    """Run ``work(notes)``, print its results, and return the exit status.
 
-    :param notes: list that takes what the user should know.
-    :param complete: the last line; ``unchanged``: where nothing differed.
-    :returns: the exit status.
+    :param command: the command, for errors and notes.
+    :param work: gets a list for sentences that the user should read, returns one result for each part.
+    :param complete: the last line.
+    :param unchanged: the last line where nothing differed.
     """
-    notes, said = [], 0
+    notes: list[str] = []
+    changes = 0
     try:
         for result in work(notes):
-            for item in result.plan:
-                said += 1
-                _say(item.describe())
-                if dry_run:
-                    for sign, lines in (("-", item.before()), ("+", item.after())):
-                        for line in lines:
-                            _say(f"    {sign} {line}")
+            for operation in result.plan:
+                changes += 1
+                _print_operation(operation, dry_run)
             notes += result.notes
-    except (SettingsError, DatabaseError, HostError, OSError) as exc:
+    except (OvnKubernetesError, OSError) as exc:
         sys.stderr.write(f"{command}: {exc}\n")
         return FAILED
     for note in dict.fromkeys(notes):
         sys.stderr.write(f"{command}: note: {note}\n")
     if dry_run:
-        _say("Nothing was changed (--dry-run)." if said else UNCHANGED)
+        _print("Nothing was changed (--dry-run)." if changes else UNCHANGED)
     else:
-        _say(complete if said else unchanged)
+        _print(complete if changes else unchanged)
     return DONE
 
 
-def _say(line):
-    """At once: who watches wants to see how far it is."""
+def _print_operation(operation: Operation, with_diff: bool) -> None:
+    """Print one operation of the plan; ``with_diff``: with its lines before and after."""
+    _print(operation.describe())
+    if with_diff:
+        for sign, lines in (("-", operation.before()), ("+", operation.after())):
+            for line in lines:
+                _print(f"    {sign} {line}")
+
+
+def _print(line: str) -> None:
+    """Print a line at once, so that whoever watches sees the progress."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
-def after_a_boot(notes):
-    """Say it where nobody brings back after a boot what was done."""
+def note_disabled_unit(notes: list[str]) -> None:
+    """Add a note where the unit that brings the host's part back after a boot is not enabled."""
     if not os.path.exists(ENABLED):
-        notes.append("after a boot of this host nobody brings this back yet: run systemctl enable --now ovn-k8s-host")
+        notes.append("nothing restores this after a boot of this host yet: run systemctl enable --now ovn-k8s-host")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The entrance of the runtime archive: its first argument names the program, and only that one is imported."""
+"""The entry point of the runtime archive: its first argument names the program, and only that one is imported."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ PROGRAMS = (
 )
 
 
-def main():
-    """Run the program that the command line names; 2 when there is no such."""
+def main() -> int:
+    """Run the program that the command line names and return its exit status; 2 for an unknown name."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in PROGRAMS:
         sys.stderr.write(f"{name or 'no program'}: choose one of {', '.join(PROGRAMS)}\n")
         return 2
-    return importlib.import_module("." + name, __package__).main(sys.argv[2:])
+    status: int = importlib.import_module("." + name, __package__).main(sys.argv[2:])
+    return status

@@ -19,7 +19,7 @@ from .._nic.journal import host_journal
 from .._nic.moved import moved_nics
 from .._nic.plan import plan
 from .._ovsdb.connection import Connection
-from .result import UNCHANGED, after_a_boot, answer
+from .result import UNCHANGED, note_disabled_unit, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,14 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     command = f"ovn-k8s-util {options.command}"
     if options.command == "confirm":
-        return answer(command, lambda _notes: _confirm(), False, CONFIRMED, CONFIRMED)
+        return run_command(command, lambda _notes: _confirm(), False, CONFIRMED, CONFIRMED)
     complete = (
         CONFIRMED
         if options.yes
         else f"Done. Run within {options.timeout} s, best over a new connection, or it is taken back: "
         "ovn-k8s-util confirm"
     )
-    return answer(command, lambda notes: _move(options, notes), options.dry_run, complete, UNCHANGED)
+    return run_command(command, lambda notes: _move(options, notes), options.dry_run, complete, UNCHANGED)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ def _move(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
     yield Result(begun.items)
     if begun.acts:
         wait_for_end(identity, nics, options.timeout, (lambda: True) if options.yes else None)
-        after_a_boot(notes)
+        note_disabled_unit(notes)
 
 
 def _confirm() -> Iterator[Result]:

@@ -196,7 +196,7 @@ class Host:
             (row.external_id(names.NIC_BEFORE_KEY) for row in current.rows if row.external_id(names.UPLINK_KEY)), None
         )
         if settings is None:
-            state = gateway_host.absent_state(old_nic, from_text(old_nic, saved_nic))
+            state = gateway_host.absent_state(old_nic, from_text(old_nic, saved_nic) if old_nic else None)
             return self._remove(part, gateway_host.absent_rows(), state)
         first = HostState()
         if old_nic and old_nic != settings["nic"]:
