@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What programs that stay have in common: Open vSwitch's options for daemons and logs, and how they tell systemd that they are well.
+"""What programs that run for ever have in common: Open vSwitch's options for daemons and logs, and messages to systemd.
 
-In the order in which a program calls them: :func:`add_options`, :func:`start` (from here on in the background, when that was asked
-for), :func:`ready`, and :func:`alive` again and again; when :func:`replaced` ends, the program should. A program that a unit starts gives none of
-the options and logs to the journal.
+A program calls, in this order: :func:`add_options`; :func:`start`, after which it may run in the background;
+:func:`ready`; and :func:`alive` again and again. When :func:`replaced` returns, the program should exit.
+A program that a unit starts gets none of the options, and logs to the journal.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ import logging
 import os
 import signal
 import threading
+from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
 from .._ovsdb.connection import MISSING_LIBRARY
 
-LOOK = 5.0  # seconds between two looks at the program's files
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+    from typing import Any
+
+LOOK = 5.0  # seconds between two checks of the program's files
 OPTIONS = ("detach", "monitor", "pidfile", "log_file", "verbose")
 NO_SYSTEMD = "the Python library 'systemd' is missing on this host: install python3-systemd"
 LEVELS = {
@@ -31,18 +37,21 @@ LEVELS = {
 }
 
 
-def add_options(parser):
-    """Add --detach, --monitor, --no-chdir, --pidfile[=FILE], --overwrite-pidfile, --log-file[=FILE] and -vMODULE:DESTINATION:LEVEL (ovs-vswitchd(8)).
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ovs-vswitchd(8) for daemons and logs.
+
+    They are --detach, --monitor, --no-chdir, --pidfile[=FILE], --overwrite-pidfile, --log-file[=FILE] and
+    -vMODULE:DESTINATION:LEVEL.
 
     :param parser: its ``prog`` is the name of the pid file, the log file and the control socket.
-    :raises DatabaseError: when the library is missing.
+    :raises DatabaseError: a library is missing.
     """
     try:
         import ovs.daemon
         import ovs.util
     except ImportError:
         raise DatabaseError(MISSING_LIBRARY) from None
-    notifier()  # it is missed now, not when there is something to tell
+    notifier()  # so that a missing library is an error now, and not at the first message
     ovs.util.PROGRAM_NAME = parser.prog
     ovs.daemon.add_args(parser)
     group = parser.add_argument_group(title="Logging Options")
@@ -64,12 +73,13 @@ def add_options(parser):
     )
 
 
-def start(options):
-    """Begin: log as the options say, and go on in the background when they say so.
+def start(options: argparse.Namespace) -> None:
+    """Set up the log, and go into the background, as the options say.
 
-    Nothing that a fork loses (threads, sockets, event loops) may have been made before.
+    Threads, sockets and event loops must not exist before: a fork loses them.
 
-    :raises SystemExit: with 2 for a wrong option, with 1 when another one holds the pid file; the parent process ends with 0 after :func:`ready`.
+    :raises SystemExit: with 2 for a wrong option, with 1 when another process has the pid file. In the parent
+        process with 0, after :func:`ready`.
     """
     import ovs.daemon
 
@@ -80,41 +90,43 @@ def start(options):
     ovs.daemon.handle_args(options)
     ovs.daemon.daemonize_start()
     if options.pidfile:
-        threading.Thread(target=_control, name="control", daemon=True).start()
+        threading.Thread(target=_serve_appctl, name="control", daemon=True).start()
 
 
-def ready():
-    """The program serves: its parent may end, and systemd hears of it."""
+def ready() -> None:
+    """Say that the program serves: its parent process exits, and systemd knows."""
     import ovs.daemon
 
     ovs.daemon.daemonize_complete()
     notifier()("READY=1")
 
 
-def alive():
-    """It still serves, for systemd's watchdog."""
+def alive() -> None:
+    """Reset systemd's watchdog: the program still serves."""
     notifier()("WATCHDOG=1")
 
 
-async def replaced(*files):
-    """Wait until the program itself, or one of the files that it has read at its start, was replaced: whoever started it starts the new one.
+async def replaced(*files: str | None) -> str:
+    """Wait until the program's archive, or one of the files that it has read at its start, was replaced; return that
+    file.
 
-    A play that fails after it has copied them would leave the old program running for long, and it could not even load what it still
-    needs of itself. One that is only gone is being removed, and does not count. A program that nobody would start again goes on.
-
-    :returns: the file.
+    The program should exit then, and systemd starts the new one. A play that fails after it has copied the files would
+    leave the old program running, which can't even import more of itself from the new archive.
+    A file that was deleted does not count: it is being removed. Without a unit, which would start the program again,
+    this waits for ever.
     """
     program = getattr(globals().get("__loader__"), "archive", None)
     known = {file: _stamp(file) for file in (program, *files) if file} if "NOTIFY_SOCKET" in os.environ else {}
     while True:
         await asyncio.sleep(LOOK)
-        for file, before in known.items():
+        for file, old in known.items():
             now = _stamp(file)
-            if now is not None and now != before:
+            if now is not None and now != old:
                 return file
 
 
-def _stamp(file):
+def _stamp(file: str) -> tuple[int, int, int] | None:
+    """Return what changes when a file is replaced; None where there is none."""
     try:
         found = os.stat(file)
     except OSError:
@@ -122,37 +134,41 @@ def _stamp(file):
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def notifier():
-    """What systemd is told by; nobody hears it where no unit has started the program. :raises DatabaseError: when the library is missing."""
+def notifier() -> Callable[[str], object]:
+    """Return the function that sends a message to systemd (sd_notify(3)); it does nothing without a unit.
+
+    :raises DatabaseError: the library is missing.
+    """
     if "NOTIFY_SOCKET" not in os.environ:
-        return lambda _what: None
+        return lambda _message: None
     try:
         from systemd.daemon import notify
     except ImportError:
         raise DatabaseError(NO_SYSTEMD) from None
-    return notify
+    return notify  # type: ignore[no-any-return]
 
 
-def _log(options):
-    """Let Open vSwitch's log take what the program logs."""
+def _log(options: argparse.Namespace) -> None:
+    """Send the program's log through Open vSwitch's, with the levels and the file of the options."""
     import ovs.db.idl
     import ovs.dirs
     import ovs.stream
     import ovs.unixctl.server
-    import ovs.vlog  # after it begins no module of the library that logs may be imported for the first time
+    import ovs.vlog  # after its init() no module of the library that logs may be imported for the first time
 
     handler = _OvsLog(ovs.vlog.Vlog(ovs.util.PROGRAM_NAME))
     for level in options.verbose or ():
-        wrong = ovs.vlog.Vlog.set_levels_from_string(level)
-        if wrong:
-            ovs.util.ovs_fatal(0, f"-v{level}: {wrong}")
+        error = ovs.vlog.Vlog.set_levels_from_string(level)
+        if error:
+            ovs.util.ovs_fatal(0, f"-v{level}: {error}")
     path = options.log_file
     if path == "":
         path = f"{ovs.dirs.LOGDIR}/{ovs.util.PROGRAM_NAME}.log"
     for destination in ovs.vlog.DESTINATIONS:
-        own = logging.getLogger(destination)  # its loggers are Python's too
-        own.propagate = False
-        own.addHandler(logging.NullHandler())
+        # Open vSwitch's loggers are Python's: what they log must not come back through the root logger.
+        logger = logging.getLogger(destination)
+        logger.propagate = False
+        logger.addHandler(logging.NullHandler())
     ovs.vlog.Vlog.init(path)
     logging.getLogger().setLevel(
         logging.DEBUG if any("dbg" in level for level in options.verbose or ()) else logging.INFO
@@ -161,17 +177,18 @@ def _log(options):
 
 
 class _OvsLog(logging.Handler):
-    """Hands records on to Open vSwitch's log."""
+    """Send records to Open vSwitch's log."""
 
-    def __init__(self, log):
+    def __init__(self, log: Any) -> None:
         super().__init__()
         self._log = log
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record."""
         getattr(self._log, LEVELS.get(record.levelno, "info"))(self.format(record))
 
 
-def _control():
+def _serve_appctl() -> None:
     """Serve ovs-appctl(8): exit, version, vlog/set, vlog/list, vlog/reopen."""
     import ovs.poller
     import ovs.unixctl
@@ -186,6 +203,7 @@ def _control():
         poller.block()
 
 
-def _exit(connection, _arguments, _context):
+def _exit(connection: Any, _arguments: object, _context: object) -> None:
+    """Answer the command exit, and end the program."""
     connection.reply(None)
     os.kill(os.getpid(), signal.SIGTERM)

@@ -188,7 +188,7 @@ class FlowKeeper:
         mappings = self._external_ids().get("ovn-bridge-mappings", "").split(",")
         in_use = {mapping.partition(":")[2] for mapping in mappings} | {self._bridge}
         for row in self._local.rows["Bridge"].values():
-            if row.name not in in_use:
+            if row.name is not None and row.name not in in_use:
                 with contextlib.suppress(FlowError):  # a bridge of others that does not answer
                     count = await delete_flows(row.name)
                     if count:

@@ -59,7 +59,7 @@ async def clear(remote: str) -> None:
     """Delete our flows from every bridge of the host."""
     connection = Connection(remote, names.LOCAL)
     try:
-        bridges = [row.name for row in read_rows(connection, [Query("Bridge", (), ("name",))])]
+        bridges = [str(row.name) for row in read_rows(connection, [Query("Bridge", (), ("name",))])]
     finally:
         connection.close()
     for bridge in bridges:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``ovn-k8s-overlay``: the original's commands that make a master, a node and a gateway, on the host that is to be one."""
+"""``ovn-k8s-overlay``: the original's commands that make this host a master, a node or a gateway."""
 
 from __future__ import annotations
 
-import argparse
 import uuid
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._common.errors import DatabaseError, HostError
@@ -17,293 +17,203 @@ from .._host.desired import HostState
 from .._nic import checkpoint
 from .._nic.reachability import ReachabilityCheck
 from .._ovsdb.connection import Connection
-from .._topology import host as this_host
+from .._topology import host as host_module
 from .._topology import options as topology_options
 from .._topology.cluster import Cluster
 from .._topology.node import Node
 from .._topology.northbound import Northbound
 from .._topology.overlay import Overlay
-from . import legacy_settings as outside
-from .result import after_a_boot, answer
+from . import legacy_settings
+from .overlay_arguments import parser
+from .result import note_disabled_unit, run_command
 
-ASKED = 3.0  # seconds for the Northbound database to answer once a NIC has moved
-DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
-EXAMPLES = """examples:
-  on the master:
-    ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"
-    ovn-k8s-overlay master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
 
-  on a node:
-    ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.0.0.1:6641 external_ids:ovn-remote=tcp:10.0.0.1:6642
-    ovn-k8s-overlay minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1
+    from .._common.result import Result
+    from .._host.desired import File
+    from .._nic.plan import Change
+    from .._topology.gateway import Gateway
+    from .legacy_settings import LegacySettings
 
-  on a gateway, with a NIC of its own:
-    ovn-k8s-overlay gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.33.74.138/24 \\
-        --node-name=kube-minion2 --default-gw 10.33.74.253
-
-Each is safe to run again: what is right already is left alone. Exit status: 0 done, or nothing to do; 1 failed, with one sentence; 2 wrong usage.
-
-These commands write the Northbound database from each host (external_ids:ovn-nb). The playbook ovn.kubernetes.site writes it on the master
-alone, so that nodes need no access to it.
-"""
+ANSWER_TIMEOUT = 3.0  # seconds for the Northbound database to answer after a NIC has moved
 
 
-def main(arguments=None):
-    """The program."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program. Return its exit status."""
     options = parser().parse_args(arguments)
-    return answer(f"ovn-k8s-overlay {options.command}", lambda notes: _run(options, notes), options.dry_run)
+    return run_command(f"ovn-k8s-overlay {options.command}", lambda notes: _run(options, notes), options.dry_run)
 
 
-def _run(options, notes):
-    """The command's results."""
+def _run(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
+    """Run the command, and yield its results."""
     yield from COMMANDS[options.command](options, notes)
     if not options.dry_run:
-        after_a_boot(notes)
+        note_disabled_unit(notes)
 
 
-def parser():
-    """The flags, as the original spelled them."""
-    whole = argparse.ArgumentParser(
-        prog="ovn-k8s-overlay",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def master_init(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
+    """Make the cluster, and the master a node of it."""
+    settings = legacy_settings.read(options.db)
+    files = legacy_settings.access_files(
+        settings, names.WATCHER_ACCESS, names.WATCHER_TOKEN, service_subnets=options.service_ip_subnet
     )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="master-init | minion-init | gateway-init")
-    for command, subnet in (
-        ("master-init", "--master-switch-subnet"),
-        ("minion-init", "--minion-switch-subnet"),
-        ("gateway-init", None),
-    ):
-        one = commands.add_parser(
-            command,
-            help=HELP[command],
-            description=HELP[command],
-            epilog=EXAMPLES,
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        one.add_argument(
-            "--cluster-ip-subnet",
-            required=True,
-            type=_list,
-            metavar="SUBNET[,SUBNET]",
-            help="the pods' network of the whole cluster; one IPv4 and one IPv6 network for dual stack",
-        )
-        one.add_argument("--node-name", required=True, help="Kubernetes' name of this host")
-        if subnet:
-            one.add_argument(
-                subnet,
-                required=True,
-                dest="switch_subnet",
-                type=_list,
-                metavar="SUBNET[,SUBNET]",
-                help="the subnet of this host's pods",
-            )
-            one.add_argument(
-                "--timeout",
-                type=int,
-                default=30,
-                metavar="SECONDS",
-                help="until a NIC that has moved for the tunnels is taken back when the "
-                "default route's router or the Northbound database don't answer any more (default: %(default)s)",
-            )
-            one.add_argument("--yes", action="store_true", help="don't ask them")
-        else:
-            one.add_argument(
-                "--physical-ip",
-                required=True,
-                type=_list,
-                metavar="IP/PREFIX[,...]",
-                help="the gateway's address outside",
-            )
-            nic = one.add_mutually_exclusive_group(required=True)
-            nic.add_argument("--physical-interface", metavar="NIC", help="the NIC that is the gateway's alone")
-            nic.add_argument(
-                "--bridge-interface",
-                metavar="BRIDGE",
-                help="the bridge whose NIC host and pods share (ovn-k8s-util nics-to-bridge)",
-            )
-            one.add_argument(
-                "--default-gw",
-                type=_list,
-                default=[],
-                metavar="IP[,IP]",
-                help="the router outside; without one no default traffic goes here",
-            )
-            one.add_argument(
-                "--rampout-ip-subnets",
-                type=_list,
-                default=[],
-                metavar="SUBNET[,SUBNET]",
-                help="subnets of pods whose traffic to the outside goes through this gateway alone",
-            )
-        for flag, what in (
-            ("--nb-privkey", "private key"),
-            ("--nb-cert", "certificate"),
-            ("--nb-cacert", "certificate authority's certificate"),
-        ):
-            one.add_argument(flag, metavar="FILE", help=f"the {what} for a Northbound database at ssl:")
-        if subnet:
-            one.add_argument(
-                "--service-ip-subnet",
-                type=_list,
-                default=[],
-                metavar="SUBNET[,SUBNET]",
-                help="the API server's --service-cluster-ip-range: this host's own connections to services go through the overlay",
-            )
-        one.add_argument(
-            "--db", default=names.LOCAL_SOCKET, help="where this host's Open_vSwitch database is (default: %(default)s)"
-        )
-        one.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
-    return whole
+    return _converge_node(options, notes, settings, files, Cluster(tuple(options.cluster_ip_subnet)))
 
 
-def master_init(options, notes):
-    """The cluster, and the master as a node of it."""
-    given = outside.read(options.db)
-    files = outside.access_files(
-        given, names.WATCHER_ACCESS, names.WATCHER_TOKEN, service_subnets=options.service_ip_subnet
-    )
-    return _node(options, notes, given, files, Cluster(tuple(options.cluster_ip_subnet)))
+def minion_init(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
+    """Make a node."""
+    settings = legacy_settings.read(options.db)
+    files = legacy_settings.access_files(settings, names.NODE_ACCESS, names.NODE_TOKEN)
+    return _converge_node(options, notes, settings, files)
 
 
-def minion_init(options, notes):
-    """A node."""
-    given = outside.read(options.db)
-    return _node(options, notes, given, outside.access_files(given, names.NODE_ACCESS, names.NODE_TOKEN))
-
-
-def _node(options, notes, given, files, cluster=None):
-    """A node's rows and its host's part, with the cluster's rows when it is the master."""
+def _converge_node(
+    options: argparse.Namespace,
+    notes: list[str],
+    settings: LegacySettings,
+    files: tuple[File, ...],
+    cluster: Cluster | None = None,
+) -> Iterator[Result]:
+    """Converge a node's rows and its host's part, with the cluster's rows on the master."""
     checkpoint.check_timeout("--timeout", options.timeout)
     for subnet in options.service_ip_subnet:
         addressing.network(subnet, "service_ip_subnet")
-    northbound = _northbound(options, given)
-    host = this_host.Host(options.db, options.dry_run, _mover(options, notes, given))
+    northbound = _northbound(options, settings)
+    host = host_module.Host(options.db, options.dry_run, NicMover(options, notes, settings).move)
     node = Node(options.node_name, tuple(options.switch_subnet), tuple(options.cluster_ip_subnet), host.chassis())
     overlay = Overlay(cluster=cluster, nodes=(node,))
     northbound.preflight(overlay)
-    settings = outside.kept(this_host.NODE_FILE)
-    settings.update(
-        name=options.node_name,
-        subnets=options.switch_subnet,
-        cluster_subnets=options.cluster_ip_subnet,
-        southbound=given.southbound,
-        encap_type=given.encap_type,
-        encap_ip=given.keys.get("ovn-encap-ip") or host.default_address(),
-        mtu=given.mtu or settings.get("mtu"),
-    )
-    settings.setdefault("datapath_type", given.keys.get("ovn-bridge-datapath-type"))
-    if options.service_ip_subnet or not settings.get("routes"):
-        settings["routes"] = [*options.service_ip_subnet, *Cluster(node.cluster_subnets).joins()]
-        if files and not options.service_ip_subnet:
-            notes.append(
-                "this host does not know the services' network, so its own connections to them find no way: give --service-ip-subnet"
-            )
-    yield host.node(settings)
+    node_settings = _node_settings(options, settings, host, node)
+    if files and not options.service_ip_subnet and "routes" not in node_settings:
+        notes.append(
+            "this host does not know the services' network, so its own connections to them find no way: "
+            "give --service-ip-subnet"
+        )
+    node_settings.setdefault("routes", [*options.service_ip_subnet, *Cluster(node.cluster_subnets).joins()])
+    yield host.node(node_settings)
     yield northbound.converge(overlay)
     yield converge_state(HostState(files=files), options.dry_run)
-    if "k8s-api-token" in given.keys and not options.dry_run:
+    if "k8s-api-token" in settings.keys and not options.dry_run:
         notes.append(
-            "the token is in a file that only root reads now; take it out of the database, where others can read it: "
-            "ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token"
+            "the token is in a file that only root can read now; remove it from the database, where others can read "
+            "it: ovs-vsctl remove Open_vSwitch . external_ids k8s-api-token"
         )
 
 
-def _mover(options, notes, given):
-    """How a NIC moves: as with ovn-k8s-util, apart from the connection; the command itself confirms, once those answer who have answered before."""
+def _node_settings(
+    options: argparse.Namespace, settings: LegacySettings, host: host_module.Host, node: Node
+) -> dict[str, Any]:
+    """Return the settings of the host's part: what the command does not say stays as it was saved.
 
-    def move(plan, nics):
-        way, identity = None, uuid.uuid4().hex
+    Without ``routes`` the caller sets those of a new node.
+    """
+    saved = legacy_settings.read_saved(host_module.NODE_FILE)
+    saved.update(
+        name=node.name,
+        subnets=options.switch_subnet,
+        cluster_subnets=options.cluster_ip_subnet,
+        southbound=settings.southbound,
+        encap_type=settings.encap_type,
+        encap_ip=settings.keys.get("ovn-encap-ip") or host.default_address(),
+        mtu=settings.mtu or saved.get("mtu"),
+    )
+    saved.setdefault("datapath_type", settings.keys.get("ovn-bridge-datapath-type"))
+    if options.service_ip_subnet or not saved.get("routes"):
+        saved.pop("routes", None)
+    return saved
 
-        def planned():
-            nonlocal way
+
+class NicMover:
+    """Moves the NIC of the tunnels, apart from this connection, and confirms the move when those answer that answered
+    before."""
+
+    def __init__(self, options: argparse.Namespace, notes: list[str], settings: LegacySettings) -> None:
+        self._options = options
+        self._notes = notes
+        self._settings = settings
+
+    def move(self, plan: Callable[[], Change], nics: Sequence[str]) -> Change:
+        """Carry out the change of NICs; :raises HostError: it failed, or was rolled back."""
+        check: ReachabilityCheck | None = None
+        change_id = uuid.uuid4().hex
+
+        def plan_with_check() -> Change:
+            nonlocal check
             change = plan()
-            if change.acts and not options.yes:
-                way = ReachabilityCheck(_database(options, given))
+            if change.acts and not self._options.yes:
+                check = ReachabilityCheck(self._databases())
             return change
 
-        change = checkpoint.begin(planned, nics, identity, options.timeout, options.db)
+        change = checkpoint.begin(plan_with_check, nics, change_id, self._options.timeout, self._options.db)
         if not change.acts:
             return change
-        if way is not None and not way:
-            notes.append(
-                f"nobody answers this host who could be asked whether it is still reached now that {', '.join(nics)} has moved: look at it"
+        if check is not None and not check:
+            self._notes.append(
+                f"nothing answers this host that could show whether it can still be reached after the move of "
+                f"{', '.join(nics)}: look at it"
             )
         try:
-            checkpoint.wait_for_end(identity, nics, options.timeout, way.passes if way else lambda: True)
+            checkpoint.wait_for_end(change_id, nics, self._options.timeout, check.passes if check else lambda: True)
         except HostError as exc:
-            if way and way.silent:
+            if check and check.silent:
                 raise HostError(
-                    f"{exc}; {way.silent} answered before and did not any more: mend that, or give --yes"
+                    f"{exc}; {check.silent} answered before and did not any more: mend that, or give --yes"
                 ) from exc
             raise
         return change
 
-    return move
+    def _databases(self) -> dict[str, Callable[[], bool]]:
+        """Return the Northbound database as one that must answer, where it is on another host."""
+        remote = self._settings.northbound
+        tls = _tls(self._options, self._settings)
+
+        def answers() -> bool:
+            try:
+                Connection(remote, names.NORTHBOUND, ANSWER_TIMEOUT, tls).close()
+            except DatabaseError:
+                return False
+            return True
+
+        return {} if remote.startswith("unix:") else {f"the Northbound database at {remote}": answers}
 
 
-def _database(options, given):
-    """The Northbound database as one who is asked, where it is on another host."""
-
-    def answers():
-        try:
-            Connection(given.northbound, names.NORTHBOUND, ASKED, _tls(options, given)).close()
-        except DatabaseError:
-            return False
-        return True
-
-    return {} if given.northbound.startswith("unix:") else {f"the Northbound database at {given.northbound}": answers}
-
-
-def gateway_init(options, notes):
-    """A gateway."""
-    given = outside.read(options.db)
-    host, northbound = this_host.Host(options.db, options.dry_run), _northbound(options, given)
-    params = dict(
-        vars(options),
-        chassis=host.chassis(),
-        physical_mac=None,
-        mtu=facts.link_mtu(names.management_link(names.node_name(options.node_name))),
-    )
-    northbound.preflight(Overlay(gateways=(_gateway(params),)))
-    part = host.gateway(topology_options.gateway_host(params, options.cluster_ip_subnet))
-    yield part
-    params["physical_mac"] = part.facts["physical_mac"]
-    yield northbound.converge(Overlay(gateways=(_gateway(params),)))
+def gateway_init(options: argparse.Namespace, notes: list[str]) -> Iterator[Result]:
+    """Make a gateway."""
+    settings = legacy_settings.read(options.db)
+    host, northbound = host_module.Host(options.db, options.dry_run), _northbound(options, settings)
+    mtu = facts.link_mtu(names.management_link(names.node_name(options.node_name)))
+    gateway_options = dict(vars(options), chassis=host.chassis(), physical_mac=None, mtu=mtu)
+    northbound.preflight(Overlay(gateways=(_gateway(gateway_options),)))
+    result = host.gateway(topology_options.gateway_host(gateway_options, options.cluster_ip_subnet))
+    yield result
+    gateway_options["physical_mac"] = result.facts["physical_mac"]
+    yield northbound.converge(Overlay(gateways=(_gateway(gateway_options),)))
 
 
-def _gateway(params):
-    """The gateway of the flags."""
-    return replace(
-        topology_options.gateway(params, params["cluster_ip_subnet"]), pinned=tuple(params["rampout_ip_subnets"])
-    )
+def _gateway(options: Mapping[str, Any]) -> Gateway:
+    """Return the gateway of the flags."""
+    gateway = topology_options.gateway(options, options["cluster_ip_subnet"])
+    return replace(gateway, pinned=tuple(options["rampout_ip_subnets"]))
 
 
-def _northbound(options, given):
-    """The Northbound database that the host's keys name."""
-    tls = _tls(options, given)
+def _northbound(options: argparse.Namespace, settings: LegacySettings) -> Northbound:
+    """Return the Northbound database that the host's keys name."""
+    tls = _tls(options, settings)
     return Northbound(
-        lambda: Connection(given.northbound, names.NORTHBOUND, tls=tls),
+        lambda: Connection(settings.northbound, names.NORTHBOUND, tls=tls),
         f"ovn-k8s-overlay {options.command} {options.node_name}",
         options.dry_run,
     )
 
 
-def _tls(options, given):
-    """The paths that a Northbound database at ssl: needs."""
-    return given.tls({"private_key": options.nb_privkey, "certificate": options.nb_cert, "ca_cert": options.nb_cacert})
+def _tls(options: argparse.Namespace, settings: LegacySettings) -> dict[str, str] | None:
+    """Return the paths that a Northbound database at ssl: needs."""
+    return settings.tls(
+        {"private_key": options.nb_privkey, "certificate": options.nb_cert, "ca_cert": options.nb_cacert}
+    )
 
 
-def _list(text):
-    return [item.strip() for item in text.split(",")]
-
-
-HELP = {
-    "master-init": "Make the cluster's overlay, and this host a node of it.",
-    "minion-init": "Make this host a node of the overlay.",
-    "gateway-init": "Lead the overlay to the outside through this host.",
-}
 COMMANDS = {"master-init": master_init, "minion-init": minion_init, "gateway-init": gateway_init}

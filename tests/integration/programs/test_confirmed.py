@@ -72,9 +72,8 @@ def test_who_was_silent_before_is_not_asked(bare):
     status, said, complained = bare.run(MINION)
     assert status == 0 and said.endswith(COMPLETE)
     assert complained == (
-        "ovn-k8s-overlay minion-init: note: nobody answers this host who could be asked whether it is still reached "
-        "now that eth0 has "
-        "moved: look at it\n"
+        "ovn-k8s-overlay minion-init: note: nothing answers this host that could show whether it can still be reached "
+        "after the move of eth0: look at it\n"
     )
 
 

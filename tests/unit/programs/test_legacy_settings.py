@@ -91,7 +91,7 @@ def test_the_configuration_file(tmp_path, text, found):
     """Protects the original's file, quoted values among them; other sections are another program's."""
     if text is not None:
         (tmp_path / "conf").write_text(text)
-    assert given.configuration(str(tmp_path / "conf")) == found
+    assert given.read_configuration(str(tmp_path / "conf")) == found
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_w27_a_configuration_that_nobody_would_heed_is_refused(tmp_path, text, s
     """Protects against a file that is silently ignored (W27)."""
     (tmp_path / "conf").write_text(text)
     with pytest.raises(HostError) as refused:
-        given.configuration(str(tmp_path / "conf"))
+        given.read_configuration(str(tmp_path / "conf"))
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -114,7 +114,7 @@ def test_w27_a_configuration_that_nobody_would_heed_is_refused(tmp_path, text, s
 def test_an_mtu_that_is_none(mtu):
     """Protects against a number that no link takes."""
     with pytest.raises(HostError, match="is not a number of bytes"):
-        str(given.Given({}, {"mtu": mtu}).mtu)
+        str(given.LegacySettings({}, {"mtu": mtu}).mtu)
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_an_mtu_that_is_none(mtu):
 )
 def test_the_api_server(server, url):
     """Protects: no scheme means http, as in the original."""
-    assert given.Given({} if server is None else {"k8s-api-server": server}).api_server == url
+    assert given.LegacySettings({} if server is None else {"k8s-api-server": server}).api_server == url
 
 
 def test_the_token_is_in_no_text_of_what_is_given():
     """Protects the token against logs."""
-    assert "s3cret" not in repr(given.Given({"k8s-api-token": "s3cret"}))
+    assert "s3cret" not in repr(given.LegacySettings({"k8s-api-token": "s3cret"}))
 
 
 @pytest.mark.parametrize(
