@@ -16,7 +16,9 @@ options:
     type: str
     required: true
   ca:
-    description: PEM text of the certificate authority that signed the API server's certificate; by default those that the host trusts.
+    description: >-
+      PEM text of the certificate authority that signed the API server's certificate; by default those that the host
+      trusts.
     type: str
   token:
     description: An administrator's bearer token.

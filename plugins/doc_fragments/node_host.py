@@ -28,18 +28,21 @@ options:
     type: str
   mtu:
     description:
-      - MTU of the pods' network; by default that of the tunnels' link minus the encapsulation, 58 bytes over IPv4 and 78 over IPv6.
+      - MTU of the pods' network; by default that of the tunnels' link minus the encapsulation, 58 bytes over IPv4
+        and 78 over IPv6.
     type: int
   datapath_type:
     description:
-      - V(system) is the kernel's datapath, V(netdev) the one in user space; by default V(system) where the kernel has it.
+      - V(system) is the kernel's datapath, V(netdev) the one in user space; by default V(system) where the kernel
+        has it.
     type: str
     choices: [system, netdev]
   move_underlay:
     description:
-      - Whether the NIC with O(encap_ip) is moved into a bridge, which V(netdev) requires, and back when it need not be there any more.
-      - M(ovn.kubernetes.nics_to_bridge) moves it, with O(ovn.kubernetes.nics_to_bridge#module:used_by=node). The host undoes the move unless it can
-        still be reached.
+      - Whether the NIC with O(encap_ip) is moved into a bridge, which V(netdev) requires, and back when it need not
+        be there any more.
+      - M(ovn.kubernetes.nics_to_bridge) moves it, with O(ovn.kubernetes.nics_to_bridge#module:used_by=node). The
+        host undoes the move unless it can still be reached.
     type: bool
     default: true
   routes:

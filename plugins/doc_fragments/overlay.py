@@ -13,16 +13,17 @@ class ModuleDocFragment:
 options:
   state:
     description:
-      - V(present) creates or changes the object as the other options say, V(absent) removes its rows, links, addresses, routes and files.
+      - V(present) creates or changes the object as the other options say, V(absent) removes its rows, links,
+        addresses, routes and files.
     type: str
     choices: [present, absent]
     default: present
   part:
     description:
-      - An object has two parts, rows in OVN's Northbound database and state of its host.
-        V(all) converges both, on a host that has both.
-      - V(northbound) converges the rows only, and runs on a master. V(host) converges the host's own part only, and runs there;
-        it does not use the Northbound database.
+      - An object has two parts, rows in OVN's Northbound database and state of its host. V(all) converges both, on
+        a host that has both.
+      - V(northbound) converges the rows only, and runs on a master. V(host) converges the host's own part only, and
+        runs there; it does not use the Northbound database.
     type: str
     choices: [all, northbound, host]
     default: all
@@ -37,8 +38,8 @@ options:
     type: str
   northbound:
     description:
-      - Where the Northbound database is, C(unix:PATH), C(tcp:ADDRESS:PORT) or C(ssl:ADDRESS:PORT). Of a comma-separated list the
-        member that leads the cluster is used.
+      - Where the Northbound database is, C(unix:PATH), C(tcp:ADDRESS:PORT) or C(ssl:ADDRESS:PORT). Of a
+        comma-separated list the member that leads the cluster is used.
     type: str
     default: unix:/var/run/ovn/ovnnb_db.sock
   open_vswitch:
@@ -69,7 +70,8 @@ requirements:
 attributes:
   check_mode:
     support: full
-    description: Plans, and changes nothing. On a host without Open vSwitch or OVN the plan assumes that nothing exists yet.
+    description: >-
+      Plans, and changes nothing. On a host without Open vSwitch or OVN the plan assumes that nothing exists yet.
   diff_mode:
     support: full
     description: Shows the rows, links, addresses, routes and files that differ, before and after.

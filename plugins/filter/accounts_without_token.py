@@ -12,7 +12,8 @@ author:
 version_added: 0.1.0
 short_description: Accounts that need a new token
 description:
-  - An account needs one when its file has none, or has one of another account, or one of an account that was deleted and made again.
+  - An account needs one when its file has none, or has one of another account, or one of an account that was
+    deleted and made again.
   - A token is also replaced when its renewal is overdue by a tenth of its life.
 positional: uids
 options:

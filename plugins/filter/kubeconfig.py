@@ -12,7 +12,8 @@ author:
 version_added: 0.1.0
 short_description: What a kubeconfig on the controller says, as options of our modules
 description:
-  - Reads server, certificate authority and credential of the current context, from the file itself or from the files that it names.
+  - Reads server, certificate authority and credential of the current context, from the file itself or from the
+    files that it names.
   - The result is a secret. Credentials that a program gives (C(exec)) can't be used.
 options:
   _input:

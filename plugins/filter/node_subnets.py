@@ -12,15 +12,18 @@ author:
 version_added: 0.1.0
 short_description: Plans which pods' subnet each OVN host gets
 description:
-  - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one subnet of each family of
-    C(ovn_cluster_subnet).
-  - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node name, as long as it lies in the
-    cluster's network and is not in the way of a given one. The rest get the lowest free subnets of C(ovn_node_subnet_prefix), in the order of the
-    hosts' names, numbers in them counted as numbers. Nothing is skipped; the first one is the cluster network's first.
-  - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory gives the same plan.
+  - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one
+    subnet of each family of C(ovn_cluster_subnet).
+  - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node
+    name, as long as it lies in the cluster's network and does not overlap one that the inventory sets. The rest get the lowest
+    free subnets of C(ovn_node_subnet_prefix), in the order of the hosts' names, numbers in them counted as numbers.
+    Nothing is skipped; the first one is the cluster network's first.
+  - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory
+    gives the same plan.
   - Subnets of nodes that the inventory does not know stay theirs.
-  - C(ovn_node_subnet_prefix) is one number for the IPv4 network of the cluster, or for its IPv6 network when that is the only one, where IPv6 in dual
-    stack is then 64; or a list of two for IPv4 and IPv6. It is only for new subnets, and does not change those that exist.
+  - C(ovn_node_subnet_prefix) is one number for the IPv4 network of the cluster, or for its IPv6 network when that
+    is the only one, where IPv6 in dual stack is then 64; or a list of two for IPv4 and IPv6. It is only for new
+    subnets, and does not change those that exist.
   - The plan is always for the whole inventory, whatever the play is limited to.
 requirements:
   - netaddr on the controller
@@ -35,13 +38,15 @@ options:
     type: dict
     required: true
   existing:
-    description: What the northbound database holds, node name to list of networks; also of nodes that are not in the inventory.
+    description: >-
+      What the northbound database holds, node name to list of networks; also of nodes that are not in the inventory.
     type: dict
     default: {}
   tunnels:
     description:
-      - Node name to list of tunnel addresses, as the southbound database has them. A node that the inventory does not know, at the tunnel address
-        of a host that the database does not know, is that host under its older name, and keeps its subnets.
+      - Node name to list of tunnel addresses, as the southbound database has them. A node that the inventory does
+        not know, at the tunnel address of a host that the database does not know, is that host under its older name,
+        and keeps its subnets.
     type: dict
     default: {}
 seealso:
@@ -52,7 +57,8 @@ seealso:
 EXAMPLES = r"""
 - name: Plan the node subnets
   ansible.builtin.set_fact:
-    __ovn_node_subnets: "{{ hostvars | ovn.kubernetes.node_subnets(groups, existing={'ovn-node1': ['192.168.7.0/24']}) }}"
+    __ovn_node_subnets: >-
+      {{ hostvars | ovn.kubernetes.node_subnets(groups, existing={'ovn-node1': ['192.168.7.0/24']}) }}
   run_once: true
 
 - name: Show the plan

@@ -12,10 +12,14 @@ author:
 version_added: 0.1.0
 short_description: Everything that is wrong with an OVN inventory
 description:
-  - Checks the C(ovn_*) variables of all hosts in the groups C(ovn_masters), C(ovn_nodes) and C(ovn_gateways), each by itself and all together.
-  - Each sentence names the host, the variable, the value, and what would be right. What many hosts have in common is said once.
-  - Where facts were gathered, they are checked against too, such as NICs that do not exist. Without facts these checks are left out.
-  - Only what C(hostvars) holds is seen, which is the inventory, extra variables and facts, and not a play's or a role's own variables.
+  - Checks the C(ovn_*) variables of all hosts in the groups C(ovn_masters), C(ovn_nodes) and C(ovn_gateways), each
+    by itself and all together.
+  - Each sentence names the host, the variable, the value, and what would be right. What many hosts have in common
+    is said once.
+  - Where facts were gathered, they are checked against too, such as NICs that do not exist. Without facts these
+    checks are left out.
+  - Only what C(hostvars) holds is seen, which is the inventory, extra variables and facts, and not a play's or a
+    role's own variables.
 requirements:
   - netaddr on the controller
 positional: groups
@@ -30,7 +34,8 @@ options:
     required: true
   existing:
     description:
-      - Node subnets that the northbound database holds, node name to list of networks, as for P(ovn.kubernetes.node_subnets#filter).
+      - Node subnets that the northbound database holds, node name to list of networks, as for
+        P(ovn.kubernetes.node_subnets#filter).
     type: dict
     default: {}
 seealso:

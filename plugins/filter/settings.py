@@ -13,11 +13,13 @@ version_added: 0.1.0
 short_description: What holds for an OVN host, defaults and facts included
 description:
   - Puts together what the inventory says, what the facts say, and the defaults.
-  - The tunnel address is by default that of the default route's interface, IPv4 before IPv6. This needs the facts of the host and of the masters,
-    unless C(ovn_encap_ip) is set.
-  - The MTU is by default the smallest one of the underlay, over all OVN hosts whose facts are known, minus 58 bytes for tunnels over IPv4 or 78 over
-    IPv6. Set C(ovn_mtu) where plays are limited to some hosts and their MTUs are not the same.
-  - Where C(ovn_mtu) is not set, one host's settings cost a look at all hosts. In a play over many hosts set it, or ask once for all of them.
+  - The tunnel address is by default that of the default route's interface, IPv4 before IPv6. This needs the facts
+    of the host and of the masters, unless C(ovn_encap_ip) is set.
+  - The MTU is by default the smallest one of the underlay, over all OVN hosts whose facts are known, minus 58 bytes
+    for tunnels over IPv4 or 78 over IPv6. Set C(ovn_mtu) where plays are limited to some hosts and their MTUs are not
+    the same.
+  - Where C(ovn_mtu) is not set, one host's settings cost a look at all hosts. In a play over many hosts set it, or
+    ask once for all of them.
 requirements:
   - netaddr on the controller
 positional: groups, host, only_with_facts

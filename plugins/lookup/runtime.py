@@ -10,7 +10,8 @@ name: runtime
 short_description: The collection's library as one archive that Python runs
 version_added: 0.1.0
 description:
-  - Packs the library of the modules into one archive. The programs on the hosts run the same code from this one file, which a copy replaces at once.
+  - Packs the library of the modules into one archive. The programs on the hosts run the same code from this one file,
+    which a copy replaces at once.
   - The same library gives the same archive, byte for byte.
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
@@ -57,7 +58,8 @@ START = f"from {PACKAGE}._programs.start import main\n\nraise SystemExit(main())
 
 
 def archive() -> bytes:
-    """Return the library, the units and the CNI plugin as one program: a zip archive with fixed order, times and modes."""
+    """Return the library, the units and the CNI plugin as one program: a zip archive with fixed order, times and
+    modes."""
     files = {"__main__.py": START.encode(), **_library(), **_role_files()}
     content = io.BytesIO()
     content.write(SHEBANG)

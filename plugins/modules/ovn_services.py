@@ -11,8 +11,8 @@ short_description: Run services as their files are now
 version_added: 0.1.0
 description:
   - Installs units, starts and enables services, and restarts those that were started before their files changed.
-  - Whether a service must be restarted is decided by what the host shows, the times of the files and of the service's start. A run that failed after it had
-    copied a file is completed by the next run.
+  - Whether a service must be restarted is decided by what the host shows, the times of the files and of the
+    service's start. A run that failed after it had copied a file is completed by the next run.
 options:
   services:
     description: The services, in the order in which they are handled.
@@ -37,7 +37,8 @@ options:
         type: str
       started_from:
         description:
-          - Files that the service reads at its start. It is restarted when one of them, or its unit, is newer than the running service.
+          - Files that the service reads at its start. It is restarted when one of them, or its unit, is newer than
+            the running service.
           - Without this option it is never restarted.
         type: list
         elements: path

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Values that are derived from variables and facts: tunnel addresses, MTUs, join networks, a shared NIC's addresses. Private to the collection."""
+"""Values that are derived from variables and facts: tunnel addresses, MTUs, join networks, a shared NIC's addresses.
+Private to the collection."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ NO_DEFAULT_ROUTE = (
 
 
 def tunnel_address(inventory: Inventory, host: str) -> str:
-    """Return the host's tunnel address; empty when its variable can't be read, or is not set and the facts don't have it."""
+    """Return the host's tunnel address; empty when its variable can't be read, or is not set and the facts don't have
+    it."""
     if inventory.is_set(host, "ovn_encap_ip"):
         address = inventory.valid_value(host, "ovn_encap_ip")
         return "" if address is None else str(address)
@@ -51,7 +53,8 @@ def required_tunnel_address(inventory: Inventory, host: str, reason: str) -> str
     if inventory.facts(host).known:
         raise InventoryError(NO_DEFAULT_ROUTE, host)
     raise InventoryError(
-        f"ovn_encap_ip is not set, and the host's facts are not known, while {reason}: gather its facts, or set ovn_encap_ip",
+        f"ovn_encap_ip is not set, and the host's facts are not known, while {reason}: gather its facts, or set "
+        "ovn_encap_ip",
         host,
     )
 
@@ -79,7 +82,8 @@ def shared_links(nic: str) -> tuple[str, str]:
 
 
 def shared_addresses(inventory: Inventory, host: str) -> list[IPInterface]:
-    """Return the addresses of a gateway that shares the host's NIC: what is set, else the NIC's, one of each IP version of the cluster.
+    """Return the addresses of a gateway that shares the host's NIC: what is set, else the NIC's, one of each IP version
+    of the cluster.
 
     It is empty when the facts don't have them.
 

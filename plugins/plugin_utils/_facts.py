@@ -67,7 +67,8 @@ class Facts:
         return [address for address in map(parse_address, both) if address is not None]
 
     def link_addresses(self, names: Iterable[str]) -> list[IPInterface]:
-        """Return the addresses of the links, the one that the default route uses first, without link-local IPv6 ones."""
+        """Return the addresses of the links, the one that the default route uses first, without link-local IPv6
+        ones."""
         addresses = []
         for name in names:
             for entry in _entries(self._link(name)):

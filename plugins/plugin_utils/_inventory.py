@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The inventory as the rest of the controller side sees it: its groups, and each host's variables and facts. Private to the collection."""
+"""The inventory as the rest of the controller side sees it: its groups, and each host's variables and facts. Private to
+the collection."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ class Inventory:
     :ivar hosts: all hosts of the three groups, in natural order; each is a chassis with a node switch.
     :ivar masters: in the order of the inventory; the play writes the rows on the first one.
     :ivar gateways: in natural order.
-    :ivar extra: names of extra variables (``-e``); None when they are not known, since ``hostvars`` is not Ansible's own.
+    :ivar extra: names of extra variables (``-e``); None when they are not known, since ``hostvars`` is not
+        Ansible's own.
     """
 
     def __init__(self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any]) -> None:
@@ -86,7 +88,8 @@ class Inventory:
         for name, value in (("hostvars", hostvars), ("groups", groups)):
             if not isinstance(value, Mapping):
                 raise InventoryError(
-                    f"{name} must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is {type(value).__name__}"
+                    f"{name} must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is "
+                    f"{type(value).__name__}"
                 )
         self.groups = {str(name): list(map(str, groups[name])) for name in groups if str(name).startswith(PREFIX)}
         self.masters = self.groups.get(MASTERS, [])
@@ -147,14 +150,16 @@ class Inventory:
         return value
 
     def valid_value(self, host: str, name: str) -> t.Any:
-        """Return the variable's value as :meth:`value` does, and None when it can't be read: another check reports that."""
+        """Return the variable's value as :meth:`value` does, and None when it can't be read: another check reports
+        that."""
         try:
             return self.value(host, name)
         except InventoryError:
             return None
 
     def cluster_value(self, name: str) -> t.Any:
-        """Return the one value of a variable for the whole cluster; None when it is not set. It is read from one host, since all have the same.
+        """Return the one value of a variable for the whole cluster; None when it is not set. It is read from one host,
+        since all have the same.
 
         :raises InventoryError: the variable can't have this value.
         """
@@ -179,7 +184,8 @@ class Inventory:
             return node_name(name)
         if parse_address(host) is not None:
             raise InventoryError(
-                "ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host",
+                "ovn_node_name is not set, and the inventory knows the host by an address only: set it to "
+                "Kubernetes' name of the host",
                 host,
             )
         try:

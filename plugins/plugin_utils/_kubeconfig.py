@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read what says how the API server is reached, on the controller: a kubeconfig, a certificate authority. Private to the collection."""
+"""Read what says how the API server is reached, on the controller: a kubeconfig, a certificate authority. Private to
+the collection."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def authority(value: str) -> str:
 
 
 def kubeconfig(path: str) -> dict[str, str]:
-    """Return the current context of a kubeconfig as options of our modules: server, and those of ca, token, certificate and key that it has.
+    """Return the current context of a kubeconfig as options of our modules: server, and those of ca, token, certificate
+    and key that it has.
 
     :raises Unusable: it can't be used here.
     """

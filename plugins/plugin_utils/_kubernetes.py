@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a host's programs reach the API server: what is in the files that they read, without the secrets. Private to the collection."""
+"""How a host's programs reach the API server: what is in the files that they read, without the secrets. Private to the
+collection."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ class Access:
                 raise InventoryError(f"ovn_kubernetes_admin_kubeconfig {error}") from None
 
     def of(self, host: str) -> dict[str, t.Any] | None:
-        """Return the access of a host's programs, the watcher on masters and the node server on nodes; None without Kubernetes."""
+        """Return the access of a host's programs, the watcher on masters and the node server on nodes; None without
+        Kubernetes."""
         if not self.server:
             return None
         node = self._inventory.node_name(host)

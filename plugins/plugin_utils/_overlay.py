@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The options of ovn_master_init for a whole inventory: its nodes and its gateways. Private to the collection.
 
-Part of each row is known only on the host itself. The roles node and gateway register it there as ``node_result`` and ``gateway_result``.
+Part of each row is known only on the host itself. The roles node and gateway register it there as ``node_result`` and
+``gateway_result``.
 An option without a value is left out.
 """
 
@@ -38,7 +39,8 @@ def gateways(
 ) -> list[dict[str, t.Any]]:
     """Return the option ``gateways``.
 
-    A gateway whose host has not converged its own part has no uplink yet: it is left out, so that no egress traffic is sent there. One that has rows
+    A gateway whose host has not converged its own part has no uplink yet: it is left out, so that no egress traffic is
+    sent there. One that has rows
     already keeps them.
 
     :param settings: host to what the filter ``settings`` returns.

@@ -6,7 +6,8 @@
 Each sentence has host, variable, value, and what would be right. What many hosts have in common is said once.
 
 What a setting may be is decided by the policies in ``module_utils/_topology``, and what an address may be used for by
-``module_utils/_common/address_rules.py``. Here are only the checks that need an inventory: groups, unknown names, differences and
+``module_utils/_common/address_rules.py``. Here are only the checks that need an inventory: groups, unknown names,
+differences and
 duplicates between hosts, templates that can't be computed, and facts.
 """
 

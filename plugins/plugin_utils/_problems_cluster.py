@@ -78,7 +78,8 @@ def _add_policy_problems(inventory: Inventory, report: Report) -> None:
 
 
 def _add_overlaps(inventory: Inventory, report: Report) -> None:
-    """Add services' networks that overlap others. The later one is to be changed: pods' networks are the hardest to change."""
+    """Add services' networks that overlap others. The later one is to be changed: pods' networks are the hardest to
+    change."""
     for one, other in itertools.combinations(overlay_networks(inventory), 2):
         if SERVICE in (one.variable, other.variable) and networks_overlap(one.network, other.network):
             report.add(
@@ -100,7 +101,8 @@ def _add_underlay_overlaps(inventory: Inventory, report: Report) -> None:
             if address is not None and address in network:
                 report.add(
                     host,
-                    f"ovn_encap_ip {show(address)} is in {words}: tunnels are not in the overlay, choose another network for {name}",
+                    f"ovn_encap_ip {show(address)} is in {words}: tunnels are not in the overlay, choose another "
+                    f"network for {name}",
                 )
     for physical, hosts in underlay.items():
         for name, network, words in networks:
@@ -119,7 +121,8 @@ def _add_families(inventory: Inventory, report: Report) -> None:
             if versions and network.version not in versions:
                 report.add(
                     inventory.hosts_with(name),
-                    f"{name} {show(network)} is IPv{network.version}, and {CLUSTER} has no IPv{network.version} network: "
+                    f"{name} {show(network)} is IPv{network.version}, and {CLUSTER} has no IPv{network.version} "
+                    "network: "
                     "remove it, or add one there",
                 )
 

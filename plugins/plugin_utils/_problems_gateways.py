@@ -66,7 +66,8 @@ def _add_nic(inventory: Inventory, host: str, report: Report) -> None:
     if dedicated and shared:
         report.add(
             host,
-            f"{DEDICATED} {show(inventory.raw(host, DEDICATED))} and {SHARED} {show(inventory.raw(host, SHARED))} are both set, "
+            f"{DEDICATED} {show(inventory.raw(host, DEDICATED))} and {SHARED} {show(inventory.raw(host, SHARED))} "
+            "are both set, "
             "and a gateway uses one NIC: keep one of them",
         )
     elif dedicated:
@@ -76,7 +77,8 @@ def _add_nic(inventory: Inventory, host: str, report: Report) -> None:
     else:
         report.add(
             host,
-            f"{DEDICATED} is not set, and the host is in {GATEWAYS}: set it to the NIC on the physical network, like {show('eth1')}",
+            f"{DEDICATED} is not set, and the host is in {GATEWAYS}: set it to the NIC on the physical network, "
+            f"like {show('eth1')}",
         )
 
 
@@ -85,7 +87,8 @@ def _add_dedicated(inventory: Inventory, host: str, report: Report) -> None:
     if not inventory.is_set(host, IP):
         report.add(
             host,
-            f"{IP} is not set, and a dedicated NIC needs it: set it to the gateway's physical address, like {show('10.33.74.138/24')}",
+            f"{IP} is not set, and a dedicated NIC needs it: set it to the gateway's physical address, like "
+            f"{show('10.33.74.138/24')}",
         )
     nic = inventory.valid_value(host, DEDICATED)
     facts = inventory.facts(host)
@@ -116,7 +119,8 @@ def _add_shared(inventory: Inventory, host: str, report: Report) -> None:
         if current and face.ip not in [other.ip for other in current]:
             report.add(
                 host,
-                f"{IP} {show(face)} is not an address of the shared NIC {nic}, which has {', '.join(map(show, current))}: "
+                f"{IP} {show(face)} is not an address of the shared NIC {nic}, "
+                f"which has {', '.join(map(show, current))}: "
                 "leave it out, or write one of these",
             )
 
@@ -130,7 +134,8 @@ def _has_nic(facts: Facts, host: str, variable: str, nic: str | None, report: Re
 
 
 def _add_addresses(inventory: Inventory, report: Report) -> None:
-    """Add addresses of an IP version that the pods don't have, tunnel addresses, and those in other networks of the overlay."""
+    """Add addresses of an IP version that the pods don't have, tunnel addresses, and those in other networks of the
+    overlay."""
     versions = {network.version for network in inventory.valid_cluster_value(CLUSTER) or []}
     networks = [
         network for network in overlay_networks(inventory) if network.variable != CLUSTER
@@ -142,7 +147,8 @@ def _add_addresses(inventory: Inventory, report: Report) -> None:
             if versions and face.version not in versions:
                 report.add(
                     host,
-                    f"{value} is IPv{face.version}, and {CLUSTER} has no IPv{face.version} network: remove it, or add one there",
+                    f"{value} is IPv{face.version}, and {CLUSTER} has no IPv{face.version} network: remove it, or "
+                    "add one there",
                 )
             owner = tunnels.get(face.ip)
             if owner is not None and not (inventory.is_set(host, SHARED) and owner == host):

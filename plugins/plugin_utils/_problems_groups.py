@@ -38,7 +38,8 @@ def _add_misspelt_groups(inventory: Inventory, report: Report) -> None:
         if group not in GROUPS and similar and left_out and not reported:
             report.add(
                 left_out,
-                f"the group {group} is not one of this collection, and the host is in none that is: did you mean {similar[0]}?",
+                f"the group {group} is not one of this collection, and the host is in none that is: did you mean "
+                f"{similar[0]}?",
             )
 
 
@@ -48,7 +49,8 @@ def _add_number_of_masters(inventory: Inventory, report: Report) -> None:
     if number == 0:
         report.add(
             (),
-            f"{MASTERS} has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it",
+            f"{MASTERS} has no host: put the host that is to hold OVN's databases, or a group like "
+            "kube_control_plane, into it",
         )
     elif number not in NUMBERS_OF_MASTERS:
         more = f"; {MASTERS_TEXT}" if unsupported else ""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with names, node subnets and tunnel addresses of hosts, and where two hosts have the same. Private to the collection."""
+"""What is wrong with names, node subnets and tunnel addresses of hosts, and where two hosts have the same. Private to
+the collection."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
     if not any(inventory.is_set(host, name) for host in inventory.hosts for name in (TOKEN, ADMIN)):
         report.add(
             inventory.hosts_with(API),
-            f"{API} {show(api)} needs a credential, and there is none: set {ADMIN}, from which the play makes the accounts itself, "
+            f"{API} {show(api)} needs a credential, and there is none: set {ADMIN}, from which the play makes the "
+            "accounts itself, "
             f"or {TOKEN}",
         )
     ca, admin = inventory.valid_cluster_value(CA), inventory.valid_cluster_value(ADMIN)

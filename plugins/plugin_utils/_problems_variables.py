@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with a variable on its own: its name, its value, where it is set, and differences between hosts. Private to the collection."""
+"""What is wrong with a variable on its own: its name, its value, where it is set, and differences between hosts.
+Private to the collection."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def _add_value_problems(inventory: Inventory, host: str, variable: Variable, rep
     if variable.scope == PLAY and inventory.extra is not None and name not in inventory.extra:
         report.add(
             host,
-            f"{name} is set in the inventory, where it would apply to every run: remove the line, and give it with -e when it is meant",
+            f"{name} is set in the inventory, where it would apply to every run: remove the line, and give it with "
+            "-e when it is meant",
         )
     if variable.scope == GATEWAY and not inventory.is_gateway(host):
         text = f"is for hosts of {GATEWAYS}, and this one is not in it: add the host, or remove the variable"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The files by which a host's programs reach the API server, and which accounts need a new token. Private to the collection.
+"""The files by which a host's programs reach the API server, and which accounts need a new token. Private to the
+collection.
 
 ``programs`` are those that the filter ``settings`` returns for a host.
 """
@@ -22,7 +23,8 @@ Programs = Iterable[Mapping[str, t.Any]]
 
 
 def access_files(programs: Programs, authority: str) -> list[dict[str, str]]:
-    """Return the files that hold no secret: each program's settings, and the certificate authority where one of them names it.
+    """Return the files that hold no secret: each program's settings, and the certificate authority where one of them
+    names it.
 
     :param authority: PEM text.
     """
@@ -72,7 +74,8 @@ def _decoded(content: t.Any) -> str:
 def needs_token(token: str, account: str, uid: str) -> bool:
     """Return whether the token can't be used.
 
-    It can't when it belongs to another account, or to one that was deleted and made again. It is also replaced when its renewal is overdue
+    It can't when it belongs to another account, or to one that was deleted and made again. It is also replaced when its
+    renewal is overdue
     by a tenth of its life, since its program had time to renew it.
     """
     token_claims = claims(token.strip())

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Collect what is wrong with an inventory: one sentence for each problem, with all hosts that have it. Private to the collection."""
+"""Collect what is wrong with an inventory: one sentence for each problem, with all hosts that have it. Private to the
+collection."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ class Cluster:
     def _derived_mtu(self) -> int:
         """Return what fits through the underlay of every host whose facts are known.
 
-        While some hosts' facts are not known, it does not rise above the MTU that the network has now: one of them may have the smallest underlay.
+        While some hosts' facts are not known, it does not rise above the MTU that the network has now: one of them may
+        have the smallest underlay.
         """
         hosts = self._inventory.hosts
         candidates, current = [], []
@@ -76,14 +77,16 @@ class Cluster:
             candidates += current
         if not candidates:
             raise InventoryError(
-                "ovn_mtu is not set, and no host's facts have the underlay's MTU: gather facts with the network, or set ovn_mtu",
+                "ovn_mtu is not set, and no host's facts have the underlay's MTU: gather facts with the network, "
+                "or set ovn_mtu",
                 hosts[0],
             )
         mtu, host = min(candidates)
         lowest = max(LOWEST_MTU[network.version] for network in self.cluster_subnets)
         if mtu < lowest:
             raise InventoryError(
-                f"ovn_mtu is not set, and the underlay leaves only {mtu} bytes where the pods need {lowest}: raise the underlay's MTU",
+                f"ovn_mtu is not set, and the underlay leaves only {mtu} bytes where the pods need {lowest}: raise "
+                "the underlay's MTU",
                 host,
             )
         return mtu
@@ -155,7 +158,8 @@ def _shared_gateway(inventory: Inventory, host: str) -> Settings:
     addresses = shared_addresses(inventory, host)
     if not addresses:
         raise InventoryError(
-            f"ovn_gateway_ip is not set, and {nic} has no address that is known: gather the host's facts with the network, "
+            f"ovn_gateway_ip is not set, and {nic} has no address that is known: gather the host's facts with the "
+            "network, "
             "or set ovn_gateway_ip",
             host,
         )

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Node subnets: which are taken, and which each host gets. Private to the collection.
 
-Subnets either contain each other or share no address. So it is enough to sort them by their first address to find overlaps: planning takes
+Subnets either contain each other or share no address. So it is enough to sort them by their first address to find
+overlaps: planning takes
 no noticeable time for a thousand hosts.
 """
 
@@ -30,7 +31,8 @@ if t.TYPE_CHECKING:
 
     Subnets = Mapping[str, t.Any]  # node name -> its subnets, a list or text with commas
 
-# The longest prefix of a node subnet: 3 bits for hosts. Its own address, the router's, the host's and the broadcast address are not for pods.
+# The longest prefix of a node subnet: 3 bits for hosts. Its own address, the router's, the host's and the broadcast
+# address are not for pods.
 HOST_BITS = 3
 
 
@@ -57,7 +59,8 @@ def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
 
 
 def clashes(claims: Iterable[Claim]) -> list[tuple[Claim, Claim]]:
-    """Return pairs of claims that share addresses: each claim at most once, with one before it in the order of addresses."""
+    """Return pairs of claims that share addresses: each claim at most once, with one before it in the order of
+    addresses."""
     pairs = []
     furthest: dict[int, Claim] = {}  # IP version -> the claim so far that ends last
     for claim in sorted(claims, key=lambda claim: (claim.network.version, first(claim.network), -last(claim.network))):
@@ -111,9 +114,11 @@ def prefixes(inventory: Inventory, cluster: Iterable[IPNetwork]) -> dict[int, in
 
 
 def plan(inventory: Inventory, existing: Subnets, tunnels: Subnets | None = None) -> dict[str, list[str]]:
-    """Return each host's node subnets, one of each IP version of the cluster and in the order of ``ovn_cluster_subnet``.
+    """Return each host's node subnets, one of each IP version of the cluster and in the order of
+    ``ovn_cluster_subnet``.
 
-    :param existing: what the Northbound database has, node name to subnets; also of nodes that the inventory does not know.
+    :param existing: what the Northbound database has, node name to subnets; also of nodes that the inventory does
+        not know.
     :param tunnels: node name to its tunnel addresses, from the Southbound database.
     :raises InventoryError: the cluster's network is exhausted, or a subnet of the inventory belongs to another node.
     """
@@ -133,7 +138,8 @@ def plan(inventory: Inventory, existing: Subnets, tunnels: Subnets | None = None
 def renamed(inventory: Inventory, existing: Subnets, tunnels: Subnets) -> dict[str, t.Any]:
     """Return ``existing`` by the names of today.
 
-    A node that the inventory does not know, and that has the tunnel address of a host that the database does not know, is that host.
+    A node that the inventory does not know, and that has the tunnel address of a host that the database does not know,
+    is that host.
     """
     hosts = {inventory.node_name(host): host for host in inventory.hosts}
     new = {tunnel_address(inventory, host): name for name, host in hosts.items() if name not in existing}
@@ -169,7 +175,8 @@ class _Plan:
         return self._subnets
 
     def _claim_strangers(self) -> None:
-        """Nodes that the inventory does not know keep their subnets. Larger ones come first, since others may be inside them."""
+        """Nodes that the inventory does not know keep their subnets. Larger ones come first, since others may be inside
+        them."""
         for node in sorted(self._strangers, key=lambda node: (self._held[node].prefixlen, node)):
             self._claims.add(self._held[node], node)
 
@@ -195,13 +202,15 @@ class _Plan:
         return InventoryError(f"{text} of {other.owner}: give each host its own", host)
 
     def _refuse_taken(self) -> None:
-        """A node with pods keeps its subnet, even if another host is set to it, unless the node itself is set to another one."""
+        """A node with pods keeps its subnet, even if another host is set to it, unless the node itself is set to
+        another one."""
         for host in self._inventory.hosts:
             network = self._held_in_cluster(host)
             other = self._claims.overlapping(network) if network is not None and host not in self._subnets else None
             if other is not None and self._held.get(self._names.get(other.owner, "")) != other.network:
                 raise InventoryError(
-                    f'ovn_node_subnet "{other.network}" overlaps "{network}", which the northbound database holds for {host}: '
+                    f'ovn_node_subnet "{other.network}" overlaps "{network}", which the northbound database holds '
+                    f"for {host}: "
                     f"choose a free subnet, or give {host} another ovn_node_subnet",
                     other.owner,
                 )
@@ -249,7 +258,8 @@ class _Plan:
 
 
 def _held(existing: Subnets, version: int) -> dict[str, IPNetwork]:
-    """Return what the Northbound database has of one IP version: node name to subnet. Text that is no network is ignored."""
+    """Return what the Northbound database has of one IP version: node name to subnet. Text that is no network is
+    ignored."""
     held = {}
     for node, subnets in existing.items():
         for text in subnets.split(",") if isinstance(subnets, str) else subnets or []:

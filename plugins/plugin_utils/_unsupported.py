@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What the inventory can name and this release does not support. With the support, its line is removed. Private to the collection."""
+"""What the inventory can name and this release does not support. With the support, its line is removed. Private to the
+collection."""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read single values of the inventory. Private to the collection.
 
-A reader takes what Ansible has and returns numbers, booleans, text, and addresses and networks of :mod:`ipaddress`. What addresses and networks can be
+A reader takes what Ansible has and returns numbers, booleans, text, and addresses and networks of :mod:`ipaddress`.
+What addresses and networks can be
 used for is decided by the library (``_common/address_rules.py``), which modules and commands ask too.
 
-Networks and addresses come as lists with at most one of each family. Text may hold several, separated by commas, since surveys only give text.
+Networks and addresses come as lists with at most one of each family. Text may hold several, separated by commas, since
+surveys only give text.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 
 # Types of tunnels that are known elsewhere, and why OVN's features or Linux don't work with them.
 UNUSABLE_TUNNELS = {
-    "vxlan": "is too small for OVN's metadata (24 bits: few switches and ports, and no gateways as this collection makes them)",
+    "vxlan": "is too small for OVN's metadata (24 bits: few switches and ports, and no gateways as this collection "
+    "makes them)",
     "stt": "is not in Linux' own openvswitch module, and OVN has dropped it",
     "gre": "can't carry OVN's metadata",
 }
@@ -182,7 +185,8 @@ def _node_name(variable: Variable, value: t.Any) -> str:
         likely = re.sub(r"[^a-z0-9.-]+", "-", str(value).lower()).strip("-.")[:LONGEST_LABEL] or variable.example
         raise InvalidValue(
             value,
-            f"is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like {show(likely)}",
+            "is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like "
+            f"{show(likely)}",
         )
     return text
 
@@ -191,7 +195,8 @@ def _interface(variable: Variable, value: t.Any) -> str:
     if not isinstance(value, str) or not LINK_NAME.fullmatch(value) or value in (".", ".."):
         raise InvalidValue(
             value,
-            f"is not the name of a NIC (1 to 15 characters, without spaces and '/'): write it like {show(variable.example)}",
+            "is not the name of a NIC (1 to 15 characters, without spaces and '/'): write it like "
+            f"{show(variable.example)}",
         )
     return value
 

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The one description of the inventory's variables. Private to the collection.
 
-Made from it: the validation, the settings, meta/argument_specs.yml of the roles and the tables of docs/inventory.md. ``tests/tools/generate-docs`` writes
+Made from it: the validation, the settings, meta/argument_specs.yml of the roles and the tables of docs/inventory.md.
+``tests/tools/generate-docs`` writes
 the latter two.
 """
 
@@ -82,7 +83,8 @@ _TABLE = (
         (24, 64),
         "`24` for IPv4, `64` for IPv6",
         "24",
-        "The size of a planned node subnet. One number is for the cluster's IPv4 network, or for its IPv6 network when that is the only one; "
+        "The size of a planned node subnet. One number is for the cluster's IPv4 network, or for its IPv6 network "
+        "when that is the only one; "
         "a list of two is for IPv4 and IPv6.",
     ),
     Variable(
@@ -143,7 +145,8 @@ _TABLE = (
         None,
         "none",
         "/home/me/.kube/config",
-        "An administrator's kubeconfig, a path on the controller; with it the site play makes the service accounts and tokens itself, "
+        "An administrator's kubeconfig, a path on the controller; with it the site play makes the service accounts "
+        "and tokens itself, "
         "with least privilege.",
     ),
     Variable(

@@ -20,7 +20,8 @@ ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 
 def differences(defaults, specs):
-    """What the two files say differently, one sentence each. `defaults`: variable -> value; `specs`: entry point -> its specification."""
+    """What the two files say differently, one sentence each. `defaults`: variable -> value; `specs`: entry point -> its
+    specification."""
     options = {}
     for entry in specs.values():
         options.update(entry.get("options") or {})
@@ -55,7 +56,8 @@ def load(path):
 
 @pytest.mark.parametrize("role", sorted(path.name for path in ROLES.glob("*") if path.is_dir()))
 def test_defaults_and_argument_specs_agree(role):
-    """Protects against a variable that is documented and does not exist, exists and is not documented, or has another default."""
+    """Protects against a variable that is documented and does not exist, exists and is not documented, or has another
+    default."""
     specs = load(ROLES / role / "meta" / "argument_specs.yml").get("argument_specs")
     assert specs, f"roles/{role} has no meta/argument_specs.yml"
     assert [name for name, entry in specs.items() if not entry.get("short_description")] == []
@@ -131,7 +133,8 @@ def test_what_stops_the_removal_of_accounts(said, stops):
 @pytest.mark.parametrize("packages", ["node_debian", "node_el"])
 @pytest.mark.parametrize("differ", [True, False])
 def test_a_check_of_a_bare_master_does_not_ask_for_accounts(packages, differ):
-    """Protects check mode on either family: the library that the task takes comes with packages that are not there yet."""
+    """Protects check mode on either family: the library that the task takes comes with packages that are not there
+    yet."""
     known = {
         "common_settings": {"kubernetes": {"accounts": True}},
         "ansible_check_mode": True,
@@ -155,7 +158,8 @@ def tasks(path):
 
 @pytest.mark.parametrize("role", sorted(path.name for path in ROLES.glob("*") if path.is_dir()))
 def test_roles_use_only_the_common_role(role):
-    """Protects against circles between roles: master, node and gateway use tasks of common, and common those of none."""
+    """Protects against circles between roles: master, node and gateway use tasks of common, and common those of
+    none."""
     used = set()
     for path in (ROLES / role / "tasks").glob("*.yml"):
         for task in tasks(path):
@@ -178,7 +182,8 @@ PROGRAMS = {
 
 @pytest.mark.parametrize(("role", "file"), sorted(PROGRAMS), ids=lambda part: part)
 def test_a_program_is_restarted_when_a_file_that_it_reads_is_newer(role, file):
-    """Protects runs that failed between copying a file and restarting its program: the restart depends on files, not on results of this run."""
+    """Protects runs that failed between copying a file and restarting its program: the restart depends on files, not on
+    results of this run."""
     unit, files = PROGRAMS[role, file]
     (service,) = (
         entry

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """systemd units of a host: the desired state, the current state, and the steps from one to the other.
 
-A step depends only on what the host shows now, and never on what an earlier run has done. A run that failed between copying a file
+A step depends only on what the host shows now, and never on what an earlier run has done. A run that failed between
+copying a file
 and restarting the program that reads it is therefore completed by the next run.
 
 systemctl(1) is used instead of D-Bus: OVN central is started before any package that speaks D-Bus is installed.
@@ -55,7 +56,8 @@ class Unit:
     """The desired state of a unit.
 
     :ivar content: text of its file below ``/etc/systemd/system``; None: the unit belongs to a package.
-    :ivar started_from: files that its program reads at its start. The unit is restarted when one of them, or the unit's own file, is newer
+    :ivar started_from: files that its program reads at its start. The unit is restarted when one of them, or the
+        unit's own file, is newer
         than the program. None: it is never restarted.
     :ivar optional: a unit that does not exist is no error, and there is nothing to do.
     """
@@ -195,7 +197,8 @@ def _started_at(properties: dict[str, str]) -> float:
 
 
 def _newer(paths: Iterable[str], started_at: float) -> Iterable[str]:
-    """Yield the files that were written after the moment; a time in the future says nothing, since the clock was set back."""
+    """Yield the files that were written after the moment; a time in the future says nothing, since the clock was set
+    back."""
     for path in paths:
         try:
             modified = os.stat(path).st_mtime

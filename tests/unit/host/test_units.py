@@ -102,7 +102,8 @@ def test_a_first_run_installs_and_starts_it_and_a_second_changes_nothing(systemc
 
 @pytest.mark.parametrize("stops_at", ["before the unit", "after the unit", "daemon-reload", "restart"])
 def test_a_run_that_failed_on_its_way_is_completed_by_the_next(systemctl, archive, stops_at):
-    """Protects hosts whose run failed between copying a file and restarting the program: the next run restarts it, and only once."""
+    """Protects hosts whose run failed between copying a file and restarting the program: the next run restarts it, and
+    only once."""
     old = Unit(NAME, content="[Unit]\n", started_from=(str(archive),))
     converge(systemctl, old)
     systemctl.started_at -= 50
@@ -167,7 +168,8 @@ def test_removal_leaves_nothing_and_a_second_finds_nothing(systemctl, archive):
 
 
 def test_stopping_keeps_the_unit():
-    """Protects the steps between a program's end and its unit's removal: a run that fails there begins again at the program."""
+    """Protects the steps between a program's end and its unit's removal: a run that fails there begins again at the
+    program."""
     assert [step.text for step in units.plan(Unit("a", state=units.STOPPED), RUNNING)] == ["a: stop", "a: disable"]
 
 

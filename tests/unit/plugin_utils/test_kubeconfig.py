@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects whoever gives an administrator's kubeconfig: each usual kind is read, and what can't be used is said in a sentence."""
+"""Protects whoever gives an administrator's kubeconfig: each usual kind is read, and what can't be used is said in a
+sentence."""
 
 from __future__ import annotations
 
@@ -70,7 +71,8 @@ def test_files_beside_the_kubeconfig(config, tmp_path):
         (
             {"exec": {"command": "get-token"}},
             "one",
-            "asks a program for its credential: give a kubeconfig with a token, or with a client certificate and its key",
+            "asks a program for its credential: give a kubeconfig with a token, or with a client certificate and "
+            "its key",
         ),
         ({}, "one", "has no credential: give a kubeconfig with a token, or with a client certificate and its key"),
         ({"token": "t"}, "two", "is no complete kubeconfig: it has no context 'two'"),
@@ -114,5 +116,6 @@ def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
     ],
 )
 def test_a_token_is_asked_for_only_when_the_one_there_is_no_good(given, wanted):
-    """Protects a second site run against changing tokens, and a first run after a long rest against keeping a dead one."""
+    """Protects a second site run against changing tokens, and a first run after a long rest against keeping a dead
+    one."""
     assert needs_token(given(), "ovn-k8s-watcher", "u1") is wanted

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the order in which ovn_minion_init and ovn_master_init are one task: the module first, NICs only after it succeeded."""
+"""Protects the order in which ovn_minion_init and ovn_master_init are one task: the module first, NICs only after it
+succeeded."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ CURRENT = {"changed": False, "underlay_nic": "eth0", "datapath_type": "netdev", 
 
 @pytest.fixture
 def task(monkeypatch):
-    """A function that runs the plugin with results of the module and of each move; it returns the result and what was run, in order."""
+    """A function that runs the plugin with results of the module and of each move; it returns the result and what was
+    run, in order."""
 
     def run(arguments, module, *moves):
         done, answers = [], list(moves)
@@ -39,7 +41,8 @@ def task(monkeypatch):
 
 
 def test_a_node_is_added(task):
-    """Protects a new node: the NIC that the module names is moved, and one that the node does not need any more is given back."""
+    """Protects a new node: the NIC that the module names is moved, and one that the node does not need any more is
+    given back."""
     answer, done = task({"node_name": "n1"}, CURRENT)
     assert done == ["module", (["eth0"], "present", "netdev"), (["eth7"], "absent", None)]
     assert answer["changed"] and answer["plan"] == ["row", "move", "move"] and answer["underlay_nic"] == "eth0"

@@ -51,7 +51,8 @@ def test_every_ovn_host_gets_one_and_others_none(cluster):
 
 
 def test_given_then_held_then_free(cluster):
-    """Protects the order of claims; what is held under the node's name is found though the inventory spells it otherwise."""
+    """Protects the order of claims; what is held under the node's name is found though the inventory spells it
+    otherwise."""
     cluster.on(NODE1, ovn_node_name="Node-One").on(MASTER, ovn_node_subnet="192.168.1.0/24")
     assert planned(cluster, {"node-one": ["192.168.9.0/25"]}) == {
         MASTER: ["192.168.1.0/24"],
@@ -61,7 +62,8 @@ def test_given_then_held_then_free(cluster):
 
 
 def test_what_a_host_holds_is_not_given_to_another(cluster):
-    """Protects a host's running pods against an inventory that gives their subnet away; a host that is given another one itself moves."""
+    """Protects a host's running pods against an inventory that gives their subnet away; a host that is given another
+    one itself moves."""
     cluster.on(MASTER, ovn_node_subnet="192.168.1.0/25")
     held = {MASTER: ["192.168.0.0/24"], NODE1: ["192.168.1.0/24"], NODE2: ["192.168.2.0/24"]}
     with pytest.raises(
@@ -161,18 +163,21 @@ def test_what_the_prefix_means(cluster, subnet, prefix, first):
         (
             "192.168.0.0/23",
             3,
-            'ovn_cluster_subnet "192.168.0.0/23" is exhausted: it has room for 2 node subnets of /24, the inventory has 3 hosts, '
+            'ovn_cluster_subnet "192.168.0.0/23" is exhausted: it has room for 2 node subnets of /24, the '
+            "inventory has 3 hosts, "
             "and 1 of them can get none: set ovn_node_subnet_prefix to 25, or a wider ovn_cluster_subnet",
         ),
         (
             "192.168.0.0/28",
             3,
-            "it has room for 0 node subnets of /24, the inventory has 3 hosts, and 3 of them can get none: set a wider ovn_cluster_subnet",
+            "it has room for 0 node subnets of /24, the inventory has 3 hosts, and 3 of them can get none: set a "
+            "wider ovn_cluster_subnet",
         ),
         (
             "fd10::/64",
             5,
-            "it has room for 1 node subnet of /64, the inventory has 5 hosts, and 4 of them can get none: set ovn_node_subnet_prefix to 67",
+            "it has room for 1 node subnet of /64, the inventory has 5 hosts, and 4 of them can get none: set "
+            "ovn_node_subnet_prefix to 67",
         ),
     ],
 )
@@ -217,7 +222,8 @@ def test_nobody_moves_when_others_come_and_go(many, seed):
             assert plan[host] == given[host]["ovn_node_subnet"]
         assert planned(cluster, plan | {node: held[node] for node in held if node not in plan}) == plan
 
-        # Next round: some leave and are removed, some leave and stay in the database, some come, some are given the last of the free ones.
+        # Next round: some leave and are removed, some leave and stay in the database, some come, some are given the
+        # last of the free ones.
         held = {**{node: value for node, value in held.items() if dice.random() < 0.5}, **plan}
         for host in sorted(hosts):
             if dice.random() < 0.3:
@@ -246,7 +252,8 @@ def test_without_a_database_the_plan_is_the_same_each_time(cluster):
 
 
 def test_a_thousand_hosts_are_planned_quickly(many):
-    """Protects large inventories, with a database that holds half of them and many others; the bound is ten times what it takes."""
+    """Protects large inventories, with a database that holds half of them and many others; the bound is ten times what
+    it takes."""
     held = {f"host{index}": [f"10.{10 + index // 256}.{index % 256}.0/24"] for index in range(500)}
     held.update((f"gone{index}", [f"10.0.{index}.0/25"]) for index in range(0, 256, 2))
     cluster = many(1000)

@@ -23,7 +23,8 @@ SETTINGS = {
 
 
 def test_nodes_have_their_chassis_once_it_is_known():
-    """Protects rows of hosts on which this play has not run: they are named without a chassis, and keep the one that they have."""
+    """Protects rows of hosts on which this play has not run: they are named without a chassis, and keep the one that
+    they have."""
     hostvars = {"h1": {"node_result": {"chassis": "id-1"}}, "h2": {}}
     assert overlay_nodes(SETTINGS, {"h1": ["192.168.0.0/24"], "h2": ["192.168.1.0/24"]}, hostvars) == [
         {"node_name": "n1", "minion_switch_subnet": ["192.168.0.0/24"], "chassis": "id-1"},

@@ -98,15 +98,18 @@ EVERYWHERE = [
     ({"ovn_cluster_subnet": []}, 'ovn_cluster_subnet [] is empty: remove the line, or write it like "192.168.0.0/16"'),
     (
         {"ovn_cluster_subnet": ["10.1.0.0/16", "10.2.0.0/16"]},
-        'ovn_cluster_subnet ["10.1.0.0/16", "10.2.0.0/16"] has two entries of IPv4: give one of IPv4, one of IPv6, or one of each',
+        'ovn_cluster_subnet ["10.1.0.0/16", "10.2.0.0/16"] has two entries of IPv4: give one of IPv4, one of IPv6, '
+        "or one of each",
     ),
     (
         {"ovn_cluster_subnet": ["10.1.0.0/16", "fd01::/48", "fd02::/48"]},
-        'ovn_cluster_subnet ["10.1.0.0/16", "fd01::/48", "fd02::/48"] has 3 entries: give one of IPv4, one of IPv6, or one of each',
+        'ovn_cluster_subnet ["10.1.0.0/16", "fd01::/48", "fd02::/48"] has 3 entries: give one of IPv4, one of '
+        "IPv6, or one of each",
     ),
     (
         {"ovn_cluster_subnet": "169.254.0.0/16"},
-        'ovn_cluster_subnet "169.254.0.0/16" overlaps 169.254.0.0/16 (link-local addresses): choose a private network, like 192.168.0.0/16',
+        'ovn_cluster_subnet "169.254.0.0/16" overlaps 169.254.0.0/16 (link-local addresses): choose a private '
+        "network, like 192.168.0.0/16",
     ),
     (
         {"ovn_cluster_subnet": "10.0.0.0/30"},
@@ -114,11 +117,13 @@ EVERYWHERE = [
     ),
     (
         {"ovn_service_subnet": "192.168.200.0/24"},
-        'ovn_service_subnet "192.168.200.0/24" overlaps ovn_cluster_subnet "192.168.0.0/16": choose networks that share no address',
+        'ovn_service_subnet "192.168.200.0/24" overlaps ovn_cluster_subnet "192.168.0.0/16": choose networks that '
+        "share no address",
     ),
     (
         {"ovn_service_subnet": "fd96::/112"},
-        'ovn_service_subnet "fd96::/112" is IPv6, and ovn_cluster_subnet has no IPv6 network: remove it, or add one there',
+        'ovn_service_subnet "fd96::/112" is IPv6, and ovn_cluster_subnet has no IPv6 network: remove it, or add '
+        "one there",
     ),
     (
         {"ovn_join_subnet": "192.168.0.0/24"},
@@ -126,7 +131,8 @@ EVERYWHERE = [
     ),
     (
         {"ovn_cluster_subnet": "100.64.0.0/12"},
-        'ovn_join_subnet is not set, and its default "100.64.0.0/16" overlaps the pods\' network 100.64.0.0/12: choose another one',
+        'ovn_join_subnet is not set, and its default "100.64.0.0/16" overlaps the pods\' network 100.64.0.0/12: '
+        "choose another one",
     ),
     (
         {"ovn_join_subnet": "100.64.0.0/31"},
@@ -134,7 +140,8 @@ EVERYWHERE = [
     ),
     (
         {"ovn_node_subnet_prefix": 12},
-        'ovn_node_subnet_prefix 12 is wider than ovn_cluster_subnet "192.168.0.0/16": set it to a number from 16 to 29 for IPv4',
+        'ovn_node_subnet_prefix 12 is wider than ovn_cluster_subnet "192.168.0.0/16": set it to a number from 16 '
+        "to 29 for IPv4",
     ),
     (
         {"ovn_node_subnet_prefix": 30},
@@ -152,7 +159,8 @@ EVERYWHERE = [
     ),
     (
         {"ovn_node_subnet_prefix": 17},
-        'ovn_cluster_subnet "192.168.0.0/16" is exhausted: it has room for 2 node subnets of /17, the inventory has 3 hosts, '
+        'ovn_cluster_subnet "192.168.0.0/16" is exhausted: it has room for 2 node subnets of /17, the inventory '
+        "has 3 hosts, "
         "and 1 of them can get none: set ovn_node_subnet_prefix to 18, or a wider ovn_cluster_subnet",
     ),
     (
@@ -206,7 +214,8 @@ EVERYWHERE = [
             "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_admin_kubeconfig": "/no/config",
         },
-        'ovn_kubernetes_admin_kubeconfig "/no/config" can\'t be read on the controller (/no/config): No such file or directory',
+        'ovn_kubernetes_admin_kubeconfig "/no/config" can\'t be read on the controller (/no/config): No such file '
+        "or directory",
     ),
     (
         {"ovn_kubernetes_api": "10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
@@ -214,7 +223,8 @@ EVERYWHERE = [
     ),
     (
         {"ovn_kubernetes_api": "https://[::1:6443"},
-        'ovn_kubernetes_api "https://[::1:6443" is not the address of an API server: write it like "https://10.0.0.1:6443"',
+        'ovn_kubernetes_api "https://[::1:6443" is not the address of an API server: write it like '
+        '"https://10.0.0.1:6443"',
     ),
     (
         {"ovn_clustersubnet": "10.0.0.0/8"},
@@ -242,11 +252,13 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_gateway_ip": "10.55.0.0/24"},
-        "ovn_gateway_ip \"10.55.0.0/24\" is the network's own address, not a host's: write an address in it, like 10.55.0.1/24",
+        "ovn_gateway_ip \"10.55.0.0/24\" is the network's own address, not a host's: write an address in it, like "
+        "10.55.0.1/24",
     ),
     (
         {"ovn_gateway_ip": "10.55.0.255/24"},
-        "ovn_gateway_ip \"10.55.0.255/24\" is the network's broadcast address, not a host's: write an address in it, like 10.55.0.1/24",
+        "ovn_gateway_ip \"10.55.0.255/24\" is the network's broadcast address, not a host's: write an address in "
+        "it, like 10.55.0.1/24",
     ),
     (
         {"ovn_gateway_ip": "eth1"},
@@ -254,7 +266,8 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_gateway_ip": "224.0.0.5/24"},
-        "ovn_gateway_ip \"224.0.0.5/24\" can't be a host's address: it is a multicast address: write it like 10.33.74.138/24",
+        "ovn_gateway_ip \"224.0.0.5/24\" can't be a host's address: it is a multicast address: write it like "
+        "10.33.74.138/24",
     ),
     (
         {"ovn_gateway_ip": ["10.55.0.12/24", "fd55::12/64"]},
@@ -279,16 +292,19 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_gateway_next_hop": "fd55::1"},
-        'ovn_gateway_next_hop "fd55::1" is IPv6, and the gateway has no IPv6 address: give it one, or remove the next hop',
+        'ovn_gateway_next_hop "fd55::1" is IPv6, and the gateway has no IPv6 address: give it one, or remove the '
+        "next hop",
     ),
     (
         {"ovn_gateway_interface": "a-name-of-16-char"},
-        'ovn_gateway_interface "a-name-of-16-char" is not the name of a NIC (1 to 15 characters, without spaces and \'/\'): write it like "eth1"',
+        'ovn_gateway_interface "a-name-of-16-char" is not the name of a NIC (1 to 15 characters, without spaces '
+        "and '/'): write it like \"eth1\"",
     ),
     ({"ovn_gateway_interface": None}, 'ovn_gateway_interface null is empty: remove the line, or write it like "eth1"'),
     (
         {"ovn_gateway_ip": "192.168.9.1/24", "ovn_gateway_next_hop": "192.168.9.254"},
-        'ovn_gateway_ip "192.168.9.1/24" lies in a network that overlaps the pods\' network 192.168.0.0/16: the physical network must be another one',
+        'ovn_gateway_ip "192.168.9.1/24" lies in a network that overlaps the pods\' network 192.168.0.0/16: the '
+        "physical network must be another one",
     ),
     (
         {"ovn_gateway_ip": "10.55.0.12/24", "ovn_encap_ip": "10.55.0.12"},
@@ -308,7 +324,8 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_node_subnet": "192.168.2.0/30"},
-        'ovn_node_subnet "192.168.2.0/30" is too small for the router, the host and pods: take /29 (IPv6: /125) or larger',
+        'ovn_node_subnet "192.168.2.0/30" is too small for the router, the host and pods: take /29 (IPv6: /125) or '
+        "larger",
     ),
     (
         {"ovn_encap_ip": "10.44.0.12/24"},
@@ -316,7 +333,8 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_encap_ip": "127.0.0.1"},
-        'ovn_encap_ip "127.0.0.1" can\'t be an address that other hosts reach: it is a loopback address: write it like 10.33.74.253',
+        'ovn_encap_ip "127.0.0.1" can\'t be an address that other hosts reach: it is a loopback address: write it '
+        "like 10.33.74.253",
     ),
     (
         {"ovn_encap_ip": "192.168.7.7"},
@@ -325,7 +343,8 @@ ON_GATEWAY = [
     ),
     (
         {"ovn_node_name": "node_1"},
-        "ovn_node_name \"node_1\" is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like \"node-1\"",
+        "ovn_node_name \"node_1\" is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): "
+        'write it like "node-1"',
     ),
     (
         {"ovn_node_name": "OVN-Master"},
@@ -345,14 +364,16 @@ def test_gateway_without_its_variables(cluster):
     """Protects against a gateway that has no way outside."""
     cluster.without(NODE1, "ovn_gateway_interface", "ovn_gateway_ip", "ovn_gateway_next_hop")
     assert found(cluster) == [
-        'ovn-node1: ovn_gateway_interface is not set, and the host is in ovn_gateways: set it to the NIC on the physical network, like "eth1"'
+        "ovn-node1: ovn_gateway_interface is not set, and the host is in ovn_gateways: set it to the NIC on the "
+        'physical network, like "eth1"'
     ]
 
 
 def test_dedicated_nic_without_address(cluster):
     """Protects against a gateway router without an address."""
     assert found(cluster.without(NODE1, "ovn_gateway_ip")) == [
-        'ovn-node1: ovn_gateway_ip is not set, and a dedicated NIC needs it: set it to the gateway\'s physical address, like "10.33.74.138/24"'
+        "ovn-node1: ovn_gateway_ip is not set, and a dedicated NIC needs it: set it to the gateway's physical "
+        'address, like "10.33.74.138/24"'
     ]
 
 
@@ -365,14 +386,16 @@ def test_gateway_without_next_hop_is_right(cluster):
 def test_both_kinds_of_nic(cluster):
     """Protects against a gateway with two ways outside."""
     assert found(cluster.on(NODE1, ovn_gateway_shared_interface="eth0")) == [
-        'ovn-node1: ovn_gateway_interface "eth1" and ovn_gateway_shared_interface "eth0" are both set, and a gateway uses one NIC: keep one of them'
+        'ovn-node1: ovn_gateway_interface "eth1" and ovn_gateway_shared_interface "eth0" are both set, and a '
+        "gateway uses one NIC: keep one of them"
     ]
 
 
 def test_gateway_variables_elsewhere(cluster):
     """Protects against a gateway that was meant and is none."""
     assert found(cluster.on(NODE2, ovn_gateway_interface="eth1")) == [
-        'ovn-node2: ovn_gateway_interface "eth1" is for hosts of ovn_gateways, and this one is not in it: add the host, or remove the variable'
+        'ovn-node2: ovn_gateway_interface "eth1" is for hosts of ovn_gateways, and this one is not in it: add the '
+        "host, or remove the variable"
     ]
 
 
@@ -381,7 +404,8 @@ def test_two_gateways_with_one_address(cluster):
     cluster.groups["ovn_gateways"].append(NODE2)
     cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.12/25")
     assert found(cluster) == [
-        'ovn-node2: ovn_gateway_ip "10.55.0.12/25" is gateway ovn-node1\'s already: give each gateway an address of its own'
+        'ovn-node2: ovn_gateway_ip "10.55.0.12/25" is gateway ovn-node1\'s already: give each gateway an address '
+        "of its own"
     ]
 
 
@@ -399,7 +423,8 @@ def test_node_subnets_of_two_hosts(cluster):
 def test_dual_stack_needs_both_families(cluster):
     """Protects a dual-stack node against having one family only."""
     assert found(cluster.dual().on(NODE1, ovn_node_subnet="192.168.2.0/24")) == [
-        'ovn-node1: ovn_node_subnet "192.168.2.0/24" must have a subnet of each family of the pods\' network 192.168.0.0/16, fd10::/48'
+        'ovn-node1: ovn_node_subnet "192.168.2.0/24" must have a subnet of each family of the pods\' network '
+        "192.168.0.0/16, fd10::/48"
     ]
 
 
@@ -416,7 +441,8 @@ def test_shared_addresses_and_families_of_tunnels(cluster):
         'ovn-node2: ovn_encap_ip "10.44.0.9" is also that of ovn-node1: give each host its own'
     ]
     assert found(cluster.on(NODE2, ovn_encap_ip="10.44.0.10").on(MASTER, ovn_encap_ip="fd44::1")) == [
-        'ovn-master: ovn_encap_ip "fd44::1" is IPv6, and ovn-node1 has one of IPv4: tunnels need one IP version on all hosts'
+        'ovn-master: ovn_encap_ip "fd44::1" is IPv6, and ovn-node1 has one of IPv4: tunnels need one IP version on '
+        "all hosts"
     ]
 
 
@@ -426,10 +452,13 @@ def test_default_node_names(cluster):
     for host in ("ovn-node2.example.org", "bad_name", "10.0.0.7"):
         cluster.on(host, ovn_cluster_subnet="192.168.0.0/16")
     assert found(cluster) == [
-        "10.0.0.7: ovn_node_name is not set, and the inventory knows the host by an address only: set it to Kubernetes' name of the host",
-        "bad_name: ovn_node_name is not set, and the inventory's name \"bad_name\" is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' "
+        "10.0.0.7: ovn_node_name is not set, and the inventory knows the host by an address only: set it to "
+        "Kubernetes' name of the host",
+        'bad_name: ovn_node_name is not set, and the inventory\'s name "bad_name" is not a name that Kubernetes '
+        "accepts (RFC 1123: a to z, 0 to 9, '-' "
         "and '.'): write it like \"bad-name\"",
-        'ovn-node2.example.org: ovn_node_name is not set, and its default "ovn-node2" is also the name of ovn-node2: give each host its own',
+        'ovn-node2.example.org: ovn_node_name is not set, and its default "ovn-node2" is also the name of '
+        "ovn-node2: give each host its own",
     ]
 
 
@@ -440,14 +469,17 @@ def test_facts_against_the_inventory(cluster):
         'ovn-node1: ovn_gateway_interface "eth7" is no NIC of this host: write one of br-x, eth0, eth1, lo'
     ]
     assert found(cluster.on(NODE1, ovn_gateway_interface="eth0")) == [
-        'ovn-node1: ovn_gateway_interface "eth0" has the tunnel address "10.44.0.12", which the host would lose: give the gateway a NIC of its own'
+        'ovn-node1: ovn_gateway_interface "eth0" has the tunnel address "10.44.0.12", which the host would lose: '
+        "give the gateway a NIC of its own"
     ]
     assert found(cluster.on(NODE1, ovn_encap_ip="10.66.0.12")) == [
-        'ovn-node1: ovn_gateway_interface "eth0" has the host\'s default route, which the host would lose: give the gateway a NIC of its own'
+        'ovn-node1: ovn_gateway_interface "eth0" has the host\'s default route, which the host would lose: give '
+        "the gateway a NIC of its own"
     ]
     cluster.on(NODE1, ovn_gateway_interface="eth1", ovn_encap_ip="10.44.0.99")
     assert found(cluster) == [
-        'ovn-node1: ovn_encap_ip "10.44.0.99" is no address of this host: write one of 10.44.0.12, 10.66.0.12, 10.77.0.12, fd44::12'
+        'ovn-node1: ovn_encap_ip "10.44.0.99" is no address of this host: write one of 10.44.0.12, 10.66.0.12, '
+        "10.77.0.12, fd44::12"
     ]
 
 
@@ -455,7 +487,8 @@ def test_host_without_default_route(cluster):
     """Protects against a host without a tunnel address; where it was given, nothing is missing."""
     cluster.with_facts().hostvars[NODE2]["ansible_facts"]["default_ipv4"] = {}
     assert found(cluster) == [
-        "ovn-node2: ovn_encap_ip is not set, and the host has no default route to take it from: set it to the host's address that the others reach"
+        "ovn-node2: ovn_encap_ip is not set, and the host has no default route to take it from: set it to the "
+        "host's address that the others reach"
     ]
     assert found(cluster.on(NODE2, ovn_encap_ip="10.44.0.13")) == []
 
@@ -463,8 +496,8 @@ def test_host_without_default_route(cluster):
 def test_overlap_with_the_underlay(cluster):
     """Protects the hosts' own network from being taken into the overlay."""
     assert found(cluster.with_facts().everywhere(ovn_cluster_subnet="10.0.0.0/9")) == [
-        THREE
-        + ': ovn_cluster_subnet "10.0.0.0/9" overlaps the underlay\'s network "10.44.0.0/24": choose another network for ovn_cluster_subnet',
+        THREE + ': ovn_cluster_subnet "10.0.0.0/9" overlaps the underlay\'s network "10.44.0.0/24": '
+        "choose another network for ovn_cluster_subnet",
         'ovn-node1: ovn_gateway_ip "10.55.0.12/24" lies in a network that overlaps the pods\' network 10.0.0.0/9: '
         "the physical network must be another one",
     ]
@@ -473,8 +506,8 @@ def test_overlap_with_the_underlay(cluster):
 def test_mtu_that_does_not_fit(cluster):
     """Protects pods against packets that the underlay drops."""
     assert found(cluster.with_facts().everywhere(ovn_mtu=1500)) == [
-        THREE
-        + ": ovn_mtu 1500 does not fit through the underlay's 1500 with 58 bytes of encapsulation: give it at most 1442, or leave it out"
+        THREE + ": ovn_mtu 1500 does not fit through the underlay's 1500 with 58 bytes of encapsulation: "
+        "give it at most 1442, or leave it out"
     ]
 
 
@@ -490,19 +523,22 @@ def test_cluster_subnet_is_required(cluster):
 def test_service_subnet_is_required_with_the_api(cluster):
     """Protects the watcher against not knowing the services' network."""
     assert found(cluster.everywhere(ovn_kubernetes_api="http://10.0.0.1:8080")) == [
-        THREE
-        + ": ovn_service_subnet is not set, and ovn_kubernetes_api needs it: set it to the API server's --service-cluster-ip-range"
+        THREE + ": ovn_service_subnet is not set, and ovn_kubernetes_api needs it: "
+        "set it to the API server's --service-cluster-ip-range"
     ]
 
 
 def test_one_value_for_the_cluster(cluster):
-    """Protects against hosts that disagree, also by a variable that only some have; text and number are the same value."""
+    """Protects against hosts that disagree, also by a variable that only some have; text and number are the same
+    value."""
     cluster.on(MASTER, ovn_mtu=1400).on(NODE1, ovn_mtu="1400")
     assert found(cluster) == [
-        "ovn-node2: ovn_mtu is not set, and ovn-master has 1400: it is one value for the cluster, set it once for all hosts"
+        "ovn-node2: ovn_mtu is not set, and ovn-master has 1400: it is one value for the cluster, set it once for "
+        "all hosts"
     ]
     assert found(cluster.on(NODE2, ovn_mtu=1300)) == [
-        "ovn-node2: ovn_mtu 1300 differs from other hosts', ovn-master has 1400: it is one value for the cluster, set it once for all hosts"
+        "ovn-node2: ovn_mtu 1300 differs from other hosts', ovn-master has 1400: it is one value for the cluster, "
+        "set it once for all hosts"
     ]
     assert found(cluster.on(NODE2, ovn_mtu=1400)) == []
 
@@ -512,7 +548,8 @@ def test_one_value_for_the_cluster(cluster):
     [
         (
             [],
-            "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it",
+            "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like "
+            "kube_control_plane, into it",
         ),
         (
             [MASTER, NODE1],
@@ -537,15 +574,18 @@ def test_group_with_a_wrong_name(cluster):
     """Protects against a group that nobody reads, and an inventory without any of ours."""
     assert problems(cluster.hostvars, {"all": [MASTER], "ovn_master": [MASTER]}) == [
         "ovn-master: the group ovn_master is not one of this collection: did you mean ovn_masters?",
-        "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like kube_control_plane, into it",
+        "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like "
+        "kube_control_plane, into it",
     ]
 
 
 def test_a_host_that_only_a_misspelt_group_has(cluster):
-    """Protects a host that would be left out without a word; groups of other names, and hosts that are in ours too, are nobody's business."""
+    """Protects a host that would be left out without a word; groups of other names, and hosts that are in ours too, are
+    nobody's business."""
     cluster.groups.update(ovn_gatways=["lost", NODE1], ovn_outside=["other"], ovn_node=[NODE2])
     assert found(cluster) == [
-        "lost: the group ovn_gatways is not one of this collection, and the host is in none that is: did you mean ovn_gateways?"
+        "lost: the group ovn_gatways is not one of this collection, and the host is in none that is: did you mean "
+        "ovn_gateways?"
     ]
 
 
@@ -580,7 +620,8 @@ def test_what_the_database_holds_counts_for_the_plan(cluster):
     """Protects foreign nodes against losing their subnet to a given one."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24")
     assert found(cluster, existing={"gone": ["192.168.2.0/25"]}) == [
-        'ovn-node1: ovn_node_subnet "192.168.2.0/24" overlaps "192.168.2.0/25", which the northbound database holds for the node gone that is not in the '
+        'ovn-node1: ovn_node_subnet "192.168.2.0/24" overlaps "192.168.2.0/25", which the northbound database '
+        "holds for the node gone that is not in the "
         "inventory: choose a free subnet, or remove that node"
     ]
 
@@ -605,7 +646,8 @@ def test_the_order_is_stable(cluster):
 
 
 def test_a_thousand_hosts_are_checked_quickly(many):
-    """Protects large inventories against checks that compare every host with every other; the bound is several times what it takes.
+    """Protects large inventories against checks that compare every host with every other; the bound is several times
+    what it takes.
     It is processor time, so that a busy machine does not matter."""
     cluster = many(
         1000,

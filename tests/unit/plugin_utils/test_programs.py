@@ -52,7 +52,8 @@ def test_only_new_tokens_are_written():
 
 
 def test_accounts_of_all_hosts_that_need_a_token_are_named_once():
-    """Protects the API server from one request a host, and hosts without a token, or with bytes that are none, from having none."""
+    """Protects the API server from one request a host, and hosts without a token, or with bytes that are none, from
+    having none."""
     bad = base64.b64encode(b"\xff\xfe").decode()
     reads = [
         {"results": [{"item": {"account": "a"}, "failed": True}, {"item": {"account": "b"}, "content": bad}]},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects users against an inventory that passes and modules that then refuse it, after hosts were changed, or the other way round."""
+"""Protects users against an inventory that passes and modules that then refuse it, after hosts were changed, or the
+other way round."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ def test_node_subnets_that_do_not_work(cluster, subnet):
 
 @pytest.mark.parametrize(("number", "fits"), [(30, True), (31, False)])
 def test_a_join_network_has_an_address_for_each_gateway(many, number, fits):
-    """Protects a large inventory: half of the join network is for probes of next hops, and 100.64.0.0/26 has 30 addresses for gateways."""
+    """Protects a large inventory: half of the join network is for probes of next hops, and 100.64.0.0/26 has 30
+    addresses for gateways."""
     cluster = many(
         number,
         lambda index: {

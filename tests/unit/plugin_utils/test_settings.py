@@ -138,7 +138,8 @@ def test_mtu_is_the_smallest_one(cluster):
 
 
 def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
-    """Protects a host behind a narrow link that a run leaves out, or can't reach, from packets that it can't receive."""
+    """Protects a host behind a narrow link that a run leaves out, or can't reach, from packets that it can't
+    receive."""
     cluster.with_facts(mtu=9000)
     cluster.hostvars[MASTER]["ansible_facts"]["k8s_ovn_master"] = {"device": "k8s-ovn-master", "mtu": 1342}
     assert of(cluster, NODE1)["mtu"] == 8942
@@ -225,8 +226,8 @@ def test_underlay_too_narrow_for_ipv6(cluster):
     """Protects IPv6 from links below its minimum (RFC 8200)."""
     text = refused(cluster.dual().with_facts(mtu=1300), NODE1)
     assert (
-        "ovn-master: ovn_mtu is not set, and the underlay leaves only 1242 bytes where the pods need 1280: raise the underlay's MTU"
-        in text
+        "ovn-master: ovn_mtu is not set, and the underlay leaves only 1242 bytes where the pods need 1280: raise "
+        "the underlay's MTU" in text
     )
 
 
@@ -262,7 +263,8 @@ def test_without_masters_or_network(cluster):
 
 
 def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
-    """Protects the two credentials of such a host: the watcher's, and that of a server which acts as this node alone."""
+    """Protects the two credentials of such a host: the watcher's, and that of a server which acts as this node
+    alone."""
     config = tmp_path / "config"
     config.write_text(
         json.dumps(

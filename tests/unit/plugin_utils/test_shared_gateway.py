@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what an inventory says of a NIC that host and pods share: what is taken from the NIC, and what is refused."""
+"""Protects what an inventory says of a NIC that host and pods share: what is taken from the NIC, and what is
+refused."""
 
 from __future__ import annotations
 
@@ -72,12 +73,14 @@ def test_another_next_hop(shared):
         ),
         (
             {"ovn_gateway_ip": "10.44.0.99/24"},
-            'ovn_gateway_ip "10.44.0.99/24" is not an address of the shared NIC eth0, which has "10.44.0.12/24", "fd44::12/64": '
+            'ovn_gateway_ip "10.44.0.99/24" is not an address of the shared NIC eth0, which has "10.44.0.12/24", '
+            '"fd44::12/64": '
             "leave it out, or write one of these",
         ),
         (
             {"ovn_gateway_next_hop": "10.9.9.9"},
-            'ovn_gateway_next_hop "10.9.9.9" is not in the physical network 10.44.0.0/24: give a router there, or the gateway\'s address as 10.44.0.12/32',
+            'ovn_gateway_next_hop "10.9.9.9" is not in the physical network 10.44.0.0/24: give a router there, or '
+            "the gateway's address as 10.44.0.12/32",
         ),
     ],
 )
@@ -91,5 +94,6 @@ def test_a_nic_without_an_address(shared):
     facts = shared.hostvars[NODE1]["ansible_facts"]
     facts["interfaces"] = [*facts["interfaces"], "eth2"]
     assert found(shared.on(NODE1, ovn_gateway_shared_interface="eth2")) == [
-        'ovn-node1: ovn_gateway_shared_interface "eth2" has no address, and ovn_gateway_ip is not set: give the NIC an address, or set ovn_gateway_ip'
+        'ovn-node1: ovn_gateway_shared_interface "eth2" has no address, and ovn_gateway_ip is not set: give the '
+        "NIC an address, or set ovn_gateway_ip"
     ]

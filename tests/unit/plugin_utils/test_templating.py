@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the filters in the place where they are used: a play, with Ansible's own hostvars, templates in the inventory, and tagged values."""
+"""Protects the filters in the place where they are used: a play, with Ansible's own hostvars, templates in the
+inventory, and tagged values."""
 
 from __future__ import annotations
 
@@ -139,7 +140,8 @@ def play(tmp_path):
 
 
 def test_a_right_inventory_in_a_play(play):
-    """Protects the whole way: templates are worked out for their own host, and what comes back is plain and can be written as JSON."""
+    """Protects the whole way: templates are worked out for their own host, and what comes back is plain and can be
+    written as JSON."""
     done, answers = play()
     assert done.returncode == 0, done.stdout + done.stderr
     assert answers["problems"] == []
@@ -174,20 +176,22 @@ def test_answers_of_a_survey(play):
 
 
 def test_removal_is_not_armed_in_the_inventory(play, monkeypatch):
-    """Protects clusters against an inventory in which everything is confirmed to go: what is meant for one run is said to that run."""
+    """Protects clusters against an inventory in which everything is confirmed to go: what is meant for one run is said
+    to that run."""
     monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_remove_confirmed", True)
     done, _answers = play()
     assert done.returncode == 2
     assert (
-        "ovn_remove_confirmed is set in the inventory, where it would apply to every run: remove the line, and give it with -e"
-        in done.stdout
+        "ovn_remove_confirmed is set in the inventory, where it would apply to every run: remove the line, and "
+        "give it with -e" in done.stdout
     )
     done, answers = play(ovn_remove_confirmed="true")
     assert done.returncode == 0 and answers["problems"] == []
 
 
 def test_a_wrong_inventory_stops_the_play(play):
-    """Protects the reader: the sentence with host, variable, value and what is right is what the play shows; a template without its variable too."""
+    """Protects the reader: the sentence with host, variable, value and what is right is what the play shows; a template
+    without its variable too."""
     done, answers = play(outside="10.55", ovn_mtu="{{ site_mtu }}")
     assert done.returncode == 2, done.stdout + done.stderr
     assert answers is None
