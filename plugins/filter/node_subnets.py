@@ -14,10 +14,10 @@ short_description: Plans which pods' subnet each OVN host gets
 description:
   - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one
     subnet of each family of C(ovn_cluster_subnet).
-  - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node
-    name, as long as it lies in the cluster's network and does not overlap one that the inventory sets. The rest get the lowest
-    free subnets of C(ovn_node_subnet_prefix), in the order of the hosts' names, numbers in them counted as numbers.
-    Nothing is skipped; the first one is the cluster network's first.
+  - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node name,
+    as long as it is in the cluster's network and does not overlap one that the inventory sets. The rest get the
+    lowest free subnets of C(ovn_node_subnet_prefix), in the order of the hosts' names, numbers in them counted as
+    numbers. Nothing is skipped; the first one is the cluster network's first.
   - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory
     gives the same plan.
   - Subnets of nodes that the inventory does not know stay theirs.

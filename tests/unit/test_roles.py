@@ -13,15 +13,22 @@ import yaml
 from ansible.plugins.test.core import changed, failed
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import MISSING_LIBRARY
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import (
+    APIUnreachable,
+    ClientMissing,
+    KubernetesError,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.host import GATEWAY_FILE, NODE_FILE
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
 
 def differences(defaults, specs):
-    """What the two files say differently, one sentence each. `defaults`: variable -> value; `specs`: entry point -> its
-    specification."""
+    """Return what differs between the two files, one sentence each.
+
+    :param defaults: variable -> value.
+    :param specs: entry point -> its specification.
+    """
     options = {}
     for entry in specs.values():
         options.update(entry.get("options") or {})
@@ -45,12 +52,12 @@ def differences(defaults, specs):
 
 
 def is_template(value):
-    """Whether the value is worked out at run time; documentation then describes it in words."""
+    """Return whether the value is computed at run time; documentation then describes it in words."""
     return isinstance(value, str) and "{{" in value
 
 
 def load(path):
-    """The content of a YAML file, or an empty mapping where there is none."""
+    """Return the content of a YAML file, or an empty mapping when there is none."""
     return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
 
 
@@ -100,7 +107,7 @@ def test_disagreement_is_found(defaults, specs):
 
 
 def condition(role, file, task, keyword, **variables):
-    """Whether a condition of a role's task holds."""
+    """Return whether a condition of a role's task is met."""
     (text,) = (one[keyword] for one in load(ROLES / role / "tasks" / file) if one["name"] == task)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     environment.tests.update(changed=changed, failed=failed)
@@ -108,16 +115,21 @@ def condition(role, file, task, keyword, **variables):
 
 
 @pytest.mark.parametrize(
-    ("said", "stops"),
+    ("error", "stops"),
     [
-        (MISSING_LIBRARY, False),
-        ("https://10.0.0.1:6443 can't be reached: no route", False),
-        ("the credential is not accepted", True),
+        (ClientMissing, False),
+        (APIUnreachable, False),
+        (KubernetesError, True),
+        (None, True),
     ],
 )
-def test_what_stops_the_removal_of_accounts(said, stops):
-    """Protects the removal on masters on which nothing was installed, or whose Kubernetes is gone."""
-    gone = {"failed": True, "changed": False, "msg": said}
+def test_what_stops_the_removal_of_accounts(error, stops):
+    """Protects the removal on masters on which nothing was installed, or whose Kubernetes is gone. A module that ends
+    without a code stops it.
+    """
+    gone = {"failed": True, "changed": False, "msg": "what is wrong"}
+    if error:
+        gone["error_code"] = error.code
     assert (
         condition(
             "common",
@@ -148,7 +160,7 @@ ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 
 
 def tasks(path):
-    """All tasks of a file, those in blocks too."""
+    """Yield all tasks of a file, those in blocks too."""
     waiting = list(load(path) or [])
     while waiting:
         task = waiting.pop(0)

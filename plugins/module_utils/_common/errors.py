@@ -103,6 +103,12 @@ class KubernetesError(OvnKubernetesError):
     code = "kubernetes"
 
 
+class ClientMissing(KubernetesError):
+    """The Python library for requests to the API server is missing on this host."""
+
+    code = "kubernetes_client_missing"
+
+
 class APIUnreachable(KubernetesError):
     """The API server gave no answer, or the connection ended before it came. Try again."""
 

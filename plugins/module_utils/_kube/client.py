@@ -16,7 +16,7 @@ import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._common.errors import APIRefused, APIUnreachable, KubernetesError
+from .._common.errors import APIRefused, APIUnreachable, ClientMissing, KubernetesError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -77,7 +77,7 @@ class Client:
         try:
             import aiohttp
         except ImportError:
-            raise KubernetesError(MISSING_LIBRARY) from None
+            raise ClientMissing(MISSING_LIBRARY) from None
         self.settings = settings
         self._aiohttp = aiohttp
         self._token = ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .._common.errors import KubernetesError
+from .._common.errors import ClientMissing, KubernetesError
 from .._kube.client import MISSING_LIBRARY
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def listen(address: str, problem: Callable[[], str | None]) -> web.AppRunn
     try:
         from aiohttp import web
     except ImportError:
-        raise KubernetesError(MISSING_LIBRARY) from None
+        raise ClientMissing(MISSING_LIBRARY) from None
     library = prometheus()
 
     async def healthy(_request: web.Request) -> web.Response:
