@@ -197,7 +197,7 @@ def normalized_addresses(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _fields(text: str | None, name: str) -> dict[str, Any]:
-    """Return the fields that tell of the pod's network: of ``k8s.ovn.org/pod-networks`` those of the network "default"."""
+    """Return the fields of the pod's network: of ``k8s.ovn.org/pod-networks`` those of the network "default"."""
     value: Any = json.loads(text)  # type: ignore[arg-type]  # None raises TypeError, which callers expect
     fields: dict[str, Any] = value["default"] if name == names.POD_NETWORKS_ANNOTATION else value
     return fields

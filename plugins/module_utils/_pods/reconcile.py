@@ -128,7 +128,10 @@ class PodPlanner:
         return northbound.owner(key)
 
     def desired(self, key: str) -> list[Row]:
-        """Return the pod's rows; none for a pod that gets no port. :raises NotReady: when it can't have its port now."""
+        """Return the pod's rows; none for a pod that gets no port.
+
+        :raises NotReady: it can't have its port now.
+        """
         pod = self._pods.get(key)
         if pod is None:
             return []
@@ -187,11 +190,11 @@ class PodPlanner:
                 self._mark(key)
         self._without_address.clear()
 
-    def failed(self, key: str, sentence: str) -> None:
+    def failed(self, key: str, reason: str) -> None:
         """Write an event about a pod that can't have its port now."""
         pod = self._pods.get(key)
         if pod is not None:
-            self._on_event(pod, "NetworkNotReady", sentence)
+            self._on_event(pod, "NetworkNotReady", reason)
 
 
 def _is_pods(row: CurrentRow) -> bool:

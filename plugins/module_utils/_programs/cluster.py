@@ -59,7 +59,7 @@ class Cluster:
         client: Client,
         northbound: str,
         observe: Callable[[str, float], object] = lambda what, seconds: None,
-        on_transaction: Callable[[float, int, int], object] = lambda seconds, objects, operations: None,
+        on_transaction: Callable[[float, int, int], None] = lambda seconds, objects, operations: None,
         tls: dict[str, str] | None = None,
     ) -> None:
         self.client = client
@@ -132,7 +132,7 @@ class Cluster:
             await asyncio.gather(*tasks, self.events.close(), return_exceptions=True)
 
     async def _begin(self) -> None:
-        """Begin to write when everything is known: what is missing then does not exist, it is not merely unknown yet."""
+        """Begin to write when everything is known: what is missing then does not exist."""
         for informer in self.informers.values():
             await informer.synced.wait()
         await self.replica.ready.wait()

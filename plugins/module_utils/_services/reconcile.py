@@ -108,7 +108,7 @@ class ServicePlanner:
         if changes and changed_at is not None:
             self._observe("service", time.monotonic() - changed_at)
 
-    def failed(self, key: str, sentence: str) -> None:
+    def failed(self, key: str, reason: str) -> None:
         """Do nothing: the log has it."""
 
 
@@ -212,7 +212,7 @@ class HostPlanner:
     def done(self, name: str, changes: Sequence[Change]) -> None:
         """Do nothing: nothing follows."""
 
-    def failed(self, name: str, sentence: str) -> None:
+    def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""
 
 

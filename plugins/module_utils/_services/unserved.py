@@ -22,7 +22,7 @@ PRIORITY = 1000
 
 
 def rows(host: Host, service_subnets: Iterable[str]) -> list[Row]:
-    """Return the ACLs of one host: drop what load balancers have left as it was, before it is committed to conntrack."""
+    """Return the ACLs of one host: drop what load balancers did not translate, before conntrack commits it."""
     networks = sorted(service_subnets)
     return [
         Row(

@@ -26,14 +26,17 @@ def serve(where):
         connection, peer = listener.accept()
         connection.sendall(("%s:%d from %s" % (*connection.getsockname(), peer[0])).encode())
         connection.close()
-threads = [threading.Thread(target=serve, args=((a.rpartition(":")[0], int(a.rpartition(":")[2])),)) for a in sys.argv[1:]]
+addresses = [a.rpartition(":") for a in sys.argv[1:]]
+threads = [threading.Thread(target=serve, args=((host, int(port)),)) for host, _colon, port in addresses]
 [thread.start() for thread in threads]
 print("listening", flush=True)
 """
 ASK = """
 import socket, sys
 try:
-    connection = socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=float(sys.argv[4]), source_address=(sys.argv[1], 0) if sys.argv[1] else None)
+    source = (sys.argv[1], 0) if sys.argv[1] else None
+    server = sys.argv[2], int(sys.argv[3])
+    connection = socket.create_connection(server, timeout=float(sys.argv[4]), source_address=source)
     if len(sys.argv) > 5:
         connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
     data = b""

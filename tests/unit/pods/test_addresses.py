@@ -38,7 +38,7 @@ def test_a_freed_address_is_not_given_away_at_once():
 
 
 def test_a_full_subnet_says_so_and_serves_again():
-    """Protects against a crash on the last address (F7): /29 has four for pods; nothing is kept by the one that failed."""
+    """Protects against a crash on the last address (F7): /29 has four for pods; the failed pod keeps none."""
     table = Addresses()
     for number in range(4):
         table.take(f"p{number}", ("10.0.0.0/29", DUAL[1]))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the interface of a pod: its rows in Open vSwitch's database, and the state of the pod's network namespace."""
+"""Protects a pod's interface: its rows in Open vSwitch's database, and the state of its network namespace."""
 
 from __future__ import annotations
 

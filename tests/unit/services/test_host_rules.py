@@ -80,7 +80,7 @@ def test_health_checks_count_ready_endpoints_of_the_host():
 
 
 def test_conntrack_forgets_only_udp_ports_that_changed():
-    """Protects clients of UDP from entries for endpoints that are gone, and all other connections from being forgotten."""
+    """Protects clients of UDP from entries for endpoints that are gone, and keeps all other connections."""
 
     def changed(one, other):
         return host_rules.changed_ports(host_rules.udp_rules(one), host_rules.udp_rules(other))

@@ -115,7 +115,7 @@ def test_a_balancer_for_some_sources_is_not_open_to_all(ranges, served):
 
 
 def test_affinity_follows_from_the_clients_address():
-    """Protects sessions, and their first packets: OVN's own affinity drops those of a client that it does not know yet."""
+    """Protects sessions, and their first packets: OVN's own affinity drops those of a new client."""
     made = service("NodePort", ports=({"port": 80, "nodePort": 30080},), sessionAffinity="ClientIP")
     rows = northbound.rows(state(made, endpoints("192.168.1.3")))
     assert [row.columns["selection_fields"] for row in rows] == [("ip_dst", "ip_src")] * 2

@@ -226,7 +226,8 @@ class Operations:
             if pod is None or request.attachment not in self._ports.attachments():
                 raise CniError(
                     ErrorCode.UNKNOWN_CONTAINER,
-                    f"pod {request.pod} has no interface {request.ifname} in container {request.container} on this node",
+                    f"pod {request.pod} has no interface {request.ifname} in container {request.container} "
+                    "on this node",
                 )
             network = self._pods.network_of(pod)
             if network is None:

@@ -109,7 +109,8 @@ def _limit(ifname: str, rate: int) -> None:
         limit_rate(ifname, rate)
     except OSError as error:
         raise HostError(
-            f"the pod's link {ifname} can't be limited to {rate} bits a second: {error.strerror} (needs the kernel's sch_tbf)"
+            f"the pod's link {ifname} can't be limited to {rate} bits a second: {error.strerror} "
+            "(needs the kernel's sch_tbf)"
         ) from None
 
 

@@ -159,7 +159,8 @@ class Ports:
             # The copy shows what was committed, also when the reply was lost.
             return await retry_async(attempt, (Conflict, Disconnected), TIMEOUT, PAUSE)
         except asyncio.TimeoutError:
-            raise DatabaseError(self.problem() or "the connection to Open vSwitch's database fails again and again") from None
+            problem = self.problem() or "the connection to Open vSwitch's database fails again and again"
+            raise DatabaseError(problem) from None
 
     async def wait_for_flows(self, name: str) -> None:
         """Wait until ovn-controller has installed the flows of an interface."""

@@ -119,7 +119,7 @@ class Request:
 
 
 def pack(environment: Mapping[str, str], stdin: bytes) -> bytes:
-    """Return a request as the plugin writes it to the socket: length, variables, an empty variable, the configuration."""
+    """Return a request as the plugin sends it: length, variables, an empty variable, the configuration."""
     variables = b"\0".join(f"{key}={value}".encode() for key, value in environment.items())
     payload = variables + b"\0\0" + stdin
     return b"%d\n%s" % (len(payload), payload)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the words of the CNI specification where no server is needed: requests, their errors, and the configuration."""
+"""Protects requests of the CNI specification, their errors, and the runtime's configuration."""
 
 from __future__ import annotations
 

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The server of ``ovn-k8s-node``: its parts, what connects them, and what ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from .._common import names
+from .._kube.client import Client
+from .._kube.health import HealthCheck
+from .._kube.informer import Informer
+from .._kube.settings import Settings
+from .._kube.token import keep_fresh
+from .._pods.cni.endpoint import Endpoint
+from .._pods.cni.known_pods import KnownPods
+from .._pods.cni.operations import Operations
+from .._pods.cni.ports import Ports
+from .._pods.cni.readiness import Readiness
+from .._pods.model import Pod, pod_of_node
+from .._services.health import HealthChecks
+from .._services.host_reconcile import HostServices
+from . import daemon, telemetry
+
+LOG = logging.getLogger("ovn-k8s-node")
+# Seconds from the loss of a link until its port is looked at: the runtime's own DEL usually comes in that time.
+SWEEP_DELAY = 1.0
+HEARTBEAT = 10.0  # seconds between two signs of life for systemd
+BUCKETS = [0.001 * 2**step for step in range(16)]  # seconds
+
+
+class NodeServer:
+    """The parts of the program, and what connects them.
+
+    :param options: the program's options.
+    :param settings_file: the node's settings; when they are replaced, the program ends.
+    :param pod_networks: the networks of all pods.
+    :param workers: threads for what blocks.
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        settings_file: str,
+        pod_networks: Sequence[str],
+        workers: ThreadPoolExecutor,
+    ) -> None:
+        self._options = options
+        self._settings_file = settings_file
+        self._lost_link = asyncio.Event()
+        settings = Settings.read(options.kubernetes)
+        self.client = Client(settings, agent="ovn-k8s-node")
+        # The node's account may not read endpoint slices and other nodes. The server's own account may.
+        self.own_client = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
+        self.health = HealthChecks()
+        self.pods = KnownPods()
+        self.informer = Informer(
+            self.client, "/api/v1/pods", pod_of_node, self._pod_changed, fields=f"spec.nodeName={options.node}"
+        )
+        self.pods.store = self.informer.store
+        self.services = HostServices(
+            options.node,
+            pod_networks,
+            self.own_client,
+            self.pods.store,
+            self.health.answer,
+        )
+        self.ports = Ports(options.local, self._lost_link.set, self._state_changed)
+        self.readiness = Readiness(self.ports, self.informer.synced)
+        self.operations = Operations(
+            self.pods,
+            self.ports,
+            workers,
+            self.readiness,
+            options.patience,
+            os.path.join(options.run, names.CNI_DELETIONS),
+        )
+        self._durations = self._make_metrics()
+        self.endpoint = Endpoint(self.operations, self._observe)
+
+    def _make_metrics(self) -> Any:
+        """Make the metrics; return the histogram of requests."""
+        library = telemetry.prometheus()
+        ready = library.Gauge("ovnkube_node_ready", "Whether pods can get their interfaces (1) or not (0)")
+        ready.set_function(lambda: self.readiness.problem() is None)
+        pods = library.Gauge("ovnkube_node_pods", "Pods of this node that have, or want, an interface")
+        pods.set_function(lambda: len(self.informer.store))
+        return library.Histogram(
+            "ovnkube_node_cni_request_duration_seconds",
+            "The duration of CNI server requests",
+            ["command", "err"],
+            buckets=BUCKETS,
+        )
+
+    def _observe(self, command: str, failed: bool, seconds: float) -> None:
+        self._durations.labels(command, str(failed).lower()).observe(seconds)
+
+    # Events.
+
+    def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        self.pods.changed(key, old, new)
+        self.services.pod_changed(old, new)
+
+    def _state_changed(self) -> None:
+        """Take in that Open vSwitch's database came or went, or one of the node's own rows changed."""
+        if self.ports.replica.connected:
+            self._lost_link.set()
+        self.readiness.update()
+
+    def problem(self) -> str | None:
+        """Return why the program does not do all its work, None when it does."""
+        return "; ".join(filter(None, (self.readiness.problem(), self.services.problem()))) or None
+
+    # The loop.
+
+    async def serve(self) -> None:
+        """Serve until a signal comes, the program or its settings are replaced, or something fails that only a new
+        start can repair.
+        """
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        options = self._options
+        web = await telemetry.listen(options.listen, self.problem)
+        # When one of these ends, the program ends.
+        tasks: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(work)
+            for work in (
+                stop.wait(),
+                self.ports.replica.run(),
+                self.informer.run(),
+                self.readiness.keep_configuration(options.cni_configuration, options.run),
+                self._sweep(),
+                self.services.run(),
+                *(HealthCheck(client).run() for client in (self.client, self.own_client)),
+                _keep_alive(),
+                _wait_until_replaced(options.kubernetes, self.client.settings.ca_file, self._settings_file),
+            )
+        ]
+        # These may end before.
+        helpers = [asyncio.ensure_future(work) for work in (self._wait_for_pods(), keep_fresh(self.client))]
+        await self.endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
+        daemon.ready()
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
+        finally:
+            await self.endpoint.close()
+            for task in [*tasks, *helpers]:
+                task.cancel()
+            await asyncio.gather(*tasks, *helpers, return_exceptions=True)
+            await web.cleanup()
+            await self.health.close()
+            await self.own_client.close()
+            await self.client.close()
+
+    async def _wait_for_pods(self) -> None:
+        """Update the readiness when the node's pods are known."""
+        await self.informer.synced.wait()
+        self.readiness.update()
+
+    async def _sweep(self) -> None:
+        """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a
+        port has lost its link.
+        """
+        while True:
+            await self._lost_link.wait()
+            await asyncio.sleep(SWEEP_DELAY)
+            self._lost_link.clear()
+            try:
+                await self.operations.sweep()
+            except Exception as exc:
+                LOG.error("ports that have lost their sandbox can't be removed: %s; trying again", exc)
+                await asyncio.sleep(SWEEP_DELAY)
+                self._lost_link.set()
+
+
+async def _wait_until_replaced(*files: str | None) -> None:
+    """Wait until the program or one of the files is replaced."""
+    LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files))
+
+
+async def _keep_alive() -> None:
+    """Tell systemd that the loop goes on."""
+    while True:
+        daemon.alive()
+        await asyncio.sleep(HEARTBEAT)
