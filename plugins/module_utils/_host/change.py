@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
 from .._ovsdb.transaction import operations
@@ -62,11 +62,21 @@ class DeletionUnknown(Disconnected):
         self.deletions = deletions
 
 
-def split(changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
-    """Return the changes that insert and update, and those that delete."""
-    return (
-        [change for change in changes if change.kind != "delete"],
-        [change for change in changes if change.kind == "delete"],
+class Split(NamedTuple):
+    """The changes of a plan by their phases.
+
+    :ivar writes: those that insert or update.
+    """
+
+    writes: list[Change]
+    deletions: list[Change]
+
+
+def split(changes: Sequence[Change]) -> Split:
+    """Sort changes by their phases."""
+    return Split(
+        writes=[change for change in changes if change.kind != "delete"],
+        deletions=[change for change in changes if change.kind == "delete"],
     )
 
 

@@ -49,7 +49,7 @@ def plan_host(current: CurrentState, desired: HostState) -> list[Step]:
         *[step for companion in desired.companions for step in companion.plan(current.companions[companion])],
         *[step for link in desired.links for step in _plan_link(current.links.get(link.name), link)],
         *_plan_sysctls(current, desired, of_links=True),
-        *plan_addresses_and_routes(desired, moves.addresses, moves.routes),
+        *plan_addresses_and_routes(desired, moves.network),
         *[step for saved in desired.saved_nics for step in plan_saved_nic(current, saved)],
         *[step for link in desired.no_offloads for step in _plan_no_offload(current, link.link)],
         *[DropStep(nic, True) for nic in _nics(desired.drops) if nic not in current.drops],

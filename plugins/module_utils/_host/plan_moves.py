@@ -14,8 +14,6 @@ from .steps.links import OffloadStep
 from .steps.moves import MoveStep
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .._netlink.records import KernelAddress, KernelRoute
     from .current import CurrentState
     from .desired import AddressMove, HostState, SavedNic
@@ -23,103 +21,103 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Moves:
-    """The moves of a plan.
+class Network:
+    """The addresses and routes of a host at one moment of a plan."""
 
-    :ivar addresses, routes: what the host has after these steps.
-    """
-
-    steps: tuple[MoveStep, ...]
     addresses: tuple[KernelAddress, ...]
     routes: tuple[KernelRoute, ...]
 
+    def configured(self, link: str) -> Network:
+        """Return the addresses and routes of a link that the kernel did not make itself."""
+        own = [address for address in self.addresses if address.link == link]
+        routes = tuple(route for route in self.routes if link in route.links and not route.made_by_kernel(own))
+        return Network(tuple(address for address in own if address.configured), routes)
+
+    def after(self, step: MoveStep) -> Network:
+        """Return what the host has after a step. The kernel removes the routes that it made for the addresses."""
+        addresses, routes, source = set(step.taken_addresses), set(step.taken_routes), {step.source}
+        return Network(
+            tuple(address for address in self.addresses if address not in addresses) + step.given_addresses,
+            tuple(
+                route
+                for route in self.routes
+                if route not in routes and not (route.links == source and route.protocol == RtProt.KERNEL)
+            )
+            + step.given_routes,
+        )
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The moves of a plan.
+
+    :ivar network: what the host has after these steps.
+    """
+
+    steps: tuple[MoveStep, ...]
+    network: Network
+
 
 def plan_moves(current: CurrentState, desired: HostState) -> Moves:
-    """Plan the moves, each from the state that the moves before it leave.
+    """Plan the moves, each from what the host has after the moves before it.
 
     :raises HostError: a route can't move.
     """
     steps: list[MoveStep] = []
-    addresses, routes = list(current.addresses), list(current.routes)
-    planned: list[MoveStep | None] = []
+    network = Network(tuple(current.addresses), tuple(current.routes))
     for move in desired.moves:
-        planned.append(_plan_move(move, current, addresses, routes))
-        addresses, routes = _after(planned[-1], addresses, routes)
+        step = _plan_move(move, current, network)
+        if step is not None:
+            steps.append(step)
+            network = network.after(step)
     for unaddressed in desired.unaddressed:
-        planned.append(_plan_removal(unaddressed.link, addresses, routes))
-        addresses, routes = _after(planned[-1], addresses, routes)
-    steps = [step for step in planned if step is not None]
-    return Moves(tuple(steps), tuple(addresses), tuple(routes))
+        step = _plan_removal(unaddressed.link, network)
+        if step is not None:
+            steps.append(step)
+            network = network.after(step)
+    return Moves(tuple(steps), network)
 
 
-def _after(
-    step: MoveStep | None, addresses: list[KernelAddress], routes: list[KernelRoute]
-) -> tuple[list[KernelAddress], list[KernelRoute]]:
-    """Return the addresses and the routes after a step."""
-    if step is None or step.source is None:
-        return addresses, routes
-    taken_addresses, taken_routes = set(step.taken_addresses), set(step.taken_routes)
-    addresses = [address for address in addresses if address not in taken_addresses]
-    # The kernel removes the routes that it made for the addresses.
-    routes = [
-        route
-        for route in routes
-        if route not in taken_routes and not (route.links == {step.source} and route.protocol == RtProt.KERNEL)
-    ]
-    return addresses + list(step.given_addresses), routes + list(step.given_routes)
-
-
-def _plan_removal(link: str, addresses: Sequence[KernelAddress], routes: Sequence[KernelRoute]) -> MoveStep | None:
+def _plan_removal(link: str, network: Network) -> MoveStep | None:
     """Plan the removal of all addresses and routes of a link, None when it has no addresses.
 
     Without addresses the link's own traffic has no use for routes. A route with other next hops too keeps these.
     """
-    own, own_routes = _configured(link, addresses, routes)
-    if not own:
+    own = network.configured(link)
+    if not own.addresses:
         return None
-    rest = tuple(_without(route, link) for route in own_routes if route.links != {link})
-    return MoveStep(link, None, own, own_routes, (), rest)
+    rest = tuple(_without(route, link) for route in own.routes if route.links != {link})
+    return MoveStep(link, None, own.addresses, own.routes, (), rest)
 
 
-def _plan_move(
-    move: AddressMove, current: CurrentState, addresses: Sequence[KernelAddress], routes: Sequence[KernelRoute]
-) -> MoveStep | None:
+def _plan_move(move: AddressMove, current: CurrentState, network: Network) -> MoveStep | None:
     """Plan one move, None when the source has nothing that could move."""
     source, target = move.source, move.target
-    own, own_routes = _configured(source, addresses, routes)
+    own = network.configured(source)
     rules = tuple(rule for rule in current.rules if source in rule.links)
-    if not own and not own_routes and not rules:
+    if not own.addresses and not own.routes and not rules:
         return None
-    for route in own_routes:
+    for route in own.routes:
         if route.nexthop_id is not None:
             raise HostError(
                 f"route {route.destination} on {source} uses the nexthop object {route.nexthop_id}, which can't change "
                 f"its link: give the route its next hop itself (ip route replace {route.destination} via ...)"
             )
-    present = {address.cidr for address in addresses if address.link == target}
-    moved_routes = tuple(route.moved(source, target) for route in own_routes)
+    present = {address.cidr for address in network.addresses if address.link == target}
+    moved_routes = tuple(route.moved(source, target) for route in own.routes)
     moved_rules = tuple(rule.moved(source, target) for rule in rules)
     link = current.links.get(target)
     return MoveStep(
         source,
         target,
-        own,
-        own_routes,
-        tuple(address.moved_to(target) for address in own if address.cidr not in present),
-        tuple(route for route in moved_routes if route not in routes),
+        own.addresses,
+        own.routes,
+        tuple(address.moved_to(target) for address in own.addresses if address.cidr not in present),
+        tuple(route for route in moved_routes if route not in network.routes),
         set_up=False if link and link.up else link,
         taken_rules=rules,
         given_rules=tuple(rule for rule in moved_rules if rule not in current.rules),
     )
-
-
-def _configured(
-    link: str, addresses: Sequence[KernelAddress], routes: Sequence[KernelRoute]
-) -> tuple[tuple[KernelAddress, ...], tuple[KernelRoute, ...]]:
-    """Return the addresses and routes of a link that the kernel did not make itself."""
-    own = [address for address in addresses if address.link == link]
-    own_routes = tuple(route for route in routes if link in route.links and not route.made_by_kernel(own))
-    return tuple(address for address in own if address.configured), own_routes
 
 
 def _without(route: KernelRoute, link: str) -> KernelRoute:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .desired import Address, HostState, Route
+    from .plan_moves import Network
     from .steps.base import Step
 
 
@@ -43,19 +44,18 @@ class _Addresses:
     kept: Sequence[KernelAddress]
 
 
-def plan_addresses_and_routes(
-    desired: HostState, addresses: Sequence[KernelAddress], routes: Sequence[KernelRoute]
-) -> list[Step]:
+def plan_addresses_and_routes(desired: HostState, network: Network) -> list[Step]:
     """Plan what is removed from owned links, and what is added to any link.
 
     The kernel removes more than it is told to: a secondary address with its primary one, the routes of an address
     with it, and all IPv4 routes of a link with its last IPv4 address. What of that is desired is removed by a step of
     its own and added again, so that the inverse of the plan is exact.
 
-    :param addresses, routes: what the host has when this part of the plan begins.
+    :param network: what the host has when this part of the plan begins.
     :raises HostError: a route belongs to an address of another link.
     """
     owned = {link.name for link in desired.links if link.owned}
+    addresses, routes = network.addresses, network.routes
     changed = _plan_addresses(desired, addresses, owned)
     new_routes = list(dict.fromkeys(_new_route(route) for route in desired.routes))
     removed = [
