@@ -21,8 +21,8 @@ SILENT = f"the router {ROUTER} of the default route answered before and did not 
 
 @pytest.mark.parametrize("command", [MASTER, MINION])
 def test_it_stays_when_router_and_database_answer(bare, command):
-    """Protects the command as the original's users type it: it completes by itself, and a second time there is nothing
-    to ask."""
+    """Protects the command as users of the original tool type it: it completes by itself, and a second run needs no
+    check."""
     bare.nb.master()
     bare.set(**{"ovn-nb": bare.nb.tcp})
     status, said, complained = bare.run(command)
@@ -36,9 +36,9 @@ def test_it_stays_when_router_and_database_answer(bare, command):
     assert bare.run(command) == (0, COMPLETE, "")
 
 
-def test_a_router_that_is_silent_afterwards(bare):
-    """Protects the host that nobody would reach any more: it has back what it had, the overlay is not begun, and the
-    command says who was silent."""
+def test_a_router_that_does_not_answer_afterwards(bare):
+    """Protects a host that could not be reached any more: it gets back what it had, the overlay is not begun, and the
+    command names the peer that did not answer."""
     bare.nb.master()
     before = bare.seen()
     bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
@@ -48,8 +48,8 @@ def test_a_router_that_is_silent_afterwards(bare):
     assert bare.seen() == before and host_journal().read().state == "undone"
 
 
-def test_a_database_that_is_silent_afterwards(bare):
-    """Protects against a way to the router alone: the master is asked too, over a new connection."""
+def test_a_database_that_does_not_answer_afterwards(bare):
+    """Protects against a host that reaches its router only: the database has to answer too, over a new connection."""
     bare.nb.master()
     bare.set(**{"ovn-nb": bare.nb.tcp})
     before = bare.seen()
@@ -64,9 +64,8 @@ def test_a_database_that_is_silent_afterwards(bare):
     assert bare.seen() == before
 
 
-def test_who_was_silent_before_is_not_asked(bare):
-    """Protects a host whose router does not answer anyway: the command completes, and says that nobody could be
-    asked."""
+def test_a_peer_that_did_not_answer_before_is_not_checked(bare):
+    """Protects a host whose router never answers: the command completes, and says that it could not check."""
     bare.nb.master()
     bare.router(f"address del {ROUTER}/24 dev eth0p")
     status, said, complained = bare.run(MINION)
@@ -77,24 +76,24 @@ def test_who_was_silent_before_is_not_asked(bare):
     )
 
 
-def test_yes_asks_nobody(bare):
-    """Protects scripts that know better."""
+def test_yes_checks_nothing(bare):
+    """Protects scripts that check the host themselves."""
     bare.nb.master()
     bare.before_moves = lambda: bare.router(f"address del {ROUTER}/24 dev eth0p")
     status, said, complained = bare.run(MINION, "--yes")
     assert (status, complained) == (0, "") and said.endswith(COMPLETE)
 
 
-def test_a_neighbour_is_asked_anew(bare):
-    """Protects the question itself: what the kernel remembers of a neighbour is no answer, and what an administrator
-    has told it needs none."""
+def test_a_neighbour_has_to_answer_again(bare):
+    """Protects the check itself: the kernel's cached entry of a neighbour is no answer, and a permanent entry needs
+    none."""
     bare.router("address add fd44::1/64 dev eth0p nodad")
     ip("address add fd44::12/64 dev eth0 nodad")
-    for asked in (ROUTER, "fd44::1"):
-        assert neighbour_answers("eth0", asked, 2) and neighbour_answers("eth0", asked, 2)
+    for neighbour in (ROUTER, "fd44::1"):
+        assert neighbour_answers("eth0", neighbour, 2) and neighbour_answers("eth0", neighbour, 2)
     bare.router("address flush dev eth0p")
-    for asked in (ROUTER, "fd44::1", "192.0.2.1"):
-        assert not neighbour_answers("eth0", asked, 0.5)
+    for neighbour in (ROUTER, "fd44::1", "192.0.2.1"):
+        assert not neighbour_answers("eth0", neighbour, 0.5)
     assert not neighbour_answers("nosuch", ROUTER, 0.5)
     ip(f"neigh replace {ROUTER} dev eth0 lladdr 02:00:00:00:00:01 nud permanent")
     assert neighbour_answers("eth0", ROUTER, 0.5)
