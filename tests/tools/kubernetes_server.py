@@ -133,7 +133,7 @@ class Kubernetes:
     def start(self):
         """Start (again), on the same port and with what was there, and wait until it serves."""
         self.process = self._run("kube-apiserver", self.log.name, *self._flags)
-        wait_for(self._serves, "kube-apiserver to be ready")
+        wait_for(self._serves, "kube-apiserver to be ready", 120)
 
     def _serves(self):
         if self.process.poll() is not None:

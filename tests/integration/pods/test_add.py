@@ -114,7 +114,7 @@ def test_pods_talk_through_open_vswitch(ready, sandbox):
 
 
 @pytest.mark.parametrize(("datapath", "quiet"), [("netdev", True), ("system", False)])
-def test_the_hosts_stack_is_quiet_where_it_hears_the_pods(tmp_path, namespace, sandbox, datapath, quiet):
+def test_the_host_sends_no_arp_on_pods_links_with_the_userspace_datapath(tmp_path, namespace, sandbox, datapath, quiet):
     """Protects policies: in the userspace datapath the host's end of the pair would answer the pod's ARP itself.
 
     One switch, and only there.
@@ -148,7 +148,7 @@ print(struct.unpack("II", data.tobytes())[1])
 """
 
 
-def test_w20_add_waits_for_the_annotation_and_asks_nobody(ready, sandbox):
+def test_w20_add_waits_for_the_annotation_without_requests(ready, sandbox):
     """Protects against the old loop of 30 requests and 31 forks: the open watch tells of the pod."""
     place = sandbox()
     ready.api.change("ADDED", pod("web"))
@@ -190,7 +190,7 @@ def test_an_add_ends_with_its_pod(ready, sandbox, end):
     assert not ready.pod_ports() and "veth" not in node_ip("link show type veth")
 
 
-def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
+def test_an_add_that_gives_up_reports_what_it_waited_for(node, sandbox):
     """Protects operators: no annotation, no flows, no such pod, each has its own error; nothing is left behind."""
     node.start(patience=0.5)
     place = sandbox()
@@ -205,7 +205,7 @@ def test_an_add_that_gives_up_says_for_what_it_waited(node, sandbox):
     assert not node.pod_ports() and "veth" not in node_ip("link show type veth")
 
 
-def test_a_pod_that_was_born_with_an_annotation(ready, sandbox):
+def test_a_pod_created_with_an_annotation(ready, sandbox):
     """Protects restored and copied pods from the address of another: ADD waits for the annotation that is the pod's
     own, whatever the other says.
     """

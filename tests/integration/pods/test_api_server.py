@@ -71,7 +71,7 @@ def test_pods_of_this_node(served, sandbox):
     assert "ovnkube_node_pods 2.0" in node.http_get("/metrics")[1]
 
 
-def test_w19_a_pod_made_anew_under_its_name(served, sandbox):
+def test_w19_a_pod_created_again_under_its_name(served, sandbox):
     """Protects a new pod from the old one's address, and the deletion of the old one from the new one."""
     kubernetes, node = served
     first, second = sandbox("first"), sandbox("second")

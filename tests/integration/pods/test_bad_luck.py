@@ -31,7 +31,7 @@ def in_order(node, names):
     assert sorted(host_links()) == sorted(ports)
 
 
-def test_w20_while_the_server_is_away(ready, sandbox):
+def test_w20_without_a_server(ready, sandbox):
     """Protects the deletion of pods while the server does not run: DEL is written down and succeeds; the others say to
     try again, in time.
     """
@@ -57,7 +57,7 @@ def test_w20_while_the_server_is_away(ready, sandbox):
     wait_for(lambda: not list((ready.run / "cni-deletions").iterdir()), "it to be forgotten")
 
 
-def test_systemd_hears_how_it_is(node, systemd):
+def test_systemd_is_notified(node, systemd):
     """Protects a node whose server hangs, or still runs with replaced files: ready when the plugin is served, alive,
     and an end when new files are there.
     """
@@ -157,7 +157,7 @@ def test_w20_kill_9_of_the_plugin_at_any_point(ready, sandbox, seed):
     in_order(ready, ["web"])
 
 
-def test_an_add_that_nobody_waits_for_is_undone(ready, sandbox):
+def test_an_add_whose_plugin_was_killed_is_undone(ready, sandbox):
     """Protects against an interface of a pod whose runtime was killed and forgot it."""
     place = sandbox()
     ready.controller.silent = True
@@ -201,7 +201,7 @@ def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
     wait_for(ready.configuration.exists, "the configuration")
 
 
-def test_the_runtime_is_told_last(node):
+def test_the_runtimes_configuration_is_written_last(node):
     """Protects a node from being Ready too early: no configuration before Open vSwitch, ovn-controller and the API
     server are there (W20).
     """
@@ -230,7 +230,7 @@ def test_another_mtu_is_for_the_next_pods(ready, sandbox):
     assert place.ip("link show dev eth0")[0]["mtu"] == 1300
 
 
-def test_the_database_is_away_for_a_moment(ready, sandbox):
+def test_a_short_outage_of_the_database(ready, sandbox):
     """Protects pods from a restart of Open vSwitch's database: requests wait for it, and nothing is made twice."""
     one, two = sandbox("one"), sandbox("two")
     add(ready, one, "one", 3)
@@ -246,7 +246,7 @@ def test_the_database_is_away_for_a_moment(ready, sandbox):
     in_order(ready, ["two"])
 
 
-def test_w2_the_api_server_is_away_for_a_moment(ready, sandbox):
+def test_w2_a_short_outage_of_the_api_server(ready, sandbox):
     """Protects pods that are known from an outage of the API server, and those that come in it from being forgotten
     (W2, F2).
     """

@@ -35,7 +35,7 @@ def test_w20_del_takes_all_away_and_may_be_repeated(added, netns):
         assert node.pod_ports() == {} and host_links() == [] and "eth0" not in place.run("ip", "link")
 
 
-def test_del_of_what_never_was(ready):
+def test_del_of_an_unknown_container(ready):
     """Protects runtimes that clean up after an ADD that failed early: DEL of an unknown container succeeds."""
     assert ready.cni("DEL", container="nobody-knows-it") == (0, None)
     assert ready.cni("DEL", container="nobody-knows-it", netns="/no/such/path") == (0, None)
@@ -73,7 +73,7 @@ def test_del_overtakes_an_add(ready, sandbox):
 # CHECK.
 
 
-def test_check_of_a_pod_in_order(added):
+def test_check_of_a_pod_without_faults(added):
     """Protects CHECK: it reports what is missing."""
     node, place, result = added
     assert node.cni("CHECK", netns=place.path, config={"prevResult": result}) == (0, None)
@@ -125,7 +125,7 @@ def test_check_finds_what_was_changed_on_the_node(added):
     assert "iface-id" in complaint() and "did not install" in complaint()
 
 
-def test_check_compares_with_what_add_said(added):
+def test_check_compares_with_the_result_of_add(added):
     """Protects runtimes that cache the result: a pod whose address has changed is reported."""
     node, place, result = added
     other = dict(result, ips=[dict(result["ips"][0], address="192.168.1.77/24")])
@@ -143,7 +143,7 @@ def test_check_of_an_unknown_container(ready):
 # GC and STATUS.
 
 
-def test_gc_takes_what_is_not_valid(added, sandbox):
+def test_gc_removes_attachments_that_are_not_valid(added, sandbox):
     """Protects against ports that a runtime has forgotten (CNI 1.1.0), and the ports that it names."""
     node, _place, _result = added
     node.api.change("ADDED", pod("two", annotation=network(4)))
@@ -157,7 +157,7 @@ def test_gc_takes_what_is_not_valid(added, sandbox):
         assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(host_links()) == 1
 
 
-def test_status_tells_the_truth(ready):
+def test_status_follows_readiness(ready):
     """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by
     itself.
     """
@@ -220,7 +220,7 @@ def test_w20_errors_are_those_of_the_specification(ready):
             assert error["cniVersion"] == arguments.get("version", "1.0.0"), case
 
 
-def test_a_namespace_that_is_none(ready):
+def test_a_namespace_that_does_not_exist(ready):
     """Protects the error for a namespace that was removed before ADD."""
     ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, error = ready.cni("ADD", netns="/no/such/netns")

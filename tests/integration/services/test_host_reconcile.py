@@ -272,7 +272,7 @@ def test_a_client_of_udp_that_was_there_before_its_pod(host, client, overlay):
             process.wait()
 
 
-def test_a_client_of_udp_whose_pod_went_while_the_server_was_away(host, client, overlay):
+def test_a_client_of_udp_whose_pod_was_deleted_without_a_server(host, client, overlay):
     """Protects clients of UDP over a restart of the server: where their port has another target since, they reach
     it."""
     overlay.run("ip", "addr", "add", "192.168.1.4/24", "dev", "inside")
@@ -302,7 +302,7 @@ def route_localnet(value=None):
 
 
 @pytest.mark.parametrize("what", ["ruleset", "table inet ovn_kubernetes"])
-def test_rules_that_somebody_else_takes_away(host, client, what):
+def test_rules_that_another_program_removes(host, client, what):
     """Protects services against a firewall's reload, which removes all tables: the rules are written again without a
     change of anything.
     """
@@ -332,7 +332,7 @@ def test_rules_that_can_not_be_written(namespace, tmp_path):
         made.remove()
 
 
-def test_what_the_host_asks_itself_is_its_own(host):
+def test_loopback_addresses_are_for_the_hosts_own_programs(host):
     """Protects the host's own programs at a loopback address from a node port of the same number: OVN could not
     answer."""
     process = listen("127.0.0.1:30001")
@@ -343,7 +343,7 @@ def test_what_the_host_asks_itself_is_its_own(host):
         process.wait()
 
 
-def test_a_host_that_is_no_node_any_more(host, monkeypatch, capsys):
+def test_rules_of_a_removed_node(host, monkeypatch, capsys):
     """Protects the host's loopback after the removal: neither rules are left, nor the setting that they guard."""
     load_nftables()
     host.stop()
@@ -355,7 +355,7 @@ def test_a_host_that_is_no_node_any_more(host, monkeypatch, capsys):
         assert (capsys.readouterr().out, nftables.exists(), route_localnet()) == (said, False, "0")
 
 
-def test_health_checks_tell_the_truth(host, client):
+def test_health_checks_follow_the_endpoints(host, client):
     """Protects load balancers outside: they send nothing to a host without endpoints."""
     good, bad = (ask(port, where=client, more=["http"]) for port in (30012, 30013))
     assert good.startswith("HTTP/1.0 200 OK") and '"localEndpoints": 1' in good

@@ -132,7 +132,7 @@ def test_killed_at_any_moment(world, seed):
     assert len(set(addresses)) == len(pods)
 
 
-def test_wrong_settings_are_one_sentence(world):
+def test_errors_for_wrong_settings(world):
     """Protects administrators: without an API server, without a file or with a broken one the error says so."""
     watcher = world.watcher()
     (watcher.directory / "kubernetes.json").write_text('{"server": "host:6443"}')
@@ -141,7 +141,7 @@ def test_wrong_settings_are_one_sentence(world):
     assert watcher.text() == "the API server 'host:6443' is not a URL: write it like https://10.33.74.1:6443\n"
 
 
-def test_a_token_that_is_not_accepted_is_said_and_outlived(world):
+def test_a_refused_token_is_reported_until_it_is_replaced(world):
     """Protects against a token that is replaced late: the watcher waits, logs why, and never logs the token."""
     watcher = world.watcher()
     token = watcher.directory / "token"

@@ -30,7 +30,7 @@ def test_a_pod_gets_a_port_and_its_annotation(world):
     assert watcher.children() == []
 
 
-def test_pods_of_the_host_and_completed_ones_have_no_port(world):
+def test_host_network_and_completed_pods_have_no_port(world):
     """Protects addresses (W18)."""
     world.watch()
     world.api.create(
@@ -49,7 +49,7 @@ def test_pods_of_the_host_and_completed_ones_have_no_port(world):
     assert world.annotation("host") == {}
 
 
-def test_odd_and_missing_annotations_stop_nobody(world):
+def test_odd_and_missing_annotations_stop_no_other_pod(world):
     """Protects all pods from one (W1, F1, F3): annotations that somebody broke are written anew, pods without any are
     deleted like others.
     """
@@ -69,7 +69,7 @@ def test_odd_and_missing_annotations_stop_nobody(world):
     world.invariants({"a": "node1", "b": "node1", "d": "node2"})
 
 
-def test_pods_that_are_born_with_annotations(world):
+def test_pods_created_with_annotations(world):
     """Protects restored and copied pods: an address that is free, and the node's to give, stays; nobody gets one twice,
     the router's, or another subnet's.
     """
@@ -197,7 +197,7 @@ def test_a_foreign_port_of_the_same_name(world):
     world.invariants({"taken": "node1", "free": "node1"})
 
 
-def test_ports_that_somebody_removes_or_edits_come_back(world):
+def test_removed_or_edited_ports_are_restored(world):
     """Protects a running pod: its port returns with the same address."""
     world.watch()
     world.api.add_pod("web", "node1")

@@ -10,7 +10,7 @@ import signal
 from database_server import wait_for
 
 
-def test_the_original_s_options_work(world, tmp_path):
+def test_options_of_the_original(world, tmp_path):
     """Protects existing scripts: --pidfile, --log-file, -v and --detach; the parent ends when the watcher knows
     everything, and a signal ends it well.
     """
@@ -32,7 +32,7 @@ def test_the_original_s_options_work(world, tmp_path):
     wait_for(lambda: not pid_file.exists(), "the watcher to end and take its pid file along")
 
 
-def test_a_wrong_mode_is_one_sentence(world):
+def test_the_error_for_a_wrong_mode(world):
     """Protects users who start it by hand."""
     watcher = world.watcher()
     watcher._arguments.remove("--overlay")
@@ -41,7 +41,7 @@ def test_a_wrong_mode_is_one_sentence(world):
     assert watcher.text().splitlines()[-1] == "ovn-k8s-watcher: error: say --overlay: it is the only mode"
 
 
-def test_systemd_hears_how_it_is(world, systemd):
+def test_systemd_is_notified(world, systemd):
     """Protects a master whose watcher hangs, or still runs with replaced files: ready when everything is known and not
     before, alive, and an end for new files.
     """
@@ -61,7 +61,7 @@ def test_systemd_hears_how_it_is(world, systemd):
     assert f"{settings} was replaced" in watcher.text()
 
 
-def test_health_and_metrics_tell_the_truth(world):
+def test_health_and_metrics(world):
     """Protects dashboards and probes (W29): names of ovn-kubernetes where it has them, and values that follow
     what happens.
     """
@@ -86,7 +86,7 @@ def test_health_and_metrics_tell_the_truth(world):
     )
 
 
-def test_a_watcher_that_ends_by_a_signal_ends_well(world):
+def test_a_signal_ends_the_watcher_without_failure(world):
     """Protects the unit against a failure at each stop."""
     watcher = world.watch()
     assert watcher.stop() == 0

@@ -132,7 +132,7 @@ def test_headless_and_two_families(world):
     assert list(world.balancers()) == [CLUSTER]
 
 
-def test_what_nobody_serves_ends_at_its_switch(world):
+def test_packets_to_unserved_addresses_are_dropped(world):
     """Protects clients that connect to a service before it exists: conntrack must not remember that they were not
     served. On each node, old and new, once.
     """
@@ -221,7 +221,7 @@ def test_affinity_comes_and_goes(world):
     wait_for(lambda: fields() == {"['set', []]"} and timeout() is None, "affinity to go")
 
 
-def test_load_balancers_that_somebody_removes_or_edits_come_back(world):
+def test_removed_or_edited_load_balancers_are_restored(world):
     """Protects services from manual changes: a deleted row, one that is not in its group, an additional virtual
     address."""
     world.watch()

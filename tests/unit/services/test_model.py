@@ -27,7 +27,7 @@ def test_slices_without_a_service_are_left_out():
     assert EndpointSlice.from_object({**item, "addressType": "FQDN", "metadata": of_names}) is None
 
 
-def test_what_is_no_address_is_left_out_wherever_it_stands():
+def test_texts_that_are_no_addresses_are_left_out():
     """Protects the firewall, the cluster router and all flows of a chassis: the API server checks a node's addresses
     not at all.
     """
