@@ -38,16 +38,16 @@ def test_the_page_lists_exactly_the_known_variables():
     assert set(re.findall(r"^\| `(ovn_[a-z_]+)` \| (?:all|a) ", page, re.MULTILINE)) == set(VARIABLES)
 
 
-def test_the_page_names_what_is_not_there_yet():
-    """Protects against a release that does more, or less, than its page says."""
+def test_the_page_names_what_is_not_supported():
+    """Protects against a release that does more, or less, than its page documents."""
     page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
     line = next(line for line in page.splitlines() if line.startswith("Not in this release yet"))
     assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in UNSUPPORTED}
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)
-def test_the_table_is_right_by_itself(variable):
-    """Protects messages: the example and the default of each variable are values that it takes."""
+def test_the_description_is_consistent(variable):
+    """Protects messages: the example and the default of each variable are values that it accepts."""
     assert variable.kind in READERS
     read(variable, variable.example)
     if variable.default is not None:
@@ -79,7 +79,7 @@ def test_the_sample_shows_every_variable():
 
 
 def test_the_sample_shows_right_values():
-    """Protects whoever removes a comment sign: what comes out is a value that the variable takes."""
+    """Protects whoever removes a comment sign: the line then has a value that the variable accepts."""
     text = "".join(
         path.read_text(encoding="utf-8") for path in (SAMPLE / "hosts.yml", SAMPLE / "group_vars" / "all.yml")
     )

@@ -26,7 +26,7 @@ def encoded(text):
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes a kubeconfig with a user of this kind; its path."""
+    """Return a function that writes a kubeconfig with a user of this kind, and returns its path."""
 
     def write(user, cluster=None, context="one"):
         path = tmp_path / "config"
@@ -66,7 +66,7 @@ def test_files_beside_the_kubeconfig(config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("user", "context", "said"),
+    ("user", "context", "text"),
     [
         (
             {"exec": {"command": "get-token"}},
@@ -79,11 +79,11 @@ def test_files_beside_the_kubeconfig(config, tmp_path):
         ({"client-key-data": "%%%"}, "one", "has a client-key-data that is not base64"),
     ],
 )
-def test_what_can_not_be_used(config, user, context, said):
+def test_what_can_not_be_used(config, user, context, text):
     path = config(user, context=context)
     with pytest.raises(AnsibleFilterError) as error:
         kubeconfig(path)
-    assert str(error.value) == f"ovn.kubernetes.kubeconfig: {path} {said}"
+    assert str(error.value) == f"ovn.kubernetes.kubeconfig: {path} {text}"
 
 
 def test_an_authority_is_text_or_a_path(tmp_path):
@@ -94,17 +94,17 @@ def test_an_authority_is_text_or_a_path(tmp_path):
 
 def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
     issued = time.time() - age
-    said = {
+    claims = {
         "sub": f"system:serviceaccount:ovn-kubernetes:{account}",
         "iat": issued,
         "exp": issued + life,
         "kubernetes.io": {"serviceaccount": {"uid": uid}},
     }
-    return f"e30.{encoded(json.dumps(said)).rstrip('=')}.x"
+    return f"e30.{encoded(json.dumps(claims)).rstrip('=')}.x"
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("make", "expected"),
     [
         (token, False),
         (lambda: token(age=70000, life=100000), False),  # its program renews it now
@@ -115,7 +115,7 @@ def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
         (lambda: "static-token", True),
     ],
 )
-def test_a_token_is_asked_for_only_when_the_one_there_is_no_good(given, wanted):
-    """Protects a second site run against changing tokens, and a first run after a long rest against keeping a dead
+def test_a_token_is_replaced_only_when_it_can_not_be_used(make, expected):
+    """Protects a second site run against changing tokens, and a first run after a long time against keeping an expired
     one."""
-    assert needs_token(given(), "ovn-k8s-watcher", "u1") is wanted
+    assert needs_token(make(), "ovn-k8s-watcher", "u1") is expected

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the plan of node subnets: nobody shares, nobody moves without need, and whoever finds none is told why."""
+"""Protects the plan of node subnets: no two nodes share one, no node changes its subnet without need, and errors name
+the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def planned(cluster, existing=None):
 
 
 def check(plan, cluster_subnets, existing=None):
-    """What must hold for each plan."""
+    """Check what is true for each correct plan."""
     networks = [ipaddress.ip_network(text) for subnets in plan.values() for text in subnets]
     outer = [ipaddress.ip_network(text) for text in cluster_subnets]
     for subnets in plan.values():
@@ -45,14 +46,13 @@ def test_lowest_first_by_name(many):
 
 
 def test_every_ovn_host_gets_one_and_others_none(cluster):
-    """Protects masters and gateways, which are chassis too; and hosts outside the three groups stay out."""
+    """Protects masters and gateways, which are chassis too; and hosts outside the three groups, which get none."""
     assert planned(cluster) == {MASTER: ["192.168.0.0/24"], NODE1: ["192.168.1.0/24"], NODE2: ["192.168.2.0/24"]}
     assert node_subnets({}, {}) == {}
 
 
-def test_given_then_held_then_free(cluster):
-    """Protects the order of claims; what is held under the node's name is found though the inventory spells it
-    otherwise."""
+def test_set_then_existing_then_free(cluster):
+    """Protects the order of the rules; the database's subnet of a node is found by its name in lower case."""
     cluster.on(NODE1, ovn_node_name="Node-One").on(MASTER, ovn_node_subnet="192.168.1.0/24")
     assert planned(cluster, {"node-one": ["192.168.9.0/25"]}) == {
         MASTER: ["192.168.1.0/24"],
@@ -61,9 +61,9 @@ def test_given_then_held_then_free(cluster):
     }
 
 
-def test_what_a_host_holds_is_not_given_to_another(cluster):
-    """Protects a host's running pods against an inventory that gives their subnet away; a host that is given another
-    one itself moves."""
+def test_a_subnet_of_a_node_is_not_set_for_another(cluster):
+    """Protects a host's running pods against an inventory that sets their subnet for another host. A host that is set
+    to another one itself changes its subnet."""
     cluster.on(MASTER, ovn_node_subnet="192.168.1.0/25")
     held = {MASTER: ["192.168.0.0/24"], NODE1: ["192.168.1.0/24"], NODE2: ["192.168.2.0/24"]}
     with pytest.raises(
@@ -76,13 +76,13 @@ def test_what_a_host_holds_is_not_given_to_another(cluster):
     assert planned(cluster, held) == {MASTER: ["192.168.1.0/25"], NODE1: ["192.168.0.0/24"], NODE2: ["192.168.2.0/24"]}
 
 
-def test_held_outside_the_cluster_network_is_planned_anew(cluster):
+def test_a_subnet_outside_the_cluster_network_is_planned_again(cluster):
     """Protects a cluster whose network was changed."""
     assert planned(cluster, {NODE1: ["10.9.0.0/24"]})[NODE1] == ["192.168.1.0/24"]
 
 
-def test_unknown_nodes_keep_theirs(cluster):
-    """Protects nodes that the inventory does not know: their subnets are neither given away nor taken."""
+def test_unknown_nodes_keep_their_subnets(cluster):
+    """Protects nodes that the inventory does not know: no host gets their subnets."""
     held = {
         "gone": ["192.168.0.0/24"],
         "wide": "192.168.2.0/23",
@@ -99,13 +99,13 @@ def test_unknown_nodes_keep_theirs(cluster):
         planned(cluster, held)
 
 
-def test_a_held_subnet_of_another_size_is_stepped_over(cluster):
-    """Protects what is held against a plan with smaller subnets, which would lie in it."""
+def test_the_plan_avoids_subnets_of_another_size(cluster):
+    """Protects existing subnets against a plan with smaller ones, which would be inside them."""
     assert planned(cluster, {"wide": ["192.168.0.0/22"]})[MASTER] == ["192.168.4.0/24"]
 
 
-def test_two_hosts_with_one_given_subnet(cluster):
-    """Protects against a plan that gives one subnet twice, also where nobody asked for problems before."""
+def test_two_hosts_set_to_one_subnet(cluster):
+    """Protects against a plan that uses one subnet twice, also when the inventory was not validated before."""
     cluster.on(NODE1, ovn_node_subnet="192.168.4.0/24").on(NODE2, ovn_node_subnet="192.168.4.0/25")
     with pytest.raises(
         AnsibleFilterError,
@@ -114,8 +114,8 @@ def test_two_hosts_with_one_given_subnet(cluster):
         planned(cluster)
 
 
-def test_two_hosts_with_one_held_subnet(cluster):
-    """Protects against a database that holds a subnet twice: the first host keeps it, the other one moves."""
+def test_two_nodes_with_one_existing_subnet(cluster):
+    """Protects against a database that has a subnet twice: the first host keeps it, the other one gets a new one."""
     assert planned(cluster, {NODE1: ["192.168.1.0/24"], NODE2: ["192.168.1.0/24"]}) == {
         MASTER: ["192.168.0.0/24"],
         NODE1: ["192.168.1.0/24"],
@@ -182,14 +182,14 @@ def test_what_the_prefix_means(cluster, subnet, prefix, first):
     ],
 )
 def test_exhausted(many, subnet, number, text):
-    """Protects the reader of a full network: how many fit, how many are needed, what to set."""
+    """Protects the user whose network is full: how many fit, how many are needed, what to set."""
     with pytest.raises(AnsibleFilterError) as error:
         planned(many(number, ovn_cluster_subnet=subnet))
     assert text in str(error.value)
 
 
 def test_the_advice_on_exhaustion_is_right(many):
-    """Protects against advice that fails again."""
+    """Protects against advice that does not help."""
     assert len(planned(many(5, ovn_cluster_subnet="fd10::/64", ovn_node_subnet_prefix=67))) == 5
 
 
@@ -202,8 +202,8 @@ def test_unset_cluster_subnet(cluster):
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_nobody_moves_when_others_come_and_go(many, seed):
-    """Protects running pods: whatever hosts come, go or are given a free subnet, those that stay keep theirs."""
+def test_no_node_changes_when_others_are_added_and_removed(many, seed):
+    """Protects running pods: hosts keep their subnets, whatever other hosts are added, removed or set to a free one."""
     dice = random.Random(seed)
     subnets = dice.choice([["10.0.0.0/19"], ["fd10::/58"], ["10.0.0.0/19", "fd10::/58"]])
     held = {}
@@ -243,7 +243,7 @@ def test_nobody_moves_when_others_come_and_go(many, seed):
 
 
 def test_without_a_database_the_plan_is_the_same_each_time(cluster):
-    """Protects --check on bare hosts: the order of the inventory plays no part."""
+    """Protects --check on bare hosts: the order of the inventory does not matter."""
     plan = planned(cluster)
     for group in cluster.groups.values():
         group.reverse()
@@ -252,8 +252,8 @@ def test_without_a_database_the_plan_is_the_same_each_time(cluster):
 
 
 def test_a_thousand_hosts_are_planned_quickly(many):
-    """Protects large inventories, with a database that holds half of them and many others; the bound is ten times what
-    it takes."""
+    """Protects large inventories, with a database that holds half of them and many others; the bound is several times
+    what it takes. It is processor time, so that a busy machine does not matter."""
     held = {f"host{index}": [f"10.{10 + index // 256}.{index % 256}.0/24"] for index in range(500)}
     held.update((f"gone{index}", [f"10.0.{index}.0/25"]) for index in range(0, 256, 2))
     cluster = many(1000)

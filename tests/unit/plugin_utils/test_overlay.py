@@ -33,21 +33,21 @@ def test_nodes_have_their_chassis_once_it_is_known():
 
 
 @pytest.mark.parametrize(
-    ("result", "comes_in"),
+    ("result", "included"),
     [
         ({"changed": True, "physical_mac": "02:00:00:00:00:01"}, True),
         ({"failed": True, "changed": False, "msg": "no such NIC"}, False),
         (None, False),
     ],
 )
-def test_a_gateway_whose_host_failed_gets_no_rows(result, comes_in):
+def test_a_gateway_whose_host_failed_gets_no_rows(result, included):
     """Protects egress from a gateway router on a chassis without an uplink; one that has rows already keeps them."""
     hostvars = {"h1": {} if result is None else {"gateway_result": result}, "h2": {}}
-    assert [entry["node_name"] for entry in overlay_gateways(SETTINGS, [], hostvars)] == ["n1"] * comes_in
+    assert [entry["node_name"] for entry in overlay_gateways(SETTINGS, [], hostvars)] == ["n1"] * included
     assert [entry["node_name"] for entry in overlay_gateways(SETTINGS, ["n1"], hostvars)] == ["n1"]
 
 
-def test_a_gateway_says_what_is_known_of_it():
+def test_a_gateway_has_what_is_known_of_it():
     """Protects the module's options: what has no value is left out, since an empty text is no NIC."""
     hostvars = {"h1": {"gateway_result": {"physical_mac": "02:00:00:00:00:01"}, "node_result": {"chassis": "id-1"}}}
     assert overlay_gateways(SETTINGS, [], hostvars) == [

@@ -26,7 +26,7 @@ def test_a_right_inventory_has_no_problem(cluster):
     assert found(cluster.with_facts()) == []
 
 
-def test_everything_set_rightly_has_no_problem(cluster):
+def test_every_variable_with_a_right_value_has_no_problem(cluster):
     """Protects every variable's right values against being refused, also as the text that surveys give."""
     cluster.with_facts().everywhere(
         ovn_cluster_subnet="192.168.0.0/16, fd10::/48",
@@ -239,7 +239,7 @@ EVERYWHERE = [
 
 
 @pytest.mark.parametrize(("variables", "text"), EVERYWHERE)
-def test_what_is_wrong_everywhere_is_said_once(cluster, variables, text):
+def test_what_is_wrong_everywhere_is_reported_once(cluster, variables, text):
     """Protects each message about the cluster's values, and that a hundred hosts don't repeat it."""
     assert found(cluster.everywhere(**variables)) == [f"{THREE}: {text}"]
 
@@ -361,7 +361,7 @@ def test_what_is_wrong_on_one_host_names_it(cluster, variables, text):
 
 
 def test_gateway_without_its_variables(cluster):
-    """Protects against a gateway that has no way outside."""
+    """Protects against a gateway without a NIC."""
     cluster.without(NODE1, "ovn_gateway_interface", "ovn_gateway_ip", "ovn_gateway_next_hop")
     assert found(cluster) == [
         "ovn-node1: ovn_gateway_interface is not set, and the host is in ovn_gateways: set it to the NIC on the "
@@ -378,13 +378,13 @@ def test_dedicated_nic_without_address(cluster):
 
 
 def test_gateway_without_next_hop_is_right(cluster):
-    """Protects gateways that lead to their own network only, and those with a router off their subnet."""
+    """Protects gateways that reach their own network only, and those with a router off their subnet."""
     assert found(cluster.without(NODE1, "ovn_gateway_next_hop")) == []
     assert found(cluster.on(NODE1, ovn_gateway_ip="10.55.0.12/32", ovn_gateway_next_hop="10.1.2.3")) == []
 
 
 def test_both_kinds_of_nic(cluster):
-    """Protects against a gateway with two ways outside."""
+    """Protects against a gateway with two NICs."""
     assert found(cluster.on(NODE1, ovn_gateway_shared_interface="eth0")) == [
         'ovn-node1: ovn_gateway_interface "eth1" and ovn_gateway_shared_interface "eth0" are both set, and a '
         "gateway uses one NIC: keep one of them"
@@ -392,7 +392,7 @@ def test_both_kinds_of_nic(cluster):
 
 
 def test_gateway_variables_elsewhere(cluster):
-    """Protects against a gateway that was meant and is none."""
+    """Protects against a host that is no gateway although its variables are set."""
     assert found(cluster.on(NODE2, ovn_gateway_interface="eth1")) == [
         'ovn-node2: ovn_gateway_interface "eth1" is for hosts of ovn_gateways, and this one is not in it: add the '
         "host, or remove the variable"
@@ -400,7 +400,7 @@ def test_gateway_variables_elsewhere(cluster):
 
 
 def test_two_gateways_with_one_address(cluster):
-    """Protects the outside against one address in two places."""
+    """Protects the physical network against one address on two hosts."""
     cluster.groups["ovn_gateways"].append(NODE2)
     cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.12/25")
     assert found(cluster) == [
@@ -410,7 +410,7 @@ def test_two_gateways_with_one_address(cluster):
 
 
 def test_node_subnets_of_two_hosts(cluster):
-    """Protects pods against one subnet in two places, the same and nested."""
+    """Protects pods against one subnet on two hosts, equal and nested."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24").on(NODE2, ovn_node_subnet="192.168.2.0/24").on(
         MASTER, ovn_node_subnet="192.168.2.128/25"
     )
@@ -484,7 +484,7 @@ def test_facts_against_the_inventory(cluster):
 
 
 def test_host_without_default_route(cluster):
-    """Protects against a host without a tunnel address; where it was given, nothing is missing."""
+    """Protects against a host without a tunnel address; with its variable nothing is missing."""
     cluster.with_facts().hostvars[NODE2]["ansible_facts"]["default_ipv4"] = {}
     assert found(cluster) == [
         "ovn-node2: ovn_encap_ip is not set, and the host has no default route to take it from: set it to the "
@@ -521,7 +521,7 @@ def test_cluster_subnet_is_required(cluster):
 
 
 def test_service_subnet_is_required_with_the_api(cluster):
-    """Protects the watcher against not knowing the services' network."""
+    """Protects the watcher, which needs the services' network."""
     assert found(cluster.everywhere(ovn_kubernetes_api="http://10.0.0.1:8080")) == [
         THREE + ": ovn_service_subnet is not set, and ovn_kubernetes_api needs it: "
         "set it to the API server's --service-cluster-ip-range"
@@ -564,14 +564,14 @@ def test_one_value_for_the_cluster(cluster):
     ],
 )
 def test_number_of_masters(cluster, masters, text):
-    """Protects the databases: a number without a majority, and more than this release can do."""
+    """Protects the databases: numbers without a majority, and more than this release supports."""
     cluster.groups["ovn_masters"] = masters
     cluster.groups["ovn_nodes"] = [MASTER, NODE1, NODE2]
     assert found(cluster) == [text]
 
 
 def test_group_with_a_wrong_name(cluster):
-    """Protects against a group that nobody reads, and an inventory without any of ours."""
+    """Protects against a group that no play uses, and an inventory without any of ours."""
     assert problems(cluster.hostvars, {"all": [MASTER], "ovn_master": [MASTER]}) == [
         "ovn-master: the group ovn_master is not one of this collection: did you mean ovn_masters?",
         "ovn_masters has no host: put the host that is to hold OVN's databases, or a group like "
@@ -580,8 +580,8 @@ def test_group_with_a_wrong_name(cluster):
 
 
 def test_a_host_that_only_a_misspelt_group_has(cluster):
-    """Protects a host that would be left out without a word; groups of other names, and hosts that are in ours too, are
-    nobody's business."""
+    """Protects a host that would be left out silently. Groups of other names, and hosts that are in ours too, are no
+    problem."""
     cluster.groups.update(ovn_gatways=["lost", NODE1], ovn_outside=["other"], ovn_node=[NODE2])
     assert found(cluster) == [
         "lost: the group ovn_gatways is not one of this collection, and the host is in none that is: did you mean "
@@ -590,7 +590,7 @@ def test_a_host_that_only_a_misspelt_group_has(cluster):
 
 
 def test_a_next_hop_that_is_another_gateway(cluster):
-    """Protects egress against going round in circles."""
+    """Protects egress against a loop between gateways."""
     cluster.groups["ovn_gateways"].append(NODE2)
     cluster.on(NODE2, ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.13/24", ovn_gateway_next_hop="10.55.0.12")
     assert found(cluster) == [
@@ -598,7 +598,7 @@ def test_a_next_hop_that_is_another_gateway(cluster):
     ]
 
 
-def test_secrets_stay_out(cluster):
+def test_secrets_are_not_shown(cluster):
     """Protects tokens against being printed, also under a misspelt name."""
     cluster.everywhere(
         ovn_kubernetes_token=["hidden-1"], ovn_kubernetes_tokn="hidden-2", ovn_the_password="hidden-3"
@@ -608,7 +608,7 @@ def test_secrets_stay_out(cluster):
     assert "hidden" not in "".join(said)
 
 
-def test_secrets_that_differ_stay_out(cluster):
+def test_secrets_that_differ_are_not_shown(cluster):
     """Protects tokens against being printed where two hosts have different ones, or one has none."""
     cluster.on(MASTER, ovn_kubernetes_token="hidden-1").on(NODE1, ovn_kubernetes_token="hidden-2")
     said = found(cluster)
@@ -616,8 +616,8 @@ def test_secrets_that_differ_stay_out(cluster):
     assert "hidden" not in "".join(said)
 
 
-def test_what_the_database_holds_counts_for_the_plan(cluster):
-    """Protects foreign nodes against losing their subnet to a given one."""
+def test_subnets_of_the_database_count_for_the_plan(cluster):
+    """Protects nodes that the inventory does not know: their subnet is not set for a host."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24")
     assert found(cluster, existing={"gone": ["192.168.2.0/25"]}) == [
         'ovn-node1: ovn_node_subnet "192.168.2.0/24" overlaps "192.168.2.0/25", which the northbound database '
@@ -634,7 +634,7 @@ def test_many_hosts_are_counted(many):
 
 
 def test_the_order_is_stable(cluster):
-    """Protects whoever compares two runs: the same sentences in the same order, whatever order the inventory has."""
+    """Protects comparisons of two runs: the same sentences in the same order, whatever order the inventory has."""
     cluster.on(NODE1, ovn_node_subnet="10.1.0.0/24", ovn_gateway_ip="10.55.0.12").on(
         NODE2, ovn_mtu="x", ovn_encap_ip="1.2"
     )

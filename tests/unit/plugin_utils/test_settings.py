@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what the roles work with: what was given, what the facts say, and the defaults."""
+"""Protects what the roles work with: variables, facts and defaults."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_defaults(cluster):
     assert of(cluster, NODE2)["gateway"] is None
 
 
-def test_what_was_given(cluster):
-    """Protects each variable's way into the settings."""
+def test_variables_that_are_set(cluster):
+    """Protects each variable: it is in the settings."""
     cluster.dual().everywhere(
         ovn_service_subnet="10.96.0.0/16,fd96::/112",
         ovn_join_subnet="100.70.0.0/16",
@@ -102,13 +102,13 @@ def test_what_was_given(cluster):
 
 
 def test_several_masters_and_tls(cluster):
-    """Protects the connection string for the day when both come: it is a switch here, and only the checks refuse it."""
+    """Protects the connection string for later: it works here, and only the validation refuses it."""
     cluster.with_facts().everywhere(ovn_tls=True).groups["ovn_masters"] = [NODE2, MASTER]
     assert of(cluster, NODE1)["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
 
 
 def test_one_several_or_all_hosts(cluster):
-    """Protects plays over many hosts, which ask once."""
+    """Protects plays over many hosts, which use the filter once."""
     cluster.with_facts()
     assert list(of(cluster)) == [MASTER, NODE1, NODE2]
     assert of(cluster, [NODE2]) == {NODE2: of(cluster, NODE2)}
@@ -160,15 +160,15 @@ def test_default_route_of_ipv6_only(cluster):
 
 
 class Tagged(str):
-    """Text in the dress that Ansible gives it."""
+    """Text in a class of Ansible."""
 
 
 class TaggedNumber(int):
-    """A number in the dress that Ansible gives it."""
+    """A number in a class of Ansible."""
 
 
 def exact(value):
-    """Whether nothing in it is anything but what JSON knows."""
+    """Return whether all of it is of types that JSON has."""
     kind = value.__class__
     if kind is dict:
         return all(key.__class__ is str and exact(item) for key, item in value.items())
@@ -176,7 +176,7 @@ def exact(value):
 
 
 def test_settings_are_plain(cluster):
-    """Protects modules and files against Ansible's own kinds of text and numbers."""
+    """Protects modules and files against Ansible's own classes of text and numbers."""
     cluster.with_facts().everywhere(ovn_mtu=TaggedNumber(1400), ovn_encap_type=Tagged("geneve"))
     cluster.on(
         NODE1,
@@ -196,7 +196,7 @@ def refused(cluster, host):
 
 
 def test_no_default_route(cluster):
-    """Protects hosts without a default route: they are told what to set."""
+    """Protects hosts without a default route: the error names what to set."""
     cluster.with_facts().hostvars[NODE1]["ansible_facts"]["default_ipv4"] = {}
     assert (
         "ovn-node1: ovn_encap_ip is not set, and the host has no default route to take it from: set it to"
@@ -205,7 +205,7 @@ def test_no_default_route(cluster):
 
 
 def test_facts_missing(cluster):
-    """Protects against guesses: whose facts are missing is said, for the host itself and for a master."""
+    """Protects against guesses: the error names the host without facts, the host itself or a master."""
     assert (
         "ovn-node1: ovn_encap_ip is not set, and the host's facts are not known, while it is needed for the tunnels"
         in refused(cluster, NODE1)
@@ -241,20 +241,20 @@ def test_underlay_too_narrow_for_ipv6(cluster):
     ],
 )
 def test_wrong_values(cluster, host, variables, text):
-    """Protects roles that are used alone, where nobody asked for problems before."""
+    """Protects roles that are used alone, where the inventory was not validated before."""
     assert text in refused(cluster.with_facts().on(host, **variables), host)
 
 
 @pytest.mark.parametrize("name", ["ovn_gateway_interface", "ovn_gateway_ip"])
 def test_gateway_without_what_it_needs(cluster, name):
-    """Protects against a gateway that is half described."""
+    """Protects against a gateway with a variable missing."""
     assert f"ovn-node1: {name} is not set, and the host is in ovn_gateways" in refused(
         cluster.with_facts().without(NODE1, name), NODE1
     )
 
 
 def test_without_masters_or_network(cluster):
-    """Protects against settings of a cluster that is none."""
+    """Protects against settings of a cluster without masters or networks."""
     cluster.with_facts().groups["ovn_masters"] = []
     assert "ovn_masters has no host" in refused(cluster, NODE1)
     for variables in cluster.hostvars.values():

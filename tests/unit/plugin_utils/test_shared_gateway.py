@@ -15,7 +15,7 @@ NODE1, NODE2 = "ovn-node1", "ovn-node2"
 
 @pytest.fixture
 def shared(cluster):
-    """ovn-node1 shares eth0, and has told its facts."""
+    """A cluster with facts, whose ovn-node1 shares eth0."""
     return (
         cluster.without(NODE1, "ovn_gateway_interface", "ovn_gateway_ip", "ovn_gateway_next_hop")
         .on(NODE1, ovn_gateway_shared_interface="eth0")
@@ -43,7 +43,7 @@ def in_bridge(cluster):
 
 @pytest.mark.parametrize("moved", [False, True])
 def test_addresses_and_next_hops_are_the_nics(shared, moved):
-    """Protects the defaults, before and after the NIC has gone into its bridge; of the cluster's families alone."""
+    """Protects the defaults, before and after the NIC was moved into its bridge; only of the cluster's IP versions."""
     if moved:
         in_bridge(shared)
     assert found(shared) == []
@@ -59,7 +59,7 @@ def test_addresses_and_next_hops_are_the_nics(shared, moved):
 
 
 def test_another_next_hop(shared):
-    """Protects who leads the pods out by another router than the host."""
+    """Protects gateways whose pods use another router than the host."""
     shared.on(NODE1, ovn_gateway_next_hop="10.44.0.9")
     assert found(shared) == [] and gateway(shared)["default_gws"] == ["10.44.0.9"]
 
@@ -85,7 +85,7 @@ def test_another_next_hop(shared):
     ],
 )
 def test_what_is_refused(shared, variables, sentence):
-    """Protects against a gateway that would have nothing to share, or another address than its host."""
+    """Protects against a gateway without a NIC to share, or with another address than its host."""
     assert found(shared.on(NODE1, **variables)) == ["ovn-node1: " + sentence]
 
 

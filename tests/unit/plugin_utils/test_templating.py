@@ -96,7 +96,7 @@ PLAY = [
 
 @pytest.fixture
 def play(tmp_path):
-    """A function that runs the play with the inventory and extra variables: the process, and the filters' answers."""
+    """Return a function that runs the play with extra variables, and returns the process and the filters' results."""
 
     def run(*arguments, **variables):
         (tmp_path / "inventory.yml").write_text(yaml.safe_dump(INVENTORY), encoding="utf-8")
@@ -140,8 +140,8 @@ def play(tmp_path):
 
 
 def test_a_right_inventory_in_a_play(play):
-    """Protects the whole way: templates are worked out for their own host, and what comes back is plain and can be
-    written as JSON."""
+    """Protects filters in a play: templates are computed for their own host, and results are plain and can be written
+    as JSON."""
     done, answers = play()
     assert done.returncode == 0, done.stdout + done.stderr
     assert answers["problems"] == []
@@ -175,9 +175,8 @@ def test_answers_of_a_survey(play):
     assert answers["node"]["join_subnets"] == ["100.70.0.0/16", "fd99::/64"]
 
 
-def test_removal_is_not_armed_in_the_inventory(play, monkeypatch):
-    """Protects clusters against an inventory in which everything is confirmed to go: what is meant for one run is said
-    to that run."""
+def test_removal_is_not_confirmed_in_the_inventory(play, monkeypatch):
+    """Protects clusters against an inventory that confirms the removal of everything in every run."""
     monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_remove_confirmed", True)
     done, _answers = play()
     assert done.returncode == 2
