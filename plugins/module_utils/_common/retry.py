@@ -8,7 +8,6 @@ All times are seconds. All deadlines use the monotonic clock, so a change of the
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from dataclasses import dataclass, field
@@ -35,6 +34,13 @@ class Clock:
     sleep: Callable[[float], None] = field(default=lambda seconds: time.sleep(seconds))
 
 
+async def _sleep_async(seconds: float) -> None:
+    """Pause a coroutine."""
+    import asyncio  # here: it takes longer to load than everything else that a short module needs
+
+    await asyncio.sleep(seconds)
+
+
 @dataclass(frozen=True)
 class AsyncClock:
     """As :class:`Clock`, for coroutines.
@@ -44,7 +50,7 @@ class AsyncClock:
     """
 
     now: Callable[[], float] = field(default=lambda: time.monotonic())
-    sleep: Callable[[float], Awaitable[None]] = field(default=lambda seconds: asyncio.sleep(seconds))
+    sleep: Callable[[float], Awaitable[None]] = field(default=lambda seconds: _sleep_async(seconds))
 
 
 CLOCK = Clock()
