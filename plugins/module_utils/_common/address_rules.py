@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What addresses, networks and MTUs can be used for: the only place that decides it, for inventory, modules and commands.
+"""What addresses, networks and MTUs can be used for: the only place that decides it, for inventory, modules and
+commands.
 
-Each function returns the value as read, or raises a :class:`.errors.SettingsError` whose parts the caller can put behind its own words.
+Each function returns the value as read, or raises a :class:`.errors.SettingsError` whose parts the caller can put
+behind its own words.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 
     from .addressing import IPAddress, IPInterface, IPNetwork
 
-# Networks whose addresses no pod, service or router can have, and what they are for (RFC 6890; RFC 1112, 4; RFC 4291, 2.4).
+# Networks whose addresses no pod, service or router can have, and what they are for (RFC 6890; RFC 1112, 4; RFC 4291,
+# 2.4).
 SPECIAL_NETWORKS = {
     "0.0.0.0/8": '"this network"',
     "127.0.0.0/8": "loopback",
@@ -126,7 +129,8 @@ def mtu(value: int, versions: Iterable[int] = (4,), setting: str = "mtu") -> int
 def gateway_offsets(join: str) -> range:
     """Return the offsets in a join network that gateway routers can have.
 
-    In a network of at least :data:`SIZE_WITH_PROBES` addresses they end in the middle: the other half is for probes of their next hops.
+    In a network of at least :data:`SIZE_WITH_PROBES` addresses they end in the middle: the other half is for probes of
+    their next hops.
     Else they end before the last address.
     """
     size = addressing.network(join).num_addresses
@@ -134,7 +138,8 @@ def gateway_offsets(join: str) -> range:
 
 
 def probe_address(join: str, offset: int) -> str | None:
-    """Return the address in the join network whose packets the gateway at this offset forwards to its next hop, for probes of it.
+    """Return the address in the join network whose packets the gateway at this offset forwards to its next hop, for
+    probes of it.
 
     :returns: None when the network is too small for such addresses.
     """

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
     IPInterface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 
-# Bytes by family of the tunnel: outer IP header, UDP 8, Geneve 8 (RFC 8926), OVN's Geneve option 8, inner Ethernet header 14.
+# Bytes by family of the tunnel: outer IP header, UDP 8, Geneve 8 (RFC 8926), OVN's Geneve option 8, inner Ethernet
+# header 14.
 GENEVE_OVERHEAD = {4: 58, 6: 78}
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 # Offsets of addresses in a node subnet. Pods get the addresses from 3 on.

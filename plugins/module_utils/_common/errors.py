@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""All errors of the collection, one tree. Each class has a code that results carry, so that nothing has to read the text.
+"""All errors of the collection, one tree. Each class has a code that results carry, so that nothing has to read the
+text.
 
 The text of an error is one sentence for the user. It says what is wrong, where, and what would be right.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 class OvnKubernetesError(Exception):
     """Base of all errors that are reported to the user.
 
-    :cvar code: the machine-readable name of the error. Results carry it as ``error_code``. It is part of the interface and does not change.
+    :cvar code: the machine-readable name of the error. Results carry it as ``error_code``. It is part of the interface
+        and does not change.
     """
 
     code = "error"
@@ -23,7 +25,8 @@ class SettingsError(OvnKubernetesError, ValueError):
 
     It is a ``ValueError`` too, so that a parser treats a bad address like any other text that it can't read.
 
-    The text is ``SETTING VALUE PROBLEM: ADVICE``. A caller that knows the host and the variable composes its own from the parts.
+    The text is ``SETTING VALUE PROBLEM: ADVICE``. A caller that knows the host and the variable composes its own from
+    the parts.
 
     :ivar problem: what is wrong with the value, for example ``has host bits set``; without a value, the whole sentence.
     :ivar advice: what would be right, for example ``the network is 192.168.0.0/16``; may be empty.
@@ -62,7 +65,9 @@ class Disconnected(DatabaseError):
 
 
 class Conflict(DatabaseError):
-    """A ``wait`` operation found that the database has changed since it was read (RFC 7047, 5.2.6). Read and plan again."""
+    """A ``wait`` operation found that the database has changed since it was read (RFC 7047, 5.2.6). Read and plan
+    again.
+    """
 
     code = "database_conflict"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read files, and write them atomically and durably: a reader sees the old or the new content, also after a power cut."""
+"""Read files, and write them atomically and durably: readers see the old or the new content, also after a power cut."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 class FileContent:
     """A file's content and mode.
 
-    :ivar content: text; bytes that are not UTF-8 are kept as surrogates (PEP 383), so that reading and writing preserves them.
+    :ivar content: text; bytes that are not UTF-8 are kept as surrogates (PEP 383), so that reading and writing
+        preserves them.
     :ivar mode: the permission bits, for example 0o644.
     """
 

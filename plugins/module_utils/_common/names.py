@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""All names of OVN, Open vSwitch, Kubernetes and host objects that this collection makes, and the keys by which it knows its own.
+"""All names of OVN, Open vSwitch, Kubernetes and host objects that this collection makes, and the keys by which it
+knows its own.
 
-The names are those of the original overlay tool and of today's ovn-kubernetes, so that operators and their tools find what they know.
+The names are those of the original overlay tool and of today's ovn-kubernetes, so that operators and their tools find
+what they know.
 No other file of the collection spells one of these names.
 """
 
@@ -41,8 +43,9 @@ NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
 # Cookie of the flows that steer packets of a shared NIC to the host or to the pods. Flows with this cookie are ours.
 FLOW_COOKIE = 0x6F766E6B
-# Source ports of pods' connections to the external network where the host has the same address. They are below those that the
-# kernel chooses (net.ipv4.ip_local_port_range begins at 32768, ip(7)), and below Kubernetes' node ports (30000 to 32767).
+# Source ports of pods' connections to the external network where the host has the same address. They are below those
+# that the kernel chooses (net.ipv4.ip_local_port_range begins at 32768, ip(7)), and below Kubernetes' node ports (30000
+# to 32767).
 SHARED_PORTS = "1024-29999"
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
 JOURNAL_DIRECTORY = "/var/lib/ovn-kubernetes/uplinks"
@@ -113,7 +116,9 @@ def node_account(node: str) -> str:
 
 
 def link_name(name: str) -> str:
-    """Return ``name`` when it fits as the name of a link, else its start and a hash of the whole, so that no two are equal."""
+    """Return ``name`` when it fits as the name of a link, else its start and a hash of the whole, so that no two are
+    equal.
+    """
     if len(name) <= IFNAMSIZ:
         return name
     return f"{name[: IFNAMSIZ - 6]}-{hashlib.sha256(name.encode()).hexdigest()[:5]}"
@@ -215,7 +220,9 @@ def local_backends_variable(namespace: str, service: str, port: str | int, proto
 
 
 def pod_link(container: str, ifname: str) -> str:
-    """Return the host's end of a pod's veth pair: the start of the container ID, and a hash that differs for each interface."""
+    """Return the host's end of a pod's veth pair: the start of the container ID, and a hash that differs for each
+    interface.
+    """
     start = "".join(char for char in container if char.isalnum())[:6]
     return f"{start}_{hashlib.sha256(f'{container}/{ifname}'.encode()).hexdigest()[:8]}"
 

@@ -175,7 +175,7 @@ class _Attempts:
         self._attempt = 0
 
     def next_pause(self) -> float | None:
-        """Return the seconds until the next attempt, which is at the deadline at the latest; None when it has passed."""
+        """Return the seconds until the next attempt, at the deadline at the latest; None when that has passed."""
         left = self._deadline - self._now()
         if left <= 0:
             return None

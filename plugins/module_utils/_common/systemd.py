@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Start transient services (systemd-run(1)): programs that outlive the connection which asked for them (org.freedesktop.systemd1(5))."""
+"""Start transient services (systemd-run(1)): programs that outlive the connection which asked for them
+(org.freedesktop.systemd1(5)).
+"""
 
 from __future__ import annotations
 
@@ -75,10 +77,12 @@ def start_unit(unit: str, description: str, command: Sequence[str], after: Seque
 def run_unit(unit: str, description: str, command: Sequence[str], timeout: float, kind: str = "oneshot") -> bool:
     """Run a command apart from this process, and wait for its end. Processes that it leaves in the background go on.
 
-    Wait for an earlier run first: as long as one of its processes runs, systemd keeps the unit, and refuses another one of its name.
+    Wait for an earlier run first: as long as one of its processes runs, systemd keeps the unit, and refuses another one
+    of its name.
 
     :param timeout: seconds, for each of both.
-    :param kind: systemd's type of the service, systemd.service(5); ``forking`` ends when the command is in the background.
+    :param kind: systemd's type of the service, systemd.service(5); ``forking`` ends when the command is in the
+        background.
     :returns: False when it has not ended in time.
     :raises HostError: systemd refuses the unit.
     """

@@ -4,8 +4,8 @@
 """The Kubernetes service accounts of the programs, each with the rights that it needs and no others (RBAC).
 
 The watcher reads what the overlay is made from, and writes pods' annotations and events.
-A node's server may act as its node (``system:node:NAME``): the API server's Node authorizer shows a node only its own pods, which no role
-can do. It may also read what kube-proxy reads.
+A node's server may act as its node (``system:node:NAME``): the API server's Node authorizer shows a node only its own
+pods, which no role can do. It may also read what kube-proxy reads.
 Each account may request its own next token.
 """
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import APIRefused, APIUnreachable, ClientMissing, KubernetesError
+from .transport import set_keepalive, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
@@ -34,14 +33,6 @@ PAGE = 500  # objects in one page of a list
 CONNECTIONS = 48
 SHOWN = 200  # characters of an error page that a message shows
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
-# Keepalive of watches (tcp(7)). The API server sends nothing about objects that do not change, so only the kernel finds out that a
-# path is dead: here within half a minute.
-KEEPALIVE = (
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),  # seconds
-    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),  # seconds
-    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
-)
 
 
 class Page(NamedTuple):
@@ -84,7 +75,7 @@ class Client:
         self._token_stamp: tuple[int, int, int] | None = None  # of the token's file when it was read
         self._watches: set[aiohttp.ClientResponse] = set()  # open ones
         self._timeout_seconds = timeout
-        context = _tls_context(settings) if settings.server.startswith("https:") else None
+        context = tls_context(settings) if settings.server.startswith("https:") else None
         connector = (
             aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context) if context else aiohttp.TCPConnector(limit=CONNECTIONS)
         )
@@ -136,7 +127,7 @@ class Client:
                 self._url(path), params=parameters, headers=self._headers(), timeout=timeout
             ) as response:
                 await self._check(response, path)
-                _set_keepalive(response)
+                set_keepalive(response)
                 self._watches.add(response)
                 try:
                     async for chunk in response.content.iter_any():
@@ -279,31 +270,3 @@ class Client:
 
     def _unreachable(self, path: str, exc: BaseException) -> str:
         return f"the API server {self.settings.server} can't be reached for {path}: {exc or type(exc).__name__}"
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return how the API server proves its identity, and we ours.
-
-    :raises KubernetesError: the CA or the client certificate can't be used.
-    """
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ssl.SSLError) as exc:
-        raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
-    if settings.certificate_file:
-        try:
-            context.load_cert_chain(settings.certificate_file, settings.key_file)
-        except (OSError, ssl.SSLError) as exc:
-            raise KubernetesError(
-                f"the client certificate in {settings.certificate_file} can't be used: {exc}"
-            ) from None
-    return context
-
-
-def _set_keepalive(response: aiohttp.ClientResponse) -> None:
-    """Let the kernel check whether the other end of the connection still exists."""
-    transport = response.connection and response.connection.transport
-    sock: Any = transport and transport.get_extra_info("socket")
-    if sock is not None:
-        for level, option, value in KEEPALIVE:
-            sock.setsockopt(level, option, value)

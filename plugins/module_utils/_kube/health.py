@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Check that the API server replies: a watch can't show it, because a server sends nothing about objects that do not change."""
+"""Check that the API server replies. A watch can't show it: a server sends nothing about unchanged objects."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ FAILURE_PAUSE = 1.0  # seconds between them
 class HealthCheck:
     """Requests in a loop.
 
-    A load balancer, or a server that hangs, may keep connections open over which nothing comes any more. So when the server replies again
-    after it was away, all watches are closed and begin again where they were. An error of the API server is a reply too.
+    A load balancer, or a server that hangs, may keep connections open over which nothing comes any more. So when the
+    server replies again after it was away, all watches are closed and begin again where they were. An error of the API
+    server is a reply too.
 
     :ivar problem: why the server counts as away, in one sentence; None while it replies.
     """

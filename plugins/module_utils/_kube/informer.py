@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The objects of one kind in memory, kept up to date: list, then watch, for ever (Kubernetes, "Efficient detection of changes").
+"""The objects of one kind in memory, kept up to date: list, then watch, for ever (Kubernetes, "Efficient detection of
+changes").
 
-Objects are reduced to what is used as they come. An object that can't be used is reported and left out; the others are kept.
+Objects are reduced to what is used as they come. An object that can't be used is reported and left out; the others are
+kept.
 After an outage only what differs is reported as a change.
 """
 
@@ -45,8 +47,10 @@ class Informer(Generic[T]):
     """The objects of one kind.
 
     :param path: of the collection, for example ``/api/v1/pods``.
-    :param from_object: returns what is kept of an object; None: nothing. An exception means that the object can't be used.
-    :param on_change: called with (key, before, after) for each object that was added (before is None), changed or deleted (after is None).
+    :param from_object: returns what is kept of an object; None: nothing. An exception means that the object can't be
+        used.
+    :param on_change: called with (key, before, after) for each object that was added (before is None), changed or
+        deleted (after is None).
     :param fields: field selector.
     :param labels: label selector.
     :param on_invalid: called with (key or None, exception) for an object that can't be used.

@@ -87,7 +87,7 @@ def _has_fields(current: Any, desired: Any) -> bool:
 
 
 def difference(desired: Collections, current: Collections) -> list[Change]:
-    """Return the changes: inserts and updates from the first collection to the last, then deletes from the last to the first."""
+    """Return the changes: inserts and updates in the collections' order, then deletes in the opposite order."""
     plan = []
     for collection, objects in desired.items():
         existing = current.get(collection, {})
@@ -118,7 +118,8 @@ async def read(client: Client, collections: Iterable[str], selector: str) -> dic
 async def read_remaining(
     client: Client, collections: Sequence[str], selector: str, wait: bool
 ) -> dict[str, dict[str, Object]]:
-    """As :func:`read`, without objects that are being deleted. In a namespace that is being deleted nothing can be created.
+    """As :func:`read`, without objects that are being deleted. In a namespace that is being deleted nothing can be
+    created.
 
     :param wait: wait until they are deleted.
     :raises KubernetesError: the deletion does not end.
@@ -155,7 +156,10 @@ def _deletions(objects: Collections) -> list[tuple[str, str]]:
 
 
 async def foreign_inserts(client: Client, plan: Iterable[Change]) -> list[Change]:
-    """Return the inserts whose object exists without the desired labels: it belongs to somebody else, and the selector did not select it."""
+    """Return the inserts whose object exists already, without the desired labels.
+
+    It belongs to somebody else, and the selector did not select it.
+    """
 
     async def is_foreign(change: Change) -> bool:
         try:

@@ -3,10 +3,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How to reach the API server: ``/etc/ovn-kubernetes/kubernetes-watcher.json`` and ``kubernetes-node.json``.
 
-The file has ``{"server": "https://host:6443", "ca_file": path or null, "token_file": path or null}``. The token is in a file of its own,
-so that no command line and no log has it, and so that it can be renewed while the program runs.
+The file has ``{"server": "https://host:6443", "ca_file": path or null, "token_file": path or null}``. The token is in a
+file of its own, so that no command line and no log has it, and so that it can be renewed while the program runs.
 
-A node's server has a token whose only right is to act as its node, so that the API server returns only that node's pods. Its file has also
+A node's server has a token whose only right is to act as its node, so that the API server returns only that node's
+pods. Its file has also
 ``"user": "system:node:NAME", "group": "system:nodes"``. The watcher's has also ``"service_subnets": [...]``.
 """
 

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Bound tokens of service accounts: their claims, and their renewal by the program that uses them.
 
-Such a token expires (RFC 7519, 4.1.4, ``exp``). Its account may request the next one, and the program does so after two thirds of the
-token's lifetime. A host that was off for longer gets a new token from the next run of the site play.
+Such a token expires (RFC 7519, 4.1.4, ``exp``). Its account may request the next one, and the program does so after two
+thirds of the token's lifetime. A host that was off for longer gets a new token from the next run of the site play.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """JSON-RPC of OVSDB (RFC 7047, 4) for asyncio: requests and notifications on one connection.
 
-The ``ovs`` library has a poll loop of its own and, without its C extension, a parser that needs a millisecond for each row.
+The ``ovs`` library has a poll loop of its own and, without its C extension, a parser that needs a millisecond for each
+row.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    # An atomic type where the column has exactly one value, else "optional", "set" or "map"; with " reference" for UUIDs.
+    # An atomic type where the column has exactly one value, else "optional", "set" or "map"; with " reference" for
+    # UUIDs.
     ColumnKinds = Mapping[str, str]
 
 DEFAULTS = {"string": "", "integer": 0, "real": 0.0, "boolean": False}  # RFC 7047, 5.2.1

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One connection to one OVSDB database over unix, tcp or ssl (RFC 7047), through the ``ovs`` library of the host.
 
-A remote is a comma-separated list such as ``ssl:10.0.0.1:6641,ssl:10.0.0.2:6641``. The first member that is connected to its cluster
-and leads it is used (ovsdb(7), "Clustered Database Service Model").
+A remote is a comma-separated list such as ``ssl:10.0.0.1:6641,ssl:10.0.0.2:6641``. The first member that is connected
+to its cluster and leads it is used (ovsdb(7), "Clustered Database Service Model").
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ class Connection:
         """Run ``operations`` (RFC 7047, 5.2) as one transaction.
 
         :returns: the result of each operation, in order.
-        :raises Conflict: a ``wait`` did not hold, or another client inserted a row with the UUID of a new one. Nothing was written.
+        :raises Conflict: a ``wait`` did not hold, or another client inserted a row with the UUID of a new one. Nothing
+            was written.
         :raises Disconnected: the reply did not come.
         :raises DatabaseError: the server refused the transaction. Nothing was written.
         """

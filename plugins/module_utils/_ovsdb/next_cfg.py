@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Let Open vSwitch say when it has applied a transaction (ovs-vswitchd.conf.db(5), "Configuration": next_cfg and cur_cfg)."""
+"""Learn when Open vSwitch has applied a transaction (ovs-vswitchd.conf.db(5): next_cfg and cur_cfg)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def wait(table: str, where: Iterable[Condition], columns: Iterable[str], rows: S
 
 
 def update(change: Change, resolve: Resolve) -> list[Operation]:
-    """Return the operations of an update: values are written, sets of references and maps are mutated (RFC 7047, 5.1)."""
+    """Return the operations of an update: it writes values, and mutates maps and sets of references (RFC 7047, 5.1)."""
     exact: dict[str, Any] = {}
     mutations: list[list[Any]] = []
     desired = change.desired_row().all_columns()

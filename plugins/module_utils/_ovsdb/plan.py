@@ -25,7 +25,8 @@ OWNER_KEYS = (OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE)  # diffs omit 
 class Values(NamedTuple):
     """A column before and after a change.
 
-    Of a map only the keys that differ; None for a key that does not exist. Of a :class:`.rows.SetMembers` only the missing members.
+    Of a map only the keys that differ; None for a key that does not exist. Of a :class:`.rows.SetMembers` only the
+    missing members.
     """
 
     before: Any

@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A copy of chosen tables and columns of one database that the server keeps up to date, for asyncio programs.
 
-The copy can be read while the server is away. After a new connection only what differs from the copy is reported as a change,
-so a restart of the server is no event for its users.
+The copy can be read while the server is away. After a new connection only what differs from the copy is reported as a
+change, so a restart of the server is no event for its users.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Replica(TableCopy):
     async def transact(self, operations: Iterable[Operation]) -> list[Any]:
         """Run one transaction, and return the result of each operation. The copy has its changes then.
 
-        :raises Disconnected: there is no connection, or the reply did not come. Whether the transaction was committed shows in the copy later.
+        :raises Disconnected: there is no connection, or the reply did not come. Whether the transaction was committed
+            shows in the copy later.
         :raises Conflict: :raises LockLost: :raises DatabaseError: as :func:`.replies.check_results`.
         """
         if not self.connected or self._channel is None:
@@ -117,7 +118,8 @@ class Replica(TableCopy):
         channel = self._channel = await Channel.open(remote, self._notified, self._timeout, self._tls)
         schema = await channel.request("get_schema", [self.database], self._timeout)
         kinds = column_kinds(schema, self._tables)
-        # The results are taken over before the coroutine goes on: notifications in the same packet change what they say.
+        # The results are taken over before the coroutine goes on: notifications in the same packet change what they
+        # say.
         await channel.request(
             "monitor_cond",
             ["_Server", ["server"], {"Database": [{"columns": list(SERVER_COLUMNS)}]}],

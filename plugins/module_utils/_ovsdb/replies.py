@@ -20,8 +20,8 @@ OLDEST = "OVN 22.03 and Open vSwitch 2.17 are the oldest that have it: upgrade t
 # "error" of an operation's result (RFC 7047, 5.2 and ovsdb-server(7), 5.2) -> explanation and advice.
 EXPLANATIONS = {
     "constraint violation": "a value breaks a rule of the schema: correct the setting that it comes from",
-    "referential integrity violation": "it deletes a row that others still refer to, or refers to a row that does not exist: "
-    "find out who else writes there, and run it again",
+    "referential integrity violation": "it deletes a row that others still refer to, "
+    "or refers to a row that does not exist: find out who else writes there, and run it again",
     "not owner": "another client has the lock of this change: leave the change to it",
     "permission error": "this client's role may not write there: use the server's own socket, "
     "or a certificate whose role may",
@@ -30,7 +30,8 @@ EXPLANATIONS = {
     "syntax error": f"the server does not know the request: {OLDEST}",
     "not supported": f"the server is too old for the request: {OLDEST}",
 }
-# Both mean that the plan is out of date: a wait did not hold, or another client inserted a row with the UUID of a new one.
+# Both mean that the plan is out of date: a wait did not hold, or another client inserted a row with the UUID of a new
+# one.
 CONFLICTS = ("timed out", "duplicate uuid")
 SERVER_COLUMNS = ("name", "connected", "leader")  # of table Database in database _Server, ovsdb-server(5)
 

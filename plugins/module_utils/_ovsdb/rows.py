@@ -65,7 +65,8 @@ class Owner(NamedTuple):
     def row_uuid(self, role: str) -> str:
         """Return the UUID that a new row of this role asks for.
 
-        It is a UUID of version 5 (RFC 4122, 4.3) of the row's identity, so that the row is found by its UUID without a search of its table.
+        It is a UUID of version 5 (RFC 4122, 4.3) of the row's identity, so that the row is found by its UUID without a
+        search of its table.
         It is a hint only: after a rename, for example, the row with this role has another UUID. The owner keys decide.
         """
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, self.keys(role)[OWNER_ID]))

@@ -35,8 +35,9 @@ class TableCopy:
     """Rows, and indexes by name, owner and parent.
 
     :param tables: table -> columns. ``external_ids`` and ``name`` among them make :meth:`owned` and :meth:`named` work.
-    :param on_change: called with (table, row before, row after) for each row that was inserted (before is None), changed or deleted
-        (after is None), and for one that still exists after its parent ceased to refer to it (both are the same).
+    :param on_change: called with (table, row before, row after) for each row that was inserted (before is None),
+        changed or deleted (after is None), and for one that still exists after its parent ceased to refer to it (both
+        are the same).
     :param parents_of: tables of :data:`.schema.PARENTS` for which :meth:`parent` works.
 
     :ivar rows: table -> UUID -> row.
@@ -88,8 +89,8 @@ class TableCopy:
     def load(self, content: dict[str, dict[str, dict[str, Any]]], kinds: Mapping[str, ColumnKinds]) -> None:
         """Take over the whole content of a new connection. Only what differs from the copy is a change.
 
-        :param content: table -> UUID -> ``{"initial": row}`` (ovsdb-server(7), 4.1.14); emptied on the way, because it is the largest
-            object that a program ever has.
+        :param content: table -> UUID -> ``{"initial": row}`` (ovsdb-server(7), 4.1.14); emptied on the way, because it
+            is the largest object that a program ever has.
         :param kinds: of the columns.
         """
         self._column_kinds = kinds
@@ -147,7 +148,9 @@ class TableCopy:
                 self._add_members(child, uuid, as_set(decode(row[column])))
 
     def _modify_members(self, table: str, uuid: str, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Take over a change of the children that a row refers to; return (table, UUID) of those that have no parent any more."""
+        """Take over a change of the children that a row refers to; return (table, UUID) of those that have no parent
+        any more.
+        """
         orphans = []
         for child, column in self._children.get(table, ()):
             if column not in row:

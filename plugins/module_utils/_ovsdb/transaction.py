@@ -3,8 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Make the operations of one guarded transaction from a plan (RFC 7047, 5.2).
 
-Guards are ``wait`` operations with the timeout 0. They require that all rows that the plan changes, and all that was read for it,
-are still as they were read. So of two clients that plan at the same time the later one fails, reads again and plans again.
+Guards are ``wait`` operations with the timeout 0. They require that all rows that the plan changes, and all that was
+read for it, are still as they were read. So of two clients that plan at the same time the later one fails, reads again
+and plans again.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def operations(plan: Plan, comment: str, lock: str | None = None) -> list[Operat
     """Return the operations of a plan.
 
     :param comment: the program and its purpose, for the database's log.
-    :param lock: an OVSDB lock that every client that inserts such rows must have. It is asserted (RFC 7047, 5.2.10), and replaces the
-        guards that search whole tables for a row of the same name.
+    :param lock: an OVSDB lock that every client that inserts such rows must have. It is asserted (RFC 7047, 5.2.10),
+        and replaces the guards that search whole tables for a row of the same name.
     :raises DatabaseError: a row that the plan refers to does not exist.
     """
     return _Transaction(plan, lock).operations(comment)
@@ -54,7 +55,8 @@ class _Transaction:
             for index, reference in self._references.items()
         }
         # (table, name) of a parent -> table -> references to the new rows.
-        # A new parent has its new rows from the start: an Open vSwitch port without an interface is refused, even within a transaction.
+        # A new parent has its new rows from the start: an Open vSwitch port without an interface is refused, even
+        # within a transaction.
         self._children: dict[tuple[str, str], dict[str, list[Reference]]] = {}
         for index, reference in self._references.items():
             row = plan.changes[index].desired_row()

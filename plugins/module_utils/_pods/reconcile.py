@@ -15,7 +15,8 @@ from .._common import names
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
-from .._reconcile.engine import Engine, NotReady
+from .._reconcile.engine import Engine
+from .._reconcile.planning import NotReady
 from . import annotation, northbound
 from .addresses import Addresses, Exhausted
 from .annotator import Annotator, PatchClient

@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The loop of :mod:`._ovsdb.converge`, run for ever: desired rows come from memory, current rows from a replica.
 
-An event only marks an object's key. The whole difference of a marked object is planned then. Keys that are marked while a transaction is
-under way go into the next one together. A key that fails is tried again after a pause of its own. A key whose rows the database refuses is
-found by halving the batch, so it stops no other.
+An event only marks an object's key. The whole difference of a marked object is planned then. Keys that are marked while
+a transaction is under way go into the next one together. A key that fails is tried again after a pause of its own. A
+key whose rows the database refuses is found by halving the batch, so it stops no other.
 """
 
 from __future__ import annotations
@@ -13,59 +13,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost, OvnKubernetesError
+from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost
 from .._common.retry import Pause
-from .._ovsdb.difference import difference
 from .._ovsdb.plan import Plan
-from .._ovsdb.rows import SetMembers
-from .._ovsdb.schema import PARENTS
 from .._ovsdb.transaction import operations
+from .planning import NotReady, plan_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Protocol
 
     from .._ovsdb.plan import Change
     from .._ovsdb.replica import Replica
-    from .._ovsdb.rows import CurrentRow, Owner, Row
-
-    class Planner(Protocol):
-        """What the engine must know of one kind of object."""
-
-        @property
-        def tables(self) -> Sequence[str]:
-            """Return the tables in which such objects have rows."""
-
-        def owner(self, name: str) -> Owner:
-            """Return the owner of an object's rows."""
-
-        def desired(self, name: str) -> list[Row]:
-            """Return the desired rows of an object.
-
-            :raises NotReady: they can't be planned now.
-            """
-
-        def done(self, name: str, changes: Sequence[Change]) -> None:
-            """Called when the rows are as desired, with the changes that were made."""
-
-        def failed(self, name: str, reason: str) -> None:
-            """Called when the rows can't be made as desired now; once for each new reason."""
-
+    from .planning import ObjectPlan, Planner
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 BATCH = 500  # keys in one transaction
 GATHER_TIME = 0.004  # seconds between two transactions, in which more keys are marked
 RETRY_PAUSE = Pause(0.5, longest=30.0, jitter=0.3)
 CONFLICT_PAUSE = Pause(0.02, jitter=0.95)
-
-
-class NotReady(OvnKubernetesError):
-    """An object can't be converged now. It is tried again later, and when something that it depends on changes."""
-
-    code = "not_ready"
 
 
 class Key(NamedTuple):
@@ -87,17 +54,6 @@ class Failure(NamedTuple):
 
     attempts: int
     reason: str
-
-
-@dataclass(frozen=True)
-class _KeyPlan:
-    """The plan of one key.
-
-    :ivar again: plan it again afterwards: these changes were only the first part.
-    """
-
-    plan: Plan
-    again: bool = False
 
 
 class Engine:
@@ -195,10 +151,10 @@ class Engine:
         for key in unchanged:
             self._done(key, [])
 
-    def _plan(self, key: Key) -> _KeyPlan | None:
+    def _plan(self, key: Key) -> ObjectPlan | None:
         """Return the plan of a key; None when it can't be planned now."""
         try:
-            return self._plan_rows(key)
+            return plan_object(self._replica, self.planners[key.kind], key.name)
         except (DatabaseError, NotReady) as exc:
             self._failed(key, str(exc))
         except Exception as exc:
@@ -206,51 +162,7 @@ class Engine:
             self._failed(key, f"{type(exc).__name__}: {exc}")
         return None
 
-    def _plan_rows(self, key: Key) -> _KeyPlan:
-        """Return the plan of a key.
-
-        :raises NotReady: it can't be planned now.
-        :raises DatabaseError: a row belongs to somebody else.
-        """
-        planner = self.planners[key.kind]
-        current = self._replica.owned(planner.owner(key.name), planner.tables)
-        try:
-            desired = planner.desired(key.name)
-        except NotReady:
-            if not current:
-                raise
-            return _KeyPlan(Plan(difference([], current, {})), again=True)  # delete old rows already
-        # A row can't move to another parent: it is deleted first, and inserted by the next plan.
-        parents: dict[tuple[str, str | None], str] = {
-            (row.table, row.role): row.parent for row in desired if row.parent is not None
-        }
-        misplaced = [row for row in current if self._is_misplaced(row, parents)]
-        if misplaced:
-            return _KeyPlan(Plan(difference([], misplaced, {})), again=True)
-        by_name = self._rows_by_name(desired)
-        return _KeyPlan(Plan(difference(desired, current, by_name), by_name))
-
-    def _is_misplaced(self, row: CurrentRow, parents: Mapping[tuple[str, str | None], str]) -> bool:
-        """Return whether a row has another parent than the desired one."""
-        desired = parents.get((row.table, row.role))
-        if desired is None or row.table not in PARENTS:
-            return False
-        parent = self._replica.parent(row.table, row.uuid)
-        return parent is None or parent.name != desired
-
-    def _rows_by_name(self, desired: Sequence[Row]) -> dict[tuple[str, str], CurrentRow]:
-        """Return the current rows that the desired ones name: rows, parents and references."""
-        keys: list[tuple[str, str]] = []
-        for row in desired:
-            keys += [(row.table, row.name)] if row.name is not None else []
-            keys += [(PARENTS[row.table].table, row.parent)] if row.parent is not None else []
-            for value in row.columns.values():
-                if isinstance(value, SetMembers):
-                    keys += [(ref.table, ref.name) for ref in value.refs]
-        rows = {key: self._replica.named(*key) for key in keys}
-        return {key: current for key, current in rows.items() if current is not None}
-
-    async def _write(self, plans: Mapping[Key, _KeyPlan]) -> bool:
+    async def _write(self, plans: Mapping[Key, ObjectPlan]) -> bool:
         """Write the plans in one transaction; return whether all of them were written here."""
         whole = Plan(
             [change for plan in plans.values() for change in plan.plan.changes],
@@ -278,7 +190,7 @@ class Engine:
         self._on_transaction(time.monotonic() - started, len(plans), len(sent))
         return True
 
-    def _mark_all(self, keys: Mapping[Key, _KeyPlan]) -> None:
+    def _mark_all(self, keys: Mapping[Key, ObjectPlan]) -> None:
         for key in keys:
             self.mark(*key)
 

@@ -8,7 +8,8 @@ import asyncio
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
-from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.engine import Engine, NotReady
+from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.engine import Engine
+from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.planning import NotReady
 
 TABLES = {"Load_Balancer": ("name", "protocol", "external_ids"), "Load_Balancer_Group": ("name",)}
 
