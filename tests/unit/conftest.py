@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Wanted rows written as a reader writes them down."""
+"""Desired rows as short lines of text, and the current rows that correspond to desired ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _text(value):
 
 @pytest.fixture
 def picture():
-    """Rows as lines ``holder > Table name column:value``, without keys that only mark owners and groups."""
+    """Rows as lines ``parent > Table name column:value``, without owner keys and groups."""
     short = {
         "Logical_Switch": "switch",
         "Logical_Switch_Port": "sport",
@@ -52,8 +52,8 @@ def picture():
 
 
 @pytest.fixture
-def as_found():
-    """Makes found rows of wanted ones, as a database would have them."""
+def as_current():
+    """Return the current rows of desired ones, as a database has them."""
 
     def make(rows):
         out = []

@@ -56,17 +56,17 @@ def follow(remote, scenario, **more):
 
 
 def same(replica, nb):
-    """Whether the copy is what the server has, column for column, and each port's holder is known."""
-    holders = {}
+    """Whether the copy is what the server has, column for column, and each port's parent is known."""
+    parents = {}
     for row in nb.rows("Logical_Switch"):
         for one in decode(["set", [row["ports"]]]) if row["ports"][0] == "uuid" else decode(row["ports"]):
-            holders[one] = row["_uuid"][1]
+            parents[one] = row["_uuid"][1]
     for table, columns in TABLES.items():
         rows = {row["_uuid"][1]: {column: decode(row[column]) for column in columns} for row in nb.rows(table)}
         copy = {uuid: found.columns for uuid, found in replica.rows[table].items()}
         if {uuid: _plain(row) for uuid, row in rows.items()} != {uuid: _plain(row) for uuid, row in copy.items()}:
             return False
-        if table == "Logical_Switch_Port" and {uuid: replica.parent(table, uuid).uuid for uuid in copy} != holders:
+        if table == "Logical_Switch_Port" and {uuid: replica.parent(table, uuid).uuid for uuid in copy} != parents:
             return False
     return True
 
@@ -79,7 +79,7 @@ def _plain(row):
 
 
 def test_the_copy_is_the_database_after_any_change(nb):
-    """Protects against a copy that drifts: sets, maps, optional columns, moves between holders, deletes, in a seeded order."""
+    """Protects against a copy that drifts: sets, maps, optional columns, moves between parents, deletes, in a seeded order."""
     nb.build()
     chance = random.Random(7)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the plain values that stand for rows, and their way to the wire and back (RFC 7047, 5.1)."""
+"""Protects desired and current rows: their owner keys, their names, and the queries that find them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import 
     by_name,
     includes,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import decode, encode
 
 NODE = Owner("Node", "node1")
-
-
-@pytest.mark.parametrize(
-    ("plain", "wire"),
-    [
-        ("text", "text"),
-        (7, 7),
-        (True, True),
-        ((), ["set", []]),
-        (("a", "b"), ["set", ["a", "b"]]),
-        ({}, ["map", []]),
-        ({"b": "2", "a": "1"}, ["map", [["a", "1"], ["b", "2"]]]),
-    ],
-)
-def test_values_go_over_the_wire_and_come_back(plain, wire):
-    """Protects each kind of value in both directions."""
-    assert encode(plain) == wire
-    assert decode(wire) == plain
-
-
-def test_references_come_as_the_uuids_text():
-    """Protects the comparison of references."""
-    assert decode(["uuid", "1-2"]) == "1-2"
-    assert decode(["set", [["uuid", "1-2"], ["uuid", "3-4"]]]) == ("1-2", "3-4")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +88,7 @@ def test_queries_ask_for_what_is_needed_only():
     assert by_name("Open_vSwitch", ".", ("external_ids",)).where == ()
 
 
-def test_a_found_row_knows_its_role_and_keeps_what_came():
+def test_a_current_row_knows_its_role_and_keeps_what_came():
     """Protects guards, which compare with what came over the wire, to the letter."""
     query = Query("NAT", (), ("type", "external_ids"))
     raw = {
@@ -125,3 +100,11 @@ def test_a_found_row_knows_its_role_and_keeps_what_came():
     assert (row.uuid, row.name, row.role, row.external_id("nothing")) == ("1-2", None, "snat-4", None)
     assert row.raw == {"type": "snat", "external_ids": raw["external_ids"]}
     assert query.current_row(dict(raw, external_ids=["map", []])).role is None
+
+
+def test_a_current_row_knows_its_owner():
+    """Protects rows of others: without owner keys there is no owner."""
+    query = Query("NAT", (), ("external_ids",))
+    keys = [[key, value] for key, value in NODE.keys("snat-4").items()]
+    assert query.current_row({"_uuid": ["uuid", "1"], "external_ids": ["map", keys]}).owner == NODE
+    assert query.current_row({"_uuid": ["uuid", "1"], "external_ids": ["map", [["a", "b"]]]}).owner is None

@@ -163,9 +163,9 @@ def test_the_routes_are_those_that_modules_make():
     )
 
 
-def test_candidates_are_read_from_the_database(as_found):
+def test_candidates_are_read_from_the_database(as_current):
     """Protects the start of the check: gateways, addresses, families and marks are found in rows, whatever else is there."""
-    found = egress_gateways(as_found(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
+    found = egress_gateways(as_current(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
     assert found == [
         EgressGateway(
             "node1",
@@ -178,14 +178,14 @@ def test_candidates_are_read_from_the_database(as_found):
     ]
 
 
-def test_a_gateway_on_its_way_in_is_no_candidate(as_found):
+def test_a_gateway_on_its_way_in_is_no_candidate(as_current):
     """Protects against half a gateway."""
-    assert egress_gateways(as_found([row for row in gateway_rows(1) if row.role != "router-to-join"])) == []
+    assert egress_gateways(as_current([row for row in gateway_rows(1) if row.role != "router-to-join"])) == []
 
 
-def test_only_default_routes_of_known_gateways_are_touched(as_found):
+def test_only_default_routes_of_known_gateways_are_touched(as_current):
     """Protects a gateway that a module makes at this moment, and every other route."""
-    own = as_found([row for row in gateway_rows(1) + gateway_rows(2) if row.table == "Logical_Router_Static_Route"])
+    own = as_current([row for row in gateway_rows(1) + gateway_rows(2) if row.table == "Logical_Router_Static_Route"])
     mine = Egress((Selected(candidate(1), frozenset({4})),)).owned_rows(own, {})
     assert sorted((row.external_id("k8s.ovn.org/name"), row.role) for row in mine) == [
         ("node1", "egress-4"),

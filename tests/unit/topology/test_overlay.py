@@ -48,12 +48,12 @@ def gateway(number, name=None, **more):
 
 
 @pytest.fixture
-def rows_of(as_found):
+def rows_of(as_current):
     """The found rows of an overlay whose cluster, nodes and gateways were made at once."""
 
     def make(**settings):
         overlay = Overlay(cluster=Cluster(V4), **settings)
-        return as_found(overlay.rows([], {}, {}))
+        return as_current(overlay.rows([], {}, {}))
 
     return make
 
