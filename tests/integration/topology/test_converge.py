@@ -201,5 +201,6 @@ def test_the_join_network_does_not_move_under_a_gateway(nb):
     """Protects against half a move (W7): a call that would leave a gateway behind in the old join network is refused."""
     nb.build()
     assert nb.refused("ovn_master_init", join_subnet=["100.70.0.0/16"], gateways=[gateway_settings(1)]) == (
-        "join_subnet 100.70.0.0/16 is another one than before, and gateway node2 would stay behind: name all gateways in the call"
+        "join_subnet '100.70.0.0/16' differs from the current one, and gateway node2 would keep its old address: "
+        "name all gateways in the call"
     )

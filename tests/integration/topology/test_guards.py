@@ -138,7 +138,7 @@ def test_a_subnet_that_goes_to_another_node_is_not_given_twice(nb, meanwhile):
     result = call("ovn_minion_init", **one)
     assert (
         result["msg"]
-        == "minion_switch_subnet 192.168.7.0/24 of node node1 overlaps 192.168.7.0/24 of node node2: give each node a subnet of its own"
+        == "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node2: give each node a subnet of its own"
     )
     assert not result["changed"] and nb.rows("Logical_Switch", ["name", "==", "node1"]) == []
 
