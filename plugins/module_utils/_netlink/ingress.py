@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Drop packets at the ingress of NICs: one nftables table of the family netdev (nft(8)), one base chain for each NIC."""
+"""Drop packets at the ingress of NICs: one nftables table of the family netdev (nft(8)), a base chain for each NIC."""
 
 from __future__ import annotations
 

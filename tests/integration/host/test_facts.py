@@ -105,7 +105,7 @@ sys.stdin.read()
 @pytest.mark.parametrize(("listen", "to"), [("10.44.0.12", "10.44.0.12"), ("::", "10.44.0.12"), ("::", "fd44::12")])
 @pytest.mark.parametrize("name", ["sshd", "webserver"])
 def test_connections_of_an_ssh_server_are_found_on_any_port(eth0, tmp_path, monkeypatch, listen, to, name):
-    """Protects SSH sessions of others. The server is a stand-in named sshd, since the kernel's tables are what is read."""
+    """Protects SSH sessions of others. The server is a stand-in named sshd: the kernel's tables are read."""
     monkeypatch.delenv("SSH_CONNECTION", raising=False)
     os.symlink(shutil.which(os.path.realpath(sys.executable)), tmp_path / name)
     with subprocess.Popen(

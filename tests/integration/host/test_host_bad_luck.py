@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects users whose host can't have the desired state: they get one sentence and ``failed``, and nothing was changed."""
+"""Protects users whose host can't have the desired state: one sentence says why, and nothing was changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def vswitch(monkeypatch):
 
 
 def refused(vswitch, module, **options):
-    """Return the message of a call that must fail and change nothing. It is about the host's part unless told otherwise."""
+    """Return the message of a call that must fail and change nothing, by default one for the host's part."""
 
     def seen():
         links = sorted(link["ifname"] for link in json.loads(ip("-j link show")))
@@ -76,14 +76,16 @@ def refused(vswitch, module, **options):
 def test_a_nic_that_does_not_exist(vswitch):
     """Protects against a bridge for a misspelt NIC."""
     assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth9"})) == (
-        "physical_interface eth9 does not exist on this host: name the NIC that is connected to the physical network (ip link shows them)"
+        "physical_interface eth9 does not exist on this host: name the NIC that is connected to the "
+        "physical network (ip link shows them)"
     )
 
 
 def test_a_nic_with_the_default_route(vswitch):
     """Protects the user's own connection: the NIC with the default route does not become the gateway's."""
     assert refused(vswitch, "ovn_gateway", **(GATEWAY | {"physical_interface": "eth0"})) == (
-        "physical_interface eth0 can't be the gateway's alone: the default route (0.0.0.0/0) goes through it; use a NIC of its own"
+        "physical_interface eth0 can't be the gateway's alone: the default route (0.0.0.0/0) goes "
+        "through it; use a NIC of its own"
     )
 
 
@@ -91,7 +93,8 @@ def test_a_nic_that_carries_this_session(vswitch, monkeypatch):
     """Protects the SSH connection of the call itself."""
     monkeypatch.setenv("SSH_CONNECTION", "10.55.0.1 50000 10.55.0.12 22")
     assert refused(vswitch, "ovn_gateway", **GATEWAY) == (
-        "physical_interface eth1 can't be the gateway's alone: this session's SSH connection ends on its address 10.55.0.12; use a NIC of its own"
+        "physical_interface eth1 can't be the gateway's alone: this session's SSH connection ends on "
+        "its address 10.55.0.12; use a NIC of its own"
     )
 
 
@@ -99,14 +102,16 @@ def test_a_host_without_default_route(vswitch):
     """Protects against a guessed tunnel address."""
     ip("route del default")
     assert refused(vswitch, "ovn_minion_init", **NODE) == (
-        "this host has no default route, so its tunnel address is not known: set encap_ip (in the inventory ovn_encap_ip)"
+        "this host has no default route, so its tunnel address is not known: set encap_ip (in the "
+        "inventory ovn_encap_ip)"
     )
 
 
 def test_a_tunnel_address_that_the_host_does_not_have(vswitch):
     """Protects against tunnels from an address that the host does not have."""
     assert refused(vswitch, "ovn_minion_init", **NODE, encap_ip="10.44.0.99") == (
-        "encap_ip 10.44.0.99 is on no link of this host: give the address of the NIC that is connected to the other nodes"
+        "encap_ip 10.44.0.99 is on no link of this host: give the address of the NIC that is "
+        "connected to the other nodes"
     )
 
 
@@ -129,7 +134,8 @@ def test_open_vswitch_is_missing(vswitch):
     """Protects users whose host lacks the package."""
     remote = "unix:/nonexistent/db.sock"
     assert refused(vswitch, "ovn_minion_init", **NODE, open_vswitch=remote) == (
-        f"can't use database Open_vSwitch at {remote}: there is no such socket: the server is not installed or not running"
+        f"can't use database Open_vSwitch at {remote}: there is no such socket: the server is not "
+        f"installed or not running"
     )
 
 
@@ -139,7 +145,8 @@ def test_ovs_vswitchd_does_not_run(vswitch, monkeypatch):
     vswitch.daemon.wait(10)
     monkeypatch.setattr(host_module, "Connection", lambda remote, database: Connection(remote, database, timeout=1.0))
     assert refused(vswitch, "ovn_minion_init", **NODE, datapath_type="system") == (
-        "ovs-vswitchd did not take over the change in time: start it (systemctl start openvswitch-switch) and look at its log"
+        "ovs-vswitchd did not take over the change in time: start it (systemctl start "
+        "openvswitch-switch) and look at its log"
     )
 
 
@@ -177,7 +184,8 @@ def test_the_northbound_database_is_unreachable(vswitch, module, options, state)
             move_underlay=False,
         )
     assert refused(vswitch, module, **options, part=None, state=state, northbound="unix:/nonexistent/nb.sock") == (
-        "can't use database OVN_Northbound at unix:/nonexistent/nb.sock: there is no such socket: the server is not installed or not running"
+        "can't use database OVN_Northbound at unix:/nonexistent/nb.sock: there is no such socket: "
+        "the server is not installed or not running"
     )
 
 
@@ -187,7 +195,8 @@ def test_a_subnet_of_another_node(vswitch, nb, module, options):
     nb.build(nodes=(7,), gateways=())
     before = nb.everything()
     assert refused(vswitch, module, **options, part=None, northbound=nb.remote) == (
-        "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node7: give each node a subnet of its own"
+        "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node7: "
+        "give each node a subnet of its own"
     )
     assert nb.everything() == before
 

@@ -2,7 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects a host on which a change fails half-way: Open vSwitch, links, addresses and routes are as before.
 
-The failure is the last thing that is done, the settings can't be kept; or the database's connection is lost. Open vSwitch and kernel are the real ones.
+Either the last step fails, which saves the settings, or the connection to the database is lost. Open vSwitch and
+kernel are real.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Cut:
     ("moment", "move"), [("before", False), ("after", False), ("wait", False), ("after", True), ("wait", True)]
 )
 def test_a_lost_connection_is_opened_again(vswitch, proxy, moment, move):
-    """Protects a host whose database restarts during a change: all is done and reported, and a second run changes nothing."""
+    """Protects a host whose database restarts during a change: all is done and reported, once."""
     one = proxy(Cut(moment, 1))
     result = host_module.Host(one.remote).node(node(), move)
     told = [item.describe() for item in result.plan]

@@ -66,7 +66,7 @@ def forwarding():
 
 
 def test_a_gateways_nic_gets_back_what_it_had(vswitch):
-    """Protects addresses, routes of all tables and offloads, also after the gateway was converged again, as at a boot."""
+    """Protects addresses, routes of all tables and offloads, also after the gateway was converged twice."""
     before = snapshot("eth1"), offloads("eth1")
     settings = {"nic": "eth1", "datapath_type": "netdev"}
     vswitch.host().gateway(settings)

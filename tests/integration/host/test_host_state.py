@@ -226,13 +226,14 @@ def test_a_next_hop_outside_the_links_networks_is_explained():
     pair("k8s-n1")
     with pytest.raises(
         HostError,
-        match=r"route 10\.8\.0\.0/16 via 10\.7\.0\.1 dev k8s-n1: add failed: .*next hop must be in a network of the link",
+        match=r"route 10\.8\.0\.0/16 via 10\.7\.0\.1 dev k8s-n1: add failed: .*next hop must be in a "
+        r"network of the link",
     ):
         apply_steps(plan(HostState(routes=(Route("k8s-n1", "10.8.0.0/16", "10.7.0.1"),))))
 
 
 def test_settings_of_links_with_dots_in_their_names():
-    """Protects links such as VLANs: slashes separate the parts of a key then (sysctl(8)). Values are compared word by word."""
+    """Protects links such as VLANs, whose keys have slashes (sysctl(8)). Values are compared word by word."""
     pair("eth0.5")
     want = HostState(
         sysctls=(Sysctl("net/ipv4/conf/eth0.5/rp_filter", "2"), Sysctl("net.ipv4.ip_local_port_range", "20000 60000"))
@@ -282,7 +283,8 @@ def test_a_drop_is_added_and_tables_of_others_stay():
     pair("eth1.7")
     tool(
         "nft",
-        "add table netdev theirs { chain in_eth0 { type filter hook ingress device eth0 priority 0; policy accept; }; }",
+        "add table netdev theirs { chain in_eth0 { type filter hook ingress device eth0 priority 0; "
+        "policy accept; }; }",
     )
     converge(HostState(drops=(IngressDrop("eth0"), IngressDrop("eth1.7"))))
     listed = tool("nft", "list", "table", "netdev", "ovn_kubernetes")

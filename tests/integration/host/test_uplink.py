@@ -208,7 +208,8 @@ def test_routes_that_use_nexthop_objects_are_refused_before_anything_moves():
 def test_a_connection_survives_the_move(monkeypatch):
     """Bytes flow over one TCP connection while its address changes links, again and again.
 
-    A plain bridge of the kernel stands in for the Open vSwitch bridge: the NIC is in it from the start, as when the move begins.
+    A plain bridge of the kernel stands in for the Open vSwitch bridge: the NIC is in it from the start, as when the
+    move begins.
     """
     pair("eth0", "far")
     ip("netns add hostnet-peer")

@@ -157,7 +157,7 @@ def test_an_address_that_the_kernel_removes_too_is_removed_and_added_by_steps():
 
 
 def test_a_route_of_a_network_manager_moves_like_any_other():
-    """Protects the route that NetworkManager made: it has the protocol "kernel" too, but its address has noprefixroute."""
+    """Protects routes of NetworkManager: their protocol is "kernel" too, but the address has noprefixroute."""
     current = CurrentState(
         links={"eth0": link("eth0"), "breth0": link("breth0")},
         addresses=(KernelAddress("eth0", "10.44.0.12/24", flags=IfaFlag.PERMANENT | IfaFlag.NOPREFIXROUTE),),
@@ -267,7 +267,7 @@ def test_keys_of_settings_are_parsed_as_by_sysctl(key, parts, of):
 
 
 def test_no_text_shows_a_secret():
-    """Protects keys in plans, diffs and representations of objects. A file that was a secret, or becomes one, counts too."""
+    """Protects private keys in plans, diffs and reprs, also when a file was a secret or becomes one."""
     for old, new in ((0o600, 0o600), (0o600, 0o644), (0o644, 0o640)):
         (step,) = plan_host(
             CurrentState(files={"/key": FileContent("OLD-PRIVATE", old)}),

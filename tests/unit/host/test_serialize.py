@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects steps and records on their way to disk and back: nothing that is to be undone is lost, whichever version wrote it."""
+"""Protects steps and records on disk: nothing that is to be undone is lost, whichever version wrote it."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_steps_and_their_inverses_survive(step):
 
 @pytest.mark.parametrize("name", sorted(RECORDS))
 def test_values_of_earlier_versions_are_read(name):
-    """Protects journals, files of moved NICs and saved NICs that were written before classes and fields got other names."""
+    """Protects journals and saved NICs that were written before classes and fields were renamed."""
     assert NIC_FORMAT.from_json(WRITTEN[name]) == RECORDS[name]
 
 

@@ -19,7 +19,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.messages i
 
 
 def test_a_chain_of_attributes_is_read_again():
-    """Protects attributes after one whose length is not a multiple of 4: each begins at one (linux/rtnetlink.h, RTA_ALIGN)."""
+    """Protects attributes after one whose length is not a multiple of 4 (linux/rtnetlink.h, RTA_ALIGN)."""
     attributes = {1: b"abcde", 3: b"", 7: b"\x00\x01\x02\x03"}
     assert dict(nested(chain(attributes))) == attributes
     assert len(attribute(1, b"abcde")) == 12

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects plans against incomplete lists of the kernel: what is missing in them would be neither moved nor restored."""
+"""Protects plans against incomplete lists of the kernel: what is missing would be neither moved nor restored."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ COMPLETE = [(NEW, MULTI, 1), (NEW, MULTI, 2), (NlMsg.DONE, MULTI, 0)]
 
 
 def test_an_interrupted_dump_is_requested_again(request_dump):
-    """Protects routes that changed while they were listed. Any message of a dump may have the flag (netlink(7), NLM_F_DUMP_INTR)."""
+    """Protects routes that change while they are listed: any message of a dump may have NLM_F_DUMP_INTR."""
     kernel = Kernel(
         [(NEW, MULTI, 1), (NlMsg.DONE, INTERRUPTED, 0)], [(NEW, INTERRUPTED, 2), (NlMsg.DONE, MULTI, 0)], COMPLETE
     )
