@@ -15,7 +15,7 @@ GATEWAY = {"ovn_gateway_interface": "eth1", "ovn_gateway_ip": "10.55.0.12/24", "
 
 
 def host_facts(address, mtu=1500, prefix=24):
-    """Return Ansible's facts of a host with eth0 in the underlay, eth1 in another network, and br-x, whose fact is br_x."""
+    """Return Ansible's facts of a host with eth0 in the underlay, eth1 in another network, and br-x (fact br_x)."""
     last = address.rpartition(".")[2]
     eth1 = {"address": "10.66.0." + last, "netmask": "255.255.255.0", "network": "10.66.0.0"}
     return {

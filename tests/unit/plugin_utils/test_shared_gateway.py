@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what an inventory says of a NIC that host and pods share: what is taken from the NIC, and what is
-refused."""
+"""Protects a NIC that host and pods share: what is derived from the NIC, and what is refused."""
 
 from __future__ import annotations
 
