@@ -56,7 +56,7 @@ def test_the_api_server_goes_away(world, outage):
         wait_for(lambda: "does not answer" in watcher.get("/readyz")[1], "the silence to be noticed", 60)
         assert watcher.get("/readyz")[0] == 503 and watcher.get("/healthz")[0] == 200
         world.api.resume()
-        wait_for(lambda: "all watches begin anew" in watcher.text(), "the watches to begin anew", 60)
+        wait_for(lambda: "all watches begin again" in watcher.text(), "the watches to begin again", 60)
     else:
         (world.api.stop if outage == "restart" else world.api.kill)()
         wait_for(lambda: watcher.get("/readyz")[0] == 503, "the outage to be noticed")
