@@ -126,7 +126,7 @@ def test_run_again_they_change_nothing(built):
 
 
 def test_the_token_is_for_root_alone(built):
-    """Protects the token: mode 0600, and nowhere else on the host."""
+    """Protects W14, the token: mode 0600, and nowhere else on the host."""
     assert on(
         MINION, "grep -rl s3cret /etc/ovn-kubernetes; stat -c %a /etc/ovn-kubernetes/kubernetes-node.token"
     ).split() == ["/etc/ovn-kubernetes/kubernetes-node.token", "600"]

@@ -99,7 +99,7 @@ def test_a_client_from_outside_is_seen_as_itself(service, web):
 
 
 def test_addresses_outside(service, web):
-    """Protects externalIPs and an outer load balancer's addresses: for pods, for hosts, and for whoever routes them to a gateway."""
+    """Protects W11, externalIPs and an outer load balancer's addresses: for pods, for hosts, and for whoever routes them to a gateway."""
     service("outer", type="LoadBalancer", externalIPs=[EXTERNAL])
     kubectl(
         "patch",

@@ -11,11 +11,12 @@ import runpy
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOLDERS = [path.name.lstrip("_") for path in (ROOT / "plugins" / "module_utils").iterdir() if path.is_dir()]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
 def test_the_table_of_faults_is_up_to_date():
-    """Protects the map from each fault of the original (W1 to W32) to its tests: run tests/tools/fault-table after a change."""
+    """Protects the map from each fault of the original to its tests: run tests/tools/fault-table after a change."""
     tool = runpy.run_path(str(ROOT / "tests" / "tools" / "fault-table"))
     text = tool["PAGE"].read_text(encoding="utf-8")
     assert tool["page"](text) == text
@@ -28,5 +29,7 @@ def test_links_lead_to_files(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     missing = [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
     paths = re.findall(r"`((?:plugins|roles|playbooks|tests|molecule|docs|inventory)/[\w./-]+)`", text)
+    library = re.findall(r"`(_(?:%s)(?:/[\w./-]+)?)`" % "|".join(FOLDERS), text)
+    paths += [f"plugins/module_utils/{path}" for path in library]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert missing == []

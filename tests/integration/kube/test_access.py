@@ -141,7 +141,7 @@ def test_somebody_elses_role_of_our_name_is_not_overwritten(access, kubernetes, 
 
 
 def test_a_nodes_account_sees_its_pods_and_no_others(access, kubernetes, as_account):
-    """Protects the other nodes' pods, and everything else, when a node is lost to somebody."""
+    """Protects W14, the other nodes' pods, and everything else, when a node is lost to somebody."""
     access()
     for node in ("node1", "node2"):
         kubernetes.add_node(node)

@@ -83,7 +83,7 @@ def test_endpoints_that_are_ready_else_those_that_drain():
 
 
 def test_outer_addresses_are_served_everywhere():
-    """Protects externalIPs and addresses of load balancers outside, but not those with ipMode Proxy."""
+    """Protects W11, externalIPs and addresses of load balancers outside, but not those with ipMode Proxy."""
     made = service(
         "LoadBalancer",
         externalIPs=["1.2.3.4"],
