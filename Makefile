@@ -18,7 +18,7 @@ clean: ## remove the lab
 test: ## run all tests; the last line is `N passed, N failed`
 	@tests/tools/run-tests
 
-check: ## what needs no hosts and little time: format, lint, types, unit tests
+check: ## what needs no hosts and little time: format, lint, types, unit tests, rows in database servers
 	@tests/tools/run-tests check
 
 lint: ## ruff, types, vermin, yamllint, shellcheck, ansible-lint, changelog, build of the collection

@@ -15,6 +15,7 @@ NO_HOSTS = "no hosts of before"
 NEVER_WAITS = 0.1
 # Molecule keeps in mind what it has made, and the scenarios share their hosts.
 FORGET = "molecule destroy --scenario-name kubernetes && molecule destroy --scenario-name default"
+BY_FILE = ("--numprocesses=2", "--dist=loadfile")
 NICS = ("--timeout=900", *(f"tests/nics/test_{name}.py" for name in ("refused", "taken_back", "way_there_and_back")))
 MANAGERS = ("--timeout=900", *(f"tests/nics/test_{name}.py" for name in ("managers", "managers_taken_back")))
 
@@ -120,15 +121,28 @@ TABLE: tuple[Step, ...] = (
     ),
     check("changelog", 2, "antsibull-changelog", "lint", groups=("lint",)),
     check("build", 5, "tests/tools/build-collection", groups=("lint",)),
-    check("sanity", 400, "tests/tools/sanity", groups=("sanity",), limit=1800),
+    # pylint takes as long as all other tests together, and keeps all processors busy.
+    check("sanity, pylint", 60, "tests/tools/sanity", "--test=pylint", groups=("sanity",), limit=1800),
+    check("sanity, the others", 150, "tests/tools/sanity", "--skip-test=pylint", groups=("sanity",), limit=1800),
     # Tests without hosts.
     pytest("units", "units", 77, 1, "tests/unit", also=("check",)),
+    # Rows in database servers, and a host's network namespaces. They wait a lot: two files at a time.
     pytest(
+        "integration, rows",
         "integration",
+        60,
+        0.6,
+        *BY_FILE,
+        *(f"tests/integration/{name}" for name in ("host_rows", "topology")),
+        also=("check",),
+    ),
+    pytest(
+        "integration, hosts",
         "integration",
-        229,
-        0.5,
-        *(f"tests/integration/{name}" for name in ("host", "host_rows", "nic", "topology", "programs")),
+        100,
+        0.6,
+        *BY_FILE,
+        *(f"tests/integration/{name}" for name in ("host", "nic", "programs")),
     ),
     pytest(
         "integration with Kubernetes",

@@ -133,6 +133,20 @@ def test_the_table_can_be_run():
     assert {group for one in TABLE for group in one.groups} == {*GROUPS, "check"}
 
 
+def test_no_test_of_the_tree_is_left_out():
+    """Protects tests in a new folder against being in no step."""
+    named = " ".join(argument for one in TABLE for argument in one.command)
+    folders = {path.parent.relative_to(execute.ROOT) for path in (execute.ROOT / "tests").rglob("test_*.py")}
+    absent = {
+        folder.as_posix()
+        for folder in folders
+        if not any(
+            parent.as_posix() in named.split() or f"{parent}/test_" in named for parent in (folder, *folder.parents)
+        )
+    }
+    assert absent == set()
+
+
 def test_a_group_has_what_it_needs():
     """Protects `make GROUP` on a fresh checkout."""
     assert [one.name for one in select(TABLE, ["units"])] == ["set-up", "units"]
