@@ -7,47 +7,53 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ovn_gateway
-short_description: Lead the OVN overlay to the outside through a node
+short_description: Connect the OVN overlay to the physical network through a node
 version_added: 0.1.0
 description:
-  - A gateway has a router that lives on its chassis, between the join switch and the physical network, with source NAT to its
+  - A gateway has a router on its chassis, between the join switch and the physical network, with source NAT to its
     physical address. Default traffic of the cluster is spread over all gateways that are alive.
-  - On the host the NIC goes into a bridge of its own; its addresses are kept on the bridge's record and come back with O(state=absent).
+  - On the host the NIC is moved into a bridge of its own. The bridge's record saves the NIC's addresses, which come
+    back with O(state=absent).
 extends_documentation_fragment: [ovn.kubernetes.overlay]
 options:
   physical_interface:
     description:
-      - The NIC that is the gateway's alone. It is refused when it carries the default route or the connection of the controller.
+      - The NIC that only the gateway uses. A NIC with the default route, or with the controller's connection, is
+        refused.
     type: str
   bridge_interface:
     description:
-      - The bridge with a NIC that the host has too, such as M(ovn.kubernetes.nics_to_bridge) makes. The host keeps its addresses and routes,
-        and the gateway has the same addresses and the same MAC; C(ovn-k8s-gateway-helper) parts what comes in.
+      - The bridge of a NIC that the host uses too, such as M(ovn.kubernetes.nics_to_bridge) makes. The host keeps its
+        addresses and routes, and the gateway has the same addresses and the same MAC. C(ovn-k8s-gateway-helper) steers
+        incoming packets to the host or to the pods.
     type: str
   physical_ip:
     description:
-      - The gateway's addresses outside, with prefix, at most one of each family.
+      - The gateway's addresses on the physical network with prefix length, at most one of each family.
       - With O(bridge_interface) and O(part=all) those of the bridge by default.
     type: list
     elements: str
   default_gw:
     description:
-      - The routers outside, of the families of O(physical_ip). Without one the gateway takes no default traffic.
-      - With O(bridge_interface) and O(part=all), where O(physical_ip) is not given, those of the bridge's default routes by default.
+      - The external routers, of the families of O(physical_ip). Without one the gateway gets no default traffic.
+      - With O(bridge_interface) and O(part=all), and without O(physical_ip), those of the bridge's default routes by
+        default.
     type: list
     elements: str
   physical_mac:
     description:
-      - The MAC of the gateway outside. With O(part=all) it is the NIC's, else it stays as it is, and a new gateway gets one derived
-        from O(physical_ip).
+      - The MAC of the gateway on the physical network. With O(part=all) it is the NIC's, else it stays as it is. A new
+        gateway gets one derived from O(physical_ip).
     type: str
   chassis:
     description:
-      - The host's system-id. With O(part=all) it is read from the host, else it stays as it is, and a new gateway gets O(node_name).
+      - The host's system-id. With O(part=all) it is read from the host, else it stays as it is. A new gateway gets
+        O(node_name).
     type: str
   mtu:
     description:
-      - MTU of the pods' network. Larger packets from outside that may not be fragmented are answered with it.
+      - MTU of the pods' network. Larger packets from the physical network that must not be fragmented are answered with
+        an ICMP error that names it.
     type: int
   datapath_type:
     description:
@@ -125,7 +131,11 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{"operation": "insert", "table": "Logical_Router", "row": "Logical_Router GR_kube-minion2", "text": "Logical_Router GR_kube-minion2: insert"}]
+  sample:
+    - operation: insert
+      table: Logical_Router
+      row: Logical_Router GR_kube-minion2
+      text: "Logical_Router GR_kube-minion2: insert"
 chassis:
   description: The host's system-id.
   returned: when the host's part was converged
@@ -150,7 +160,8 @@ default_gw:
   elements: str
 error_code:
   description:
-    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
+      C(rollback_failed).
       Conditions should use it, and not the text in C(msg).
   returned: failure
   type: str

@@ -22,8 +22,8 @@ options:
     default: unix:/var/run/ovn/ovnsb_db.sock
   database_file:
     description:
-      - File of the Northbound database. While there is none, OVN has never run here, and the overlay is empty. When there is one, a server
-        that does not answer is an error, since an overlay that is there must not be taken for an empty one.
+      - File of the Northbound database. While it does not exist, OVN has never run here, and the overlay is empty. When
+        it exists, a server that does not answer is an error, since an overlay that exists must not count as empty.
     type: path
     default: /var/lib/ovn/ovnnb_db.db
 requirements:
@@ -57,10 +57,17 @@ nodes:
   type: dict
   sample: {"kube-minion1": {"subnets": ["192.168.2.0/24"], "chassis": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
 gateways:
-  description: Node name of each gateway to its addresses outside and on the join switch, its chassis, and whether it carries default traffic.
+  description:
+    - Node name of each gateway to its addresses on the physical network and on the join switch, its chassis, and
+      whether it carries default traffic.
   returned: always
   type: dict
-  sample: {"kube-minion1": {"physical_ips": ["10.33.74.138/24"], "join_ips": ["100.64.0.2"], "chassis": "kube-minion1", "alive": true}}
+  sample:
+    kube-minion1:
+      physical_ips: ["10.33.74.138/24"]
+      join_ips: ["100.64.0.2"]
+      chassis: kube-minion1
+      alive: true
 chassis:
   description: System-id of each chassis that has registered, to its host name and its tunnel addresses.
   returned: always

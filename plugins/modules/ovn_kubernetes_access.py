@@ -10,12 +10,16 @@ module: ovn_kubernetes_access
 short_description: Converge the Kubernetes accounts of the overlay's programs
 version_added: 0.1.0
 description:
-  - Service accounts, roles and bindings in the namespace C(ovn-kubernetes), one account for the watcher and one for each node's server.
+  - Service accounts, roles and bindings in the namespace C(ovn-kubernetes). The watcher has an account, and so has each
+    node's server.
   - The watcher may read nodes, pods, services and endpoint slices, write the status of pods and events.
-  - A node's server may act as its node (C(system:node:NAME)) and nothing else, so that the API server's Node authorizer shows it that node's pods only.
+  - A node's server may act as its node (C(system:node:NAME)) and do nothing else, so that the API server's Node
+    authorizer shows it that node's pods only.
   - Each account may ask for its own next token.
-  - Accounts of nodes that are not in O(nodes) are deleted. Objects without our label C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.
-  - A namespace C(ovn-kubernetes) without the label is used as it is, and stays. Any other object without it that has a name of ours is an error.
+  - Accounts of nodes that are not in O(nodes) are deleted. Objects without the label
+    C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.
+  - A namespace C(ovn-kubernetes) without the label is used as it is, and stays. Any other object that has one of our
+    names and lacks the label is an error.
 extends_documentation_fragment: [ovn.kubernetes.kubernetes]
 options:
   nodes:
@@ -52,7 +56,11 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{"op": "insert", "collection": "/api/v1/namespaces", "name": "ovn-kubernetes", "text": "make Namespace ovn-kubernetes"}]
+  sample:
+    - op: insert
+      collection: /api/v1/namespaces
+      name: ovn-kubernetes
+      text: make Namespace ovn-kubernetes
 accounts:
   description: Each service account's name to its UID, of those that are there.
   returned: always

@@ -10,9 +10,10 @@ module: ovn_kubernetes_token
 short_description: Ask for tokens of the overlay's Kubernetes accounts
 version_added: 0.1.0
 description:
-  - Bound tokens (TokenRequest) of service accounts that M(ovn.kubernetes.ovn_kubernetes_access) has made. They hold for a week, and the programs that
-    have them renew them.
-  - P(ovn.kubernetes.accounts_without_token#filter) says which accounts need a token; each call makes new ones. Give the task C(no_log).
+  - Bound tokens (TokenRequest) of service accounts that M(ovn.kubernetes.ovn_kubernetes_access) has made. They are
+    valid for a week, and the programs that have them renew them.
+  - P(ovn.kubernetes.accounts_without_token#filter) returns the accounts that need a token; each call issues new ones.
+    Give the task C(no_log).
 extends_documentation_fragment: [ovn.kubernetes.kubernetes]
 options:
   accounts:

@@ -10,7 +10,8 @@ module: ovn_master_init
 short_description: Make the OVN overlay of a cluster
 version_added: 0.1.0
 description:
-  - The overlay's centre is one distributed router, one join switch towards the gateways, and the groups that load balancers are put in.
+  - The centre of the overlay is one distributed router, one join switch between it and the gateways, and the groups of
+    load balancers.
   - O(nodes) and O(gateways) let one call, and one transaction, converge the Northbound rows of a whole cluster.
   - With O(node_name) the master is a node too, as M(ovn.kubernetes.ovn_minion_init) makes one.
   - O(state=absent) removes every row of this collection, those of nodes and gateways as well.
@@ -18,7 +19,8 @@ extends_documentation_fragment: [ovn.kubernetes.overlay, ovn.kubernetes.node_hos
 options:
   master_switch_subnet:
     description:
-      - The pods' subnet of the master itself, inside O(cluster_ip_subnet), one of each of its families. Required with O(node_name).
+      - The pods' subnet of the master itself, inside O(cluster_ip_subnet), one of each of its families. Required with
+        O(node_name).
     type: list
     elements: str
   join_subnet:
@@ -33,8 +35,8 @@ options:
     type: str
   known_nodes:
     description:
-      - Names of all nodes of the inventory. A host that comes with the system-id of another one of them is a clone, and is refused; with
-        the system-id of a node that is not among them it is that node under a new name.
+      - Names of all nodes of the inventory. A host with the system-id of another one of them is a clone, and is
+        refused. A host with the system-id of a node that is not among them is that node under a new name.
     type: list
     elements: str
     default: []
@@ -68,21 +70,21 @@ options:
         type: str
         required: true
       physical_interface:
-        description: The NIC that is the gateway's alone.
+        description: The NIC that only the gateway uses.
         type: str
       bridge_interface:
-        description: A bridge that leads to the physical network already.
+        description: The bridge of a NIC that the host uses too.
         type: str
       physical_ip:
-        description: The gateway's addresses outside, with prefix.
+        description: The gateway's addresses on the physical network, with prefix length.
         type: list
         elements: str
       default_gw:
-        description: The routers outside.
+        description: The external routers.
         type: list
         elements: str
       physical_mac:
-        description: The MAC of the gateway outside.
+        description: The MAC of the gateway on the physical network.
         type: str
       chassis:
         description: The host's system-id.
@@ -129,7 +131,11 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{"operation": "insert", "table": "Logical_Router", "row": "Logical_Router ovn_cluster_router", "text": "Logical_Router ovn_cluster_router: insert"}]
+  sample:
+    - operation: insert
+      table: Logical_Router
+      row: Logical_Router ovn_cluster_router
+      text: "Logical_Router ovn_cluster_router: insert"
 chassis:
   description: The host's system-id.
   returned: when the host's part was converged
@@ -162,7 +168,8 @@ datapath_type:
   type: str
 error_code:
   description:
-    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
+      C(rollback_failed).
       Conditions should use it, and not the text in C(msg).
   returned: failure
   type: str

@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - A node has a logical switch for its pods, joined to the cluster router, and on the host a management port that joins
     the host itself to that switch.
-  - The rows go to the Northbound database in one transaction. On the host the call sets the keys that ovn-controller reads, makes
-    C(br-int) and the management port, and gives the port its address and routes.
+  - The rows go to the Northbound database in one transaction. On the host the call sets the keys that ovn-controller
+    reads, makes C(br-int) and the management port, and gives the port its addresses and routes.
 extends_documentation_fragment: [ovn.kubernetes.overlay, ovn.kubernetes.node_host]
 options:
   minion_switch_subnet:
@@ -80,7 +80,11 @@ plan:
   returned: always
   type: list
   elements: dict
-  sample: [{"operation": "insert", "table": "Logical_Switch", "row": "Logical_Switch kube-minion1", "text": "Logical_Switch kube-minion1: insert"}]
+  sample:
+    - operation: insert
+      table: Logical_Switch
+      row: Logical_Switch kube-minion1
+      text: "Logical_Switch kube-minion1: insert"
 chassis:
   description: The host's system-id.
   returned: when the host's part was converged
@@ -113,7 +117,8 @@ datapath_type:
   type: str
 error_code:
   description:
-    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or C(rollback_failed).
+    - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
+      C(rollback_failed).
       Conditions should use it, and not the text in C(msg).
   returned: failure
   type: str

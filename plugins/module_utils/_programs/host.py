@@ -28,7 +28,7 @@ def main(_arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     host = Host()
     status = _run(host.finish_uplinks)
-    # Each NIC is restored by itself. Nobody could confirm a new move of the underlay's NIC, so none is made.
+    # Each NIC is restored by itself. No new move of the underlay's NIC: there is no one to confirm it.
     parts: list[Callable[[], Result]] = [partial(host.restore_uplink, nic) for nic in moved_nics()]
     parts += [
         partial(_converge_saved, NODE_FILE, partial(host.node, move_underlay=False)),

@@ -66,7 +66,7 @@ def _print_operation(operation: Operation, with_diff: bool) -> None:
 
 
 def _print(line: str) -> None:
-    """Print a line at once, so that whoever watches sees the progress."""
+    """Print a line at once, so that the user sees the progress."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -74,8 +74,7 @@ def rows(host: NodeHost) -> list[Row]:
                 }
             },
         ),
-        # ovn-controller writes "system" too where nothing else is said, so that one is wanted, not the empty text that
-        # means the same.
+        # The desired value is never empty: without a value ovn-controller writes "system", which means the same.
         Row(
             "Bridge",
             owner,

@@ -1,50 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what the flows of a shared NIC are made from; what they do with packets is in tests/integration/programs/test_flows.py."""
+"""Protects the flows of a shared NIC; what they do with packets is in tests/integration/programs/test_flows.py."""
 
 from __future__ import annotations
 
-import pytest
-
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import BridgeIncomplete
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import SharedNic, flows
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import services, shared_nic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import (
+    ServiceEndpoint,
+    SharedNic,
+    Tunnel,
+    flows,
+)
 
 MAC, OWN = "52:54:00:00:00:01", ("10.44.0.12", "fd44::12", "fe80::1")
-NIC = SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), (("10.44.0.12", "tcp", 30080), ("fd44::12", "sctp", 30081)))
+NIC = SharedNic(
+    1,
+    2,
+    MAC,
+    OWN,
+    (Tunnel("10.44.0.12", 6081),),
+    (ServiceEndpoint("10.44.0.12", "tcp", 30080), ServiceEndpoint("fd44::12", "sctp", 30081)),
+)
 
 
-def found(table, uuid, **columns):
-    return CurrentRow(table, uuid, columns, {})
-
-
-@pytest.fixture
-def tables():
-    """A host's database: breth0 with eth0 and the gateway router's patch port."""
-    return {
-        "Open_vSwitch": {
-            "o": found("Open_vSwitch", "o", external_ids={"ovn-encap-ip": "10.44.0.12", "system-id": "id-1"})
-        },
-        "Bridge": {
-            "b": found("Bridge", "b", name="breth0", ports=("p1", "p2", "p3"), external_ids={"bridge-uplink": "eth0"})
-        },
-        "Port": {
-            "p1": found("Port", "p1", name="breth0", interfaces="i1", external_ids={}),
-            "p2": found("Port", "p2", name="eth0", interfaces="i2", external_ids={}),
-            "p3": found(
-                "Port", "p3", name="patch", interfaces="i3", external_ids={"ovn-localnet-port": "breth0_node1"}
-            ),
-        },
-        "Interface": {
-            "i1": found("Interface", "i1", name="breth0", type="internal", ofport=65534, mac_in_use=MAC),
-            "i2": found("Interface", "i2", name="eth0", type="", ofport=1, mac_in_use=MAC),
-            "i3": found("Interface", "i3", name="patch", type="patch", ofport=2, mac_in_use="aa:aa:aa:aa:aa:aa"),
-        },
-    }
-
-
-def test_no_flow_takes_anothers_place():
+def test_no_two_flows_have_one_match():
     """Protects against two flows of one priority and match, of which the bridge would keep one; and each flow is ours."""
     lines = flows(NIC)
     assert all(line.startswith("cookie=0x6f766e6b,") for line in lines)
@@ -52,78 +30,7 @@ def test_no_flow_takes_anothers_place():
     assert len(set(matches)) == len(matches)
 
 
-def test_nothing_is_said_of_tunnels_that_end_elsewhere():
+def test_tunnels_that_end_at_another_nic_have_no_flows():
     """Protects tunnels on another NIC: their port is not this one's."""
     lines = flows(SharedNic(1, 2, MAC, OWN))
     assert not any("6081" in line or "tp_dst" in line for line in lines) and len(lines) == len(flows(NIC)) - 2 - 2 * 3
-
-
-def test_ports_mac_and_tunnel_come_from_the_database(tables):
-    """Protects the numbers in the flows; the NIC is the one that the bridge was made for, where none is named."""
-    assert shared_nic(tables, "breth0", None, OWN, ()) == SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), ())
-
-
-@pytest.mark.parametrize("uuid", ["i2", "i3"])
-@pytest.mark.parametrize("number", [(), -1])
-def test_nothing_is_parted_while_a_port_has_no_number(tables, uuid, number):
-    """Protects against flows for ports that are not there: the host has the NIC alone then."""
-    tables["Interface"][uuid].columns["ofport"] = number
-    assert shared_nic(tables, "breth0", "eth0", OWN, ()) is None
-
-
-def test_another_localnet_port_is_not_the_routers(tables):
-    """Protects against another network's way to the bridge."""
-    tables["Port"]["p3"].columns["external_ids"]["ovn-localnet-port"] = "underlay"
-    assert shared_nic(tables, "breth0", "eth0", OWN, ()) is None
-
-
-@pytest.mark.parametrize(
-    ("bridge", "nic", "text"),
-    [
-        ("breth9", "eth0", "physical-bridge breth9 does not exist"),
-        ("breth0", "eth9", "physical-interface eth9 is not in bridge breth0"),
-    ],
-)
-def test_what_is_not_there_is_said(tables, bridge, nic, text):
-    """Protects who mistypes."""
-    with pytest.raises(BridgeIncomplete, match=text):
-        shared_nic(tables, bridge, nic, OWN, ())
-
-
-def test_services_are_what_is_balanced_at_the_hosts_addresses():
-    """Protects node ports, also those that the chassis's template variables make, of this chassis alone."""
-    balancers = [
-        found(
-            "Load_Balancer",
-            "1",
-            protocol="tcp",
-            vips={"10.44.0.12:30080": "192.168.1.3:80", "10.96.0.1:443": "10.44.0.10:6443"},
-        ),
-        found(
-            "Load_Balancer",
-            "2",
-            protocol="udp",
-            vips={"^NODE_IPv6:30053": "x", "^NODE_IPv4:30053": "x", "^NONE:1": "x"},
-        ),
-        found("Load_Balancer", "3", protocol=(), vips={"[fd44::12]:30081": "", "203.0.113.9:80": ""}),
-    ]
-    variables = [
-        found(
-            "Chassis_Template_Var",
-            "1",
-            chassis="id-1",
-            variables={"NODE_IPv4": "10.44.0.12", "NODE_IPv6": "[fd44::12]"},
-        ),
-        found("Chassis_Template_Var", "2", chassis="id-2", variables={"NONE": "10.44.0.12"}),
-    ]
-    own = (
-        ("10.44.0.12", "tcp", 30080),
-        ("10.44.0.12", "udp", 30053),
-        ("fd44::12", "tcp", 30081),
-        ("fd44::12", "udp", 30053),
-    )
-    assert services(balancers, variables, "id-1", OWN) == own
-    # Where it is known what is for the inside alone, all else comes from outside: external addresses of services.
-    assert services(balancers, variables, "id-1", OWN, ("10.96.0.0/16", "192.168.0.0/16")) == tuple(
-        sorted((*own, ("203.0.113.9", "tcp", 80)))
-    )

@@ -58,9 +58,9 @@ def rows_of(as_current):
     return make
 
 
-def places(overlay, own=(), answers=None, aliases=None):
+def join_addresses(overlay, current=(), reads=None, renamed=None):
     """Gateway -> its address on the join switch."""
-    rows = overlay.rows(list(own), aliases or {}, answers or {})
+    rows = overlay.rows(list(current), renamed or {}, reads or {})
     return {
         row.owner.name: row.columns["networks"]
         for row in rows
@@ -68,24 +68,24 @@ def places(overlay, own=(), answers=None, aliases=None):
     }
 
 
-def test_an_unchanged_object_asks_nothing_about_others(rows_of):
+def test_an_unchanged_object_reads_no_others(rows_of):
     """Protects the cost of a call: it does not grow with the number of other nodes and gateways."""
-    own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
-    assert Overlay(nodes=(node(1),)).reads(own, {}) == {}
-    assert set(Overlay(gateways=(gateway(1),)).reads(own, {})) == {JOIN_PORT}
+    current = rows_of(nodes=(node(1),), gateways=(gateway(1),))
+    assert Overlay(nodes=(node(1),)).reads(current, {}) == {}
+    assert set(Overlay(gateways=(gateway(1),)).reads(current, {})) == {JOIN_PORT}
 
 
-def test_an_object_that_is_new_or_moves_asks_for_others(rows_of):
+def test_a_new_or_changed_object_reads_the_others(rows_of):
     """Protects uniqueness: who takes a subnet or an address has to know all that are taken."""
-    own = rows_of(nodes=(node(1),), gateways=(gateway(1),))
+    current = rows_of(nodes=(node(1),), gateways=(gateway(1),))
     assert set(Overlay(nodes=(node(2),)).reads([], {})) == {NODES}
-    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(own, {})) == {NODES}
+    assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(current, {})) == {NODES}
     assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {JOIN_PORT, JOIN_PORTS, GATEWAYS}
-    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(own, {})) == {JOIN_PORT, GATEWAYS}
+    assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(current, {})) == {JOIN_PORT, GATEWAYS}
     assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {JOIN_PORTS, GATEWAYS}
 
 
-def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
+def test_few_owners_have_queries_of_their_own_and_many_share_them():
     """Protects both ends: a call for a node must not read the cluster, a call for the cluster must not ask 1,000 times."""
     few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW_OWNERS + 2)))
     assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.owned_queries())
@@ -103,47 +103,51 @@ def test_few_owners_are_asked_for_by_name_and_many_in_one_sweep():
     )
 
 
-def test_a_sweep_takes_only_what_is_the_calls_own(rows_of):
+def test_rows_of_other_owners_are_left_out(rows_of):
     """Protects nodes that the call does not name."""
-    own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
-    mine = Overlay(nodes=(node(1),)).owned_rows(own, {})
+    current = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
+    mine = Overlay(nodes=(node(1),)).owned_rows(current, {})
     assert {(row.external_id("k8s.ovn.org/owner-type"), row.external_id("k8s.ovn.org/name")) for row in mine} == {
         ("Node", "node1")
     }
-    assert len(Overlay(everything=True).owned_rows(own, {})) == len(own)
+    assert len(Overlay(everything=True).owned_rows(current, {})) == len(current)
 
 
-def test_a_host_is_known_by_its_chassis(rows_of):
+def test_a_renamed_host_is_known_by_its_chassis(rows_of):
     """Protects renames: the rows of a chassis that is now called otherwise are its rows, of nodes and gateways each for itself."""
-    own = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
-    assert Overlay(nodes=(node(1, "kube"),)).renamed_owners(own) == {("Node", "node1"): "kube"}
-    assert Overlay(gateways=(gateway(1, "kube"),)).renamed_owners(own) == {("Gateway", "node1"): "kube"}
-    assert Overlay(nodes=(node(1, "kube", chassis=None),)).renamed_owners(own) == {}
-    assert Overlay(nodes=(node(1, "kube", chassis="unknown"),)).renamed_owners(own) == {}
+    current = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
+    assert Overlay(nodes=(node(1, "kube"),)).renamed_owners(current) == {("Node", "node1"): "kube"}
+    assert Overlay(gateways=(gateway(1, "kube"),)).renamed_owners(current) == {("Gateway", "node1"): "kube"}
+    assert Overlay(nodes=(node(1, "kube", chassis=None),)).renamed_owners(current) == {}
+    assert Overlay(nodes=(node(1, "kube", chassis="unknown"),)).renamed_owners(current) == {}
     # Both names are in the call: two hosts, not one with a new name.
-    assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).renamed_owners(own) == {}
+    assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).renamed_owners(current) == {}
 
 
-def test_a_gateway_keeps_its_place(rows_of):
+def test_a_gateway_keeps_its_offset(rows_of):
     """Protects routes through a gateway: also under a new name, also when the join subnet moves, also when an earlier one is gone."""
-    own = rows_of(gateways=(gateway(1), gateway(2)))
-    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)), own) == {"node2": ("100.64.0.3/16",)}
-    assert places(Overlay(cluster=Cluster(V4, ("100.70.0.0/24",)), gateways=(gateway(2),)), own) == {
+    current = rows_of(gateways=(gateway(1), gateway(2)))
+    assert join_addresses(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)), current) == {
+        "node2": ("100.64.0.3/16",)
+    }
+    assert join_addresses(Overlay(cluster=Cluster(V4, ("100.70.0.0/24",)), gateways=(gateway(2),)), current) == {
         "node2": ("100.70.0.3/24",)
     }
     renamed = Overlay(cluster=Cluster(V4), gateways=(gateway(2, "kube"),))
-    assert places(renamed, own, aliases=renamed.renamed_owners(own)) == {"kube": ("100.64.0.3/16",)}
+    assert join_addresses(renamed, current, renamed=renamed.renamed_owners(current)) == {"kube": ("100.64.0.3/16",)}
 
 
-def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
+def test_a_new_gateway_gets_the_lowest_free_offset(rows_of):
     """Protects against doubles (W8): all addresses on the join switch count, whoever's they are."""
     taken = [row for row in rows_of(gateways=(gateway(1), gateway(2))) if row.role == "router-to-join"]
-    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), answers={JOIN_PORTS: taken}) == {
+    assert join_addresses(
+        Overlay(cluster=Cluster(V4), gateways=(gateway(3), gateway(4))), reads={JOIN_PORTS: taken}
+    ) == {
         "node3": ("100.64.0.4/16",),
         "node4": ("100.64.0.5/16",),
     }
     without_first = [row for row in taken if row.name != "rtoj-GR_node1"]
-    assert places(Overlay(cluster=Cluster(V4), gateways=(gateway(3),)), answers={JOIN_PORTS: without_first}) == {
+    assert join_addresses(Overlay(cluster=Cluster(V4), gateways=(gateway(3),)), reads={JOIN_PORTS: without_first}) == {
         "node3": ("100.64.0.2/16",)
     }
 
@@ -151,7 +155,7 @@ def test_a_new_gateway_gets_the_lowest_place_that_is_free(rows_of):
 def test_the_join_subnets_come_from_the_cluster_router(rows_of):
     """Protects a call that is about a gateway only; without a cluster it says what to do first."""
     joins = [row for row in rows_of() if row.name == "rtoj-ovn_cluster_router"]
-    assert places(Overlay(gateways=(gateway(1),)), answers={JOIN_PORT: joins}) == {"node1": ("100.64.0.2/16",)}
+    assert join_addresses(Overlay(gateways=(gateway(1),)), reads={JOIN_PORT: joins}) == {"node1": ("100.64.0.2/16",)}
     with pytest.raises(
         SettingsError,
         match=r"^the cluster router does not exist in the Northbound database: make the cluster first \(ovn_master_init\)$",
@@ -159,35 +163,35 @@ def test_the_join_subnets_come_from_the_cluster_router(rows_of):
         Overlay(gateways=(gateway(1),)).rows([], {}, {})
 
 
-def test_a_full_join_subnet_is_said(rows_of):
+def test_a_full_join_subnet_is_refused(rows_of):
     """Protects the broadcast address, and whoever has to choose a larger subnet."""
     small = Cluster(V4, ("100.64.0.0/30",))
-    assert places(Overlay(cluster=small, gateways=(gateway(1),))) == {"node1": ("100.64.0.2/30",)}
+    assert join_addresses(Overlay(cluster=small, gateways=(gateway(1),))) == {"node1": ("100.64.0.2/30",)}
     with pytest.raises(
         SettingsError, match=r"^join_subnet '100\.64\.0\.0/30' has no address left for gateway node2: make it larger$"
     ):
-        places(Overlay(cluster=small, gateways=(gateway(1), gateway(2))))
+        join_addresses(Overlay(cluster=small, gateways=(gateway(1), gateway(2))))
 
 
-def test_what_is_not_known_now_stays(rows_of):
+def test_an_unknown_chassis_or_mac_stays_as_it_is(rows_of):
     """Protects chassis and MAC of a gateway on a call from elsewhere; a new one gets what can be derived."""
     unknown = Gateway("node1", V4, ("10.55.0.1/24",), ("10.55.0.254",), "breth1")
-    for own, chassis, mac in (
+    for current, chassis, mac in (
         (rows_of(gateways=(gateway(1),)), "id-1", "52:54:00:00:00:01"),
         ([], "node1", "0a:58:0a:37:00:01"),
     ):
-        rows = {row.role: row for row in Overlay(cluster=Cluster(V4), gateways=(unknown,)).rows(own, {}, {})}
+        rows = {row.role: row for row in Overlay(cluster=Cluster(V4), gateways=(unknown,)).rows(current, {}, {})}
         assert rows["router"].columns["options"]["chassis"] == chassis
         assert rows["router-to-external"].columns["mac"] == mac
 
 
 def test_the_mark_of_a_dead_gateway_is_heeded(rows_of):
     """Protects traffic against a module that gives a dead gateway its default route back."""
-    own = rows_of(gateways=(gateway(1),))
-    for row in own:
+    current = rows_of(gateways=(gateway(1),))
+    for row in current:
         if row.name == "GR_node1":
             row.columns["external_ids"]["k8s.ovn.org/egress"] = "down"
-    roles = [row.role for row in Overlay(cluster=Cluster(V4), gateways=(gateway(1),)).rows(own, {}, {})]
+    roles = [row.role for row in Overlay(cluster=Cluster(V4), gateways=(gateway(1),)).rows(current, {}, {})]
     assert "outside-4" in roles and "egress-4" not in roles
 
 
