@@ -235,4 +235,4 @@ def test_a_group_that_others_use_is_not_torn_from_them(nb):
     (group,) = nb.rows("Load_Balancer_Group", ["name", "==", "clusterLBGroup"])
     nb.transact(insert("Logical_Switch", "legacy", name="legacy", load_balancer_group=["set", [group["_uuid"]]]))
     sentence = nb.refused("ovn_master_init", state="absent")
-    assert sentence.startswith("OVN_Northbound refused the commit: a row that is still referred to would go")
+    assert sentence.startswith("OVN_Northbound refused the commit: it deletes a row that others still refer to")
