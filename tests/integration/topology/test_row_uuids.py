@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects where rows are found: an unchanged call looks through no table that grows with the cluster, and a place that is taken stops nobody."""
+"""Protects rows that are found by the UUID of their identity: an unchanged call searches no table, and a UUID that is
+taken stops no change."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ FIXED = (
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def operations_sent(monkeypatch):
     """Every operation that a module's call sends."""
     operations = []
 
@@ -37,36 +38,39 @@ def asked(monkeypatch):
     return operations
 
 
-def place(identity):
-    """The uuid of a row, said once more."""
+def row_uuid(identity):
+    """Return a row's UUID, computed independently."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, "ovn.kubernetes:" + identity))
 
 
 @pytest.mark.parametrize("module", CALLS)
-def test_an_unchanged_call_looks_through_no_table(nb, asked, module):
-    """Protects the cost of a call in large clusters: ovsdb-server looks through a whole table for each condition that is no uuid."""
+def test_an_unchanged_call_searches_no_table(nb, operations_sent, module):
+    """Protects the cost of a call in large clusters: ovsdb-server searches the whole table for each
+    condition that is no UUID."""
     nb.build()
-    asked.clear()
+    operations_sent.clear()
     assert nb.call(module, **CALLS[module])["plan"] == []
-    assert {operation["op"] for operation in asked} == {"select"}
+    assert {operation["op"] for operation in operations_sent} == {"select"}
     scans = [
         operation
-        for operation in asked
+        for operation in operations_sent
         if operation["table"] not in FIXED and all(clause[:2] != ["_uuid", "=="] for clause in operation["where"])
     ]
     assert scans == []
 
 
-def test_rows_are_where_their_identity_places_them(nb):
-    """Protects rows that exist: another rule for places would find none of them without looking through tables."""
+def test_rows_have_the_uuid_of_their_identity(nb):
+    """Protects rows that exist: with another rule none of them would be found
+    without a search."""
     nb.build(nodes=(1,), gateways=())
     everything = nb.everything()
-    assert list(everything["Logical_Switch"]) and place("Node:node1:switch") in everything["Logical_Switch"]
-    assert place("Node:node1:router-to-switch") in everything["Logical_Router_Port"]
+    assert list(everything["Logical_Switch"]) and row_uuid("Node:node1:switch") in everything["Logical_Switch"]
+    assert row_uuid("Node:node1:router-to-switch") in everything["Logical_Router_Port"]
 
 
-def test_a_place_that_a_renamed_node_keeps_is_not_needed(nb, fresh):
-    """Protects a new host that gets the name of a renamed one: the renamed one's rows stay where they are, the new one's go elsewhere."""
+def test_a_uuid_that_a_renamed_node_keeps_is_not_needed(nb, fresh):
+    """Protects a new host that gets the name of a renamed one: the renamed one's rows keep their UUIDs, the
+    new one's get others."""
     nb.build(nodes=(1,), gateways=(1,))
     nb.node(1, node_name="older")
     nb.gateway(1, node_name="older")
@@ -87,10 +91,11 @@ def test_a_place_that_a_renamed_node_keeps_is_not_needed(nb, fresh):
     assert "node1" not in str(nb.content()) and "older" not in str(nb.content())
 
 
-def test_a_place_that_is_taken_in_the_last_moment(nb, monkeypatch):
-    """Protects against a refusal by the server: the plan is made anew, and the row goes elsewhere."""
+def test_a_uuid_that_is_taken_in_the_last_moment(nb, monkeypatch):
+    """Protects against a refusal by the server: the plan is made again, and the row gets another
+    UUID."""
     nb.master()
-    taken = place("Node:node1:switch")
+    taken = row_uuid("Node:node1:switch")
     tries = []
 
     class Interrupted(Connection):
