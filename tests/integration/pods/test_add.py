@@ -192,7 +192,7 @@ def test_an_add_ends_with_its_pod(ready, sandbox, end):
 
 def test_an_add_that_gives_up_reports_what_it_waited_for(node, sandbox):
     """Protects operators: no annotation, no flows, no such pod, each has its own error; nothing is left behind."""
-    node.start(patience=0.5)
+    node.start(patience=1.5)
     place = sandbox()
     code, result = node.cni("ADD", netns=place.path)
     assert (code, result["code"]) == (1, 11) and "pod ns/web is not known on this node" in result["msg"]

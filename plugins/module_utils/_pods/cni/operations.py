@@ -107,6 +107,7 @@ class Operations:
         progress.waits_for = self._readiness.problem
         await self._readiness.wait()
         interface = self._interface(request, pod, network)
+        progress.waits_for = lambda: "the pod's links are not made yet"
         try:
             mac = await self._in_thread(pod_links.attach, interface)
             progress.waits_for = lambda: "Open vSwitch's database did not take the port"
