@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""A change of NICs that the host takes back by itself unless it is confirmed over a new connection: begin, look,
-confirm."""
+"""Begin a change of NICs, look how far it is, and confirm it over a new connection.
+
+Without the confirmation the host rolls it back: :func:`.executor.finish_or_roll_back`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from .._common import names
 from .._common.errors import HostError
 from .._common.retry import Pause, wait_until
 from .._common.systemd import is_loaded, start_unit, wait_until_gone
-from .executor import refuse_while_pending, settle
+from .executor import refuse_while_pending, finish_or_roll_back
 from .journal import APPLIED, CONFIRMED, FINAL, UNDONE, host_journal
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def begin(
         if not holds:
             refuse_while_pending(journal)
             raise HostError("another call works on this host's NICs just now: run it again in a moment")
-        settle(journal)  # whoever began it was killed before systemd had taken it over
+        finish_or_roll_back(journal)  # whoever began it was killed before systemd had taken it over
         change = plan()
         if not change.acts:
             return change
@@ -108,11 +110,11 @@ def begin(
                 names.UPLINKS_UNIT,
                 "Change of this host's NICs, taken back unless it is confirmed",
                 [*command, "apply"],
-                [*command, "settle"],
+                [*command, "finish_or_roll_back"],
                 timeout + UNIT_GRACE,
             )
         except HostError:
-            settle(journal)
+            finish_or_roll_back(journal)
             raise
     return change
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Carry out a change of this host's NICs from its journal, or take it back. Any program can do so,
-and can begin again.
+"""Apply a change of this host's NICs from its journal, wait for its confirmation, and roll it back without one.
 
+Any program can do so, and can begin again: the module, the unit of the change, the unit of the boot.
 Every act and every inverse may be done twice without harm. So a change can be taken back without knowing whether its
 last act had been done when the process that did it was killed.
 """
@@ -60,7 +60,7 @@ def change_now(
     :raises HostError: all has been taken back.
     """
     with journal.held(wait=True):
-        settle(journal)
+        finish_or_roll_back(journal)
         change = plan()
         if change.acts:
             journal.begin(uuid.uuid4().hex, change.acts, list(nics), remote, 0)
@@ -73,7 +73,7 @@ def finish_pending(journal: Journal) -> None:
     """Wait until nobody works on a change, and take it back when it was left in the middle."""
     if journal.pending():
         with journal.held(wait=True):
-            settle(journal)
+            finish_or_roll_back(journal)
 
 
 def apply(journal: Journal) -> None:
@@ -93,7 +93,7 @@ def apply(journal: Journal) -> None:
     except (OSError, OvnKubernetesError) as error:
         reason = _failure(change.acts[index], error)
         try:
-            settle(journal, reason)
+            finish_or_roll_back(journal, reason)
         except HostError as rest:
             raise RollbackFailed(f"{reason}; {rest}: run it again when that is mended") from error
         raise HostError(reason) from error
@@ -107,12 +107,13 @@ def await_confirmation(journal: Journal, deadline: float) -> None:
     """
     identity = journal.current().id
     wait_until(lambda: journal.is_confirmed(identity), deadline - time.monotonic(), CONFIRMATION_PAUSE)
-    settle(journal)
+    finish_or_roll_back(journal)
 
 
-def settle(journal: Journal, reason: str | None = None) -> None:
-    """Bring a change to its end: it stays where somebody confirmed it, else all is taken back. The caller holds the
-    journal.
+def finish_or_roll_back(journal: Journal, reason: str | None = None) -> None:
+    """Keep a change that was applied and confirmed; roll back any other.
+
+    This is the only place that decides it. The caller holds the journal.
 
     :param reason: why it is taken back, for the user.
     :raises HostError: something can't be taken back now; a later call tries again.

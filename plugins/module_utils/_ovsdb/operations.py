@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Operations of a transaction that several callers build (RFC 7047, 5.2)."""
+"""Single operations of a transaction (RFC 7047, 5.2), as :mod:`.transaction` and others need them.
+
+Which guards a transaction has is decided in :mod:`.transaction`.
+"""
 
 from __future__ import annotations
 

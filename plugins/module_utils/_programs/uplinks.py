@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The change of a host's NICs, as systemd runs it: apart from the connection that asked for it.
 
-``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks settle`` runs after it,
+``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks finish_or_roll_back`` runs after it,
 however it ended, and takes back what nobody has confirmed. systemd runs both again until neither fails: a kill only
 makes the rollback come sooner.
 """
@@ -19,7 +19,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common.errors import OvnKubernetesError
-from .._nic.executor import apply, await_confirmation, settle
+from .._nic.executor import apply, await_confirmation, finish_or_roll_back
 from .._nic.journal import PLANNED, host_journal
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ ANSWER_TIMEOUT = 2.0  # seconds for whoever asked to send its answer before the 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program. Return its exit status."""
     parser = argparse.ArgumentParser(prog="uplinks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("action", choices=["apply", "settle"])
+    parser.add_argument("action", choices=["apply", "finish_or_roll_back"])
     action = parser.parse_args(arguments).action
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     journal = host_journal()
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             change = journal.pending()
             if change and action == "apply" and change.state == PLANNED:
                 _apply(journal, change)
-            settle(journal)
+            finish_or_roll_back(journal)
             if change:
                 ended = journal.current()
                 LOG.info("%s", " ".join(filter(None, [f"{ended.state}:", ended.names, ended.reason])))

@@ -60,7 +60,7 @@ def test_the_nic_has_back_what_it_had(tmp_path, monkeypatch, manager, state):
         executor.apply(journal)
         assert "10.44.0.12/24" in ip("address show dev breth0") and "10.44.0.12" not in ip("address show dev eth0")
         pathlib.Path(journal.path).write_text(json.dumps({**change, "acts": acts}))
-        executor.settle(journal)
+        executor.finish_or_roll_back(journal)
     assert journal.current().state == "undone"
     ip("link set breth0 promisc off")
     assert (snapshot("eth0", "breth0"), bound_rules("eth0", "breth0")) == expected

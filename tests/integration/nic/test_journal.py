@@ -78,8 +78,8 @@ def test_done_and_confirmed(journal, acts, tmp_path):
         journal.confirm("another")
         assert not journal.is_confirmed("one")
         journal.confirm("one")
-        executor.settle(journal)
-        executor.settle(journal)
+        executor.finish_or_roll_back(journal)
+        executor.finish_or_roll_back(journal)
     assert journal.read().state == CONFIRMED and journal.pending() is None
     assert network() == moved and moved[0]["eth0"] == [] and (tmp_path / "kept.json").exists()
 
@@ -199,14 +199,14 @@ def test_a_rollback_that_is_begun_again_ends(journal):
         journal.set_state(APPLYING)
         journal.mark(0)
         journal.mark(1)
-        executor.settle(journal)
+        executor.finish_or_roll_back(journal)
     assert journal.read().state == UNDONE
     pair("other")
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
     with journal.held():
         executor.apply(journal)
         ingress.remove_drop("eth0")  # where the killed rollback ended
-        executor.settle(journal)
+        executor.finish_or_roll_back(journal)
     assert journal.read().state == UNDONE and ingress.dropped_nics() == frozenset()
 
 
