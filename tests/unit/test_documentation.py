@@ -11,7 +11,7 @@ import runpy
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FOLDERS = [path.name.lstrip("_") for path in (ROOT / "plugins" / "module_utils").iterdir() if path.is_dir()]
+FOLDERS = "|".join(path.name[1:] for path in (ROOT / "plugins" / "module_utils").glob("_*"))
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
@@ -29,7 +29,7 @@ def test_links_lead_to_files(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     missing = [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
     paths = re.findall(r"`((?:plugins|roles|playbooks|tests|molecule|docs|inventory)/[\w./-]+)`", text)
-    library = re.findall(r"`(_(?:%s)(?:/[\w./-]+)?)`" % "|".join(FOLDERS), text)
+    library = re.findall(rf"`(_(?:{FOLDERS})(?:/[\w./-]+)?)`", text)
     paths += [f"plugins/module_utils/{path}" for path in library]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert missing == []

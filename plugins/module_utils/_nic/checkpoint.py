@@ -17,7 +17,7 @@ from .._common import names
 from .._common.errors import HostError
 from .._common.retry import Pause, wait_until
 from .._common.systemd import is_loaded, start_unit, wait_until_gone
-from .executor import refuse_while_pending, finish_or_roll_back
+from .executor import finish_or_roll_back, refuse_while_pending
 from .journal import APPLIED, CONFIRMED, FINAL, UNDONE, host_journal
 
 if TYPE_CHECKING:
