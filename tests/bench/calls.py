@@ -63,7 +63,10 @@ def show(name, times, meaning):
     """One line."""
     middle = statistics.median(times) * 1000
     print(
-        f"  {name:<34} {middle:9.1f} ms  ({min(times) * 1000:.1f} .. {max(times) * 1000:.1f}, n={len(times)})  {meaning}",
+        (
+            f"  {name:<34} {middle:9.1f} ms  ({min(times) * 1000:.1f} .. {max(times) * 1000:.1f}, "
+            f"n={len(times)})  {meaning}"
+        ),
         flush=True,
     )
 
@@ -210,7 +213,8 @@ def scale(nb):
         for size, server in servers.items():
             module, used = processor_time(server, lambda: server.run("ovn_minion_init", **node(5)))  # noqa: B023
             print(
-                f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, {used:.1f} ms in ovsdb-server"
+                f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, "
+                f"{used:.1f} ms in ovsdb-server"
             )
     finally:
         for size in SIZES[1:]:
@@ -229,7 +233,8 @@ def _grows(name, servers, work, away, repetitions, meaning):
     few, many = times[SIZES[0]], times[SIZES[-1]]
     middle, fastest = (pick(many) / pick(few) for pick in (statistics.median, min))
     print(
-        f"  {name}: {SIZES[-1]} nodes cost {middle:.2f} times what {SIZES[0]} nodes cost (of the fastest calls {fastest:.2f} times)"
+        f"  {name}: {SIZES[-1]} nodes cost {middle:.2f} times what {SIZES[0]} nodes cost (of the fastest calls "
+        f"{fastest:.2f} times)"
     )
 
 

@@ -123,7 +123,8 @@ def measure(folder):
         show(f"ADD, {BURST} at once", took, "goal: P99 under 1 s")
         plugins = now.ru_utime + now.ru_stime - children.ru_utime - children.ru_stime
         print(
-            f"  the burst: {whole:.2f} s; processor time: server {used(node.server)[0] - before[0]:.2f} s, plugins {plugins:.2f} s, "
+            f"  the burst: {whole:.2f} s; processor time: server {used(node.server)[0] - before[0]:.2f} s, "
+            f"plugins {plugins:.2f} s, "
             f"ovs-vswitchd {used(node.database.daemon)[0] - switch[0]:.2f} s"
         )
         node.stop()
@@ -136,7 +137,8 @@ def measure(folder):
         time.sleep(10)
         after = used(node.server)
         print(
-            f"  idle with {BURST} pods: {after[1]:.1f} MiB, {(after[0] - before[0]) / (time.perf_counter() - began) * 100:.2f} % of a processor"
+            f"  idle with {BURST} pods: {after[1]:.1f} MiB, "
+            f"{(after[0] - before[0]) / (time.perf_counter() - began) * 100:.2f} % of a processor"
         )
     finally:
         node.remove()

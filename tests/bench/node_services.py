@@ -84,7 +84,10 @@ def measure(folder, count):
         node.start(wait=False)
         wait_for(lambda: f"services: {count} node ports" in node.text(), "the table", 60)
         print(
-            f"  {count} services: {used(node.server)[1]:.1f} MiB; {time.perf_counter() - began:.2f} s from the start to their table",
+            (
+                f"  {count} services: {used(node.server)[1]:.1f} MiB; "
+                f"{time.perf_counter() - began:.2f} s from the start to their table"
+            ),
             flush=True,
         )
         wait_for(node._serves, "the server to be ready")

@@ -96,7 +96,8 @@ def other(number, host):
     on(
         host,
         f"systemctl stop ovn-k8s-node; systemctl is-active --quiet ovn-k8s-watcher && systemctl stop ovn-k8s-watcher;"
-        f"cp --remove-destination /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/ && echo '{text}' >{OTHER}.new && mv {OTHER}.new {OTHER}",
+        "cp --remove-destination /usr/lib/cni/bridge /usr/lib/cni/host-local /opt/cni/bin/ && "
+        f"echo '{text}' >{OTHER}.new && mv {OTHER}.new {OTHER}",
     )
 
 
@@ -104,8 +105,10 @@ def ours(_number, host):
     """Back to what was there."""
     on(
         host,
-        f"rm -rf {OTHER} /opt/cni/bin/bridge /opt/cni/bin/host-local /var/lib/cni/networks/bench; ip link del bench0 2>/dev/null;"
-        "systemctl is-enabled --quiet ovn-k8s-watcher 2>/dev/null && systemctl start ovn-k8s-watcher; systemctl start ovn-k8s-node",
+        f"rm -rf {OTHER} /opt/cni/bin/bridge /opt/cni/bin/host-local /var/lib/cni/networks/bench; "
+        "ip link del bench0 2>/dev/null;"
+        "systemctl is-enabled --quiet ovn-k8s-watcher 2>/dev/null && "
+        "systemctl start ovn-k8s-watcher; systemctl start ovn-k8s-node",
         limit=120,
     )
     wait(
@@ -173,7 +176,10 @@ def show(name, took, whole):
     """One line; its P50, P99 and whole time."""
     middle, high = statistics.median(took), took[min(len(took) - 1, int(len(took) * 0.99))]
     print(
-        f"  {name:<7} {len(took)} pods: created to ready P50 {middle:6.2f} s  P99 {high:6.2f} s; all ready after {whole:6.2f} s",
+        (
+            f"  {name:<7} {len(took)} pods: created to ready P50 {middle:6.2f} s  P99 {high:6.2f} s; "
+            f"all ready after {whole:6.2f} s"
+        ),
         flush=True,
     )
     return middle, high, whole
@@ -193,7 +199,10 @@ def measure(count, times):
                 if before is not None:
                     counts = {bound: number - before.get(bound, 0) for bound, number in buckets().items()}
                     print(
-                        f"          our ADD in this burst: P50 {quantile(counts, 0.5) * 1000:.0f} ms  P99 {quantile(counts, 0.99) * 1000:.0f} ms",
+                        (
+                            f"          our ADD in this burst: P50 {quantile(counts, 0.5) * 1000:.0f} ms  P99 "
+                            f"{quantile(counts, 0.99) * 1000:.0f} ms"
+                        ),
                         flush=True,
                     )
     finally:

@@ -14,7 +14,10 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 from lab_hosts import INVENTORY, lab, on, play
 
-PACKAGES = "openvswitch-switch ovn-host ovn-central python3-openvswitch python3-pyroute2 python3-nftables python3-icmplib python3-systemd"
+PACKAGES = (
+    "openvswitch-switch ovn-host ovn-central python3-openvswitch python3-pyroute2 python3-nftables python3-icmplib "
+    "python3-systemd"
+)
 WARM = f"DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends {PACKAGES} >/dev/null"
 
 
@@ -24,7 +27,10 @@ def inventory(hosts, folder):
     text = "ovn_masters: {hosts: {ovn-master: {}}}\n"
     text += "ovn_nodes: {hosts: {" + ", ".join(f"{name}: {{}}" for name in ["ovn-master", *nodes]) + "}}\n"
     if nodes:
-        text += "ovn_gateways: {hosts: {ovn-node1: {ovn_gateway_interface: eth1, ovn_gateway_ip: 10.55.0.11/24, ovn_gateway_next_hop: 10.55.0.254}}}\n"
+        text += (
+            "ovn_gateways: {hosts: {ovn-node1: {ovn_gateway_interface: eth1, ovn_gateway_ip: "
+            "10.55.0.11/24, ovn_gateway_next_hop: 10.55.0.254}}}\n"
+        )
     group_vars = pathlib.Path(folder) / "group_vars"
     group_vars.mkdir(exist_ok=True)
     variables = (INVENTORY / "group_vars" / "all.yml").read_text()
@@ -50,7 +56,10 @@ def measure(hosts):
             tasks = [int(ok) for ok in re.findall(r": ok=(\d+)", done.output)]
             changed = sum(done.changed.values())
             print(
-                f"site run, {hosts:>2} hosts, {run:<6}: {seconds:6.1f} s; tasks per host {min(tasks)} to {max(tasks)}; changed {changed}",
+                (
+                    f"site run, {hosts:>2} hosts, {run:<6}: {seconds:6.1f} s; "
+                    f"tasks per host {min(tasks)} to {max(tasks)}; changed {changed}"
+                ),
                 flush=True,
             )
         lab("down", *names)

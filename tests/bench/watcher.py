@@ -128,7 +128,8 @@ class Load:
         """Seconds a merge patch of annotations as long as those that a watcher writes: what the API server itself takes."""
         notes = {
             "bare": '{"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}',
-            "k8s.ovn.org/bare-networks": '{"default": {"ip_addresses": ["192.168.1.3/24"], "mac_address": "0a:58:c0:a8:01:03", '
+            "k8s.ovn.org/bare-networks": '{"default": {"ip_addresses": ["192.168.1.3/24"], "mac_address": '
+            '"0a:58:c0:a8:01:03", '
             '"gateway_ips": ["192.168.1.1"], "ip_address": "192.168.1.3/24", "gateway_ip": "192.168.1.1"}}',
         }
 
@@ -221,8 +222,10 @@ class Bench:
         self.wait(done + pods)
         took = time.monotonic() - started
         say(
-            f"{label}: {took:.2f} s from the first request on, of which creating them took {made:.2f} s: {took - made:.2f} s beyond it; "
-            f"watcher CPU {self.watcher.cpu() - cpu:.2f} s, memory {self.watcher.memory():.0f} MiB, processes started {len(self.watcher.children())}"
+            f"{label}: {took:.2f} s from the first request on, of which creating them took {made:.2f} s: "
+            f"{took - made:.2f} s beyond it; "
+            f"watcher CPU {self.watcher.cpu() - cpu:.2f} s, memory {self.watcher.memory():.0f} MiB, "
+            f"processes started {len(self.watcher.children())}"
         )
         return namespace
 
@@ -259,7 +262,8 @@ class Bench:
         bares.append(self.load.patches(namespace, count))
         bare = statistics.mean(bares)  # before and after: on a shared machine they differ
         say(
-            f"  annotations {pods / took:.0f}/s; the API server takes {1 / bare:.0f}/s from a bare client: ratio {bare * pods / took:.2f}"
+            f"  annotations {pods / took:.0f}/s; the API server takes {1 / bare:.0f}/s from a bare client: "
+            f"ratio {bare * pods / took:.2f}"
         )
         self.start()
 
@@ -276,7 +280,8 @@ class Bench:
         took = self.start()
         same = self.nb.everything() == before
         say(
-            f"restart with {count} pods, nothing changed: {took:.2f} s until it acts and is idle; database untouched: {same}; "
+            f"restart with {count} pods, nothing changed: {took:.2f} s until it acts and is idle; "
+            f"database untouched: {same}; "
             f"annotations written: {self.watcher.figure('ovn_k8s_watcher_annotations'):.0f}; "
             f"CPU {self.watcher.cpu():.2f} s, memory {self.watcher.memory():.0f} MiB"
         )
@@ -315,7 +320,8 @@ class Bench:
 
         times = sorted(self.load.run(work))
         say(
-            f"one pod in an idle cluster, event to annotation: median {statistics.median(times) * 1000:.1f} ms, slowest of {count} {times[-1] * 1000:.1f} ms"
+            "one pod in an idle cluster, event to annotation: "
+            f"median {statistics.median(times) * 1000:.1f} ms, slowest of {count} {times[-1] * 1000:.1f} ms"
         )
         cpu, started = self.watcher.cpu(), time.monotonic()
         time.sleep(5)
@@ -353,7 +359,8 @@ class Bench:
         wait_for(self.watcher.idle, "the watcher to be idle", 120)
         count = len(self.nb.transactions()) - before - 1
         say(
-            f"a new node beside {services} services with node ports: {took * 1000:.0f} ms, {count} transactions of the watcher"
+            f"a new node beside {services} services with node ports: "
+            f"{took * 1000:.0f} ms, {count} transactions of the watcher"
         )
         self.load.clear(namespace)
 
@@ -370,7 +377,8 @@ def main():
     bench = Bench()
     try:
         say(
-            f"empty cluster of {NODES} nodes: {bench.start():.2f} s from the program's start on; memory {bench.watcher.memory():.0f} MiB"
+            f"empty cluster of {NODES} nodes: {bench.start():.2f} s from the program's start on; "
+            f"memory {bench.watcher.memory():.0f} MiB"
         )
         first = bench.burst(200, 50, "200 pods and 50 services into a running watcher (original 15.2 s, 709 processes)")
         bench.idle()
