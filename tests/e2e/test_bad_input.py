@@ -29,7 +29,10 @@ CASES = {
     ),
     "no prefix": (NODE1 + "ovn_gateway_ip: 10.55.0.11\n", ["ovn-node1", "ovn_gateway_ip", "10.55.0.11/24"]),
     "one address for two gateways": (
-        "ovn_gateways:\n  hosts:\n    ovn-node2:\n      ovn_gateway_interface: eth1\n      ovn_gateway_ip: 10.55.0.11/24\n",
+        (
+            "ovn_gateways:\n  hosts:\n    ovn-node2:\n      ovn_gateway_interface: eth1\n      ovn_gateway_ip: "
+            "10.55.0.11/24\n"
+        ),
         ["ovn-node2", "ovn-node1", "10.55.0.11"],
     ),
     "no such NIC": (NODE1 + "ovn_gateway_interface: eth7\n", ["ovn-node1", "eth7"]),

@@ -29,18 +29,23 @@ SEED = (
     (MASTER, f'ovn-k8s-overlay master-init {CLUSTER} --master-switch-subnet="192.168.1.0/24" --node-name="{MASTER}"'),
     (
         MINION,
-        'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.31" external_ids:k8s-api-token="s3cret"',
+        (
+            'ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="https://10.44.0.31" '
+            'external_ids:k8s-api-token="s3cret"'
+        ),
     ),
     (MINION, f'ovn-k8s-overlay minion-init {CLUSTER} --minion-switch-subnet="192.168.2.0/24" --node-name="{MINION}"'),
     (
         MINION,
-        f'ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.32/24 --node-name="{MINION}" '
+        f"ovn-k8s-overlay gateway-init {CLUSTER} --physical-interface eth1 --physical-ip 10.55.0.32/24 "
+        f'--node-name="{MINION}" '
         "--default-gw 10.55.0.254 --rampout-ip-subnets=192.168.2.0/24",
     ),
     # The other kind of gateway, on the NIC that the host has too.
     (
         MASTER,
-        f'ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.31/24 --node-name="{MASTER}" '
+        f"ovn-k8s-overlay gateway-init {CLUSTER} --bridge-interface breth0 --physical-ip 10.44.0.31/24 "
+        f'--node-name="{MASTER}" '
         "--default-gw 10.44.0.1 --rampout-ip-subnets=192.168.1.0/24",
     ),
     (MASTER, "ovn-k8s-gateway-helper --physical-bridge=breth0 --physical-interface=eth0 --pidfile --detach"),
@@ -77,7 +82,10 @@ def built():
         on(MASTER, "ovn-nbctl set-connection ptcp:6641; ovn-sbctl set-connection ptcp:6642")
         on(
             MINION,
-            "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.31:6641 external_ids:ovn-remote=tcp:10.44.0.31:6642",
+            (
+                "ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.44.0.31:6641 "
+                "external_ids:ovn-remote=tcp:10.44.0.31:6642"
+            ),
         )
         for host, command in SEED:
             on(host, command)
@@ -88,7 +96,10 @@ def built():
 
 def seen():
     """All that commands change."""
-    files = "stat --format='%n %Y %a' /etc/ovn-kubernetes/* /usr/local/bin/ovn-k8s-*; ovs-vsctl get Open_vSwitch . external_ids"
+    files = (
+        "stat --format='%n %Y %a' /etc/ovn-kubernetes/* /usr/local/bin/ovn-k8s-*; "
+        "ovs-vsctl get Open_vSwitch . external_ids"
+    )
     return northbound(MASTER), [network(host) for host in HOSTS], [on(host, files) for host in HOSTS]
 
 

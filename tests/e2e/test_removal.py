@@ -7,8 +7,10 @@ from __future__ import annotations
 from lab_hosts import HOSTS, network, northbound, on, play, wait
 
 OURS = (
-    "ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* /etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
-    "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist 2>/dev/null || :"
+    "ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* "
+    "/etc/systemd/system/ovn-k8s-* /etc/systemd/system/*/ovn-k8s-* "
+    "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf /etc/cni/net.d/10-ovn-kubernetes.conflist "
+    "2>/dev/null || :"
 )
 
 

@@ -149,7 +149,8 @@ def balanced(shared):
             on(
                 "ovn-master",
                 f"ovn-nbctl lb-add {name} {address}:30080 {','.join(backends)} {protocol}; ovn-nbctl add "
-                f"Load_Balancer_Group clusterLBGroup load_balancer $(ovn-nbctl --bare --columns=_uuid find Load_Balancer name={name})",
+                "Load_Balancer_Group clusterLBGroup load_balancer $(ovn-nbctl --bare --columns=_uuid find "
+                f"Load_Balancer name={name})",
             )
     wait(
         lambda: on(NODE, f"ovs-ofctl dump-flows breth0 {COOKIE}").count("tp_dst=30080") == 8,
@@ -294,7 +295,10 @@ def narrow(shared):
                 "ip link add narrow mtu 1300 type veth peer name narrow0",
                 "ip link set narrow0 up",
                 "ip link set narrow up",
-                "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.proxy_arp=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.eth0.proxy_ndp=1",
+                (
+                    "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.proxy_arp=1 net.ipv6.conf.all.forwarding=1 "
+                    "net.ipv6.conf.eth0.proxy_ndp=1"
+                ),
                 "ip route add 10.44.0.240/29 dev narrow",
                 "ip route add fd44::f0/124 dev narrow",
                 *(f"ip neigh add proxy fd44::f{number} dev eth0" for number in numbers),
@@ -379,7 +383,10 @@ def test_w23_flows_come_back(shared, record_property, capsys):
         ("deletion", f"ovs-ofctl del-flows breth0 {COOKIE}"),
         (
             "death",
-            "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid); until ovs-ofctl dump-flows breth0 >&2; do sleep .01; done",
+            (
+                "kill -9 $(cat /run/openvswitch/ovs-vswitchd.pid); until ovs-ofctl dump-flows breth0 >&2; "
+                "do sleep .01; done"
+            ),
         ),
     ):
         for _one in range(3):  # on a busy machine not every time
@@ -408,7 +415,10 @@ def test_restart_of_open_vswitch(shared, balanced, record_property, capsys):
     for name, (host, command) in units.items():
         on(
             host,
-            f"rm -f /tmp/echo-{name}; systemd-run --unit=echo-{name} --collect sh -c 'exec {command} > /tmp/echo-{name} 2>&1'",
+            (
+                f"rm -f /tmp/echo-{name}; systemd-run --unit=echo-{name} --collect sh -c 'exec {command} > "
+                f"/tmp/echo-{name} 2>&1'"
+            ),
         )
         wait(lambda host=host, name=name: "ttl=" in on(host, f"tail -n 3 /tmp/echo-{name}"), 20, "the first echo")
     on(NODE, "systemd-run --wait --collect systemctl restart openvswitch-switch", limit=120)
