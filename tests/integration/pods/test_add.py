@@ -102,8 +102,14 @@ def test_pods_talk_through_open_vswitch(ready, sandbox):
         ready.api.change("ADDED", pod(name, annotation=network(number)))
         code, result = ready.cni("ADD", container=name, netns=place.path, name=name)
         assert code == 0, result
-    serve = "import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); c.sendall(b'x'*100000); c.close()"
-    fetch = "import socket; c=socket.create_connection(('192.168.1.3', 80), 5); c.settimeout(5); print(sum(len(d) for d in iter(lambda: c.recv(65536), b'')))"
+    serve = (
+        "import socket; s=socket.create_server(('0.0.0.0', 80)); print(1, flush=True); c,_=s.accept(); "
+        "c.sendall(b'x'*100000); c.close()"
+    )
+    fetch = (
+        "import socket; c=socket.create_connection(('192.168.1.3', 80), 5); c.settimeout(5); "
+        "print(sum(len(d) for d in iter(lambda: c.recv(65536), b'')))"
+    )
     server = subprocess.Popen(["nsenter", f"--net={one.path}", "/usr/bin/python3", "-c", serve], stdout=subprocess.PIPE)
     try:
         server.stdout.readline()

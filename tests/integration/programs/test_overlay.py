@@ -16,7 +16,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import ho
 MASTER = "master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 --node-name=kube-master"
 MINION = "minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 --node-name=kube-minion1"
 GATEWAY = (
-    "gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 --node-name=kube-minion1 "
+    "gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip 10.55.0.12/24 "
+    "--node-name=kube-minion1 "
     "--default-gw 10.55.0.254"
 )
 COMPLETE = "Initialization complete.\n"
@@ -118,7 +119,8 @@ def test_w9_a_subnet_of_another_node_is_refused_before_the_host_is_touched(bare)
     status, said, complained = bare.run(MINION)
     assert (status, said) == (1, "")
     assert complained == (
-        "ovn-k8s-overlay minion-init: minion_switch_subnet of node kube-minion1 '192.168.2.0/24' overlaps 192.168.2.0/24 of node node2: "
+        "ovn-k8s-overlay minion-init: minion_switch_subnet of node kube-minion1 '192.168.2.0/24' "
+        "overlaps 192.168.2.0/24 of node node2: "
         "give each node a subnet of its own\n"
     )
     assert bare.seen() == before
@@ -249,7 +251,10 @@ REFUSED = [
         {"ovn-nb": "tcp:127.0.0.1:1"},
         MASTER,
         "",
-        "can't use database OVN_Northbound at tcp:127.0.0.1:1: nobody listens there: start the server, or correct the remote",
+        (
+            "can't use database OVN_Northbound at tcp:127.0.0.1:1: nobody listens there: "
+            "start the server, or correct the remote"
+        ),
     ),
     (
         {"ovn-nb": "ssl:127.0.0.1:1"},
@@ -261,13 +266,19 @@ REFUSED = [
         {"k8s-api-server": "10.0.0.1:8080", "k8s-ca-certificate": "/etc/ca.crt"},
         MASTER,
         "",
-        "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: give its PEM text, with \\n between the lines",
+        (
+            "external_ids:k8s-ca-certificate of the Open_vSwitch table is no certificate: "
+            "give its PEM text, with \\n between the lines"
+        ),
     ),
     (
         {},
         GATEWAY,
         "--rampout-ip-subnets=10.1.0.0/24",
-        "source subnet of gateway kube-minion1 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: name subnets of pods",
+        (
+            "source subnet of gateway kube-minion1 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: "
+            "name subnets of pods"
+        ),
     ),
     ({}, MINION, "", "Load_Balancer_Group clusterLBGroup does not exist: make it first"),
     (

@@ -39,7 +39,10 @@ WRONG = [
     (
         "ovn_master_init",
         {"cluster_ip_subnet": ["10.0.0.0/8", "192.168.0.0/16"]},
-        "cluster_ip_subnet '10.0.0.0/8, 192.168.0.0/16' has two networks of one family: give at most one IPv4 and one IPv6 network",
+        (
+            "cluster_ip_subnet '10.0.0.0/8, 192.168.0.0/16' has two networks of one family: "
+            "give at most one IPv4 and one IPv6 network"
+        ),
     ),
     (
         "ovn_master_init",
@@ -71,7 +74,10 @@ WRONG = [
     (
         "ovn_master_init",
         {"nodes": [NODE, dict(NODE, node_name="other")]},
-        "minion_switch_subnet of node node3 '192.168.3.0/24' overlaps 192.168.3.0/24 of node other: give each node a subnet of its own",
+        (
+            "minion_switch_subnet of node node3 '192.168.3.0/24' overlaps 192.168.3.0/24 of node other: "
+            "give each node a subnet of its own"
+        ),
     ),
     (
         "ovn_master_init",
@@ -86,7 +92,10 @@ WRONG = [
     (
         "ovn_master_init",
         {"gateways": [GATEWAY, dict(GATEWAY, node_name="other")]},
-        "physical_ip of gateway other '10.55.0.3/24' is gateway node3's already: give each gateway an address of its own",
+        (
+            "physical_ip of gateway other '10.55.0.3/24' is gateway node3's already: "
+            "give each gateway an address of its own"
+        ),
     ),
     (
         "ovn_master_init",
@@ -107,7 +116,10 @@ WRONG = [
     (
         "ovn_minion_init",
         dict(NODE, cluster_ip_subnet=["224.0.0.0/4"]),
-        "cluster_ip_subnet '224.0.0.0/4' overlaps 224.0.0.0/3 (multicast and reserved addresses): choose a private network",
+        (
+            "cluster_ip_subnet '224.0.0.0/4' overlaps 224.0.0.0/3 (multicast and reserved addresses): "
+            "choose a private network"
+        ),
     ),
     (
         "ovn_gateway",
@@ -138,12 +150,18 @@ WRONG = [
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["10.1.0.0/24"]),
-        "minion_switch_subnet of node node3 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: choose one inside it",
+        (
+            "minion_switch_subnet of node node3 '10.1.0.0/24' is outside the pods' network 192.168.0.0/16: "
+            "choose one inside it"
+        ),
     ),
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.3.0/30"]),
-        "minion_switch_subnet of node node3 '192.168.3.0/30' is too small for the router, the host and pods: take /29 (IPv6: /125) or larger",
+        (
+            "minion_switch_subnet of node node3 '192.168.3.0/30' is too small for the router, the host and pods: "
+            "take /29 (IPv6: /125) or larger"
+        ),
     ),
     (
         "ovn_minion_init",
@@ -153,12 +171,18 @@ WRONG = [
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.3.0/24", "fd10::/64"]),
-        "minion_switch_subnet of node node3 'fd10::/64' is outside the pods' network 192.168.0.0/16: choose one inside it",
+        (
+            "minion_switch_subnet of node node3 'fd10::/64' is outside the pods' network 192.168.0.0/16: "
+            "choose one inside it"
+        ),
     ),
     (
         "ovn_minion_init",
         dict(NODE, cluster_ip_subnet=["192.168.0.0/16", "fd10::/48"]),
-        "minion_switch_subnet of node node3 '192.168.3.0/24' must have a subnet of each family of the pods' network 192.168.0.0/16, fd10::/48",
+        (
+            "minion_switch_subnet of node node3 '192.168.3.0/24' must have a subnet of each family of the pods' "
+            "network 192.168.0.0/16, fd10::/48"
+        ),
     ),
     (
         "ovn_minion_init",
@@ -168,7 +192,10 @@ WRONG = [
     (
         "ovn_minion_init",
         dict(NODE, minion_switch_subnet=["192.168.1.128/25"]),
-        "minion_switch_subnet of node node3 '192.168.1.128/25' overlaps 192.168.1.0/24 of node node1: give each node a subnet of its own",
+        (
+            "minion_switch_subnet of node node3 '192.168.1.128/25' overlaps 192.168.1.0/24 of node node1: "
+            "give each node a subnet of its own"
+        ),
     ),
     (
         "ovn_minion_init",
@@ -184,12 +211,18 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.3/255.255.255.0"]),
-        "physical_ip of gateway node3 '10.55.0.3/255.255.255.0' has a netmask: write its prefix length, like 10.55.0.3/24",
+        (
+            "physical_ip of gateway node3 '10.55.0.3/255.255.255.0' has a netmask: "
+            "write its prefix length, like 10.55.0.3/24"
+        ),
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.300/24"]),
-        "physical_ip of gateway node3 '10.55.0.300/24' is not an address with a prefix length: write it like 10.33.74.138/24",
+        (
+            "physical_ip of gateway node3 '10.55.0.300/24' is not an address with a prefix length: "
+            "write it like 10.33.74.138/24"
+        ),
     ),
     (
         "ovn_gateway",
@@ -199,28 +232,41 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.3/24", "10.55.0.4/24"]),
-        "physical_ip of gateway node3 '10.55.0.3/24, 10.55.0.4/24' has two addresses of one family: give one of each at most",
+        (
+            "physical_ip of gateway node3 '10.55.0.3/24, 10.55.0.4/24' has two addresses of one family: "
+            "give one of each at most"
+        ),
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.255/24"]),
-        "physical_ip of gateway node3 '10.55.0.255/24' is the network's broadcast address, not a host's: write an address in it, like 10.55.0.1/24",
+        (
+            "physical_ip of gateway node3 '10.55.0.255/24' is the network's broadcast address, not a host's: "
+            "write an address in it, like 10.55.0.1/24"
+        ),
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["192.168.3.3/24"]),
-        "physical_ip of gateway node3 '192.168.3.3/24' lies in a network that overlaps the pods' network 192.168.0.0/16: "
+        "physical_ip of gateway node3 '192.168.3.3/24' lies in a network that overlaps the pods' "
+        "network 192.168.0.0/16: "
         "the physical network must be another one",
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, physical_ip=["10.55.0.1/16"], default_gw=[]),
-        "physical_ip of gateway node3 '10.55.0.1/16' is gateway node1's already: give each gateway an address of its own",
+        (
+            "physical_ip of gateway node3 '10.55.0.1/16' is gateway node1's already: "
+            "give each gateway an address of its own"
+        ),
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["10.55.0.254/24"]),
-        "default_gw of gateway node3 '10.55.0.254/24' is not an address: write it like 10.33.74.253, without a prefix length",
+        (
+            "default_gw of gateway node3 '10.55.0.254/24' is not an address: "
+            "write it like 10.33.74.253, without a prefix length"
+        ),
     ),
     (
         "ovn_gateway",
@@ -235,12 +281,18 @@ WRONG = [
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["fd55::1"]),
-        "default_gw of gateway node3 'fd55::1' is IPv6, and the gateway has no IPv6 address: give it one, or remove the next hop",
+        (
+            "default_gw of gateway node3 'fd55::1' is IPv6, and the gateway has no IPv6 address: "
+            "give it one, or remove the next hop"
+        ),
     ),
     (
         "ovn_gateway",
         dict(GATEWAY, default_gw=["10.56.0.1"]),
-        "default_gw of gateway node3 '10.56.0.1' is not in the physical network 10.55.0.0/24: give a router there, or the gateway's address as 10.55.0.3/32",
+        (
+            "default_gw of gateway node3 '10.56.0.1' is not in the physical network 10.55.0.0/24: "
+            "give a router there, or the gateway's address as 10.55.0.3/32"
+        ),
     ),
     (
         "ovn_gateway",

@@ -27,9 +27,9 @@ def sentence(remote, **options):
 def test_server_is_down(nb):
     """Protects against the plain case: the service was stopped, and its socket is gone."""
     nb.stop()
-    assert (
-        sentence(nb.remote)
-        == f"can't use database OVN_Northbound at {nb.remote}: there is no such socket: the server is not installed or not running"
+    assert sentence(nb.remote) == (
+        f"can't use database OVN_Northbound at {nb.remote}: there is no such socket: "
+        "the server is not installed or not running"
     )
     nb.start()
     assert nb.master()["changed"]
@@ -38,9 +38,8 @@ def test_server_is_down(nb):
 def test_server_has_died():
     """Protects against a socket that is left over from a server that was killed, and a port that nobody listens on."""
     remote = f"tcp:127.0.0.1:{free_port()}"
-    assert (
-        sentence(remote)
-        == f"can't use database OVN_Northbound at {remote}: nobody listens there: start the server, or correct the remote"
+    assert sentence(remote) == (
+        f"can't use database OVN_Northbound at {remote}: nobody listens there: start the server, or correct the remote"
     )
 
 
@@ -50,7 +49,8 @@ def test_server_does_not_answer():
         remote = f"tcp:127.0.0.1:{listener.getsockname()[1]}"
         said = sentence(remote)
     assert said.startswith(
-        f"can't use database OVN_Northbound at {remote}: the connection to OVN_Northbound at {remote} was lost before the reply came"
+        f"can't use database OVN_Northbound at {remote}: "
+        f"the connection to OVN_Northbound at {remote} was lost before the reply came"
     )
     assert "timed out" in said.lower()
 
@@ -58,9 +58,9 @@ def test_server_does_not_answer():
 @pytest.mark.parametrize("remote", ["/var/run/ovn/ovnnb_db.sock", "unix", "http://127.0.0.1:6641", "tcp", ""])
 def test_what_is_no_remote(remote):
     """Protects against a traceback out of the library for text that it does not know."""
-    assert (
-        sentence(remote)
-        == f"can't use database OVN_Northbound at {remote}: not a remote: write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
+    assert sentence(remote) == (
+        f"can't use database OVN_Northbound at {remote}: not a remote: "
+        "write unix:PATH, tcp:ADDRESS:PORT or ssl:ADDRESS:PORT"
     )
 
 
@@ -87,7 +87,8 @@ def test_another_database_is_behind_the_socket():
     try:
         before = server.everything()
         assert sentence(server.remote) == (
-            f"can't use database OVN_Northbound at {server.remote}: it has no database OVN_Northbound, only Open_vSwitch"
+            f"can't use database OVN_Northbound at {server.remote}: "
+            "it has no database OVN_Northbound, only Open_vSwitch"
         )
         assert server.everything() == before
     finally:
@@ -103,7 +104,8 @@ def test_permission_denied(nb):
     # Ansible's coders are loaded late: from a checkout below /root the other user could not.
     prologue = (
         (
-            "from ansible.module_utils.common import json; json.get_module_decoder('legacy', json.Direction.CONTROLLER_TO_MODULE)\n"
+            "from ansible.module_utils.common import json; json.get_module_decoder('legacy', "
+            "json.Direction.CONTROLLER_TO_MODULE)\n"
             "json.get_module_encoder('legacy', json.Direction.MODULE_TO_CONTROLLER)\n"
             "os.setgroups([]); os.setgid(65534); os.setuid(65534)"
         )
@@ -122,7 +124,10 @@ def test_permission_denied(nb):
 @pytest.mark.parametrize("module", ["ovn_master_init", "ovn_minion_init", "ovn_gateway"])
 def test_library_is_missing_on_the_host(nb, module):
     """Protects hosts on which python3-openvswitch is not installed: the sentence names the package."""
-    prologue = "[sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'ovs']; sys.modules['ovs'] = None"
+    prologue = (
+        "[sys.modules.pop(name) for name in list(sys.modules) if name.split('.')[0] == 'ovs']; "
+        "sys.modules['ovs'] = None"
+    )
     options = dict(NODE, northbound=nb.remote)
     if module == "ovn_master_init":
         options = {"part": "northbound", "cluster_ip_subnet": CLUSTER, "northbound": nb.remote}
@@ -191,7 +196,8 @@ def test_a_cluster_without_majority(cluster):
         "the member to notice",
     )
     assert gone == (
-        f"can't use database OVN_Northbound at {leader.remote}: there is no such socket: the server is not installed or not running; "
+        f"can't use database OVN_Northbound at {leader.remote}: there is no such socket: "
+        "the server is not installed or not running; "
         f"{follower.remote}: it has lost its cluster: a majority of the members must run"
     )
 

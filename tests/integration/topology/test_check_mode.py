@@ -80,7 +80,8 @@ def test_check_mode_before_there_is_a_database(cluster):
     (warning,) = result["warnings"]
     assert (
         str(warning).count(
-            "the plan assumes an empty Northbound database: can't use database OVN_Northbound at unix:/nonexistent/nb.sock"
+            "the plan assumes an empty Northbound database: "
+            "can't use database OVN_Northbound at unix:/nonexistent/nb.sock"
         )
         == 1
     )

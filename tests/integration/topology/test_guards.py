@@ -136,9 +136,9 @@ def test_a_subnet_that_goes_to_another_node_is_not_given_twice(nb, meanwhile):
     one, other = (nb.arguments(**node_settings(number, minion_switch_subnet=["192.168.7.0/24"])) for number in (1, 2))
     meanwhile(lambda: call("ovn_minion_init", **other))
     result = call("ovn_minion_init", **one)
-    assert (
-        result["msg"]
-        == "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node2: give each node a subnet of its own"
+    assert result["msg"] == (
+        "minion_switch_subnet of node node1 '192.168.7.0/24' overlaps 192.168.7.0/24 of node node2: "
+        "give each node a subnet of its own"
     )
     assert not result["changed"] and nb.rows("Logical_Switch", ["name", "==", "node1"]) == []
 
@@ -172,9 +172,8 @@ def test_a_database_that_never_rests_is_given_up_in_words(nb, meanwhile, monkeyp
         times=10**9,
     )
     result = call("ovn_minion_init", **nb.arguments(**node_settings(1, **SUBNET)))
-    assert (
-        result["msg"]
-        == "the database changes faster than a change can be planned: find out who else writes these rows again and again"
+    assert result["msg"] == (
+        "the database changes faster than a change can be planned: find out who else writes these rows again and again"
     )
     assert not result["changed"] and "192.168.9.0" not in str(nb.content())
 

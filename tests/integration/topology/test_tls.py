@@ -15,7 +15,10 @@ from northbound import Northbound, node_settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.channel import Channel
 
-REFUSED = "no TLS connection: ca_cert must be of the authority that signed the server's certificate, and the server must know the authority of ours"
+REFUSED = (
+    "no TLS connection: ca_cert must be of the authority that signed the server's certificate, "
+    "and the server must know the authority of ours"
+)
 
 
 def openssl(*arguments):
@@ -92,7 +95,10 @@ def test_keys_that_do_not_fit(nb, keys):
         (theirs | {"ca_cert": ours["ca_cert"]}, REFUSED),
         (
             ours | {"private_key": "/nonexistent/key.pem"},
-            "private_key /nonexistent/key.pem can't be read (No such file or directory): give the path of a PEM file on this host",
+            (
+                "private_key /nonexistent/key.pem can't be read (No such file or directory): "
+                "give the path of a PEM file on this host"
+            ),
         ),
         (
             ours | {"private_key": theirs["private_key"]},
@@ -104,7 +110,10 @@ def test_keys_that_do_not_fit(nb, keys):
         ),
         (
             ours | {"ca_cert": "/dev/null"},
-            f"private_key {ours['private_key']}, certificate {ours['certificate']} and ca_cert /dev/null can't be used (",
+            (
+                f"private_key {ours['private_key']}, certificate {ours['certificate']} and ca_cert "
+                "/dev/null can't be used ("
+            ),
         ),
     ]
     for options, words in wrong:
