@@ -36,8 +36,10 @@ def cri(method, container):
     body = base64.b64encode(b"\0" + struct.pack(">I", len(message)) + message).decode()
     headers = on(
         NODE,
-        f"echo {body} | base64 --decode | curl --silent --show-error --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock "
-        "--header 'Content-Type: application/grpc' --header 'TE: trailers' --data-binary @- --dump-header - --output /dev/null "
+        f"echo {body} | base64 --decode | curl --silent --show-error --http2-prior-knowledge --unix-socket "
+        "/run/containerd/containerd.sock "
+        "--header 'Content-Type: application/grpc' --header 'TE: "
+        "trailers' --data-binary @- --dump-header - --output /dev/null "
         f"http://cri/runtime.v1.RuntimeService/{method}",
     )
     return int(dict(line.split(": ", 1) for line in headers.splitlines() if ": " in line)["grpc-status"])

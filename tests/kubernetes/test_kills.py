@@ -26,7 +26,8 @@ KILL = {
 # The plugin lives for as long as one call: whichever comes next, and a moment of its life. Fails when none came in some ten seconds.
 KILL_PLUGIN = (
     "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do"
-    " pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && pkill --signal KILL --exact ovn-k8s-cni-ove && exit;"
+    " pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && "
+    "pkill --signal KILL --exact ovn-k8s-cni-ove && exit;"
     " sleep 0.005; done; exit 1"
 )
 
