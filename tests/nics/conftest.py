@@ -81,7 +81,10 @@ MARK = "----"
 MOMENT = 180  # seconds that a command may take which waits on the host for a change to end
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 # The end of a change is waited for on the host, over one connection.
-UNTIL_IT_ENDS = f'for one in $(seq 800); do grep -Eq \'"state": "(undone|confirmed)\' {JOURNAL} && break; sleep .05; done; cat {JOURNAL}'
+UNTIL_IT_ENDS = (
+    f'for one in $(seq 800); do grep -Eq \'"state": "(undone|confirmed)\' {JOURNAL} && '
+    f"break; sleep .05; done; cat {JOURNAL}"
+)
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +93,8 @@ def machine():
     lab("up", "--fresh", HOST, PEER, limit=600)
     on(
         HOST,
-        f"DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends {PACKAGES} >/dev/null 2>&1 && "
+        "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "
+        f"{PACKAGES} >/dev/null 2>&1 && "
         "systemctl unmask systemd-resolved && systemctl enable --now systemd-resolved",
         limit=300,
     )
@@ -121,7 +125,10 @@ def host(machine):
 def restart():
     """Switch the host off and on, without uplinks: the next test finds it as a boot leaves it."""
     inside(
-        "rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; ovs-vsctl --if-exists del-br breth0 -- --if-exists del-br breth1",
+        (
+            "rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; "
+            "ovs-vsctl --if-exists del-br breth0 -- --if-exists del-br breth1"
+        ),
         check=False,
     )
     lab("restart", HOST)

@@ -23,7 +23,10 @@ LEASES = "/run/lab-leases"
 SERVE = f"""systemd-run --quiet --unit lab-dhcp dnsmasq --keep-in-foreground --port=0 --interface=eth1 \
     --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 --dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
     --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
-NETWORK = "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; cat /etc/resolv.conf"
+NETWORK = (
+    "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; "
+    "cat /etc/resolv.conf"
+)
 DATABASE = (
     "for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"
 )
@@ -61,7 +64,8 @@ class Machine:
     def everything(self):
         """A shell command that tells all that a change touches."""
         return (
-            f"{NETWORK}; {DATABASE}; find /etc/ovn-kubernetes -type f; ls {' '.join(self.ours)} 2>/dev/null; cat {' '.join(self.edited)} /dev/null; "
+            f"{NETWORK}; {DATABASE}; find /etc/ovn-kubernetes -type f; ls {' '.join(self.ours)} 2>/dev/null; "
+            f"cat {' '.join(self.edited)} /dev/null; "
             f"cd /sys/class/net; for link in *; do echo $link $(cat $link/flags); done; nft list ruleset; {self.serves}"
         )
 

@@ -87,7 +87,10 @@ def started_again(booted):
             machine.name,
             "sh",
             "-c",
-            "systemctl restart openvswitch-switch; ! systemctl is-active NetworkManager || systemctl restart NetworkManager",
+            (
+                "systemctl restart openvswitch-switch; ! systemctl is-active NetworkManager || systemctl restart "
+                "NetworkManager"
+            ),
         )
         wait(lambda: on(machine.name, "true", check=False).returncode == 0, 30, f"{machine.name} to answer")
 
@@ -190,7 +193,8 @@ def test_nics_have_it_after_a_boot(booted_again, machine):
     [
         (
             "far1",
-            "nmcli connection add type macvlan ifname far1 con-name far1 dev eth1 mode bridge ipv4.method manual ipv4.addresses 10.66.0.1/24 "
+            "nmcli connection add type macvlan ifname far1 con-name far1 dev eth1 mode bridge ipv4.method manual "
+            "ipv4.addresses 10.66.0.1/24 "
             "ipv6.method disabled",
             "far1 is a macvlan that NetworkManager makes at boot",
             "nmcli connection delete far1",
