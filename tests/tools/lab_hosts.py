@@ -164,7 +164,10 @@ class Pod:
         )
         on(
             master,
-            f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip} {self.ip6 or ''}'",
+            (
+                f"ovn-nbctl --may-exist lsp-add {host} {name} -- lsp-set-addresses {name} '{mac} {self.ip} "
+                f"{self.ip6 or ''}'"
+            ),
         )
         mtu = on(host, f"cat /sys/class/net/k8s-{host}/mtu").strip()
         on(

@@ -18,7 +18,10 @@ MASTER = "ovn-master"
 WATCHER = "127.0.0.1:9409"
 PAUSE = "registry.k8s.io/pause:3.10.1"
 NETNS = "k8s.ovn.org/netns"
-LEFT = "ip -br link show type veth | grep -oE '^[0-9A-Za-z]{1,6}_[0-9a-f]{8}@' | tr -d @; echo --; ls /run/ovn-kubernetes/cni-deletions 2>/dev/null || :"
+LEFT = (
+    "ip -br link show type veth | grep -oE '^[0-9A-Za-z]{1,6}_[0-9a-f]{8}@' | tr -d @; echo --; "
+    "ls /run/ovn-kubernetes/cni-deletions 2>/dev/null || :"
+)
 
 
 def running(name):
@@ -135,7 +138,10 @@ def northbound():
     """Name -> address of the pods' ports in the Northbound database."""
     lines = on(
         MASTER,
-        "ovn-nbctl --format=csv --data=bare --no-headings --columns=name,addresses find Logical_Switch_Port external_ids:pod=true",
+        (
+            "ovn-nbctl --format=csv --data=bare --no-headings --columns=name,addresses find Logical_Switch_Port "
+            "external_ids:pod=true"
+        ),
     ).splitlines()
     return {line.split(",")[0]: line.split(",")[1].split()[1] for line in lines}
 
