@@ -16,8 +16,14 @@ LOADER = importlib.machinery.SourceFileLoader("conformance", str(PATH))
 conformance = importlib.util.module_from_spec(importlib.util.spec_from_loader("conformance", LOADER))
 LOADER.exec_module(conformance)
 
-HOST = "[It] [sig-network] Networking Granular Checks: Services should function for service endpoints using hostNetwork [sig-network]"
-LARGE = f"did not find expected responses curl http://1.2.3.4/dial?request=echo%20n{'o' * 1023}&amp;protocol=udp&amp;host=1.2.3.4"
+HOST = (
+    "[It] [sig-network] Networking Granular Checks: Services should function for service endpoints using hostNetwork "
+    "[sig-network]"
+)
+LARGE = (
+    "did not find expected responses curl "
+    f"http://1.2.3.4/dial?request=echo%20n{'o' * 1023}&amp;protocol=udp&amp;host=1.2.3.4"
+)
 GOOD = '<testcase name="[It] [sig-network] Services should serve [sig-network]" time="1"/>'
 KNOWN = f'<testcase name="{HOST}" time="1"><failure message="{LARGE}"/></testcase>'
 
@@ -25,7 +31,10 @@ KNOWN = f'<testcase name="{HOST}" time="1"><failure message="{LARGE}"/></testcas
 def verdict(*cases, code=1, reason=""):
     """Whether such a report is good."""
     text = "".join(cases)
-    report = f'<testsuites><testsuite><properties><property name="SpecialSuiteFailureReason" value="{reason}"/></properties>{text}</testsuite></testsuites>'
+    report = (
+        '<testsuites><testsuite><properties><property name="SpecialSuiteFailureReason" '
+        f'value="{reason}"/></properties>{text}</testsuite></testsuites>'
+    )
     return conformance.judge(ElementTree.fromstring(report), conformance.FOCUS, code)
 
 
@@ -34,7 +43,10 @@ def test_what_is_good(capsys):
     left = (
         '<testcase name="[It] [sig-network] Services over sctp [sig-network]"><skipped message="skipped"/></testcase>'
     )
-    itself = '<testcase name="[It] [sig-network] Services of a cloud [sig-network]"><skipped message="skipped - no cloud"/></testcase>'
+    itself = (
+        '<testcase name="[It] [sig-network] Services of a cloud [sig-network]"><skipped message="skipped - no '
+        'cloud"/></testcase>'
+    )
     other = '<testcase name="[It] [sig-node] Pods"><skipped message="skipped"/></testcase>'
     assert verdict(GOOD, KNOWN, left, itself, other) and verdict(GOOD, code=0)
     assert "1 ok, 0 failed, 1 known, 0 not run, 1 skipped, 1 left out" in capsys.readouterr().out
@@ -59,7 +71,10 @@ def test_what_is_good(capsys):
             (
                 GOOD,
                 KNOWN,
-                '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><skipped message="skipped"/></testcase>',
+                (
+                    '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><skipped '
+                    'message="skipped"/></testcase>'
+                ),
             ),
             {},
         ),
@@ -67,7 +82,10 @@ def test_what_is_good(capsys):
             (
                 GOOD,
                 KNOWN,
-                '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><error message="interrupted"/></testcase>',
+                (
+                    '<testcase name="[It] [sig-network] DNS should resolve [sig-network]"><error '
+                    'message="interrupted"/></testcase>'
+                ),
             ),
             {},
         ),

@@ -177,7 +177,10 @@ def test_a_foreign_row_of_that_name_is_refused(as_current):
     ):
         with pytest.raises(
             DatabaseError,
-            match=f"^Logical_Switch sw exists already and belongs to {whom}: give this one another name, or remove that row$",
+            match=(
+                f"^Logical_Switch sw exists already and belongs to {whom}: "
+                "give this one another name, or remove that row$"
+            ),
         ):
             plan([desired], by_name={("Logical_Switch", "sw"): theirs})
 

@@ -158,7 +158,10 @@ def test_the_join_subnets_come_from_the_cluster_router(rows_of):
     assert join_addresses(Overlay(gateways=(gateway(1),)), reads={JOIN_PORT: joins}) == {"node1": ("100.64.0.2/16",)}
     with pytest.raises(
         SettingsError,
-        match=r"^the cluster router does not exist in the Northbound database: make the cluster first \(ovn_master_init\)$",
+        match=(
+            r"^the cluster router does not exist in the Northbound database: "
+            r"make the cluster first \(ovn_master_init\)$"
+        ),
     ):
         Overlay(gateways=(gateway(1),)).rows([], {}, {})
 
@@ -203,7 +206,10 @@ def test_others_subnets_and_addresses_are_refused(rows_of):
     }
     with pytest.raises(
         SettingsError,
-        match=r"^minion_switch_subnet of node node2 '192\.168\.1\.0/25' overlaps 192\.168\.1\.0/24 of node node1: give each node",
+        match=(
+            r"^minion_switch_subnet of node node2 '192\.168\.1\.0/25' overlaps 192\.168\.1\.0/24 of node node1: "
+            r"give each node"
+        ),
     ):
         Overlay(nodes=(node(2, subnets=("192.168.1.0/25",)),)).rows([], {}, others)
     with pytest.raises(
