@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 from collections.abc import Iterable
 
 
@@ -44,7 +45,7 @@ class Step:
     @property
     def file_name(self) -> str:
         """Return its name as the name of a file, without a suffix."""
-        return self.name.replace(" ", "-").replace("/", "-")
+        return re.sub(r"[^\w.]+", "-", self.name)
 
 
 class Outcome(enum.Enum):
