@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a bridge gets again after a boot, or after the bridge was made again: from this collection's unit, or from the network
-manager."""
+"""What a bridge gets again after a boot, or after it was made again.
+
+It gets it from this collection's unit, or from the network manager.
+"""
 
 from __future__ import annotations
 

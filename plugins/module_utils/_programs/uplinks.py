@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The change of a host's NICs, as systemd runs it: apart from the connection that asked for it.
 
-``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks finish_or_roll_back`` runs after it,
-however it ended, and takes back what nobody has confirmed. systemd runs both again until neither fails: a kill only
-makes the rollback come sooner.
+``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks finish_or_roll_back``
+runs after it, however it ended, and takes back what nobody has confirmed. systemd runs both again until neither
+fails: a kill only makes the rollback come sooner.
 """
 
 from __future__ import annotations

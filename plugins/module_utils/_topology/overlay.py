@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """All that one call desires of the Northbound database: a cluster, nodes and gateways, or their absence.
 
-No I/O: :func:`.._ovsdb.converge.converge_rows` runs the queries of :class:`Overlay`, and passes it the rows that they find.
+No I/O: :func:`.._ovsdb.converge.converge_rows` runs the queries of :class:`Overlay`, and passes it the rows that
+they find.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The connection profile of a bridge: a copy of the NIC's, by which the bridge is the same DHCP client and neighbour."""
+"""The connection profile of a bridge: a copy of the NIC's.
+
+By it the bridge is the same DHCP client and the same neighbour as the NIC.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from .networkd import Networkd
 if TYPE_CHECKING:
     from ..._netlink.records import KernelAddress
 
-# Detection tries them in this order. netplan writes files for the first two, so it is none of its own (see :mod:`.netplan`).
+# Detection tries them in this order. netplan writes files for the first two, so it is no manager of its own
+# (see :mod:`.netplan`).
 MANAGERS: tuple[Manager, ...] = (Networkd(), NetworkManager(), Ifupdown())
 
 
