@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Container images without a registry, as archives that ``ctr images import`` reads. They lie beside the programs of Kubernetes."""
+"""Container images without a registry, as archives that ``ctr images import`` reads.
+
+They lie beside the programs of Kubernetes.
+"""
 
 from __future__ import annotations
 
