@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What calls of the modules cost against a real ovsdb-server on this machine (their Northbound part; no host is needed).
+"""What calls of the modules cost against a real ovsdb-server on this machine: their Northbound part, without a host.
 
 Each line: median of the repetitions, in brackets the fastest and the slowest, and what it means.
 """
@@ -91,7 +91,7 @@ class Wide(Northbound):
 
 
 def one_call(nb):
-    """Cluster, node and gateway: made for the first time, and called again; inside the module, and as a process of its own."""
+    """Cluster, node and gateway: the first call and a second one; inside the module, and as a process."""
     calls = {
         "ovn_master_init": ({}, lambda: nb.run("ovn_master_init", state="absent")),
         "ovn_minion_init": (node(1), lambda: nb.run("ovn_minion_init", state="absent", node_name="node1")),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What a host's own part of a call costs: a real kernel, ovsdb-server and ovs-vswitchd (userspace datapath) in a network namespace.
+"""What the host part of a call costs: a real kernel, ovsdb-server and ovs-vswitchd in a network namespace.
+
+ovs-vswitchd uses the userspace datapath.
 
 Each line: median of the repetitions, in brackets the fastest and the slowest, and what it means.
 """

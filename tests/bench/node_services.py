@@ -2,8 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """What services cost a node: memory of its server, a change's way to nftables, and what pods notice of many changes.
 
-The server with nftables and Open vSwitch's database of its own, in a network namespace on this machine; the API server is a stand-in. By default 1,000
-services with node ports, of two endpoints each.
+The server runs with nftables and with Open vSwitch's database of its own, in a network namespace on this machine; the
+API server is a stand-in. By default there are 1,000 services with node ports, of two endpoints each.
 """
 
 from __future__ import annotations

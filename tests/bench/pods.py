@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""How long real pods take until they are ready, beside the simplest network that there is: `bridge` with `host-local`, on the same hosts in the same run.
+"""How long real pods take until they are ready, compared with the CNI plugins `bridge` and `host-local`.
 
-It takes the lab as the scenario kubernetes leaves it (`molecule converge -s kubernetes`, or `make demo`). A deployment is scaled from nothing over
-three hosts, by turns with our network and with bridges that reach no further than their host, for which all that is ours is stopped.
+Both run on the same hosts in the same run. It takes the lab as the scenario kubernetes leaves it
+(`molecule converge -s kubernetes`, or `make demo`). A deployment is scaled from nothing over three hosts, by turns with
+our network and with bridges that reach no further than their host. While the bridges are measured, our programs are
+stopped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Whole site runs on the lab's hosts: seconds and tasks at 1, 3 and 10 hosts. Takes the lab down and up again: site_runs.py [HOSTS]..."""
+"""Whole site runs on the lab's hosts: seconds and tasks at 1, 3 and 10 hosts.
+
+Takes the lab down and up again: site_runs.py [HOSTS]...
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ WARM = f"DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-reco
 
 
 def inventory(hosts, folder):
-    """An inventory of so many hosts, the first of them the master and a node too; the second, where there is one, a gateway."""
+    """An inventory of so many hosts.
+
+    The first one is the master and a node too; the second one, where there is one, is a gateway.
+    """
     nodes = [f"ovn-node{number}" for number in range(1, hosts)]
     text = "ovn_masters: {hosts: {ovn-master: {}}}\n"
     text += "ovn_nodes: {hosts: {" + ", ".join(f"{name}: {{}}" for name in ["ovn-master", *nodes]) + "}}\n"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What the watcher costs: the loads of the original's measurements, beside what the API server itself takes in the same run.
+"""What the watcher costs under the loads of the original's measurements, and what the API server takes in the same run.
 
-Run it with `. tests/tools/activate; python tests/bench/watcher.py [pods]`; by default 5,000 pods in the large load, and 10,000 for the restart.
+Run it with `. tests/tools/activate; python tests/bench/watcher.py [pods]`. By default there are 5,000 pods in the large
+load, and 10,000 for the restart.
 """
 
 from __future__ import annotations
@@ -125,7 +126,10 @@ class Load:
         self.run(work)
 
     def patches(self, namespace, count):
-        """Seconds a merge patch of annotations as long as those that a watcher writes: what the API server itself takes."""
+        """Seconds that the API server itself takes for a merge patch of annotations.
+
+        They are as long as those that a watcher writes.
+        """
         notes = {
             "bare": '{"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}',
             "k8s.ovn.org/bare-networks": '{"default": {"ip_addresses": ["192.168.1.3/24"], "mac_address": '
@@ -199,7 +203,10 @@ class Bench:
         return time.monotonic() - started
 
     def wait(self, annotations):
-        """Wait until so many annotations are written and nothing is left to do; each look costs the watcher a few milliseconds."""
+        """Wait until so many annotations are written and nothing is left to do.
+
+        Each check costs the watcher a few milliseconds.
+        """
 
         def done():
             figures = self.watcher.figures()
@@ -287,7 +294,7 @@ class Bench:
         )
 
     def idle(self, count=20):
-        """One pod in an idle cluster: from the event to the annotation, both as a bare watch of the API server sees them."""
+        """One pod in an idle cluster: from the event to the annotation, both as a watch of the API server sees them."""
         namespace = self.load.namespace("idle")
         path = PODS.format(namespace)
 
