@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The lab's hosts, converged by the site play, and pods on them: network namespaces on logical ports that the tests make themselves.
+"""The lab's hosts, converged by the site play, and pods on them.
+
+The pods are network namespaces on logical ports that the tests make themselves.
 
 The lab is brought up by ``molecule/lab/lab up``; the tests leave it converged as its inventory says.
 """

@@ -43,7 +43,10 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def refused(site, tmp_path_factory):
-    """Runs with each mistake, some at the same time, since none may touch anything: case -> run; and the hosts before and after."""
+    """Run the play with each mistake: case -> run; and the hosts before and after.
+
+    Some run at the same time, since none may change anything.
+    """
 
     def run(case):
         extra = tmp_path_factory.mktemp("wrong") / "wrong.yml"
@@ -58,7 +61,7 @@ def refused(site, tmp_path_factory):
 
 @pytest.mark.parametrize("case", CASES)
 def test_nothing_is_touched(refused, case):
-    """Protects: validation comes before the first change, and says host, variable, value and what would be right (W26, W27)."""
+    """Protects: validation comes before the first change, and names host, variable, value and remedy (W26, W27)."""
     runs, before, after = refused
     done = runs[case]
     assert done.code != 0 and "Traceback" not in done.output

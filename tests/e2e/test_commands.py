@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The original's commands, one after another, on bare hosts: only the distribution's OVS and OVN, and the archive copied there.
+"""The original's commands, one after another, on hosts with only the distribution's OVS and OVN and our archive.
 
 The hosts are two of their own, beside those that the site play converges.
 """
@@ -104,7 +104,10 @@ def seen():
 
 
 def test_pods_reach_each_other_and_the_outside(built):
-    """Protects: the overlay that the seed's commands build carries traffic, out through either kind of gateway, as its pods are pinned."""
+    """Protects: the overlay that the original's commands build carries traffic.
+
+    It leads out through either kind of gateway, the one that a pod is pinned to.
+    """
     pods = [Pod(MASTER, "pod1", 101, MASTER), Pod(MINION, "pod2", 102, MASTER)]
     try:
         pods[0].reaches(pods[1].ip)
@@ -165,7 +168,10 @@ def test_after_a_boot_all_is_back(built):
 
 
 def test_w22_a_nic_goes_and_comes_back(built):
-    """Protects the host: unconfirmed it has its NIC back by itself; confirmed it stays; the inverse gives back what there was; a wrong NIC touches nothing."""
+    """Protects the host: an unconfirmed change is rolled back by itself, a confirmed one stays.
+
+    The inverse command restores what there was; a wrong NIC changes nothing.
+    """
     before = network(MASTER)
     assert "Run within 5 s" in on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --timeout 5")
     wait(lambda: "breth1" not in on(MASTER, "ip -br link"), 30, "the NIC taken back")

@@ -17,8 +17,10 @@ def test_second_run_changes_nothing(site):
 
 
 def test_a_program_that_an_earlier_run_did_not_restart_is_restarted(site):
-    """Protects runs that failed between copying a file and restarting what reads it: the next run restarts it, once. A file's new time is all that
-    such a run leaves; the unit itself was copied, and systemd has not read it."""
+    """Protects runs that failed between copying a file and restarting its reader: the next run restarts it, once.
+
+    A file's new time is all that such a run leaves; the unit itself was copied, and systemd has not read it.
+    """
     on("ovn-master", "touch /usr/local/lib/ovn_kubernetes.pyz /etc/default/ovn-central")
     on("ovn-master", "touch /etc/systemd/system/ovn-k8s-egress.service")
     started = on("ovn-master", "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central")
@@ -40,8 +42,11 @@ def test_verify_is_content_with_a_converged_site(site):
 
 
 def test_exactly_what_was_lost_is_named_and_repaired(site):
-    """Protects: check mode and diff name a row, a route and a port that are gone, and one run repairs just these (W26); verify sees them, and
-    also what would only fail at the next boot: another option of the databases, a service that no boot starts."""
+    """Protects: check mode and diff name a lost row, route and port, and one run repairs just these (W26).
+
+    verify sees them, and also what would only fail at the next boot: another option of the databases, a service that
+    no boot starts.
+    """
     on("ovn-master", "ovn-nbctl lr-nat-del GR_ovn-node1 snat 192.168.0.0/16")
     on("ovn-node1", "ip route del 192.168.0.0/16")
     on("ovn-node2", "ovs-vsctl del-port br-int k8s-ovn-node2")

@@ -86,7 +86,10 @@ def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_pro
 
 
 def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
-    """Protects: a gateway whose cable or bridge mapping is away is alive, and leads nowhere: it loses its default route until it does (W10)."""
+    """Protects: a gateway that has no cable or bridge mapping loses its default route until it has it again (W10).
+
+    Its host is alive, but it does not reach the external network.
+    """
     pod = Pod("ovn-node2", "survivor", 110)
     mapping = on("ovn-node2", "ovs-vsctl get Open_vSwitch . external_ids:ovn-bridge-mappings").strip()
     try:
@@ -107,7 +110,8 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
         with capsys.disabled():
             print(f"\negress outage when the cable of one of two gateways is pulled: {max(seconds):.2f} s")
         record_property("outage_seconds", round(max(seconds), 2))
-        # On the other host ovn-controller was started anew, and leaves the way be that it had made before: the gateway leads outside still.
+        # On the other host ovn-controller was restarted, and keeps the connection that it had made before:
+        # that gateway still reaches the external network.
         on("ovn-node2", "ovs-vsctl remove Open_vSwitch . external_ids ovn-bridge-mappings")
         wait(lambda: egress() == {"100.64.0.2"}, 60, "egress without the mapping")
         pod.reaches(OUTSIDE)
@@ -121,7 +125,7 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
 
 @pytest.mark.parametrize(("first", "left"), [("ovn-node1", "100.64.0.3"), ("ovn-node2", "100.64.0.2")])
 def test_gateways_go_in_any_order(two_gateways, first, left):
-    """Protects: egress stays as long as one gateway is left, whichever (W10); a gateway that goes gives its NIC back (W9)."""
+    """Protects: egress stays as long as one gateway is left, whichever (W10); a removed gateway frees its NIC (W9)."""
     if egress() != {"100.64.0.2", "100.64.0.3"}:
         play("site", inventory=[two_gateways]).ok()  # the test before has left one
     pod = Pod("ovn-node2", "stays", 111)

@@ -10,7 +10,10 @@ from lab_hosts import at_once, network, northbound, play, subnet_of
 
 @pytest.fixture(scope="module")
 def moved(site, tmp_path_factory):
-    """A function that runs the site with other values for ovn-node1, in the place of those before; at the end the lab is as it was at first."""
+    """A function that runs the site play with other values for ovn-node1, instead of those before.
+
+    At the end the lab is as it was at first.
+    """
     before, subnet = (northbound(), network("ovn-node1")), subnet_of("ovn-node1")
     extra = tmp_path_factory.mktemp("inventory") / "moved.yml"
 

@@ -38,8 +38,10 @@ ROLES = """
 
 
 def test_everything_goes_and_what_is_others_stays(site, tmp_path):
-    """Protects: remove of the whole overlay, NICs as they were, foreign rows and files untouched (W9); check mode changes nothing, of a removal and
-    on bare hosts; the roles alone make all there is."""
+    """Protects: the whole overlay is removed, NICs are as they were, foreign rows and files are untouched (W9).
+
+    Check mode changes nothing, neither of a removal nor on bare hosts; the roles alone make all there is.
+    """
     on(
         "ovn-master",
         "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf",

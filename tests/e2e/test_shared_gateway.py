@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""One NIC for the host and the pods: ovn-node2 shares eth0, while ovn-node1 has a gateway with a NIC of its own; IPv4 and IPv6."""
+"""One NIC for the host and the pods, IPv4 and IPv6.
+
+ovn-node2 shares eth0, while ovn-node1 has a gateway with a NIC of its own.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,8 @@ while True:
 # Prints what PEER says; --hold: until a line comes on standard input, and then what comes back of it.
 ASK = """
 import socket, sys
-one = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, source_address=("", int(sys.argv[3])) if len(sys.argv) > 3 else None)
+one = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5, \
+source_address=("", int(sys.argv[3])) if len(sys.argv) > 3 else None)
 print(one.makefile().readline().replace("::ffff:", "").strip())
 """
 DATAGRAM = """
@@ -62,7 +66,8 @@ except OSError as exc:
 HOLD = """
 import socket, sys, time
 one = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET); one.settimeout(10)
-one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); one.bind(("", int(sys.argv[3]))); one.connect((sys.argv[1], int(sys.argv[2])))
+one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); one.bind(("", int(sys.argv[3]))); \
+one.connect((sys.argv[1], int(sys.argv[2])))
 lines = one.makefile(); print(lines.readline().replace("::ffff:", "").strip(), flush=True)
 for number in range(20):
     one.sendall(b"%d\\n" % number); assert lines.readline().strip() == str(number); time.sleep(0.1)
@@ -80,7 +85,8 @@ Host().uplinks(["{nic}"], True, "gateway")
 # Milliseconds from an act on the host until the bridge has all flows of ours.
 BACK = """
 exec 2> /dev/null; {act}; began=$(date +%s%3N)
-until ovs-ofctl dump-aggregate breth0 {cookie} | grep -q "flow_count={count}$"; do [ $(($(date +%s%3N) - began)) -lt 30000 ] || break; sleep .01; done
+until ovs-ofctl dump-aggregate breth0 {cookie} | grep -q "flow_count={count}$"; \
+do [ $(($(date +%s%3N) - began)) -lt 30000 ] || break; sleep .01; done
 echo $(($(date +%s%3N) - began))
 """
 
@@ -139,7 +145,10 @@ def leave(pods):
 
 @pytest.fixture(scope="module")
 def balanced(shared):
-    """Node ports 30080 on the shared address, TCP and UDP, with a pod here and a pod on another host; by hand, as the watcher would."""
+    """Node ports 30080 on the shared address, TCP and UDP, made by hand as the watcher would make them.
+
+    One pod of the service is here, the other on another host.
+    """
     _extra, _before, pods = shared
     for protocol in ("tcp", "udp"):
         for version in (4, 6):
@@ -225,7 +234,7 @@ def goes(way):
 
 
 def test_site_and_verify(shared):
-    """Protects: addresses come from the NIC; a second run changes nothing; verify is green with both kinds of gateway."""
+    """Protects: addresses come from the NIC; a second run changes nothing; verify passes with both kinds of gateway."""
     extra, _before, _pods = shared
     rows = on("ovn-master", f"ovn-nbctl get Logical_Router_Port rtoe-GR_{NODE} networks mac")
     assert (
@@ -238,7 +247,7 @@ def test_site_and_verify(shared):
 
 
 def test_everything_at_once(shared, balanced):
-    """Protects: one NIC carries the host's traffic, the pods', the tunnels' and node ports, in both families, at the same time."""
+    """Protects: one NIC carries traffic of host, pods, tunnels and node ports at the same time, in both families."""
     _extra, _before, pods = shared
     all_ways = ways(pods)
     for name, way in all_ways.items():
@@ -286,7 +295,7 @@ def test_a_pod_and_the_host_from_the_same_port(shared):
 
 @pytest.fixture(scope="module")
 def narrow(shared):
-    """Outside, parts of datagrams that fit the pods' MTU, and behind the router there a network that takes 1300 bytes only; the addresses in it."""
+    """Outside: fragments that fit the pods' MTU, and behind the router a network with an MTU of 1300; its addresses."""
     ways_to, numbers = (f"{OWN[4]} dev eth0", "10.55.0.11 dev eth1"), range(2, 8)
     on(
         "ovn-outside",
@@ -322,9 +331,9 @@ def narrow(shared):
 
 @pytest.mark.parametrize(("who", "version"), [("host", 4), ("host", 6), ("pod", 4)])
 def test_fragments(shared, narrow, who, version):
-    """Protects datagrams larger than the MTU, of which only the first part names a port: nearly all of them, from ever new ports, come back whole.
+    """Protects datagrams larger than the MTU: nearly all of them, from ever new ports, come back whole.
 
-    A pod's of IPv6 may leave through two gateways (docs/gateways.md).
+    Only their first fragment names a port. A pod's of IPv6 may leave through two gateways (docs/gateways.md).
     """
     ask = shared[2][1].run if who == "pod" else lambda command, limit=60: on(NODE, command, limit=limit)
     one = f"python3 /tmp/datagram.py {OUTSIDE[version]} 8099 3000"
@@ -367,7 +376,10 @@ def test_errors_come_to_who_they_are_about(shared, narrow, version):
 
 
 def test_w23_flows_come_back(shared, record_property, capsys):
-    """Protects against a bridge without flows that nobody sees: when somebody deletes them, and after a sudden death of ovs-vswitchd: within a second."""
+    """Protects against a bridge that stays without flows: they are back within a second.
+
+    They are lost when somebody deletes them, and when ovs-vswitchd is killed.
+    """
     count, unit = (
         our_flows(),
         "systemctl show --property ActiveState,WatchdogUSec,WatchdogTimestampMonotonic ovn-k8s-gateway-helper",
@@ -456,7 +468,10 @@ def test_verify_sees_a_helper_that_does_not_run_and_a_nic_left_over(shared):
 
 
 def test_removal_leaves_the_host_as_it_was(shared):
-    """Protects: unit, flows and mapping go, the bridge that the tunnels need keeps its addresses; and one site run makes all as it was before."""
+    """Protects: unit, flows and mapping are removed; the bridge that the tunnels need keeps its addresses.
+
+    One site run makes all as it was before.
+    """
     extra, before, pods = shared
     leave(pods)
     wait(

@@ -13,7 +13,8 @@ while True:
     c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()
 '"""
 ASK = "python3 -c 'import socket; print(socket.create_connection((\"{}\", 8099), 5).recv(99).decode())'"
-# A datagram that may not be fragmented, and what the kernel says of it: IP_MTU_DISCOVER 10, IP_PMTUDISC_DO 2, IP_MTU 14 (ip(7)).
+# A datagram that may not be fragmented, and the kernel's answer: IP_MTU_DISCOVER 10, IP_PMTUDISC_DO 2, IP_MTU 14
+# (ip(7)).
 REFUSED = """python3 -c '
 import errno, socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(0, 10, 2); s.connect(("{}", 9))
@@ -87,7 +88,7 @@ def test_packets_of_the_mtu_pass_and_larger_ones_are_refused_with_it(pods):
 
 
 def test_larger_packets_from_outside_are_answered_with_the_mtu(pods):
-    """Protects: no black hole behind the gateway: what no tunnel would take is refused there, with the MTU (RFC 1191)."""
+    """Protects: no black hole behind the gateway: it refuses what no tunnel would take, with the MTU (RFC 1191)."""
     mtu = int(pods[1].run("cat /sys/class/net/eth0/mtu"))
     on("ovn-outside", f"ip route replace {pods[1].ip} via 10.55.0.11")
     try:
