@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The accounts that the site play makes, on a real API server: made once, mended, taken away, and each with its rights and no other."""
+"""The accounts that the site play makes, on a real API server: made once, repaired, removed.
+
+Each has its rights and no others.
+"""
 
 from __future__ import annotations
 
@@ -240,7 +243,7 @@ def test_the_watchers_rights(access, kubernetes, as_account):
 
 @pytest.mark.parametrize(("account", "node"), [("ovn-k8s-watcher", None), ("ovn-k8s-node-node1", "node1")])
 def test_a_token_is_renewed_by_its_own_account(access, as_account, account, node):
-    """Protects programs that run longer than their token: the next one comes before the end, whole, and readable for root alone."""
+    """Protects programs that run longer than their token: the next one comes in time, whole, and root's alone."""
     uid = access()["accounts"][account]
 
     async def renew(client):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The tests' own API server does what its users build on: it keeps its data and port over a restart, and knows a node by its token."""
+"""The tests' own API server: it keeps its data and port over a restart, and knows a node by its token."""
 
 from __future__ import annotations
 

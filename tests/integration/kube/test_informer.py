@@ -2,7 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects the way in which objects are followed.
 
-A scripted server stands in here for the API server, because a real one sends no nonsense and expires no versions on request.
+A scripted server stands in here for the API server, because a real one sends no invalid events and expires no
+versions on request.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A bare host for the commands: links in a network namespace of its own, a router, a real Open vSwitch, and a Northbound database to write to."""
+"""A bare host for the commands: links in a network namespace of its own, a router, and a real Open vSwitch.
+
+There is a Northbound database to write to.
+"""
 
 from __future__ import annotations
 

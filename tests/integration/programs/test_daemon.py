@@ -59,7 +59,10 @@ def gone(path):
 
 
 def test_detach_as_the_original_was_started(program, tmp_path):
-    """Protects: --pidfile --log-file -vfile:info -vconsole:emer --detach; the parent ends when the program serves, and appctl ends it."""
+    """Protects: --pidfile --log-file -vfile:info -vconsole:emer --detach.
+
+    The parent ends when the program serves, and appctl ends the program.
+    """
     done = program("--pidfile", "--log-file", "-vfile:info", "-vconsole:emer", "--detach")
     assert (done.returncode, done.stderr) == (0, "")
     pidfile, log = tmp_path / "ovn-k8s-test.pid", tmp_path / "ovn-k8s-test.log"

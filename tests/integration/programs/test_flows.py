@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The gateway helper on a real bridge: which way packets go, and that the flows are there, and only there, when they should be (W23)."""
+"""The gateway helper on a real bridge: which way packets go.
+
+The flows are there when they should be, and only then (W23).
+"""
 
 from __future__ import annotations
 
@@ -149,7 +152,10 @@ class SharedHost(Vswitch):
         return wait_for(look, what, 20)
 
     def soon(self, acts, condition, what):
-        """Wait for a condition after each of some acts, until it holds within a second; where the client itself is slow, in proportion."""
+        """Wait for a condition after each of some acts, until it holds within a second.
+
+        Where the client itself is slow, the limit is larger in proportion.
+        """
         took = []
         for act in acts:
             act()
@@ -260,7 +266,10 @@ WAYS = [
 
 
 def test_ways(host):
-    """Protects every decision that needs no knowledge of connections; the others are in tests/e2e/test_shared_gateway.py."""
+    """Protects every decision that needs no connection tracking.
+
+    The others are in tests/e2e/test_shared_gateway.py.
+    """
     host.router()
     host.southbound.transact(
         {
@@ -280,7 +289,10 @@ def test_ways(host):
 
 
 def test_the_flows_follow_what_they_are_made_from(host):
-    """Protects: the gateway router's port, services, addresses and port numbers come and go, and so do the flows; services and numbers within a second."""
+    """Protects: the flows follow the gateway router's port, services, addresses and port numbers.
+
+    Services and port numbers take effect within a second.
+    """
     host.tool("ovs-ofctl", "add-flow", "breth0", FOREIGN)
     host.help()
     host.router()
@@ -344,7 +356,10 @@ def test_the_flows_follow_what_they_are_made_from(host):
 
 
 def test_w23_flows_come_back(host):
-    """Protects against a bridge without flows that nobody sees: deleted or changed by somebody, or lost with ovs-vswitchd. Within a second, by news alone."""
+    """Protects against a bridge that stays without flows: deleted or changed by somebody, or lost with ovs-vswitchd.
+
+    They are back within a second, by notifications alone.
+    """
     host.router()
     host.help()
     lines = host.parted(41)
@@ -358,7 +373,10 @@ def test_w23_flows_come_back(host):
 
 
 def test_another_nic_is_shared(host):
-    """Protects a bridge that stays when another NIC is shared: flows for a router that is not there any more would swallow what comes for the pods."""
+    """Protects a bridge that stays when another NIC is shared.
+
+    Flows for a router that does not exist any more would take the packets for the pods.
+    """
     host.router()
     host.help()
     host.parted()
@@ -390,7 +408,7 @@ def test_another_nic_is_shared(host):
 
 
 def test_it_ends_rather_than_looking_healthy(host):
-    """Protects who looks at the unit: without Open vSwitch, a bridge or a NIC the program ends with a sentence, and not with 0."""
+    """Protects who reads the unit's state: without Open vSwitch, bridge or NIC the program fails with a sentence."""
     host.router()
     host.help("--physical-bridge=breth9")
     assert (
@@ -410,7 +428,10 @@ def test_it_ends_rather_than_looking_healthy(host):
 
 
 def test_pidfile_detach_and_clear(host):
-    """Protects the original's command line: its parent ends when the flows are there; --clear takes them away and leaves others' alone."""
+    """Protects the original's command line: its parent ends when the flows are there.
+
+    --clear removes them and leaves others' alone.
+    """
     host.router()
     host.tool("ovs-ofctl", "add-flow", "breth0", FOREIGN)
     host.help("--physical-bridge=breth0", "--physical-interface=eth0", "--pidfile", "--detach")

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the original's commands, as its users type them, on a bare host with a real Open vSwitch and a real Northbound database."""
+"""Protects the original's commands, as its users type them, on a bare host.
+
+Open vSwitch and the Northbound database are real.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def column(rows, name):
 
 
 def test_the_seed_commands_twice(bare):
-    """Protects: each command does what it says and ends with 0; the second time it says nothing else and changes nothing (1.8, W6, W21)."""
+    """Protects: each command does its work and ends with 0; a second time it changes nothing (1.8, W6, W21).
+
+    The second run prints the same as the first.
+    """
     for command in (MASTER, MINION, GATEWAY):
         bare.nb.master()
         before = bare.seen()
@@ -50,7 +56,10 @@ def test_the_seed_commands_twice(bare):
 
 
 def test_the_services_network(bare):
-    """Protects a host's own connections to services: they go through the overlay, and go on to when a later run does not name them; without, it is said."""
+    """Protects a host's own connections to services: they go through the overlay.
+
+    They still do when a later run does not name the services' network; without it, the command says so.
+    """
     bare.nb.master()
     bare.set(**{"k8s-api-server": "https://10.0.0.1:6443"})
     status, _said, complained = bare.run(MINION)
@@ -89,7 +98,7 @@ def test_settings_that_nobody_can_read(bare):
 
 
 def test_w12_master_init_with_another_node_name(bare):
-    """Protects: one cluster router and one address on the join switch, whatever the master is called; the node is renamed."""
+    """Protects: one cluster router and one join switch address, whatever the master's name; the node is renamed."""
     assert bare.run(MASTER)[0] == 0
     assert bare.run(MASTER.replace("kube-master", "other"))[0] == 0
     assert column(bare.nb.rows("Logical_Router"), "name") == ["ovn_cluster_router"]
@@ -143,7 +152,10 @@ def test_w25_one_rule_for_names(bare):
 
 
 def test_w6_pinned_source_subnets(bare):
-    """Protects --rampout-ip-subnets: set, changed and taken away with the command, also when the gateway is there already; the site's call lets it be."""
+    """Protects --rampout-ip-subnets: set, changed and removed with the command, also when the gateway exists already.
+
+    The site's call does not change it.
+    """
     bare.nb.master()
     assert bare.run(GATEWAY)[0] == 0
     for more, sources in (
@@ -171,7 +183,10 @@ def test_w6_pinned_source_subnets(bare):
 
 
 def test_the_api_server_of_the_keys(bare):
-    """Protects: server, certificate and token reach the programs' files; the token is root's alone, and in no plan, log or other file."""
+    """Protects: server, certificate and token reach the programs' files.
+
+    Only root can read the token, and it is in no plan, log or other file.
+    """
     bare.nb.master()
     bare.set(
         **{

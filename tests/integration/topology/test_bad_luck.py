@@ -142,7 +142,7 @@ def test_library_is_missing_on_the_host(nb, module):
 
 
 def test_tls_is_all_or_nothing(nb):
-    """Protects against a connection that is less safe than it looks: of key, certificate and CA either all are given or none."""
+    """Protects against a connection that is less safe than it looks: key, certificate and CA, all or none."""
     assert nb.refused("ovn_minion_init", **node_settings(1, certificate="/etc/x.pem")).startswith(
         "parameters are required together: private_key, certificate, ca_cert"
     )
@@ -203,7 +203,7 @@ def test_a_cluster_without_majority(cluster):
 
 
 def test_a_database_that_is_too_old(tmp_path):
-    """Protects users of an OVN before 22.03, which has no groups of load balancers: the sentence says which is the oldest."""
+    """Protects users of an OVN before 22.03, which has no groups of load balancers: the error names the oldest one."""
     schema = json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())
     del schema["tables"]["Load_Balancer_Group"]
     for table in schema["tables"].values():

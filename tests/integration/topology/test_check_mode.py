@@ -20,7 +20,7 @@ CALLS = {
 
 @pytest.mark.parametrize("make", CALLS.values(), ids=CALLS)
 def test_check_mode_tells_and_does_nothing(nb, make):
-    """Protects the database: ``changed`` and the plan are those of the run that follows, and not a row's version moves before it."""
+    """Protects the database: ``changed`` and the plan are those of the next run; no row is written before it."""
     nb.build()
     before = nb.everything()
     planned = make(nb, check=True, diff=True)
@@ -57,7 +57,7 @@ def test_the_diff_of_a_new_and_of_a_gone_row(nb):
 
 @pytest.mark.parametrize("cluster", [CLUSTER, DUAL])
 def test_check_mode_before_there_is_a_database(cluster):
-    """Protects the first look at bare hosts: the whole cluster is planned as from nothing, with a warning that says so."""
+    """Protects check mode on bare hosts: the whole cluster is planned as from nothing, with a warning."""
     dual = cluster is DUAL
     # In a process of its own: where Ansible's controller is loaded too, warnings go another way.
     (result,) = call_at_once(

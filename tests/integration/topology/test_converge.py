@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the promise that a call makes of the database what its settings say, whatever it was before, in one transaction."""
+"""Protects the promise: one call, one transaction, makes the database what its settings say, whatever it was."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ V6_GATEWAY = {"physical_ip": ["fd55::1/64"], "default_gw": ["fd55::fe"]}
 
 @pytest.mark.parametrize("options", FAMILIES.values(), ids=FAMILIES)
 def test_w6_a_second_run_changes_nothing(nb, options):
-    """Protects against what a second gateway-init did once: a duplicate SNAT row, and marks that flipped. Not even a row's version moves."""
+    """Protects against faults of a second gateway-init: a duplicate SNAT row, and marks that changed.
+
+    Not even a row's version changes.
+    """
     nb.master(**options)
     nb.node(1, **options)
     nb.gateway(1, **options)
@@ -88,7 +91,10 @@ CHANGES = {
 
 @pytest.mark.parametrize(("what", "change"), CHANGES.values(), ids=CHANGES)
 def test_w7_what_changed_is_moved_without_leftovers(nb, fresh, what, change):
-    """Protects against half a move: minion-init with another subnet left the router on the old one, and said that all is well."""
+    """Protects against an incomplete move: minion-init with another subnet left the router on the old one.
+
+    It still ended without an error.
+    """
     nb.master()
     nb.node(1)
     nb.node(2)
@@ -110,7 +116,7 @@ def test_w7_what_changed_is_moved_without_leftovers(nb, fresh, what, change):
 
 
 def test_rename_keeps_the_rows_themselves(nb):
-    """Protects pods' ports, load balancers and join addresses: a rename gives rows another name, it does not make new rows."""
+    """Protects pods' ports, load balancers and join addresses: a rename changes rows' names, and makes no new rows."""
     nb.build(nodes=(1,), gateways=(1,))
     before = nb.everything()
     changes = [nb.node(1, node_name="kube-minion1"), nb.gateway(1, node_name="kube-minion1")]
@@ -198,7 +204,7 @@ def test_a_gateway_keeps_what_is_not_known_now(nb):
 
 
 def test_the_join_network_does_not_move_under_a_gateway(nb):
-    """Protects against half a move (W7): a call that would leave a gateway behind in the old join network is refused."""
+    """Protects against an incomplete move (W7): no call may leave a gateway behind in the old join network."""
     nb.build()
     assert nb.refused("ovn_master_init", join_subnet=["100.70.0.0/16"], gateways=[gateway_settings(1)]) == (
         "join_subnet '100.70.0.0/16' differs from the current one, and gateway node2 would keep its old address: "

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the rows of the liveness check (W10) against a real database: routes go and come, together with modules' calls."""
+"""Protects the rows of the liveness check (W10) on a real database: routes go and come beside modules' calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress im
 
 
 def check(nb, *dead, away=()):
-    """One round of the check after which these gateways are dead, and the next hops of those do not answer; the lines of its plan."""
+    """Return the lines of the plan of one round of the check.
+
+    After it these gateways are dead, and the next hops of those do not answer.
+    """
 
     def connect():
         return Connection(nb.remote, "OVN_Northbound")

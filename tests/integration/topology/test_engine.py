@@ -15,7 +15,7 @@ TABLES = {"Load_Balancer": ("name", "protocol", "external_ids"), "Load_Balancer_
 
 
 class Things:
-    """A planner of load balancers: ``bad`` ones are refused by the database, ``odd`` ones are a fault, ``late`` ones wait."""
+    """A planner of load balancers: the database refuses ``bad`` ones, ``odd`` ones are a fault, ``late`` ones wait."""
 
     tables = ("Load_Balancer",)
 
@@ -58,7 +58,10 @@ class Things:
 
 
 def test_one_object_stops_no_other(nb):
-    """Protects 200 good objects from six that can't be made; the six are reported, each with its own reason, and tried again."""
+    """Protects 200 good objects from six that can't be made.
+
+    The six are reported, each with its own reason, and tried again.
+    """
     nb.build()
     good = {f"good{number}" for number in range(200)}
     things = Things({*good, "bad1", "bad2", "odd1", "odd2", "late1", "late2"})

@@ -104,7 +104,7 @@ def said(rows):
 
 
 def test_w30_additions_to_our_rows_stay(nb):
-    """Protects other load balancers, pods' ports, routes and options on our rows: a second run does not touch one of them."""
+    """Protects others' load balancers, pods' ports, routes and options on our rows: a second run changes none."""
     nb.build()
     put_foreign_rows(nb)
     before = nb.everything()
@@ -230,7 +230,10 @@ def test_a_foreign_port_of_our_name_is_never_taken_over(nb):
 
 
 def test_a_group_that_others_use_is_not_torn_from_them(nb):
-    """Protects a switch of somebody else that holds one of our load balancer groups: removal is refused in words, as a whole."""
+    """Protects another owner's switch that holds one of our load balancer groups: the whole removal is refused.
+
+    The error is a sentence.
+    """
     nb.master()
     (group,) = nb.rows("Load_Balancer_Group", ["name", "==", "clusterLBGroup"])
     nb.transact(insert("Logical_Switch", "legacy", name="legacy", load_balancer_group=["set", [group["_uuid"]]]))

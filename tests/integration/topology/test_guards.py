@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the moment between reading and writing: what others do then is neither lost nor overwritten, and a lost answer is not a lost change."""
+"""Protects the moment between reading and writing: what others write then is neither lost nor overwritten.
+
+A lost answer is not a lost change.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +190,10 @@ def proxy(nb):
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("module", ["ovn_minion_init", "ovn_gateway", "ovn_master_init"])
 def test_a_connection_that_is_lost_in_the_commit(nb, fresh, proxy, module, moment):
-    """Protects the answer that never came: written or not, the result is right, ``changed`` is true, and it is written once."""
+    """Protects against an answer that never came: written or not, the result is right and ``changed`` is true.
+
+    It is written once.
+    """
     options = {
         "ovn_minion_init": node_settings(2),
         "ovn_gateway": gateway_settings(1),

@@ -40,7 +40,7 @@ def test_w12_two_masters_at_once_make_one_cluster(nb, fresh):
 
 
 def test_w12_two_masters_with_the_same_settings_write_once(nb):
-    """Protects against writing twice what one of them has written already: the later one finds it and changes nothing."""
+    """Protects against writing twice what one of them has written already: the later one changes nothing."""
     results = at_once(nb, [("ovn_master_init", {})] * 2)
     assert sorted(result["changed"] for result in results) == [False, True]
     assert len(nb.transactions()) == 1
@@ -86,7 +86,10 @@ def test_w8_nodes_and_gateways_come_and_go_at_once(nb):
 
 
 def test_w8_the_same_subnet_at_once_goes_to_one_of_them(nb):
-    """Protects pods' addresses: of two nodes that ask for one subnet at the same moment, one is refused with a sentence."""
+    """Protects pods' addresses: of two nodes that ask for one subnet at the same moment, one is refused.
+
+    The error is a sentence.
+    """
     nb.master()
     results = call_at_once(
         [

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects removal (W9): nothing ours is left, in whatever order, and egress survives as long as one gateway does (W10)."""
+"""Protects removal (W9): no row of ours is left, in whatever order; egress stays as long as one gateway does (W10)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,10 @@ def host_rows(nb, name):
 
 @pytest.mark.parametrize("others", [0, 8])
 def test_what_the_watcher_has_of_a_node_goes_with_it(nb, others):
-    """Protects against a host's template variables, route, policy and ACL for ever, when no watcher runs, or never again; another host's stay."""
+    """Protects against a host's template variables, route, policy and ACL that nobody removes when no watcher runs.
+
+    Another host's stay.
+    """
     nb.build(nodes=(2,), gateways=())
     host_rows(nb, "node2")
     before = nb.content()
@@ -140,7 +143,7 @@ def test_w10_egress_goes_over_all_gateways_and_survives_each(nb):
 
 
 def test_w10_both_families_have_egress(nb):
-    """Protects IPv6 egress beside IPv4's; a gateway takes default traffic only of a family that it has a way out for."""
+    """Protects IPv6 egress beside IPv4's: a gateway takes default traffic only of families that it has a route for."""
     nb.master(dual=True)
     nb.gateway(1, dual=True)
     nb.gateway(2, dual=True, default_gw=["fd55::fe"])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects repair: the plan names exactly what somebody has taken away or changed by hand, and the next run mends exactly that."""
+"""Protects repair: the plan names exactly what somebody deleted or changed by hand, and the next run repairs that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def delete(nb, table, uuid):
 
 
 def test_each_row_that_is_deleted_comes_back_alone(nb):
-    """Protects every single row: deleted by hand, the plan has it (with the rows that went with it) and nothing else."""
+    """Protects every single row: deleted by hand, the plan has it (with the rows that it held) and nothing else."""
     nb.build(nodes=(1,), gateways=(1,), dual=True)
     whole = nb.content()
     seen = []
@@ -127,7 +127,10 @@ def test_a_value_that_was_changed_by_hand_comes_back(nb, table, name, column, va
 
 
 def test_a_leftover_of_ours_goes(nb):
-    """Protects against half a restore: what carries a node's keys and is no part of it goes with the next call about the whole inventory."""
+    """Protects against an incomplete restore: a row that carries a node's keys and is not desired is deleted.
+
+    The next call about the whole inventory does it.
+    """
     nb.build(nodes=(1, 2), gateways=())
     before = nb.content()
     keys = [

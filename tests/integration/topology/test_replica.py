@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the copy of the Northbound database that programs keep: it is what the server has, through restarts and changes of any kind."""
+"""Protects the copy of the Northbound database that programs keep.
+
+It is what the server has, through restarts and changes of any kind.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,7 @@ def _plain(row):
 
 
 def test_the_copy_is_the_database_after_any_change(nb):
-    """Protects against a copy that drifts: sets, maps, optional columns, moves between parents, deletes, in a seeded order."""
+    """Protects against a copy that differs: sets, maps, optional columns, new parents, deletes, in a seeded order."""
     nb.build()
     chance = random.Random(7)
 
@@ -192,7 +195,7 @@ def test_one_of_two_holds_the_lock_and_the_other_gets_it(nb):
 
 
 def test_a_guard_that_fails_writes_nothing(nb):
-    """Protects against a plan from rows that have changed meanwhile: what a row's wire form says is what the server compares."""
+    """Protects against a plan from rows that have changed meanwhile: the server compares a row's wire form."""
     nb.build()
 
     async def scenario(replica, told):

@@ -87,7 +87,10 @@ def test_the_right_keys(nb, keys):
 
 
 def test_keys_that_do_not_fit(nb, keys):
-    """Protects users against a traceback, and against "run as root", "no such socket" where a file is wrong; nothing was written."""
+    """Protects users against a traceback, and against "run as root" or "no such socket" where a file is wrong.
+
+    Nothing was written.
+    """
     ours, theirs, directory = keys
     wrong = [
         ({}, "an ssl remote needs private_key, certificate and ca_cert: give private_key and certificate and ca_cert"),
@@ -126,7 +129,7 @@ def test_keys_that_do_not_fit(nb, keys):
 
 
 def test_programs_that_stay_say_the_same(nb, keys):
-    """Protects against two sets of sentences: the other kind of connection takes the same keys, and refuses the same."""
+    """Protects against two sets of error texts: the other kind of connection takes and refuses the same keys."""
     ours, theirs, _directory = keys
 
     async def ask(tls):
