@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Pods' interfaces through a kubelet and containerd's CRI, on hosts that run the whole overlay: runtime, server and host end and come back (W18, W20)."""
+"""Pods' interfaces through a kubelet and containerd's CRI, on hosts that run the whole overlay (W18, W20).
+
+Runtime, server and host end and come back.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ def pods():
 
 
 def cri(method, container):
-    """Ask the runtime as a kubelet does, about one sandbox (gRPC is HTTP/2 with a length, and a protobuf with one string): its status, 0 is well."""
+    """Ask the runtime about one sandbox, as a kubelet does; its status, 0 is success.
+
+    gRPC is HTTP/2 with a length, and a protobuf with one string.
+    """
     message = b"\x0a" + bytes([len(container)]) + container.encode()
     body = base64.b64encode(b"\0" + struct.pack(">I", len(message)) + message).decode()
     headers = on(
@@ -85,7 +91,10 @@ def test_w20_a_pod_ends_while_the_server_is_away(pods):
 
 
 def test_an_add_that_fails_says_why(pods):
-    """Protects whoever looks for the reason: the plugin's words are in the pod's events, nothing is left behind, and the next try works when it can."""
+    """Protects users who look for a reason: the plugin's error is in the pod's events.
+
+    Nothing is left behind, and the next attempt succeeds when it can.
+    """
     on(MASTER, "systemctl stop ovn-k8s-watcher")
     try:
         uid = get("pod", make("spoiled"))["metadata"]["uid"]
@@ -106,7 +115,10 @@ def test_an_add_that_fails_says_why(pods):
 
 
 def test_a_sandbox_is_stopped_again_and_without_its_namespace(pods):
-    """Protects the end of sandboxes: the kubelet stops and removes them again and again, also when the namespace is gone (DEL without one)."""
+    """Protects the end of sandboxes: the kubelet stops and removes them again and again.
+
+    It does so also when the namespace is gone (DEL without one).
+    """
     names = {name: pods(name) for name in ("twice", "bare")}
     found = {name: sandbox(name) for name in names}
     on(NODE, "systemctl stop kubelet")
@@ -132,7 +144,7 @@ def test_a_sandbox_is_stopped_again_and_without_its_namespace(pods):
 
 
 def test_w20_the_server_is_killed_while_pods_come(pods):
-    """Protects pods from a server that is killed in the middle of its work: the kubelet tries again, and each gets there."""
+    """Protects pods from a server that is killed during its work: the kubelet tries again until each is ready."""
     names = [make(f"k{number}") for number in range(4)]
     on(NODE, "systemctl kill --signal KILL ovn-k8s-node")
     for name in names:
@@ -142,7 +154,7 @@ def test_w20_the_server_is_killed_while_pods_come(pods):
 
 
 def test_w18_a_host_boots(pods):
-    """Protects a host after a boot: stale ports go, its pods come back with links of now, and no pod is started too early."""
+    """Protects a host after a boot: stale ports go, its pods get new links, and no pod is started too early."""
     pods("survives")
     before = running("survives")
     lab("restart", NODE, limit=300)

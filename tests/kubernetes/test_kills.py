@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""kill -9 of the network's own programs at any moment while pods come and go: what they leave half done is done, or undone, with nobody's help."""
+"""kill -9 of the network's own programs at any moment while pods come and go.
+
+What they leave half done is completed or undone by itself.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ KILL = {
     "watcher": "systemctl kill --signal=KILL ovn-k8s-watcher",
     "server": "systemctl kill --signal=KILL ovn-k8s-node",
 }
-# The plugin lives for as long as one call: whichever comes next, and a moment of its life. Fails when none came in some ten seconds.
+# The plugin lives as long as one call: kill whichever call comes next, after a moment.
+# Fails when none came in some ten seconds.
 KILL_PLUGIN = (
     "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do"
     " pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && "
@@ -42,9 +46,10 @@ def scale():
 
 @pytest.mark.timeout(900)
 def test_killed_at_any_moment(scale):
-    """Protects pods from programs that die (W1, W18, W19, W20): watcher, nodes' servers and plugins are killed at seeded moments while a deployment goes up and
-    down; then each pod has an address of its own and is reached from all hosts, nothing is left over, and the watcher has nothing to write.
+    """Protects pods from programs that die (W1, W18, W19, W20).
 
+    Watcher, nodes' servers and plugins are killed at seeded moments while a deployment goes up and down. Then each pod
+    has an address of its own and is reached from all hosts, nothing is left over, and the watcher has nothing to write.
     OVN_KUBERNETES_SEED chooses the same victims, pauses and sizes again.
     """
     chance, killed = random.Random(SEED), []

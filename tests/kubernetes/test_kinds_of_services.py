@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What services promise beside an address: seen by real clients, since rows that look right may still lead elsewhere."""
+"""What services promise beside an address, seen by real clients: rows that look right may still lead elsewhere."""
 
 from __future__ import annotations
 
@@ -99,7 +99,10 @@ def test_a_client_from_outside_is_seen_as_itself(service, web):
 
 
 def test_addresses_outside(service, web):
-    """Protects W11, externalIPs and an outer load balancer's addresses: for pods, for hosts, and for whoever routes them to a gateway."""
+    """Protects W11, externalIPs and an outer load balancer's addresses.
+
+    They work for pods, for hosts, and for whoever routes them to a gateway.
+    """
     service("outer", type="LoadBalancer", externalIPs=[EXTERNAL])
     kubectl(
         "patch",
@@ -129,7 +132,7 @@ def test_a_pod_reaches_itself(service, web, mark):
 
 
 def test_datagrams_go_on_to_the_next_pod(service, web, mark):
-    """Protects clients of UDP (F4): one that always asks from the same port is not left with a pod that is no endpoint any more."""
+    """Protects clients of UDP (F4): one that always sends from the same port does not stay with a removed endpoint."""
     first, second = sorted(web.pods)[:2]
     mark(first)
     address = service("datagrams", {"chosen": "yes"}, port=90, target=8081, protocol="UDP")

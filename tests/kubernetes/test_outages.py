@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Outages of what the network's programs speak to: API server, Northbound database and ovn-northd hang, each alone and all together, or die.
+"""Outages of what the network's programs depend on: API server, Northbound database and ovn-northd hang or die.
 
-Pods come and go in each (W2, W3, F2, F5); afterwards all is as the API server wants it, with nobody's help. Those that are there notice nothing,
-and the network's own programs outlive it all: none ends, to be started anew.
+Each fails alone and all together. Pods come and go in each outage (W2, W3, F2, F5); afterwards all is as the API server
+wants it, without help. Running pods notice nothing, and the network's own programs outlive it: none ends to be
+restarted.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Pods:
         return name
 
     def talk(self, seconds):
-        """A pod speaks with all web pods, and with their service, each time over a new connection; each time it is answered."""
+        """A pod connects to all web pods and to their service, each time anew, and always gets an answer."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             said = inside(NODE, self._client, self._ask)
@@ -79,7 +80,7 @@ class Pods:
 
 @pytest.fixture(scope="module")
 def pods(web):
-    """A pod on each host that comes and goes, and web pods; the network's own programs are still the same at the end."""
+    """A pod on each host that comes and goes, and web pods; at the end our programs are still the same processes."""
     made = Pods(web)
     try:
         for number, host in enumerate(HOSTS):
@@ -103,7 +104,10 @@ def test_one_hangs_for_a_moment(pods, unit):
 
 
 def test_the_api_server_hangs_for_long(pods):
-    """Protects against a network that lives from the API server's answers: what the watcher knows it keeps as it should be meanwhile."""
+    """Protects against a network that needs the API server's answers.
+
+    What the watcher knows it keeps as it should be during the outage.
+    """
     pods.go()
     pods.come("long-api", HOSTS[2])
     kept = f"default_{pods.names[0]}"
@@ -133,7 +137,10 @@ def test_the_northbound_database_hangs_for_long(pods):
 
 
 def test_northd_hangs_for_long(pods):
-    """Protects the watcher against waiting for ovn-northd (F5): ports and annotations are written meanwhile, only the flows come after it."""
+    """Protects the watcher against waiting for ovn-northd (F5): it writes ports and annotations meanwhile.
+
+    Only the flows come later.
+    """
 
     def meanwhile():
         gone = pods.go()
@@ -150,7 +157,10 @@ def test_northd_hangs_for_long(pods):
 
 
 def test_all_hang_together_and_die(pods):
-    """Protects what was just begun when everything stops: first all hang, when nothing of it is done yet, then all are killed."""
+    """Protects what was just begun when everything stops.
+
+    First all hang before any of it is done, then all are killed.
+    """
     signal("STOP", NB, NORTHD)
     pods.go()
     pods.come("together", HOSTS[2])

@@ -55,7 +55,10 @@ def test_pods_reach_each_other_and_the_outside(web):
 
 
 def test_who_asks_before_the_service_is_there(web):
-    """Protects pods and hosts that are a moment too early: what they send again is balanced as soon as their host knows the service."""
+    """Protects pods and hosts that connect a moment too early.
+
+    What they send again is balanced as soon as their host knows the service.
+    """
     ask = f"curl --silent --show-error --max-time 50 http://{EARLY}/hostname"
     waits = f"ss --no-header --tcp --numeric state syn-sent dst {EARLY}"
     _id, netns = sandbox("client")
