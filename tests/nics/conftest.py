@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A bare host of the lab with Open vSwitch and without any overlay; all goes over ssh, on the very NIC that is moved."""
+"""A bare host of the lab with Open vSwitch and without any overlay.
+
+All goes over ssh, on the very NIC that is moved.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ HOST, PEER = "ovn-node9", "ovn-node8"
 ADDRESSES = ("10.44.0.19", "fd44::19")
 PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney systemd-resolved"
 CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
-# What makes NICs hard to move: several addresses and default routes, other tables, rules, a NIC with IPv6 only, another MTU.
+# What makes NICs hard to move: several addresses and default routes, other tables, rules, a NIC with IPv6 only,
+# another MTU.
 FURNITURE = """
 ip address add 10.44.0.119/24 dev eth0 label eth0:web
 ip address add fd44::119/64 dev eth0 nodad
@@ -44,7 +48,8 @@ resolvectl dnssec eth0 allow-downgrade
 resolvectl nta eth0 b.example a.example
 resolvectl dns eth1 fd55::1
 """
-# On the host: the plan of a change, with something else put in at a place, begun as the module begins it. Arguments: JSON. Says which acts it has.
+# On the host: the plan of a change, with another step put in at one position, begun as the module begins it.
+# Arguments: JSON. Prints which steps it has.
 BEGIN = """
 import json, os, subprocess, sys, time
 sys.path.insert(0, "/usr/local/lib/ovn_kubernetes.pyz")
@@ -63,17 +68,19 @@ print(json.dumps([act["step"]["is"] if "step" in act else "rows" for act in acts
 if asked["die_at"] is not None:
     pid = "0"
     while pid == "0":
-        pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], capture_output=True, text=True).stdout.strip()
+        pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], \
+capture_output=True, text=True).stdout.strip()
     until = time.monotonic() + 30
     while checkpoint.host_journal().begun() <= asked["die_at"] and time.monotonic() < until:
         time.sleep(0.002)
     time.sleep(asked["later"])
     os.kill(int(pid), 9)
 """
-SNAPSHOT = r"""for one in $(seq 50); do ip -6 address | grep -q tentative || break; sleep .2; done
+SNAPSHOT = """for one in $(seq 50); do ip -6 address | grep -q tentative || break; sleep .2; done
     for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
     ip -o link; cat /etc/resolv.conf
-    for what in dns domain default-route llmnr mdns dnsovertls dnssec nta; do resolvectl $what | sed "s/^Link [0-9]*/$what/"; done
+    for what in dns domain default-route llmnr mdns dnsovertls dnssec nta; \
+do resolvectl $what | sed "s/^Link [0-9]*/$what/"; done
     nft list ruleset; find /etc/ovn-kubernetes -type f
     for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
     for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"""
@@ -284,12 +291,15 @@ def _ended(host, then, seconds):
 
 
 def snapshot():
-    """All that the host has of addresses, routes, rules, drops, offloads, resolvers, OVSDB rows and our files, without what runs on by itself."""
+    """All that the host has of addresses, routes, rules, drops, offloads, resolvers, OVSDB rows and our files.
+
+    What changes by itself, like lifetimes, is left out.
+    """
     return _constant(on(HOST, SNAPSHOT))
 
 
 def taken_back(*names, **asked):
-    """Begin a change that does not come to its end, and wait until it is taken back: (its acts, why, the snapshot afterwards).
+    """Begin a change that does not complete, wait until it is rolled back; (its steps, why, the snapshot afterwards).
 
     All of it is one shell command on the host, over a connection that was there before; the next one is made anew.
     """
@@ -323,7 +333,8 @@ def _constant(text):
         r" pref medium",
     ):
         text = re.sub(volatile, "", text, flags=re.M)
-    # The link-local address may come back in another place of the list. ovs-netdev, the userspace datapath's own, is made anew with its first bridge.
+    # The link-local address may come back at another position of the list. ovs-netdev, the userspace datapath's own, is
+    # made anew with its first bridge.
     return sorted(line.strip() for line in text.splitlines() if line.strip() and "ovs-netdev" not in line)
 
 

@@ -2,7 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Hosts whose NICs a network manager configures, one host for each manager, and what is looked at on them.
 
-On each host eth0, which carries the connection, has static addresses, and eth1 a leased one. All hosts go through the same steps at the same time.
+On each host eth0, which carries the connection, has static addresses, and eth1 a leased one. All hosts go through the
+same steps at the same time.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ DHCP_SERVER = "ovn-outside"
 LEASES = "/run/lab-leases"
 # Leases hold for ten minutes, and are renewed each 20 seconds, or a little later where nobody answered.
 SERVE = f"""systemd-run --quiet --unit lab-dhcp dnsmasq --keep-in-foreground --port=0 --interface=eth1 \
-    --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 --dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
-    --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
+    --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 \
+--dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
+    --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 \
+--dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
 NETWORK = (
     "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; "
     "cat /etc/resolv.conf"
@@ -45,7 +48,8 @@ class Machine:
 
     :ivar setup: shell commands that configure the manager; {number} is the last number of the host's addresses.
     :ivar serves: shell commands that tell for which links the manager cares, and how far it has got.
-    :ivar ours: files that are to be there while the NICs are in their bridges, and gone afterwards; ``edited``: those that get their old text back.
+    :ivar ours: files that are to be there while the NICs are in their bridges, and gone afterwards; ``edited``: those
+        that get their old text back.
     """
 
     name: str
@@ -80,7 +84,8 @@ network:
   ethernets:
     eth0:
       addresses: [10.44.0.{number}/24, 10.44.0.1{number}/24, "fd44::{number}/64"]
-      routes: [{to: default, via: 10.44.0.1}, {to: default, via: "fd44::1"}, {to: 198.51.100.0/24, via: 10.44.0.250, metric: 50}]
+      routes: [{to: default, via: 10.44.0.1}, {to: default, via: "fd44::1"}, \
+{to: 198.51.100.0/24, via: 10.44.0.250, metric: 50}]
       routing-policy: [{from: 10.44.0.1{number}, table: 100, priority: 500}]
       accept-ra: false
 FILE
@@ -210,7 +215,8 @@ def network(machine):
 
 def constant(text):
     """Lines that can be compared."""
-    # Link-local networks and what the kernel keeps for itself come as each manager likes them; the overlay's link is not theirs.
+    # Each manager sets link-local networks and the kernel's own routes its own way; the overlay's link is not the
+    # manager's.
     for pattern, instead in (
         (r"\d+sec", "limited"),
         (r"^\d+: ", ""),
@@ -233,7 +239,10 @@ def everything(machine):
 
 
 def settled(machine, seconds=60, look=network, before=None, what=None):
-    """Wait until the host has what it had before; DHCP, router discovery and duplicate address detection take a moment."""
+    """Wait until the host has what it had before.
+
+    DHCP, router discovery and duplicate address detection take a moment.
+    """
     before = before or machine.seen["network"]
     try:
         wait(lambda: look(machine) == before, seconds, machine.name)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects hosts whose NICs a network manager configures: the move outlives a boot, and so does the way back. One host for each manager.
+"""Protects hosts whose NICs a network manager configures: the move outlives a boot, and so does the way back.
 
-Each test looks at all hosts, which go through the same steps at the same time: switched on with bare NICs that their managers configure, both NICs into
-their bridges, an overlay over them (tunnels on one, a gateway on the other), switched off and on, both back, switched off and on.
+There is one host for each manager. Each test looks at all hosts, which go through the same steps at the same time:
+booted with bare NICs that their managers configure, both NICs into their bridges, an overlay over them (tunnels on one,
+a gateway on the other), a reboot, both back, a reboot.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def booted_again(back):
 
 @each
 def test_bridges_have_what_the_nics_had(moved, machine):
-    """Protects addresses, routes, resolvers and leases while the manager learns that the bridges stand in for the NICs."""
+    """Protects addresses, routes, resolvers and leases while the manager learns that the bridges replace the NICs."""
     assert moved[machine.name]["changed"]
     is_in_bridges(machine)
     is_as_before(machine)
@@ -130,13 +131,19 @@ def test_bridges_have_it_after_a_boot(booted, machine):
 
 
 def test_verify_is_green_after_a_boot(booted, inventory):
-    """Protects what only plays look at: on hosts whose uplinks a manager serves nothing differs from what site has made, and nodes reach each other."""
+    """Protects plays on hosts whose uplinks a manager serves: nothing differs from what site has made.
+
+    Nodes reach each other.
+    """
     play("verify", only=[inventory]).ok()
 
 
 @each
 def test_bridges_have_it_after_open_vswitch_starts_again(started_again, machine):
-    """Protects the host whose bridges were lost under it, as the userspace datapath's are, with the client that ran on one; and NetworkManager's restart."""
+    """Protects a host that has lost its bridges, as the userspace datapath's are, and the DHCP client on one.
+
+    It survives NetworkManager's restart too.
+    """
     is_as_before(machine)
     is_in_bridges(machine)
 
@@ -147,7 +154,10 @@ def test_nothing_is_left_to_do(started_again):
 
 
 def test_network_manager_waits_for_a_server_that_is_away(started_again):
-    """Protects what works of a bridge that is made while nobody answers: it is not taken down and up until somebody does, and its lease is not given up."""
+    """Protects a working bridge that is made while no DHCP server answers: it is not taken down and up until one does.
+
+    Its lease is not given up.
+    """
     machine = MACHINES[-1]
     on(DHCP_SERVER, "systemctl stop lab-dhcp")
     lab(

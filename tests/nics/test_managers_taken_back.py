@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the way back where a network manager has been told already: the host has what it had, and the manager serves the NICs as before.
+"""Protects the rollback where a network manager has been told already: the host has what it had.
+
+The manager serves the NICs as before.
 
 The hosts are those of test_managers. Each goes through its own plan at its own pace, beside the others.
 """
@@ -86,7 +88,10 @@ def rounds(machine, present, places, **asked):
 
 
 def plan(machine, present):
-    """The places of a plan that are about rows, files and managers, of the files the first of a row; nothing of it is done. And how many acts it has."""
+    """Return the positions of a plan's steps about rows, files and managers, and the number of steps.
+
+    Of files one after another it is the first. Nothing of the plan is done.
+    """
     acts = begin(*NICS, host=machine.name, present=present, at=0, acts=[FAILS])[1:]
     ended(host=machine.name)
     places = [
@@ -97,7 +102,10 @@ def plan(machine, present):
 
 
 def test_each_step_fails_in_turn(way):
-    """Protects each place where a manager is told, rows or files are about to be written, one between addresses and routes, and the end: all is taken back."""
+    """Protects each position where a manager is told or rows or files are about to be written: all is rolled back.
+
+    Also one between addresses and routes, and the end.
+    """
 
     def fail(machine):
         places, acts = plan(machine, way)
@@ -107,12 +115,15 @@ def test_each_step_fails_in_turn(way):
 
 
 def test_the_worker_is_killed_in_each_step(way):
-    """Protects against sudden death while rows or files are written, a manager is told, or a DHCP client changes its link."""
+    """Protects against sudden death while rows or files are written, a manager is told, or DHCP changes link."""
     together(lambda machine: rounds(machine, way, plan(machine, way)[0], die_at=None, later=0.05))
 
 
 def test_the_cable_is_cut(way):
-    """Protects a host that is cut off in the middle, where a manager does not configure a NIC that has no carrier: all is back once it has."""
+    """Protects a host that is cut off in the middle, where a manager does not configure a NIC without carrier.
+
+    All is back once the NIC has its carrier.
+    """
     before = {machine.name: everything(machine) for machine in MACHINES}
     answers = {}
 

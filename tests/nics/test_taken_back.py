@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the promise: whatever fails or is killed, whenever, the host answers at its old address, with all that it had."""
+"""Protects the promise: whatever fails or is killed, whenever, the host answers at its old address, with all it had."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ def test_each_step_fails_in_turn(host, present):
 
 @pytest.mark.parametrize("victim", ["sshd", "both"])
 def test_killed_at_each_step(host, victim):
-    """Protects against the sudden death of the connection's server, and of the program that does the steps together with it, wherever they are."""
+    """Protects against the sudden death of the ssh server at any step.
+
+    The program that does the steps may die together with it.
+    """
     before = snapshot()
     acts, place = 1, 0
     while place <= acts:
@@ -112,7 +115,10 @@ def test_nobody_confirms(host):
 
 
 def test_the_cable_is_cut(host):
-    """Protects against the connection that breaks in the middle: the host takes all back, and the task says so when it reaches the host again."""
+    """Protects against a connection that breaks in the middle: the host rolls all back.
+
+    The task says so when it reaches the host again.
+    """
     before = snapshot()
     answer = []
     task = threading.Thread(target=lambda: answer.append(nics("eth0", rollback_timeout=12)))
@@ -163,7 +169,7 @@ def test_another_change_must_wait(host):
 
 
 def test_the_module_is_killed_before_anything_began(host):
-    """Protects against a change that waits for ever for somebody to do it: nothing was touched, and the next one can begin."""
+    """Protects against a change that waits for ever to be carried out: nothing was touched, and the next can begin."""
     before = snapshot()
     begin_and_die("eth0")
     assert snapshot() == before

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the good way: the NIC that carries the connection moves while connections stay, for good, and comes back as it was."""
+"""Protects the normal case: the NIC that carries the connection moves and comes back while connections stay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from .conftest import ADDRESSES, HOST, JOURNAL, Ping, Session, call, inside, nic
 
 
 def test_w22_there_and_back(host):
-    """Protects the host that was lost: two NICs at once, with all that they have, under traffic; a second call changes nothing; the way back is exact."""
+    """Protects the host: two NICs move at once, with all that they have, under traffic.
+
+    A second call changes nothing; the way back is exact.
+    """
     before = snapshot()
     planned = nics("eth0", "eth1", check=True)
     assert planned.good, planned.output
@@ -54,7 +57,7 @@ NODE = {
 
 
 def test_it_lasts(machine):
-    """Protects against the host that is unreachable after its next boot: the addresses are on the bridge again, without a controller.
+    """Protects against a host that is unreachable after its next boot: the bridge has the addresses again by itself.
 
     The NIC is moved for tunnels here, by ovn_minion_init alone, which asks for the same confirmation.
     """
