@@ -179,7 +179,10 @@ class Server:
         shutil.rmtree(self.directory)
 
     def request(self, method, params):
-        """The result of a request; :raises ConnectionError: when the server ends the connection, as a member does that finds its cluster."""
+        """The result of a request.
+
+        :raises ConnectionError: when the server ends the connection, as a member does that finds its cluster.
+        """
         if self._client is None:
             self._client = Client(self.socket)
         try:

@@ -2,8 +2,8 @@
 # Copyright: The ovn.kubernetes maintainers
 """Stands in for the get-pip script that ansible-test would download, where only a package index can be reached.
 
-ansible-test runs it inside a new virtual environment without pip, with the packages to install as arguments. It runs pip
-out of the wheel that tests/tools/sanity has put beside it.
+ansible-test runs it inside a new virtual environment without pip, with the packages to install as arguments. It runs
+pip out of the wheel that tests/tools/sanity has put beside it.
 """
 
 from __future__ import annotations

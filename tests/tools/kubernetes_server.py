@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A real API server (etcd and kube-apiserver on 127.0.0.1) for tests and measurements, and a client of theirs that shares no code with what is tested.
+"""A real API server (etcd and kube-apiserver on 127.0.0.1) for tests and measurements, and a client for it.
+
+The client shares no code with what is tested.
 
 In tests take the fixture ``kubernetes`` of tests/integration/conftest.py: one server for the tests of a file.
 
     kubernetes.url, kubernetes.ca_file, kubernetes.admin (a token)     what a client needs
-    kubernetes.create("/api/v1/namespaces/default/pods", {...})        also get, items, patch, delete, and request for all else
+        kubernetes.create("/api/v1/namespaces/default/pods", {...})        also get, items, patch, delete; else request
     kubernetes.add_node("node1"), kubernetes.add_pod("web-0", "node1") and kubernetes.node_token("node1")
     kubernetes.stop(), .start()        the server goes away and comes back on its port, with what it knew
     kubernetes.pause(), .resume()      it takes connections and answers nothing
     kubernetes.kill()                  it dies without a word
     kubernetes.http()                  a second URL, without TLS, where everybody is the administrator
 
-Pods are made by hand, with the node they run on, so there is no ServiceAccount admission unless ``service_accounts=True``.
-There is no controller manager: nothing deletes, schedules or fills in. Deleting a pod takes effect at once (delete asks for no grace).
-The programs come from tests/tools/kubernetes, which builds them when nobody has them: run it beforehand, since that takes longer than a test may.
+Pods are made by hand, with the node they run on, so there is no ServiceAccount admission unless
+``service_accounts=True``. There is no controller manager: nothing deletes, schedules or fills in. Deleting a pod takes
+effect at once (delete asks for no grace). The programs come from tests/tools/kubernetes, which builds them when nobody
+has them: run it beforehand, since that takes longer than a test may.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The lab's hosts, our playbooks on them, and pods: network namespaces on logical ports that the tests make themselves."""
+"""The lab's hosts, our playbooks on them, and pods.
+
+Pods are network namespaces on logical ports that the tests make themselves.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,10 @@ class Play:
 
 
 def play(name, *arguments, inventory=(), only=None, limit=600):
-    """Run a playbook, one of ours by its name, on the lab: its inventory, and what ``inventory`` adds; or ``only`` other ones."""
+    """Run a playbook, one of ours by its name, on the lab.
+
+    It takes the lab's inventory and what ``inventory`` adds; or ``only`` other ones.
+    """
     command = ["ansible-playbook", "-v"]
     for one in only or [INVENTORY, *inventory]:
         command += ["-i", str(one)]
@@ -82,7 +88,7 @@ def play(name, *arguments, inventory=(), only=None, limit=600):
 
 
 def at_once(*calls):
-    """Run several playbooks at the same time, which do not change anything; each one as the arguments of :func:`play`."""
+    """Run several playbooks that change nothing at the same time; each one as the arguments of :func:`play`."""
     with ThreadPoolExecutor(len(calls)) as pool:
         runs = [pool.submit(play, *arguments, **options) for arguments, options in calls]
     return [run.result().ok() for run in runs]
@@ -113,7 +119,10 @@ def northbound(host="ovn-master"):
 
 
 def network(host):
-    """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines; a tap whose Open vSwitch was restarted is UP, and until then UNKNOWN."""
+    """Addresses, routes, rules, drops and OVS ports of a host, as sorted lines.
+
+    A tap whose Open vSwitch was restarted is UP, and until then UNKNOWN.
+    """
     commands = (
         "ip -br addr show | sed 's/@if[0-9]*//; s/UNKNOWN/UP     /'",
         "ip route show",

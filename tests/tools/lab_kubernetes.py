@@ -80,7 +80,8 @@ class Web:
     def all_answer(self, ask):
         """Ask until each web pod has answered; the number of questions.
 
-        A host that does not serve a new service yet refuses connections to its own ports; from the first answer on each one counts.
+        A host that does not serve a new service yet refuses connections to its own ports; from the first answer on
+        each one counts.
         """
         seen, asked = set(), 0
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Pods of the lab's Kubernetes: made and deleted, and looked at from outside: what the databases, the hosts and their neighbours say of them."""
+"""Pods of the lab's Kubernetes: made, deleted, and checked from outside.
+
+The databases, the hosts and their neighbours tell about them.
+"""
 
 from __future__ import annotations
 
@@ -171,8 +174,10 @@ def _disorder_on(host, wanted):
 
 
 def disorder(*expected):
-    """Sentences on what is not as the API server wants it: pods that are not ready, an address twice, a row, port or link too many or too few on any host,
-    a pod that one of another host does not reach.
+    """Sentences on what is not as the API server wants it.
+
+    These are pods that are not ready, an address twice, a row, port or link too many or too few on any host, a pod that
+    one of another host does not reach.
 
     :param expected: names of pods that must be there.
     """

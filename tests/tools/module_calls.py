@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Calls of this collection's modules as Ansible makes them, without a controller: arguments in as JSON, the result out as JSON."""
+"""Calls of this collection's modules as Ansible makes them, without a controller: arguments and result are JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ MODULES = "ansible_collections.ovn.kubernetes.plugins.modules."
 COLLECTIONS = [path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn"))]
 PATIENCE = 120.0  # seconds that one call may take
 
-# Imports everything, says so, and starts when the gate opens (its other end is closed): so that many start at one moment.
+# Imports everything, says so, and starts when the gate opens (its other end is closed): so that many start at one
+# moment.
 PROCESS = """
 import importlib, os, sys
 import ovs.jsonrpc, ovs.poller, ovs.stream
@@ -52,7 +53,7 @@ def call(module, check=False, diff=False, **arguments):
 
 
 def call_at_once(calls, prologue=""):
-    """Call (module, arguments) pairs, each in a process of its own, all starting at the same moment; their results, in order.
+    """Call (module, arguments) pairs, each in a process, all starting at the same moment; their results, in order.
 
     :param prologue: Python text that each process runs before it starts.
     """

@@ -16,7 +16,10 @@ BINDING = "/usr/lib/python3/dist-packages/nftables"
 
 
 def load_nftables():
-    """Make the libnftables binding importable: it comes as a distribution package only, which a virtual environment does not see."""
+    """Make the libnftables binding importable.
+
+    It comes as a distribution package only, which a virtual environment does not see.
+    """
     if os.path.isdir(BINDING) and "nftables" not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             "nftables", BINDING + "/__init__.py", submodule_search_locations=[BINDING]
@@ -27,7 +30,10 @@ def load_nftables():
 
 @contextlib.contextmanager
 def namespace():
-    """The thread is in a new, empty network namespace; with it are the processes that it starts. :raises OSError: without the right to make one."""
+    """The thread is in a new, empty network namespace; with it are the processes that it starts.
+
+    :raises OSError: without the right to make one.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
@@ -41,7 +47,10 @@ def namespace():
 
 
 def ip(arguments, where=None):
-    """Run ip-route(8)'s tool, which is another implementation than the one under test; ``where``: in another namespace, the path of it."""
+    """Run ip-route(8)'s tool, which is another implementation than the one under test.
+
+    ``where``: the path of another namespace to run it in.
+    """
     into = ["nsenter", f"--net={where}"] if where else []
     return subprocess.run(
         [*into, "ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10

@@ -13,7 +13,8 @@ import threading
 class Proxy(threading.Thread):
     """Stands before a server of :mod:`database_server`, and ends connections at the worst moment.
 
-    :param cut: called with the number of the connection and each request; says "before" or "after" where the connection is to end, else None.
+    :param cut: called with the number of the connection and each request; says "before" or "after" where the
+        connection is to end, else None.
     """
 
     def __init__(self, server, cut):

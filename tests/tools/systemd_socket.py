@@ -9,7 +9,9 @@ import socket
 
 
 class SystemdSocket:
-    """Takes what a program tells. Its library is Debian's, made for the host's interpreter, of whose version the tests' is.
+    """Receives a program's messages to systemd (sd_notify(3)).
+
+    Its library is Debian's, made for the host's interpreter; the tests use the same version.
 
     :param folder: for the socket, and for what makes the library found.
     """

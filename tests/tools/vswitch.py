@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A host's Open vSwitch in the userspace datapath: its database, and the ovs-vswitchd that acts on it, in the network namespace of the thread."""
+"""A host's Open vSwitch in the userspace datapath: its database and ovs-vswitchd, in the thread's network namespace."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ class Vswitch(Server):
         return self.rows("Open_vSwitch")[0]["datapath_types"] != ["set", []]
 
     def keep_here(self, replace):
-        """Make this process keep a host's settings and files in :attr:`kept`; ``replace(object, name, value)`` sets an attribute."""
+        """Make this process keep a host's settings and files in :attr:`kept`.
+
+        ``replace(object, name, value)`` sets an attribute.
+        """
         replace(host, "NODE_FILE", str(self.kept / "node.json"))
         replace(host, "GATEWAY_FILE", str(self.kept / "gateway.json"))
         replace(names, "CNI_CONFIGURATION", str(self.kept / "cni.conflist"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What a run prints: each step's output when it has ended, and at the end a table of times, the failures, and the sum."""
+"""What a run prints: each step's output when it has ended; at the end a table of times, the failures, and the sum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .steps import Outcome, Result, Step
 
 
 def busy_seconds() -> tuple[float, float]:
-    """Return how many processor seconds all processors of the machine were busy since its boot, and how many there were (proc_stat(5))."""
+    """Return the busy processor seconds since boot, of all processors, and the busy and idle ones together.
+
+    The source is /proc/stat (proc_stat(5)).
+    """
     fields = [
         int(field) / 100
         for field in pathlib.Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]

@@ -43,7 +43,10 @@ def judge(step: Step, finished: Finished) -> Result:
 
 
 def read_report(report: pathlib.Path) -> tuple[int, int, int, tuple[str, ...]]:
-    """Return how many tests passed, failed and were skipped, and a line on each that failed; nothing when there is no whole report."""
+    """Return how many tests passed, failed and were skipped, and a line on each that failed.
+
+    Return nothing when there is no whole report.
+    """
     try:
         suites = list(ElementTree.parse(report).getroot().iter("testsuite"))
     except (OSError, ElementTree.ParseError):

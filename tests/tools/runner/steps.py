@@ -19,10 +19,11 @@ class Step:
     :param command: program and arguments; it is started in the checkout, with the pinned tools in PATH.
     :param seconds: how long it usually takes (wall clock). The longest chain of steps starts first.
     :param limit: after so many seconds it is ended, and has failed.
-    :param cores: how many processors it usually keeps busy: 1 for one that computes, 0.2 for one that mostly waits for hosts. 0 for one that runs
-        with the lowest priority on what the others leave.
+    :param cores: how many processors it usually keeps busy: 1 for one that computes, 0.2 for one that mostly waits
+        for hosts. 0 for one that runs with the lowest priority on what the others leave.
     :param needs: steps that have to pass before it; when one of them fails, it does not run, and counts as a failure.
-    :param after: steps that have to end before it, however they end; those that are not part of the run are left out of account.
+    :param after: steps that have to end before it, however they end; those that are not part of the run are
+        ignored.
     :param holds: what it can not share with a step beside it.
     :param counts_tests: it is a run of pytest; each of its tests counts.
     :param cleans_up: it runs also when what it needs has failed, as soon as that and `after` have ended.
@@ -63,7 +64,8 @@ class Result:
     :param passed: tests that passed; 1 for a step that passes as a whole.
     :param failed: tests that failed; at least 1 unless the outcome is PASSED.
     :param wall: seconds from its start to its end.
-    :param processor: processor seconds of the command and of the processes that it waited for; daemons and containers are not among them.
+    :param processor: processor seconds of the command and of the processes that it waited for, without daemons and
+        containers.
     :param details: why it failed, one line each.
     """
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""All steps of the tests. The seconds are those of a machine with two processors and with what is fetched or built once already there."""
+"""All steps of the tests.
+
+The seconds are those of a machine with two processors where all downloads and builds are there already.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ PROGRAMS = "programs of Kubernetes"
 IMAGE = "image of the hosts"
 IMAGE_12 = "image of Debian 12"
 NO_HOSTS = "no hosts of before"
-# Processors that are asked for by the steps of the longest chain: there is always room for them, and others are nicer than they are.
+# Processors that the steps of the longest chain ask for: there is always room for them, and other steps have a lower
+# priority.
 NEVER_WAITS = 0.1
 # Molecule keeps in mind what it has made, and the scenarios share their hosts.
 FORGET = "molecule destroy --scenario-name kubernetes && molecule destroy --scenario-name default"
@@ -23,7 +27,10 @@ MANAGERS = ("--timeout=900", *(f"tests/nics/test_{name}.py" for name in ("manage
 def check(
     name: str, seconds: int, *command: str, groups: tuple[str, ...] = ("lint", "check"), limit: int = 300
 ) -> Step:
-    """Return a step that reads the tree, on one processor; what happens on hosts goes first, since it is the longest chain."""
+    """Return a step that reads the tree, on one processor.
+
+    Steps on hosts go first, since they are the longest chain.
+    """
     return Step(name, groups, ("nice", "-n", "10", *command), seconds, limit, 1, SET_UP)
 
 
@@ -155,7 +162,8 @@ TABLE: tuple[Step, ...] = (
     # NICs on hosts of their own: one host on which everything is tried, and one for each network manager.
     pytest("nics", "nics", 880, 0.3, *NICS, limit=2400, needs=(IMAGE,)),
     pytest("managers", "managers", 830, 0.3, *MANAGERS, limit=2400, needs=(IMAGE,)),
-    # One lab for the scenarios default and kubernetes: its hosts are made once, and Kubernetes comes to the overlay that is there.
+    # One lab for the scenarios default and kubernetes: its hosts are made once, and Kubernetes is added to the overlay
+    # that is there.
     Step(NO_HOSTS, (), ("bash", "-c", FORGET), 10, 300, NEVER_WAITS, (*SET_UP, IMAGE)),
     molecule("default", "molecule", 220, "--destroy=never", needs=(NO_HOSTS,), holds=("hosts",)),
     pytest(
