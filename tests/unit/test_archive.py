@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the archive of the programs: one file that runs by itself, the same for the same library, with all that it needs inside."""
+"""Protects the archive of the programs: one file that runs by itself, and has all that it needs.
+
+It is the same for the same library.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,10 @@ def test_every_command_starts_a_program_that_is_there():
 
 
 def test_what_install_would_lay_on_a_bare_host(program):
-    """Protects hosts that Ansible does not reach: the archive lays itself, its commands and every unit and plugin of the roles, and can say so before."""
+    """Protects hosts that Ansible does not reach: the archive installs itself, its commands, units and plugins.
+
+    Units and plugins are all those of the roles; it can list them before.
+    """
     done = run(program, "install", "--dry-run")
     assert (done.returncode, done.stderr) == (0, "")
     roles = pathlib.Path(__file__).resolve().parents[2] / "roles"

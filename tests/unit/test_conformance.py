@@ -39,7 +39,7 @@ def verdict(*cases, code=1, reason=""):
 
 
 def test_what_is_good(capsys):
-    """Protects the rule's other side: what is known to fail, what is left out, and what skips itself are said, and no fault."""
+    """Protects the rule's other side: known failures, excluded tests and skipped ones are listed, and are no fault."""
     left = (
         '<testcase name="[It] [sig-network] Services over sctp [sig-network]"><skipped message="skipped"/></testcase>'
     )
@@ -96,5 +96,9 @@ def test_what_is_good(capsys):
     ],
 )
 def test_what_is_not(cases, more):
-    """Protects against a green run that is none: another failure of a known test, of the suite itself, one that was not reached, a run cut off, none at all."""
+    """Protects against a run that passes and should not.
+
+    A known test fails another way, the suite itself fails, a test was not reached, the run was cut off, there was
+    none.
+    """
     assert not verdict(*cases, **more)

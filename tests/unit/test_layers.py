@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what plugins/ may import: the library stays free of Ansible and starts no process, and layers know nothing of those above them.
+"""Protects what plugins/ may import: the library is free of Ansible and starts no process; layers import downwards.
 
 The layers are contracts in .importlinter; the rest is checked here, file by file.
 """
@@ -73,7 +73,10 @@ def faults(name, source):
 
 @pytest.mark.parametrize("path", FILES)
 def test_file_imports_what_it_may(path):
-    """Protects hosts without Ansible, the archive of the programs, and the rule that nothing forks a command, file by file."""
+    """Protects hosts without Ansible, the archive of the programs, and the rule that nothing starts a process.
+
+    Each file is checked.
+    """
     assert faults(path[: -len(".py")], (PLUGINS / path).read_text(encoding="utf-8")) == []
 
 
@@ -131,7 +134,7 @@ FORBIDDEN = (
 
 
 def lint_imports(folder):
-    """Check the contracts for the collection that lies in the folder; return the exit code and the names that it prints."""
+    """Check the contracts for the collection in the folder; return the exit code and the names that it prints."""
     command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
     done = subprocess.run(
         [*command, "--config", str(ROOT / ".importlinter")],

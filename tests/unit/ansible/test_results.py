@@ -34,7 +34,10 @@ def full(_notes):
 
 
 def forbidden(_notes):
-    """A kept file that only root may read, for somebody else: the kernel's answer, where it is not at hand since tests run as root."""
+    """A saved file that only root may read, for another user.
+
+    The kernel's answer is played, since tests run as root.
+    """
     raise PermissionError(13, os.strerror(13), "/etc/ovn-kubernetes/uplinks/eth0.json")
 
 
@@ -89,7 +92,7 @@ def every_error():
 
 @pytest.mark.parametrize("error", every_error(), ids=lambda error: error.__name__)
 def test_every_error_reaches_a_play_with_its_code(error):
-    """Protects plays that act on error_code: no error of the library ends a module with a traceback, or without its code."""
+    """Protects plays that act on error_code: no library error ends a module with a traceback or without a code."""
 
     def work(_notes):
         raise error("no", 404) if error is errors.APIRefused else error("no")

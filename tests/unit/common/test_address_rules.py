@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects clusters and hosts from addresses and MTUs that can't work, whether inventory, module or command has them."""
+"""Protects clusters and hosts from addresses and MTUs that can't work, from inventory, module or command."""
 
 from __future__ import annotations
 
@@ -93,7 +93,10 @@ def test_what_no_router_and_no_tunnel_can_have(text):
 
 
 def test_a_router_may_have_a_link_local_address():
-    """Protects IPv6 networks whose routers are known from advertisements (RFC 4861); a tunnel's end can't be link-local."""
+    """Protects IPv6 networks whose routers are known from advertisements (RFC 4861).
+
+    A tunnel's end can't be link-local.
+    """
     assert str(address_rules.next_hop("fe80::1")) == "fe80::1"
     assert "link-local" in str(refused(address_rules.host_address, "fe80::1"))
 
@@ -130,7 +133,10 @@ def test_mtus_that_work(value, versions):
     ],
 )
 def test_offsets_of_gateways(join, last):
-    """Protects addresses: the router is number 1, gateways follow, and the upper half is for probes where there is room."""
+    """Protects addresses: the router is number 1, gateways follow.
+
+    The upper half is for probes where there is room.
+    """
     offsets = address_rules.gateway_offsets(join)
     assert (offsets[0], offsets[-1]) == (2, last)
 

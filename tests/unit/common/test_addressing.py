@@ -38,7 +38,10 @@ def test_there_is_no_address_behind_the_last():
 
 
 def test_macs_follow_from_addresses():
-    """Protects stable MACs: a router's MAC is 0a:58 and the IPv4 address; IPv6 is hashed, and IPv4 decides where there are both."""
+    """Protects stable MACs: a router's MAC is 0a:58 and the IPv4 address; IPv6 is hashed.
+
+    IPv4 decides where there are both.
+    """
     assert addressing.router_mac("192.168.2.1/24") == "0a:58:c0:a8:02:01"
     six = addressing.router_mac("fd10::1/64")
     assert six.startswith("0a:58:") and len(six) == 17 and six != addressing.router_mac("fd10::2/64")

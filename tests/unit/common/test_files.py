@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects folders that other programs read: nothing of a file that was being written when its writer died stays in them."""
+"""Protects folders that other programs read: no part of a file stays in them whose writer died while writing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def die_while_writing(path, monkeypatch):
 
 @pytest.mark.parametrize("act", [lambda path: write_file(path, FILE), remove_file])
 def test_what_a_killed_writer_left_goes(tmp_path, monkeypatch, act):
-    """Protects: the next who writes or removes the file clears up; what somebody writes just now, and what has a like name, stays."""
+    """Protects: the next writer or remover of the file deletes what a dead writer left.
+
+    A file that is being written, or that has a similar name, stays.
+    """
     path = tmp_path / "eth0.json"
     die_while_writing(str(path), monkeypatch)
     (left,) = tmp_path.iterdir()

@@ -105,7 +105,7 @@ def test_a_new_row_has_all_its_values():
 
 
 def test_the_order_of_the_plan(as_current):
-    """Protects readers and references: inserts and updates as policy orders them, deletes after them in the opposite order."""
+    """Protects readers and references: inserts and updates in the policy's order, then deletes in the opposite."""
     first, second, third = (row(name=name, role=name) for name in "abc")
     old = [as_current(row(name=name, role=name)) for name in ("x", "y", "z")]
     changes = plan([first, second, third], [*old, as_current(second, name="before")])
@@ -192,7 +192,7 @@ def test_a_row_of_ours_that_came_between_two_reads_is_looked_for_again(as_curren
 
 
 def test_a_row_without_owner_is_adopted_where_that_is_wanted(as_current):
-    """Protects br-int, which ovn-controller may have made: it gets our keys; one with an owner is refused all the same."""
+    """Protects br-int, which ovn-controller may have made: it gets our keys; one with an owner is still refused."""
     desired = row({"column": "a"}, kind="adopted")
     ((kind, _label, columns),) = plan([desired], by_name={("Logical_Switch", "sw"): as_current(desired, owned=False)})
     assert kind == "update" and columns["external_ids"][1] == NODE.keys("switch")

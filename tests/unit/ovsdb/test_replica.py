@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The copy of a database, against a server that is played: what the server says in which order can't be had from a real one at will."""
+"""The copy of a database, against a scripted server: a real one does not send its messages in an order of choice."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the operations that a plan becomes: guards first, sets mutated and never overwritten, references within the transaction."""
+"""Protects the operations that a plan becomes: guards first, sets mutated and never overwritten.
+
+References stay within the transaction.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def test_what_the_plan_was_made_from_must_still_be_so():
 
 
 def test_a_lock_stands_for_looking_through_tables():
-    """Protects large clusters: who holds the lock that its rows are written under need not have the server search for each new name."""
+    """Protects large clusters: with the lock of its rows held, the server does not search for each new name."""
     plan = difference(
         [SWITCH, PORT, Row("Load_Balancer", NODE, "lb", "lb", "all")], [], {("Load_Balancer_Group", "all"): GROUP}
     )

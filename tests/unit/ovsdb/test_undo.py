@@ -21,7 +21,7 @@ GROUP = CurrentRow("Load_Balancer_Group", "uuid-group", {"name": "all"}, {"name"
 
 
 def test_a_committed_plan_can_be_taken_back(as_current):
-    """Protects a host whose kernel part failed: new rows go, changed ones current their old values again, others' stay."""
+    """Protects a host whose kernel part failed: new rows go, changed ones get their old values again, others' stay."""
     bridge = Row("Bridge", NODE, "bridge", "br", ".", {"fail_mode": ("secure",), "other_config": {"a": "1", "b": "2"}})
     port = Row("Port", NODE, "port", "p", "br")
     current = as_current(bridge, fail_mode=(), other_config={"a": "0", "others": "x"})
@@ -39,7 +39,7 @@ def test_a_committed_plan_can_be_taken_back(as_current):
 
 
 def test_only_a_committed_transaction_passes_its_guard(as_current):
-    """Protects against taking back what was never written: the guard checks a new row by its UUID, else a changed value."""
+    """Protects against undoing what was never written: the guard checks a new row by its UUID, else a changed value."""
     bridge = Row("Bridge", NODE, "bridge", "br", ".")
     (insert,) = with_uuids(difference([bridge], [], {("Open_vSwitch", "."): GROUP}))
     assert committed_guard([insert])["where"] == [["_uuid", "==", ["uuid", insert.uuid]]]

@@ -38,7 +38,10 @@ def outcomes(found):
 
 
 def test_a_failure_stops_only_what_needs_it():
-    """Protects against tests that run for half an hour against hosts that never came up, and against one failure that hides the others."""
+    """Protects against tests that run for half an hour on hosts that never came up.
+
+    One failure does not hide the others.
+    """
     found = run(
         step("hosts", "false"),
         step("tests", needs=("hosts",)),

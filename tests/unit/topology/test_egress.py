@@ -86,7 +86,10 @@ def after(health, answers):
 
 
 def test_one_lost_answer_is_not_a_death():
-    """Protects connections against a route that flaps: it takes DEAD_AFTER probes in a row, and as many answers to come back."""
+    """Protects connections against a route that flaps: it takes DEAD_AFTER failed probes in a row to go.
+
+    It takes as many answers to come back.
+    """
     assert (DEAD_AFTER, ALIVE_AFTER) == (3, 3)
     assert after(Health(), [False] * (DEAD_AFTER - 1)).alive
     assert after(Health(), [False] * DEAD_AFTER) == Health(False)
@@ -120,7 +123,7 @@ BOTH = {4, 6}
     ],
 )
 def test_which_gateways_lead_outside(silent, unanswered, expected):
-    """Protects pods' traffic against dead gateways, lost uplinks, and a liveness check that cuts everything off when it is itself what fails."""
+    """Protects pods' traffic against dead gateways, lost uplinks, and a faulty liveness check that cuts all off."""
     assert through((ONE, TWO), silent, unanswered) == dict(zip(("node1", "node2"), expected))
 
 
@@ -164,7 +167,7 @@ def test_the_routes_are_those_that_modules_make():
 
 
 def test_candidates_are_read_from_the_database(as_current):
-    """Protects the start of the check: gateways, addresses, families and marks are found in rows, whatever else is there."""
+    """Protects the start of the check: gateways, addresses, families and marks are found among any other rows."""
     found = egress_gateways(as_current(gateway_rows(1) + gateway_rows(2, dual=False) + gateway_rows(3, hops=False)))
     assert found == [
         EgressGateway(
@@ -194,7 +197,10 @@ def test_only_default_routes_of_known_gateways_are_touched(as_current):
 
 
 def test_the_verdict_survives_a_restart():
-    """Protects against a dead gateway that gets its route back whenever the check starts: the mark in the database is the state."""
+    """Protects against a dead gateway that gets its route back whenever the check starts.
+
+    The mark in the database is the state.
+    """
     answers = dict.fromkeys((*ONE.router_ips, *ONE.probe_ips), True)
     for down, expected in (({4, 6}, set()), ({6}, {4}), (set(), BOTH)):
         found = (replace(ONE, down=frozenset(down)), TWO)

@@ -23,7 +23,7 @@ NIC = SharedNic(
 
 
 def test_no_two_flows_have_one_match():
-    """Protects against two flows of one priority and match, of which the bridge would keep one; and each flow is ours."""
+    """Protects against two flows of one priority and match, of which the bridge keeps one; and each flow is ours."""
     lines = flows(NIC)
     assert all(line.startswith("cookie=0x6f766e6b,") for line in lines)
     matches = [frozenset(line.split(",actions=")[0].split(",")) for line in lines]

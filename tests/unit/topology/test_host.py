@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what a node and a gateway are on their own host: rows of its Open vSwitch, and links, addresses, routes and files."""
+"""Protects what a node and a gateway are on their host: rows of its Open vSwitch, links, addresses, routes, files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def columns(rows, table, name):
 
 
 def test_the_management_port():
-    """Protects the host's way into the overlay: an internal port with the node's second address, MTU and MAC, bound by its iface-id."""
+    """Protects the host's way into the overlay: an internal port with the node's second address, MTU and MAC.
+
+    Its iface-id binds it.
+    """
     rows = node_host.rows(settings())
     interface = columns(rows, "Interface", "k8s-node1")
     assert interface == {
@@ -83,7 +86,10 @@ def test_the_settings_of_ovn_controller(datapath, kept, bridges):
 
 
 def test_more_networks_lead_into_the_overlay():
-    """Protects services and the liveness check's way to the join switch; a family that the node does not have is left out."""
+    """Protects services and the liveness check's route to the join switch.
+
+    A family that the node does not have is left out.
+    """
     single = node.Node("n", ("192.168.2.0/24",), ("192.168.0.0/16",))
     routes = node_host.state(settings(single, routes=("10.96.0.0/16", "100.64.0.0/16", "fd96::/112"))).routes
     assert [route.destination for route in routes] == ["192.168.0.0/16", "10.96.0.0/16", "100.64.0.0/16"]
@@ -112,7 +118,10 @@ def test_the_commands_in_the_path(programs):
 
 
 def test_a_gateways_nic():
-    """Protects the outside: the NIC in its bridge, the bridge's place in the mappings beside others', the NIC's addresses kept for the way back."""
+    """Protects the external network: the NIC is in its bridge, and the bridge in the mappings beside others'.
+
+    The NIC's addresses are saved for the way back.
+    """
     rows = gateway_host.rows(gateway_host.GatewayHost("eth1", "52:54:00:00:00:01", "system", as_text(BEFORE)))
     bridge = columns(rows, "Bridge", "breth1")
     assert bridge["external_ids"]["bridge-uplink"] == "eth1"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what one call asks of the database, and what it makes of the answers: places, other names, others' addresses."""
+"""Protects what one call asks of the database, and what it makes of the answers: rows, renames, others' addresses."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_new_or_changed_object_reads_the_others(rows_of):
 
 
 def test_few_owners_have_queries_of_their_own_and_many_share_them():
-    """Protects both ends: a call for a node must not read the cluster, a call for the cluster must not ask 1,000 times."""
+    """Protects both ends: a call for a node does not read the cluster, one for the cluster does not ask 1,000 times."""
     few, many = Overlay(nodes=(node(1),)), Overlay(nodes=tuple(node(number) for number in range(1, FEW_OWNERS + 2)))
     assert all("node1" in str(query.where) or "id-1" in str(query.where) for query in few.owned_queries())
     assert not any("node1" in str(query.where) for query in many.owned_queries())
@@ -114,7 +114,7 @@ def test_rows_of_other_owners_are_left_out(rows_of):
 
 
 def test_a_renamed_host_is_known_by_its_chassis(rows_of):
-    """Protects renames: the rows of a chassis that is now called otherwise are its rows, of nodes and gateways each for itself."""
+    """Protects renames: the rows of a chassis that has another name now stay its rows, for nodes and for gateways."""
     current = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1),))
     assert Overlay(nodes=(node(1, "kube"),)).renamed_owners(current) == {("Node", "node1"): "kube"}
     assert Overlay(gateways=(gateway(1, "kube"),)).renamed_owners(current) == {("Gateway", "node1"): "kube"}
@@ -125,7 +125,7 @@ def test_a_renamed_host_is_known_by_its_chassis(rows_of):
 
 
 def test_a_gateway_keeps_its_offset(rows_of):
-    """Protects routes through a gateway: also under a new name, also when the join subnet moves, also when an earlier one is gone."""
+    """Protects routes through a gateway: under a new name, when the join subnet moves, when an earlier one is gone."""
     current = rows_of(gateways=(gateway(1), gateway(2)))
     assert join_addresses(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)), current) == {
         "node2": ("100.64.0.3/16",)

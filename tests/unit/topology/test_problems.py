@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the one judgment of settings: each problem has the field that it is about, for modules, commands and the inventory alike.
+"""Protects the one check of settings: each problem has its field, for modules, commands and the inventory alike.
 
 That modules refuse the same is in tests/integration/topology/test_arguments.py, commands in
 tests/integration/programs/test_overlay.py.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the logical topology: each test is a picture of it, in the order in which a packet from a pod meets the rows.
+"""Protects the logical topology: each test is a picture of it, in the order in which a pod's packet meets the rows.
 
 A line is ``holder > table name column:value``.
 """
@@ -101,7 +101,10 @@ def test_node(picture, subnets, clusters, config, host, router):
 
 
 def test_a_node_switch_has_its_facts_and_its_groups():
-    """Protects what others read: subnets and chassis for the next plan, load balancers by groups that others may add to."""
+    """Protects what others read: subnets and chassis for the next plan.
+
+    Load balancers are in groups, to which others may add.
+    """
     switch = node.rows(node.Node("n", ("192.168.2.0/24",), (V4,), "id-1"))[0]
     assert switch.columns["external_ids"] == {
         "k8s.ovn.org/node-subnets": "192.168.2.0/24",
@@ -131,7 +134,7 @@ def made(clusters, ips, hops):
 
 
 def test_gateway_v4(picture):
-    """Protects the way out: default route, join switch, gateway router, SNAT, the router outside, the physical network."""
+    """Protects the way out: default route, join switch, gateway router, SNAT, external router, physical network."""
     assert picture(gateway.rows(made((V4,), ("10.55.0.12/24",), ("10.55.0.254",)), gateway.Place((JOIN4,), 2))) == [
         "ovn_cluster_router > route egress-4 ip_prefix:0.0.0.0/0 nexthop:100.64.0.2",
         "join > sport jtor-GR_node1 type:router options:router-port=rtoj-GR_node1 addresses:router",
