@@ -30,8 +30,8 @@ class Clock:
     :ivar sleep: block for so many seconds.
     """
 
-    now: Callable[[], float] = field(default=lambda: time.monotonic())
-    sleep: Callable[[float], None] = field(default=lambda seconds: time.sleep(seconds))
+    now: Callable[[], float] = field(default=lambda: time.monotonic())  # pylint: disable=unnecessary-lambda
+    sleep: Callable[[float], None] = field(default=lambda seconds: time.sleep(seconds))  # pylint: disable=unnecessary-lambda
 
 
 async def _sleep_async(seconds: float) -> None:
@@ -49,8 +49,10 @@ class AsyncClock:
     :ivar sleep: a coroutine function that pauses for so many seconds.
     """
 
-    now: Callable[[], float] = field(default=lambda: time.monotonic())
-    sleep: Callable[[float], Awaitable[None]] = field(default=lambda seconds: _sleep_async(seconds))
+    now: Callable[[], float] = field(default=lambda: time.monotonic())  # pylint: disable=unnecessary-lambda
+    sleep: Callable[[float], Awaitable[None]] = field(
+        default=lambda seconds: _sleep_async(seconds)  # pylint: disable=unnecessary-lambda
+    )
 
 
 CLOCK = Clock()

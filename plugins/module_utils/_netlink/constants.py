@@ -32,7 +32,7 @@ class NlFlag(IntFlag):
     MULTI = 0x002
     ACK = 0x004
     DUMP_INTR = 0x010
-    DUMP = 0x300
+    DUMP = 0x300  # pylint: disable=implicit-flag-alias
     REPLACE = 0x100
     EXCL = 0x200
     CREATE = 0x400

@@ -7,8 +7,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from kernel_links import bound_rules, link_state, pair, snapshot, tool  # noqa: F401 (the tests take them from here)
-from network_namespace import ip, load_nftables  # noqa: F401
+from network_namespace import load_nftables
 from network_namespace import namespace as new_namespace
 
 

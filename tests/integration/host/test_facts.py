@@ -11,6 +11,8 @@ import subprocess
 import sys
 
 import pytest
+from kernel_links import pair, tool
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
@@ -18,8 +20,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import lib
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.addresses import read_addresses
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.routes import read_routes
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import RouteSocket
-
-from .conftest import ip, pair, tool
 
 
 @pytest.fixture(name="eth0")

@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 
 import pytest
+from kernel_links import pair, snapshot
 from module_calls import call
+from network_namespace import ip
 from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host as host_module
-
-from .conftest import ip, pair, snapshot
 
 NODE = {
     "node_name": "node1",

@@ -12,15 +12,15 @@ import json
 import signal
 
 import pytest
+from kernel_links import pair, snapshot
 from module_calls import call
+from network_namespace import ip
 from proxy import commits, proxies
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError, RollbackFailed
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb import connection as connection_module
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host as host_module
-
-from .conftest import ip, pair, snapshot
 
 CLUSTER = ["192.168.0.0/16"]
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
+from kernel_links import pair, snapshot
+from network_namespace import ip
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
@@ -15,8 +17,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.uplink import 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import converge_rows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
-
-from .conftest import ip, pair, snapshot
 
 NODE = {
     "name": "node1",

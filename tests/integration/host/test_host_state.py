@@ -11,6 +11,8 @@ import threading
 import time
 
 import pytest
+from kernel_links import link_state, pair, snapshot, tool
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply_steps
@@ -29,8 +31,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import links
-
-from .conftest import ip, link_state, pair, snapshot, tool
 
 BOTH = HostState(
     links=(Link("k8s-n1", mtu=1400, mac="0a:58:c0:a8:02:02"),),

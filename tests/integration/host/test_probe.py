@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import time
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import probe
+from kernel_links import pair
+from network_namespace import ip
 
-from .conftest import ip, pair
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import probe
 
 
 def probed(addresses, timeout, number=1):

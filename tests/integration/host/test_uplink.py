@@ -9,6 +9,8 @@ import socket
 import threading
 
 import pytest
+from kernel_links import bound_rules, pair, snapshot, tool
+from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply_steps
@@ -16,8 +18,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.plan import plan_host
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import read_current
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps import links, routes
-
-from .conftest import bound_rules, ip, pair, snapshot, tool
 
 THERE = HostState(moves=(AddressMove("eth0", "breth0"),))
 BACK = HostState(moves=(AddressMove("breth0", "eth0"),))

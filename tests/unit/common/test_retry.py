@@ -144,7 +144,7 @@ def test_a_growing_pause_doubles_up_to_its_longest():
 
 
 def test_jitter_shortens_a_pause_by_its_share_at_most():
-    pauses = [Pause(10.0, jitter=0.3).seconds(0) for _ in range(200)]
+    pauses = [Pause(10.0, jitter=0.3).seconds(0) for _number in range(200)]
     assert all(7.0 <= seconds <= 10.0 for seconds in pauses)
     assert len(set(pauses)) > 100
 
