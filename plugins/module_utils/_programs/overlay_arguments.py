@@ -13,18 +13,17 @@ DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
 EXAMPLES = """examples:
   on the master:
     ovs-vsctl set Open_vSwitch . external_ids:k8s-api-server="127.0.0.1:8080"
-    ovn-k8s-overlay master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24
-    --node-name=kube-master
+    ovn-k8s-overlay master-init --cluster-ip-subnet=192.168.0.0/16 --master-switch-subnet=192.168.1.0/24 \\
+        --node-name=kube-master
 
   on a node:
     ovs-vsctl set Open_vSwitch . external_ids:ovn-nb=tcp:10.0.0.1:6641 external_ids:ovn-remote=tcp:10.0.0.1:6642
-    ovn-k8s-overlay minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24
-    --node-name=kube-minion1
+    ovn-k8s-overlay minion-init --cluster-ip-subnet=192.168.0.0/16 --minion-switch-subnet=192.168.2.0/24 \\
+        --node-name=kube-minion1
 
   on a gateway, with a NIC of its own:
-    ovn-k8s-overlay gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 --physical-ip
-    10.33.74.138/24 \\
-        --node-name=kube-minion2 --default-gw 10.33.74.253
+    ovn-k8s-overlay gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1 \\
+        --physical-ip 10.33.74.138/24 --node-name=kube-minion2 --default-gw 10.33.74.253
 
 Each is safe to run again: it changes only what differs. Exit status: 0 done, or nothing to do; 1 failed, with one
 sentence; 2 wrong usage.

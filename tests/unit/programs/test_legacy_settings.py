@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import legacy_settings as given
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import overlay, util
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import overlay, overlay_arguments, util
 
 INIT = ["minion-init", "--cluster-ip-subnet=192.168.0.0/16", "--minion-switch-subnet=192.168.2.0/24", "--node-name=n1"]
 GATEWAY = ["gateway-init", "--cluster-ip-subnet=192.168.0.0/16", "--physical-ip=10.0.0.2/24", "--node-name=n1"]
@@ -52,6 +54,14 @@ def test_help_has_examples(capsys, command):
         left.value.code == 0
         and "ovn-k8s-overlay gateway-init --cluster-ip-subnet=192.168.0.0/16 --physical-interface eth1" in said
     )
+
+
+def test_examples_can_be_copied():
+    """Protects whoever pastes an example into a shell: each command is whole, also where it takes two lines."""
+    lines = overlay_arguments.EXAMPLES.replace("\\\n", "").splitlines()
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("    ovn-k8s-overlay ")]
+    names = [overlay.parser().parse_args(command).node_name for command in commands]
+    assert names == ["kube-master", "kube-minion1", "kube-minion2"]
 
 
 def test_flags_with_a_blank_or_an_equals_sign(capsys):
