@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from .._nic.journal import Journal, JournaledChange
 
 LOG = logging.getLogger("ovn-k8s-uplinks")
+# The unit of a change that an earlier release began runs "settle", also when this archive has replaced that release.
+ACTIONS = ("apply", "finish_or_roll_back", "settle")
 ANSWER_TIMEOUT = 2.0  # seconds for whoever asked to send its answer before the network changes
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program. Return its exit status."""
     parser = argparse.ArgumentParser(prog="uplinks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("action", choices=["apply", "finish_or_roll_back"])
+    parser.add_argument("action", choices=ACTIONS)
     action = parser.parse_args(arguments).action
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     journal = host_journal()
