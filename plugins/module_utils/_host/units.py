@@ -129,7 +129,9 @@ def _start(unit: Unit, status: Status) -> list[Step]:
         steps.append(Step(f"{unit.name}: write the unit", path=unit.path, write=FileContent(unit.content, FILE_MODE)))
     reasons = [*status.newer, *([unit.path] if changed and unit.path not in status.newer else [])]
     restart = status.running and unit.started_from is not None and bool(reasons)
-    if changed or restart:  # a drop-in of another unit may be among the newer files
+    # A drop-in of another unit may be among the files: a service that does not run says nothing about when it was read.
+    unread = not status.running and any(path.startswith(f"{DIRECTORY}/") for path in unit.started_from or ())
+    if changed or restart or unread:
         steps.append(_reload(unit))
     if not status.enabled:
         steps.append(_systemctl(unit, "enable"))

@@ -154,6 +154,15 @@ def test_a_service_that_stopped_or_is_not_enabled_comes_back():
     ]
 
 
+def test_a_stopped_service_is_started_with_new_drop_ins_of_other_units(tmp_path, monkeypatch):
+    """systemd may have read the other unit before its drop-in was written, and would start it without."""
+    monkeypatch.setattr(units, "DIRECTORY", str(tmp_path))
+    stopped = Status(loaded=True, running=False, enabled=True)
+    drop_in = f"{tmp_path}/ovn-northd.service.d/ovn-kubernetes.conf"
+    unit = Unit("ovn-central.service", started_from=("/etc/default/ovn-central", drop_in))
+    assert [step.command[1] for step in units.plan(unit, stopped)] == ["daemon-reload", "start"]
+
+
 def test_removal_leaves_nothing_and_a_second_finds_nothing(systemctl, archive):
     """Protects removal, also one that failed after the file was removed."""
     converge(systemctl, Unit(NAME, content="[Unit]\n", started_from=(str(archive),)))
