@@ -91,6 +91,7 @@ error_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._ansible.results import failure
 from ..module_utils._common.errors import OvnKubernetesError
 from ..module_utils._host import units
 
@@ -143,8 +144,8 @@ def main() -> None:
                 found.append(unit.name)
             if not module.check_mode:
                 units.apply(module.run_command, steps)
-    except OvnKubernetesError as error:
-        module.fail_json(msg=str(error), error_code=error.code, plan=plan)
+    except (OvnKubernetesError, OSError) as error:
+        module.fail_json(**failure(error), plan=plan)
     module.exit_json(changed=bool(plan), plan=plan, found=found, diff=diff)
 
 
