@@ -101,13 +101,13 @@ def one_call(nb):
     for module, (options, away) in calls.items():
         show(
             f"{module}, first",
-            measured(lambda: nb.run(module, **options), True, away),  # noqa: B023
+            measured(lambda: nb.run(module, **options), True, away),
             "inside the module: from its arguments to its result",
         )
-        show(f"{module}, unchanged", measured(lambda: nb.run(module, **options), False), "the same call again")  # noqa: B023
+        show(f"{module}, unchanged", measured(lambda: nb.run(module, **options), False), "the same call again")
     for module, (options, _away) in calls.items():
         arguments = dict({"part": "northbound", "northbound": nb.remote, "cluster_ip_subnet": WIDE}, **options)
-        times = measured(lambda: call_at_once([(module, arguments)])[0], False, repetitions=5)  # noqa: B023
+        times = measured(lambda: call_at_once([(module, arguments)])[0], False, repetitions=5)
         show(
             f"{module}, whole process",
             times,
@@ -180,12 +180,12 @@ def scale(nb):
         for size, server in servers.items():
             for start in range(0, size, 200):
                 timed(
-                    lambda: server.run(  # noqa: B023
+                    lambda: server.run(
                         "ovn_master_init",
-                        nodes=[node(number) for number in range(start, min(start + 200, size))],  # noqa: B023
+                        nodes=[node(number) for number in range(start, min(start + 200, size))],
                     )
                 )
-            timed(lambda: server.run("ovn_gateway", **GATEWAY))  # noqa: B023
+            timed(lambda: server.run("ovn_gateway", **GATEWAY))
         new = node(2000)
         ways = {
             "unchanged node": (
@@ -211,7 +211,7 @@ def scale(nb):
         for name, way in ways.items():
             _grows(name, servers, *way)
         for size, server in servers.items():
-            module, used = processor_time(server, lambda: server.run("ovn_minion_init", **node(5)))  # noqa: B023
+            module, used = processor_time(server, lambda: server.run("ovn_minion_init", **node(5)))
             print(
                 f"  unchanged node, {size} nodes: processor time {module:.1f} ms in the module, "
                 f"{used:.1f} ms in ovsdb-server"
@@ -227,7 +227,7 @@ def _grows(name, servers, work, away, repetitions, meaning):
     times = {size: [] for size in servers}
     for _repetition in range(repetitions):
         for size, server in servers.items():
-            times[size] += measured(lambda: work(server, size), away is not None, away and (lambda: away(server)), 1)  # noqa: B023
+            times[size] += measured(lambda: work(server, size), away is not None, away and (lambda: away(server)), 1)
     for size, those in times.items():
         show(f"{name}, {size} nodes", those, meaning)
     few, many = times[SIZES[0]], times[SIZES[-1]]

@@ -62,7 +62,7 @@ def main():
                 options = dict(options, open_vswitch=vswitch.remote)
 
                 def run(module=module, **more):
-                    return call(module, **dict(options, **more))  # noqa: B023
+                    return call(module, **dict(options, **more))
 
                 def away(module=module):
                     return call(module, part="host", state="absent", node_name="node1", open_vswitch=vswitch.remote)
@@ -80,7 +80,7 @@ def main():
                     times,
                     f"the same call again; {used:.1f} ms of processor time in the module; goal: below 150 ms",
                 )
-                times = measured(lambda: call_at_once([(module, options)], prologue)[0], False, repetitions=5)  # noqa: B023
+                times = measured(lambda: call_at_once([(module, options)], prologue)[0], False, repetitions=5)
                 show(f"{module}, host, whole process", times, "unchanged, with the interpreter's start and all imports")
         finally:
             vswitch.remove()
