@@ -31,6 +31,10 @@ UNIT_GRACE = 5.0  # seconds beyond the time-out before systemd ends a program th
 END_TIMEOUT = 30.0  # seconds beyond the time-out in which a change comes to its end
 JOURNAL_PAUSE = Pause(0.02)
 UNKNOWN = "unknown"
+# Actions of the program ``uplinks``, by the names that all its versions know: the archive on the host may be older than
+# this module.
+ACTION_APPLY = "apply"
+ACTION_SETTLE = "settle"  # finish or roll back
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def begin(
             start_unit(
                 names.UPLINKS_UNIT,
                 "Change of this host's NICs, taken back unless it is confirmed",
-                [*command, "apply"],
-                [*command, "finish_or_roll_back"],
+                [*command, ACTION_APPLY],
+                [*command, ACTION_SETTLE],
                 timeout + UNIT_GRACE,
             )
         except HostError:

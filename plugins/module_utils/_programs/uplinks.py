@@ -3,8 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The change of a host's NICs, as systemd runs it: apart from the connection that asked for it.
 
-``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks finish_or_roll_back``
-runs after it, however it ended, and takes back what nobody has confirmed. systemd runs both again until neither
+``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks settle`` runs
+after it, however it ended, and takes back what nobody has confirmed. systemd runs both again until neither
 fails: a kill only makes the rollback come sooner.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .._nic.journal import Journal, JournaledChange
 
 LOG = logging.getLogger("ovn-k8s-uplinks")
-# The unit of a change that an earlier release began runs "settle", also when this archive has replaced that release.
+# "finish_or_roll_back" is another name of "settle". The names never change: modules of other versions start them too.
 ACTIONS = ("apply", "finish_or_roll_back", "settle")
 ANSWER_TIMEOUT = 2.0  # seconds for whoever asked to send its answer before the network changes
 

@@ -5,9 +5,14 @@
 from __future__ import annotations
 
 import contextlib
+import types
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import checkpoint
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import Journal
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.plan import Change
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import uplinks
 
 
@@ -29,3 +34,18 @@ def test_rollback_of_this_release_and_of_the_one_before(monkeypatch, action):
     monkeypatch.setattr(uplinks, "finish_or_roll_back", finished.append)
     assert uplinks.main([action]) == 0
     assert len(finished) == 1
+
+
+def test_the_unit_runs_with_the_archive_of_the_release_before(monkeypatch, tmp_path):
+    """Protects a host whose archive is older than the module: it knows these two actions only. It would refuse any
+    other one, and systemd would run the unit again without end.
+    """
+    commands = []
+    monkeypatch.setattr(checkpoint, "host_journal", lambda: Journal(str(tmp_path)))
+    monkeypatch.setattr(checkpoint, "names", types.SimpleNamespace(**{**vars(names), "ARCHIVE": __file__}))
+    monkeypatch.setattr(checkpoint, "is_loaded", lambda _unit: False)
+    monkeypatch.setattr(
+        checkpoint, "start_unit", lambda _unit, _text, command, after, _limit: commands.extend([command, after])
+    )
+    checkpoint.begin(lambda: Change(acts=[{"rows": "eth0", "before": None, "after": None}]), ["eth0"], "id", 30)
+    assert [command[-2:] for command in commands] == [["uplinks", "apply"], ["uplinks", "settle"]]
