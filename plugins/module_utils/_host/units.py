@@ -174,7 +174,7 @@ def read(run: Run, unit: Unit) -> Status:
     code, out, err = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", unit.name])
     if code:
         raise HostError(
-            f"systemd does not answer on this host: {(err or out).strip()}: run systemd as its first process"
+            f"systemd does not answer on this host: {' '.join((err or out).split())}: run systemd as its first process"
         )
     properties = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     running = properties.get("ActiveState") in RUNNING

@@ -193,3 +193,8 @@ def test_a_host_without_systemd_says_so():
     """Protects the user from a result that looks like success."""
     with pytest.raises(HostError, match="systemd does not answer on this host: System has not been booted"):
         units.read(lambda command: (1, "", "System has not been booted with systemd\n"), Unit("a"))
+
+
+def test_the_words_of_systemctl_are_one_line():
+    with pytest.raises(HostError, match="not been booted with systemd. Host is down: run systemd"):
+        units.read(lambda _command: (1, "", "not been booted with systemd.\nHost is down\n"), Unit(NAME))
