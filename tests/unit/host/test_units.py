@@ -196,5 +196,5 @@ def test_a_host_without_systemd_says_so():
 
 
 def test_the_words_of_systemctl_are_one_line():
-    with pytest.raises(HostError, match="not been booted with systemd. Host is down: run systemd"):
+    with pytest.raises(HostError, match=r"not been booted with systemd\. Host is down: run systemd"):
         units.read(lambda _command: (1, "", "not been booted with systemd.\nHost is down\n"), Unit(NAME))
