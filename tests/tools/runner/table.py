@@ -94,7 +94,7 @@ def destroy(scenario: str, group: str, after: tuple[str, ...] = ()) -> Step:
 TABLE: tuple[Step, ...] = (
     Step("set-up", (), ("tests/tools/env",), 2, 1800, 0.1),
     # Its programs are built once, on what the others leave of both processors.
-    Step(PROGRAMS, (), ("tests/tools/kubernetes",), 1, 3600, 0),
+    Step(PROGRAMS, (), ("tests/tools/kubernetes",), 1, 4800, 0),
     Step(IMAGE, (), ("molecule/lab/lab", "image"), 5, 1800, 0.5, SET_UP),
     # What only reads the tree.
     check("ruff", 1, "ruff", "check", "--no-cache", "--output-format", "concise", "."),
