@@ -71,7 +71,7 @@ def molecule(
     """Return a step that runs a scenario on hosts of the lab."""
     command = ("molecule", "test", "--scenario-name", scenario, *options)
     cores = NEVER_WAITS if "hosts" in holds else 0.8
-    return Step(f"molecule {scenario}", (group,), command, seconds, 1800, cores, (*SET_UP, *needs), after, holds)
+    return Step(f"molecule {scenario}", (group,), command, seconds, 2700, cores, (*SET_UP, *needs), after, holds)
 
 
 def destroy(scenario: str, group: str, after: tuple[str, ...] = ()) -> Step:
@@ -160,8 +160,8 @@ TABLE: tuple[Step, ...] = (
         needs=(PROGRAMS,),
     ),
     # NICs on hosts of their own: one host on which everything is tried, and one for each network manager.
-    pytest("nics", "nics", 880, 0.3, *NICS, limit=2400, needs=(IMAGE,)),
-    pytest("managers", "managers", 830, 0.3, *MANAGERS, limit=2400, needs=(IMAGE,)),
+    pytest("nics", "nics", 880, 0.5, *NICS, limit=4000, needs=(IMAGE,)),
+    pytest("managers", "managers", 830, 0.5, *MANAGERS, limit=4000, needs=(IMAGE,)),
     # One lab for the scenarios default and kubernetes: its hosts are made once, and Kubernetes is added to the overlay
     # that is there.
     Step(NO_HOSTS, (), ("bash", "-c", FORGET), 10, 300, NEVER_WAITS, (*SET_UP, IMAGE)),
@@ -174,7 +174,7 @@ TABLE: tuple[Step, ...] = (
         "--timeout=900",
         "--ignore=tests/e2e/test_commands.py",
         "tests/e2e",
-        limit=2700,
+        limit=4000,
         needs=("molecule default",),
         holds=("hosts",),
     ),
@@ -194,7 +194,7 @@ TABLE: tuple[Step, ...] = (
         NEVER_WAITS,
         "--timeout=300",
         "tests/kubernetes",
-        limit=1800,
+        limit=2700,
         needs=("molecule kubernetes",),
         holds=("hosts",),
     ),
@@ -209,9 +209,11 @@ TABLE: tuple[Step, ...] = (
         ("kernel",),
         ("molecule", "test", "--scenario-name", "kernel", "--destroy", "never"),
         520,
-        1800,
-        0.8,
+        2700,
+        # Emulated processors take all that there is, and a boot beside other steps would outlast its limits.
+        2,
         SET_UP,
+        ("kubernetes", "nics", "managers"),
         # A machine that has stopped can say so nowhere else than at its console.
         console=("bash", "-c", "molecule/kernel/vms status; tail -qn 3 .cache/kernel/kvm-*.log"),
     ),
