@@ -15,9 +15,10 @@ from lab_hosts import ROOT, Pod, lab, network, northbound, on, wait
 
 from .test_traffic import ASK, SERVER
 
-pytestmark = pytest.mark.timeout(400)  # the first test waits for two bare hosts to be installed
+pytestmark = pytest.mark.timeout(900)  # the first test waits for two bare hosts to be installed
 
 MASTER, MINION = HOSTS = ("ovn-node21", "ovn-node22")  # 10.44.0.31 and 10.44.0.32
+PORT = 8098  # of the server outside: tests on the other hosts have 8099 there, maybe at the same time
 PACKAGES = (
     "openvswitch-switch ovn-host python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney python3-systemd"
 )
@@ -112,20 +113,22 @@ def test_pods_reach_each_other_and_the_outside(built):
     try:
         pods[0].reaches(pods[1].ip)
         pods[1].reaches(pods[0].ip)
-        on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
+        on("ovn-outside", f"systemd-run --unit=ask-commands --collect {SERVER.format(port=PORT)}", check=False)
         for pod, address, seen_as in (
             (pods[0], "10.44.0.250", "10.44.0.31"),
             (pods[1], "10.55.0.254", "10.55.0.32"),
             (pods[1], "203.0.113.1", "10.55.0.32"),
         ):
             answer = wait(
-                lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(),
+                lambda pod=pod, address=address: pod.run(
+                    ASK.format(address=address, port=PORT), check=False
+                ).stdout.strip(),
                 30,
                 f"{pod.name}'s way to {address}",
             )
             assert answer == seen_as
     finally:
-        on("ovn-outside", "systemctl stop ask", check=False)
+        on("ovn-outside", "systemctl stop ask-commands", check=False)
         for pod in pods:
             pod.remove()
 

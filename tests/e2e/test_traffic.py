@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from lab_hosts import on, wait
 
+PORT = 8099
+# Tells each client the address that it comes from.
 SERVER = """python3 -c '
 import socket
-s = socket.create_server(("0.0.0.0", 8099), reuse_port=True)
+s = socket.create_server(("0.0.0.0", {port}), reuse_port=True)
 while True:
     c, peer = s.accept(); c.sendall(peer[0].encode()); c.close()
 '"""
-ASK = "python3 -c 'import socket; print(socket.create_connection((\"{}\", 8099), 5).recv(99).decode())'"
+ASK = "python3 -c 'import socket; print(socket.create_connection((\"{address}\", {port}), 5).recv(99).decode())'"
 # A datagram that may not be fragmented, and the kernel's answer: IP_MTU_DISCOVER 10, IP_PMTUDISC_DO 2, IP_MTU 14
 # (ip(7)).
 REFUSED = """python3 -c '
@@ -52,14 +54,16 @@ def test_hosts_reach_pods_and_each_other_through_their_management_ports(pods):
 
 def test_egress_goes_through_the_gateway_with_its_address(pods):
     """Protects: default route, gateway router, SNAT: the world sees the gateway's address, from every node."""
-    on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER}", check=False)
+    on("ovn-outside", f"systemd-run --unit=ask --collect {SERVER.format(port=PORT)}", check=False)
     try:
         for pod in pods:
             for address in ("10.55.0.254", "203.0.113.1"):
                 pod.reaches(address)
                 assert (
                     wait(
-                        lambda pod=pod, address=address: pod.run(ASK.format(address), check=False).stdout.strip(),
+                        lambda pod=pod, address=address: pod.run(
+                            ASK.format(address=address, port=PORT), check=False
+                        ).stdout.strip(),
                         20,
                         "an answer",
                     )
