@@ -82,7 +82,8 @@ class CookieFlows:
         :raises FlowError: the client is not installed.
         """
         process = await start_client("monitor", self.bridge, "watch:", stderr=PIPE)
-        assert process.stderr is not None
+        if process.stderr is None:
+            raise AssertionError("ovs-ofctl was started without a pipe")
         try:
             while await process.stderr.read(1 << 16):  # the client prints reports there
                 on_change()

@@ -125,7 +125,8 @@ class Channel(asyncio.Protocol):
             self._transport.abort()
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._transport is not None
+        if self._transport is None:
+            raise AssertionError("asyncio has not connected this channel")
         self._transport.write(json.dumps(message, separators=(",", ":")).encode())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

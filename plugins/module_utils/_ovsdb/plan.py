@@ -56,12 +56,14 @@ class Change:
 
     def desired_row(self) -> Row:
         """Return the desired row of an insert or an update."""
-        assert self.desired is not None
+        if self.desired is None:
+            raise AssertionError("a row that is deleted has no desired row")
         return self.desired
 
     def current_row(self) -> CurrentRow:
         """Return the current row of an update or a delete."""
-        assert self.current is not None
+        if self.current is None:
+            raise AssertionError("a row that is inserted has no current row")
         return self.current
 
     def _row(self) -> CurrentRow | Row:

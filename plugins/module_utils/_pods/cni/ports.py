@@ -105,7 +105,8 @@ class Ports:
     def node(self) -> NodeFacts:
         """Return what the node's own rows tell; :meth:`problem` must be None."""
         bridge, management = self._bridge(), self._management()
-        assert bridge is not None and management is not None
+        if bridge is None or management is None:
+            raise AssertionError("readiness was not checked before")
         return NodeFacts(as_set(management.columns["mtu_request"])[0], bridge.columns["datapath_type"] == "netdev")
 
     # The ports.
