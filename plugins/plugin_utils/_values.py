@@ -54,7 +54,6 @@ class HasVersion(t.Protocol):
     @property
     def version(self) -> int:
         """4 or 6."""
-        ...
 
 
 def read(variable: Variable, value: t.Any) -> t.Any:

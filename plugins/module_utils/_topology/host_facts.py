@@ -110,7 +110,7 @@ class HostFacts:
             addresses = (self.learn(facts.configured_addresses, link) or ()) if link else ()
             for cidr in addresses:
                 if addressing.family(cidr) == version:
-                    return str(cidr).split("/")[0]
+                    return str(cidr).split("/", maxsplit=1)[0]
         raise HostError(
             "this host has no default route, so its tunnel address is not known: "
             "set encap_ip (in the inventory ovn_encap_ip)"

@@ -4,4 +4,6 @@
 
 from __future__ import annotations
 
-from node_fixtures import namespace, node, ready, sandbox  # noqa: F401
+from node_fixtures import namespace, node, ready, sandbox
+
+__all__ = ["namespace", "node", "ready", "sandbox"]

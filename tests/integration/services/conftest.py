@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from network_namespace import load_nftables
-from node_fixtures import namespace, node, ready, sandbox  # noqa: F401
+from node_fixtures import namespace, node, ready, sandbox
+
+__all__ = ["namespace", "node", "ready", "sandbox"]
 
 
 def pytest_configure(config):

@@ -31,13 +31,15 @@ def test_inverses_run_in_the_opposite_order():
 def test_an_inverse_that_fails_hides_neither_the_cause_nor_the_others():
     """Protects the other phases, and the user, who has to know the cause and what stays."""
     done, rollback = [], _Rollback()
-    with (
-        pytest.raises(RollbackFailed, match=r"^cause; what was done before could not be taken back: gone: ") as raised,
-        rollback,
-    ):
-        rollback.add(lambda: done.append("first"))
-        rollback.add(lambda: fail(DatabaseError("gone")))
-        raise HostError("cause")
+
+    def change():
+        with rollback:
+            rollback.add(lambda: done.append("first"))
+            rollback.add(lambda: fail(DatabaseError("gone")))
+            raise HostError("cause")
+
+    with pytest.raises(RollbackFailed, match=r"^cause; what was done before could not be taken back: gone: ") as raised:
+        change()
     assert done == ["first"] and isinstance(raised.value.__cause__, HostError)
 
 
