@@ -20,7 +20,7 @@ class Step:
     :param seconds: how long it usually takes (wall clock). The longest chain of steps starts first.
     :param limit: after so many seconds it is ended, and has failed.
     :param cores: how many processors it usually keeps busy: 1 for one that computes, 0.2 for one that mostly waits
-        for hosts. 0 for one that runs with the lowest priority on what the others leave.
+        for hosts. 0 for one that many others wait for: it starts at once, with a larger share of the processors.
     :param needs: steps that have to pass before it; when one of them fails, it does not run, and counts as a failure.
     :param after: steps that have to end before it, however they end; those that are not part of the run are
         ignored.

@@ -93,7 +93,7 @@ def destroy(scenario: str, group: str, after: tuple[str, ...] = ()) -> Step:
 
 TABLE: tuple[Step, ...] = (
     Step("set-up", (), ("tests/tools/env",), 2, 1800, 0.1),
-    # Its programs are built once, on what the others leave of both processors.
+    # Its programs are built once, beside what comes first; the longest chain of steps waits for them.
     Step(PROGRAMS, (), ("tests/tools/kubernetes",), 1, 4800, 0),
     Step(IMAGE, (), ("molecule/lab/lab", "image"), 5, 1800, 0.5, SET_UP),
     # What only reads the tree.
