@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .._nic.journal import Journal, JournaledChange
 
 LOG = logging.getLogger("ovn-k8s-uplinks")
-# "finish_or_roll_back" is another name of "settle". The names never change: modules of other versions start them too.
-ACTIONS = ("apply", "finish_or_roll_back", "settle")
+# "settle" finishes the change or rolls it back. The names never change: modules of other versions start them too.
+ACTIONS = ("apply", "settle")
 ANSWER_TIMEOUT = 2.0  # seconds for whoever asked to send its answer before the network changes
 
 
