@@ -55,6 +55,15 @@ class Client:
         """The result of one request; :raises AssertionError: when the server answers with an error."""
         self._socket.sendall(json.dumps({"method": method, "params": params, "id": 1}).encode())
         while True:
+            message = self.receive()
+            if message.get("id") == 1 and "result" in message:
+                if message["error"]:
+                    raise AssertionError(f"{method} {params}: {message['error']}")
+                return message["result"]
+
+    def receive(self):
+        """The next message. :raises OSError: when none comes in time, or the server ends the connection."""
+        while True:
             try:
                 message, end = json.JSONDecoder().raw_decode(self._buffer)
             except ValueError:
@@ -64,10 +73,7 @@ class Client:
                 self._buffer += data.decode()
                 continue
             self._buffer = self._buffer[end:].lstrip()
-            if message.get("id") == 1 and "result" in message:
-                if message["error"]:
-                    raise AssertionError(f"{method} {params}: {message['error']}")
-                return message["result"]
+            return message
 
     def close(self):
         """End the connection."""

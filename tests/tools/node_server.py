@@ -9,6 +9,7 @@ flows are there). Both exist for real in the lab's scenarios.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -162,36 +163,50 @@ class Controller(threading.Thread):
 
     def __init__(self, database):
         super().__init__(daemon=True)
-        self.database, self.silent, self.ended = database, False, False
-        self._client, self.lock = None, threading.Lock()
+        self.database, self.ended = database, False
+        self._silent, self.lock = False, threading.RLock()
+
+    @property
+    def silent(self):
+        """Whether it installs nothing."""
+        return self._silent
+
+    @silent.setter
+    def silent(self, value):
+        with self.lock:
+            self._silent = value
+            self._look()
 
     def run(self):
-        """Poll the database; ovn-controller itself monitors it."""
+        """Look at all interfaces at first and whenever one of them changes."""
         while not self.ended:
             try:
-                with self.lock:
-                    self._look()
+                with contextlib.closing(Client(self.database.socket)) as client:
+                    columns = {"Interface": {"columns": ["external_ids"]}}
+                    client.request("monitor", ["Open_vSwitch", None, columns])
+                    while not self.ended:
+                        self._look()
+                        client.receive()
             except OSError:
-                self._client = None
-            time.sleep(0.002)
+                time.sleep(0.01)  # until there is a database
 
     def _look(self):
-        for row in [] if self.silent else self._ask({"op": "select", "table": "Interface", "where": []})[0]["rows"]:
-            keys = dict(row["external_ids"][1])
-            if "iface-id" in keys and "ovn-installed" not in keys:
-                self._ask(
-                    {
-                        "op": "mutate",
-                        "table": "Interface",
-                        "where": [["_uuid", "==", row["_uuid"]]],
-                        "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]],
-                    }
-                )
-
-    def _ask(self, *operations):
-        if self._client is None:
-            self._client = Client(self.database.socket)
-        return self._client.request("transact", ["Open_vSwitch", *operations])
+        """Mark what is not marked yet."""
+        with self.lock:
+            if self._silent:
+                return
+            with contextlib.closing(Client(self.database.socket)) as client:
+                where = {"op": "select", "table": "Interface", "where": []}
+                for row in client.request("transact", ["Open_vSwitch", where])[0]["rows"]:
+                    keys = dict(row["external_ids"][1])
+                    if "iface-id" in keys and "ovn-installed" not in keys:
+                        change = {
+                            "op": "mutate",
+                            "table": "Interface",
+                            "where": [["_uuid", "==", row["_uuid"]]],
+                            "mutations": [["external_ids", "insert", ["map", [["ovn-installed", "true"]]]]],
+                        }
+                        client.request("transact", ["Open_vSwitch", change])
 
 
 class Node:
@@ -331,8 +346,8 @@ class Node:
         """Stop everything."""
         self.stop(signal.SIGKILL)
         self.controller.ended = True
+        self.database.remove()  # which wakes ovn-controller's stand-in
         self.controller.join(timeout=10)
-        self.database.remove()
         self.api.close()
 
     def remove_flows(self):
