@@ -20,6 +20,7 @@ from cni import show, timed, used
 import network_namespace
 from database_server import wait_for
 from node_server import Node
+from preloaded import start_anew
 
 SINGLE, REST, STORM, PAUSE = 20, 0.5, 300, 0.01
 
@@ -61,7 +62,7 @@ def written(node):
 
 def measure(folder, count):
     """All figures."""
-    node = Node(folder, vswitchd=False)
+    node = Node(folder, vswitchd=False, start=start_anew)
     node.api.others = {
         "nodes": [
             {

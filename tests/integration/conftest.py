@@ -22,6 +22,6 @@ def systemd(tmp_path, monkeypatch):
     """Programs that the test starts are told that a unit has started them."""
     made = SystemdSocket(tmp_path)
     monkeypatch.setenv("NOTIFY_SOCKET", str(made.path))
-    monkeypatch.setenv("PYTHONPATH", str(made.libraries))
+    monkeypatch.syspath_prepend(str(made.libraries))
     yield made
     made.close()

@@ -25,14 +25,16 @@ PATIENCE = 30.0  # seconds until a condition that does not come true is a failur
 
 def wait_for(condition, what, patience=PATIENCE):
     """The first true value of ``condition()``; :raises AssertionError: when there is none in time."""
-    deadline = time.monotonic() + patience
+    began = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > patience:
             raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.01)
+        # A question has its price: what takes long is asked for less often.
+        time.sleep(min(max(waited / 10, 0.01), 0.1))
 
 
 def tool(*arguments):

@@ -9,29 +9,15 @@ import importlib
 import io
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
+import preloaded
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 MODULES = "ansible_collections.ovn.kubernetes.plugins.modules."
-COLLECTIONS = [path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn"))]
 PATIENCE = 120.0  # seconds that one call may take
-
-# Imports everything, says so, and starts when the gate opens (its other end is closed): so that many start at one
-# moment.
-PROCESS = """
-import importlib, os, sys
-import ovs.jsonrpc, ovs.poller, ovs.stream
-module = importlib.import_module(sys.argv.pop())
-ready, gate = int(sys.argv.pop()), int(sys.argv.pop())
-{prologue}
-os.write(ready, b".")
-os.read(gate, 1)
-module.main()
-"""
 
 
 def _whole(arguments, check, diff):
@@ -52,61 +38,59 @@ def call(module, check=False, diff=False, **arguments):
     return json.loads(said.getvalue())
 
 
-def call_at_once(calls, prologue=""):
+def call_at_once(calls, prologue="", start=preloaded.start):
     """Call (module, arguments) pairs, each in a process, all starting at the same moment; their results, in order.
 
     :param prologue: Python text that each process runs before it starts.
+    :param start: how a process is started, as :mod:`preloaded` has it.
     """
     ready, tell_ready = os.pipe()
     gate, open_gate = os.pipe()
     started = []
     try:
-        for module, arguments in calls:
-            with tempfile.TemporaryFile() as stdin:
-                stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": _whole(arguments, False, False)}).encode())
-                stdin.seek(0)
-                started.append(
-                    subprocess.Popen(
-                        [
-                            sys.executable,
-                            "-c",
-                            PROCESS.format(prologue=prologue),
-                            str(gate),
-                            str(tell_ready),
-                            MODULES + module,
-                        ],
-                        stdin=stdin,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE,
-                        text=True,
-                        pass_fds=(gate, tell_ready),
-                        env=dict(os.environ, PYTHONPATH=os.pathsep.join(COLLECTIONS)),
-                    )
-                )
-        os.close(tell_ready)
-        tell_ready = None
-        count = 0
-        while count < len(started):
-            some = os.read(ready, len(started))
-            if not some:
-                break  # one ended early: its text says why
-            count += len(some)
-        os.close(open_gate)
-        open_gate = None
-        return [_result(process) for process in started]
+        with contextlib.ExitStack() as outputs:
+            for module, arguments in calls:
+                output = outputs.enter_context(tempfile.TemporaryFile("w+"))
+                words = [module, json.dumps(_whole(arguments, False, False)), prologue]
+                started.append((start("module_calls:wait_and_call", words, output, (tell_ready, gate)), output))
+            os.close(tell_ready)
+            tell_ready = None
+            count = 0
+            while count < len(started):
+                some = os.read(ready, len(started))
+                if not some:
+                    break  # one ended early: its text says why
+                count += len(some)
+            os.close(open_gate)
+            open_gate = None
+            return [_result(*one) for one in started]
     finally:
         for end in (ready, tell_ready, gate, open_gate):
             if end is not None:
                 os.close(end)
-        for process in started:
+        for process, _output in started:
             if process.poll() is None:
                 process.kill()
                 process.wait(10)
 
 
-def _result(process):
-    out, err = process.communicate(timeout=PATIENCE)
+def wait_and_call(words, ready, gate):
+    """Be such a process: start when the gate opens (its other end is closed)."""
+    module, arguments, prologue = words
+    code = importlib.import_module(MODULES + module)
+    exec(prologue, {"os": os, "sys": sys})
+    os.write(ready, b".")
+    os.close(ready)
+    os.read(gate, 1)
+    with patch_module_args(json.loads(arguments)):
+        code.main()
+
+
+def _result(process, output):
+    process.wait(PATIENCE)
+    output.seek(0)
+    text = output.read()
     try:
-        return json.loads(out)
+        return json.loads(text)
     except ValueError:
-        raise AssertionError(f"a module left no result:\n{out}\n{err}") from None
+        raise AssertionError(f"a module left no result:\n{text}") from None

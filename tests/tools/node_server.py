@@ -18,22 +18,15 @@ import pathlib
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
+import preloaded
 from database_server import Client, Server, wait_for
 from vswitch import Vswitch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
-START = (
-    "import sys; sys.path[:0] = {!r}; import network_namespace; network_namespace.load_nftables(); "
-    "from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile; "
-    "host_reconcile.CHECK_INTERVAL = 0.3; "
-    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.node import main; "
-    "sys.exit(main(sys.argv[1:]))"
-)
 
 
 class ApiServer:
@@ -214,10 +207,11 @@ class Node:
 
     :param folder: for its files.
     :param datapath: of br-int: netdev is really there, system is only named.
+    :param start: how its server is started, as :mod:`preloaded` has it.
     """
 
-    def __init__(self, folder, datapath="netdev", vswitchd=True):
-        self.folder, self.server = pathlib.Path(folder), None
+    def __init__(self, folder, datapath="netdev", vswitchd=True, start=preloaded.start):
+        self.folder, self.server, self._start_program = pathlib.Path(folder), None, start
         self.folder.mkdir(exist_ok=True)
         self.database = Vswitch() if vswitchd else Server("vswitch", "Open_vSwitch")
         self.api = ApiServer()
@@ -293,11 +287,9 @@ class Node:
             probe.bind(("127.0.0.1", 0))
             self.http = f"127.0.0.1:{probe.getsockname()[1]}"
         self.log = (self.folder / "node.log").open("a")
-        self.server = subprocess.Popen(
+        self.server = self._start_program(
+            "node_program:main",
             [
-                sys.executable,
-                "-c",
-                START.format([str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]),
                 "--node",
                 "node1",
                 "--cluster-subnet",
@@ -315,8 +307,7 @@ class Node:
                 "--patience",
                 str(patience),
             ],
-            stdout=self.log,
-            stderr=self.log,
+            self.log,
         )
         if wait:
             wait_for(lambda: self._ended() or self._serves(), "the node's server to be ready")

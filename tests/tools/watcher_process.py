@@ -9,20 +9,14 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
 
+import preloaded
 from database_server import free_port, wait_for
 
-COLLECTIONS = next(path for path in sys.path if os.path.isdir(os.path.join(path, "ansible_collections", "ovn")))
-PROGRAM = (
-    "import sys; "
-    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.watcher import main; "
-    "sys.exit(main())"
-)
+PROGRAM = "ansible_collections.ovn.kubernetes.plugins.module_utils._programs.watcher:main"
 
 
 class Watcher:
@@ -32,9 +26,10 @@ class Watcher:
     :param kubernetes: the API server, as kubernetes_server.Kubernetes.
     :param http: use the API server without TLS.
     :param options: further ones of its command line.
+    :param start: how it is started, as :mod:`preloaded` has it.
     """
 
-    def __init__(self, northbound, kubernetes, http=False, options=()):
+    def __init__(self, northbound, kubernetes, http=False, options=(), start=preloaded.start):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))
         token = self.directory / "token"
         token.write_text(kubernetes.admin)
@@ -57,19 +52,12 @@ class Watcher:
             *options,
         ]
         self.log = self.directory / "log"
-        self.process = None
+        self.process, self._start_program = None, start
 
     def start(self, wait=True):
         """Start (again); with ``wait``, until it is ready."""
-        path = os.pathsep.join([COLLECTIONS, os.environ.get("PYTHONPATH", "")])
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *self._arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=dict(os.environ, PYTHONPATH=path, OVS_RUNDIR=str(self.directory)),
-            )
+            self.process = self._start_program(PROGRAM, self._arguments, log, OVS_RUNDIR=str(self.directory))
         if wait:
             wait_for(self.ready, "the watcher to be ready")
         return self
