@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A real API server for the tests of one file, which share it: each takes names of its own."""
+"""A real API server, which tests share, and systemd's end of a unit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from kubernetes_server import Kubernetes
 from systemd_socket import SystemdSocket
 
 
-@pytest.fixture(scope="module")
-def kubernetes():
-    """An API server that runs; who stops or pauses it brings it back."""
+@pytest.fixture(scope="session")
+def api_server():
+    """The API server of ``kubernetes``; a start of one takes seconds."""
     server = Kubernetes()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def kubernetes(api_server):
+    """An API server that runs, and has no nodes, no pods and no services of before."""
+    yield api_server
+    api_server.reset()
 
 
 @pytest.fixture

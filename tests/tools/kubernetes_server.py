@@ -4,7 +4,7 @@
 
 The client shares no code with what is tested.
 
-In tests take the fixture ``kubernetes`` of tests/integration/conftest.py: one server for the tests of a file.
+In tests take the fixture ``kubernetes`` of tests/integration/conftest.py: one server for all tests, emptied after each.
 
     kubernetes.url, kubernetes.ca_file, kubernetes.admin (a token)     what a client needs
         kubernetes.create("/api/v1/namespaces/default/pods", {...})        also get, items, patch, delete; else request
@@ -13,6 +13,7 @@ In tests take the fixture ``kubernetes`` of tests/integration/conftest.py: one s
     kubernetes.pause(), .resume()      it takes connections and answers nothing
     kubernetes.kill()                  it dies without a word
     kubernetes.http()                  a second URL, without TLS, where everybody is the administrator
+    kubernetes.reset()                 it runs and is empty, whatever happened
 
 Pods are made by hand, with the node they run on, so there is no ServiceAccount admission unless
 ``service_accounts=True``. There is no controller manager: nothing deletes, schedules or fills in. Deleting a pod takes
@@ -24,17 +25,28 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import pathlib
 import shutil
 import signal
 import ssl
 import subprocess
 import tempfile
+import time
 
 from database_server import free_port, wait_for
 
 TOOL = pathlib.Path(__file__).resolve().with_name("kubernetes")
 NODES = 16  # node1 to node16 have tokens, as their kubelets would
+DEFAULT = "/api/v1/namespaces/default"
+EMPTIED = (
+    f"{DEFAULT}/pods",
+    f"{DEFAULT}/services",
+    f"{DEFAULT}/events",
+    "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    "/api/v1/nodes",
+)
+IDLE = 30.0  # seconds without request after which the client connects again; the server ends connections after 90
 
 
 def programs(*names):
@@ -69,7 +81,8 @@ class Kubernetes:
         self.ca_file = self.directory / "certificates" / "apiserver.crt"
         self.port, self._store, self._peers = free_port(), free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}"
-        self.process = self._etcd = self._proxy = None
+        self.process = self._etcd = self._proxy = self._connection = None
+        self._used = 0.0  # when the connection was used last
         nodes = [f"node{number}" for number in range(1, NODES + 1)]
         known = {self.node_token(node): (f"system:node:{node}", "system:nodes") for node in nodes}
         known.update(tokens or {}, **{self.admin: ("admin", "system:masters")})
@@ -114,9 +127,14 @@ class Kubernetes:
         return f"token-of-{node}"
 
     def _run(self, program, log, *arguments):
+        environment = dict(os.environ, GOGC="400")  # memory for processor time: fewer garbage collections
         with (self.directory / log).open("ab") as out:
             return subprocess.Popen(
-                [str(self._programs / program), *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                [str(self._programs / program), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=environment,
             )
 
     def _start_etcd(self):
@@ -146,6 +164,14 @@ class Kubernetes:
         except (OSError, http.client.HTTPException, Refused):
             return False
 
+    def reset(self):
+        """Let the server run, and delete what tests make."""
+        if self.process.poll() is not None:
+            self.start()
+        self.resume()
+        for path in EMPTIED:
+            self.delete(f"{path}?fieldSelector=metadata.name!=kubernetes")
+
     def stop(self):
         """End the server as a restart would; its data stays for the next start."""
         self.process.terminate()
@@ -157,6 +183,7 @@ class Kubernetes:
         self._reap()
 
     def _reap(self):
+        self._disconnect()
         self.process.send_signal(signal.SIGCONT)
         try:
             self.process.wait(3)  # it waits for the watches of clients that do not leave
@@ -206,22 +233,35 @@ class Kubernetes:
 
     def request(self, method, path, body=None, token=None, content_type="application/json", limit=20):
         """The answer's object, or its text when it is none; :raises Refused: when it is an error."""
-        context = ssl.create_default_context(cafile=str(self.ca_file))
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=limit, context=context)
+        if time.monotonic() - self._used > IDLE:
+            self._disconnect()
+        if self._connection is None:
+            context = ssl.create_default_context(cafile=str(self.ca_file))
+            self._connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=limit, context=context)
+        self._connection.timeout = limit
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(limit)
         try:
-            connection.request(
+            self._connection.request(
                 method,
                 path,
                 None if body is None else json.dumps(body),
                 {"Authorization": f"Bearer {token or self.admin}", "Content-Type": content_type},
             )
-            answer = connection.getresponse()
+            answer = self._connection.getresponse()
             text = answer.read().decode()
-        finally:
-            connection.close()
+        except BaseException:
+            self._disconnect()
+            raise
+        self._used = time.monotonic()
         if answer.status >= 400:
             raise Refused(answer.status, text)
         return json.loads(text) if text.startswith("{") else text
+
+    def _disconnect(self):
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def get(self, path, token=None):
         """One object."""

@@ -6,31 +6,44 @@ from __future__ import annotations
 
 import json
 
+import network_namespace
 import pytest
 from database_server import wait_for
 from kubernetes_server import Kubernetes
-from node_server import answer, network
+from node_server import answer, host_links, network
 
 PODS = "/api/v1/namespaces/default/pods"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def namespace():
+    """The tests of this file share a network namespace, and in it an API server."""
+    with network_namespace.namespace():
+        yield
+
+
+@pytest.fixture(scope="module")
+def api_server(namespace):
+    """The API server of ``kubernetes``."""
+    server = Kubernetes(flags=["--advertise-address=192.0.2.1"])  # the namespace has no route to take one from
+    yield server
+    server.remove()
+
+
 @pytest.fixture
-def served(namespace, node, tmp_path):
+def served(kubernetes, node, tmp_path):
     """(the API server, the node), whose credential is that of a kubelet: it sees its own node's pods, and no list of
     all.
     """
-    kubernetes = Kubernetes(flags=["--advertise-address=192.0.2.1"])  # the namespace has no route to take one from
-    try:
-        kubernetes.add_node("node1")
-        kubernetes.add_node("node2")
-        token = tmp_path / "token"
-        token.write_text(kubernetes.node_token("node1"))
-        node.set_api_server(server=kubernetes.url, ca_file=str(kubernetes.ca_file), token_file=str(token))
-        node.start()
-        yield kubernetes, node
-    finally:
-        node.stop()
-        kubernetes.remove()
+    kubernetes.add_node("node1")
+    kubernetes.add_node("node2")
+    token = tmp_path / "token"
+    token.write_text(kubernetes.node_token("node1"))
+    node.set_api_server(server=kubernetes.url, ca_file=str(kubernetes.ca_file), token_file=str(token))
+    node.start()
+    yield kubernetes, node
+    node.stop()
+    wait_for(lambda: not host_links(), "the pods' links to go with their namespaces")
 
 
 def add(kubernetes, name, node="node1", number=3):

@@ -140,13 +140,9 @@ class World:
         return "\n".join(watcher.text()[-3000:] for watcher in self.watchers if watcher.process is not None)
 
     def remove(self):
-        """Stop everything, and empty the API server."""
+        """Stop everything."""
         for watcher in self.watchers:
             watcher.remove()
-        for path in (PODS, SLICES, SERVICES, "/api/v1/namespaces/default/events", "/api/v1/nodes"):
-            for item in self.api.items(path):
-                if item["metadata"]["name"] != "kubernetes":
-                    self.api.delete(f"{path}/{item['metadata']['name']}")
         self.nb.remove()
 
 
