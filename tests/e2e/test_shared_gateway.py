@@ -11,7 +11,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lab_hosts import Pod, at_once, network, northbound, on, play, wait
+from lab_hosts import HOSTS, Pod, at_once, network, northbound, on, play, subnet_of, wait
 
 pytestmark = pytest.mark.timeout(600)  # the first test waits for the whole set-up
 
@@ -112,7 +112,7 @@ def shared(site, tmp_path_factory):
         30,
         "all ports",
     )
-    before = northbound(), network(NODE)
+    before = northbound(), [network(host) for host in HOSTS]
     play("site", *SUBNETS, inventory=[extra]).ok()
     pods = [Pod("ovn-node1", "far", 120), Pod(NODE, "near", 121)]
     for host in ("ovn-node1", NODE, "ovn-outside"):
@@ -127,7 +127,7 @@ def shared(site, tmp_path_factory):
         on(pod.host, f"systemd-run --unit=peer --collect ip netns exec {pod.name} python3 /tmp/peer.py")
     yield extra, before, pods
     leave(pods)
-    if (northbound(), network(NODE)) != before:  # the test of the removal has not come so far
+    if (northbound(), [network(host) for host in HOSTS]) != before:  # the test of the removal has not come so far
         play("remove", *SUBNETS, "-e", f"ovn_remove_hosts={NODE}", "--tags", "gateway", inventory=[extra]).ok()
         play("site").ok()
 
@@ -244,6 +244,20 @@ def test_site_and_verify(shared):
     )
     again, _verified = at_once(*(((name, *SUBNETS), {"inventory": [extra]}) for name in ("site", "verify")))
     assert set(again.changed.values()) == {0}
+
+
+def test_w17_a_second_family_comes_to_a_running_overlay(shared):
+    """Protects: all is written for a list of families (W17); the first family's subnets stay as they were."""
+    _extra, (rows, _networks), _pods = shared
+    subnet = subnet_of(NODE)
+    assert any(f'"name": "{NODE}"' in row and subnet in row for table, row in rows if table == "Logical_Switch")
+    here = on(NODE, f"ip -6 -o addr show dev k8s-{NODE} scope global").split()[3].split("/")[0]
+    # Out through the gateways, by the host's own address in the overlay: the way of a pod's packet.
+    on(NODE, f"ip -6 route replace fd00:203:113::1 via {here[:-1]}1 dev k8s-{NODE} src {here}")
+    try:
+        wait(lambda: on(NODE, "ping -6 -c 1 -W 2 fd00:203:113::1", check=False).returncode == 0, 30, "IPv6 egress")
+    finally:
+        on(NODE, "ip -6 route del fd00:203:113::1", check=False)
 
 
 def test_everything_at_once(shared, balanced):
@@ -470,7 +484,7 @@ def test_verify_sees_a_helper_that_does_not_run_and_a_nic_left_over(shared):
 def test_removal_leaves_the_host_as_it_was(shared):
     """Protects: unit, flows and mapping are removed; the bridge that the tunnels need keeps its addresses.
 
-    One site run makes all as it was before.
+    One site run makes all as it was before; the second family goes too (W17).
     """
     extra, before, pods = shared
     leave(pods)
@@ -482,4 +496,4 @@ def test_removal_leaves_the_host_as_it_was(shared):
     assert "ovn-bridge-mappings" not in on(NODE, "ovs-vsctl get Open_vSwitch . external_ids")
     assert "could not be found" in on(NODE, "systemctl status ovn-k8s-gateway-helper 2>&1", check=False).stdout
     play("site").ok()
-    assert (northbound(), network(NODE)) == before
+    assert (northbound(), [network(host) for host in HOSTS]) == before
