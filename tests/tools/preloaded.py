@@ -32,6 +32,7 @@ IMPORTED = (
     "ovs.stream",
     "ovs.unixctl.server",
     "prometheus_client",
+    "gateway_helper_program",
     "module_calls",
     "node_program",
     COLLECTION + "module_utils._programs.watcher",

@@ -11,9 +11,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 
+import preloaded
 import pytest
 from database_server import PROGRAMS, Server, wait_for
 from network_namespace import ip, namespace
@@ -21,13 +21,6 @@ from vswitch import Vswitch
 
 MAC = "52:54:00:00:00:01"
 COOKIE = "cookie=0x6f766e6b/-1"
-PROGRAM = """
-import sys
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import flow_keeper, gateway_helper
-flow_keeper.CHECK_INTERVAL = 600.0  # so that news alone wake it
-flow_keeper.OPEN_VSWITCH_TIMEOUT = {patience}
-sys.exit(gateway_helper.main(sys.argv[1:]))
-"""
 FOREIGN = "cookie=0x7,table=0,priority=300,tcp,in_port=9,actions=drop"
 
 
@@ -39,10 +32,7 @@ class SharedHost(Vswitch):
         self.helper = None
         self.southbound = Server("ovn-sb", "OVN_Southbound")
         self.environment = dict(
-            os.environ,
-            OVS_RUNDIR=str(self.directory),
-            PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}",
-            PYTHONPATH=os.pathsep.join(path for path in sys.path if path),
+            os.environ, OVS_RUNDIR=str(self.directory), PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}"
         )
         ip("link add eth0 type veth peer name eth0p")
         ip("link set eth0 up")
@@ -127,15 +117,9 @@ class SharedHost(Vswitch):
 
     def help(self, *options, patience=20.0):
         """Start the helper; what it says is in a file."""
-        command = [
-            sys.executable,
-            "-c",
-            PROGRAM.format(patience=patience),
-            f"--open-vswitch={self.remote}",
-            *(options or ("--physical-bridge=breth0",)),
-        ]
+        arguments = [str(patience), f"--open-vswitch={self.remote}", *(options or ("--physical-bridge=breth0",))]
         with (self.directory / "helper.log").open("w") as log:
-            self.helper = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment)
+            self.helper = preloaded.start("gateway_helper_program:main", arguments, log, **self.environment)
 
     def flows(self, match=COOKIE):
         """Flows that are there, without counters."""
