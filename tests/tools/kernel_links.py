@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 
 VOLATILE = ("ifindex", "valid_life_time", "preferred_life_time")
 
@@ -45,11 +45,13 @@ def bound_rules(*links):
 def pair(name, peer=None, up=True):
     """A veth link of that name, and its other end; no link-local addresses, which come late and at random."""
     peer = peer or name + "p"
-    ip(f"link add {name} type veth peer name {peer}")
-    for end in (name, peer):
-        ip(f"link set {end} addrgenmode none")
-        if up:
-            ip(f"link set {end} up")
+    ip_batch(
+        [
+            f"link add {name} type veth peer name {peer}",
+            *(f"link set {end} addrgenmode none" for end in (name, peer)),
+            *(f"link set {end} up" for end in (name, peer) if up),
+        ]
+    )
     deadline = time.monotonic() + 10
     while up and '"operstate":"UP"' not in ip(
         f"-j link show dev {name}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -55,3 +56,11 @@ def ip(arguments, where=None):
     return subprocess.run(
         [*into, "ip", *arguments.split()], check=True, capture_output=True, text=True, timeout=10
     ).stdout
+
+
+def ip_batch(commands):
+    """Run several commands, consecutive ones in one process; those for IPv6 begin with ``-6``."""
+    for option, some in itertools.groupby(commands, lambda command: command[:3] if command.startswith("-6 ") else ""):
+        text = "\n".join(command.removeprefix(option) for command in some)
+        command = ["ip", *option.split(), "-batch", "-"]
+        subprocess.run(command, input=text, check=True, capture_output=True, text=True, timeout=10)

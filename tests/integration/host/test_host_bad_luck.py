@@ -9,7 +9,7 @@ import json
 import pytest
 from kernel_links import pair, snapshot
 from module_calls import call
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 from northbound import Northbound
 from vswitch import Vswitch
 
@@ -35,12 +35,13 @@ def vswitch(monkeypatch):
     """A host with a NIC for tunnels, and one for the external network."""
     pair("eth0")
     pair("eth1")
-    for command in (
-        "address add 10.44.0.12/24 dev eth0",
-        "route add default via 10.44.0.1",
-        "address add 10.55.0.12/24 dev eth1",
-    ):
-        ip(command)
+    ip_batch(
+        [
+            "address add 10.44.0.12/24 dev eth0",
+            "route add default via 10.44.0.1",
+            "address add 10.55.0.12/24 dev eth1",
+        ]
+    )
     server = Vswitch()
     server.keep_here(monkeypatch.setattr)
     yield server

@@ -14,7 +14,7 @@ import signal
 import pytest
 from kernel_links import pair, snapshot
 from module_calls import call
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 from proxy import commits, proxies
 from vswitch import Vswitch
 
@@ -31,13 +31,14 @@ def vswitch(monkeypatch):
     pair("eth0")
     pair("eth1")
     pair("eth2")
-    for command in (
-        "address add 10.44.0.12/24 dev eth0",
-        "route add default via 10.44.0.1",
-        "address add 10.55.0.12/24 dev eth1",
-        "address add 10.56.0.12/24 dev eth2",
-    ):
-        ip(command)
+    ip_batch(
+        [
+            "address add 10.44.0.12/24 dev eth0",
+            "route add default via 10.44.0.1",
+            "address add 10.55.0.12/24 dev eth1",
+            "address add 10.56.0.12/24 dev eth2",
+        ]
+    )
     server = Vswitch()
     server.keep_here(monkeypatch.setattr)
     yield server

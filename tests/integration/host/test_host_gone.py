@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from kernel_links import pair, snapshot
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
@@ -43,8 +43,7 @@ def vswitch(monkeypatch):
     pair("eth1")
     ip("address add 10.44.0.12/24 dev eth0")
     ip("route add default via 10.44.0.1")
-    for line in ETH1.strip().splitlines():
-        ip(line)
+    ip_batch(ETH1.strip().splitlines())
     server = Vswitch()
     server.keep_here(monkeypatch.setattr)
     yield server

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 from kernel_links import bound_rules, pair, snapshot, tool
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.apply import apply_steps
@@ -95,8 +95,7 @@ def furnish(bridge_up=False):
     tool(
         "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0"
     )  # the NIC's addresses are long settled; the bridge tests new ones
-    for line in SETUP.strip().splitlines():
-        ip(line)
+    ip_batch(SETUP.strip().splitlines())
 
 
 def renamed(found, old, new):

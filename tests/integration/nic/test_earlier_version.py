@@ -12,7 +12,7 @@ import pathlib
 
 import pytest
 from kernel_links import bound_rules, pair, snapshot
-from network_namespace import ip
+from network_namespace import ip, ip_batch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import executor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import journal as journals
@@ -41,8 +41,7 @@ def test_the_nic_has_back_what_it_had(tmp_path, monkeypatch, manager, state):
     rules back."""
     pair("eth0")
     pair("breth0")
-    for line in SETUP.strip().splitlines():
-        ip(line)
+    ip_batch(SETUP.strip().splitlines())
     expected = snapshot("eth0", "breth0"), bound_rules("eth0", "breth0")
     acts = [
         act

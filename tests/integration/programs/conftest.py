@@ -15,7 +15,7 @@ import threading
 import types
 
 import pytest
-from network_namespace import ip, load_nftables, namespace
+from network_namespace import ip, ip_batch, load_nftables, namespace
 from northbound import Northbound
 from vswitch import Vswitch
 
@@ -140,14 +140,15 @@ def bare(monkeypatch):
     """A host with an underlay, and a NIC for the outside."""
     with namespace():
         for nic, address in (("eth0", "10.44.0.12/24"), ("eth1", "10.55.0.12/24")):
-            for command in (
-                f"link add {nic} type veth peer name {nic}p",
-                f"link set {nic} addrgenmode none",
-                f"link set {nic}p addrgenmode none up",
-                f"link set {nic} up",
-                f"address add {address} dev {nic}",
-            ):
-                ip(command)
+            ip_batch(
+                [
+                    f"link add {nic} type veth peer name {nic}p",
+                    f"link set {nic} addrgenmode none",
+                    f"link set {nic}p addrgenmode none up",
+                    f"link set {nic} up",
+                    f"address add {address} dev {nic}",
+                ]
+            )
         with router("eth0p") as process, contextlib.ExitStack() as after:
             nb = Northbound()
             after.callback(nb.remove)
