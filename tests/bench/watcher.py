@@ -24,7 +24,7 @@ from database_server import wait_for
 from kubernetes_server import Kubernetes
 from northbound import Northbound, gateway_settings, node_settings
 from preloaded import start_anew
-from watcher_process import Watcher
+from watcher_process import PROGRAM, Watcher
 
 PODS, SERVICES, SLICES = (
     "/api/v1/namespaces/{}/pods",
@@ -194,7 +194,7 @@ class Bench:
             nodes=[node_settings(n, minion_switch_subnet=[f"192.168.{n}.0/24"]) for n in range(1, NODES + 1)],
             gateways=[gateway_settings(n) for n in (1, 2)],
         )
-        self.watcher = Watcher(self.nb.remote, self.api, start=start_anew)
+        self.watcher = Watcher(self.nb.remote, self.api, start=start_anew, program=PROGRAM)
 
     def start(self):
         """Start the watcher; seconds until it has nothing left to do."""

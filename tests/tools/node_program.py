@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import network_namespace
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon, node, node_server
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 
 
 def main(arguments):
-    """Run it; it looks often whether the rules of services are there."""
+    """Run it with short intervals between what it does again and again."""
     network_namespace.load_nftables()
     host_reconcile.CHECK_INTERVAL = 0.3
+    daemon.LOOK = node_server.HEARTBEAT = 1.0
     return node.main(arguments)

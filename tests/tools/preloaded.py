@@ -35,7 +35,7 @@ IMPORTED = (
     "gateway_helper_program",
     "module_calls",
     "node_program",
-    COLLECTION + "module_utils._programs.watcher",
+    "watcher_program",
     COLLECTION + "modules.ovn_gateway",
     COLLECTION + "modules.ovn_master_init",
     COLLECTION + "modules.ovn_minion_init",

@@ -27,9 +27,12 @@ class Watcher:
     :param http: use the API server without TLS.
     :param options: further ones of its command line.
     :param start: how it is started, as :mod:`preloaded` has it.
+    :param program: its function, by default with the intervals of tests.
     """
 
-    def __init__(self, northbound, kubernetes, http=False, options=(), start=preloaded.start):
+    def __init__(
+        self, northbound, kubernetes, http=False, options=(), start=preloaded.start, program="watcher_program:main"
+    ):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))
         token = self.directory / "token"
         token.write_text(kubernetes.admin)
@@ -52,12 +55,12 @@ class Watcher:
             *options,
         ]
         self.log = self.directory / "log"
-        self.process, self._start_program = None, start
+        self.process, self._start_program, self._program = None, start, program
 
     def start(self, wait=True):
         """Start (again); with ``wait``, until it is ready."""
         with self.log.open("ab") as log:
-            self.process = self._start_program(PROGRAM, self._arguments, log, OVS_RUNDIR=str(self.directory))
+            self.process = self._start_program(self._program, self._arguments, log, OVS_RUNDIR=str(self.directory))
         if wait:
             wait_for(self.ready, "the watcher to be ready")
         return self
