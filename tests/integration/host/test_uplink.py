@@ -9,6 +9,7 @@ import socket
 import threading
 
 import pytest
+from database_server import wait_for
 from kernel_links import bound_rules, pair, snapshot, tool
 from network_namespace import ip, ip_batch
 
@@ -95,7 +96,12 @@ def furnish(bridge_up=False):
     tool(
         "sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0"
     )  # the NIC's addresses are long settled; the bridge tests new ones
-    ip_batch(SETUP.strip().splitlines())
+    lines = SETUP.strip().splitlines()
+    first_route = next(number for number, line in enumerate(lines) if line.startswith("route"))
+    ip_batch(lines[:first_route])
+    # The kernel takes an IPv6 address into use a moment later; before, no route can have it as its source.
+    wait_for(lambda: "tentative" not in ip("-6 address show dev eth0"), "the NIC's addresses to be in use")
+    ip_batch(lines[first_route:])
 
 
 def renamed(found, old, new):
