@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 
+from database_server import wait_for
 from kernel_links import pair
 from network_namespace import ip
 
@@ -23,6 +24,8 @@ def test_who_answers_and_who_does_not():
     pair("eth0")
     for command in ("address add 10.1.0.1/24 dev eth0", "-6 address add fd10::1/64 dev eth0 nodad"):
         ip(command)
+    # The kernel takes an IPv6 address into use a moment later.
+    wait_for(lambda: "local fd10::1" in ip("-6 route show table local"), "the address to be in use")
     answers, _took = probed(["10.1.0.1", "10.1.0.9", "10.9.9.9", "fd10::1", "fd10::9", "fd99::9"], 3.0)
     assert answers == {
         "10.1.0.1": True,
