@@ -215,7 +215,7 @@ TABLE: tuple[Step, ...] = (
         SET_UP,
         ("kubernetes", "nics", "managers"),
         # A machine that has stopped can say so nowhere else than at its console.
-        console=("bash", "-c", "molecule/kernel/vms status; tail -qn 3 .cache/kernel/kvm-*.log"),
+        console=("bash", "-c", "molecule/kernel/vms status; tail -qn 3 .cache/kernel/*.log"),
     ),
     destroy("kernel", "kernel"),
 )
