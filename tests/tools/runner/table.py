@@ -13,6 +13,7 @@ SET_UP = ("set-up",)
 PROGRAMS = "programs of Kubernetes"
 IMAGE = "image of the hosts"
 IMAGE_12 = "image of Debian 12"
+IMAGE_UML = "image of the machines with a kernel"
 NO_HOSTS = "no hosts of before"
 # Processors that the steps of the longest chain ask for: there is always room for them, and other steps have a lower
 # priority.
@@ -204,16 +205,16 @@ TABLE: tuple[Step, ...] = (
     pytest("commands", "molecule", 100, 0.5, "--timeout=900", "tests/e2e/test_commands.py", needs=(IMAGE,)),
     Step(IMAGE_12, (), ("molecule/lab/lab", "image", "bookworm"), 5, 1800, 0.5, SET_UP),
     molecule("debian12", "molecule", 190, needs=(IMAGE_12,)),
+    # Machines with a kernel of their own.
+    Step(IMAGE_UML, (), ("molecule/kernel/vms", "image"), 60, 1800, 0.8, SET_UP),
     Step(
         "molecule kernel",
         ("kernel",),
         ("molecule", "test", "--scenario-name", "kernel", "--destroy", "never"),
-        520,
+        330,
         2700,
-        # Emulated processors take all that there is, and a boot beside other steps would outlast its limits.
-        2,
-        SET_UP,
-        ("kubernetes", "nics", "managers"),
+        1,
+        (*SET_UP, IMAGE_UML),
         # A machine that has stopped can say so nowhere else than at its console.
         console=("bash", "-c", "molecule/kernel/vms status; tail -qn 3 .cache/kernel/*.log"),
     ),
