@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._common import names
+from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
@@ -127,9 +128,8 @@ class Cluster:
                 for task in done:
                     task.result()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, self.events.close(), return_exceptions=True)
+            await end(tasks)
+            await self.events.close()
 
     async def _begin(self) -> None:
         """Begin to write when everything is known: what is missing then does not exist."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import BridgeIncomplete, FlowError, HostError
+from .._common.tasks import end
 from .._netlink import events
 from .._openflow.flows import CookieFlows
 from .._ovsdb.replica import Replica
@@ -83,9 +84,7 @@ class FlowKeeper:
         finally:
             loop.remove_reader(kernel_events)
             kernel_events.close()
-            for task in (*tasks, self._southbound_task):
-                if task is not None:
-                    task.cancel()
+            await end([*tasks, *([self._southbound_task] if self._southbound_task is not None else [])])
 
     def _addresses_changed(self, kernel_events: socket.socket) -> None:
         events.drain(kernel_events)
@@ -220,7 +219,7 @@ class FlowKeeper:
         if remote == self._southbound_remote:
             return
         if self._southbound_task is not None:
-            self._southbound_task.cancel()
+            await end([self._southbound_task])
         self._southbound = self._southbound_task = None
         self._southbound_remote = remote
         if not remote:

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 from .._common.errors import KubernetesError
+from .._common.tasks import end
 from .._kube.client import Client
 from .._pods.model import Pod
 
@@ -43,10 +44,7 @@ class EventWriter:
 
     async def close(self) -> None:
         """Cancel what is not written yet."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
 
 def _event(pod: Pod, reason: str, message: str) -> dict[str, Any]:

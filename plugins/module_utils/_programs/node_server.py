@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .._common import names
+from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
@@ -157,9 +158,7 @@ class NodeServer:
                     task.result()
         finally:
             await self.endpoint.close()
-            for task in [*tasks, *helpers]:
-                task.cancel()
-            await asyncio.gather(*tasks, *helpers, return_exceptions=True)
+            await end([*tasks, *helpers])
             await web.cleanup()
             await self.health.close()
             await self.own_client.close()

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from .._common import names
 from .._common.errors import OvnKubernetesError
+from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
@@ -55,8 +56,7 @@ async def watch(access: str, northbound: str, listen: str) -> None:
     except asyncio.CancelledError:
         LOG.info("ended in order")
     finally:
-        for helper in helpers:
-            helper.cancel()
+        await end(helpers)
         if web is not None:
             await web.cleanup()
         await client.close()

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""End asyncio's tasks for certain."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+AGAIN = 0.5  # seconds until what has not ended is cancelled again
+
+
+async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel the tasks, and return when all have ended, whatever their results are.
+
+    A cancellation can be lost: before Python 3.12, ``asyncio.wait_for`` returns its result instead, when both come at
+    the same moment (CPython issue 86296). Therefore it is repeated.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        done, left = await asyncio.wait(left, timeout=AGAIN)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # asyncio would report one that nobody has asked for

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import tasks
+
+
+async def loses_a_cancellation(pause):
+    """Go on after the first cancellation, as asyncio.wait_for does when its result comes at the same moment."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await pause
+    await asyncio.Event().wait()
+
+
+async def fails():
+    raise ValueError
+
+
+def test_a_lost_cancellation_is_repeated(monkeypatch):
+    """Protects the end of our programs: systemd, and who replaces a program, would wait for one that never ends."""
+    monkeypatch.setattr(tasks, "AGAIN", 0.01)
+
+    async def run():
+        all_tasks = [
+            asyncio.ensure_future(work)
+            for work in (loses_a_cancellation(asyncio.Event().wait()), fails(), asyncio.Event().wait())
+        ]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(tasks.end(all_tasks), 10)
+        return [task.done() for task in all_tasks]
+
+    assert asyncio.run(run()) == [True, True, True]
+
+
+def test_nothing_to_end():
+    """Protects programs that have started no tasks yet."""
+    asyncio.run(tasks.end([]))
