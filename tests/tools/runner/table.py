@@ -75,7 +75,7 @@ def molecule(
     return Step(f"molecule {scenario}", (group,), command, seconds, 2700, cores, (*SET_UP, *needs), after, holds)
 
 
-def destroy(scenario: str, group: str, after: tuple[str, ...] = ()) -> Step:
+def destroy(scenario: str, group: str, after: tuple[str, ...] = (), holds: tuple[str, ...] = ("hosts",)) -> Step:
     """Return the step that removes the hosts of a scenario."""
     command = ("molecule", "destroy", "--scenario-name", scenario)
     return Step(
@@ -87,7 +87,7 @@ def destroy(scenario: str, group: str, after: tuple[str, ...] = ()) -> Step:
         NEVER_WAITS,
         (f"molecule {scenario}",),
         after,
-        holds=("hosts",),
+        holds=holds,
         cleans_up=True,
     )
 
@@ -213,12 +213,12 @@ TABLE: tuple[Step, ...] = (
         ("molecule", "test", "--scenario-name", "kernel", "--destroy", "never"),
         330,
         2700,
-        1,
+        0.9,
         (*SET_UP, IMAGE_UML),
         # A machine that has stopped can say so nowhere else than at its console.
         console=("bash", "-c", "molecule/kernel/vms status; tail -qn 3 .cache/kernel/*.log"),
     ),
-    destroy("kernel", "kernel"),
+    destroy("kernel", "kernel", holds=()),
 )
 
 # A whole run has these; `check` is made of steps of theirs.
