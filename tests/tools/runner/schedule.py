@@ -120,7 +120,7 @@ class Schedule:
     def _start(self, step: Step) -> None:
         limit = max(1.0, min(step.limit, self._time_left()))
         report_of(step).unlink(missing_ok=True)
-        command = Command(complete_command(step, limit), log_of(step), limit, hurried=step.cores == 0)
+        command = Command(complete_command(step, limit), log_of(step), limit, hurried=step.is_hurried)
         del self._waiting[step.name]
         self._running[step.name] = (step, command)
         wait: Callable[[], None] = lambda: self._ended.put((step, command.wait()))  # noqa: E731

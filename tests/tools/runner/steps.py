@@ -20,7 +20,8 @@ class Step:
     :param seconds: how long it usually takes (wall clock). The longest chain of steps starts first.
     :param limit: after so many seconds it is ended, and has failed.
     :param cores: how many processors it usually keeps busy: 1 for one that computes, 0.2 for one that mostly waits
-        for hosts. 0 for one that many others wait for: it starts at once, with a larger share of the processors.
+        for hosts. At most 0.1 for one that many others wait for: it starts at once, with a larger share of the
+        processors.
     :param needs: steps that have to pass before it; when one of them fails, it does not run, and counts as a failure.
     :param after: steps that have to end before it, however they end; those that are not part of the run are
         ignored.
@@ -42,6 +43,11 @@ class Step:
     counts_tests: bool = False
     cleans_up: bool = False
     console: tuple[str, ...] = ()
+
+    @property
+    def is_hurried(self) -> bool:
+        """Return whether it gets a larger share of the processors than the steps beside it."""
+        return self.cores <= 0.1
 
     @property
     def file_name(self) -> str:

@@ -15,8 +15,7 @@ IMAGE = "image of the hosts"
 IMAGE_12 = "image of Debian 12"
 IMAGE_UML = "image of the machines with a kernel"
 NO_HOSTS = "no hosts of before"
-# Processors that the steps of the longest chain ask for: there is always room for them, and other steps have a lower
-# priority.
+# Processors that the steps of the longest chain ask for: there is always room for them, and they are hurried.
 NEVER_WAITS = 0.1
 # Molecule keeps in mind what it has made, and the scenarios share their hosts.
 FORGET = "molecule destroy --scenario-name kubernetes && molecule destroy --scenario-name default"
