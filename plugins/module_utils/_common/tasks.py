@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-AGAIN = 0.5  # seconds until what has not ended is cancelled again
+# Seconds until what has not ended is cancelled again. A task needs less for what it does at its end, which a second
+# cancellation would cut off.
+AGAIN = 3.0
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:

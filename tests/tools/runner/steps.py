@@ -9,6 +9,9 @@ import enum
 import re
 from collections.abc import Iterable
 
+# Processors that the steps of the longest chain ask for: there is always room for them, and they are hurried.
+NEVER_WAITS = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -20,7 +23,7 @@ class Step:
     :param seconds: how long it usually takes (wall clock). The longest chain of steps starts first.
     :param limit: after so many seconds it is ended, and has failed.
     :param cores: how many processors it usually keeps busy: 1 for one that computes, 0.2 for one that mostly waits
-        for hosts. At most 0.1 for one that many others wait for: it starts at once, with a larger share of the
+        for hosts. At most NEVER_WAITS for one that many others wait for: it starts at once, with a larger share of the
         processors.
     :param needs: steps that have to pass before it; when one of them fails, it does not run, and counts as a failure.
     :param after: steps that have to end before it, however they end; those that are not part of the run are
@@ -47,7 +50,7 @@ class Step:
     @property
     def is_hurried(self) -> bool:
         """Return whether it gets a larger share of the processors than the steps beside it."""
-        return self.cores <= 0.1
+        return self.cores <= NEVER_WAITS
 
     @property
     def file_name(self) -> str:

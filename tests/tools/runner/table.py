@@ -7,7 +7,7 @@ The seconds are those of a machine with two processors where all downloads and b
 
 from __future__ import annotations
 
-from .steps import Step
+from .steps import NEVER_WAITS, Step
 
 SET_UP = ("set-up",)
 PROGRAMS = "programs of Kubernetes"
@@ -15,8 +15,6 @@ IMAGE = "image of the hosts"
 IMAGE_12 = "image of Debian 12"
 IMAGE_UML = "image of the machines with a kernel"
 NO_HOSTS = "no hosts of before"
-# Processors that the steps of the longest chain ask for: there is always room for them, and they are hurried.
-NEVER_WAITS = 0.1
 # Molecule keeps in mind what it has made, and the scenarios share their hosts.
 FORGET = "molecule destroy --scenario-name kubernetes && molecule destroy --scenario-name default"
 BY_FILE = ("--numprocesses=2", "--dist=loadfile")
