@@ -10,12 +10,21 @@ name: runtime
 short_description: The collection's library as one archive that Python runs
 version_added: 0.1.0
 description:
-  - Packs the library of the modules into one archive. The programs on the hosts run the same code from this one file,
-    which a copy replaces at once.
+  - Without terms, packs the library of the modules into one archive. The programs on the hosts run the same code
+    from this one file, which a copy replaces at once.
   - The same library gives the same archive, byte for byte.
+  - With terms, returns the text of files of the roles, such as units, wherever it is called.
 author:
   - ovn.kubernetes maintainers (@ovn-kubernetes)
-options: {}
+options:
+  _terms:
+    description: Names of files in the C(files) folders of the roles.
+    type: list
+    elements: str
+  checksum:
+    description: Return the archive's SHA-256, and write no archive.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -31,16 +40,21 @@ EXAMPLES = r"""
     dest: ./ovn_kubernetes.pyz
     mode: "0755"
   delegate_to: localhost
+
+- name: Show a unit
+  ansible.builtin.debug:
+    msg: "{{ lookup('ovn.kubernetes.runtime', 'ovn-k8s-host.service') }}"
 """
 
 RETURN = r"""
 _raw:
-  description: Path of the archive, on the controller.
+  description: Path of the archive, on the controller; or its checksum; or the texts of the files.
   type: list
-  elements: path
+  elements: str
 """
 
 import glob
+import hashlib
 import io
 import os
 import tempfile
@@ -48,6 +62,7 @@ import typing as t
 import zipfile
 
 from ansible import constants
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "module_utils")
@@ -87,17 +102,31 @@ def _role_files() -> dict[str, bytes]:
     return {f"{PACKAGE}/files/{os.path.basename(path)}": _read(path) for path in paths}
 
 
+def role_file(name: str) -> str:
+    """Return the text of a role's file; :raises AnsibleLookupError: no role has one of that name."""
+    paths = glob.glob(os.path.join(ROLES, "*", "files", glob.escape(os.path.basename(name))))
+    if not paths:
+        raise AnsibleLookupError(f"ovn.kubernetes.runtime: no role has a file {name}: name one below roles/*/files")
+    return _read(paths[0]).decode()
+
+
 def _read(*path: str) -> bytes:
     with open(os.path.join(*path), "rb") as source:
         return source.read()
 
 
 class LookupModule(LookupBase):
-    """Write the archive to Ansible's temporary folder, which only its user can write to, and return its path."""
+    """Return texts of files, or the archive's checksum, or the path of the archive that it writes."""
 
     def run(self, terms: list[t.Any], variables: dict[str, t.Any] | None = None, **kwargs: t.Any) -> list[str]:
-        """Return the path of the archive, as the only member of a list."""
+        """Return the texts of the files; without terms the archive, in Ansible's temporary folder, which only its
+        user can write to.
+        """
         self.set_options(var_options=variables, direct=kwargs)
+        if terms:
+            return [role_file(str(term)) for term in terms]
+        if self.get_option("checksum"):
+            return [hashlib.sha256(archive()).hexdigest()]
         handle, path = tempfile.mkstemp(suffix=".pyz", dir=constants.DEFAULT_LOCAL_TMP)
         with os.fdopen(handle, "wb") as target:
             target.write(archive())

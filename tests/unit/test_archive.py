@@ -11,8 +11,9 @@ import pathlib
 import subprocess
 
 import pytest
+from ansible.errors import AnsibleLookupError
 
-from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import archive
+from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import archive, role_file
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.commands import command_files
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import start
@@ -36,6 +37,13 @@ def run(*arguments):
 def test_the_same_library_gives_the_same_archive():
     """Protects the site run's second time, which compares bytes."""
     assert archive() == archive()
+
+
+def test_a_role_s_file_is_found_wherever_it_is_asked_for():
+    """Protects units that site writes and verify compares: both read the same file, and a wrong name is an error."""
+    assert "[Unit]" in role_file("ovn-k8s-host.service")
+    with pytest.raises(AnsibleLookupError, match=r"no role has a file .*no-such-file"):
+        role_file("../../no-such-file")
 
 
 @pytest.mark.parametrize("name", ["", "no-such-program"])

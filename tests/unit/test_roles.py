@@ -197,18 +197,40 @@ def test_a_program_is_restarted_when_a_file_that_it_reads_is_newer(role, file):
     """Protects runs that failed between copying a file and restarting its program: the restart depends on files, not on
     results of this run."""
     unit, files = PROGRAMS[role, file]
-    (service,) = (
-        entry
+    variables = load(ROLES / role / "vars" / "main.yml")
+    (services,) = (
+        task["ovn.kubernetes.ovn_services"]["services"]
         for task in tasks(ROLES / role / "tasks" / file)
-        for entry in task.get("ovn.kubernetes.ovn_services", {}).get("services", [])
+        if "ovn.kubernetes.ovn_services" in task
     )
+    (service,) = resolved(services, variables)
     assert service["name"] == unit
     assert (ROLES / role / "files" / unit).is_file()
-    started_from = service["started_from"]
-    if isinstance(started_from, str):
-        (variable,) = re.fullmatch(r"{{ (\w+) }}", started_from).groups()
-        started_from = load(ROLES / role / "vars" / "main.yml")[variable]
-    assert set(started_from) == files
+    assert service["unit"] == f"{{{{ lookup('ovn.kubernetes.runtime', '{unit}') }}}}"
+    assert set(resolved(service["started_from"], variables)) == files
+
+
+def resolved(value, variables):
+    """Return the variable that a template names; anything else as it is."""
+    named = re.fullmatch(r"{{ (\w+) }}", value) if isinstance(value, str) else None
+    return variables[named[1]] if named else value
+
+
+# Which units Debian's wrapper units start: those whose files say PartOf= or which they require.
+DAEMONS = {
+    ("node", "node_daemons"): ["ovsdb-server", "ovs-vswitchd", "ovn-controller"],
+    ("master", "master_daemons"): ["ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd"],
+}
+
+
+@pytest.mark.parametrize(("role", "variable"), sorted(DAEMONS))
+def test_each_daemon_is_started_by_its_own_unit(role, variable):
+    """Protects hosts whose daemon was stopped: Debian's wrapper units stay active then, and to start them does
+    nothing."""
+    units = [unit["name"] for unit in load(ROLES / role / "vars" / "main.yml")[variable]["Debian"]]
+    assert [unit for unit in units if unit.split(".")[0] in DAEMONS[role, variable]] == [
+        f"{daemon}.service" for daemon in DAEMONS[role, variable]
+    ]
 
 
 def test_no_restart_depends_on_a_result():
