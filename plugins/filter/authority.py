@@ -40,12 +40,13 @@ from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._kubeconfig import Unusable
 from ..plugin_utils._kubeconfig import authority as read
+from ..plugin_utils._templates import plain
 
 
 def authority(text: str) -> str:
     """The text."""
     try:
-        return read(text)
+        return read(str(plain(text)))
     except Unusable as error:
         raise AnsibleFilterError(f"ovn.kubernetes.authority: ovn_kubernetes_ca {error}") from error
 

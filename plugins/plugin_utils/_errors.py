@@ -33,6 +33,10 @@ class InventoryError(Exception):
         self.host = host
 
 
+class FactsMissing(InventoryError):
+    """A variable's template needs facts that were not gathered yet: nothing is wrong with it as far as is known."""
+
+
 class InvalidValue(ValueError):
     """A value that its variable can't have.
 

@@ -29,11 +29,13 @@ class Link(t.NamedTuple):
 class Facts:
     """``hostvars[host]['ansible_facts']``, which may be missing, or gathered without the network.
 
+    :ivar some: any facts were gathered.
     :ivar known: facts about the network were gathered.
     """
 
     def __init__(self, facts: t.Any) -> None:
         self._facts: Fact = facts if isinstance(facts, Mapping) else {}
+        self.some = bool(self._facts)
         self.known = any(name in self._facts for name in DEFAULT_ROUTES)
 
     def _dict(self, name: str) -> Fact:

@@ -11,10 +11,11 @@ import typing as t
 from collections.abc import Mapping
 
 from ..module_utils._common.names import node_name
-from ._errors import InvalidValue, InventoryError, show
+from ._errors import FactsMissing, InvalidValue, InventoryError, show
 from ._facts import Facts
+from ._templates import Undefined, Variables, computed, is_encrypted, uses_facts, with_hostvars
 from ._values import parse_address, read
-from ._variables import ALL, PREFIX, VARIABLES, Variable
+from ._variables import ALL, PREFIX, VARIABLES
 
 try:
     import netaddr
@@ -25,48 +26,10 @@ NETADDR_MISSING = "the Python library netaddr is missing on the controller: inst
 MASTERS, NODES, GATEWAYS = "ovn_masters", "ovn_nodes", "ovn_gateways"
 GROUPS = (MASTERS, NODES, GATEWAYS)
 
-Variables = Mapping[str, t.Any]
-
-
-class Undefined(t.NamedTuple):
-    """Stands for a value that Ansible could not compute from its template."""
-
-    reason: str
-
 
 def natural(name: str) -> list[int | str]:
     """Return a sorting key that puts node2 before node10."""
     return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
-
-
-def plain(value: t.Any) -> t.Any:
-    """Return a value of Ansible without tags and lazy evaluation: None, a boolean, a number, text, a list or a dict.
-
-    :raises ValueError: it is anything else. Older versions of ansible-core return undefined values so.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, str):
-        # Older versions return a template that can't be computed as it is.
-        if re.search(r"\{\{.*\}\}|\{%.*%\}", value, re.DOTALL):
-            raise ValueError("its template can't be computed")
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(item) for item in value]
-    # Jinja's Undefined, in a class of Ansible: it raises errors for everything but this attribute.
-    reason = getattr(value, "_undefined_message", None)
-    raise ValueError(str(reason) if isinstance(reason, str) else f"it is {type(value).__name__}")
-
-
-def message(variable: Variable, value: t.Any, text: str) -> str:
-    """Return variable, value and text as one sentence; a secret value is left out."""
-    return f"{variable.name} {text}" if variable.secret else f"{variable.name} {show(value)} {text}"
 
 
 class Inventory:
@@ -131,10 +94,19 @@ class Inventory:
         """Return the hosts that have this variable; all hosts when none has it."""
         return [host for host in self.hosts if self.is_set(host, name)] or self.hosts
 
+    def is_secret(self, host: str, name: str) -> bool:
+        """Return whether no message may show the variable's value."""
+        variable = VARIABLES.get(name)
+        return (variable is not None and variable.secret) or is_encrypted(self._variables_of(host), name)
+
+    def message(self, host: str, name: str, value: t.Any, text: str) -> str:
+        """Return variable, value and text as one sentence; a secret value is left out."""
+        return f"{name} {text}" if self.is_secret(host, name) else f"{name} {show(value)} {text}"
+
     def raw(self, host: str, name: str) -> t.Any:
         """Return the variable's value as the inventory has it, not checked; None when it is not set."""
         if (host, name) not in self._raw:
-            self._raw[host, name] = _computed(self._variables_of(host), name) if self.is_set(host, name) else None
+            self._raw[host, name] = computed(self._variables_of(host), name) if self.is_set(host, name) else None
         return self._raw[host, name]
 
     def value(self, host: str, name: str) -> t.Any:
@@ -199,7 +171,7 @@ class Inventory:
         """Return all variables of the host, as Ansible gives them."""
         if host not in self._variables:
             try:
-                self._variables[host] = self._hostvars[host]
+                self._variables[host] = with_hostvars(self._hostvars[host], self._hostvars)
             except KeyError:
                 raise InventoryError(
                     "it is in the groups, but its variables were not given: "
@@ -208,11 +180,26 @@ class Inventory:
                 ) from None
         return self._variables[host]
 
+    def _waits_for_facts(self, host: str, name: str, value: t.Any) -> bool:
+        """Return whether the value is not to be judged yet: its template uses facts, and none were gathered.
+
+        Without facts a template may also give another value, such as that of its ``default``.
+        """
+        facts = self.facts(host)
+        if facts.known or (facts.some and not isinstance(value, Undefined)):
+            return False
+        return uses_facts(self._variables_of(host), name)
+
     def _checked(self, host: str, name: str) -> t.Any:
         """Return the value, or the error."""
         if not self.is_set(host, name):
             return None
         value = self.raw(host, name)
+        if self._waits_for_facts(host, name, value):
+            return FactsMissing(
+                f"{name} is made from facts, and the host's facts are not known: gather them, or set it without facts",
+                host,
+            )
         if isinstance(value, Undefined):
             return InventoryError(f"{name} can't be worked out: {value.reason}", host)
         key = (name, repr(value))  # most hosts have the cluster's values in common
@@ -223,12 +210,5 @@ class Inventory:
                 self._parsed[key] = error
         parsed = self._parsed[key]
         if isinstance(parsed, InvalidValue):
-            return InventoryError(message(VARIABLES[name], parsed.value, parsed.text), host)
+            return InventoryError(self.message(host, name, parsed.value, parsed.text), host)
         return parsed
-
-
-def _computed(variables: Variables, name: str) -> t.Any:
-    try:
-        return plain(variables[name])
-    except Exception as error:  # a template can raise anything; it is reported with the host and the variable
-        return Undefined(" ".join(str(error).split()) or type(error).__name__)

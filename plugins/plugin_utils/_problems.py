@@ -45,5 +45,5 @@ def problems(inventory: Inventory, existing: Mapping[str, list[str]]) -> list[st
         try:
             plan(inventory, existing)
         except InventoryError as error:
-            report.add(error.host or inventory.hosts, error.text)
+            report.add_unreadable(error.host or inventory.hosts, error)
     return report.sentences()

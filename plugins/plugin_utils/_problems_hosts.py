@@ -32,7 +32,7 @@ def _add_names(inventory: Inventory, report: Report) -> None:
         try:
             name = inventory.node_name(host)
         except InventoryError as error:
-            report.add(host, error.text)  # the report has it once, also when the value's own check added it
+            report.add_unreadable(host, error)  # the report has it once, also when the value's own check added it
             continue
         owner = owners.setdefault(name, host)
         if owner != host:

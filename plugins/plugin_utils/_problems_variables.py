@@ -7,11 +7,11 @@ Private to the collection."""
 from __future__ import annotations
 
 import collections
-import typing as t
 
 from ._errors import InventoryError, show
-from ._inventory import GATEWAYS, Inventory, Undefined, message
+from ._inventory import GATEWAYS, Inventory
 from ._report import Report
+from ._templates import Undefined
 from ._unsupported import UNSUPPORTED
 from ._variables import ALL, GATEWAY, PLAY, VARIABLES, Variable, closest
 
@@ -25,15 +25,19 @@ def add_variable_problems(inventory: Inventory, report: Report) -> None:
             if name in VARIABLES:
                 _add_value_problems(inventory, host, VARIABLES[name], report)
             else:
-                report.add(host, _unknown(name, inventory.raw(host, name)))
+                report.add(host, _unknown(inventory, host, name))
     for variable in VARIABLES.values():
         if variable.scope == ALL:
             _add_differences(inventory, variable, report)
 
 
-def _unknown(name: str, value: t.Any) -> str:
-    similar = closest(name)
-    secret = (similar and VARIABLES[similar].secret) or any(word in name for word in SECRET_WORDS)
+def _unknown(inventory: Inventory, host: str, name: str) -> str:
+    similar, value = closest(name), inventory.raw(host, name)
+    secret = (
+        (similar and VARIABLES[similar].secret)
+        or any(word in name for word in SECRET_WORDS)
+        or inventory.is_secret(host, name)
+    )
     shown = "" if secret or isinstance(value, Undefined) else f" {show(value)}"
     hint = f"did you mean {similar}?" if similar else "remove it; docs/inventory.md lists those that are"
     return f"{name}{shown} is not a variable of this collection: {hint}"
@@ -44,11 +48,11 @@ def _add_value_problems(inventory: Inventory, host: str, variable: Variable, rep
     try:
         value = inventory.value(host, name)
     except InventoryError as error:
-        report.add(host, error.text)
+        report.add_unreadable(host, error)
         return
     for unsupported in UNSUPPORTED:
         if unsupported.variable == name and unsupported.refuses(value):
-            report.add(host, message(variable, raw, unsupported.text))
+            report.add(host, inventory.message(host, name, raw, unsupported.text))
     if variable.scope == PLAY and inventory.extra is not None and name not in inventory.extra:
         report.add(
             host,
@@ -57,7 +61,7 @@ def _add_value_problems(inventory: Inventory, host: str, variable: Variable, rep
         )
     if variable.scope == GATEWAY and not inventory.is_gateway(host):
         text = f"is for hosts of {GATEWAYS}, and this one is not in it: add the host, or remove the variable"
-        report.add(host, message(variable, raw, text))
+        report.add(host, inventory.message(host, name, raw, text))
 
 
 def _add_differences(inventory: Inventory, variable: Variable, report: Report) -> None:
@@ -78,10 +82,13 @@ def _add_differences(inventory: Inventory, variable: Variable, report: Report) -
 def _difference(inventory: Inventory, variable: Variable, host: str, other: str) -> str:
     """Return how the value of a host differs from another host's; secrets are not shown."""
     name, other_value = variable.name, show(inventory.raw(other, variable.name))
+    secret = inventory.is_secret(other, name)
     if not inventory.is_set(host, name):
-        return f"{name} is not set, and {other} has {'one' if variable.secret else other_value}"
+        return f"{name} is not set, and {other} has {'one' if secret else other_value}"
     if not inventory.is_set(other, name):
         other_value = "none"
-    elif variable.secret:
+    elif secret:
         other_value = "another"
-    return message(variable, inventory.raw(host, name), f"differs from other hosts', {other} has {other_value}")
+    return inventory.message(
+        host, name, inventory.raw(host, name), f"differs from other hosts', {other} has {other_value}"
+    )

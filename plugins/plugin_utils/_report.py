@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable
 
-from ._errors import count, show
+from ._errors import FactsMissing, InventoryError, count, show
 from ._inventory import Inventory
 from ._values import sentence
 from ._variables import VARIABLES
@@ -43,6 +43,11 @@ class Report:
         """Add what is wrong with a host, or with several; without hosts it is about the inventory as a whole."""
         known = self._hosts_by_text.setdefault(text, [])
         known.extend([hosts] if isinstance(hosts, str) else hosts)
+
+    def add_unreadable(self, hosts: str | Iterable[str], error: InventoryError) -> None:
+        """Add what can't be read. A value that waits for facts is judged when they are gathered."""
+        if not isinstance(error, FactsMissing):
+            self.add(hosts, error.text)
 
     def add_problems(self, host: str, problems: Iterable[Problem]) -> None:
         """Add what the policy says about a host's settings, or about the cluster's, in words of the inventory.
