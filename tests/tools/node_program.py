@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import network_namespace
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import daemons, readiness
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon, node, node_server
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 
@@ -14,5 +15,6 @@ def main(arguments):
     """Run it with short intervals between what it does again and again."""
     network_namespace.load_nftables()
     host_reconcile.CHECK_INTERVAL = 0.3
+    daemons.LOOK, daemons.PATIENCE, readiness.GRACE = 0.3, 1.0, 3.0
     daemon.LOOK = node_server.HEARTBEAT = 1.0
     return node.main(arguments)

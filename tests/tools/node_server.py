@@ -17,6 +17,7 @@ import os
 import pathlib
 import signal
 import socket
+import socketserver
 import subprocess
 import threading
 import time
@@ -30,7 +31,7 @@ PLUGIN = ROOT / "roles" / "node" / "files" / "ovn-k8s-cni-overlay"
 
 
 class ApiServer:
-    """An API server for reading: lists and watches.
+    """An API server for reading: lists and watches. It takes events.
 
     It can be made unavailable. It counts the requests for pods.
     """
@@ -39,6 +40,7 @@ class ApiServer:
         self.others = {}  # the last part of another collection's path -> its objects
         self.pods, self.version, self.pod_requests, self._news = {}, 1, 0, threading.Condition()
         self._log, self._away = [], False
+        self.events = []  # (pod, reason, message)
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -54,6 +56,14 @@ class ApiServer:
                     self.close_connection = True
                     return
                 (outer.watch if "watch=true" in self.path else outer.list)(self, kind)
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.events.append((body["involvedObject"]["name"], body["reason"], body["message"]))
+                self.send_response(201)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"{}")
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
@@ -202,6 +212,52 @@ class Controller(threading.Thread):
                         client.request("transact", ["Open_vSwitch", change])
 
 
+class ControlSocket:
+    """A daemon's pid file and control socket; it answers every question with :attr:`answer`."""
+
+    def __init__(self, folder, name, answer):
+        self.answer, self.folder, self.name = answer, pathlib.Path(folder), name
+        self.folder.mkdir(exist_ok=True)
+        self._server = None
+        self.start()
+
+    def start(self):
+        """Run (again)."""
+        outer = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self):
+                outer._connections.append(self.request)
+                while data := self.request.recv(1 << 16):
+                    if outer.answer is None:  # it hangs
+                        continue
+                    reply = {"id": json.loads(data)["id"], "result": outer.answer, "error": None}
+                    self.request.sendall(json.dumps(reply).encode())
+
+        class Server(socketserver.ThreadingUnixStreamServer):
+            daemon_threads = True
+
+        self._connections = []
+        path = self.folder / f"{self.name}.77.ctl"
+        path.unlink(missing_ok=True)
+        self._server = Server(str(path), Handler)
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        (self.folder / f"{self.name}.pid").write_text("77\n")
+
+    def stop(self):
+        """End as a daemon does that is stopped."""
+        if self._server is None:
+            return
+        (self.folder / f"{self.name}.pid").unlink()
+        self._server.shutdown()
+        self._server.server_close()
+        (self.folder / f"{self.name}.77.ctl").unlink()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self._server = None
+
+
 class Node:
     """The node.
 
@@ -222,6 +278,10 @@ class Node:
         self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
         self.configuration = self.folder / "10-ovn-kubernetes.conflist"
         self._make_rows(datapath)
+        self.daemons = {
+            "ovs-vswitchd": ControlSocket(self.folder / "daemons", "ovs-vswitchd", "ovs-vswitchd (Open vSwitch) 3.5.0"),
+            "ovn-controller": ControlSocket(self.folder / "daemons", "ovn-controller", "connected"),
+        }
         self.controller = Controller(self.database)
         self.controller.start()
         self.set_api_server(server=self.api.url)
@@ -302,6 +362,10 @@ class Node:
                 str(self.configuration),
                 "--run",
                 str(self.run),
+                "--ovn-run",
+                str(self.folder / "daemons"),
+                "--openvswitch-run",
+                str(self.folder / "daemons"),
                 "--listen",
                 self.http,
                 "--patience",
@@ -339,6 +403,8 @@ class Node:
         self.controller.ended = True
         self.database.remove()  # which wakes ovn-controller's stand-in
         self.controller.join(timeout=10)
+        for daemon in self.daemons.values():
+            daemon.stop()
         self.api.close()
 
     def remove_flows(self):

@@ -62,7 +62,9 @@ COMMANDS = {  # command -> the program of the archive that it runs
 }
 RUN_DIRECTORY = "/run/ovn-kubernetes"
 # Names in it; the CNI plugin, which is a program without imports, spells them too.
-CNI_SOCKET, CNI_DELETIONS = "cni.sock", "cni-deletions"
+CNI_SOCKET, CNI_DELETIONS, CNI_ATTACHMENTS = "cni.sock", "cni-deletions", "cni-attachments"
+OVN_RUN_DIRECTORY = "/var/run/ovn"
+OPENVSWITCH_RUN_DIRECTORY = "/var/run/openvswitch"
 
 # Kubernetes service accounts of the programs, when the site play makes them.
 ACCOUNTS_NAMESPACE = "ovn-kubernetes"

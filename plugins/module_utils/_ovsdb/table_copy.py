@@ -37,7 +37,7 @@ class TableCopy:
     :param tables: table -> columns. ``external_ids`` and ``name`` among them make :meth:`owned` and :meth:`named` work.
     :param on_change: called with (table, row before, row after) for each row that was inserted (before is None),
         changed or deleted (after is None), and for one that still exists after its parent ceased to refer to it (both
-        are the same).
+        are the same), also when another parent refers to it now.
     :param parents_of: tables of :data:`.schema.PARENTS` for which :meth:`parent` works.
 
     :ivar rows: table -> UUID -> row.
@@ -121,7 +121,7 @@ class TableCopy:
             self._set_members(table, uuid, row)
             self._put(table, uuid, self._decode(table, row))
         else:
-            orphans = self._modify_members(table, uuid, row)
+            left = self._modify_members(table, uuid, row)
             known, kinds = self.rows[table][uuid].columns, self._column_kinds[table]
             modified = {
                 column: modified_value(kinds[column], known[column], decode(value))
@@ -130,9 +130,9 @@ class TableCopy:
             }
             if modified:
                 self._put(table, uuid, {**known, **modified})
-            for orphans_table, orphan in orphans:
-                same = self.rows[orphans_table].get(orphan)
-                self._report(orphans_table, same, same)
+            for left_table, member in left:
+                same = self.rows[left_table].get(member)
+                self._report(left_table, same, same)
 
     def _decode(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         kinds = self._column_kinds[table]
@@ -148,10 +148,10 @@ class TableCopy:
                 self._add_members(child, uuid, as_set(decode(row[column])))
 
     def _modify_members(self, table: str, uuid: str, row: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Take over a change of the children that a row refers to; return (table, UUID) of those that have no parent
-        any more.
+        """Take over a change of the children that a row refers to; return (table, UUID) of those that it refers to
+        no more.
         """
-        orphans = []
+        left = []
         for child, column in self._children.get(table, ()):
             if column not in row:
                 continue
@@ -163,8 +163,8 @@ class TableCopy:
                 members.discard(member)
                 if self._parents[child].get(member) == uuid:
                     del self._parents[child][member]
-                    orphans.append((child, member))
-        return orphans
+                left.append((child, member))
+        return left
 
     def _add_members(self, child: str, uuid: str, members: Collection[str]) -> None:
         self._members.setdefault((child, uuid), set()).update(members)

@@ -109,6 +109,8 @@ def rows(interface: PodInterface) -> list[Row]:
             link,
             names.INTEGRATION_BRIDGE,
             {"qos": tuple(Uuid(row.owner.row_uuid(row.role)) for row in qos)},
+            # The name is a hash of the attachment: a row of that name that has lost its keys is the attachment's.
+            kind="adopted",
         ),
         Row(
             "Interface",
@@ -128,6 +130,7 @@ def rows(interface: PodInterface) -> list[Row]:
                     names.NETNS_KEY: interface.netns,
                 },
             },
+            kind="adopted",
         ),
     ]
 

@@ -91,7 +91,7 @@ class Cluster:
             "endpointslices": slices,
             "nodes": nodes,
         }
-        self.events = EventWriter(client)
+        self.events = EventWriter(client, "ovn-k8s-watcher")
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.services = ServicePlanner(services.store, slices.store, observe)
         self.hosts = HostPlanner(self.replica, nodes.store, self.services, client.settings.service_subnets)

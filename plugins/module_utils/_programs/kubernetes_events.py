@@ -15,15 +15,17 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._pods.model import Pod
 
-LOG = logging.getLogger("ovn-k8s-watcher")
-COMPONENT = "ovn-k8s-watcher"
-
 
 class EventWriter:
-    """The writer; an event that can't be written is lost, and the log says so."""
+    """The writer; an event that can't be written is lost, and the log says so.
 
-    def __init__(self, client: Client) -> None:
+    :param component: the program, for the events' source.
+    """
+
+    def __init__(self, client: Client, component: str) -> None:
         self._client = client
+        self._component = component
+        self._log = logging.getLogger(component)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def write(self, pod: Pod, reason: str, message: str) -> None:
@@ -32,7 +34,7 @@ class EventWriter:
         :param reason: one word in CamelCase, for programs.
         :param message: one sentence.
         """
-        task = asyncio.create_task(self._write(pod, _event(pod, reason, message)))
+        task = asyncio.create_task(self._write(pod, _event(self._component, pod, reason, message)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -40,14 +42,14 @@ class EventWriter:
         try:
             await self._client.create(f"/api/v1/namespaces/{pod.namespace}/events", body)
         except KubernetesError as exc:
-            LOG.warning("pod %s: the event could not be written: %s", pod.key, exc)
+            self._log.warning("pod %s: the event could not be written: %s", pod.key, exc)
 
     async def close(self) -> None:
         """Cancel what is not written yet."""
         await end(self._tasks)
 
 
-def _event(pod: Pod, reason: str, message: str) -> dict[str, Any]:
+def _event(component: str, pod: Pod, reason: str, message: str) -> dict[str, Any]:
     """Return the object of a warning."""
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
@@ -62,7 +64,7 @@ def _event(pod: Pod, reason: str, message: str) -> dict[str, Any]:
             "name": pod.name,
             "uid": pod.uid,
         },
-        "source": {"component": COMPONENT},
+        "source": {"component": component},
         "firstTimestamp": now,
         "lastTimestamp": now,
         "count": 1,

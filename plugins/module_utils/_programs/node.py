@@ -80,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="REMOTE",
         help="where Open vSwitch's database is (default: %(default)s)",
     )
+    for name, default in (("ovn", names.OVN_RUN_DIRECTORY), ("openvswitch", names.OPENVSWITCH_RUN_DIRECTORY)):
+        parser.add_argument(
+            f"--{name}-run",
+            default=default,
+            metavar="DIRECTORY",
+            help="directory of pid files and control sockets (default: %(default)s)",
+        )
     parser.add_argument(
         "--run",
         default=names.RUN_DIRECTORY,
@@ -96,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--listen",
         default="127.0.0.1:9410",
         metavar="ADDRESS:PORT",
-        help="metrics, /healthz and /readyz (default: %(default)s)",
+        help="metrics, /healthz, /readyz and /findings (default: %(default)s)",
     )
     parser.add_argument(
         "--patience", type=float, default=100.0, metavar="SECONDS", help="until an ADD gives up (default: %(default)s)"

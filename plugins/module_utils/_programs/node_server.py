@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from .._common import names
@@ -22,19 +23,30 @@ from .._kube.health import HealthCheck
 from .._kube.informer import Informer
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
+from .._netlink.events import drain, subscribe
+from .._pods.cni.attachments import Attachments
+from .._pods.cni.daemons import daemons
 from .._pods.cni.endpoint import Endpoint
+from .._pods.cni.findings import Finding, Findings
 from .._pods.cni.known_pods import KnownPods
 from .._pods.cni.operations import Operations
 from .._pods.cni.ports import Ports
 from .._pods.cni.readiness import Readiness
+from .._pods.cni.records import Records
+from .._pods.cni.underlay import Underlay
+from .._pods.cni.upkeep import Upkeep
+from .._pods.interface import Attachment
 from .._pods.model import Pod, pod_of_node
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
 from . import daemon, telemetry
+from .kubernetes_events import EventWriter
 
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds from the loss of a link until its port is looked at: the runtime's own DEL usually comes in that time.
 SWEEP_DELAY = 1.0
+LINKS_DELAY = 0.1  # seconds: the kernel tells of one change by several events
+LOOK = "journalctl -u ovn-k8s-node"
 HEARTBEAT = 10.0  # seconds between two signs of life for systemd
 BUCKETS = [0.001 * 2**step for step in range(16)]  # seconds
 
@@ -58,6 +70,7 @@ class NodeServer:
         self._options = options
         self._settings_file = settings_file
         self._lost_link = asyncio.Event()
+        self._could_change = False
         settings = Settings.read(options.kubernetes)
         self.client = Client(settings, agent="ovn-k8s-node")
         # The node's account may not read endpoint slices and other nodes. The server's own account may.
@@ -75,15 +88,27 @@ class NodeServer:
             self.pods.store,
             self.health.answer,
         )
-        self.ports = Ports(options.local, self._lost_link.set, self._state_changed)
-        self.readiness = Readiness(self.ports, self.informer.synced)
+        self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
+        self.daemons = daemons(options.openvswitch_run, options.ovn_run, lambda: self.readiness.update())
+        self.underlay = Underlay(self.ports.replica)
+        self.readiness = Readiness(
+            self.ports,
+            self.informer.synced,
+            [*(partial(getattr, one, "problem") for one in self.daemons), self.underlay.problem],
+        )
+        records = Records(os.path.join(options.run, names.CNI_ATTACHMENTS))
+        records.read()
+        self.attachments = Attachments(self.ports, workers, records)
+        self.events = EventWriter(self.client, "ovn-k8s-node")
+        self.upkeep = Upkeep(self.attachments, self.pods, self.events.write)
+        self.findings = Findings(self.attachments, self.pods, self.upkeep)
         self.operations = Operations(
             self.pods,
-            self.ports,
-            workers,
+            self.attachments,
             self.readiness,
             options.patience,
             os.path.join(options.run, names.CNI_DELETIONS),
+            self.upkeep.lost_sandbox,
         )
         self._durations = self._make_metrics()
         self.endpoint = Endpoint(self.operations, self._observe)
@@ -115,11 +140,24 @@ class NodeServer:
         """Take in that Open vSwitch's database came or went, or one of the node's own rows changed."""
         if self.ports.replica.connected:
             self._lost_link.set()
+        can_change = self.ports.can_change()
+        if can_change and not self._could_change:
+            self.upkeep.everything_changed()
+        self._could_change = can_change
+        self.readiness.update()
+
+    def _port_changed(self, attachment: Attachment) -> None:
+        self.upkeep.port_changed(attachment)
+
+    def _links_changed(self) -> None:
+        """Take in that links or addresses of this host changed."""
+        self.underlay.read()
+        self.upkeep.links_changed()
         self.readiness.update()
 
     def problem(self) -> str | None:
         """Return why the program does not do all its work, None when it does."""
-        return "; ".join(filter(None, (self.readiness.problem(), self.services.problem()))) or None
+        return "; ".join(filter(None, (self.readiness.report(), self.services.problem()))) or None
 
     # The loop.
 
@@ -131,7 +169,9 @@ class NodeServer:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         options = self._options
-        web = await telemetry.listen(options.listen, self.problem)
+        web = await telemetry.listen(options.listen, self.problem, {"/findings": self._findings})
+        socket = os.path.join(options.run, names.CNI_SOCKET)
+        await self.endpoint.listen(socket)
         # When one of these ends, the program ends.
         tasks: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(work)
@@ -141,6 +181,10 @@ class NodeServer:
                 self.informer.run(),
                 self.readiness.keep_configuration(options.cni_configuration, options.run),
                 self._sweep(),
+                self._follow_links(),
+                self.upkeep.run(),
+                self.endpoint.keep(socket),
+                *(one.run() for one in self.daemons),
                 self.services.run(),
                 *(HealthCheck(client).run() for client in (self.client, self.own_client)),
                 _keep_alive(),
@@ -149,7 +193,6 @@ class NodeServer:
         ]
         # These may end before.
         helpers = [asyncio.ensure_future(work) for work in (self._wait_for_pods(), keep_fresh(self.client))]
-        await self.endpoint.listen(os.path.join(options.run, names.CNI_SOCKET))
         daemon.ready()
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -159,6 +202,7 @@ class NodeServer:
         finally:
             await self.endpoint.close()
             await end([*tasks, *helpers])
+            await self.events.close()
             await web.cleanup()
             await self.health.close()
             await self.own_client.close()
@@ -168,6 +212,28 @@ class NodeServer:
         """Update the readiness when the node's pods are known."""
         await self.informer.synced.wait()
         self.readiness.update()
+
+    async def _follow_links(self) -> None:
+        """Take in the kernel's events, several at once."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        events = subscribe()
+        loop.add_reader(events, changed.set)
+        try:
+            while True:
+                drain(events)
+                changed.clear()
+                self._links_changed()
+                await changed.wait()
+                await asyncio.sleep(LINKS_DELAY)
+        finally:
+            loop.remove_reader(events)
+            events.close()
+
+    def _findings(self) -> list[dict[str, str]]:
+        """Return what is wrong with this node and its pods now."""
+        problem = self.problem()
+        node = [] if problem is None else [Finding(f"node {self._options.node}", problem, "new pods wait", LOOK)]
+        return [finding._asdict() for finding in (*node, *self.findings.read())]
 
     async def _sweep(self) -> None:
         """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a

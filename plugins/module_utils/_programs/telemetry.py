@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._common.errors import ClientMissing, KubernetesError
@@ -26,10 +27,13 @@ def prometheus() -> Any:
     return prometheus_client
 
 
-async def listen(address: str, problem: Callable[[], str | None]) -> web.AppRunner:
+async def listen(
+    address: str, problem: Callable[[], str | None], pages: Mapping[str, Callable[[], object]] | None = None
+) -> web.AppRunner:
     """Serve at ``ADDRESS:PORT``, until ``cleanup()`` of the result is called.
 
     :param problem: returns why the program does not work now, in one sentence; None when it works.
+    :param pages: path -> returns what to answer there as JSON.
     :raises KubernetesError: when a library is missing, or the address can't be used.
     """
     try:
@@ -48,7 +52,14 @@ async def listen(address: str, problem: Callable[[], str | None]) -> web.AppRunn
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=library.generate_latest(), headers={"Content-Type": library.CONTENT_TYPE_LATEST})
 
+    def page(content: Callable[[], object]) -> Any:
+        async def answer(_request: web.Request) -> web.Response:
+            return web.Response(text=json.dumps(content()) + "\n", content_type="application/json")
+
+        return answer
+
     application = web.Application()
+    application.add_routes([web.get(path, page(content)) for path, content in (pages or {}).items()])
     application.add_routes([web.get("/healthz", healthy), web.get("/readyz", ready), web.get("/metrics", metrics)])
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()

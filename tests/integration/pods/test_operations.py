@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import pytest
@@ -101,8 +102,13 @@ def test_w20_check_finds_what_was_changed_in_the_pod(added, spoiled):
 
 
 def test_check_finds_what_was_changed_on_the_node(added):
-    """Protects the host's half: the end of the pair, the port and its keys, the installed flows."""
+    """Protects the host's half: the end of the pair, the port and its keys, the installed flows. What ADD has kept is
+    not there: else all of it would be repaired at once.
+    """
     node, place, result = added
+    node.stop()
+    shutil.rmtree(node.run / "cni-attachments")
+    node.start()
     outer = result["interfaces"][0]["name"]
 
     def complaint():

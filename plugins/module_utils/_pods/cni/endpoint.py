@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
+from ..._common import inotify
 from . import protocol, result
 from .protocol import CniError, ErrorCode, Request
 
@@ -53,6 +54,25 @@ class Endpoint:
         self._operations = operations
         self._observe = observe
         self._server: asyncio.AbstractServer | None = None
+        self._socket: int | None = None  # its number on the file system
+
+    async def keep(self, path: str) -> None:
+        """Open the socket again whenever somebody has removed or replaced it, for ever."""
+        changed = asyncio.Event()
+        watch = asyncio.ensure_future(inotify.watch([path], changed.set))
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                if _inode(path) != self._socket:
+                    LOG.warning("%s was removed: opening it again", path)
+                    await self.close()
+                    try:
+                        await self.listen(path)
+                    except OSError as exc:
+                        LOG.error("%s can't be opened: %s; trying again", path, exc.strerror)
+        finally:
+            watch.cancel()
 
     async def listen(self, path: str) -> None:
         """Open the socket.
@@ -67,6 +87,7 @@ class Endpoint:
             self._server = await asyncio.start_unix_server(self._serve, path, backlog=BACKLOG)
         finally:
             os.umask(umask)
+        self._socket = _inode(path)
 
     async def close(self) -> None:
         """Take no more requests."""
@@ -108,6 +129,14 @@ class Endpoint:
         if error is None:
             return Reply(0, text)
         return Reply(1, json.dumps(result.error(error, protocol.version_of(payload))))
+
+
+def _inode(path: str) -> int | None:
+    """Return the number of a file, None: there is none."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_ino
+    except OSError:
+        return None
 
 
 async def _while_connected(

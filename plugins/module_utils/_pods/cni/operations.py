@@ -8,51 +8,47 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any
 
-from ..._common import names
 from ..._common.errors import OvnKubernetesError
 from ..annotation import PodNetwork
-from ..interface import Attachment, PodInterface, rows
+from ..interface import Attachment, PodInterface
 from ..model import Pod
-from . import deletions, pod_links, protocol, result
-from .concurrency import AttachmentLocks, run_to_end
+from . import deletions, protocol, result
+from .attachments import Attachments
+from .concurrency import run_to_end
 from .known_pods import KnownPods, deleted
-from .pod_links import Sandbox
-from .ports import Ports
 from .protocol import CniError, ErrorCode, Request
 from .readiness import Readiness
 
 LOG = logging.getLogger("ovn-k8s-node")
-SHOWN_ID = 13  # characters of a container's ID in the log, as crictl shows it
-T = TypeVar("T")
 
 
 class Operations:
     """The operations; each attachment is worked on by one of them at a time.
 
-    :param workers: threads for what blocks.
     :param add_timeout: seconds after which ADD gives up.
     :param deletions_directory: where the plugin leaves its DEL requests while this server is away.
+    :param on_lost_sandbox: called with an attachment before it is removed because its sandbox is gone.
     """
 
     def __init__(
         self,
         pods: KnownPods,
-        ports: Ports,
-        workers: Executor,
+        attachments: Attachments,
         readiness: Readiness,
         add_timeout: float,
         deletions_directory: str,
+        on_lost_sandbox: Callable[[Attachment], object],
     ) -> None:
         self._pods = pods
-        self._ports = ports
-        self._workers = workers
+        self._attachments = attachments
+        self._ports = attachments.ports
+        self._locks = attachments.locks
         self._readiness = readiness
         self._add_timeout = add_timeout
         self._deletions_directory = deletions_directory
-        self._locks = AttachmentLocks()
+        self._on_lost_sandbox = on_lost_sandbox
         self._adding: dict[Attachment, asyncio.Future[dict[str, Any]]] = {}
 
     async def run(self, request: Request) -> dict[str, Any] | None:
@@ -107,29 +103,21 @@ class Operations:
         progress.waits_for = self._readiness.problem
         await self._readiness.wait()
         interface = self._interface(request, pod, network)
-        progress.waits_for = lambda: "the pod's links are not made yet"
+        progress.waits_for = lambda: "the pod's links and its port in Open vSwitch's database are not made yet"
         try:
-            mac = await self._in_thread(pod_links.attach, interface)
-            progress.waits_for = lambda: "Open vSwitch's database did not take the port"
-            await self._ports.converge(interface.owner, rows(interface), f"ovn-k8s-node: ADD {request.pod}")
-            progress.waits_for = lambda: self._why_no_flows(interface)
+            mac = await self._attachments.make(interface, f"ovn-k8s-node: ADD {request.pod}")
+            await self._attachments.replace_older(interface)
+            progress.waits_for = lambda: self._ports.why_no_flows(interface)
             await self._unless_deleted(self._ports.wait_for_flows(interface.host_link), pod)
             self._check_same_network(pod, network)
-            await self._announce(interface)
+            await self._attachments.announce(interface)
+            self._attachments.keep(interface)
         except BaseException:
-            await run_to_end(self._clean(request.attachment, request.pod))
+            await run_to_end(self._attachments.clean(request.attachment, request.pod))
             raise
         addresses = ", ".join(network.addresses)
         LOG.info("%s: %s has %s on %s", request.pod, request.ifname, addresses, interface.host_link)
         return result.success(request, interface.host_link, mac, network, interface.mtu)
-
-    async def _announce(self, interface: PodInterface) -> None:
-        """Tell the neighbours, in other threads than the workers: what is nearly done does not wait for what has just
-        begun.
-        """
-        loop = asyncio.get_running_loop()
-        sent = await run_to_end(loop.run_in_executor(None, pod_links.announce, interface))
-        loop.run_in_executor(None, sent.close)
 
     def _interface(self, request: Request, pod: Pod, network: PodNetwork) -> PodInterface:
         """Return the desired interface."""
@@ -143,17 +131,6 @@ class Operations:
             network,
             node.mtu,
             node.userspace,
-        )
-
-    def _why_no_flows(self, interface: PodInterface) -> str:
-        """Return why an interface has no flows, as far as it is known."""
-        error = self._ports.error(interface.host_link)
-        if error:
-            return f"Open vSwitch can't use {interface.host_link}: {error}"
-        port = names.pod_port(interface.namespace, interface.pod)
-        return (
-            f"ovn-controller did not install the flows of logical port {port}: "
-            "look at its log, and whether the port is there (ovn-nbctl show)"
         )
 
     async def _unless_deleted(self, work: Coroutine[Any, Any, None], pod: Pod) -> None:
@@ -195,26 +172,7 @@ class Operations:
         if adding is not None:
             adding.cancel()
         async with self._locks.hold(request.attachment):
-            await self._remove(request.attachment, request.pod)
-
-    async def _remove(self, attachment: Attachment, what: str) -> None:
-        """Remove the port and the links, as far as they exist."""
-        changes = await self._ports.converge(attachment.owner, [], f"ovn-k8s-node: DEL {what}")
-        removed = await self._in_thread(pod_links.detach, attachment.host_link)
-        if changes or removed:
-            LOG.info("%s: %s of %s is gone", what, attachment.ifname, attachment.container[:SHOWN_ID])
-
-    async def _clean(self, attachment: Attachment, what: str) -> None:
-        """Remove everything after a failure. What can't be removed now is removed by DEL, or by :meth:`sweep`."""
-        steps: tuple[Coroutine[Any, Any, object], ...] = (
-            self._in_thread(pod_links.detach, attachment.host_link),
-            self._ports.converge(attachment.owner, [], f"ovn-k8s-node: ADD of {what} failed"),
-        )
-        for step in steps:
-            try:
-                await step
-            except OvnKubernetesError as exc:
-                LOG.warning("%s: %s", what, exc)
+            await self._attachments.remove(request.attachment, request.pod)
 
     # CHECK.
 
@@ -236,17 +194,12 @@ class Operations:
             contradiction = result.contradiction(request, network)
             if contradiction:
                 raise CniError(ErrorCode.DIFFERS, contradiction)
-            lines = await self._differences(self._interface(request, pod, network))
+            interface = self._interface(request, pod, network)
+            lines = await self._attachments.differences(interface)
+            if not self._ports.has_flows(interface.host_link):
+                lines.append(self._ports.why_no_flows(interface))
             if lines:
                 raise CniError(ErrorCode.DIFFERS, f"pod {request.pod} is not as it should be: {'; '.join(lines)}")
-
-    async def _differences(self, interface: PodInterface) -> list[str]:
-        """Return what of an interface is not as desired."""
-        lines = await self._in_thread(pod_links.differences, interface)
-        lines += [change.describe() for change in self._ports.changes(interface.owner, rows(interface))]
-        if not self._ports.has_flows(interface.host_link):
-            lines.append(self._why_no_flows(interface))
-        return lines
 
     # GC, STATUS, and what follows from events.
 
@@ -265,7 +218,7 @@ class Operations:
         for attachment in self._ports.attachments():
             if attachment not in valid and attachment not in self._adding:
                 async with self._locks.hold(attachment):
-                    await self._remove(attachment, "GC")
+                    await self._attachments.remove(attachment, "GC")
 
     async def _status(self, _request: Request) -> None:
         problem = self._readiness.problem()
@@ -280,19 +233,11 @@ class Operations:
             except CniError as exc:
                 LOG.warning("a deletion that was left can't be done: %s", exc.msg)
             left.remove()
-        sandboxes = [
-            Sandbox(attachment, netns)
-            for attachment, netns in self._ports.attachments().items()
-            if attachment not in self._locks
-        ]
-        for attachment in await self._in_thread(pod_links.without_sandbox, sandboxes) if sandboxes else ():
+        for attachment in await self._attachments.without_sandbox():
             if attachment not in self._locks:
                 async with self._locks.hold(attachment):
-                    await self._remove(attachment, "its sandbox is gone")
-
-    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
-        """Run what blocks, in a worker thread."""
-        return await run_to_end(asyncio.get_running_loop().run_in_executor(self._workers, work, *args))
+                    self._on_lost_sandbox(attachment)
+                    await self._attachments.remove(attachment, "its sandbox is gone")
 
 
 class _Progress:

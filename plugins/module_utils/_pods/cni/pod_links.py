@@ -18,9 +18,11 @@ from ..._host.read import read_and_plan
 from ..._host.sysctl import read_sysctl
 from ..._netlink.announce import announce as send
 from ..._netlink.ethtool import OFFLOADS
+from ..._netlink.links import set_link
 from ..._netlink.namespace import inside, is_namespace, opened
 from ..._netlink.records import KernelLink
 from ..._netlink.shaping import limit_rate
+from ..._netlink.socket import RouteSocket
 from ..._netlink.veth import make_pair, outer_end, outer_ends, remove_pair
 from ..interface import Attachment, PodInterface, desired_state
 
@@ -29,10 +31,15 @@ if TYPE_CHECKING:
 
 
 class Sandbox(NamedTuple):
-    """The sandbox of an attachment, by the path of its network namespace."""
+    """The sandbox of an attachment.
+
+    :ivar netns: path of its network namespace.
+    :ivar is_recorded: whether its links can be made again from what ADD has kept.
+    """
 
     attachment: Attachment
     netns: str
+    is_recorded: bool = False
 
 
 def attach(interface: PodInterface) -> str:
@@ -63,6 +70,8 @@ def _take_over(interface: PodInterface, namespace: int) -> str:
     host_end = outer_end(interface.host_link)
     if host_end is not None and _exists(namespace, interface.ifname):
         mac = host_end.mac
+        if not host_end.up:
+            _set_up(interface.host_link)
     else:
         if host_end is not None:
             remove_pair(interface.host_link)
@@ -70,6 +79,15 @@ def _take_over(interface: PodInterface, namespace: int) -> str:
     if mac is None:
         raise HostError(f"{_pair(interface)} can't be made: the pod has a link {interface.ifname} already")
     return mac
+
+
+def _set_up(host_link: str) -> None:
+    """Set the host's end up."""
+    try:
+        with RouteSocket() as kernel:
+            set_link(kernel, host_link, up=True)
+    except OSError as error:
+        raise HostError(f"link {host_link} can't be set up: {error.strerror}") from None
 
 
 def _pair(interface: PodInterface) -> str:
@@ -161,9 +179,23 @@ def detach(host_link: str) -> bool:
         raise HostError(f"link {host_link} can't be removed: {error.strerror}") from None
 
 
+def faults(interfaces: Sequence[PodInterface]) -> dict[Attachment, str]:
+    """Return what is wrong with the host's ends of these interfaces, of those whose namespace is there."""
+    ends = outer_ends([interface.host_link for interface in interfaces])
+    return {
+        interface.attachment: f"link {interface.host_link} {'is gone' if end is None else 'is down'}"
+        for interface, end in zip(interfaces, ends)
+        if (end is None or not end.up) and is_namespace(interface.netns)
+    }
+
+
 def without_sandbox(sandboxes: Sequence[Sandbox]) -> list[Attachment]:
-    """Return the attachments whose network namespace is gone, or the host's end of whose pair, which goes with it."""
+    """Return the attachments whose network namespace is gone, or the host's end of whose pair, which goes with it
+    unless it can be made again.
+    """
     ends = outer_ends([sandbox.attachment.host_link for sandbox in sandboxes])
     return [
-        sandbox.attachment for sandbox, end in zip(sandboxes, ends) if end is None or not is_namespace(sandbox.netns)
+        sandbox.attachment
+        for sandbox, end in zip(sandboxes, ends)
+        if (end is None and not sandbox.is_recorded) or not is_namespace(sandbox.netns)
     ]

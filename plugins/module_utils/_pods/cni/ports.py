@@ -17,18 +17,21 @@ from ..._common.errors import Conflict, DatabaseError, Disconnected
 from ..._common.retry import Pause, retry_async
 from ..._host.rows import COLUMNS
 from ..._ovsdb.difference import difference
+from ..._ovsdb.next_cfg import INCREMENT_NEXT_CFG, wait_for_cur_cfg
+from ..._ovsdb.operations import remove_from_parent
 from ..._ovsdb.plan import Change, Plan
 from ..._ovsdb.replica import Replica
 from ..._ovsdb.rows import CurrentRow, Owner, Row
 from ..._ovsdb.transaction import operations
 from ..._ovsdb.values import as_set
-from ..interface import OWNER_TYPE, Attachment
+from ..interface import OWNER_TYPE, Attachment, PodInterface
 from .concurrency import run_to_end
 
 TABLES = {
     "Bridge": COLUMNS["Bridge"],
     "Port": (*COLUMNS["Port"], "qos"),
     "Interface": (*COLUMNS["Interface"], "ingress_policing_rate", "ingress_policing_burst"),
+    "Open_vSwitch": COLUMNS["Open_vSwitch"],
     "QoS": ("type", "other_config", "external_ids"),
 }
 OWN_TABLES = ("Port", "Interface", "QoS")
@@ -55,20 +58,31 @@ class Ports:
     """The pods' ports, and who waits until ovn-controller has installed their flows.
 
     :param on_lost_link: called when Open vSwitch has lost the link of a pod's port.
+    :param on_port: called with the attachment whose port was changed by somebody, or by this program.
     :param on_state: called when what :meth:`problem` returns may have changed.
     """
 
-    def __init__(self, remote: str, on_lost_link: Callable[[], object], on_state: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        remote: str,
+        on_lost_link: Callable[[], object],
+        on_port: Callable[[Attachment], object],
+        on_state: Callable[[], None],
+    ) -> None:
         self._on_lost_link = on_lost_link
+        self._on_port = on_port
         self._on_state = on_state
         self._waiters: dict[str, asyncio.Future[None]] = {}  # name of an interface -> who waits for its flows
-        self.replica = Replica(remote, names.LOCAL, TABLES, self._row_changed, on_state=on_state)
+        self.replica = Replica(remote, names.LOCAL, TABLES, self._row_changed, ("Port",), on_state=on_state)
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
-        row = new or old
-        if row is None or row.external_id(names.OWNER_TYPE) != OWNER_TYPE:
+        owners = {row.owner for row in (old, new) if row is not None and row.owner is not None}
+        attachments = {Attachment.from_owner_name(owner.name) for owner in owners if owner.type == OWNER_TYPE}
+        if not attachments:
             self._on_state()
             return
+        for attachment in attachments:
+            self._on_port(attachment)
         if table != "Interface" or new is None:
             return
         waiter = self._waiters.get(new.name or "")
@@ -95,12 +109,21 @@ class Ports:
         management = self._management()
         if self._bridge() is None or management is None or not management.columns["mtu_request"]:
             return "this host is not a node of the overlay (yet): run ovn.kubernetes.site"
-        if not _has_flows(management):
+        return None
+
+    def flows_problem(self) -> str | None:
+        """Return why ovn-controller seems not to serve this host, in one sentence; None when it does."""
+        management = self._management()
+        if management is None or not _has_flows(management):
             return (
                 "ovn-controller has not installed the flows of this node's own port: "
                 "look at systemctl status ovn-controller"
             )
         return None
+
+    def can_change(self) -> bool:
+        """Return whether the database is there, and the bridge."""
+        return self.replica.connected and self._bridge() is not None
 
     def node(self) -> NodeFacts:
         """Return what the node's own rows tell; :meth:`problem` must be None."""
@@ -123,8 +146,18 @@ class Ports:
         """Return what differs from the desired rows of an owner."""
         return self._plan(owner, desired).changes
 
+    def is_misplaced(self, link: str) -> bool:
+        """Return whether the port of this name is in another bridge."""
+        return self._misplaced(link) is not None
+
+    def _misplaced(self, link: str) -> CurrentRow | None:
+        port = self.replica.named("Port", link)
+        bridge = None if port is None else self.replica.parent("Port", port.uuid)
+        return None if bridge is None or bridge.name == names.INTEGRATION_BRIDGE else port
+
     def _plan(self, owner: Owner, desired: Sequence[Row]) -> Plan:
-        current = self.replica.owned(owner, OWN_TABLES)
+        # One that has lost the key of its role is found by its name.
+        current = [row for row in self.replica.owned(owner, OWN_TABLES) if row.role]
         by_name = {(row.table, row.name or ""): row for row in current}
         wanted = [("Bridge", names.INTEGRATION_BRIDGE), *((row.table, row.name or "") for row in desired)]
         for table, name in wanted:
@@ -151,6 +184,11 @@ class Ports:
         async def attempt() -> Sequence[Change]:
             if not self.replica.connected:
                 await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - loop.time()))
+            # A port can't be in two bridges: it leaves the other one first.
+            misplaced = [self._misplaced(row.name or "") for row in desired if row.table == "Port"]
+            leave = [remove_from_parent("Port", row.uuid) for row in misplaced if row is not None]
+            if leave:
+                await run_to_end(self.replica.transact([*leave, {"op": "comment", "comment": comment}]))
             plan = self._plan(owner, desired)
             if plan.changes:
                 await run_to_end(self.replica.transact(_unset_qos(plan.changes) + operations(plan, comment)))
@@ -162,6 +200,15 @@ class Ports:
         except asyncio.TimeoutError:
             problem = self.problem() or "the connection to Open vSwitch's database fails again and again"
             raise DatabaseError(problem) from None
+
+    async def release(self, owner: Owner, comment: str) -> None:
+        """Delete the rows of an owner, and wait until ovs-vswitchd has taken that in.
+
+        :raises DatabaseError: it does not answer.
+        """
+        await self.converge(owner, [], comment)
+        *_results, row = await self.replica.transact(INCREMENT_NEXT_CFG)
+        await self.replica.transact([wait_for_cur_cfg(row["rows"][0]["next_cfg"], TIMEOUT / 2)])
 
     async def wait_for_flows(self, name: str) -> None:
         """Wait until ovn-controller has installed the flows of an interface."""
@@ -179,6 +226,17 @@ class Ports:
         """Return whether ovn-controller has installed the flows of an interface."""
         row = self.replica.named("Interface", name)
         return row is not None and _has_flows(row)
+
+    def why_no_flows(self, interface: PodInterface) -> str:
+        """Return why an interface has no flows, as far as it is known."""
+        error = self.error(interface.host_link)
+        if error:
+            return f"Open vSwitch can't use {interface.host_link}: {error}"
+        port = names.pod_port(interface.namespace, interface.pod)
+        return (
+            f"ovn-controller did not install the flows of logical port {port}: "
+            "look at its log, and whether the port is there (ovn-nbctl show)"
+        )
 
     def error(self, name: str) -> str | None:
         """Return the error that Open vSwitch reports for an interface, None: there is none."""

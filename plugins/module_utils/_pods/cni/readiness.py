@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Callable, Sequence
 
-from ..._common import names
+from ..._common import inotify, names
 from ..._common.errors import HostError
 from ..._host.apply import apply_steps
 from ..._host.desired import File, HostState
@@ -27,11 +28,14 @@ class Readiness:
     """Whether the node can serve pods; :meth:`update` keeps it current.
 
     :param synced: set once the node's pods are known.
+    :param needs: each returns why something that pods need does not work now, None when it does.
     """
 
-    def __init__(self, ports: Ports, synced: asyncio.Event) -> None:
+    def __init__(self, ports: Ports, synced: asyncio.Event, needs: Sequence[Callable[[], str | None]] = ()) -> None:
         self._ports = ports
         self._synced = synced
+        self._needs = needs
+        self._unwritten: str | None = None  # why the runtime's configuration can't be written
         self._ready = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -40,10 +44,17 @@ class Readiness:
 
         Once the pods are known, an outage of the API server is no problem.
         """
-        problem = self._ports.problem()
-        if problem is None and not self._synced.is_set():
+        for need in (self._ports.problem, *self._needs, self._ports.flows_problem):
+            problem = need()
+            if problem is not None:
+                return problem
+        if not self._synced.is_set():
             return "the API server has not sent this node's pods yet: look at journalctl -u ovn-k8s-node"
-        return problem
+        return None
+
+    def report(self) -> str | None:
+        """Return :meth:`problem`, or why the runtime does not know that there is none."""
+        return self.problem() or self._unwritten
 
     def update(self) -> None:
         """Take in that something has changed that :meth:`problem` depends on."""
@@ -60,7 +71,8 @@ class Readiness:
     async def keep_configuration(self, path: str, run_directory: str) -> None:
         """Keep the runtime's network configuration, for ever: it exists while the node can serve pods.
 
-        The kubelet calls the node Ready when the file exists, so it is written last.
+        The kubelet calls the node Ready when the file exists, so it is written last. When somebody changes or removes
+        it, it is written again at once.
 
         A file from before the last boot is removed at once. The run directory is below /run: where it is new, this is
         the first start since the boot.
@@ -71,9 +83,18 @@ class Readiness:
         if not os.path.isdir(deletions):
             _write(path, None)
             os.makedirs(deletions, 0o700)
-        reported: str | None = ""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._ready.wait(), STARTUP)
+        watch = asyncio.ensure_future(inotify.watch([path], self._changed.set))
+        try:
+            await self._keep_configuration(path)
+        finally:
+            watch.cancel()
+
+    async def _keep_configuration(self, path: str) -> None:
+        """Write the configuration, or remove it, at each change."""
+        reported: str | None = ""
+        since: float | None = None  # when the problem began
         while True:
             self._changed.clear()
             problem = self.problem()
@@ -81,24 +102,28 @@ class Readiness:
                 LOG.log(logging.WARNING if problem else logging.INFO, "%s", problem or "ready for pods")
                 reported = problem
             if problem is None:
-                _write(path, configuration(self._ports.node().mtu))
+                since = None
+                self._unwritten = _write(path, configuration(self._ports.node().mtu))
                 await self._changed.wait()
                 continue
+            now = asyncio.get_running_loop().time()
+            since = now if since is None else since
             try:
-                await asyncio.wait_for(self._changed.wait(), GRACE)
+                await asyncio.wait_for(self._changed.wait(), max(0.0, since + GRACE - now))
             except asyncio.TimeoutError:
                 _write(path, None)
                 await self._changed.wait()
 
 
-def _write(path: str, content: str | None) -> None:
-    """Make the file have this content; None: remove it."""
+def _write(path: str, content: str | None) -> str | None:
+    """Make the file have this content; None: remove it. Return why it can't be done, None: it is done."""
     desired = HostState(files=(File(path, content),))
     try:
         steps = read_and_plan(desired)
         apply_steps(steps)
     except HostError as exc:
         LOG.error("%s", exc)
-        return
+        return str(exc)
     for step in steps:
         LOG.info("%s", step.describe())
+    return None

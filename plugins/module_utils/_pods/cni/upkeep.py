@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keep what ADD has made: ports of br-int and host's ends of pairs that somebody changed or took away are made again.
+
+Events of the database and of the kernel only mark what to look at. A repair is what a repeated ADD does, from the
+record of the first one. One attachment that can't be repaired is tried again after a pause that grows, and stops no
+other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..._common.errors import OvnKubernetesError
+from ..._common.retry import Pause
+from ..interface import Attachment, PodInterface
+from ..model import Pod
+from . import pod_links
+from .attachments import Attachments
+from .known_pods import KnownPods
+
+LOG = logging.getLogger("ovn-k8s-node")
+DEBOUNCE = 0.2  # seconds: a change comes as several events
+# Seconds between two repairs: a bridge that was made anew has lost the ports of all pods.
+PACE = 0.05
+# Seconds between two repairs of the same attachment: whoever breaks it again and again does not keep this host busy.
+AGAIN = Pause(0.5, longest=60.0)
+LOCKED = 1.0  # seconds until an attachment is looked at again that a request works on
+HEALTHY = 120.0  # seconds without a fault after which the next one is the first again
+REPAIRED, BROKEN = "NetworkRepaired", "NetworkBroken"
+
+EventWriter = Callable[[Pod, str, str], object]
+
+
+@dataclass
+class _Patient:
+    """An attachment that had a fault.
+
+    :ivar repairs: since it was healthy for long.
+    :ivar last: when the last one ended, by the loop's clock.
+    :ivar failure: why it could not be repaired; None: it could.
+    """
+
+    repairs: int = 0
+    last: float = 0.0
+    failure: str | None = None
+
+
+class Upkeep:
+    """The upkeep of all attachments.
+
+    :param on_event: writes a Kubernetes event about a pod.
+    """
+
+    def __init__(self, attachments: Attachments, pods: KnownPods, on_event: EventWriter) -> None:
+        self._attachments = attachments
+        self._pods = pods
+        self._on_event = on_event
+        self._marked: set[Attachment] = set()
+        self._links_changed = True
+        self._patients: dict[Attachment, _Patient] = {}
+        self._wake = asyncio.Event()
+
+    # Events.
+
+    def port_changed(self, attachment: Attachment) -> None:
+        """Look at the port of an attachment."""
+        if attachment in self._attachments.records:
+            self._marked.add(attachment)
+            self._wake.set()
+
+    def links_changed(self) -> None:
+        """Look at the links of all."""
+        self._links_changed = True
+        self._wake.set()
+
+    def everything_changed(self) -> None:
+        """Look at all."""
+        self._marked.update(self._attachments.records)
+        self.links_changed()
+
+    def lost_sandbox(self, attachment: Attachment) -> None:
+        """Tell the pod that its sandbox is gone, where it still needs one."""
+        interface = self._attachments.records.get(attachment)
+        pod = None if interface is None else self._pod(interface)
+        if pod is not None and interface is not None:
+            self._on_event(pod, BROKEN, f"the network namespace of {interface.ifname} is gone: {advice(interface)}")
+
+    def failure(self, attachment: Attachment) -> str | None:
+        """Return why an attachment could not be repaired; None: nothing is wrong."""
+        patient = self._patients.get(attachment)
+        return patient.failure if patient else None
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Repair for ever what is marked."""
+        while True:
+            await self._wake.wait()
+            await asyncio.sleep(DEBOUNCE)
+            self._wake.clear()
+            for attachment, fault in (await self._faults()).items():
+                await self._care_for(attachment, fault)
+
+    async def _faults(self) -> dict[Attachment, str]:
+        """Return what is wrong with what is marked."""
+        records, marked = self._attachments.records, self._marked
+        self._marked = set()
+        found: dict[Attachment, str] = {}
+        links_read, self._links_changed = self._links_changed, False
+        if links_read:
+            try:
+                found = await self._attachments.in_thread(pod_links.faults, list(records.values()))
+            except OSError as exc:
+                links_read = False
+                LOG.error("the pods' links can't be read: %s", exc)
+        for attachment in marked:
+            interface = records.get(attachment)
+            fault = None if interface is None else self._port_fault(interface)
+            if fault:
+                found.setdefault(attachment, fault)
+            elif links_read and attachment in self._patients and attachment not in found:
+                self._patients[attachment].failure = None
+        for attachment in [one for one in self._patients if one not in records]:
+            del self._patients[attachment]
+        return found
+
+    def _port_fault(self, interface: PodInterface) -> str | None:
+        """Return what is wrong with a port; None: nothing, or the database does not tell now."""
+        if not self._attachments.ports.replica.connected:
+            return None
+        try:
+            return "; ".join(self._attachments.port_differences(interface)) or None
+        except OvnKubernetesError as exc:
+            return str(exc)
+
+    async def _care_for(self, attachment: Attachment, fault: str) -> None:
+        """Repair an attachment now, or later."""
+        interface = self._attachments.records.get(attachment)
+        pod = None if interface is None else self._pod(interface)
+        if interface is None or pod is None or not self._attachments.ports.can_change():
+            return  # the runtime is about to delete it, or all are marked when the database is back
+        loop = asyncio.get_running_loop()
+        if attachment in self._attachments.locks:
+            loop.call_later(LOCKED, self._look_again, attachment)
+            return
+        patient = self._patients.setdefault(attachment, _Patient())
+        if patient.repairs and loop.time() - patient.last > HEALTHY:
+            patient.repairs = 0
+        pause = AGAIN.seconds(patient.repairs - 1) if patient.repairs else 0.0
+        left = patient.last + pause - loop.time()
+        if left > 0:
+            loop.call_later(left, self._look_again, attachment)
+            return
+        async with self._attachments.locks.hold(attachment):
+            if attachment in self._attachments.records:
+                await self._repair(interface, pod, fault, patient)
+        patient.repairs += 1
+        patient.last = loop.time()
+        if patient.failure is not None:
+            loop.call_later(AGAIN.seconds(patient.repairs), self._look_again, attachment)
+        await asyncio.sleep(PACE)
+
+    def _look_again(self, attachment: Attachment) -> None:
+        self.port_changed(attachment)
+        self.links_changed()
+
+    async def _repair(self, interface: PodInterface, pod: Pod, fault: str, patient: _Patient) -> None:
+        """Make what is missing; the log and the pod's events say so."""
+        try:
+            await self._attachments.repair(interface)
+        except Exception as exc:  # one attachment does not stop the others
+            failure = f"{interface.ifname} is broken and can't be repaired: {fault}: {exc}"
+            if failure != patient.failure:
+                LOG.error("%s: %s", pod.key, failure)
+                self._on_event(pod, BROKEN, f"{failure}: {advice(interface)}")
+            patient.failure = failure
+            return
+        patient.failure = None
+        LOG.warning("%s: %s was broken and is repaired: %s", pod.key, interface.ifname, fault)
+        self._on_event(pod, REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
+
+    def _pod(self, interface: PodInterface) -> Pod | None:
+        """Return the pod of an interface; None: it was deleted."""
+        return self._pods.get(f"{interface.namespace}/{interface.pod}", interface.uid)
+
+
+def advice(interface: PodInterface) -> str:
+    """Return how a pod gets a new sandbox."""
+    return f"kubectl delete pod -n {interface.namespace} {interface.pod}"

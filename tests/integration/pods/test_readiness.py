@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What makes new pods fail, readiness says at once, and the runtime's configuration, which the kubelet's Ready follows,
+goes after a while; what somebody removes of it is there again at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from database_server import wait_for
+from node_server import network, pod
+
+
+def says(node, words):
+    """Whether readiness names this."""
+    status, text = node.http_get("/readyz")
+    return status == 503 and words in text
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("ovs-vswitchd", "systemctl start openvswitch-switch"),
+        ("ovn-controller", "systemctl start ovn-controller"),
+    ],
+)
+def test_readiness_follows_the_daemons(ready, name, command):
+    """Protects new pods: with a daemon stopped the node said ok, and they hung."""
+    ready.daemons[name].stop()
+    wait_for(lambda: says(ready, f"{name} does not run: {command}"), "readiness to say so", 2)
+    (finding,) = json.loads(ready.http_get("/findings")[1])
+    assert finding["subject"] == "node node1" and command in finding["wrong"]
+    wait_for(lambda: not ready.configuration.exists(), "the configuration to go")
+    ready.daemons[name].start()
+    wait_for(ready.configuration.exists, "the configuration to come back")
+    assert ready.http_get("/readyz") == (200, "ok\n")
+
+
+def test_readiness_follows_the_southbound_database(ready):
+    """Protects new pods on a node that is cut off from the databases: ovn-controller runs, and learns of nothing."""
+    ready.daemons["ovn-controller"].answer = "not connected"
+    wait_for(lambda: says(ready, "is not connected to the Southbound database"), "readiness to say so")
+    ready.daemons["ovn-controller"].answer = "connected"
+    wait_for(lambda: ready.http_get("/readyz")[0] == 200, "readiness")
+
+
+def test_a_daemon_that_hangs(ready):
+    """Protects against a daemon whose process is there and does nothing."""
+    ready.daemons["ovs-vswitchd"].answer = None
+    wait_for(lambda: says(ready, "ovs-vswitchd does not answer"), "readiness to say so")
+    ready.daemons["ovs-vswitchd"].answer = "3.5"
+    wait_for(lambda: ready.http_get("/readyz")[0] == 200, "readiness")
+
+
+def test_readiness_follows_the_tunnels(ready):
+    """Protects pods from a node whose tunnels have lost their address, or whose NIC has left its bridge."""
+    subprocess.run(["ip", "link", "add", "breth0", "type", "veth", "peer", "name", "eth0"], check=True, timeout=10)
+    subprocess.run(["ip", "address", "add", "10.9.9.1/24", "dev", "breth0"], check=True, timeout=10)
+    encap = {"external_ids": ["map", [["ovn-encap-ip", "10.9.9.1"]]]}
+    ready.database.transact(
+        {
+            "op": "insert",
+            "table": "Bridge",
+            "uuid-name": "b",
+            "row": {"name": "breth0", "external_ids": ["map", [["bridge-uplink", "eth0"]]]},
+        },
+        {"op": "update", "table": "Open_vSwitch", "where": [], "row": encap},
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "insert", ["set", [["named-uuid", "b"]]]]],
+        },
+    )
+    wait_for(lambda: says(ready, "eth0 is not in its bridge breth0"), "readiness to say so")
+    ready.database.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "eth0"}},
+        {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "eth0", "interfaces": ["named-uuid", "i"]}},
+        {
+            "op": "mutate",
+            "table": "Bridge",
+            "where": [["name", "==", "breth0"]],
+            "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]],
+        },
+    )
+    wait_for(lambda: ready.http_get("/readyz")[0] == 200, "readiness")
+    subprocess.run(["ip", "address", "flush", "dev", "breth0"], check=True, timeout=10)
+    wait_for(lambda: says(ready, "no link of this host has the tunnels' address 10.9.9.1"), "readiness to say so")
+
+
+def remove(path):
+    """The file is gone."""
+    path.unlink()
+
+
+def spoil(path):
+    """The file says something else."""
+    path.write_text("{}")
+
+
+def remove_folder(path):
+    """The folder is gone, and the one above it."""
+    shutil.rmtree(path.parents[1])
+
+
+@pytest.mark.parametrize("damage", [remove, spoil, remove_folder], ids=lambda damage: damage.__name__)
+def test_the_configuration_comes_back(node, damage):
+    """Protects a node from being NotReady for ever: nothing but a restart of the server brought the file back."""
+    node.configuration = node.folder / "etc" / "cni" / "net.d" / "10-ovn-kubernetes.conflist"
+    node.start()
+    before = node.configuration.read_text()
+    for _time in range(2):
+        damage(node.configuration)
+        wait_for(
+            lambda: node.configuration.exists() and node.configuration.read_text() == before, "the configuration", 1
+        )
+
+
+def test_a_configuration_that_can_not_be_written_is_said(ready):
+    """Protects against "ok" while the runtime has no configuration."""
+    ready.configuration.unlink()
+    ready.configuration.mkdir()
+    wait_for(lambda: says(ready, str(ready.configuration)), "readiness to say so")
+    ready.configuration.rmdir()
+    wait_for(lambda: ready.http_get("/readyz")[0] == 200 and ready.configuration.is_file(), "the configuration")
+
+
+def test_the_socket_comes_back(ready, sandbox):
+    """Protects all pods of a node whose server's socket was removed: the plugin found nobody."""
+    for _time in range(2):
+        (ready.run / "cni.sock").unlink()
+        wait_for(lambda: (ready.run / "cni.sock").is_socket(), "the socket", 1)
+    shutil.rmtree(ready.run)
+    wait_for(lambda: (ready.run / "cni.sock").is_socket(), "the socket, with its folder", 1)
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
+    code, result = ready.cni("ADD", netns=sandbox().path)
+    assert code == 0, result

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The second day of a pod: what somebody takes away from it while it runs comes back, or its events say what to do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import stat
+import subprocess
+
+import pytest
+from database_server import wait_for
+from node_server import host_links, network, pod
+
+PROMPT = 6.0  # seconds in which a pod has its network again
+
+
+def add(node, place, name="web", number=3, container=None):
+    """A pod of the node with its interface; returns the name of its port."""
+    node.api.change("ADDED", pod(name, annotation=network(number)))
+    before = set(node.pod_ports())
+    code, result = node.cni("ADD", container=container or f"c-{name}", netns=place.path, name=name)
+    assert code == 0, result
+    (port,) = set(node.pod_ports()) - before
+    return port
+
+
+def ports_of(node, bridge):
+    """The names of a bridge's ports."""
+    (row,) = [row for row in node.database.rows("Bridge") if row["name"] == bridge]
+    members = row["ports"][1] if row["ports"][0] == "set" else [row["ports"]]
+    uuids = {member[1] for member in members}
+    return {port["name"] for port in node.database.rows("Port") if port["_uuid"][1] in uuids}
+
+
+def uuid_of(node, table, name):
+    """A reference to a row."""
+    return next(row["_uuid"] for row in node.database.rows(table) if row["name"] == name)
+
+
+def take(node, port, bridge="br-int"):
+    """The operation that takes a port from its bridge, as ovs-vsctl del-port does."""
+    return {
+        "op": "mutate",
+        "table": "Bridge",
+        "where": [["name", "==", bridge]],
+        "mutations": [["ports", "delete", ["set", [uuid_of(node, "Port", port)]]]],
+    }
+
+
+def delete_port(node, port):
+    """ovs-vsctl del-port br-int PORT."""
+    node.database.transact(take(node, port))
+
+
+def clear_interface(node, port):
+    """ovs-vsctl clear Interface PORT external_ids."""
+    clear = {
+        "op": "update",
+        "table": "Interface",
+        "where": [["name", "==", port]],
+        "row": {"external_ids": ["map", []]},
+    }
+    node.database.transact(clear)
+
+
+def clear_both(node, port):
+    """The keys of the port and its interface."""
+    clear(node, port, "Port", "Interface")
+
+
+def clear(node, port, *tables):
+    """Take all keys from rows of this name."""
+    nothing = {"external_ids": ["map", []]}
+    where = [["name", "==", port]]
+    node.database.transact(*({"op": "update", "table": table, "where": where, "row": nothing} for table in tables))
+
+
+def move(node, port):
+    """The port goes to another bridge in one transaction."""
+    node.database.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "br-x", "type": "internal"}},
+        {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "br-x", "interfaces": ["named-uuid", "i"]}},
+        take(node, port),
+        {
+            "op": "insert",
+            "table": "Bridge",
+            "uuid-name": "b",
+            "row": {
+                "name": "br-x",
+                "datapath_type": "netdev",
+                "ports": ["set", [["named-uuid", "p"], uuid_of(node, "Port", port)]],
+            },
+        },
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "insert", ["set", [["named-uuid", "b"]]]]],
+        },
+    )
+
+
+def delete_link(_node, port):
+    """Ip link delete PORT."""
+    subprocess.run(["ip", "link", "delete", port], check=True, timeout=10)
+
+
+def set_down(_node, port):
+    """Ip link set PORT down."""
+    subprocess.run(["ip", "link", "set", port, "down"], check=True, timeout=10)
+
+
+def reaches(one, address):
+    """Whether a pod's request is answered in time: nobody listens at the port, and the other's kernel says so."""
+    ask = f"import socket; s = socket.socket(); s.settimeout(1); print(s.connect_ex(({address!r}, 9)))"
+    return one.run("/usr/bin/python3", "-c", ask).strip() == str(errno.ECONNREFUSED)
+
+
+@pytest.mark.parametrize(
+    "spoil", [delete_port, clear_interface, clear_both, move, delete_link, set_down], ids=lambda spoil: spoil.__name__
+)
+def test_what_is_taken_from_a_pod_comes_back(ready, sandbox, spoil):
+    """Protects a pod that runs: without its port, its keys or its link it was dead until somebody deleted it, and
+    nothing said so.
+    """
+    one, two = sandbox("one"), sandbox("two")
+    add(ready, one, "one", 3)
+    port = add(ready, two, "two", 4)
+    before = ready.pod_ports()[port]
+    wait_for(lambda: reaches(one, "192.168.1.4"), "the pods to reach each other", PROMPT)
+    spoil(ready, port)
+    wait_for(lambda: "was broken and is repaired" in ready.text(), "the repair", PROMPT)
+    wait_for(lambda: reaches(one, "192.168.1.4"), "the pod to be reached again", PROMPT)
+    wait_for(lambda: ready.pod_ports().get(port) == before, "the port to be as it was", PROMPT)
+    assert port in ports_of(ready, "br-int")
+    ((name, reason, message),) = wait_for(lambda: ready.api.events, "the event")
+    assert (name, reason) == ("two", "NetworkRepaired") and "eth0 was broken" in message
+    assert json.loads(ready.http_get("/findings")[1]) == []
+    for container, place, which in (("c-one", one, "one"), ("c-two", two, "two")):
+        assert ready.cni("DEL", container=container, netns=place.path, name=which) == (0, None)
+    assert ready.pod_ports() == {} and host_links() == [] and not list((ready.run / "cni-attachments").iterdir())
+
+
+def test_all_ports_come_back_with_their_bridge(ready, sandbox):
+    """Protects all pods of a node whose br-int is deleted: ovn-controller makes an empty one."""
+    places = [sandbox(f"p{number}") for number in range(5)]
+    ports = {add(ready, place, f"p{number}", 3 + number) for number, place in enumerate(places)}
+    bridge = next(row for row in ready.database.rows("Bridge") if row["name"] == "br-int")
+    ready.database.transact({"op": "update", "table": "Open_vSwitch", "where": [], "row": {"bridges": ["set", []]}})
+    wait_for(lambda: ready.http_get("/readyz")[0] == 503, "the server to see that the bridge is gone")
+    ready.database.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "br-int", "type": "internal"}},
+        {
+            "op": "insert",
+            "table": "Port",
+            "uuid-name": "p",
+            "row": {"name": "br-int", "interfaces": ["named-uuid", "i"]},
+        },
+        {
+            "op": "insert",
+            "table": "Bridge",
+            "uuid-name": "b",
+            "row": {"name": "br-int", "datapath_type": bridge["datapath_type"], "ports": ["named-uuid", "p"]},
+        },
+        {"op": "update", "table": "Open_vSwitch", "where": [], "row": {"bridges": ["named-uuid", "b"]}},
+    )
+    wait_for(lambda: ports <= ports_of(ready, "br-int"), "all ports", PROMPT)
+    wait_for(lambda: reaches(places[0], "192.168.1.7"), "the pods to reach each other", PROMPT)
+
+
+def test_what_was_taken_while_no_server_ran(ready, sandbox):
+    """Protects pods from what happens in a restart of the server; the records are for root only."""
+    port = add(ready, sandbox())
+    folder = ready.run / "cni-attachments"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())] == [0o700, 0o600]
+    ready.stop()
+    (folder / "garbage").write_text("[1]")
+    delete_port(ready, port)
+    ready.start()
+    wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
+    assert [path.name for path in folder.iterdir()] == [port] and "garbage can't be used" in ready.text()
+
+
+def test_a_pod_that_can_not_be_repaired_stops_no_other(ready, sandbox):
+    """Protects the other pods, and tells who has to do what: the event and the finding name the command."""
+    one, two = sandbox("one"), sandbox("two")
+    broken, port = add(ready, one, "one", 3), add(ready, two, "two", 4)
+    # Another program's port has the name.
+    foreign = {"k8s.ovn.org/owner-type": "Other", "k8s.ovn.org/name": "x", "k8s.ovn.org/id": "other:Other:x:port"}
+    ready.database.transact(
+        *(
+            {
+                "op": "update",
+                "table": table,
+                "where": [["name", "==", broken]],
+                "row": {"external_ids": ["map", [list(item) for item in foreign.items()]]},
+            }
+            for table in ("Port", "Interface")
+        )
+    )
+    delete_port(ready, port)
+    wait_for(lambda: port in ready.pod_ports(), "the other pod's port", PROMPT)
+    name, reason, message = wait_for(lambda: [event for event in ready.api.events if event[0] == "one"], "the event")[0]
+    assert reason == "NetworkBroken" and "kubectl delete pod -n ns one" in message and name == "one"
+    (finding,) = json.loads(ready.http_get("/findings")[1])
+    assert finding["subject"] == "pod ns/one" and finding["mend"] == "kubectl delete pod -n ns one"
+    assert "can't be repaired" in finding["wrong"] and finding["causes"] == "the pod has no network"
+    delete_port(ready, broken)
+    wait_for(lambda: broken in ready.pod_ports(), "the port, once its name is free", 2 * PROMPT)
+    wait_for(lambda: json.loads(ready.http_get("/findings")[1]) == [], "the finding to go")
+
+
+def test_a_sandbox_that_is_gone_is_said(ready, sandbox):
+    """Protects a pod whose network namespace went without a DEL: nothing can be repaired, and the pod's events say what
+    to do.
+    """
+    place = sandbox()
+    add(ready, place)
+    place.remove()
+    ((name, reason, message),) = wait_for(lambda: ready.api.events, "the event")
+    assert (name, reason) == ("web", "NetworkBroken") and "kubectl delete pod -n ns web" in message
+    wait_for(lambda: not ready.pod_ports() and not list((ready.run / "cni-attachments").iterdir()), "all to go")
+
+
+def test_a_pod_that_was_deleted_is_not_repaired(ready, sandbox):
+    """Protects the end of a pod: what its runtime is about to delete is not made again."""
+    port = add(ready, sandbox("one"), "one", 3)
+    other = add(ready, sandbox("two"), "two", 4)
+    ready.api.change("DELETED", pod("one"))
+    delete_port(ready, port)
+    delete_port(ready, other)
+    wait_for(lambda: other in ready.pod_ports(), "the other's port", PROMPT)
+    assert port not in ready.pod_ports()
+
+
+def test_a_pod_that_breaks_again_and_again_is_repaired_less_often(ready, sandbox):
+    """Protects the host from a program that takes away what is repaired: the pause grows."""
+    port = add(ready, sandbox())
+    for _time in range(4):
+        wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
+        delete_port(ready, port)
+    assert port not in ready.pod_ports()
+    wait_for(lambda: port in ready.pod_ports(), "the port in the end", 2 * PROMPT)
+
+
+def test_the_newest_sandbox_has_the_port(ready, sandbox):
+    """Protects a pod whose pause process died: the kubelet makes a second sandbox before the first is deleted, and
+    ovn-controller would bind either.
+    """
+    old, new = sandbox("old"), sandbox("new")
+    add(ready, old, container="c-old")
+    code, result = ready.cni("ADD", container="c-new", netns=new.path)
+    assert code == 0, result
+    assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
+    assert ready.cni("DEL", container="c-old", netns=old.path) == (0, None)
+    assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
+
+
+def test_an_annotation_that_differs_is_found(ready, sandbox):
+    """Protects against a pod that is served at an address that it does not have: the finding names both."""
+    add(ready, sandbox())
+    ready.api.change("MODIFIED", pod("web", annotation=network(9)))
+    (finding,) = wait_for(lambda: json.loads(ready.http_get("/findings")[1]), "the finding")
+    assert finding["wrong"] == "it has 192.168.1.3/24, and its annotation says 192.168.1.9/24"
+
+
+def test_flows_that_are_missing_are_found(ready, sandbox):
+    """Protects a pod whose logical port is gone: ovn-controller takes its mark away."""
+    port = add(ready, sandbox())
+    with ready.controller.lock:
+        ready.controller.silent = True
+        ready.database.transact(
+            {
+                "op": "mutate",
+                "table": "Interface",
+                "where": [["name", "==", port]],
+                "mutations": [["external_ids", "delete", ["set", ["ovn-installed"]]]],
+            }
+        )
+    (finding,) = wait_for(lambda: json.loads(ready.http_get("/findings")[1]), "the finding")
+    assert finding["subject"] == "pod ns/web" and "logical port ns_web" in finding["wrong"]
