@@ -15,7 +15,8 @@ description:
   - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one
     subnet of each family of C(ovn_cluster_subnet).
   - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node name,
-    as long as it is in the cluster's network and does not overlap one that the inventory sets. The rest get the
+    else what the host itself has saved (M(ovn.kubernetes.ovn_facts)), else what is left of it on the cluster router, as
+    long as it is in the cluster's network. Where these contradict each other the plan is refused. The rest get the
     lowest free subnets of C(ovn_node_subnet_prefix), in the order of the hosts' names, numbers in them counted as
     numbers. Nothing is skipped; the first one is the cluster network's first.
   - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory
@@ -27,7 +28,7 @@ description:
   - The plan is always for the whole inventory, whatever the play is limited to.
 requirements:
   - netaddr on the controller
-positional: groups, existing, tunnels
+positional: groups, existing, tunnels, leftovers, chassis
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -47,6 +48,14 @@ options:
       - Node name to list of tunnel addresses, as the southbound database has them. A node that the inventory does
         not know, at the tunnel address of a host that the database does not know, is that host under its older name,
         and keeps its subnets.
+    type: dict
+    default: {}
+  leftovers:
+    description: Node name to list of networks of nodes whose switch is gone, while the cluster router has its port.
+    type: dict
+    default: {}
+  chassis:
+    description: Node name to system-id. A node under an older name is known by it as by its tunnel address.
     type: dict
     default: {}
 seealso:
@@ -82,6 +91,7 @@ from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
+from ..plugin_utils._known_nodes import Known
 from ..plugin_utils._subnets import plan
 
 
@@ -90,10 +100,12 @@ def node_subnets(
     groups: Mapping[str, t.Any],
     existing: Mapping[str, t.Any] | None = None,
     tunnels: Mapping[str, t.Any] | None = None,
+    leftovers: Mapping[str, t.Any] | None = None,
+    chassis: Mapping[str, t.Any] | None = None,
 ) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:
-        return plan(Inventory(hostvars, groups), existing or {}, tunnels or {})
+        return plan(Inventory(hostvars, groups), Known(existing or {}, leftovers or {}, tunnels or {}, chassis or {}))
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.node_subnets: {error}") from error
 

@@ -22,7 +22,7 @@ description:
     role's own variables.
 requirements:
   - netaddr on the controller
-positional: groups
+positional: groups, existing
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -38,6 +38,11 @@ options:
         P(ovn.kubernetes.node_subnets#filter).
     type: dict
     default: {}
+  overlay:
+    description:
+      - All that M(ovn.kubernetes.ovn_info) has found, instead of O(existing). What can't work beside it is a problem
+        too, such as a join network that has no address left for a new gateway.
+    type: dict
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
@@ -76,11 +81,14 @@ from ..plugin_utils._problems import problems as find_problems
 
 
 def problems(
-    hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any], existing: Mapping[str, t.Any] | None = None
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    existing: Mapping[str, t.Any] | None = None,
+    overlay: Mapping[str, t.Any] | None = None,
 ) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:
-        return find_problems(Inventory(hostvars, groups), existing or {})
+        return find_problems(Inventory(hostvars, groups), existing or {}, overlay)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.problems: {error}") from error
 

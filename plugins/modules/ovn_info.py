@@ -73,6 +73,11 @@ chassis:
   returned: always
   type: dict
   sample: {"kube-minion1": {"hostname": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
+leftover_subnets:
+  description: Node name of each node whose switch is gone to the subnets of its port of the cluster router.
+  returned: always
+  type: dict
+  sample: {}
 error_code:
   description:
     - The kind of the error, such as C(database_unreachable) or C(database).

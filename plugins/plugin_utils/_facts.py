@@ -26,6 +26,16 @@ class Link(t.NamedTuple):
     network: IPNetwork | None
 
 
+class OwnFacts(t.NamedTuple):
+    """What the host itself knows of its node, as M(ovn.kubernetes.ovn_facts) gathers it; empty where it knows
+    nothing."""
+
+    system_id: str
+    node: str
+    subnets: tuple[IPNetwork, ...]
+    problem: str
+
+
 class Facts:
     """``hostvars[host]['ansible_facts']``, which may be missing, or gathered without the network.
 
@@ -45,6 +55,13 @@ class Facts:
     def _link(self, name: str) -> Fact:
         """Return the facts of a link; Ansible replaces ``-`` in names of facts."""
         return self._dict(name.replace("-", "_"))
+
+    @property
+    def own(self) -> OwnFacts:
+        """What the host itself knows of its node."""
+        own = self._dict("ovn_kubernetes")
+        subnets = tuple(net for net in map(_subnet, own.get("subnets") or ()) if net is not None)
+        return OwnFacts(_text(own.get("system_id")), _text(own.get("node")), subnets, _text(own.get("problem")))
 
     @property
     def default_address(self) -> str:
@@ -128,6 +145,13 @@ def _interface(entry: Fact) -> IPInterface | None:
         return None
     try:
         return ipaddress.ip_interface(f"{address}/{size}")
+    except ValueError:
+        return None
+
+
+def _subnet(value: t.Any) -> IPNetwork | None:
+    try:
+        return ipaddress.ip_network(_text(value))
     except ValueError:
         return None
 

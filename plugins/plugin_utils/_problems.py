@@ -17,20 +17,23 @@ from collections.abc import Mapping
 
 from ._errors import InventoryError
 from ._inventory import Inventory
+from ._known_nodes import Known
 from ._problems_cluster import add_cluster_problems
 from ._problems_gateways import add_gateway_problems
 from ._problems_groups import add_group_problems
 from ._problems_hosts import add_host_problems
 from ._problems_kubernetes import add_kubernetes_problems
+from ._problems_overlay import Overlay, add_overlay_problems
 from ._problems_variables import add_variable_problems
 from ._report import Report
 from ._subnets import plan
 
 
-def problems(inventory: Inventory, existing: Mapping[str, list[str]]) -> list[str]:
+def problems(inventory: Inventory, existing: Mapping[str, list[str]], overlay: Overlay | None = None) -> list[str]:
     """Return one sentence for each problem; none when the inventory can be used.
 
-    :param existing: node subnets that the Northbound database has, as for :func:`._subnets.plan`.
+    :param existing: node subnets that the Northbound database has, as in :class:`._known_nodes.Known`.
+    :param overlay: instead of them, all that ``ovn_info`` has found.
     """
     report = Report(inventory)
     add_group_problems(inventory, report)
@@ -43,7 +46,9 @@ def problems(inventory: Inventory, existing: Mapping[str, list[str]]) -> list[st
     add_gateway_problems(inventory, report)
     if not report:  # a plan from wrong values would only repeat what the report has
         try:
-            plan(inventory, existing)
+            if overlay is not None:
+                add_overlay_problems(inventory, overlay, report)
+            plan(inventory, Known(existing) if overlay is None else Known.of(overlay))
         except InventoryError as error:
             report.add_unreadable(error.host or inventory.hosts, error)
     return report.sentences()

@@ -30,13 +30,18 @@ def add_gateway_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with the gateways."""
     for host in inventory.gateways:
         _add_nic(inventory, host, report)
-    gateways = [_gateway(inventory, host) for host in inventory.gateways]
+    gateways = gateways_of(inventory)
     for gateway in gateways:
         if gateway.cluster_subnets and gateway.physical_ips:
             report.add_problems(gateway.node, policy.problems(gateway))
     for problem in policy.sharing_problems(gateways, {}):
         report.add_problems(problem.subject.split(" ", 1)[1], [problem])
     _add_addresses(inventory, report)
+
+
+def gateways_of(inventory: Inventory) -> list[Gateway]:
+    """Return the gateways as the policy knows them."""
+    return [_gateway(inventory, host) for host in inventory.gateways]
 
 
 def _gateway(inventory: Inventory, host: str) -> Gateway:

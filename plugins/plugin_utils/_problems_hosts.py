@@ -9,11 +9,12 @@ from __future__ import annotations
 import collections
 
 from ..module_utils._topology import node as policy
+from ..module_utils._topology.clones import ADVICE
+from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
 from ._inventory import Inventory
 from ._report import Report
-from ._subnets import Claim, clashes
 
 SUBNET, ENCAP, NAME = "ovn_node_subnet", "ovn_encap_ip", "ovn_node_name"
 SHOWN_ADDRESSES = 4  # of a host, in a message
@@ -24,6 +25,7 @@ def add_host_problems(inventory: Inventory, report: Report) -> None:
     _add_names(inventory, report)
     _add_subnets(inventory, report)
     _add_tunnels(inventory, report)
+    _add_system_ids(inventory, report)
 
 
 def _add_names(inventory: Inventory, report: Report) -> None:
@@ -84,3 +86,13 @@ def _add_tunnels(inventory: Inventory, report: Report) -> None:
                 f"{settings[host]} is IPv{version}, and {majority[0]} has one of IPv{10 - version}: "
                 "tunnels need one IP version on all hosts",
             )
+
+
+def _add_system_ids(inventory: Inventory, report: Report) -> None:
+    """Add hosts with the system-id of another one, as clones of a machine have it: OVN would take both for one."""
+    owners: dict[str, str] = {}
+    for host in inventory.hosts:
+        system_id = inventory.facts(host).own.system_id
+        owner = owners.setdefault(system_id, host) if system_id else host
+        if owner != host:
+            report.add(host, f"its system-id {show(system_id)} is also that of {owner}, as on a clone: {ADVICE}")

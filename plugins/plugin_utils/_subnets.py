@@ -3,22 +3,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Node subnets: which are taken, and which each host gets. Private to the collection.
 
-Subnets either contain each other or share no address. So it is enough to sort them by their first address to find
-overlaps: planning takes
-no noticeable time for a thousand hosts.
+A host with pods keeps its subnet. Who knows it is asked in this order: the inventory, the node's switch in the
+Northbound database, the host's own saved settings, and the port of the cluster router, which outlives a switch that was
+deleted.
 """
 
 from __future__ import annotations
 
-import bisect
 import ipaddress
 import itertools
 import typing as t
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from ._derived import tunnel_address
+from ..module_utils._common.names import NODE_SETTINGS
+from ._claims import Claim, Claims, contains
 from ._errors import InventoryError, count
-from ._inventory import Inventory
+from ._inventory import Inventory, natural
+from ._known_nodes import Known, of_version, renamed
 from ._variables import VARIABLES
 
 try:
@@ -28,72 +29,11 @@ except ImportError:  # Inventory reports it
 
 if t.TYPE_CHECKING:
     from ..module_utils._common.addressing import IPNetwork
-
-    Subnets = Mapping[str, t.Any]  # node name -> its subnets, a list or text with commas
+    from ._known_nodes import Subnets
 
 # The longest prefix of a node subnet: 3 bits for hosts. Its own address, the router's, the host's and the broadcast
 # address are not for pods.
 HOST_BITS = 3
-
-
-class Claim(t.NamedTuple):
-    """A node subnet, and its owner: a host of the inventory, or a node that only the database knows."""
-
-    network: IPNetwork
-    owner: str
-
-
-def first(network: IPNetwork) -> int:
-    """Return the first address as a number."""
-    return int(network.network_address)
-
-
-def last(network: IPNetwork) -> int:
-    """Return the last address as a number."""
-    return int(network.broadcast_address)
-
-
-def contains(outer: IPNetwork, inner: IPNetwork) -> bool:
-    """Return whether one network contains the other."""
-    return outer.version == inner.version and first(outer) <= first(inner) and last(inner) <= last(outer)
-
-
-def clashes(claims: Iterable[Claim]) -> list[tuple[Claim, Claim]]:
-    """Return pairs of claims that share addresses: each claim at most once, with one before it in the order of
-    addresses."""
-    pairs = []
-    furthest: dict[int, Claim] = {}  # IP version -> the claim so far that ends last
-    for claim in sorted(claims, key=lambda claim: (claim.network.version, first(claim.network), -last(claim.network))):
-        other = furthest.get(claim.network.version)
-        if other is not None and first(claim.network) <= last(other.network):
-            pairs.append((other, claim))
-        if other is None or last(claim.network) > last(other.network):
-            furthest[claim.network.version] = claim
-    return pairs
-
-
-class Claims:
-    """Claims of one IP version that share no address."""
-
-    def __init__(self) -> None:
-        self._firsts: list[int] = []
-        self._claims: list[Claim] = []
-
-    def overlapping(self, network: IPNetwork) -> Claim | None:
-        """Return a claim that shares an address with the network."""
-        index = bisect.bisect_right(self._firsts, last(network))
-        if index and last(self._claims[index - 1].network) >= first(network):
-            return self._claims[index - 1]
-        return None
-
-    def add(self, network: IPNetwork, owner: str) -> Claim | None:
-        """Add a claim; return the existing claim that it overlaps, if there is one, and add nothing then."""
-        other = self.overlapping(network)
-        if other is None:
-            index = bisect.bisect(self._firsts, first(network))
-            self._firsts.insert(index, first(network))
-            self._claims.insert(index, Claim(network, owner))
-        return other
 
 
 def prefixes(inventory: Inventory, cluster: Iterable[IPNetwork]) -> dict[int, int]:
@@ -113,14 +53,11 @@ def prefixes(inventory: Inventory, cluster: Iterable[IPNetwork]) -> dict[int, in
     return {version: sizes[version] for version in versions}
 
 
-def plan(inventory: Inventory, existing: Subnets, tunnels: Subnets | None = None) -> dict[str, list[str]]:
+def plan(inventory: Inventory, known: Known) -> dict[str, list[str]]:
     """Return each host's node subnets, one of each IP version of the cluster and in the order of
     ``ovn_cluster_subnet``.
 
-    :param existing: what the Northbound database has, node name to subnets; also of nodes that the inventory does
-        not know.
-    :param tunnels: node name to its tunnel addresses, from the Southbound database.
-    :raises InventoryError: the cluster's network is exhausted, or a subnet of the inventory belongs to another node.
+    :raises InventoryError: the cluster's network is exhausted, or those who know subnets contradict each other.
     """
     if not inventory.hosts:
         return {}
@@ -129,39 +66,39 @@ def plan(inventory: Inventory, existing: Subnets, tunnels: Subnets | None = None
         raise InventoryError(
             'ovn_cluster_subnet is not set: set it for all hosts, like "192.168.0.0/16"', inventory.hosts[0]
         )
-    existing = renamed(inventory, existing, tunnels or {})
+    names = renamed(inventory, known)
+    existing, leftovers = (
+        {names.get(str(node), str(node)): subnets for node, subnets in found.items()}
+        for found in (known.subnets, known.leftovers)
+    )
     sizes = prefixes(inventory, cluster)
-    plans = [_Plan(inventory, network, sizes[network.version], existing).subnets() for network in cluster]
+    plans = [_Plan(inventory, network, sizes[network.version], existing, leftovers).subnets() for network in cluster]
     return {host: [str(subnets[host]) for subnets in plans] for host in inventory.hosts}
 
 
-def renamed(inventory: Inventory, existing: Subnets, tunnels: Subnets) -> dict[str, t.Any]:
-    """Return ``existing`` by the names of today.
+class Kept(t.NamedTuple):
+    """A subnet that a host has already. ``where`` says who knows it, behind "which"."""
 
-    A node that the inventory does not know, and that has the tunnel address of a host that the database does not know,
-    is that host.
-    """
-    hosts = {inventory.node_name(host): host for host in inventory.hosts}
-    new = {tunnel_address(inventory, host): name for name, host in hosts.items() if name not in existing}
-    today = {}
-    for node, subnets in existing.items():
-        name = node
-        if str(node).lower() not in hosts:
-            name = next((new[address] for address in tunnels.get(node) or [] if address in new), node)
-        today[name] = subnets
-    return today
+    network: IPNetwork
+    where: str
 
 
 class _Plan:
     """The plan of one IP version."""
 
-    def __init__(self, inventory: Inventory, cluster: IPNetwork, prefix: int, existing: Subnets) -> None:
+    def __init__(
+        self, inventory: Inventory, cluster: IPNetwork, prefix: int, existing: Subnets, leftovers: Subnets
+    ) -> None:
         self._inventory = inventory
         self._cluster = cluster
         self._prefix = prefix
         self._names = {host: inventory.node_name(host) for host in inventory.hosts}
-        self._held = _held(existing, cluster.version)
-        self._strangers = {node for node in self._held if node not in set(self._names.values())}
+        self._held = of_version(existing, cluster.version)
+        self._leftovers = of_version(leftovers, cluster.version)
+        self._kept = {host: kept for host in inventory.hosts for kept in [self._kept_by(host)] if kept}
+        everywhere = {**self._leftovers, **self._held}
+        names = set(self._names.values())
+        self._strangers = {node: network for node, network in everywhere.items() if node not in names}
         self._claims = Claims()
         self._subnets: dict[str, IPNetwork] = {}
 
@@ -170,15 +107,36 @@ class _Plan:
         self._claim_strangers()
         self._claim_set()
         self._refuse_taken()
-        self._claim_held()
+        self._claim_kept()
         self._claim_free()
         return self._subnets
+
+    def _kept_by(self, host: str) -> Kept | None:
+        """Return the subnet that the host has already, by the first one who knows it; None for a new host.
+
+        :raises InventoryError: the host's settings are damaged, and nobody before them knows it.
+        """
+        name, own = self._names[host], self._inventory.facts(host).own
+        networks = self._inventory.value(host, "ovn_node_subnet") or []
+        is_set = any(network.version == self._cluster.version for network in networks)
+        saved = [network for network in own.subnets if network.version == self._cluster.version]
+        if name in self._held:
+            kept = Kept(self._held[name], f"the northbound database holds for {host}")
+        elif own.problem and not is_set:
+            raise InventoryError(f"{own.problem}: set ovn_node_subnet, or remove the file where no pods run", host)
+        elif saved and not is_set:
+            kept = Kept(saved[0], f"{host} itself has saved as its own ({NODE_SETTINGS})")
+        elif name in self._leftovers:
+            kept = Kept(self._leftovers[name], f"the cluster router still has for {host}")
+        else:
+            return None
+        return kept if contains(self._cluster, kept.network) else None
 
     def _claim_strangers(self) -> None:
         """Nodes that the inventory does not know keep their subnets. Larger ones come first, since others may be inside
         them."""
-        for node in sorted(self._strangers, key=lambda node: (self._held[node].prefixlen, node)):
-            self._claims.add(self._held[node], node)
+        for node, network in sorted(self._strangers.items(), key=lambda item: (item[1].prefixlen, item[0])):
+            self._claims.add(network, node)
 
     def _claim_set(self) -> None:
         """Hosts get the subnets that the inventory sets for them."""
@@ -204,27 +162,31 @@ class _Plan:
     def _refuse_taken(self) -> None:
         """A node with pods keeps its subnet, even if another host is set to it, unless the node itself is set to
         another one."""
-        for host in self._inventory.hosts:
-            network = self._held_in_cluster(host)
-            other = self._claims.overlapping(network) if network is not None and host not in self._subnets else None
-            if other is not None and self._held.get(self._names.get(other.owner, "")) != other.network:
+        for host, (network, where) in self._kept.items():
+            other = self._claims.overlapping(network) if host not in self._subnets else None
+            if other is None or other.owner in self._strangers:
+                continue
+            has = self._kept.get(other.owner)
+            if has is None or has.network != other.network:
                 raise InventoryError(
-                    f'ovn_node_subnet "{other.network}" overlaps "{network}", which the northbound database holds '
-                    f"for {host}: "
+                    f'ovn_node_subnet "{other.network}" overlaps "{network}", which {where}: '
                     f"choose a free subnet, or give {host} another ovn_node_subnet",
                     other.owner,
                 )
 
-    def _claim_held(self) -> None:
-        """Hosts keep what the database has for them."""
-        for host in self._inventory.hosts:
-            network = self._held_in_cluster(host)
-            if host not in self._subnets and network is not None and self._claims.add(network, host) is None:
-                self._subnets[host] = network
-
-    def _held_in_cluster(self, host: str) -> IPNetwork | None:
-        network = self._held.get(self._names[host])
-        return network if network is not None and contains(self._cluster, network) else None
+    def _claim_kept(self) -> None:
+        """Hosts keep what they have. What the database has for them comes first; who contradicts it is refused."""
+        for host in sorted(self._kept, key=lambda host: self._names[host] not in self._held):
+            network, where = self._kept[host]
+            other = self._claims.add(network, host) if host not in self._subnets else None
+            if other is not None and self._names[host] not in self._held:
+                raise InventoryError(
+                    f'its pods\' subnet "{network}", which {where}, overlaps "{other.network}" of {other.owner}: '
+                    f"set ovn_node_subnet for {host}, or take out what has the subnet by mistake",
+                    host,
+                )
+            if other is None:
+                self._subnets.setdefault(host, network)
 
     def _claim_free(self) -> None:
         """The other hosts get the lowest free subnets.
@@ -239,7 +201,9 @@ class _Plan:
 
     def _free(self) -> Iterator[IPNetwork]:
         """Yield the free subnets, lowest first."""
-        taken = netaddr.IPSet(str(network) for network in (*self._subnets.values(), *self._held.values()))
+        kept = [kept.network for kept in self._kept.values()]
+        networks = (*self._subnets.values(), *self._held.values(), *self._leftovers.values(), *kept)
+        taken = netaddr.IPSet(str(network) for network in networks)
         for network in (netaddr.IPSet([str(self._cluster)]) - taken).iter_cidrs():
             if network.prefixlen <= self._prefix:
                 yield from (ipaddress.ip_network(str(subnet)) for subnet in network.subnet(self._prefix))
@@ -247,26 +211,18 @@ class _Plan:
     def _exhausted(self, without: int) -> InventoryError:
         cluster, prefix, hosts = self._cluster, self._prefix, len(self._inventory.hosts)
         room = 1 << (prefix - cluster.prefixlen) if prefix >= cluster.prefixlen else 0
+        text = (
+            f'ovn_cluster_subnet "{cluster}" is exhausted: it has room for {count(room, "node subnet")} of /{prefix}, '
+            f"the inventory has {count(hosts, 'host')}, and {without} of them can get none: "
+        )
+        stale = sorted((node for node in self._strangers if contains(cluster, self._strangers[node])), key=natural)
+        if stale:
+            return InventoryError(
+                f"{text}the databases hold subnets for {', '.join(stale)}, which the inventory does not have; remove "
+                f"those that are gone, ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts={','.join(stale)}"
+            )
         fitting = cluster.prefixlen + max(hosts - 1, 0).bit_length()
         advice = "a wider ovn_cluster_subnet"
         if prefix < fitting <= cluster.max_prefixlen - HOST_BITS:
             advice = f"ovn_node_subnet_prefix to {fitting}, or {advice}"
-        return InventoryError(
-            f'ovn_cluster_subnet "{cluster}" is exhausted: it has room for {count(room, "node subnet")} of /{prefix}, '
-            f"the inventory has {count(hosts, 'host')}, and {without} of them can get none: set {advice}"
-        )
-
-
-def _held(existing: Subnets, version: int) -> dict[str, IPNetwork]:
-    """Return what the Northbound database has of one IP version: node name to subnet. Text that is no network is
-    ignored."""
-    held = {}
-    for node, subnets in existing.items():
-        for text in subnets.split(",") if isinstance(subnets, str) else subnets or []:
-            try:
-                network = ipaddress.ip_network(str(text).strip(), strict=False)
-            except ValueError:
-                continue
-            if network.version == version:
-                held[str(node).lower()] = network
-    return held
+        return InventoryError(f"{text}set {advice}")

@@ -35,6 +35,8 @@ JOIN_MARK = "connect_to_join"
 INTEGRATION_BRIDGE = "br-int"
 PHYSICAL_NETWORK = "physnet"
 SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
+NODE_SETTINGS = SETTINGS_DIRECTORY + "/node.json"  # of the host's part of the node, for the next boot
+SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"
 NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"

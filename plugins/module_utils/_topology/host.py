@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     PlanChange = Callable[[], Change]
     AnyConnection = Union[Connection, NoDatabase]
 
-NODE_FILE = names.SETTINGS_DIRECTORY + "/node.json"
+NODE_FILE = names.NODE_SETTINGS
 GATEWAY_FILE = names.SETTINGS_DIRECTORY + "/gateway.json"
 NODE = Owner("Node", "host")
 GATEWAY = Owner("Gateway", "host")

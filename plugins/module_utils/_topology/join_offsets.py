@@ -15,7 +15,7 @@ from .._ovsdb.values import as_set
 from .cluster import OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .._ovsdb.rows import CurrentRow, Owner
     from .cluster import Cluster
@@ -57,22 +57,41 @@ def assign_offsets(
     :param joins: the join subnets.
     :raises SettingsError: a join subnet has no address left.
     """
-    current = {owner: current_offset(owner, state) for owner in owners}
-    used = {offset for offset in current.values() if offset}
-    used |= {_offset(cidr) for port in ports for cidr in as_set(port.columns["networks"])}
-    offsets = {}
+    by_name = {owner.name: owner for owner in owners}
+    current = {name: current_offset(owner, state) for name, owner in by_name.items()}
+    used = {_offset(cidr) for port in ports for cidr in as_set(port.columns["networks"])}
+    return {by_name[name]: offset for name, offset in offsets(current, used, joins).items()}
+
+
+def offsets(current: Mapping[str, int | None], used: Iterable[int], joins: Sequence[str]) -> dict[str, int]:
+    """Return the offset of each gateway by name: those that have one keep it, new ones get the lowest that are free.
+
+    :param current: gateway -> its offset; None for a new one.
+    :param used: offsets that others have, or these gateways too.
+    :raises SettingsError: a join subnet has no address left.
+    """
+    taken = {*used, *(offset for offset in current.values() if offset)}
+    assigned = {}
     candidate = FIRST_GATEWAY
-    for owner, offset in current.items():
+    for name, offset in current.items():
         if offset is None:
-            while candidate in used:
+            while candidate in taken:
                 candidate += 1
             if any(candidate >= gateway_offsets(join).stop for join in joins):
-                problem = f"has no address left for gateway {owner.name}"
-                raise SettingsError(problem, "make it larger", ", ".join(joins), "join_subnet")
-            used.add(candidate)
+                raise SettingsError(
+                    f"has no address left for gateway {name}", "make it larger", ", ".join(joins), "join_subnet"
+                )
+            taken.add(candidate)
             offset = candidate
-        offsets[owner] = offset
-    return offsets
+        assigned[name] = offset
+    return assigned
+
+
+def left_behind(gateway: str, joins: Sequence[str]) -> SettingsError:
+    """Return the error of a call that moves the join network while this gateway, which it does not name, stays in the
+    old one."""
+    problem = f"differs from the current one, and gateway {gateway} would keep its old address"
+    return SettingsError(problem, "name all gateways in the call", ", ".join(joins), "join_subnet")
 
 
 def _offset(cidr: str) -> int:

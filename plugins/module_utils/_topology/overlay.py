@@ -239,9 +239,7 @@ class Overlay:
             if row.owner is not None and row.owner.type == "Gateway" and row.owner not in changing
         )
         if left_behind and self.cluster and self._join_subnets_change(state):
-            problem = f"differs from the current one, and gateway {left_behind[0]} would keep its old address"
-            joins = ", ".join(self.cluster.joins())
-            raise SettingsError(problem, "name all gateways in the call", joins, "join_subnet")
+            raise join_offsets.left_behind(left_behind[0], self.cluster.joins())
 
     def _join_subnets_change(self, state: CurrentState) -> bool:
         """Return whether the cluster router must move into other join subnets."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from .._common import names
+from .._common import addressing, names
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
@@ -33,6 +33,11 @@ NORTHBOUND = (
         (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway", names.JOIN_MARK: "yes"})),),
         ("networks", "external_ids"),
     ),
+    Query(
+        "Logical_Router_Port",
+        (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Node"})),),
+        ("networks", "external_ids"),
+    ),
 )
 SOUTHBOUND = (
     Query("Chassis", (), ("name", "hostname")),
@@ -41,7 +46,7 @@ SOUTHBOUND = (
 
 
 def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[str, dict[str, Any]]:
-    """Return ``nodes``, ``gateways`` and ``chassis``, each a dictionary by name.
+    """Return ``nodes``, ``gateways``, ``chassis`` and ``leftover_subnets``, each a dictionary by name.
 
     :param northbound: remote of the Northbound database.
     :param southbound: remote of the Southbound database.
@@ -50,13 +55,18 @@ def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[s
     :raises DatabaseError: a database can't be read.
     """
     if not os.path.exists(database_file) and northbound == names.NORTHBOUND_SOCKET:
-        return {"nodes": {}, "gateways": {}, "chassis": {}}
+        return {"nodes": {}, "gateways": {}, "chassis": {}, "leftover_subnets": {}}
     rows = _read(northbound, names.NORTHBOUND, NORTHBOUND)
     registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND))
     found = nodes(rows)
     for node in found.values():
         node["encap_ips"] = registered.get(node["chassis"], {}).get("encap_ips", [])
-    return {"nodes": found, "gateways": gateways(rows), "chassis": registered}
+    return {
+        "nodes": found,
+        "gateways": gateways(rows),
+        "chassis": registered,
+        "leftover_subnets": leftover_subnets(rows),
+    }
 
 
 def _read(remote: str, database: str, queries: Iterable[Query]) -> list[CurrentRow]:
@@ -80,6 +90,23 @@ def nodes(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
     }
 
 
+def leftover_subnets(rows: Iterable[CurrentRow]) -> dict[str, list[str]]:
+    """Return node name -> the subnets of its port of the cluster router, of each node whose switch is gone.
+
+    Whoever deletes the switch leaves that port: with it the node's pods can have the subnet again that they had.
+    """
+    rows = list(rows)
+    with_switch = nodes(rows)
+    ports = {
+        str(row.external_id(names.OWNER_NAME)): [
+            str(addressing.interface(cidr).network) for cidr in as_set(row.columns["networks"])
+        ]
+        for row in rows
+        if row.table == "Logical_Router_Port" and row.role == "router-to-switch"
+    }
+    return {name: subnets for name, subnets in ports.items() if name not in with_switch}
+
+
 def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
     """Return node name -> its gateway, from rows of the Northbound database.
 
@@ -90,7 +117,7 @@ def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
     join_ips = {
         str(row.external_id(names.OWNER_NAME)): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
         for row in rows
-        if row.table == "Logical_Router_Port"
+        if row.table == "Logical_Router_Port" and row.role == "router-to-join"
     }
     return {
         str(row.external_id(names.OWNER_NAME)): {

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the databases know of nodes, by the names that the nodes have today. Private to the collection."""
+
+from __future__ import annotations
+
+import ipaddress
+import typing as t
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ._derived import tunnel_address
+from ._inventory import Inventory
+
+if t.TYPE_CHECKING:
+    from ..module_utils._common.addressing import IPNetwork
+
+Subnets = Mapping[str, t.Any]  # node name -> its subnets, a list or text with commas
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the databases know of nodes, by node name; also of nodes that are not in the inventory.
+
+    :ivar subnets: of switches in the Northbound database.
+    :ivar leftovers: of ports of the cluster router whose switch is gone.
+    :ivar tunnels: tunnel addresses, from the Southbound database.
+    :ivar chassis: system-ids.
+    """
+
+    subnets: Subnets = field(default_factory=dict)
+    leftovers: Subnets = field(default_factory=dict)
+    tunnels: Subnets = field(default_factory=dict)
+    chassis: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, overlay: Mapping[str, t.Any]) -> Known:
+        """Return what ``ovn_info`` has found."""
+        nodes = overlay.get("nodes") or {}
+        return cls(
+            {name: node.get("subnets") for name, node in nodes.items()},
+            overlay.get("leftover_subnets") or {},
+            {name: node.get("encap_ips") for name, node in nodes.items()},
+            {name: node.get("chassis") for name, node in nodes.items()},
+        )
+
+
+def renamed(inventory: Inventory, known: Known) -> dict[str, str]:
+    """Return the nodes of the databases that have another name today, with that name.
+
+    A node that the inventory does not know is a host that the database does not know, when it has that host's tunnel
+    address or system-id.
+    """
+    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    new = {name: host for name, host in hosts.items() if name not in known.subnets}
+    addresses = {tunnel_address(inventory, host): name for name, host in new.items()}
+    system_ids = {inventory.facts(host).own.system_id: name for name, host in new.items()}
+    today = {}
+    for node in known.subnets:
+        if str(node).lower() not in hosts:
+            name = next((addresses[one] for one in known.tunnels.get(node) or [] if one in addresses), None)
+            name = name or system_ids.get(known.chassis.get(node) or "-")
+            if name:
+                today[str(node)] = name
+    return today
+
+
+def of_version(existing: Subnets, version: int) -> dict[str, IPNetwork]:
+    """Return the subnets of one IP version: node name to subnet. Text that is no network is
+    ignored."""
+    held = {}
+    for node, subnets in existing.items():
+        for text in subnets.split(",") if isinstance(subnets, str) else subnets or []:
+            try:
+                network = ipaddress.ip_network(str(text).strip(), strict=False)
+            except ValueError:
+                continue
+            if network.version == version:
+                held[str(node).lower()] = network
+    return held

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What can't work beside what the databases hold, found before any host is changed. Private to the collection.
+
+The rules are those by which the rows are refused later (``module_utils/_topology``).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections.abc import Mapping, Sequence
+
+from ..module_utils._common import addressing
+from ..module_utils._common.errors import SettingsError
+from ..module_utils._topology import gateway_checks, join_offsets
+from ._derived import JOIN, join_subnets
+from ._inventory import Inventory, natural
+from ._known_nodes import Known, renamed
+from ._problems_gateways import gateways_of
+from ._report import Report
+
+Overlay = Mapping[str, t.Any]  # as ovn_info returns it
+Gateways = dict[str, Mapping[str, t.Any]]
+
+
+def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report) -> None:
+    """Add what can't work beside gateways that exist."""
+    today = renamed(inventory, Known.of(overlay))
+    existing: Gateways = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
+    names = {inventory.node_name(host) for host in inventory.hosts}
+    others = {name: existing[name] for name in sorted(existing, key=natural) if name not in names}
+    _add_join(inventory, existing, others, report)
+    addresses = {name: gateway["physical_ips"] for name, gateway in others.items()}
+    for problem in gateway_checks.sharing_problems(gateways_of(inventory), addresses):
+        report.add_problems(problem.subject.split(" ", 1)[1], [problem])
+
+
+def _add_join(inventory: Inventory, existing: Gateways, others: Gateways, report: Report) -> None:
+    """Add a join network that has no address for each gateway, and one that not all gateways would move into."""
+    joins = list(map(str, join_subnets(inventory)))
+    names = [inventory.node_name(host) for host in inventory.gateways]
+    try:
+        offsets = {name: _offset(gateway["join_ips"], joins) for name, gateway in existing.items()}
+        stays = next((name for name in others if offsets[name] is None), None)
+        if stays is not None:
+            raise join_offsets.left_behind(stays, joins)
+        used = [offset for name in others for offset in [offsets[name]] if offset]
+        join_offsets.offsets({name: offsets.get(name) for name in names}, used, joins)
+    except SettingsError as error:
+        if others:
+            error.advice = (
+                f"remove the gateways that the inventory does not have, ansible-playbook ovn.kubernetes.remove "
+                f"-e ovn_remove_hosts={','.join(others)}, or give all gateways room in {JOIN}"
+            )
+        report.add_error(JOIN, error)
+
+
+def _offset(addresses: Sequence[str], joins: Sequence[str]) -> int | None:
+    """Return a gateway's offset in the join networks; None when it is in others."""
+    for address in addresses:
+        for join in joins:
+            if addressing.address(address) in addressing.network(join):
+                return addressing.offset_in(join, address)
+    return None

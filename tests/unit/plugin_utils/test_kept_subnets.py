@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects running pods: a node keeps its subnet when the database has lost it, and who contradicts that is refused."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.ovn.kubernetes.plugins.filter.node_subnets import node_subnets
+from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+
+MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
+FILE = "/etc/ovn-kubernetes/node.json"
+
+
+def planned(cluster, existing=None, **known):
+    return node_subnets(cluster.hostvars, cluster.groups, existing, **known)
+
+
+def refused(cluster, existing=None, **known):
+    with pytest.raises(AnsibleFilterError) as failure:
+        planned(cluster, existing, **known)
+    return str(failure.value).split(": ", 1)[1]
+
+
+def test_a_lost_database_and_a_new_host(cluster):
+    """Protects all pods after the loss of the database: hosts say what they have, and the new one, first in the order
+    of names, gets what nobody has."""
+    cluster.own(NODE1, node=NODE1, subnets=["192.168.0.0/24"]).own(NODE2, node=NODE2, subnets=["192.168.1.0/24"])
+    assert planned(cluster) == {MASTER: ["192.168.2.0/24"], NODE1: ["192.168.0.0/24"], NODE2: ["192.168.1.0/24"]}
+
+
+def test_who_is_believed(cluster):
+    """Protects the order: inventory, switch, the host itself, the router's port, and only then a free subnet."""
+    own = {host: f"192.168.{number}.0/24" for number, host in enumerate((MASTER, NODE1, NODE2), 10)}
+    for host, subnet in own.items():
+        cluster.own(host, node=host, subnets=[subnet])
+    ports = {host: [f"192.168.{number}.0/24"] for number, host in enumerate((MASTER, NODE1, NODE2), 20)}
+    cluster.on(MASTER, ovn_node_subnet="192.168.30.0/24")
+    assert planned(cluster, {NODE1: ["192.168.40.0/24"]}, leftovers=ports) == {
+        MASTER: ["192.168.30.0/24"],
+        NODE1: ["192.168.40.0/24"],
+        NODE2: ["192.168.12.0/24"],
+    }
+    cluster.own(NODE2)
+    assert planned(cluster, leftovers=ports)[NODE2] == ["192.168.22.0/24"]
+    assert planned(cluster)[NODE2] == ["192.168.0.0/24"]
+
+
+def test_both_families_are_kept(cluster):
+    """Protects dual stack; a family that the host does not have yet is planned."""
+    cluster.dual().own(NODE1, node=NODE1, subnets=["192.168.7.0/24"])
+    cluster.own(NODE2, node=NODE2, subnets=["192.168.8.0/24", "fd10:0:0:9::/64"])
+    plan = planned(cluster)
+    assert plan[NODE1] == ["192.168.7.0/24", "fd10:0:0:1::/64"] and plan[NODE2] == ["192.168.8.0/24", "fd10:0:0:9::/64"]
+
+
+def test_a_subnet_that_a_host_has_is_not_given_away(cluster):
+    """Protects a running node: neither the inventory nor another host's settings take its subnet."""
+    cluster.own(NODE1, node=NODE1, subnets=["192.168.5.0/24"])
+    assert refused(cluster.on(NODE2, ovn_node_subnet="192.168.5.128/25")) == (
+        f'{NODE2}: ovn_node_subnet "192.168.5.128/25" overlaps "192.168.5.0/24", which {NODE1} itself has saved as its '
+        f"own ({FILE}): choose a free subnet, or give {NODE1} another ovn_node_subnet"
+    )
+    cluster.without(NODE2, "ovn_node_subnet")
+    assert refused(cluster, {NODE2: ["192.168.5.0/24"]}).startswith(
+        f'{NODE1}: its pods\' subnet "192.168.5.0/24", which {NODE1} itself has saved as its own ({FILE}), overlaps '
+        f'"192.168.5.0/24" of {NODE2}: '
+    )
+    cluster.own(NODE2, node=NODE2, subnets=["192.168.5.0/24"])
+    assert refused(cluster).startswith(f"{NODE2}: its pods' subnet")
+    assert planned(cluster.on(NODE2, ovn_node_subnet="192.168.6.0/24"))[NODE1] == ["192.168.5.0/24"]
+
+
+def test_damaged_settings_are_no_new_subnet(cluster):
+    """Protects pods of a host whose file is damaged: nobody guesses. Where another knows the subnet, it is not
+    needed."""
+    cluster.own(NODE1, problem=f"{FILE}, which says what subnet the host's pods have, can't be read: it is no JSON")
+    assert refused(cluster) == (
+        f"{NODE1}: {FILE}, which says what subnet the host's pods have, can't be read: it is no JSON: set "
+        "ovn_node_subnet, or remove the file where no pods run"
+    )
+    assert planned(cluster, {NODE1: ["192.168.5.0/24"]})[NODE1] == ["192.168.5.0/24"]
+    assert planned(cluster.on(NODE1, ovn_node_subnet="192.168.6.0/24"))[NODE1] == ["192.168.6.0/24"]
+
+
+def test_another_cluster_network_counts_for_all(cluster):
+    """Protects a cluster whose network was changed: what is outside of it is not kept."""
+    cluster.own(NODE1, node=NODE1, subnets=["10.1.5.0/24", "nonsense"])
+    assert planned(cluster)[NODE1] == ["192.168.1.0/24"]
+
+
+def test_a_host_with_a_new_name_and_a_new_address(cluster):
+    """Protects a host that has both: it is known by its system-id, and keeps its subnet."""
+    cluster.own(NODE1, system_id="id-1")
+    plan = planned(cluster, {"older": ["192.168.5.0/24"], NODE2: ["192.168.6.0/24"]}, chassis={"older": "id-1"})
+    assert plan[NODE1] == ["192.168.5.0/24"]
+
+
+def test_nodes_that_are_gone_are_named_when_there_is_no_room(cluster):
+    """Protects the reader: not the network is too small, but nodes that are gone hold it; the command is there."""
+    cluster.everywhere(ovn_cluster_subnet="192.168.0.0/22")
+    held = {"old2": ["192.168.1.0/24"], "old10": ["192.168.2.0/24"], NODE1: ["192.168.3.0/24"]}
+    assert refused(cluster, held) == (
+        'ovn_cluster_subnet "192.168.0.0/22" is exhausted: it has room for 4 node subnets of /24, the inventory has 3 '
+        "hosts, and 1 of them can get none: the databases hold subnets for old2, old10, which the inventory does not "
+        "have; remove those that are gone, ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts=old2,old10"
+    )
+
+
+def test_clones_are_refused_with_the_first_facts(cluster):
+    """Protects the first one of two hosts with one system-id, before anything is changed on either."""
+    cluster.with_facts().own(NODE1, system_id="id-1").own(NODE2, system_id="id-1").own(MASTER)
+    (sentence,) = problems(cluster.hostvars, cluster.groups)
+    assert sentence.startswith(f'{NODE2}: its system-id "id-1" is also that of {NODE1}, as on a clone: give the clone')
+    assert problems(cluster.own(NODE2, system_id="id-2").hostvars, cluster.groups) == []

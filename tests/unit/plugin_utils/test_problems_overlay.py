@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects hosts: what the databases would refuse is refused before any host is changed."""
+
+from __future__ import annotations
+
+from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+
+NODE1, NODE2 = "ovn-node1", "ovn-node2"
+
+
+def gateway(number, **more):
+    return {"physical_ips": [f"10.55.9.{number}/24"], "join_ips": [f"100.64.0.{number}"], "alive": True, **more}
+
+
+def found(cluster, **overlay):
+    return problems(cluster.hostvars, cluster.groups, overlay={"nodes": {}, "gateways": {}, "chassis": {}, **overlay})
+
+
+def test_gateways_that_are_gone_count(cluster):
+    """Protects a new gateway: the join network has no address for it while gateways that are gone have them."""
+    cluster.everywhere(ovn_join_subnet="100.64.0.0/29")
+    stale = {f"old{number}": gateway(number) for number in (2, 3, 4, 5, 6)}
+    (sentence,) = found(cluster, gateways=stale)
+    assert sentence.endswith(
+        'ovn_join_subnet "100.64.0.0/29" has no address left for gateway ovn-node1: remove the gateways that the '
+        "inventory does not have, ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts=old2,old3,old4,old5,old6, "
+        "or give all gateways room in ovn_join_subnet"
+    )
+    del stale["old4"]
+    assert found(cluster, gateways=stale) == []
+    assert found(cluster, gateways={**stale, NODE1: gateway(4)}) == []
+
+
+def test_a_join_network_that_one_gateway_would_not_move_into(cluster):
+    """Protects a gateway of the database alone, whose address would be in no join network any more."""
+    cluster.everywhere(ovn_join_subnet="100.70.0.0/24")
+    (sentence,) = found(cluster, gateways={NODE1: gateway(2), "old3": gateway(3)})
+    assert "differs from the current one, and gateway old3 would keep its old address" in sentence
+    assert found(cluster, gateways={NODE1: gateway(2)}) == []
+
+
+def test_an_address_of_a_gateway_that_is_gone(cluster):
+    """Protects addresses on the physical network: two routers would answer for one."""
+    (sentence,) = found(cluster, gateways={"old3": gateway(3, physical_ips=["10.55.0.12/24"])})
+    assert sentence.startswith(f'{NODE1}: ovn_gateway_ip "10.55.0.12/24" is gateway old3\'s already')
+
+
+def test_a_renamed_gateway_is_not_gone(cluster):
+    """Protects renames: the gateway under its old name is the host's own."""
+    cluster.with_facts()
+    cluster.everywhere(ovn_join_subnet="100.64.0.0/30")
+    overlay = {
+        "nodes": {"older": {"subnets": ["192.168.1.0/24"], "chassis": "id-1", "encap_ips": ["10.44.0.12"]}},
+        "gateways": {"older": gateway(2, physical_ips=["10.55.0.12/24"])},
+    }
+    assert found(cluster, **overlay) == []
+
+
+def test_subnets_of_the_databases_count(cluster):
+    """Protects a node that only the database knows."""
+    cluster.on(NODE2, ovn_node_subnet="192.168.1.0/24")
+    nodes = {"old3": {"subnets": ["192.168.1.0/24"], "chassis": "id-3", "encap_ips": []}}
+    (sentence,) = found(cluster, nodes=nodes)
+    assert "the node old3 that is not in the inventory" in sentence

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what a host says of itself: a damaged file is a sentence, and never an empty answer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import own_facts
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "node.json"
+
+
+def test_saved_settings(file):
+    """Protects the node's name and subnets, as the host's part saves them."""
+    assert own_facts.saved_node(str(file)) == ("", [])
+    file.write_text(json.dumps({"name": "Node1", "subnets": ["192.168.2.0/24", "fd10::/64"], "mtu": 1442}))
+    assert own_facts.saved_node(str(file)) == ("node1", ["192.168.2.0/24", "fd10::/64"])
+
+
+DAMAGED = [
+    *["", "{", "[]", "null", '{"name": "node1"}', '{"name": 1, "subnets": []}', " " * 70000, "\udcff"],
+    *['{"name": "a", "subnets": "192.168.2.0/24"}', '{"name": "a", "subnets": ["x"]}', '{"name": "a", "subnets": [7]}'],
+]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_settings(file, content):
+    """Protects the node's subnet: nothing is taken from a damaged file, and the sentence names it."""
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(
+        HostError, match=rf"^{file}, which says what subnet the host's pods have, can't be read: "
+    ) as raised:
+        own_facts.saved_node(str(file))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_system_id_without_open_vswitch(tmp_path):
+    """Protects clones from being seen late: an image has the file already, while Open vSwitch does not run."""
+    file = tmp_path / "system-id.conf"
+    assert own_facts.system_id("unix:/nowhere", str(file)) == ""
+    file.write_text("id-1\n")
+    assert own_facts.system_id("unix:/nowhere", str(file)) == "id-1"
