@@ -59,6 +59,7 @@ def _cluster_overlay(module: Module) -> Overlay:
         nodes=(*master, *(options.node(node, cluster_subnets) for node in params["nodes"])),
         gateways=tuple(options.gateway(gateway, cluster_subnets) for gateway in params["gateways"]),
         known=frozenset(map(names.node_name, params["known_nodes"])),
+        former=_former(module),
     )
 
 
@@ -70,7 +71,7 @@ def converge_nodes(module: Module, notes: list[str]) -> Iterator[Result]:
     owners = tuple(node_owner(node["node_name"]) for node in nodes)
     overlay = Overlay(absent=owners)
     if params["state"] == "present":
-        overlay = Overlay(nodes=tuple(options.node(node, cluster_subnets) for node in nodes))
+        overlay = Overlay(nodes=tuple(options.node(node, cluster_subnets) for node in nodes), former=_former(module))
     northbound = northbound_of(module, "ovn_minion_init " + ", ".join(owner.name for owner in owners), notes)
     if _needs_preflight(module):
         northbound.preflight(overlay)
@@ -100,10 +101,12 @@ def converge_gateways(module: Module, notes: list[str]) -> Iterator[Result]:
     owners = tuple(gateway_owner(gateway["node_name"]) for gateway in gateways)
     northbound = northbound_of(module, "ovn_gateway " + ", ".join(owner.name for owner in owners), notes)
 
+    former = _former(module)
+
     def overlay() -> Overlay:
         if not present:
             return Overlay(absent=owners)
-        return Overlay(gateways=tuple(options.gateway(gateway, cluster_subnets) for gateway in gateways))
+        return Overlay(gateways=tuple(options.gateway(one, cluster_subnets) for one in gateways), former=former)
 
     if _needs_preflight(module):
         northbound.preflight(overlay())
@@ -170,6 +173,13 @@ def _chassis(module: Module) -> str | None:
     if chassis or params["part"] != "all":
         return chassis
     return Host(params["open_vswitch"], module.check_mode).chassis()
+
+
+def _former(module: Module) -> frozenset[str]:
+    """Return the names under which this host is a node already; of a call about other hosts nothing is known."""
+    if module.params["part"] != "all":
+        return frozenset()
+    return Host(module.params["open_vswitch"], module.check_mode).former()
 
 
 def _require_one_object(module: Module) -> None:

@@ -84,7 +84,7 @@ def _converge_node(
     northbound = _northbound(options, settings)
     host = host_module.Host(options.db, options.dry_run, NicMover(options, notes, settings).move)
     node = Node(options.node_name, tuple(options.switch_subnet), tuple(options.cluster_ip_subnet), host.chassis())
-    overlay = Overlay(cluster=cluster, nodes=(node,))
+    overlay = Overlay(cluster=cluster, nodes=(node,), former=host.former())
     northbound.preflight(overlay)
     node_settings = _node_settings(options, settings, host, node)
     if files and not options.service_ip_subnet and "routes" not in node_settings:
@@ -186,11 +186,12 @@ def gateway_init(options: argparse.Namespace, notes: list[str]) -> Iterator[Resu
     host, northbound = host_module.Host(options.db, options.dry_run), _northbound(options, settings)
     mtu = facts.link_mtu(names.management_link(names.node_name(options.node_name)))
     gateway_options = dict(vars(options), chassis=host.chassis(), physical_mac=None, mtu=mtu)
-    northbound.preflight(Overlay(gateways=(_gateway(gateway_options),)))
+    former = host.former()
+    northbound.preflight(Overlay(gateways=(_gateway(gateway_options),), former=former))
     result = host.gateway(topology_options.gateway_host(gateway_options, options.cluster_ip_subnet))
     yield result
     gateway_options["physical_mac"] = result.facts["physical_mac"]
-    yield northbound.converge(Overlay(gateways=(_gateway(gateway_options),)))
+    yield northbound.converge(Overlay(gateways=(_gateway(gateway_options),), former=former))
 
 
 def _gateway(options: Mapping[str, Any]) -> Gateway:

@@ -9,6 +9,7 @@ them again after a boot, so that what the kernel forgets comes back without a co
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from .._nic.saved import as_text, from_text
 from .._ovsdb.connection import Connection, NoDatabase
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Owner, by_name
-from . import gateway_host, node_host
+from . import clones, gateway_host, node_host, own_facts
 from .host_facts import HostFacts
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Host:
             return result
         _refuse_other_overlay(current, settings["southbound"])
         host, underlay_nic = self._facts.node_host(settings)
+        _refuse_clone(current, host)
         if saved_hostname is None and not current.rows:
             saved_hostname = current.external_id("hostname") or ""
         saved_forwarding = saved_forwarding or self._facts.learn(facts.sysctl, node_host.FORWARDING)
@@ -274,6 +276,18 @@ class Host:
         except DatabaseError:
             return None
 
+    def former(self) -> frozenset[str]:
+        """Return the name under which this host is a node already, as far as it knows.
+
+        A clone has the settings of its original, too, and not its tunnel address.
+        """
+        try:
+            name, address = own_facts.saved_node(NODE_FILE)[0], self._current(NODE).external_id("ovn-encap-ip")
+            is_here = bool(name and address) and facts.link_of_address(str(address)) is not None
+        except (DatabaseError, HostError, ValueError):
+            return frozenset()
+        return frozenset({name} if is_here else ())
+
     def _connect(self) -> AnyConnection:
         try:
             return Connection(self.remote, names.LOCAL)
@@ -324,6 +338,19 @@ def _refuse_other_overlay(current: Current, southbound: str) -> None:
             f"this host is a chassis of another OVN already (ovn-remote {remote}): take it out there, "
             "and remove external_ids:ovn-remote from its Open_vSwitch table"
         )
+
+
+def _refuse_clone(current: Current, host: node_host.NodeHost) -> None:
+    """Refuse a host with the system-id of another one; :raises HostError: then.
+
+    A host that has saved this node as its own has passed this before: it needs no other host at a boot.
+    """
+    chassis, name = current.external_id("system-id"), host.node.owner.name
+    with contextlib.suppress(HostError):
+        if own_facts.saved_node(NODE_FILE)[0] == name:
+            return
+    if chassis:
+        clones.refuse_registered(host.southbound, chassis, name, host.encap_ip)
 
 
 def _refuse_uplink_of_old_release(current: Current) -> None:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
-from .._common.errors import SettingsError
 from .._ovsdb.rows import Owner, Query, by_name, includes
+from . import clones, egress, gateway_checks, join_offsets, overlay_queries
 from . import cluster as cluster_policy
-from . import egress, gateway_checks, join_offsets, overlay_queries
 from . import gateway as gateway_policy
 from . import node as node_policy
 from .gateway import Place
@@ -49,6 +48,7 @@ class Overlay:
     :ivar absent: owners that must have no rows.
     :ivar everything: all rows of this collection must go.
     :ivar known: names of nodes that exist beside those of this call, and so can't be their old names.
+    :ivar former: old names of the call's own host, as it knows them itself.
     :ivar by_uuid: find rows by the UUID of their identity only.
     """
 
@@ -58,6 +58,7 @@ class Overlay:
     absent: tuple[Owner, ...] = ()
     everything: bool = False
     known: frozenset[str] = frozenset()
+    former: frozenset[str] = frozenset()
     by_uuid: bool = False
 
     @property
@@ -130,7 +131,8 @@ class Overlay:
     def renamed_owners(self, current: Rows) -> dict[Owner, str]:
         """Return the owners that have rows with the same chassis under an old name, with their new names.
 
-        :raises SettingsError: the old name is that of another node that exists.
+        :raises SettingsError: the old name is that of another host that exists, as far as names, subnets and addresses
+            tell.
         """
         new_names: dict[tuple[str, str | None], str] = {
             (one.owner.type, one.chassis): one.owner.name for one in self._objects() if one.chassis
@@ -146,12 +148,23 @@ class Overlay:
             if new_name is None:
                 continue
             if owner.name in self.known:
-                raise SettingsError(
-                    f"node {new_name} has the system-id {chassis} of node {owner.name}",
-                    "give the clone its own (remove /etc/openvswitch/system-id.conf there, and restart Open vSwitch)",
-                )
+                raise clones.clone_error(f"node {new_name}", str(chassis), f"node {owner.name}")
+            if owner.name not in self.former:
+                self._refuse_clone(row, owner, new_name)
             renamed[owner] = new_name
         return renamed
+
+    def _refuse_clone(self, row: CurrentRow, owner: Owner, new_name: str) -> None:
+        """Refuse a new name with other subnets or addresses; a gateway of a node of this call is as its node is."""
+        chassis = str(row.external_id(names.CHASSIS_KEY))
+        key, now = names.SUBNETS_KEY, [node.subnets for node in self.nodes if node.owner.name == new_name]
+        if owner.type == "Gateway":
+            if now:
+                return
+            key = names.PHYSICAL_IPS_KEY
+            now = [gateway.physical_ips for gateway in self.gateways if gateway.owner.name == new_name]
+        had = (row.external_id(key) or "").split(",")
+        clones.refuse_other_address(owner.type.lower(), new_name, chassis, owner.name, had, now[0])
 
     def owned_rows(self, current: Rows, renamed: Mapping[Owner, str]) -> list[CurrentRow]:
         """Return the rows of this call's owners: a query for a whole table finds others too."""

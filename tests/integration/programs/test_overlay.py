@@ -11,6 +11,7 @@ import json
 import pathlib
 
 import pytest
+from database_server import Server
 from network_namespace import ip
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import result as answer
@@ -106,6 +107,29 @@ def test_w12_master_init_with_another_node_name(bare):
     assert column(bare.nb.rows("Logical_Switch"), "name") == ["join", "other"]
     assert "k8s-other" in ip("link") and "k8s-kube-master" not in ip("link")
     assert bare.run(MINION)[0] == 0  # in the original every later init failed
+
+
+def test_minion_init_on_a_clone(bare):
+    """Protects the host from which this one was cloned, and this one: the Southbound database knows the system-id with
+    another name and another address."""
+    bare.nb.master()
+    southbound = Server("ovn-sb", "OVN_Southbound")
+    try:
+        (row,) = bare.rows("Open_vSwitch")
+        chassis = dict(row["external_ids"][1])["system-id"]
+        encap = {"type": "geneve", "ip": "10.44.0.13", "chassis_name": chassis}
+        row = {"name": chassis, "hostname": "kube-minion9", "encaps": ["named-uuid", "encap"]}
+        southbound.transact(
+            {"op": "insert", "table": "Encap", "row": encap, "uuid-name": "encap"},
+            {"op": "insert", "table": "Chassis", "row": row},
+        )
+        bare.set(**{"ovn-remote": southbound.remote})
+        before = bare.everything(), bare.nb.everything(), ip("link"), ip("route")
+        status, _said, complained = bare.run(MINION)
+        assert status and f"this host has the system-id {chassis} of kube-minion9" in complained
+        assert (bare.everything(), bare.nb.everything(), ip("link"), ip("route")) == before
+    finally:
+        southbound.remove()
 
 
 def test_w7_minion_init_with_a_changed_subnet(bare):

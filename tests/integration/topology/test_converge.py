@@ -73,7 +73,6 @@ CHANGES = {
     "subnet's size": ("node", {"minion_switch_subnet": ["192.168.0.0/23"]}),
     "chassis": ("node", {"chassis": "another"}),
     "node's name": ("node", {"node_name": "kube-minion1"}),
-    "name and subnet": ("node", {"node_name": "kube-minion1", "minion_switch_subnet": ["192.168.9.0/24"]}),
     "gateway's address": ("gateway", {"physical_ip": ["10.55.0.77/24"]}),
     "gateway's network": ("gateway", {"physical_ip": ["172.16.0.5/29"], "default_gw": ["172.16.0.1"]}),
     "next hop": ("gateway", {"default_gw": ["10.55.0.253"]}),
