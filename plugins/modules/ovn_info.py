@@ -52,10 +52,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 nodes:
-  description: Node name to its subnets, chassis and tunnel addresses.
+  description:
+    - Node name to its subnets, chassis and tunnel addresses, and how many pods have addresses there, with some of them.
+      Pods that a drain of the node leaves there are not among them.
   returned: always
   type: dict
-  sample: {"kube-minion1": {"subnets": ["192.168.2.0/24"], "chassis": "kube-minion1", "encap_ips": ["10.0.0.2"]}}
+  sample:
+    kube-minion1:
+      subnets: ["192.168.2.0/24"]
+      chassis: kube-minion1
+      encap_ips: ["10.0.0.2"]
+      pods: [demo/web]
+      pod_count: 1
 gateways:
   description:
     - Node name of each gateway to its addresses on the physical network and on the join switch, its chassis, and

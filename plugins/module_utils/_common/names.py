@@ -103,6 +103,7 @@ POD_UID_ANNOTATION = "ovn.kubernetes/pod-uid"
 # Of a service: "timeout" when its timeoutSeconds must be kept although each client's first packet is delayed then.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"
+STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
 

@@ -82,6 +82,10 @@ class Addresses:
         """Return whether this key holds addresses."""
         return key in self._slots
 
+    def fit(self, key: str, subnets: Sequence[str]) -> bool:
+        """Return whether all addresses that this key holds are in these subnets."""
+        return all(any(_range(subnet).has(slot) for subnet in subnets) for slot in self._slots.get(key, ()))
+
     def reserve(self, key: str, addresses: Iterable[str]) -> bool:
         """Note that ``key`` has these addresses already.
 

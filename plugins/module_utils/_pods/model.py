@@ -52,6 +52,7 @@ class Pod(NamedTuple):
     :ivar node: the node's name in the overlay, empty: it has no node yet.
     :ivar host_ports: empty for a pod that has finished.
     :ivar static_uid: the UID that the runtime has for a static pod, None for any other pod.
+    :ivar of_daemon_set: whether a DaemonSet has made it.
     """
 
     namespace: str
@@ -61,6 +62,7 @@ class Pod(NamedTuple):
     annotations: PodAnnotations
     host_ports: tuple[HostPort, ...] = ()
     static_uid: str | None = None
+    of_daemon_set: bool = False
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -78,12 +80,18 @@ class Pod(NamedTuple):
             texts,
             (),
             annotations.get(STATIC_POD_UID),
+            any(owner.get("kind") == "DaemonSet" for owner in meta.get("ownerReferences") or ()),
         )
 
     @property
     def key(self) -> str:
         """``namespace/name``, for messages and owner keys."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def stays_on_drain(self) -> bool:
+        """Return whether ``kubectl drain --ignore-daemonsets`` leaves it on its node."""
+        return self.of_daemon_set or self.static_uid is not None
 
     def has_uid(self, uid: str) -> bool:
         """Return whether a runtime that names this UID means this pod. Empty: the runtime names none."""

@@ -53,7 +53,11 @@ def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
                 "addresses": (line,),
                 "port_security": (line,),
                 "options": {"iface-id-ver": pod.uid, "requested-chassis": switch.chassis},
-                "external_ids": {"namespace": pod.namespace, names.POD_MARK: "true"},
+                "external_ids": {
+                    "namespace": pod.namespace,
+                    names.POD_MARK: "true",
+                    names.STAYS_KEY: "true" if pod.stays_on_drain else None,
+                },
             },
         )
     ]
@@ -73,3 +77,10 @@ def addresses_of_port(port: CurrentRow) -> tuple[str, ...]:
     """
     lines = as_set(port.columns["addresses"])
     return normalized_addresses(word for line in lines for word in line.split()[1:])
+
+
+def is_of(port: CurrentRow, network: PodNetwork) -> bool:
+    """Return whether a pod's port has the MAC and the addresses of this network."""
+    macs = [line.split()[0] for line in as_set(port.columns["addresses"]) if line.split()]
+    addresses = sorted(cidr.split("/")[0] for cidr in network.addresses)
+    return macs == [network.mac] and sorted(addresses_of_port(port)) == addresses

@@ -19,6 +19,7 @@ from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from . import annotation, northbound
 from .addresses import Addresses, Exhausted
+from .annotation import PodNetwork
 from .annotator import Annotator, PatchClient
 from .model import Pod
 from .northbound import NodeSwitch
@@ -63,6 +64,7 @@ class PodPlanner:
         self._observe = observe
         self._of_node: dict[str, set[str]] = {}  # node -> keys of its pods
         self._without_address: dict[str, set[str]] = {}  # node -> keys of pods that its subnet has no address for
+        self._outdated: set[str] = set()  # keys of pods that keep addresses of an earlier subnet
         self._first_seen: dict[str, float] = {}  # key -> time at which the pod was first seen, until it is annotated
 
     # Events.
@@ -78,6 +80,7 @@ class PodPlanner:
                 self._first_seen[key] = time.monotonic()
         else:
             self._first_seen.pop(key, None)
+            self._outdated.discard(key)
             self.annotator.forget(key)
         self._mark(key)
 
@@ -137,6 +140,9 @@ class PodPlanner:
         if pod is None:
             return []
         switch = self._switch(pod)
+        kept = self._kept(pod, switch)
+        if kept is not None:
+            return northbound.rows(pod, switch, kept)
         if not self.addresses.has(key):
             # A restored or copied pod is created with annotations: its node may use them before ours are written.
             self.addresses.reserve(key, annotation.claimed_addresses(pod.annotations))
@@ -146,6 +152,21 @@ class PodPlanner:
             self._without_address.setdefault(pod.node, set()).add(key)
             raise NotReady(str(exc)) from None
         return northbound.rows(pod, switch, northbound.network(switch, cidrs))
+
+    def _kept(self, pod: Pod, switch: NodeSwitch) -> PodNetwork | None:
+        """Return the network of a pod whose addresses its node's subnets don't have any more, None for any other pod.
+
+        A pod that runs can't be given another address. The port must have the same: anybody may write annotations.
+        """
+        if self.addresses.fit(pod.key, switch.subnets):
+            return None
+        try:
+            network = pod.network()
+        except annotation.AnnotationError:
+            return None
+        ports = self._replica.owned(self.owner(pod.key), (TABLE,))
+        is_its_own = bool(ports) and ports[0].map_value("options", "iface-id-ver") == pod.uid
+        return network if network and is_its_own and northbound.is_of(ports[0], network) else None
 
     def _switch(self, pod: Pod) -> NodeSwitch:
         """Return the switch of a pod's node. :raises NotReady: when it has none."""
@@ -167,8 +188,26 @@ class PodPlanner:
         self._without_address.get(pod.node, set()).discard(key)
         if changes and key in self._first_seen:
             self._observe("lsp", time.monotonic() - self._first_seen[key])
+        kept = self._kept(pod, self._switch(pod))
+        if kept is not None:
+            self._say_kept(pod, kept)
+            return
+        self._outdated.discard(key)
         if key not in self.annotator:
             self._annotate(pod)
+
+    def _say_kept(self, pod: Pod, kept: PodNetwork) -> None:
+        """Say once that a pod has addresses that its node's subnets don't have any more."""
+        self._first_seen.pop(pod.key, None)
+        if pod.key in self._outdated:
+            return
+        self._outdated.add(pod.key)
+        text = (
+            f"the subnet of node {pod.node} was changed, and the pod keeps {', '.join(kept.addresses)} while it runs: "
+            f"kubectl delete pod -n {pod.namespace} {pod.name}"
+        )
+        LOG.warning("pod %s: %s", pod.key, text)
+        self._on_event(pod, "NetworkOutdated", text)
 
     def _annotate(self, pod: Pod) -> None:
         """Write the pod's annotations where they differ."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._ovsdb.rows import Owner, Query, by_name, includes
-from . import clones, egress, gateway_checks, join_offsets, overlay_queries
+from . import clones, drain, egress, gateway_checks, join_offsets, overlay_queries
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # Names of the reads.
 JOIN_PORT, JOIN_PORTS = "port of the cluster router", "ports of the join switch"
 NODES, GATEWAYS = "other nodes", "other gateways"
+PODS = "pods"
 HOST_OF = "host of gateway "  # and its name
 
 
@@ -197,6 +198,8 @@ class Overlay:
             reads[HOST_OF + name] = Query("Logical_Switch", (("name", "==", name),), ("external_ids",))
         if any(state.known(node.owner, names.SUBNETS_KEY) != ",".join(node.subnets) for node in self.nodes):
             reads[NODES] = overlay_queries.query_for_main_rows("Node")
+        if self._losses(state):
+            reads[PODS] = drain.PORTS
         if any(
             state.known(gateway.owner, names.PHYSICAL_IPS_KEY) != ",".join(gateway.physical_ips)
             for gateway in self.gateways
@@ -245,6 +248,7 @@ class Overlay:
             }
 
         raise_first(node_policy.overlap_problems(self.nodes, others(NODES, names.SUBNETS_KEY)))
+        raise_first(drain.problems(self._losses(state), reads.get(PODS, ())))
         raise_first(gateway_checks.sharing_problems(self.gateways, others(GATEWAYS, names.PHYSICAL_IPS_KEY)))
         left_behind = sorted(
             row.owner.name
@@ -253,6 +257,12 @@ class Overlay:
         )
         if left_behind and self.cluster and self._join_subnets_change(state):
             raise join_offsets.left_behind(left_behind[0], self.cluster.joins())
+
+    def _losses(self, state: CurrentState) -> list[drain.Loss]:
+        """Return the subnets, and the names, that nodes would leave."""
+        held = {node.owner.name: state.known(node.owner, names.SUBNETS_KEY) or "" for node in self.nodes}
+        old_names = {new: owner.name for owner, new in state.renamed.items() if owner.type == "Node"}
+        return drain.losses(self.nodes, held, old_names)
 
     def _join_subnets_change(self, state: CurrentState) -> bool:
         """Return whether the cluster router must move into other join subnets."""

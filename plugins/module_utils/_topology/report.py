@@ -13,6 +13,7 @@ from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
 from .._ovsdb.values import as_set
+from . import drain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +39,7 @@ NORTHBOUND = (
         (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Node"})),),
         ("networks", "external_ids"),
     ),
+    drain.PORTS,
 )
 SOUTHBOUND = (
     Query("Chassis", (), ("name", "hostname")),
@@ -59,7 +61,10 @@ def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[s
     rows = _read(northbound, names.NORTHBOUND, NORTHBOUND)
     registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND))
     found = nodes(rows)
-    for node in found.values():
+    pods = drain.pods_by_node({name: node["subnets"] for name, node in found.items()}, ports(rows))
+    for name, node in found.items():
+        of_node = pods.get(name, [])
+        node["pods"], node["pod_count"] = of_node[: drain.SHOWN], len(of_node)
         node["encap_ips"] = registered.get(node["chassis"], {}).get("encap_ips", [])
     return {
         "nodes": found,
@@ -76,6 +81,11 @@ def _read(remote: str, database: str, queries: Iterable[Query]) -> list[CurrentR
         return rows
     finally:
         connection.close()
+
+
+def ports(rows: Iterable[CurrentRow]) -> list[CurrentRow]:
+    """Return the ports of pods."""
+    return [row for row in rows if row.table == "Logical_Switch_Port"]
 
 
 def nodes(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
