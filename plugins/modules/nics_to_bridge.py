@@ -145,13 +145,16 @@ error_code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.nics import change_nics
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
+    with_libraries(respawn, "ovs", "pyroute2", "nftables", "jeepney")
     module = AnsibleModule(**argument_spec.NICS_TO_BRIDGE)
     exit_with_result(module, lambda notes: change_nics(module))
 

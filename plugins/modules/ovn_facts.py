@@ -75,26 +75,43 @@ ansible_facts:
           description: What is wrong with the saved settings; empty when nothing is.
           type: str
           returned: always
+error_code:
+  description:
+    - The kind of the error, such as C(host).
+      Conditions should use it, and not the text in C(msg).
+  returned: failure
+  type: str
+  sample: host
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 from ansible.module_utils.facts import ansible_collector, default_collectors
 from ansible.module_utils.facts.namespace import PrefixFactNamespace
 
+from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._topology.own_facts import read_own_facts
 
 SUBSET = ["!all", "!min", "network", "distribution"]
 
 
 def main() -> None:
+    with_libraries(respawn, "ovs")
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     collector = ansible_collector.get_ansible_collector(
         all_collector_classes=default_collectors.collectors,
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
         gather_subset=SUBSET,
     )
-    facts = collector.collect(module=module)
-    module.exit_json(ansible_facts={**facts, "ansible_ovn_kubernetes": read_own_facts()})
+
+    def read() -> dict[str, Any]:
+        facts = {**collector.collect(module=module), "ansible_ovn_kubernetes": read_own_facts()}
+        return {"ansible_facts": facts}
+
+    exit_with_facts(module, read)
 
 
 if __name__ == "__main__":

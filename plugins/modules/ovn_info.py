@@ -96,13 +96,16 @@ error_code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._topology.report import read_overlay
 
 
 def main() -> None:
+    with_libraries(respawn, "ovs")
     module = AnsibleModule(**argument_spec.OVN_INFO)
     exit_with_facts(module, lambda: read_overlay(**module.params))
 

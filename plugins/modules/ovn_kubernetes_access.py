@@ -76,13 +76,16 @@ error_code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.kubernetes import converge_accounts
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
+    with_libraries(respawn, "aiohttp")
     module = AnsibleModule(**argument_spec.OVN_KUBERNETES_ACCESS)
     exit_with_result(module, lambda notes: converge_accounts(module))
 

@@ -55,13 +55,16 @@ error_code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.kubernetes import issue_tokens
 from ..module_utils._ansible.results import exit_with_facts
 
 
 def main() -> None:
+    with_libraries(respawn, "aiohttp")
     module = AnsibleModule(**argument_spec.OVN_KUBERNETES_TOKEN)
     exit_with_facts(module, lambda: issue_tokens(module), changed=bool(module.params["accounts"]))
 

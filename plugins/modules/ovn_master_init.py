@@ -177,13 +177,16 @@ error_code:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.overlay import converge_cluster
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
+    with_libraries(respawn, "ovs", "pyroute2", "nftables")
     module = AnsibleModule(**argument_spec.OVN_MASTER_INIT)
     exit_with_result(module, lambda notes: converge_cluster(module, notes))
 
