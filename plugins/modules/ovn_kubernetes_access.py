@@ -27,6 +27,14 @@ options:
     type: list
     elements: str
     default: []
+  absent_nodes:
+    description:
+      - Kubernetes' names of nodes whose accounts are deleted, with their roles and bindings. Their tokens are not
+        accepted any more then.
+      - All other accounts stay as they are, and O(nodes) does not count.
+    type: list
+    elements: str
+    default: []
   state:
     description: With V(absent) all of it is deleted.
     type: str
@@ -48,6 +56,12 @@ EXAMPLES = r"""
     ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/pki/ca.crt') }}"
     token: "{{ vault_admin_token }}"
     nodes: [kube-minion1, kube-minion2]
+
+- name: Delete the account of a node that was removed
+  ovn.kubernetes.ovn_kubernetes_access:
+    server: https://10.0.0.1:6443
+    token: "{{ vault_admin_token }}"
+    absent_nodes: [kube-minion3]
 """
 
 RETURN = r"""

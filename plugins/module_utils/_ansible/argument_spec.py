@@ -120,7 +120,12 @@ KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
     "key": {"type": "str", "no_log": True},
 }
 OVN_KUBERNETES_ACCESS: dict[str, Any] = {
-    "argument_spec": {**KUBERNETES_ADMINISTRATOR, "nodes": {**TEXTS, "default": []}, "state": STATE},
+    "argument_spec": {
+        **KUBERNETES_ADMINISTRATOR,
+        "nodes": {**TEXTS, "default": []},
+        "absent_nodes": {**TEXTS, "default": []},
+        "state": STATE,
+    },
     "required_together": [("certificate", "key")],
     "supports_check_mode": True,
 }

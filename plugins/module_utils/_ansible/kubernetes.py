@@ -30,10 +30,14 @@ def converge_accounts(module: Module) -> Iterator[Result]:
 
 async def _converge_accounts(module: Module) -> Result:
     async with administrator(module.params) as client:
-        desired = accounts.objects(module.params["nodes"]) if module.params["state"] == "present" else {}
+        params = module.params
+        gone = params["absent_nodes"] if params["state"] == "present" else []
+        desired = accounts.objects(params["nodes"]) if params["state"] == "present" and not gone else {}
         current = await objects.read_remaining(
             client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(desired) and not module.check_mode
         )
+        if gone:
+            desired = accounts.without_nodes(current, gone)
         plan = await _without_foreign_namespace(client, objects.difference(desired, current))
         if plan and not module.check_mode:
             await objects.apply(client, plan)

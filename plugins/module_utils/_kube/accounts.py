@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .._common.names import ACCOUNTS_NAMESPACE, CONTROLLER, WATCHER_ACCOUNT, node_account
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from .client import Object
@@ -81,6 +81,15 @@ def objects(nodes: Iterable[str]) -> dict[str, dict[str, Object]]:
         for collection, item in _account(account, rules).items():
             desired[collection][account] = item
     return desired
+
+
+def without_nodes(current: Mapping[str, Mapping[str, Object]], nodes: Iterable[str]) -> dict[str, dict[str, Object]]:
+    """Return the current objects without the accounts of these nodes: collection -> name -> object."""
+    gone = {node_account(node) for node in nodes}
+    return {
+        collection: {name: item for name, item in items.items() if name not in gone or collection == NAMESPACES}
+        for collection, items in current.items()
+    }
 
 
 def _account(name: str, rules: Rules) -> dict[str, Object]:

@@ -14,6 +14,7 @@ import stat
 import time
 
 import pytest
+from kubernetes_server import Refused
 from module_calls import call
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused
@@ -310,3 +311,21 @@ def test_a_refused_administrator_is_a_sentence(kubernetes, admin):
     said = call("ovn_kubernetes_access", **dict(admin, token="wrong"))
     assert said["failed"] and "Traceback" not in said["msg"] and "wrong" not in said["msg"]
     assert "is not accepted" in said["msg"]
+
+
+def test_the_accounts_of_removed_nodes_go_at_once(access, admin, kubernetes):
+    """Protects a cluster from the token of a host that was removed, until the next site run; others keep theirs."""
+    access()
+    token = call("ovn_kubernetes_token", **admin, accounts=["ovn-k8s-node-node1"])["tokens"]["ovn-k8s-node-node1"]
+    others = access()["accounts"]
+    removal = {**admin, "absent_nodes": ["node1", "never-was"]}
+    planned = call("ovn_kubernetes_access", check=True, **removal)
+    assert planned["changed"] and {change["op"] for change in planned["plan"]} == {"delete"}
+    done = call("ovn_kubernetes_access", **removal)
+    assert [change["name"] for change in done["plan"]] == ["ovn-k8s-node-node1"] * 5
+    del others["ovn-k8s-node-node1"]
+    assert done["accounts"] == others and set(others) == {"ovn-k8s-watcher", "ovn-k8s-node-node2"}
+    assert not call("ovn_kubernetes_access", **removal)["changed"]
+    with pytest.raises(Refused) as refused:
+        kubernetes.request("GET", "/api/v1/nodes", token=token)
+    assert refused.value.status == 401
