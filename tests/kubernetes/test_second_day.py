@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""The second day of a node with pods: what somebody takes away comes back by itself, and readiness and the node's
+condition say what can't. Each test prints the seconds that it took.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from lab_hosts import on, wait
+from lab_kubernetes import get
+from lab_running_pods import NODE, delete, interfaces, make, reaches, running
+
+CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
+SOCKET = "/run/ovn-kubernetes/cni.sock"
+PROMPT = 15  # seconds in which a pod is reached again
+GRACE = 30  # seconds until the node's condition follows readiness
+KUBELET = 60  # seconds until the kubelet has told it
+
+
+@pytest.fixture
+def pod():
+    """A pod that is reached: its address, and the name of its port."""
+    name = make("second-day")
+    address = wait(lambda: running(name), 120, "the pod to be ready")
+    wait(lambda: reaches(address), 30, "the pod to be reached")
+    yield address, port_of(name)
+    delete(name)
+
+
+def port_of(name):
+    """The port of a pod."""
+    (port,) = [port for port, (keys, _number) in interfaces().items() if keys["iface-id"] == f"default_{name}"]
+    return port
+
+
+def reasons(name):
+    """The reasons of a pod's events."""
+    uid = get("pod", name)["metadata"]["uid"]
+    return {one["reason"] for one in get("events")["items"] if one["involvedObject"].get("uid") == uid}
+
+
+def readyz():
+    """What readiness of the node's server says."""
+    return on(NODE, "curl --silent http://127.0.0.1:9410/readyz").strip()
+
+
+def node_is_ready():
+    """The node's condition."""
+    conditions = {one["type"]: one["status"] for one in get("node", NODE)["status"]["conditions"]}
+    return conditions["Ready"] == "True"
+
+
+def seconds(what, began):
+    """Print what is for the table of the second day."""
+    print(f"second day: {what}: {time.monotonic() - began:.1f} s")
+
+
+@pytest.mark.parametrize(
+    ("what", "spoil"),
+    [
+        ("port deleted", "ovs-vsctl del-port br-int {port}"),
+        ("external_ids cleared", "ovs-vsctl clear Interface {port} external_ids"),
+        (
+            "port in another bridge",
+            "ovs-vsctl --may-exist add-br br-x -- set Bridge br-x datapath_type=$(ovs-vsctl get Bridge br-int "
+            "datapath_type) && ovs-vsctl del-port br-int {port} -- add-port br-x {port}",
+        ),
+        ("link deleted", "ip link delete {port}"),
+        ("link set down", "ip link set {port} down"),
+    ],
+    ids=["port", "keys", "bridge", "link", "down"],
+)
+def test_a_pod_gets_back_what_was_taken_from_it(pod, what, spoil):
+    """Protects a pod that runs: it was dead until somebody deleted it, and nobody said so."""
+    address, port = pod
+    try:
+        on(NODE, spoil.format(port=port))
+        began = time.monotonic()
+        wait(lambda: "NetworkRepaired" in reasons("second-day"), PROMPT, f"an event after: {what}")
+        wait(lambda: reaches(address), PROMPT, f"the pod to be reached after: {what}")
+        seconds(what, began)
+        assert (
+            port_of("second-day") == port and on(NODE, "curl --silent http://127.0.0.1:9410/findings").strip() == "[]"
+        )
+    finally:
+        on(NODE, "ovs-vsctl --if-exists del-br br-x")
+
+
+@pytest.mark.parametrize("path", [CONFIGURATION, SOCKET], ids=["configuration", "socket"])
+def test_the_runtimes_files_come_back(path):
+    """Protects a node from being NotReady, or without CNI, until its server is started again."""
+    began = time.monotonic()
+    on(NODE, f"rm {path}")
+    wait(lambda: on(NODE, f"test -e {path}", check=False).returncode == 0, 5, f"{path} to come back")
+    seconds(f"{path} removed", began)
+    name = make("after-removal")
+    wait(lambda: running(name), 60, "a new pod to be ready")
+    delete(name)
+    assert node_is_ready()
+
+
+def test_readiness_and_condition_follow_ovn_controller():
+    """Protects new pods, which hung on a node that was Ready; a daemon that is back makes it Ready again."""
+    on(NODE, "systemctl stop ovn-controller")
+    try:
+        began = time.monotonic()
+        said = wait(lambda: readyz() if readyz() != "ok" else "", 5, "readiness to say so")
+        seconds("ovn-controller stopped, readiness", began)
+        assert said == "ovn-controller does not run: systemctl start ovn-controller"
+        wait(lambda: not node_is_ready(), GRACE + KUBELET, "the node to be NotReady")
+        seconds("ovn-controller stopped, node NotReady", began)
+    finally:
+        on(NODE, "systemctl start ovn-controller")
+    began = time.monotonic()
+    wait(lambda: readyz() == "ok" and node_is_ready(), KUBELET, "the node to be Ready")
+    seconds("ovn-controller started, node Ready", began)
