@@ -125,7 +125,7 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         if terms:
             return [role_file(str(term)) for term in terms]
-        if self.get_option("checksum"):
+        if kwargs.get("checksum"):
             return [hashlib.sha256(archive()).hexdigest()]
         handle, path = tempfile.mkstemp(suffix=".pyz", dir=constants.DEFAULT_LOCAL_TMP)
         with os.fdopen(handle, "wb") as target:
