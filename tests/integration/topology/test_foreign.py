@@ -117,12 +117,14 @@ def test_w30_additions_stay_when_our_rows_change(nb, fresh):
     """Protects additions also where the same column of the same row changes: exactly ours moves."""
     nb.build()
     put_foreign_rows(nb)
-    nb.node(1, node_name="kube", minion_switch_subnet=["192.168.9.0/24"])
-    nb.gateway(1, node_name="kube", physical_ip=["10.55.0.77/24"], physical_mac="52:54:00:00:00:77")
     other = fresh()
     other.build()
-    other.node(1, node_name="kube", minion_switch_subnet=["192.168.9.0/24"])
-    other.gateway(1, node_name="kube", physical_ip=["10.55.0.77/24"], physical_mac="52:54:00:00:00:77")
+    for one in (nb, other):
+        # The name first: with other addresses too the host would be a clone.
+        one.node(1, node_name="kube")
+        one.gateway(1, node_name="kube")
+        one.node(1, node_name="kube", minion_switch_subnet=["192.168.9.0/24"])
+        one.gateway(1, node_name="kube", physical_ip=["10.55.0.77/24"], physical_mac="52:54:00:00:00:77")
     for table, name in (("Logical_Switch_Port", "breth1_node1"),):
         assert nb.rows(table, ["name", "==", name]) == []
     put = put_foreign_rows_under
