@@ -100,11 +100,12 @@ def set_link(
     mtu: int | None = None,
     mac: str | None = None,
     promiscuous: bool | None = None,
+    no_arp: bool | None = None,
 ) -> None:
     """Change those settings of a link that are not None."""
     message = messages().link()
     message["index"] = link_index(name)
-    for flag, value in ((Iff.UP, up), (Iff.PROMISC, promiscuous)):
+    for flag, value in ((Iff.UP, up), (Iff.PROMISC, promiscuous), (Iff.NOARP, no_arp)):
         if value is not None:
             message["flags"] |= flag if value else 0
             message["change"] |= flag

@@ -212,6 +212,7 @@ class NodeServer:
         """Update the readiness when the node's pods are known."""
         await self.informer.synced.wait()
         self.readiness.update()
+        self.upkeep.everything_changed()
 
     async def _follow_links(self) -> None:
         """Take in the kernel's events, several at once."""
@@ -229,11 +230,11 @@ class NodeServer:
             loop.remove_reader(events)
             events.close()
 
-    def _findings(self) -> list[dict[str, str]]:
+    async def _findings(self) -> list[dict[str, str]]:
         """Return what is wrong with this node and its pods now."""
         problem = self.problem()
         node = [] if problem is None else [Finding(f"node {self._options.node}", problem, "new pods wait", LOOK)]
-        return [finding._asdict() for finding in (*node, *self.findings.read())]
+        return [finding._asdict() for finding in (*node, *await self.findings.read())]
 
     async def _sweep(self) -> None:
         """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a

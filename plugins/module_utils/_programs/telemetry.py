@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._common.errors import ClientMissing, KubernetesError
@@ -28,7 +28,7 @@ def prometheus() -> Any:
 
 
 async def listen(
-    address: str, problem: Callable[[], str | None], pages: Mapping[str, Callable[[], object]] | None = None
+    address: str, problem: Callable[[], str | None], pages: Mapping[str, Callable[[], Awaitable[object]]] | None = None
 ) -> web.AppRunner:
     """Serve at ``ADDRESS:PORT``, until ``cleanup()`` of the result is called.
 
@@ -52,9 +52,9 @@ async def listen(
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=library.generate_latest(), headers={"Content-Type": library.CONTENT_TYPE_LATEST})
 
-    def page(content: Callable[[], object]) -> Any:
+    def page(content: Callable[[], Awaitable[object]]) -> Any:
         async def answer(_request: web.Request) -> web.Response:
-            return web.Response(text=json.dumps(content()) + "\n", content_type="application/json")
+            return web.Response(text=json.dumps(await content()) + "\n", content_type="application/json")
 
         return answer
 

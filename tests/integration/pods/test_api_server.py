@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import network_namespace
 import pytest
@@ -113,3 +114,15 @@ def test_w2_the_api_server_starts_again(served, sandbox, end):
     add(kubernetes, "web")
     assert answer(waiting)[0] == 0
     assert node.http_get("/readyz")[0] == 200
+
+
+def test_the_nodes_account_may_write_events(served, sandbox):
+    """Protects what a pod's events say of a repair: a node may write them, with the rights of its account."""
+    kubernetes, node = served
+    code, result = answer(call(node, "ADD", sandbox(), "web", add(kubernetes, "web")))
+    assert code == 0, result
+    subprocess.run(["ip", "link", "set", result["interfaces"][0]["name"], "down"], check=True, timeout=10)
+    wait_for(
+        lambda: "NetworkRepaired" in [one["reason"] for one in kubernetes.items("/api/v1/namespaces/default/events")],
+        "the event",
+    )

@@ -112,6 +112,11 @@ def set_down(_node, port):
     subprocess.run(["ip", "link", "set", port, "down"], check=True, timeout=10)
 
 
+def shrink(_node, port):
+    """Ip link set PORT mtu 600, and its ARP the other way."""
+    subprocess.run(["ip", "link", "set", port, "mtu", "600", "arp", "on"], check=True, timeout=10)
+
+
 def reaches(one, address):
     """Whether a pod's request is answered in time: nobody listens at the port, and the other's kernel says so."""
     ask = f"import socket; s = socket.socket(); s.settimeout(1); print(s.connect_ex(({address!r}, 9)))"
@@ -119,7 +124,9 @@ def reaches(one, address):
 
 
 @pytest.mark.parametrize(
-    "spoil", [delete_port, clear_interface, clear_both, move, delete_link, set_down], ids=lambda spoil: spoil.__name__
+    "spoil",
+    [delete_port, clear_interface, clear_both, move, delete_link, set_down, shrink],
+    ids=lambda spoil: spoil.__name__,
 )
 def test_what_is_taken_from_a_pod_comes_back(ready, sandbox, spoil):
     """Protects a pod that runs: without its port, its keys or its link it was dead until somebody deleted it, and
@@ -281,3 +288,13 @@ def test_flows_that_are_missing_are_found(ready, sandbox):
         )
     (finding,) = wait_for(lambda: json.loads(ready.http_get("/findings")[1]), "the finding")
     assert finding["subject"] == "pod ns/web" and "logical port ns_web" in finding["wrong"]
+
+
+def test_what_changed_in_the_pod_is_found(ready, sandbox):
+    """Protects against a pod without its address, which only the pod's own namespace shows."""
+    place = sandbox()
+    add(ready, place)
+    place.run("ip", "address", "flush", "dev", "eth0")
+    (finding,) = json.loads(ready.http_get("/findings")[1])
+    assert finding["subject"] == "pod ns/web" and "192.168.1.3/24" in finding["wrong"]
+    assert finding["mend"] == "kubectl delete pod -n ns web"

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..._common import names
+from ..._common.errors import OvnKubernetesError
 from ..annotation import AnnotationError, PodNetwork
 from ..interface import PodInterface
+from ..model import Pod
 from .attachments import Attachments
 from .known_pods import KnownPods
 from .upkeep import Upkeep, advice
@@ -42,39 +42,50 @@ class Findings:
         self._pods = pods
         self._upkeep = upkeep
 
-    def read(self) -> list[Finding]:
+    async def read(self) -> list[Finding]:
         """Return what is wrong now, at most MOST findings."""
-        records = list(self._attachments.records.values())
-        return list(itertools.islice((found for one in records for found in self._of(one)), MOST))
+        found: list[Finding] = []
+        for interface in list(self._attachments.records.values()):
+            pod = self._pods.get(f"{interface.namespace}/{interface.pod}", interface.uid)
+            if pod is not None and interface.attachment not in self._attachments.locks:
+                found += [*await self._of_sandbox(interface), *self._of_annotation(interface, pod)]
+            if len(found) >= MOST:
+                break
+        return found[:MOST]
 
-    def _of(self, interface: PodInterface) -> Iterator[Finding]:
-        key = f"{interface.namespace}/{interface.pod}"
-        pod = self._pods.get(key, interface.uid)
-        if pod is None or interface.attachment in self._attachments.locks:
-            return
-        subject, delete = f"pod {key}", advice(interface)
+    async def _of_sandbox(self, interface: PodInterface) -> list[Finding]:
+        """Return what is wrong with links, port and flows: one finding, since one follows from the other."""
         failure = self._upkeep.failure(interface.attachment)
-        ports = self._attachments.ports
         if failure:
-            yield Finding(subject, failure, "the pod has no network", delete)
-        elif ports.replica.connected and not ports.has_flows(interface.host_link):
-            yield Finding(
-                subject,
-                ports.why_no_flows(interface),
-                "the pod has no network",
-                f"ovn-nbctl lsp-get-addresses {names.pod_port(interface.namespace, interface.pod)} on a master, and "
-                "journalctl -u ovn-controller here",
-            )
+            return [_finding(interface, failure)]
+        try:
+            lines = await self._attachments.differences(interface)
+        except OvnKubernetesError as exc:
+            lines = [str(exc)]
+        ports = self._attachments.ports
+        if lines:
+            return [_finding(interface, f"it is not as it was made: {'; '.join(lines)}")]
+        if ports.replica.connected and not ports.has_flows(interface.host_link):
+            port = names.pod_port(interface.namespace, interface.pod)
+            look = f"on a master: ovn-nbctl lsp-get-addresses {port}; on this host: journalctl -u ovn-controller"
+            return [_finding(interface, ports.why_no_flows(interface), mend=look)]
+        return []
+
+    @staticmethod
+    def _of_annotation(interface: PodInterface, pod: Pod) -> list[Finding]:
+        """Return what of the annotation contradicts the pod's interface."""
         try:
             network = pod.network()
         except AnnotationError as exc:
-            yield Finding(subject, str(exc), "watcher and node don't know its address", delete)
-            return
-        if network is not None and not _is_served(interface.network, network):
-            has, says = ", ".join(interface.network.addresses), ", ".join(network.addresses)
-            yield Finding(
-                subject, f"it has {has}, and its annotation says {says}", "nobody reaches it by its address", delete
-            )
+            return [_finding(interface, str(exc), "watcher and node don't know its address")]
+        if network is None or _is_served(interface.network, network):
+            return []
+        has, says = ", ".join(interface.network.addresses), ", ".join(network.addresses)
+        return [_finding(interface, f"it has {has}, and its annotation says {says}", "nobody reaches it")]
+
+
+def _finding(interface: PodInterface, wrong: str, causes: str = "the pod has no network", mend: str = "") -> Finding:
+    return Finding(f"pod {interface.namespace}/{interface.pod}", wrong, causes, mend or advice(interface))
 
 
 def _is_served(network: PodNetwork, annotated: PodNetwork) -> bool:

@@ -70,8 +70,8 @@ def _take_over(interface: PodInterface, namespace: int) -> str:
     host_end = outer_end(interface.host_link)
     if host_end is not None and _exists(namespace, interface.ifname):
         mac = host_end.mac
-        if not host_end.up:
-            _set_up(interface.host_link)
+        if _wrong(interface, host_end):
+            _restore(interface)
     else:
         if host_end is not None:
             remove_pair(interface.host_link)
@@ -81,13 +81,25 @@ def _take_over(interface: PodInterface, namespace: int) -> str:
     return mac
 
 
-def _set_up(host_link: str) -> None:
-    """Set the host's end up."""
+def _wrong(interface: PodInterface, host_end: KernelLink | None) -> list[str]:
+    """Return what is wrong with the host's end of a pair."""
+    if host_end is None:
+        return [f"link {interface.host_link} does not exist"]
+    lines = [] if host_end.up else [f"link {interface.host_link} is down"]
+    if host_end.no_arp != interface.userspace:
+        lines.append(f"link {interface.host_link} has arp {'off' if host_end.no_arp else 'on'}")
+    if host_end.mtu != interface.mtu:
+        lines.append(f"link {interface.host_link} has MTU {host_end.mtu} and not {interface.mtu}")
+    return lines
+
+
+def _restore(interface: PodInterface) -> None:
+    """Make the host's end as it was made."""
     try:
         with RouteSocket() as kernel:
-            set_link(kernel, host_link, up=True)
+            set_link(kernel, interface.host_link, up=True, mtu=interface.mtu, no_arp=interface.userspace)
     except OSError as error:
-        raise HostError(f"link {host_link} can't be set up: {error.strerror}") from None
+        raise HostError(f"link {interface.host_link} can't be restored: {error.strerror}") from None
 
 
 def _pair(interface: PodInterface) -> str:
@@ -157,14 +169,10 @@ def differences(interface: PodInterface) -> list[str]:
     :raises HostError: when it can't be read.
     """
     desired = desired_state(interface)
-    lines: list[str] = []
     host_end = outer_end(interface.host_link)
+    lines = _wrong(interface, host_end)
     if host_end is None:
-        return [f"link {interface.host_link} does not exist"]
-    if not host_end.up:
-        lines.append(f"link {interface.host_link} is down")
-    if host_end.no_arp != interface.userspace:
-        lines.append(f"link {interface.host_link} has arp {'off' if host_end.no_arp else 'on'}")
+        return lines
     with opened(interface.netns) as namespace, inside(namespace):
         if outer_end(interface.ifname) is None:
             return [*lines, f"link {interface.ifname} does not exist in the pod"]
@@ -182,10 +190,9 @@ def detach(host_link: str) -> bool:
 def faults(interfaces: Sequence[PodInterface]) -> dict[Attachment, str]:
     """Return what is wrong with the host's ends of these interfaces, of those whose namespace is there."""
     ends = outer_ends([interface.host_link for interface in interfaces])
+    wrong = [(interface, _wrong(interface, end)) for interface, end in zip(interfaces, ends)]
     return {
-        interface.attachment: f"link {interface.host_link} {'is gone' if end is None else 'is down'}"
-        for interface, end in zip(interfaces, ends)
-        if (end is None or not end.up) and is_namespace(interface.netns)
+        interface.attachment: "; ".join(lines) for interface, lines in wrong if lines and is_namespace(interface.netns)
     }
 
 
