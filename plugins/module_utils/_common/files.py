@@ -38,6 +38,21 @@ def read_file(path: str) -> FileContent | None:
         return None
 
 
+def make_directory(path: str) -> None:
+    """Make a folder and those above it that are missing, readable for all whatever the caller's umask is, umask(2).
+
+    :raises OSError: it can't be made.
+    """
+    missing = []
+    while path and not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):  # somebody else has just made it
+            os.mkdir(folder)
+            os.chmod(folder, 0o755)
+
+
 def write_file(path: str, file: FileContent) -> None:
     """Replace the file at ``path``, or create it and its folder.
 
@@ -46,7 +61,7 @@ def write_file(path: str, file: FileContent) -> None:
     :raises OSError: it can't be written; the old file is unchanged then.
     """
     directory = os.path.dirname(path) or "."
-    os.makedirs(directory, mode=0o755, exist_ok=True)
+    make_directory(directory)
     _remove_interrupted(directory, path)
     prefix = f".{os.path.basename(path)}.{os.getpid()}."
     handle, temporary = tempfile.mkstemp(prefix=prefix, dir=directory)

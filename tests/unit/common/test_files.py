@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 
 import pytest
 
@@ -17,6 +18,21 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files impor
 )
 
 FILE = FileContent("text\n", 0o644)
+
+
+def test_folders_are_readable_whatever_the_umask(tmp_path):
+    """Protects hosts with ``umask 077``: container runtimes and other users read the files there."""
+    path = tmp_path / "opt" / "cni" / "bin" / "plugin"
+    before = os.umask(0o077)
+    try:
+        write_file(str(path), FileContent("text", 0o755))
+        os.makedirs(tmp_path / "private")
+        write_file(str(tmp_path / "private" / "file"), FILE)
+    finally:
+        os.umask(before)
+    modes = {folder.name: stat.S_IMODE(folder.stat().st_mode) for folder in (path, *path.parents[:3])}
+    assert modes == {"plugin": 0o755, "bin": 0o755, "cni": 0o755, "opt": 0o755}
+    assert stat.S_IMODE((tmp_path / "private").stat().st_mode) == 0o700  # not ours
 
 
 def die_while_writing(path, monkeypatch):
