@@ -144,6 +144,38 @@ def test_w7_minion_init_with_a_changed_subnet(bare):
     assert "192.168.9.2/24" in ip("address") and "192.168.2." not in ip("address") + ip("route")
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_a_changed_subnet_under_pods_is_refused_before_the_host_is_touched(bare, more):
+    """Protects pods that run: the command names them, and how to drain the node."""
+    bare.nb.master()
+    assert bare.run(MINION)[0] == 0
+    (switch,) = bare.nb.rows("Logical_Switch", ["name", "==", "kube-minion1"])
+    keys = {
+        "k8s.ovn.org/owner-controller": "ovn.kubernetes",
+        "k8s.ovn.org/owner-type": "Pod",
+        "k8s.ovn.org/name": "demo/web",
+        "k8s.ovn.org/id": "ovn.kubernetes:Pod:demo/web:port",
+    }
+    row = {
+        "name": "demo_web",
+        "addresses": "0a:58:c0:a8:02:03 192.168.2.3",
+        "external_ids": ["map", [list(item) for item in keys.items()]],
+    }
+    bare.nb.transact(
+        {"op": "insert", "table": "Logical_Switch_Port", "uuid-name": "p", "row": row},
+        {
+            "op": "mutate",
+            "table": "Logical_Switch",
+            "where": [["_uuid", "==", switch["_uuid"]]],
+            "mutations": [["ports", "insert", ["named-uuid", "p"]]],
+        },
+    )
+    before = bare.seen()
+    status, said, complained = bare.run(MINION.replace("192.168.2.0", "192.168.9.0"), *more)
+    assert status == 1 and not said and bare.seen() == before
+    assert "there are pods with addresses (demo/web): drain the node first (kubectl drain kube-minion1" in complained
+
+
 def test_w9_a_subnet_of_another_node_is_refused_before_the_host_is_touched(bare):
     """Protects: what the database refuses leaves the host as it was."""
     bare.nb.master()
