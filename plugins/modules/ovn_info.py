@@ -66,14 +66,15 @@ nodes:
       pod_count: 1
 gateways:
   description:
-    - Node name of each gateway to its addresses on the physical network and on the join switch, its chassis, and
-      whether it carries default traffic.
+    - Node name of each gateway to its addresses on the physical network and on the join switch, its MAC on the
+      physical network, its chassis, and whether it carries default traffic.
   returned: always
   type: dict
   sample:
     kube-minion1:
       physical_ips: ["10.33.74.138/24"]
       join_ips: ["100.64.0.2"]
+      mac: "0a:58:0a:37:00:0b"
       chassis: kube-minion1
       alive: true
 chassis:

@@ -91,6 +91,7 @@ error_code:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._ansible import argument_spec
 from ..module_utils._ansible.results import failure
 from ..module_utils._common.errors import OvnKubernetesError
 from ..module_utils._host import units
@@ -99,34 +100,14 @@ from ..module_utils._host import units
 def main() -> None:
     """Converge the services one after the other."""
     module = AnsibleModule(
-        argument_spec={
-            "services": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
-                    "unit": {"type": "str"},
-                    "started_from": {"type": "list", "elements": "path"},
-                    "optional": {"type": "bool", "default": False},
-                },
-            },
-        },
-        supports_check_mode=True,
+        argument_spec={"services": {**argument_spec.SERVICES, "required": True}}, supports_check_mode=True
     )
     plan: list[dict[str, str]] = []
     diff: list[dict[str, str]] = []
     found: list[str] = []
     try:
         for options in module.params["services"]:
-            unit = units.Unit(
-                options["name"],
-                options["state"],
-                options["unit"],
-                None if options["started_from"] is None else tuple(options["started_from"]),
-                options["optional"],
-            )
+            unit = units.Unit.from_options(options)
             status = units.read(module.run_command, unit)
             steps = units.plan(unit, status)
             plan += [{"text": step.text} for step in steps]

@@ -16,8 +16,7 @@ import time
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from ..module_utils._common.names import ACCOUNTS_NAMESPACE
-from ..module_utils._kube.token import claims
+from ..module_utils._kube.token import unusable
 
 Programs = Iterable[Mapping[str, t.Any]]
 
@@ -72,15 +71,5 @@ def _decoded(content: t.Any) -> str:
 
 
 def needs_token(token: str, account: str, uid: str) -> bool:
-    """Return whether the token can't be used.
-
-    It can't when it belongs to another account, or to one that was deleted and made again. It is also replaced when its
-    renewal is overdue
-    by a tenth of its life, since its program had time to renew it.
-    """
-    token_claims = claims(token.strip())
-    if token_claims is None:
-        return True
-    if (token_claims.namespace, token_claims.account, token_claims.uid) != (ACCOUNTS_NAMESPACE, account, uid):
-        return True
-    return time.time() > token_claims.due + (token_claims.expires - token_claims.issued) / 10
+    """Return whether the token can't be used, or its renewal is overdue."""
+    return bool(unusable(token.strip(), account, time.time(), uid))

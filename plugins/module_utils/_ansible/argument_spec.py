@@ -112,6 +112,17 @@ OVN_INFO: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
+SERVICES: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": NAME,
+        "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
+        "unit": TEXT,
+        "started_from": {"type": "list", "elements": "path"},
+        "optional": {"type": "bool", "default": False},
+    },
+}
 KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
     "server": {"type": "str", "required": True},
     "ca": TEXT,
@@ -132,6 +143,47 @@ OVN_KUBERNETES_ACCESS: dict[str, Any] = {
 OVN_KUBERNETES_TOKEN: dict[str, Any] = {
     "argument_spec": {**KUBERNETES_ADMINISTRATOR, "accounts": {**TEXTS, "required": True}},
     "required_together": [("certificate", "key")],
+    "supports_check_mode": True,
+}
+PEERS = {"type": "list", "elements": "dict", "default": [], "options": {"name": NAME, "address": NAME}}
+OVN_VERIFY: dict[str, Any] = {
+    "argument_spec": {
+        # Of the action plugin, which carries out the first two phases with other modules.
+        "phase": {"type": "str", "choices": ["facts", "overlay", "host"], "default": "host"},
+        "settings": {"type": "dict"},
+        "subnets": TEXTS,
+        "parts": {**TEXTS, "default": ["node"]},
+        "packages": {**TEXTS, "default": []},
+        "units": {**SERVICES, "default": []},
+        "files": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "path", "required": True},
+                "content": TEXT,
+                "sha256": TEXT,
+                "block": TEXT,
+                "mode": TEXT,
+            },
+        },
+        "peers": PEERS,
+        "routers": PEERS,
+        "overlay": {
+            "type": "dict",
+            "options": {
+                "cluster_ip_subnet": TEXTS,
+                "join_subnet": TEXTS,
+                "nodes": {**NODES, "default": []},
+                "gateways": {**GATEWAYS, "default": []},
+                "known_nodes": {**TEXTS, "default": []},
+            },
+        },
+        "kubernetes_nodes": {**TEXTS, "default": []},
+        "administrator": {"type": "dict", "options": KUBERNETES_ADMINISTRATOR},
+        "northbound": NORTHBOUND,
+        "open_vswitch": OPEN_VSWITCH,
+    },
     "supports_check_mode": True,
 }
 NICS_TO_BRIDGE: dict[str, Any] = {

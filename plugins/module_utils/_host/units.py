@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from .._common.errors import HostError
 from .._common.files import FileContent, read_file, remove_file, write_file
@@ -30,6 +31,7 @@ FILE_MODE = 0o644
 PROPERTIES = (
     "LoadState",
     "ActiveState",
+    "SubState",
     "UnitFileState",
     "NeedDaemonReload",
     "ExecMainStartTimestampMonotonic",
@@ -68,6 +70,18 @@ class Unit:
     started_from: tuple[str, ...] | None = None
     optional: bool = False
 
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Unit:
+        """Return the unit of a module's options, which have the same names."""
+        files = options["started_from"]
+        return cls(
+            options["name"],
+            options["state"],
+            options["unit"],
+            None if files is None else tuple(files),
+            options["optional"],
+        )
+
     @property
     def path(self) -> str:
         """The unit's file, where the collection installs it."""
@@ -89,6 +103,7 @@ class Status:
     :ivar content: text of its file below ``/etc/systemd/system``; None: there is none.
     :ivar stale: its files have changed since systemd read them.
     :ivar newer: those of the desired unit's ``files`` that were written after the program was started.
+    :ivar state: systemd's words for it, such as ``activating (auto-restart)``.
     """
 
     loaded: bool
@@ -97,6 +112,7 @@ class Status:
     stale: bool = False
     content: str | None = None
     newer: tuple[str, ...] = ()
+    state: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -171,12 +187,28 @@ def read(run: Run, unit: Unit) -> Status:
 
     :raises HostError: when systemd does not answer.
     """
-    code, out, err = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", unit.name])
+    return read_all(run, [unit])[unit.name]
+
+
+def read_all(run: Run, units: Sequence[Unit]) -> dict[str, Status]:
+    """Return the current states of several units by their names, with one call of systemctl.
+
+    :raises HostError: when systemd does not answer.
+    """
+    if not units:
+        return {}
+    code, out, err = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", *[unit.name for unit in units]])
     if code:
         raise HostError(
             f"systemd does not answer on this host: {' '.join((err or out).split())}: run systemd as its first process"
         )
-    properties = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    # systemctl(1): the units' properties come in the order of the units, with an empty line between two of them.
+    return {unit.name: _status(unit, text) for unit, text in zip(units, out.strip("\n").split("\n\n"))}
+
+
+def _status(unit: Unit, text: str) -> Status:
+    """Return the state that a unit's properties say."""
+    properties = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     running = properties.get("ActiveState") in RUNNING
     file = read_file(unit.path)
     return Status(
@@ -186,6 +218,7 @@ def read(run: Run, unit: Unit) -> Status:
         stale=properties.get("NeedDaemonReload") == "yes",
         content=None if file is None else file.content,
         newer=tuple(_newer(unit.files, _started_at(properties))) if running else (),
+        state=f"{properties.get('ActiveState')} ({properties.get('SubState')})",
     )
 
 

@@ -75,6 +75,30 @@ def claims(token: str) -> Claims | None:
         return None
 
 
+def unusable(token: str, account: str | None, now: float, uid: str | None = None) -> str:
+    """Return why a program can't use its token for long, as a clause that follows "the token"; empty when it can.
+
+    A token whose renewal is overdue by a tenth of its life counts too: its program had time to renew it.
+
+    :param account: the service account that it must belong to; None: any token will do.
+    :param now: seconds since 1970.
+    :param uid: the UID of that account; None: not known.
+    """
+    if not token:
+        return "is missing"
+    found = claims(token)
+    if found is None:
+        return "is not one of a service account" if account else ""
+    if account and (found.namespace, found.account) != (ACCOUNTS_NAMESPACE, account):
+        return "belongs to another service account"
+    if account and uid is not None and found.uid != uid:
+        return "belongs to a service account that was deleted and made again"
+    if now > found.expires:
+        return "has expired"
+    overdue = bool(account) and now > found.due + (found.expires - found.issued) / 10
+    return "should have been renewed long ago" if overdue else ""
+
+
 def read(path: str) -> str:
     """Return the token in a file; empty when there is none."""
     try:

@@ -31,8 +31,8 @@ NORTHBOUND = (
     ),
     Query(
         "Logical_Router_Port",
-        (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway", names.JOIN_MARK: "yes"})),),
-        ("networks", "external_ids"),
+        (includes("external_ids", dict(OURS, **{names.OWNER_TYPE: "Gateway"})),),
+        ("networks", "mac", "external_ids"),
     ),
     Query(
         "Logical_Router_Port",
@@ -120,20 +120,25 @@ def leftover_subnets(rows: Iterable[CurrentRow]) -> dict[str, list[str]]:
 def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
     """Return node name -> its gateway, from rows of the Northbound database.
 
-    A gateway has its addresses on the physical network and on the join switch, its chassis, and whether it carries
-    default traffic.
+    A gateway has its addresses on the physical network and on the join switch, its MAC on the physical network, its
+    chassis, and whether it carries default traffic.
     """
     rows = list(rows)
+    ports = [row for row in rows if row.table == "Logical_Router_Port"]
     join_ips = {
         str(row.external_id(names.OWNER_NAME)): [cidr.split("/")[0] for cidr in as_set(row.columns["networks"])]
-        for row in rows
-        if row.table == "Logical_Router_Port" and row.role == "router-to-join"
+        for row in ports
+        if row.role == "router-to-join"
+    }
+    macs = {
+        str(row.external_id(names.OWNER_NAME)): row.columns["mac"] for row in ports if row.role == "router-to-external"
     }
     return {
         str(row.external_id(names.OWNER_NAME)): {
             "physical_ips": _split(row.external_id(names.PHYSICAL_IPS_KEY)),
             "join_ips": join_ips.get(str(row.external_id(names.OWNER_NAME)), []),
             "chassis": row.map_value("options", "chassis"),
+            "mac": macs.get(str(row.external_id(names.OWNER_NAME))),
             "alive": row.external_id(names.EGRESS_KEY) != "down",
         }
         for row in rows

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The filter ovn.kubernetes.findings."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: findings
+author:
+  - ovn.kubernetes maintainers (@ovn-kubernetes)
+version_added: 0.1.0
+short_description: What is wrong on all hosts, as one table
+description:
+  - Puts the results of M(ovn.kubernetes.ovn_verify) on all hosts together, hosts that can't be reached among them, and
+    adds what only shows between hosts, such as a system-id that two of them have.
+positional: hosts, names, problems, overlay, master, sources
+options:
+  _input:
+    description: >-
+      C(hostvars). Each host has the results of M(ovn.kubernetes.ovn_verify) in C(common_facts) and C(common_verified).
+    type: dict
+    required: true
+  hosts:
+    description: The hosts of the play.
+    type: list
+    elements: str
+    required: true
+  names:
+    description: Host to node name.
+    type: dict
+    required: true
+  problems:
+    description: What P(ovn.kubernetes.verification#filter) says is wrong with the inventory.
+    type: list
+    elements: str
+    required: true
+  overlay:
+    description: The result of M(ovn.kubernetes.ovn_verify) for the phase C(overlay).
+    type: dict
+    required: true
+  master:
+    description: The host with the databases; empty when the play is limited to others.
+    type: str
+    required: true
+  sources:
+    description: The inventory, as C(ansible_inventory_sources) has it, for the command that mends.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Show what is wrong
+  ansible.builtin.debug:
+    msg: "{{ (hostvars | ovn.kubernetes.findings(ansible_play_hosts_all, names, [], overlay, 'master1')).table }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description: >-
+    C(rows) with C(host), C(severity), C(wrong), C(causes) and C(mend); the same as lines of C(table); the numbers
+    C(errors) and C(warnings), and both in words as C(summary).
+  type: dict
+"""
+
+import typing as t
+from collections.abc import Iterable, Mapping
+
+from ..module_utils._verify.finding import ERROR
+from ..plugin_utils import _findings
+from ..plugin_utils._errors import count
+
+FACTS, RESULTS = "common_facts", "common_verified"
+
+
+def findings(
+    hostvars: Mapping[str, t.Any],
+    hosts: Iterable[str],
+    names: Mapping[str, str],
+    problems: Iterable[str],
+    overlay: Mapping[str, t.Any],
+    master: str,
+    sources: Iterable[str] = (),
+) -> dict[str, t.Any]:
+    """Return rows, table and numbers."""
+    hosts = [str(host) for host in hosts]
+    facts, results = ({host: _result(hostvars[host], name) for host in hosts} for name in (FACTS, RESULTS))
+    run = _findings.Run(hosts, master, facts, results, names, list(problems), overlay)
+    rows = _findings.rows(run, _findings.site_command(map(str, sources)))
+    errors = sum(row.severity == ERROR for row in rows)
+    return {
+        "rows": [row._asdict() for row in rows],
+        "table": _findings.table(rows),
+        "errors": errors,
+        "warnings": len(rows) - errors,
+        "summary": f"{count(errors, 'error')} and {count(len(rows) - errors, 'warning')}",
+    }
+
+
+def _result(variables: Mapping[str, t.Any], name: str) -> Mapping[str, t.Any]:
+    """Return what a task has registered; empty where it has not run."""
+    value = variables.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+class FilterModule:
+    """The interface of Ansible's filter plugins."""
+
+    def filters(self) -> dict[str, t.Any]:
+        """Return the filters by name."""
+        return {"findings": findings}

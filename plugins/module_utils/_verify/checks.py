@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The checks: small pure functions from what was read to what is wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .._common import names
+from .._host.units import ABSENT, STARTED, plan
+from .._kube.token import unusable
+from .._ovsdb.plan import Change
+from .._pods.cni.protocol import configuration
+from . import words
+from .finding import WARNING, Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .._common.result import Operation
+    from .facts import Compared, Expected, Lasting, Passing
+
+    LastingCheck = Callable[[Expected, Lasting], Iterable[Finding]]
+    PassingCheck = Callable[[Expected, Passing], Iterable[Finding]]
+
+FILES = {
+    names.ARCHIVE: "the programs and commands of the overlay are missing or old",
+    f"{names.PLUGINS_DIRECTORY}/{names.CNI_PLUGIN}": "the runtime can't connect new pods",
+}
+OTHER_FILE = "the program that reads it runs with other settings, or not at all"
+NEW_PODS = "the runtime can't connect new pods, and the node is NotReady"
+
+
+def packages(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield packages that are not installed."""
+    missing = [name for name in expected.packages if lasting.packages is not None and name not in lasting.packages]
+    if missing:
+        text = f"not installed: {', '.join(missing)}"
+        yield Finding("packages", text, "programs that need them do not run, or not after the next boot")
+
+
+def files(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield files that are missing, or are not what the controller would write."""
+    for file in expected.files:
+        state = lasting.files.get(file.path)
+        wrong = ""
+        if state is None:
+            wrong = "is missing"
+        elif file.sha256 is not None and state.sha256 != file.sha256:
+            wrong = "differs from the controller's"
+        elif file.block and file.block not in state.text:
+            wrong = "lacks the options of the overlay"
+        elif file.mode is not None and state.mode != file.mode:
+            wrong = f"has mode {state.mode:04o}, not {file.mode:04o}"
+        if wrong:
+            yield Finding(file.path, f"file {file.path} {wrong}", FILES.get(file.path, OTHER_FILE))
+
+
+def tokens(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield tokens that are missing or can't be used. None is shown."""
+    for token in expected.tokens:
+        reason = unusable(lasting.tokens.get(token.path, ""), token.account or None, time.time())
+        if reason:
+            causes = "its program can't reach the API server: new pods and services are not connected"
+            yield Finding(token.path, f"the token in {token.path} {reason}", causes)
+
+
+def open_vswitch(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield a database of Open vSwitch that does not answer; the host's part was not compared then."""
+    if lasting.open_vswitch:
+        text = f"Open vSwitch's database can't be read: {lasting.open_vswitch}"
+        yield Finding("Open_vSwitch", text, "this host is not part of the overlay; its part was not compared")
+
+
+def parts(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield what a site run would do to the host's own parts."""
+    yield from _compared("node", lasting.node)
+    yield from _compared("gateway", lasting.gateway)
+
+
+def overlay(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield what a site run would do to the Northbound database, by the node that each row belongs to."""
+    if lasting.overlay.problem:
+        text = f"the Northbound database can't be compared: {lasting.overlay.problem}"
+        yield Finding("Northbound", text, "a site run stops here")
+    by_node: dict[str, list[Operation]] = {}
+    for operation in lasting.overlay.plan:
+        by_node.setdefault(_node_of(operation), []).append(operation)
+    for node, operations in by_node.items():
+        yield from words.operations(operations, node)
+
+
+def _node_of(operation: Operation) -> str:
+    """Return the node that the row of an operation belongs to; empty for a row of the whole cluster."""
+    row = operation.desired or operation.current if isinstance(operation, Change) else None
+    owner = row.owner if row else None
+    return owner.name if owner and owner.type in ("Node", "Gateway", "Host") else ""
+
+
+def _compared(part: str, compared: Compared) -> Iterator[Finding]:
+    if compared.problem:
+        yield Finding(part, f"the {part}'s part can't be compared: {compared.problem}", "a site run stops here")
+    yield from words.operations(compared.plan)
+
+
+def cni_configuration(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield a runtime's network configuration that is missing, or is not the one that the node server writes."""
+    if not expected.serves_pods:
+        return
+    path = names.CNI_CONFIGURATION
+    mend = "the node server writes it once it is ready; journalctl -u ovn-k8s-node says why it is not"
+    if lasting.configuration is None:
+        yield Finding(path, f"file {path} is missing", NEW_PODS, mend)
+    elif lasting.mtu is not None and lasting.configuration != configuration(lasting.mtu):
+        yield Finding(path, f"file {path} is not the node server's", NEW_PODS, "systemctl restart ovn-k8s-node")
+
+
+def pods_mtu(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield pods that were made with another MTU than new ones get."""
+    mtu = (expected.node or {}).get("mtu") or lasting.mtu
+    if not mtu:
+        return
+    others: dict[int, list[str]] = {}
+    for link in lasting.pod_links:
+        if link.mtu != mtu:
+            others.setdefault(link.mtu, []).append(link.pod)
+    for other, pods in sorted(others.items()):
+        shown = ", ".join(sorted(pods)[: words.SHOWN]) + (", ..." if len(pods) > words.SHOWN else "")
+        causes = (
+            "their larger packets are lost in the overlay" if other > mtu else "they send smaller packets than they may"
+        )
+        text = f"pods with MTU {other}, where ovn_mtu is {mtu} now: {shown}"
+        yield Finding("pods", text, causes, "delete these pods, so that they are made anew", WARNING)
+
+
+def gateway_bridge(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield addresses on the bridge of a NIC that only the gateway uses."""
+    for bridge, addresses in lasting.bridge_addresses.items():
+        for address in addresses:
+            causes = "the host itself answers on the gateway's network, and may send the pods' packets another way"
+            mend = f"ip address del {address} dev {bridge}"
+            yield Finding(bridge, f"foreign address {address} on the gateway's bridge {bridge}", causes, mend, WARNING)
+
+
+def kubernetes_nodes(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield nodes of the inventory that the API server does not know."""
+    for node in expected.kubernetes_nodes:
+        if lasting.kubernetes is not None and node not in lasting.kubernetes:
+            text = f"{node} is in ovn_nodes, and is no node of Kubernetes"
+            causes = "no pods are scheduled there; under another name there, its pods get no interface"
+            mend = "kubectl get nodes; join it, set ovn_node_name to Kubernetes' name, or take it out of the inventory"
+            yield Finding("Kubernetes", text, causes, mend, WARNING, node)
+
+
+def units(expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield units that do not run as they should."""
+    if passing.systemd:
+        yield Finding(
+            "systemd", passing.systemd, "services can't be started, and were not compared", "look at the host"
+        )
+    for unit in expected.units:
+        status = passing.units.get(unit.name)
+        if status is None:
+            continue
+        causes, log = words.UNITS.get(unit.name, words.OTHER_UNIT), f"journalctl -u {unit.name.split('.')[0]}"
+        steps = plan(unit, status)
+        if unit.state != STARTED:
+            if steps:
+                what = "is there" if unit.state == ABSENT else "runs"
+                text = f"{unit.name} {what}, and the inventory has no use for it"
+                yield Finding(unit.name, text, "it changes what others keep")
+            continue
+        if not status.loaded and unit.content is None:
+            yield Finding(unit.name, f"{unit.name} does not exist", causes)
+        elif not status.running:
+            yield Finding(unit.name, f"{unit.name} does not run: {status.state}", causes)
+        elif status.state.startswith("activating"):
+            yield Finding(unit.name, f"{unit.name} does not come up: {status.state}", causes, log)
+        rest = [step.text for step in steps if step.text != f"{unit.name}: start"]
+        if rest and status.loaded:
+            text = f"{unit.name} is not as it should be: {'; '.join(part.partition(': ')[2] for part in rest)}"
+            yield Finding(unit.name, text, "it runs with old files, or not after the next boot")
+
+
+def readiness(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield programs that say that they are not ready, and what the node server has found itself."""
+    for unit, text in passing.not_ready.items():
+        causes, name = words.UNITS.get(unit, words.OTHER_UNIT), unit.split(".")[0]
+        yield Finding(unit, f"{name} is not ready: {text}", causes, f"journalctl -u {name}")
+    for found in passing.reported:
+        what, causes, mend = (str(found.get(key, ""))[:300] for key in ("what", "causes", "mend"))
+        if what:
+            yield Finding(
+                "pods", what, causes or "pods of this host are affected", mend or "journalctl -u ovn-k8s-node"
+            )
+
+
+def registration(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield a chassis that the Southbound database does not have."""
+    causes = words.UNITS["ovn-controller.service"]
+    if passing.southbound:
+        text = f"the Southbound database can't be reached from here: {passing.southbound}"
+        yield Finding("Southbound", text, causes, "look at the master's rows, and at the way to port 6642 there")
+    elif passing.registered is False:
+        text = "the Southbound database has no chassis with this host's system-id"
+        yield Finding("Southbound", text, causes, "journalctl -u ovn-controller")
+
+
+def silence(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield gateway routers that do not answer. Hosts that don't are put together for all hosts, by the controller."""
+    for router in passing.silent_routers:
+        text = f"the gateway router of {router.name} ({router.address}) does not answer through the overlay"
+        causes = "pods have no way to the outside through this gateway"
+        yield Finding("gateway router", text, causes, "look at this gateway's other rows, and at ovn-controller.log")
+
+
+LASTING: tuple[LastingCheck, ...] = (
+    packages,
+    files,
+    tokens,
+    open_vswitch,
+    parts,
+    cni_configuration,
+    pods_mtu,
+    gateway_bridge,
+    kubernetes_nodes,
+    overlay,
+)
+PASSING: tuple[PassingCheck, ...] = (units, readiness, registration, silence)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Read what comes by itself a while after a start: services, readiness, the chassis, answers through the overlay."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .._common import names
+from .._common.errors import DatabaseError, HostError
+from .._host import units
+from .._ovsdb.connection import Connection
+from .._ovsdb.converge import read_rows
+from .._ovsdb.rows import by_name
+from . import echo
+from .facts import Passing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from .facts import Expected, Peer
+
+    Run = Callable[[list[str]], "tuple[int, str, str]"]
+
+TIMEOUT = 2.0  # seconds for one answer
+LONGEST = 1 << 16  # bytes of an answer that are read
+
+
+def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | None) -> Passing:
+    """Return how things are now; all of them are asked at the same time.
+
+    :param run: runs systemctl.
+    :param southbound: the Southbound database's remote; empty: not asked.
+    :param chassis: this host's system-id.
+    """
+    with ThreadPoolExecutor(3) as pool:
+        silent = pool.submit(_silent, expected)
+        registered = pool.submit(_registered, southbound, chassis)
+        programs = pool.submit(_programs, expected)
+        statuses, silence = _statuses(expected, run)
+        not_ready, reported = programs.result()
+        is_registered, problem = registered.result()
+        quiet = silent.result()
+    return Passing(
+        statuses,
+        silence,
+        is_registered,
+        problem,
+        # A program that does not run is one finding, not two.
+        {unit: text for unit, text in not_ready.items() if unit not in statuses or statuses[unit].running},
+        reported,
+        tuple(peer for peer in expected.peers if peer.address in quiet),
+        tuple(peer for peer in expected.routers if peer.address in quiet),
+    )
+
+
+def _statuses(expected: Expected, run: Run) -> tuple[dict[str, units.Status], str]:
+    """Return the units' states, and why systemd does not say them."""
+    try:
+        return units.read_all(run, expected.units), ""
+    except HostError as error:
+        return {}, str(error)
+
+
+def _silent(expected: Expected) -> set[str]:
+    asked: list[Peer] = [*expected.peers, *expected.routers]
+    return echo.silent([peer.address for peer in asked], TIMEOUT) if asked else set()
+
+
+def _registered(southbound: str, chassis: str | None) -> tuple[bool | None, str]:
+    """Return whether the Southbound database has the chassis, and why it can't be read."""
+    if not southbound or not chassis:
+        return None, ""
+    try:
+        connection = Connection(southbound, names.SOUTHBOUND, TIMEOUT)
+        try:
+            return bool(read_rows(connection, [by_name("Chassis", chassis, ("name",))])), ""
+        finally:
+            connection.close()
+    except DatabaseError as error:
+        return None, str(error)
+
+
+def _programs(expected: Expected) -> tuple[dict[str, str], tuple[Mapping[str, str], ...]]:
+    """Return unit -> what its program says instead of "ready", and the findings of the node server."""
+    not_ready: dict[str, str] = {}
+    reported: list[Mapping[str, str]] = []
+    for url, unit in expected.readiness.items():
+        status, text = _get(url + "/readyz")
+        if status != http.client.OK:
+            not_ready[unit] = " ".join(text.split())[:300]
+        status, text = _get(url + "/findings")
+        if status == http.client.OK:
+            reported += _findings(text)
+    return not_ready, tuple(reported)
+
+
+def _findings(text: str) -> list[Mapping[str, str]]:
+    """Return the findings in a program's answer: a list, or a dictionary with the list."""
+    try:
+        content: Any = json.loads(text)
+    except ValueError:
+        return []
+    found = content.get("findings") if isinstance(content, dict) else content
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _get(url: str) -> tuple[int, str]:
+    """Return the status and the text of an answer; status 0 when there is none. No proxy is asked."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(LONGEST).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, f"no answer from {url}: {error}"
+    finally:
+        connection.close()

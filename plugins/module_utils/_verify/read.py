@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Read what stays as it is on this host until somebody mends it: packages, files, tokens, the host's own parts, pods'
+interfaces."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING
+
+from .._common import names
+from .._common.errors import DatabaseError, HostError, OvnKubernetesError
+from .._common.files import read_file
+from .._host import facts
+from .._nic.moved import moved_nics
+from .._ovsdb.connection import Connection
+from .._ovsdb.converge import read_rows
+from .._ovsdb.rows import Query, includes
+from .._pods.interface import OWNER_TYPE
+from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
+from .facts import Compared, FileState, Lasting, PodLink
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any
+
+    from .._common.result import Operation
+    from .facts import Expected, ExpectedFile
+
+    Run = Callable[[list[str]], "tuple[int, str, str]"]
+    Plan = Callable[[], "tuple[Sequence[Operation], Sequence[str]]"]
+
+TIMEOUT = 3.0  # seconds for one database
+PODS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: OWNER_TYPE}
+
+
+def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET) -> tuple[Lasting, dict[str, Any]]:
+    """Return what this host has, and facts about it that the controller compares between hosts.
+
+    :param run: runs a command; only of the package manager.
+    :param remote: the host's Open_vSwitch database.
+    """
+    shared: dict[str, Any] = {}
+    problem, pods = _pods(remote)
+    node = gateway = Compared()
+    saved = _saved(NODE_FILE)
+    if not problem:
+        host = Host(remote, check=True)
+        wanted = expected.node or saved
+        if wanted:
+            node = _compared(lambda: _plan_node(host, wanted or {}, shared))
+        if expected.is_gateway:
+            gateway = _compared(lambda: _plan_gateway(host, expected, shared))
+    configuration = read_file(names.CNI_CONFIGURATION) if expected.serves_pods else None
+    lasting = Lasting(
+        packages=_packages(expected.packages, run),
+        files={file.path: _file(file) for file in expected.files},
+        tokens={token.path: _text(token.path).strip() for token in expected.tokens},
+        open_vswitch=problem,
+        node=node,
+        gateway=gateway,
+        mtu=(saved or {}).get("mtu"),
+        pod_links=_pod_links(pods),
+        bridge_addresses=_bridge_addresses(expected),
+        configuration=configuration.content if configuration else None,
+    )
+    return lasting, shared
+
+
+def _compared(plan: Plan) -> Compared:
+    """Return a part's plan, or why there is none."""
+    try:
+        operations, notes = plan()
+    except (OvnKubernetesError, OSError) as error:
+        return Compared(problem=str(error))
+    return Compared(operations, "; ".join(notes))
+
+
+def _plan_node(
+    host: Host, settings: Mapping[str, Any], shared: dict[str, Any]
+) -> tuple[Sequence[Operation], Sequence[str]]:
+    """Return the plan of the node's part, and notes on what it does not show."""
+    result = host.node(settings)
+    shared.update({key: result.facts[key] for key in ("chassis", "mtu")})
+    return _without_commands(result.plan), result.notes
+
+
+def _plan_gateway(host: Host, expected: Expected, shared: dict[str, Any]) -> tuple[Sequence[Operation], Sequence[str]]:
+    """Return the plan of the gateway's part, with that of the NICs that it shares, or shared before."""
+    settings = expected.gateway or _saved(GATEWAY_FILE)
+    if settings is None:
+        return (), ()
+    nic = expected.shared_nic
+    moves: list[Operation] = []
+    if nic:
+        moves += host.uplinks([nic], True, "gateway", settings.get("datapath_type")).plan
+    moves += host.uplinks([one for one in moved_nics("gateway") if one != nic], False, "gateway").plan
+    result = host.gateway(settings)
+    shared.update(physical_mac=result.facts.get("physical_mac"))
+    return [*moves, *result.plan], result.notes
+
+
+def _without_commands(plan: Iterable[Operation]) -> Sequence[Operation]:
+    """Return a plan without the removal of commands whose archive is missing: the site play brings it first."""
+    if os.path.exists(names.ARCHIVE):
+        return list(plan)
+    return [
+        operation
+        for operation in plan
+        if not str(operation.as_dict().get("path", "")).startswith(f"{names.COMMANDS_DIRECTORY}/")
+    ]
+
+
+def _saved(path: str) -> dict[str, Any] | None:
+    """Return settings that an earlier run has saved; None: there are none that can be read."""
+    try:
+        content = json.loads(_text(path))
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _text(path: str) -> str:
+    try:
+        file = read_file(path)
+    except OSError:
+        return ""
+    return file.content if file else ""
+
+
+def _file(expected: ExpectedFile) -> FileState | None:
+    try:
+        file = read_file(expected.path)
+    except OSError:
+        return FileState("", 0)  # a directory, for example: it is there, and it is not what it should be
+    if file is None:
+        return None
+    content = file.content.encode("utf-8", "surrogateescape")
+    return FileState(hashlib.sha256(content).hexdigest(), file.mode, file.content if expected.block else "")
+
+
+def _packages(wanted: Sequence[str], run: Run) -> frozenset[str] | None:
+    """Return those of the packages that are installed, or that another installed one provides."""
+    if not wanted:
+        return frozenset()
+    if os.path.exists("/usr/bin/dpkg-query"):  # dpkg-query(1)
+        _code, out, _err = run(["/usr/bin/dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *wanted])
+        return frozenset(line.split()[0] for line in out.splitlines() if line.endswith(" installed"))
+    if os.path.exists("/usr/bin/rpm"):  # rpm(8)
+        _code, out, err = run(["/usr/bin/rpm", "-q", "--whatprovides", *wanted])
+        missing = {line.split()[-1] for line in (out + err).splitlines() if line.startswith("no package provides ")}
+        return frozenset(wanted) - missing
+    return None
+
+
+def _pods(remote: str) -> tuple[str, dict[str, str]]:
+    """Return why Open vSwitch's database can't be read, and the links of the pods: link -> pod."""
+    query = Query("Interface", (includes("external_ids", PODS),), ("name", "external_ids"))
+    try:
+        connection = Connection(remote, names.LOCAL, TIMEOUT)
+        try:
+            rows = read_rows(connection, [query])
+        finally:
+            connection.close()
+    except DatabaseError as error:
+        return str(error), {}
+    return "", {str(row.name): (row.external_id("iface-id") or "").replace("_", "/", 1) for row in rows}
+
+
+def _pod_links(pods: Mapping[str, str]) -> tuple[PodLink, ...]:
+    try:
+        mtus = {link: facts.link_mtu(link) for link in pods}
+    except HostError:
+        return ()  # the comparison of the node's part says why
+    return tuple(PodLink(pods[link], mtu) for link, mtu in mtus.items() if mtu is not None)
+
+
+def _bridge_addresses(expected: Expected) -> dict[str, Sequence[str]]:
+    nic = (expected.gateway or {}).get("nic")
+    if not nic:
+        return {}
+    bridge = names.uplink_bridge(nic)
+    try:
+        return {bridge: facts.configured_addresses(bridge)}
+    except HostError:
+        return {}

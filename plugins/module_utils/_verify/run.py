@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Verify this host: read, check, and give what comes by itself some time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .._common import names
+from . import central
+from .checks import LASTING, PASSING
+from .finding import ERROR
+from .probe import read_passing
+from .read import read_lasting
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .facts import Expected, Passing
+    from .finding import Finding
+    from .read import Run
+
+PATIENCE = 12.0  # seconds for services, tunnels and answers where nothing else is wrong
+SHORT = 3.0  # the same where something else is wrong already
+PAUSE = 0.3  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Remotes:
+    """Where the databases are."""
+
+    open_vswitch: str = names.LOCAL_SOCKET
+    northbound: str = names.NORTHBOUND_SOCKET
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found.
+
+    :ivar facts: what the controller compares between hosts.
+    :ivar silent: names of hosts that did not answer through the overlay.
+    """
+
+    findings: tuple[Finding, ...]
+    facts: dict[str, Any]
+    silent: tuple[str, ...] = ()
+
+
+def verify(expected: Expected, run: Run, remotes: Remotes = Remotes()) -> Report:
+    """Return what is wrong on this host.
+
+    :param run: runs a command of systemd or of the package manager.
+    """
+    lasting, facts = read_lasting(expected, run, remotes.open_vswitch)
+    if expected.overlay:
+        lasting = replace(lasting, overlay=central.compare_overlay(expected.overlay, remotes.northbound))
+    if expected.kubernetes_nodes:
+        lasting = replace(lasting, kubernetes=central.read_kubernetes_nodes())
+    findings = [finding for check in LASTING for finding in check(expected, lasting)]
+    southbound = (expected.node or {}).get("southbound") or ""
+    end = time.monotonic() + (SHORT if any(one.severity == ERROR for one in findings) else PATIENCE)
+    while True:
+        passing = read_passing(expected, run, southbound, facts.get("chassis"))
+        more = [finding for check in PASSING for finding in check(expected, passing)]
+        silent = _silent(passing)
+        if not (more or silent) or time.monotonic() >= end:
+            return Report(tuple(findings + more), facts, silent)
+        time.sleep(PAUSE)
+
+
+def _silent(passing: Passing) -> tuple[str, ...]:
+    """Return the hosts that did not answer, each once."""
+    return tuple(dict.fromkeys(peer.name for peer in passing.silent_peers))

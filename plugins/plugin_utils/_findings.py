@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The findings of all hosts as rows of one table. Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from collections.abc import Iterable, Mapping, Sequence
+
+from ..module_utils._verify.finding import ERROR, SITE, WARNING, Finding
+
+Values = Mapping[str, t.Any]
+HEADINGS = ("HOST", "", "WHAT IS WRONG", "WHAT IT CAUSES", "WHAT MENDS IT")
+WIDEST = 70  # characters that a cell is padded to
+ALL = "(all)"  # instead of a host: the inventory, or the overlay as a whole
+CUT_OFF = "pods on both sides can't reach each other"
+
+
+class Row(t.NamedTuple):
+    """A finding, and the host that it is about."""
+
+    host: str
+    severity: str
+    wrong: str
+    causes: str
+    mend: str
+
+    @classmethod
+    def of(cls, host: str, finding: Finding, site: str) -> Row:
+        """Return a finding's row.
+
+        :param site: the command that runs the site play.
+        """
+        mend = site if finding.mend == SITE else finding.mend
+        return cls(host, finding.severity, finding.wrong, finding.causes, mend)
+
+
+class Run(t.NamedTuple):
+    """What one run of verify has gathered.
+
+    :ivar hosts: the hosts of the play, in the order of the inventory.
+    :ivar master: the host with the databases; empty when the play is limited to others.
+    :ivar facts: host to the result of the phase facts.
+    :ivar results: host to the result of the phase host.
+    :ivar names: host to node name.
+    :ivar problems: what is wrong with the inventory as a whole.
+    :ivar overlay: result of the phase overlay.
+    """
+
+    hosts: Sequence[str]
+    master: str
+    facts: Mapping[str, Values]
+    results: Mapping[str, Values]
+    names: Mapping[str, str]
+    problems: Sequence[str]
+    overlay: Values
+
+
+def rows(run: Run, site: str) -> list[Row]:
+    """Return the rows, those of a host together, errors before warnings."""
+    found: list[tuple[str, Finding]] = [
+        *_unreached(run),
+        *_problems(run),
+        *_unread_overlay(run),
+        *_of_hosts(run),
+        *_twins(run),
+        *_identities(run),
+        *_silences(run),
+        *_strangers(run),
+    ]
+    order = {host: number for number, host in enumerate([ALL, *run.hosts])}
+    found.sort(key=lambda pair: (order.get(pair[0], len(order)), pair[0], pair[1].severity != ERROR))
+    return list(dict.fromkeys(Row.of(host, finding, site) for host, finding in found))
+
+
+def _unreached(run: Run) -> Iterable[tuple[str, Finding]]:
+    for host in run.hosts:
+        for result in (run.facts.get(host, {}), run.results.get(host, {})):
+            text = result.get("unreached")
+            if text:
+                causes = "nothing more is known of this host"
+                if host == run.master:
+                    causes += "; its databases were not read, so hosts were compared with what they have saved"
+                yield host, Finding("", f"can't be reached: {text}", causes, "look at the host and the way to it")
+                break
+            if result.get("problem"):
+                causes = "the rest of this host was not compared"
+                yield host, Finding("", str(result["problem"]), causes, "look at the host")
+                break
+
+
+def _problems(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what is wrong with the inventory, or with it on a host as it is now, such as a NIC that is gone."""
+    for text in run.problems:
+        host, _colon, rest = text.partition(": ")
+        of_host = host in run.hosts
+        finding = Finding(
+            "inventory", rest if of_host else text, "a site run stops here", "mend the host or the inventory"
+        )
+        yield host if of_host else ALL, finding
+
+
+def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:
+    problem = run.overlay.get("problem") or run.overlay.get("unreached")
+    if problem:
+        causes = "no change reaches the overlay; its rows were not compared, and hosts only with what they have saved"
+        yield run.master or ALL, Finding("Northbound", f"the overlay can't be read: {problem}", causes)
+
+
+def _of_hosts(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what the hosts have found, for the host that each node name stands for."""
+    host_of = {name: host for host, name in run.names.items()}
+    for host in run.hosts:
+        for one in run.results.get(host, {}).get("findings") or []:
+            finding = Finding(**{key: str(value) for key, value in one.items()})
+            yield host_of.get(finding.node, finding.node or host), finding
+
+
+def _facts(run: Run) -> dict[str, Values]:
+    """Return host to the facts that its module has read."""
+    return {host: run.results.get(host, {}).get("facts") or {} for host in run.hosts}
+
+
+def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield hosts with one system-id, as clones of a machine have."""
+    by_chassis: dict[str, list[str]] = {}
+    for host, facts in _facts(run).items():
+        if facts.get("chassis"):
+            by_chassis.setdefault(facts["chassis"], []).append(host)
+    for chassis, hosts in by_chassis.items():
+        if any(chassis in text for text in run.problems):  # the facts have shown it already
+            continue
+        for host in hosts[1:]:
+            text = f"has the system-id {chassis} of {hosts[0]}"
+            causes = "both are one chassis: each takes the other's tunnels and pods away; a site run stops"
+            mend = f"on {host}: rm /etc/openvswitch/system-id.conf, then restart Open vSwitch"
+            yield host, Finding("system-id", text, causes, mend)
+
+
+def _identities(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what the Northbound database and the API server have of a host, and the host does not."""
+    nodes, gateways = run.overlay.get("nodes") or {}, run.overlay.get("gateways") or {}
+    facts = _facts(run)
+    accounts = (facts.get(run.master) or {}).get("accounts")
+    for host, of_host in facts.items():
+        name = run.names.get(host, host)
+        pairs = (
+            ("system-id", of_host.get("chassis"), nodes.get(name, {}).get("chassis"), "its gateway is bound elsewhere"),
+            ("gateway's MAC", of_host.get("physical_mac"), gateways.get(name, {}).get("mac"), "answers get lost"),
+        )
+        for what, own, written, causes in pairs:
+            if own and written and own.lower() != written.lower():
+                text = f"its {what} is {own}, and the Northbound database has {written}"
+                yield host, Finding(what, text, causes)
+        for account, uid in (of_host.get("token_uids") or {}).items():
+            if accounts is not None and accounts.get(account, uid) != uid:
+                text = f"the token of {account} belongs to an account that was deleted and made again"
+                yield host, Finding("token", text, "its program can't reach the API server")
+
+
+def _silences(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield hosts that do not answer each other, as few rows as name all pairs: the host with most pairs first."""
+    pairs = {(host, peer) for host in run.hosts for peer in run.results.get(host, {}).get("silent") or []}
+    while pairs:
+        counts: dict[str, int] = {}
+        for pair in pairs:
+            for host in pair:
+                counts[host] = counts.get(host, 0) + 1
+        worst = max(counts, key=lambda host: (counts[host], host))
+        own = {pair for pair in pairs if worst in pair}
+        others = sorted({host for pair in own for host in pair if host != worst})
+        text = f"no answer through the overlay between this host and {', '.join(others)}"
+        mend = "mend the other rows of these hosts first; then look at UDP port 6081 between their tunnel addresses"
+        yield worst, Finding("tunnels", text, CUT_OFF, mend)
+        pairs -= own
+
+
+def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what the databases have, and the inventory does not."""
+    if not run.master or "nodes" not in run.overlay:
+        return
+    names = set(run.names.values())
+    known = {facts.get("chassis") for facts in _facts(run).values()}
+    for name, node in run.overlay["nodes"].items():
+        known.add(node["chassis"])
+        if name not in names:
+            text = f"node {name} is in the overlay, and not in the inventory"
+            mend = f"put it into the inventory; to remove it: ovn.kubernetes.remove -e ovn_remove_hosts={name}"
+            yield name, Finding("node", text, "it keeps its subnet and its rows", mend, WARNING)
+    for chassis, registered in (run.overlay.get("chassis") or {}).items():
+        if chassis not in known and registered["hostname"] not in names:
+            text = f"chassis {chassis} of {registered['hostname']} is registered, and no host of the inventory has it"
+            causes = "all hosts keep a tunnel to it"
+            mend = f"on the master: ovn-sbctl chassis-del {chassis}"
+            yield run.master, Finding("chassis", text, causes, mend, WARNING)
+
+
+def table(found: Sequence[Row]) -> list[str]:
+    """Return the table's lines; none without rows."""
+    if not found:
+        return []
+    cells = [HEADINGS, *found]
+    widths = [min(WIDEST, max(len(row[column]) for row in cells)) for column in range(len(HEADINGS))]
+    return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def site_command(sources: Iterable[str]) -> str:
+    """Return the command that runs the site play with the same inventory.
+
+    :param sources: paths of the inventory, as Ansible has them, or lists of hosts.
+    """
+    words = []
+    for source in sources:
+        near = os.path.relpath(source) if os.path.isabs(source) else source
+        words.append(f"-i {near if len(near) < len(source) else source}")
+    return " ".join(["ansible-playbook", *words, "ovn.kubernetes.site"])

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the table at verify's end: all hosts' findings, each once, and what only shows between hosts."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.ovn.kubernetes.plugins.filter.findings import findings
+
+HOSTS = ["master", "node1", "node2"]
+NAMES = {"master": "kube-master", "node1": "kube-node1", "node2": "kube-node2"}
+OVERLAY = {
+    "nodes": {name: {"chassis": f"id-{name}", "subnets": [], "encap_ips": []} for name in NAMES.values()},
+    "gateways": {"kube-node1": {"mac": "0a:00:00:00:00:01"}},
+    "chassis": {f"id-{name}": {"hostname": name} for name in NAMES.values()},
+}
+
+
+def finding(wrong, severity="error", node="", mend="site"):
+    return {
+        "subject": "x",
+        "wrong": wrong,
+        "causes": "pods are cut off",
+        "mend": mend,
+        "severity": severity,
+        "node": node,
+    }
+
+
+def hostvars(**changes):
+    """All hosts in order, but for the results of some."""
+    made = {}
+    for host in HOSTS:
+        facts = {"chassis": f"id-{NAMES[host]}", "physical_mac": "0A:00:00:00:00:01" if host == "node1" else None}
+        made[host] = {
+            "common_facts": {"ansible_facts": {}},
+            "common_verified": {"findings": [], "silent": [], "facts": facts},
+        }
+    for host, results in changes.items():
+        for name, result in results.items():
+            made[host][name] = {**made[host][name], **result}
+    return made
+
+
+def table(variables, hosts=HOSTS, problems=(), overlay=None, master="master"):
+    return findings(variables, hosts, NAMES, problems, OVERLAY if overlay is None else overlay, master, ["hosts.yml"])
+
+
+def words(found):
+    return [(row["host"], row["wrong"]) for row in found["rows"]]
+
+
+def test_hosts_in_order_have_no_row():
+    """Protects against a verify that cries wolf."""
+    assert table(hostvars()) == {
+        "rows": [],
+        "table": [],
+        "errors": 0,
+        "warnings": 0,
+        "summary": "0 errors and 0 warnings",
+    }
+
+
+def test_all_hosts_findings_are_in_one_table():
+    """Protects the order, host by host, errors first; the command; and a finding about another node than its finder."""
+    found = table(
+        hostvars(
+            node2={"common_verified": {"findings": [finding("old", "warning"), finding("gone")]}},
+            master={"common_verified": {"findings": [finding("no switch", node="kube-node1"), finding("dead")]}},
+        )
+    )
+    assert words(found) == [("master", "dead"), ("node1", "no switch"), ("node2", "gone"), ("node2", "old")]
+    assert (found["errors"], found["warnings"], found["summary"]) == (3, 1, "3 errors and 1 warning")
+    heading, first = found["table"][:2]
+    assert [cell.strip() for cell in heading.split("|")] == [
+        "HOST",
+        "",
+        "WHAT IS WRONG",
+        "WHAT IT CAUSES",
+        "WHAT MENDS IT",
+    ]
+    assert [cell.strip() for cell in first.split("|")] == [
+        "master",
+        "error",
+        "dead",
+        "pods are cut off",
+        "ansible-playbook -i hosts.yml ovn.kubernetes.site",
+    ]
+
+
+def test_a_host_that_cannot_be_reached_is_a_row():
+    """Protects both moments in which it is noticed: before its facts were gathered, and after."""
+    dead = {"common_facts": {"unreached": "no route"}, "common_verified": {"skipped": True, "findings": []}}
+    found = table(hostvars(node1=dead, node2={"common_verified": {"unreached": "closed"}}))
+    assert words(found) == [("node1", "can't be reached: no route"), ("node2", "can't be reached: closed")]
+    assert found["errors"] == 2
+
+
+def test_a_dead_master_is_said():
+    """Protects whoever reads the table of a cluster whose master is dead: what was not compared is said."""
+    found = table(hostvars(master={"common_facts": {"unreached": "no route"}}), overlay={"skipped": True})
+    assert words(found) == [("master", "can't be reached: no route")]
+    assert "databases were not read" in found["rows"][0]["causes"]
+
+
+def test_a_module_that_fails_and_a_database_that_is_down_are_rows():
+    """Protects the table against failures of verify itself."""
+    found = table(hostvars(node1={"common_verified": {"problem": "MemoryError"}}), overlay={"problem": "no answer"})
+    assert words(found) == [("master", "the overlay can't be read: no answer"), ("node1", "MemoryError")]
+
+
+def test_a_problem_of_the_inventory_is_a_row_of_its_host():
+    """Protects hosts that changed under an inventory that was right, such as one whose NIC is gone."""
+    found = table(hostvars(), problems=["node1: eth1 is no NIC", "ovn_masters has no host"])
+    assert words(found) == [("(all)", "ovn_masters has no host"), ("node1", "eth1 is no NIC")]
+
+
+def test_two_hosts_with_one_system_id_are_named():
+    """Protects against clones: it is found from the hosts' facts, without a packet."""
+    found = table(hostvars(node2={"common_verified": {"facts": {"chassis": "id-kube-node1"}}}))
+    assert ("node2", "has the system-id id-kube-node1 of node1") in words(found)
+    assert "system-id.conf" in found["rows"][0]["mend"]
+
+
+def test_what_the_database_has_of_a_host_is_compared_with_the_host():
+    """Protects a host with a new disk or a new NIC: system-id and MAC are in the database as they were."""
+    facts = {"chassis": "id-new", "physical_mac": "0a:00:00:00:00:09"}
+    found = table(hostvars(node1={"common_verified": {"facts": facts}}))
+    assert words(found) == [
+        ("node1", "its system-id is id-new, and the Northbound database has id-kube-node1"),
+        ("node1", "its gateway's MAC is 0a:00:00:00:00:09, and the Northbound database has 0a:00:00:00:00:01"),
+    ]
+
+
+def test_a_token_of_an_account_that_was_made_again():
+    """Protects nodes whose account was deleted and made again: the token looks good, and is not."""
+    variables = hostvars(
+        master={"common_verified": {"facts": {"accounts": {"a": "new"}}}},
+        node1={"common_verified": {"facts": {"token_uids": {"a": "old"}}}},
+        node2={"common_verified": {"facts": {"token_uids": {"a": "new", "b": "any"}}}},
+    )
+    assert words(table(variables)) == [
+        ("node1", "the token of a belongs to an account that was deleted and made again")
+    ]
+
+
+def test_hosts_that_do_not_answer_are_put_together():
+    """Protects the table: a host that nobody reaches is one row, not one for each host that found it."""
+    found = table(
+        hostvars(
+            master={"common_verified": {"silent": ["node2"]}},
+            node1={"common_verified": {"silent": ["node2"]}},
+            node2={"common_verified": {"silent": ["master", "node1"]}},
+        )
+    )
+    assert words(found) == [("node2", "no answer through the overlay between this host and master, node1")]
+
+
+def test_what_is_left_of_hosts_that_are_gone_is_a_warning():
+    """Protects whoever took a host out of the inventory: its rows, and a chassis that nobody has."""
+    nodes = {**OVERLAY["nodes"], "gone": {"chassis": "id-gone", "subnets": [], "encap_ips": []}}
+    chassis = {**OVERLAY["chassis"], "id-gone": {"hostname": "gone"}, "stray": {"hostname": "who"}}
+    found = table(hostvars(), overlay={**OVERLAY, "nodes": nodes, "chassis": chassis})
+    assert words(found) == [
+        ("master", "chassis stray of who is registered, and no host of the inventory has it"),
+        ("gone", "node gone is in the overlay, and not in the inventory"),
+    ]
+    assert found["errors"] == 0 and found["rows"][0]["mend"] == "on the master: ovn-sbctl chassis-del stray"
+
+
+def test_a_play_without_the_master_does_not_judge_the_overlay():
+    """Protects --limit: what other hosts have is not called left over."""
+    nodes = {**OVERLAY["nodes"], "gone": {"chassis": "id-gone", "subnets": [], "encap_ips": []}}
+    assert words(table(hostvars(), ["node1"], overlay={**OVERLAY, "nodes": nodes}, master="")) == []
+
+
+def test_the_command_names_the_inventory_shortly():
+    """Protects the command in the table: it can be run where verify was run."""
+    variables = hostvars(node1={"common_verified": {"findings": [finding("dead")]}})
+    sources = [os.path.abspath("inventory/lab")]
+    found = findings(variables, HOSTS, NAMES, [], OVERLAY, "master", sources)
+    assert found["rows"][0]["mend"] == "ansible-playbook -i inventory/lab ovn.kubernetes.site"

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the checks of verify: each names what is wrong, what it causes and what mends it, and a host in order has no
+finding."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.files import SysctlStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import RouteStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import Status, Unit
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelRoute, Nexthop
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import Change
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.protocol import configuration
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import checks, words
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
+    Compared,
+    Expected,
+    ExpectedFile,
+    FileState,
+    Lasting,
+    Passing,
+    Peer,
+    PodLink,
+    Token,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.finding import SITE, WARNING
+
+RUNS = Status(loaded=True, running=True, enabled=True, state="active (running)")
+ARCHIVE = ExpectedFile(names.ARCHIVE, "1", mode=0o755)
+NODE = names.node_account("node1")
+
+
+def token(account=NODE, expires=1e12, issued=1e12 - 9):
+    """A bound token of a service account, without a signature."""
+    payload = {
+        "sub": f"system:serviceaccount:{names.ACCOUNTS_NAMESPACE}:{account}",
+        "kubernetes.io": {"serviceaccount": {"uid": "u1"}},
+        "iat": issued,
+        "exp": expires,
+    }
+    return f"x.{base64.urlsafe_b64encode(json.dumps(payload).encode()).decode()}.x"
+
+
+EXPECTED = Expected(
+    node={"mtu": 1400},
+    serves_pods=True,
+    packages=("ovn-host",),
+    units=(Unit("ovn-controller.service"), Unit("ovn-k8s-node.service", content="text", started_from=(names.ARCHIVE,))),
+    files=(ARCHIVE, ExpectedFile("/etc/default/ovn-central", block="A=1\nB=2")),
+    tokens=(Token(names.NODE_TOKEN, NODE),),
+    peers=(Peer("node2", "192.168.2.2"),),
+    routers=(Peer("node1", "100.64.0.2"),),
+    kubernetes_nodes=("node1",),
+)
+LASTING = Lasting(
+    packages=frozenset({"ovn-host"}),
+    files={names.ARCHIVE: FileState("1", 0o755), "/etc/default/ovn-central": FileState("2", 0o644, "#\nA=1\nB=2\n")},
+    tokens={names.NODE_TOKEN: token()},
+    mtu=1400,
+    pod_links=(PodLink("ns/web", 1400),),
+    configuration=configuration(1400),
+    kubernetes=frozenset({"node1"}),
+)
+PASSING = Passing(
+    units={"ovn-controller.service": RUNS, "ovn-k8s-node.service": replace(RUNS, content="text")}, registered=True
+)
+
+
+def lasting(**changes):
+    """The findings of a host in order but for these changes."""
+    state = replace(LASTING, **changes)
+    return [finding for check in checks.LASTING for finding in check(EXPECTED, state)]
+
+
+def passing(expected=EXPECTED, **changes):
+    state = replace(PASSING, **changes)
+    return [finding for check in checks.PASSING for finding in check(expected, state)]
+
+
+def test_a_host_in_order_has_no_finding():
+    """Protects against a verify that cries wolf."""
+    assert (lasting(), passing()) == ([], [])
+
+
+ROUTE = KernelRoute("192.168.0.0/16", (Nexthop("k8s-node1", "192.168.1.1"),))
+SWITCH = Row("Logical_Switch", Owner("Node", "node1"), "switch", "node1")
+CASES = {
+    "package": ({"packages": frozenset()}, "not installed: ovn-host"),
+    "file gone": ({"files": {**LASTING.files, names.ARCHIVE: None}}, f"file {names.ARCHIVE} is missing"),
+    "file differs": (
+        {"files": {**LASTING.files, names.ARCHIVE: FileState("2", 0o755)}},
+        f"file {names.ARCHIVE} differs from the controller's",
+    ),
+    "file's mode": (
+        {"files": {**LASTING.files, names.ARCHIVE: FileState("1", 0o600)}},
+        f"file {names.ARCHIVE} has mode 0600, not 0755",
+    ),
+    "block": (
+        {"files": {**LASTING.files, "/etc/default/ovn-central": FileState("2", 0o644, "A=1\n")}},
+        "file /etc/default/ovn-central lacks the options of the overlay",
+    ),
+    "token gone": ({"tokens": {}}, f"the token in {names.NODE_TOKEN} is missing"),
+    "token old": (
+        {"tokens": {names.NODE_TOKEN: token(expires=10, issued=1)}},
+        f"the token in {names.NODE_TOKEN} has expired",
+    ),
+    "token of others": (
+        {"tokens": {names.NODE_TOKEN: token("ovn-k8s-node-node2")}},
+        f"the token in {names.NODE_TOKEN} belongs to another service account",
+    ),
+    "Open vSwitch": ({"open_vswitch": "no answer"}, "Open vSwitch's database can't be read: no answer"),
+    "route": (
+        {"node": Compared([RouteStep(ROUTE, True)])},
+        "route 192.168.0.0/16 via 192.168.1.1 dev k8s-node1 is missing",
+    ),
+    "sysctl": (
+        {"node": Compared([SysctlStep("net.ipv4.ip_forward", (), None, "1", "0")])},
+        "sysctl net.ipv4.ip_forward differs: 0 -> 1",
+    ),
+    "part": (
+        {"gateway": Compared(problem="eth1 is gone")},
+        "the gateway's part can't be compared: eth1 is gone",
+    ),
+    "CNI gone": ({"configuration": None}, f"file {names.CNI_CONFIGURATION} is missing"),
+    "CNI differs": ({"configuration": "{}"}, f"file {names.CNI_CONFIGURATION} is not the node server's"),
+    "MTU": (
+        {"pod_links": (PodLink("ns/a", 1500), PodLink("ns/b", 1400))},
+        "pods with MTU 1500, where ovn_mtu is 1400 now: ns/a",
+    ),
+    "bridge": (
+        {"bridge_addresses": {"breth1": ["10.1.1.1/24"]}},
+        "foreign address 10.1.1.1/24 on the gateway's bridge breth1",
+    ),
+    "no node": ({"kubernetes": frozenset({"other"})}, "node1 is in ovn_nodes, and is no node of Kubernetes"),
+    "row": ({"overlay": Compared([Change("insert", SWITCH, None)])}, "Logical_Switch node1 is missing"),
+    "Northbound": ({"overlay": Compared(problem="gone")}, "the Northbound database can't be compared: gone"),
+}
+WARNINGS = {"MTU", "bridge", "no node"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_stays_wrong_is_named(case):
+    """Protects each check: one finding, with words, consequence and remedy; what works on is a warning."""
+    changes, text = CASES[case]
+    (finding,) = lasting(**changes)
+    assert finding.wrong == text and finding.causes and finding.mend
+    assert (finding.severity == WARNING) == (case in WARNINGS)
+
+
+def test_no_token_is_shown():
+    """Protects secrets: no finding has the token that it is about."""
+    secret = token("ovn-k8s-node-node2")
+    assert secret not in str(lasting(tokens={names.NODE_TOKEN: secret}))
+
+
+def test_a_row_s_finding_is_about_its_node():
+    """Protects the table: a node's switch that is gone is listed under that node, wherever it was found."""
+    (finding,) = lasting(overlay=Compared([Change("insert", SWITCH, None)]))
+    assert finding.node == "node1"
+
+
+def test_many_differences_are_counted():
+    """Protects the table against a host with nothing on it yet: the first differences, and how many more."""
+    found = lasting(node=Compared([RouteStep(ROUTE, True)] * (words.SHOWN + 3)))
+    assert len(found) == words.SHOWN + 1
+    assert found[-1].wrong.startswith("3 more differences")
+
+
+STATES = {
+    "stopped": (
+        "ovn-controller.service",
+        replace(RUNS, running=False, state="inactive (dead)"),
+        "ovn-controller.service does not run: inactive (dead)",
+    ),
+    "not there": (
+        "ovn-controller.service",
+        Status(loaded=False, running=False, enabled=False),
+        "ovn-controller.service does not exist",
+    ),
+    "crashes": (
+        "ovn-controller.service",
+        replace(RUNS, state="activating (auto-restart)"),
+        "ovn-controller.service does not come up: activating (auto-restart)",
+    ),
+    "other unit": (
+        "ovn-k8s-node.service",
+        replace(RUNS, content="other"),
+        "ovn-k8s-node.service is not as it should be: write the unit; let systemd read its files again; "
+        "restart, since it was started before /etc/systemd/system/ovn-k8s-node.service changed",
+    ),
+    "old program": (
+        "ovn-k8s-node.service",
+        replace(RUNS, content="text", newer=(names.ARCHIVE,)),
+        "ovn-k8s-node.service is not as it should be: let systemd read its files again; "
+        f"restart, since it was started before {names.ARCHIVE} changed",
+    ),
+    "not at boot": (
+        "ovn-controller.service",
+        replace(RUNS, enabled=False),
+        "ovn-controller.service is not as it should be: enable",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_a_unit_that_is_not_as_it_should_be(case):
+    """Protects each state of a unit: one finding, with what depends on this unit."""
+    unit, status, text = STATES[case]
+    found = passing(units={**PASSING.units, unit: status})
+    assert [finding.wrong for finding in found][:1] == [text]
+    assert all(finding.causes and finding.mend for finding in found)
+
+
+def test_a_unit_that_should_be_gone():
+    """Protects a NIC that is not shared any more: the helper that is left is named."""
+    unit = Unit("ovn-k8s-gateway-helper.service", "absent", optional=True)
+    expected = replace(EXPECTED, units=(unit,))
+    gone = Status(loaded=False, running=False, enabled=False)
+    assert passing(expected, units={unit.name: gone}) == []
+    (finding,) = passing(expected, units={unit.name: replace(RUNS, content="text")})
+    assert finding.wrong == "ovn-k8s-gateway-helper.service is there, and the inventory has no use for it"
+
+
+def test_what_does_not_work_is_named():
+    """Protects what only shows when it is used: readiness, the chassis, the tunnels, what the node server found."""
+    found = passing(
+        registered=False,
+        not_ready={"ovn-k8s-node.service": "br-int is missing"},
+        reported=({"what": "port of ns/web is gone", "causes": "ns/web is cut off", "mend": "kubectl delete pod web"},),
+        silent_routers=(Peer("node1", "100.64.0.2"),),
+    )
+    assert [finding.wrong for finding in found] == [
+        "ovn-k8s-node is not ready: br-int is missing",
+        "port of ns/web is gone",
+        "the Southbound database has no chassis with this host's system-id",
+        "the gateway router of node1 (100.64.0.2) does not answer through the overlay",
+    ]
+    assert found[1].mend == "kubectl delete pod web"
+
+
+def test_what_a_program_reports_is_not_trusted():
+    """Protects the table: a finding without words is left out, a long one is cut."""
+    assert passing(reported=({"mend": "rm -rf"},)) == []
+    (finding,) = passing(reported=({"what": "x" * 5000},))
+    assert len(finding.wrong) <= 300 and finding.mend != SITE
+
+
+def test_systemd_that_does_not_answer_hides_nothing():
+    """Protects a host that fails early: the rest is still compared."""
+    found = passing(systemd="no answer", units={}, registered=False)
+    assert [finding.subject for finding in found] == ["systemd", "Southbound"]
