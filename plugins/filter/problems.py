@@ -22,7 +22,7 @@ description:
     role's own variables.
 requirements:
   - netaddr on the controller
-positional: groups, existing
+positional: groups, existing, overlay, removal
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -43,6 +43,12 @@ options:
       - All that M(ovn.kubernetes.ovn_info) has found, instead of O(existing). What can't work beside it is a problem
         too, such as a join network that has no address left for a new gateway.
     type: dict
+  removal:
+    description:
+      - Whether hosts are to be removed. Then only the groups, the hosts' names, unknown variables and C(ovn_remove_*)
+        are checked.
+    type: bool
+    default: false
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
@@ -85,10 +91,11 @@ def problems(
     groups: Mapping[str, t.Any],
     existing: Mapping[str, t.Any] | None = None,
     overlay: Mapping[str, t.Any] | None = None,
+    removal: bool = False,
 ) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:
-        return find_problems(Inventory(hostvars, groups), existing or {}, overlay)
+        return find_problems(Inventory(hostvars, groups), existing or {}, overlay, removal)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.problems: {error}") from error
 

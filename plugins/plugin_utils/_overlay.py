@@ -13,6 +13,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping
 
+from ..module_utils._topology.chassis import ChassisOwner
+
 NODE_RESULT, GATEWAY_RESULT = "node_result", "gateway_result"
 
 
@@ -66,6 +68,16 @@ def gateways(
             )
         )
     return entries
+
+
+def chassis(settings: Mapping[str, t.Any], hostvars: Mapping[str, t.Any]) -> list[ChassisOwner]:
+    """Return the chassis that hosts have now; hosts that have not converged their own part are left out."""
+    results = {host: _result(hostvars, host, NODE_RESULT) for host in settings}
+    return [
+        ChassisOwner(settings[host]["node_name"], str(result["chassis"]), settings[host]["encap_ip"])
+        for host, result in results.items()
+        if result.get("chassis")
+    ]
 
 
 def _result(hostvars: Mapping[str, t.Any], host: str, name: str) -> Mapping[str, t.Any]:

@@ -24,20 +24,27 @@ from ._problems_groups import add_group_problems
 from ._problems_hosts import add_host_problems
 from ._problems_kubernetes import add_kubernetes_problems
 from ._problems_overlay import Overlay, add_overlay_problems
+from ._problems_removal import add_removal_problems
 from ._problems_variables import add_variable_problems
 from ._report import Report
 from ._subnets import plan
 
 
-def problems(inventory: Inventory, existing: Mapping[str, list[str]], overlay: Overlay | None = None) -> list[str]:
+def problems(
+    inventory: Inventory, existing: Mapping[str, list[str]], overlay: Overlay | None = None, removal: bool = False
+) -> list[str]:
     """Return one sentence for each problem; none when the inventory can be used.
 
     :param existing: node subnets that the Northbound database has, as in :class:`._known_nodes.Known`.
     :param overlay: instead of them, all that ``ovn_info`` has found.
+    :param removal: only what matters to those who remove.
     """
     report = Report(inventory)
     add_group_problems(inventory, report)
     if not inventory.hosts:
+        return report.sentences()
+    if removal:
+        add_removal_problems(inventory, report)
         return report.sentences()
     add_variable_problems(inventory, report)
     add_cluster_problems(inventory, report)

@@ -22,13 +22,14 @@ SHOWN_ADDRESSES = 4  # of a host, in a message
 
 def add_host_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with the hosts' own values."""
-    _add_names(inventory, report)
+    add_name_problems(inventory, report)
     _add_subnets(inventory, report)
     _add_tunnels(inventory, report)
     _add_system_ids(inventory, report)
 
 
-def _add_names(inventory: Inventory, report: Report) -> None:
+def add_name_problems(inventory: Inventory, report: Report) -> None:
+    """Add names that can't be read, and those that two hosts have."""
     owners: dict[str, str] = {}
     for host in inventory.hosts:
         try:

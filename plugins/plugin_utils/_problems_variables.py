@@ -7,6 +7,7 @@ Private to the collection."""
 from __future__ import annotations
 
 import collections
+from collections.abc import Container
 
 from ._errors import InventoryError, show
 from ._inventory import GATEWAYS, Inventory
@@ -20,15 +21,20 @@ SECRET_WORDS = ("token", "password", "secret", "key")  # in unknown names, whose
 
 def add_variable_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with each variable of each host, and with those that differ between hosts."""
-    for host in inventory.hosts:
-        for name in inventory.names(host):
-            if name in VARIABLES:
-                _add_value_problems(inventory, host, VARIABLES[name], report)
-            else:
-                report.add(host, _unknown(inventory, host, name))
+    add_problems_of(VARIABLES, inventory, report)
     for variable in VARIABLES.values():
         if variable.scope == ALL:
             _add_differences(inventory, variable, report)
+
+
+def add_problems_of(names: Container[str], inventory: Inventory, report: Report) -> None:
+    """Add what is wrong with the variables of these names on each host, and those that are not known at all."""
+    for host in inventory.hosts:
+        for name in inventory.names(host):
+            if name in names:
+                _add_value_problems(inventory, host, VARIABLES[name], report)
+            elif name not in VARIABLES:
+                report.add(host, _unknown(inventory, host, name))
 
 
 def _unknown(inventory: Inventory, host: str, name: str) -> str:

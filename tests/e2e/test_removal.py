@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab_hosts import HOSTS, network, northbound, on, play, wait
+from lab_hosts import HOSTS, lab, network, northbound, on, play, wait
 
 OURS = (
     "ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* "
@@ -61,6 +61,7 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
         assert "ovn_kubernetes" not in on(host, "nft list ruleset")
     assert "10.55.0.11/24" in on("ovn-node1", "ip -br addr show dev eth1")
     assert on("ovn-node1", "ovs-vsctl list-br").split() == ["foreign"]
+    assert set(play("remove", "-e", "ovn_remove_confirmed=true").ok().changed.values()) == {0}
     on("ovn-master", "test -e /etc/cni/net.d/99-foreign.conf && systemctl start ovn-central")
     wait(
         lambda: "foreign" in on("ovn-master", "ovn-nbctl --timeout=5 ls-list", check=False).stdout,
@@ -77,3 +78,36 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
     own.write_text(ROLES)
     play(own).ok()
     play("verify").ok()
+
+
+ANEW = """set -e
+systemctl stop openvswitch-switch ovs-vswitchd ovsdb-server
+rm -f /etc/openvswitch/conf.db /etc/openvswitch/system-id.conf
+systemctl start openvswitch-switch
+ovs-vsctl get Open_vSwitch . external_ids:system-id
+"""
+
+
+def test_a_dead_master_and_a_nic_that_is_gone(site):
+    """Protects hosts that must get their NICs back while the master is off and a gateway's NIC is gone, and what comes
+    then: the next run finishes, and a host that was installed anew replaces the chassis that it was."""
+    before = on("ovn-master", "ovn-sbctl --columns=name,hostname --format=csv --no-headings list Chassis")
+    lab("kill", "ovn-master")
+    on("ovn-node1", "ip link del eth1")
+    removed = play("remove", "-e", "ovn_remove_confirmed=true")
+    assert removed.code != 0 and "ovn-master: it can't be reached" in removed.output, removed.output[-3000:]
+    for number, host in zip((11, 12), HOSTS[1:]):
+        assert on(host, OURS) == "" and on(host, "ovs-vsctl list-br") == "", host
+        assert f"10.44.0.{number}/24" in on(host, "ip -br addr show dev eth0")
+    lab("start", "ovn-master")
+    lab("restart", "ovn-node1")  # with its NIC again
+    wait(lambda: "ovn-node1" in on("ovn-master", "ovn-sbctl list Chassis", check=False).stdout, 60, "the databases")
+    play("remove", "-e", "ovn_remove_hosts=ovn-node1").ok()
+    assert not [row for _table, row in northbound() if "ovn-node1" in row]
+    assert "ovn-node1" not in on("ovn-master", "ovn-sbctl list Chassis")
+    system_id = on("ovn-node2", ANEW).strip().strip('"')
+    assert system_id not in before
+    play("site").ok()
+    play("verify").ok()
+    chassis = on("ovn-master", "ovn-sbctl --columns=name,hostname --format=csv --no-headings list Chassis").split()
+    assert [one for one in chassis if "ovn-node2" in one] == [f"{system_id},ovn-node2"] and len(chassis) == 3

@@ -123,6 +123,14 @@ SERVICES: dict[str, Any] = {
         "optional": {"type": "bool", "default": False},
     },
 }
+OVN_CHASSIS: dict[str, Any] = {
+    "argument_spec": {
+        "southbound": SOUTHBOUND,
+        "system_ids": {**TEXTS, "required": True},
+        "state": {"type": "str", "choices": ["absent"], "default": "absent"},
+    },
+    "supports_check_mode": True,
+}
 KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
     "server": {"type": "str", "required": True},
     "ca": TEXT,

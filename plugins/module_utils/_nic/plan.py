@@ -148,12 +148,14 @@ def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> C
         current.refuse_edited_files(nic)
         rows.add(nic, None)
         datapath = nic.settings.datapath_type if nic.settings else current.datapath_type(connection)
-        before.append(uplink.state_gone(nic.name, datapath))
+        exists = facts.link_mac(nic.name) is not None
+        before.append(uplink.state_gone(nic.name, datapath, exists))
         moved = nic.moved or MovedNic()
         files = [file for file in moved.previous_files if file.path not in needed]
-        readers = tuple(handover.back() for handover in moved.handovers)
+        # No manager can do anything with a NIC that is gone.
+        readers = tuple(handover.back() for handover in moved.handovers if exists)
         after.append(HostState(files=(*files, moved_nic_file(nic.name, None)), file_readers=readers))
-        if moved.offloads:
+        if moved.offloads and exists:
             offloads.append(OffloadStep(nic.name, moved.offloads, on=True))
     first = [*read_and_plan(_joined(before)), *offloads]
     last = read_and_plan(_joined(after))

@@ -7,15 +7,11 @@ the kernel."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from .._common import names
-from .._host.desired import IngressDrop, Link, NoOffload
+from .._host.desired import HostState, IngressDrop, Link, NoOffload
 from .._ovsdb.rows import Owner, Row
 from .steps import address_move
-
-if TYPE_CHECKING:
-    from .._host.desired import HostState
 
 # Who can need a NIC in its bridge -> why, for a sentence. The NIC goes back when nobody needs it any more.
 USERS = {
@@ -102,12 +98,14 @@ def state(settings: UplinkSettings) -> HostState:
     )
 
 
-def state_gone(nic: str, datapath_type: str) -> HostState:
+def state_gone(nic: str, datapath_type: str, exists: bool = True) -> HostState:
     """Return the state of the kernel before the rows are removed: the NIC has what the bridge had.
 
     Only the userspace datapath has drops: hosts with the other may lack nftables.
+
+    :param exists: whether the NIC is still there; otherwise what the bridge had goes with it.
     """
     return replace(
-        address_move(names.uplink_bridge(nic), nic),
+        address_move(names.uplink_bridge(nic), nic) if exists else HostState(),
         absent_drops=(IngressDrop(nic),) if datapath_type == "netdev" else (),
     )

@@ -99,6 +99,7 @@ class Host:
         self.remote = remote
         self.check = check
         self.notes: list[str] = []
+        self._expects_database = True
         self._facts = HostFacts(check)
         self._move = move or self._move_at_once
 
@@ -118,6 +119,7 @@ class Host:
         :raises HostError: this host can't be what they say.
         """
         part = Part("node", NODE, NODE_FILE)
+        self._expect(part, settings)
         current = self._current(NODE)
         _refuse_uplink_of_old_release(current)
         moved = moved_nics("node")
@@ -192,6 +194,7 @@ class Host:
         :raises HostError: this host can't be what the settings say.
         """
         part = Part("gateway", GATEWAY, GATEWAY_FILE)
+        self._expect(part, settings)
         current = self._current(GATEWAY)
         old_nic = uplink_nic(current.rows)
         saved_nic = next(
@@ -288,13 +291,18 @@ class Host:
             return frozenset()
         return frozenset({name} if is_here else ())
 
+    def _expect(self, part: Part, settings: Settings | None) -> None:
+        """Note whether Open vSwitch must run: not for the removal of a part that never came."""
+        self._expects_database = settings is not None or os.path.exists(part.file)
+
     def _connect(self) -> AnyConnection:
         try:
             return Connection(self.remote, names.LOCAL)
         except DatabaseError as exc:
-            if not self.check:
+            if self.check:
+                self.notes.append(f"the plan assumes that nothing is here yet: {exc}")
+            elif self._expects_database:
                 raise
-            self.notes.append(f"the plan assumes that nothing is here yet: {exc}")
             return NoDatabase()
 
     def _current(self, owner: Owner) -> Current:

@@ -11,12 +11,14 @@ from kernel_links import pair, snapshot
 from network_namespace import ip, ip_batch
 from vswitch import Vswitch
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseUnreachable, HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.rows import LocalRows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.moved import moved_nics
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.uplink import uplink_rows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.converge import converge_rows
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.host import Host
 
 NODE = {
     "name": "node1",
@@ -132,3 +134,23 @@ def test_a_bridge_of_an_earlier_version_is_not_deleted_with_the_hosts_addresses(
         ):
             vswitch.host().node(settings)
     assert there() == before
+
+
+def test_a_shared_nic_that_is_gone_is_given_up(vswitch):
+    """Protects against a gateway that can't be removed because the NIC which it shares with the host was unplugged: the
+    bridge goes, and so does what is kept of the NIC."""
+    vswitch.host().uplinks(["eth1"], True, "gateway")
+    ip("link del eth1")
+    vswitch.host().uplinks(["eth1"], False, "gateway")
+    assert "breth1" not in str(vswitch.rows("Bridge"))
+    assert moved_nics() == [] and vswitch.host().uplinks(["eth1"], False, "gateway").plan == []
+
+
+def test_nothing_is_removed_where_nothing_is(vswitch):
+    """Protects the removal of a host on which the site play failed before Open vSwitch was there. A host that has
+    something of ours is not taken for such a one."""
+    bare = Host("unix:/nonexistent/db.sock")
+    assert bare.node(None).plan == [] and bare.gateway(None).plan == []
+    vswitch.host().node(NODE)
+    with pytest.raises(DatabaseUnreachable):
+        bare.node(None)

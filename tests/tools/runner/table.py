@@ -144,10 +144,10 @@ TABLE: tuple[Step, ...] = (
     pytest(
         "integration, hosts",
         "integration",
-        50,
+        75,
         0.8,
         *BY_FILE,
-        *(f"tests/integration/{name}" for name in ("host", "nic", "programs")),
+        *(f"tests/integration/{name}" for name in ("host", "nic", "plays", "programs")),
     ),
     pytest(
         "integration with Kubernetes",
