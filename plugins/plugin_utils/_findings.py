@@ -191,7 +191,8 @@ def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
             yield name, Finding("node", text, "it keeps its subnet and its rows", mend, WARNING)
     for chassis, registered in (run.overlay.get("chassis") or {}).items():
         if chassis not in known and registered["hostname"] not in names:
-            text = f"chassis {chassis} of {registered['hostname']} is registered, and no host of the inventory has it"
+            host = f" of {registered['hostname']}" if registered["hostname"] else ""
+            text = f"chassis {chassis}{host} is registered, and no host of the inventory has it"
             causes = "all hosts keep a tunnel to it"
             mend = f"on the master: ovn-sbctl chassis-del {chassis}"
             yield run.master, Finding("chassis", text, causes, mend, WARNING)

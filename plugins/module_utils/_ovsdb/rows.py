@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
+from .labels import label
 from .schema import SINGLETON
 from .values import decode
 
@@ -147,9 +148,7 @@ class Row:
 
     def label(self) -> str:
         """Return what messages call the row."""
-        if self.table == SINGLETON:
-            return self.table
-        return f"{self.table} {self.name or f'{self.role} of {self.owner.name}'}"
+        return label(self.table, {**self.columns, "name": self.name}, self.role, self.owner.name)
 
     def all_columns(self) -> dict[str, Any]:
         """Return the desired columns together with the name and the owner keys."""
@@ -206,9 +205,7 @@ class CurrentRow:
 
     def label(self) -> str:
         """Return what messages call the row."""
-        if self.table == SINGLETON:
-            return self.table
-        return f"{self.table} {self.name or f'{self.role} of {self.external_id(OWNER_NAME)}'}"
+        return label(self.table, self.columns, self.role, self.external_id(OWNER_NAME))
 
 
 @dataclass(frozen=True)

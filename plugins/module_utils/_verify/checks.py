@@ -216,6 +216,16 @@ def silence(_expected: Expected, passing: Passing) -> Iterator[Finding]:
         yield Finding("gateway router", text, causes, "look at this gateway's other rows, and at ovn-controller.log")
 
 
+def steering(expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield a shared NIC's bridge without the flows of the gateway helper."""
+    if passing.flows is False:
+        bridge = (expected.gateway or {}).get("bridge")
+        text = f"bridge {bridge} has no flows that steer incoming packets to the host or to pods"
+        causes = "answers from outside don't reach the pods"
+        mend = "journalctl -u ovn-k8s-gateway-helper: it waits for the gateway router's port of ovn-controller"
+        yield Finding(str(bridge), text, causes, mend)
+
+
 LASTING: tuple[LastingCheck, ...] = (
     packages,
     files,
@@ -228,4 +238,4 @@ LASTING: tuple[LastingCheck, ...] = (
     kubernetes_nodes,
     overlay,
 )
-PASSING: tuple[PassingCheck, ...] = (units, readiness, registration, silence)
+PASSING: tuple[PassingCheck, ...] = (units, readiness, registration, steering, silence)

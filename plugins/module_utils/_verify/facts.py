@@ -147,6 +147,7 @@ class Passing:
     :ivar southbound: why the Southbound database can't be read; empty: it can.
     :ivar not_ready: unit -> what its program says instead of "ready".
     :ivar reported: what the node server itself has found.
+    :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not asked.
     :ivar silent_peers, silent_routers: those that did not answer.
     """
 
@@ -156,5 +157,6 @@ class Passing:
     southbound: str = ""
     not_ready: Mapping[str, str] = field(default_factory=dict)
     reported: tuple[Mapping[str, str], ...] = ()
+    flows: bool | None = None
     silent_peers: tuple[Peer, ...] = ()
     silent_routers: tuple[Peer, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -55,6 +56,7 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         # A program that does not run is one finding, not two.
         {unit: text for unit, text in not_ready.items() if unit not in statuses or statuses[unit].running},
         reported,
+        _flows(expected, run),
         tuple(peer for peer in expected.peers if peer.address in quiet),
         tuple(peer for peer in expected.routers if peer.address in quiet),
     )
@@ -66,6 +68,16 @@ def _statuses(expected: Expected, run: Run) -> tuple[dict[str, units.Status], st
         return units.read_all(run, expected.units), ""
     except HostError as error:
         return {}, str(error)
+
+
+def _flows(expected: Expected, run: Run) -> bool | None:
+    """Return whether the gateway helper has flows on the shared NIC's bridge; None where no NIC is shared."""
+    bridge = (expected.gateway or {}).get("bridge") if expected.is_gateway else None
+    if not bridge:
+        return None
+    cookie = f"cookie={names.FLOW_COOKIE:#x}/-1"  # ovs-ofctl(8), dump-aggregate
+    _code, out, _err = run(["ovs-ofctl", "dump-aggregate", bridge, cookie])
+    return bool(re.search(r"flow_count=[1-9]", out))
 
 
 def _silent(expected: Expected) -> set[str]:

@@ -76,14 +76,14 @@ def test_the_order_of_a_plan():
     )
     assert texts(plan_host(current, desired)) == [
         "sysctl net.ipv4.ip_forward: 0 -> 1",
-        "ingress drop on eth9: remove",
+        "nftables ingress drop on eth9, whose packets are for bridge breth9: remove",
         "10.44.0.12/24: move from eth0 to breth0",
         "link k8s-n1: up, mtu 1400",
         "sysctl net/ipv4/conf/k8s-n1/rp_filter: 2",
         "address 192.168.2.2/24 on k8s-n1: add",
         "route 192.168.0.0/16 via 192.168.2.1 dev k8s-n1: add",
         "offload of eth0: tx off",
-        "ingress drop on eth0: add",
+        "nftables ingress drop on eth0, whose packets are for bridge breth0: add",
         "file /etc/cni/net.d/10-ovn.conf: add",
     ]
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.labels import PURPOSES
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
+    CurrentRow,
     ListMember,
     Owner,
     Query,
@@ -14,6 +16,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import 
     by_name,
     includes,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_rows
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import cluster, gateway, node
 
 NODE = Owner("Node", "node1")
 
@@ -70,8 +74,62 @@ def test_the_one_row_of_open_vswitch_has_no_name():
 
 
 def test_labels():
-    """Protects how plans and errors call a row: by its name, else by what it is to whom."""
-    assert Row("NAT", Owner("Gateway", "node1"), "snat-4").label() == "NAT snat-4 of node1"
+    """Protects how plans and errors call a row that has a name."""
+    assert Row("Logical_Switch", NODE, "switch", "node1").label() == "Logical_Switch node1"
+
+
+NAMELESS = {
+    "NAT snat 192.168.0.0/16 to 10.5.0.1 on GR_node1 (pods to the outside through gateway node1)": (
+        "NAT",
+        "snat-4",
+        {"type": "snat", "logical_ip": "192.168.0.0/16", "external_ip": "10.5.0.1"},
+    ),
+    "NAT dnat 100.64.255.253 to 10.5.0.254 on GR_node1 (probe of the next hop of gateway node1)": (
+        "NAT",
+        "hop-4",
+        {"type": "dnat", "logical_ip": "10.5.0.254", "external_ip": "100.64.255.253"},
+    ),
+    "route default via 10.5.0.254 on GR_node1 (next hop of gateway node1)": (
+        "Logical_Router_Static_Route",
+        "outside-4",
+        {"ip_prefix": "0.0.0.0/0", "nexthop": "10.5.0.254"},
+    ),
+    "route fd00::1/128 via fd98::2 on ovn_cluster_router (addresses of host node1)": (
+        "Logical_Router_Static_Route",
+        "host-6",
+        {"ip_prefix": "fd00::1/128", "nexthop": "fd98::2"},
+    ),
+    "policy 110 reroute via 192.168.1.2 on ovn_cluster_router (replies to clients of node ports of host node1)": (
+        "Logical_Router_Policy",
+        "replies-4",
+        {"priority": 110, "action": "reroute", "nexthops": ("192.168.1.2",)},
+    ),
+    "NAT on GR_node1 (pods to the outside through gateway node1)": ("NAT", "snat-4", {}),
+    "route on GR_node1 (next hop of gateway node1)": ("Logical_Router_Static_Route", "outside-6", {}),
+    "policy on ovn_cluster_router (pods that use gateway node1 only)": ("Logical_Router_Policy", "pinned-4", {}),
+    "ACL (services without endpoints, for host node1)": ("ACL", "unserved-4", {"direction": "from-lport"}),
+    "QoS (what of node1)": ("QoS", "what", {}),
+}
+
+
+@pytest.mark.parametrize("text", NAMELESS)
+def test_a_row_without_a_name_is_called_what_it_is(text):
+    """Protects whoever reads a plan: words of network engineers, the router, what it is for; not names of ours."""
+    table, role, columns = NAMELESS[text]
+    owner = Owner("Gateway", "node1")
+    assert Row(table, owner, role, columns=columns).label() == text
+    current = {**columns, "external_ids": owner.keys(role)}
+    assert CurrentRow(table, "1-2", current, {}).label() == text
+
+
+def test_every_role_without_a_name_has_its_words():
+    """Protects a new row: its role is no word for users."""
+    roles = {
+        role.split("-")[0]
+        for table, role in [*gateway.ROLES, *node.ROLES, *cluster.ROLES, *host_rows.ROLES]
+        if table in ("NAT", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Chassis_Template_Var")
+    }
+    assert roles <= set(PURPOSES)
     assert Row("Logical_Switch", NODE, "switch", "node1").label() == "Logical_Switch node1"
 
 

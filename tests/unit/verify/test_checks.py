@@ -246,6 +246,14 @@ def test_what_does_not_work_is_named():
     assert found[1].mend == "kubectl delete pod web"
 
 
+def test_a_shared_nic_without_flows():
+    """Protects a gateway on a shared NIC whose helper runs, and has nothing to steer with."""
+    expected = replace(EXPECTED, gateway={"nic": None, "bridge": "breth0", "families": [4]}, is_gateway=True)
+    assert passing(expected, flows=True) == []
+    (finding,) = passing(expected, flows=False)
+    assert finding.wrong.startswith("bridge breth0 has no flows")
+
+
 def test_what_a_program_reports_is_not_trusted():
     """Protects the table: a finding without words is left out, a long one is cut."""
     assert passing(reported=({"mend": "rm -rf"},)) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..._common.names import uplink_bridge
 from ..._netlink.ethtool import OFFLOADS, set_offloads
 from ..._netlink.ingress import add_drop, remove_drop
 from ..._netlink.links import set_link
@@ -134,7 +135,7 @@ class DropStep(PresenceStep):
 
     @property
     def thing(self) -> str:
-        return f"ingress drop on {self.nic}"
+        return f"nftables ingress drop on {self.nic}, whose packets are for bridge {uplink_bridge(self.nic)}"
 
     def as_dict(self) -> dict[str, Any]:
         return {"kind": "drop", "operation": self.verb, "link": self.nic}
