@@ -27,7 +27,7 @@ from .._netlink.events import drain, subscribe
 from .._pods.cni.attachments import Attachments
 from .._pods.cni.daemons import daemons
 from .._pods.cni.endpoint import Endpoint
-from .._pods.cni.findings import Finding, Findings
+from .._pods.cni.findings import Findings
 from .._pods.cni.known_pods import KnownPods
 from .._pods.cni.operations import Operations
 from .._pods.cni.ports import Ports
@@ -46,7 +46,6 @@ LOG = logging.getLogger("ovn-k8s-node")
 # Seconds from the loss of a link until its port is looked at: the runtime's own DEL usually comes in that time.
 SWEEP_DELAY = 1.0
 LINKS_DELAY = 0.1  # seconds: the kernel tells of one change by several events
-LOOK = "journalctl -u ovn-k8s-node"
 HEARTBEAT = 10.0  # seconds between two signs of life for systemd
 BUCKETS = [0.001 * 2**step for step in range(16)]  # seconds
 
@@ -231,10 +230,8 @@ class NodeServer:
             events.close()
 
     async def _findings(self) -> list[dict[str, str]]:
-        """Return what is wrong with this node and its pods now."""
-        problem = self.problem()
-        node = [] if problem is None else [Finding(f"node {self._options.node}", problem, "new pods wait", LOOK)]
-        return [finding._asdict() for finding in (*node, *await self.findings.read())]
+        """Return what is wrong with this node's pods now; ``/readyz`` says what is wrong with the node."""
+        return [finding._asdict() for finding in await self.findings.read()]
 
     async def _sweep(self) -> None:
         """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a

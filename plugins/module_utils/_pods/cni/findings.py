@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from ..._common import names
@@ -16,6 +17,7 @@ from .attachments import Attachments
 from .known_pods import KnownPods
 from .upkeep import Upkeep, advice
 
+LONGEST = 300  # characters of a sentence
 MOST = 100  # findings: a node has 110 pods, and one cause breaks all of them
 
 
@@ -44,14 +46,14 @@ class Findings:
 
     async def read(self) -> list[Finding]:
         """Return what is wrong now, at most MOST findings."""
-        found: list[Finding] = []
-        for interface in list(self._attachments.records.values()):
-            pod = self._pods.get(f"{interface.namespace}/{interface.pod}", interface.uid)
-            if pod is not None and interface.attachment not in self._attachments.locks:
-                found += [*await self._of_sandbox(interface), *self._of_annotation(interface, pod)]
-            if len(found) >= MOST:
-                break
-        return found[:MOST]
+        of_pods = await asyncio.gather(*map(self._of_pod, self._attachments.records.values()))
+        return [finding for found in of_pods for finding in found][:MOST]
+
+    async def _of_pod(self, interface: PodInterface) -> list[Finding]:
+        pod = self._pods.get(f"{interface.namespace}/{interface.pod}", interface.uid)
+        if pod is None or interface.attachment in self._attachments.locks:
+            return []
+        return [*await self._of_sandbox(interface), *self._of_annotation(interface, pod)]
 
     async def _of_sandbox(self, interface: PodInterface) -> list[Finding]:
         """Return what is wrong with links, port and flows: one finding, since one follows from the other."""
@@ -85,7 +87,7 @@ class Findings:
 
 
 def _finding(interface: PodInterface, wrong: str, causes: str = "the pod has no network", mend: str = "") -> Finding:
-    return Finding(f"pod {interface.namespace}/{interface.pod}", wrong, causes, mend or advice(interface))
+    return Finding(f"pod {interface.namespace}/{interface.pod}", wrong[:LONGEST], causes, mend or advice(interface))
 
 
 def _is_served(network: PodNetwork, annotated: PodNetwork) -> bool:
