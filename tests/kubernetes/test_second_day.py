@@ -6,11 +6,12 @@ condition say what can't. Each test prints the seconds that it took.
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
-from lab_hosts import on, wait
-from lab_kubernetes import get
+from lab_hosts import on, play, wait
+from lab_kubernetes import CLUSTER, get
 from lab_running_pods import NODE, delete, interfaces, make, reaches, running
 
 CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
@@ -100,6 +101,20 @@ def test_the_runtimes_files_come_back(path):
     wait(lambda: running(name), 60, "a new pod to be ready")
     delete(name)
     assert node_is_ready()
+
+
+def test_a_site_run_does_not_renumber_pods(pod, tmp_path):
+    """Protects a pod that runs from another ovn_node_subnet: the play stops before it changes a host, and says how the
+    node is drained.
+    """
+    address, _port = pod
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"all": {"hosts": {NODE: {"ovn_node_subnet": "192.168.77.0/24"}}}}))
+    for more in ((), ("--check",)):
+        run = play("site", *more, inventory=[CLUSTER.parent / "inventory", other])
+        assert run.code and f"kubectl drain {NODE} --ignore-daemonsets" in run.output and "second-day" in run.output
+        assert not any(run.changed.values()), run.changed
+    assert reaches(address)
 
 
 def test_readiness_and_condition_follow_ovn_controller():
