@@ -40,13 +40,13 @@ from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._kubeconfig import Unusable
 from ..plugin_utils._kubeconfig import authority as read
-from ..plugin_utils._templates import plain
+from ..plugin_utils._templates import text as as_text
 
 
 def authority(text: str) -> str:
     """The text."""
     try:
-        return read(str(plain(text)))
+        return read(as_text(text))
     except Unusable as error:
         raise AnsibleFilterError(f"ovn.kubernetes.authority: ovn_kubernetes_ca {error}") from error
 

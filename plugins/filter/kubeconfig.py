@@ -47,13 +47,13 @@ from ansible.errors import AnsibleFilterError
 
 from ..plugin_utils._kubeconfig import Unusable
 from ..plugin_utils._kubeconfig import kubeconfig as read
-from ..plugin_utils._templates import plain
+from ..plugin_utils._templates import text as as_text
 
 
 def kubeconfig(path: str) -> dict[str, str]:
     """The options."""
     try:
-        return read(str(plain(path)))
+        return read(as_text(path))
     except Unusable as error:
         raise AnsibleFilterError(f"ovn.kubernetes.kubeconfig: {path} {error}") from error
 

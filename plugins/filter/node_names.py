@@ -12,8 +12,9 @@ author:
 version_added: 0.1.0
 short_description: Kubernetes' names of the OVN hosts
 description:
-  - What C(ovn_node_name) says, else the short inventory name, in lower case, for every host of C(ovn_masters),
-    C(ovn_nodes) and C(ovn_gateways). Needs no facts.
+  - What C(ovn_node_name) says, else the name that kubespray gives the host (C(kube_override_hostname); by default the
+    inventory name, for hosts of its group C(k8s_cluster)), else the short inventory name, in lower case, for every
+    host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways). Needs no facts.
 positional: groups
 options:
   _input:

@@ -26,6 +26,27 @@ options:
         it exists, a server that does not answer is an error, since an overlay that exists must not count as empty.
     type: path
     default: /var/lib/ovn/ovnnb_db.db
+  kubernetes:
+    description:
+      - How the API server is asked for the names of its nodes. When it does not answer, a warning says so.
+    type: dict
+    suboptions:
+      server:
+        description: URL of the API server.
+        type: str
+        required: true
+      ca:
+        description: Its certificate authority, as PEM text.
+        type: str
+      token:
+        description: A bearer token.
+        type: str
+      certificate:
+        description: A client certificate, as PEM text.
+        type: str
+      key:
+        description: The client certificate's key, as PEM text.
+        type: str
 requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
 attributes:
@@ -87,6 +108,11 @@ leftover_subnets:
   returned: always
   type: dict
   sample: {}
+kubernetes_nodes:
+  description: The names of Kubernetes' nodes. None when O(kubernetes) was not given, or nobody answered.
+  returned: always
+  type: list
+  elements: str
 error_code:
   description:
     - The kind of the error, such as C(database_unreachable) or C(database).
@@ -101,14 +127,16 @@ from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
 from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.kubernetes import read_node_names
 from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._topology.report import read_overlay
 
 
 def main() -> None:
-    with_libraries(respawn, "ovs")
+    with_libraries(respawn, "ovs", "aiohttp")
     module = AnsibleModule(**argument_spec.OVN_INFO)
-    exit_with_facts(module, lambda: read_overlay(**module.params))
+    remotes = {name: module.params[name] for name in ("northbound", "southbound", "database_file")}
+    exit_with_facts(module, lambda: {**read_overlay(**remotes), "kubernetes_nodes": read_node_names(module)})
 
 
 if __name__ == "__main__":

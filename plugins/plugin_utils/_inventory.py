@@ -25,6 +25,8 @@ except ImportError:
 NETADDR_MISSING = "the Python library netaddr is missing on the controller: install netaddr next to ansible-core"
 MASTERS, NODES, GATEWAYS = "ovn_masters", "ovn_nodes", "ovn_gateways"
 GROUPS = (MASTERS, NODES, GATEWAYS)
+NAME = "ovn_node_name"
+KUBESPRAY_NAME, KUBESPRAY_HOSTS = "kube_override_hostname", "k8s_cluster"  # of kubespray's inventories
 
 
 def natural(name: str) -> list[int | str]:
@@ -59,6 +61,7 @@ class Inventory:
         self.gateways = sorted(self.groups.get(GATEWAYS, []), key=natural)
         self.hosts = sorted({*self.masters, *self.groups.get(NODES, []), *self.gateways}, key=natural)
         self._is_host, self._is_gateway = frozenset(self.hosts), frozenset(self.gateways)
+        self._kubespray = frozenset(map(str, groups.get(KUBESPRAY_HOSTS, ())))
         manager = getattr(hostvars, "_variable_manager", None)
         self.extra = None if manager is None else frozenset(map(str, manager.extra_vars))
         self._hostvars = hostvars
@@ -151,21 +154,36 @@ class Inventory:
 
         :raises InventoryError: it is not set, and the host's name in the inventory can't be one.
         """
-        name = self.value(host, "ovn_node_name")
+        name = self.value(host, NAME)
         if name is not None:
             return node_name(name)
-        if parse_address(host) is not None:
+        name = self._kubespray_name(host)
+        if parse_address(name or host) is not None:
             raise InventoryError(
-                "ovn_node_name is not set, and the inventory knows the host by an address only: set it to "
+                f"{NAME} is not set, and the inventory knows the host by an address only: set it to "
                 "Kubernetes' name of the host",
                 host,
             )
+        source = f"{KUBESPRAY_NAME}" if name else "the inventory's name"
         try:
-            return node_name(read(VARIABLES["ovn_node_name"], host.split(".")[0]))
+            return node_name(read(VARIABLES[NAME], name or host.split(".")[0]))
         except InvalidValue as error:
-            raise InventoryError(
-                f"ovn_node_name is not set, and the inventory's name {show(error.value)} {error.text}", host
-            ) from None
+            raise InventoryError(f"{NAME} is not set, and {source} {show(error.value)} {error.text}", host) from None
+
+    def _kubespray_name(self, host: str) -> str:
+        """Return the name with which kubespray registers the host in Kubernetes; empty when it does not.
+
+        It is ``kube_override_hostname``, and that is by default the inventory's name
+        (kubespray, roles/kubespray_defaults/defaults/main/main.yml).
+        """
+        value = self.raw(host, KUBESPRAY_NAME)
+        if isinstance(value, Undefined):
+            if self._waits_for_facts(host, KUBESPRAY_NAME, value):
+                raise _facts_missing(host, KUBESPRAY_NAME)
+            raise InventoryError(f"{KUBESPRAY_NAME} can't be worked out: {value.reason}", host)
+        if value:
+            return str(value)
+        return host if host in self._kubespray else ""
 
     def _variables_of(self, host: str) -> Variables:
         """Return all variables of the host, as Ansible gives them."""
@@ -196,10 +214,7 @@ class Inventory:
             return None
         value = self.raw(host, name)
         if self._waits_for_facts(host, name, value):
-            return FactsMissing(
-                f"{name} is made from facts, and the host's facts are not known: gather them, or set it without facts",
-                host,
-            )
+            return _facts_missing(host, name)
         if isinstance(value, Undefined):
             return InventoryError(f"{name} can't be worked out: {value.reason}", host)
         key = (name, repr(value))  # most hosts have the cluster's values in common
@@ -212,3 +227,8 @@ class Inventory:
         if isinstance(parsed, InvalidValue):
             return InventoryError(self.message(host, name, parsed.value, parsed.text), host)
         return parsed
+
+
+def _facts_missing(host: str, name: str) -> FactsMissing:
+    text = f"{name} is made from facts, and the host's facts are not known: gather them, or set it without facts"
+    return FactsMissing(text, host)

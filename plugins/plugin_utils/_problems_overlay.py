@@ -17,6 +17,7 @@ from ..module_utils._topology import gateway_checks, join_offsets
 from ._derived import JOIN, join_subnets
 from ._inventory import Inventory, natural
 from ._known_nodes import Known, renamed
+from ._kubernetes_nodes import add_name_problems
 from ._problems_gateways import gateways_of
 from ._report import Report
 
@@ -25,7 +26,8 @@ Gateways = dict[str, Mapping[str, t.Any]]
 
 
 def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report) -> None:
-    """Add what can't work beside gateways that exist."""
+    """Add what can't work beside gateways that exist, and names that Kubernetes does not know."""
+    add_name_problems(inventory, overlay.get("kubernetes_nodes"), report)
     today = renamed(inventory, Known.of(overlay))
     existing: Gateways = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
     names = {inventory.node_name(host) for host in inventory.hosts}

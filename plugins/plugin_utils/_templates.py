@@ -69,6 +69,15 @@ def plain(value: t.Any) -> t.Any:
     raise ValueError(str(reason) if isinstance(reason, str) else f"it is {type(value).__name__}")
 
 
+def text(value: t.Any) -> str:
+    """Return what a filter was given as text.
+
+    An undefined value raises Jinja's own error: before ansible-core 2.19 templates also compute what they don't use,
+    and only that error may then be left out.
+    """
+    return _decrypted(value) if getattr(value, "__ENCRYPTED__", False) is True else str(value)
+
+
 def _decrypted(value: t.Any) -> str:
     """Return the text of an encrypted value; :raises ValueError: it can't be decrypted."""
     try:

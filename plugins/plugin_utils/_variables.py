@@ -154,7 +154,8 @@ _TABLE = (
         HOST,
         "name",
         None,
-        "the short inventory name, in lower case",
+        "kubespray's `kube_override_hostname`; else, for hosts of its group `k8s_cluster`, the inventory name; "
+        "else the short inventory name. In lower case",
         "node1",
         "Kubernetes' name of the host.",
     ),

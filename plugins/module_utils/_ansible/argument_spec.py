@@ -104,14 +104,6 @@ OVN_GATEWAY: dict[str, Any] = {
     "required_together": TLS_TOGETHER,
     "supports_check_mode": True,
 }
-OVN_INFO: dict[str, Any] = {
-    "argument_spec": {
-        "northbound": NORTHBOUND,
-        "southbound": SOUTHBOUND,
-        "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
-    },
-    "supports_check_mode": True,
-}
 SERVICES: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
@@ -137,6 +129,15 @@ KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
     "token": {"type": "str", "no_log": True},
     "certificate": {"type": "str", "no_log": True},
     "key": {"type": "str", "no_log": True},
+}
+OVN_INFO: dict[str, Any] = {
+    "argument_spec": {
+        "northbound": NORTHBOUND,
+        "southbound": SOUTHBOUND,
+        "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
+        "kubernetes": {"type": "dict", "options": KUBERNETES_ADMINISTRATOR},
+    },
+    "supports_check_mode": True,
 }
 OVN_KUBERNETES_ACCESS: dict[str, Any] = {
     "argument_spec": {

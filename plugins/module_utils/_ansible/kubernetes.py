@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from .._common.errors import KubernetesError
+from .._common.errors import ClientMissing, KubernetesError
 from .._common.names import ACCOUNTS_NAMESPACE
 from .._common.result import Result
 from .._kube import accounts, objects
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .results import Module
+
+NODES = "/api/v1/nodes"
+PATIENCE = 5.0  # seconds for an API server that may not be there yet
 
 
 def converge_accounts(module: Module) -> Iterator[Result]:
@@ -60,6 +63,28 @@ async def _without_foreign_namespace(client: Any, plan: list[Any]) -> list[Any]:
                 f"{change.path} is there without the label {accounts.SELECTOR}: delete it, or label it if it is ours"
             )
     return [change for change in plan if change not in foreign]
+
+
+def read_node_names(module: Module) -> list[str] | None:
+    """Return the names of Kubernetes' nodes; None where nobody is to be asked, or nobody answers.
+
+    The overlay can be made before Kubernetes is there, so that this is no error.
+    """
+    params = module.params["kubernetes"]
+    if not params:
+        return None
+    try:
+        return asyncio.run(_read_node_names(params))
+    except ClientMissing:
+        return None  # in check mode, before packages are installed
+    except KubernetesError as error:
+        module.warn(f"whether the inventory's names are those of Kubernetes' nodes could not be seen: {error}")
+        return None
+
+
+async def _read_node_names(params: dict[str, Any]) -> list[str]:
+    async with administrator(params, PATIENCE) as client:
+        return [str(node["metadata"]["name"]) async for page in client.pages(NODES) for node in page.items]
 
 
 def issue_tokens(module: Module) -> dict[str, Any]:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import Any
 
+TIMEOUT = 15.0
+
 
 @contextlib.asynccontextmanager
-async def administrator(params: Mapping[str, Any]) -> AsyncIterator[Client]:
+async def administrator(params: Mapping[str, Any], timeout: float = TIMEOUT) -> AsyncIterator[Client]:
     """Yield a client; its credential is in files that only this user can read, and that are removed at the end.
 
     :param params: a module's options, those of :data:`._ansible.argument_spec.KUBERNETES_ADMINISTRATOR`.
+    :param timeout: seconds for a reply.
     :raises KubernetesError: the credential can't be used.
     """
     with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-") as folder:
@@ -38,7 +41,7 @@ async def administrator(params: Mapping[str, Any]) -> AsyncIterator[Client]:
         settings = Settings(
             params["server"], file("ca"), file("token"), certificate_file=file("certificate"), key_file=file("key")
         )
-        client = Client(settings, agent="ovn.kubernetes")
+        client = Client(settings, agent="ovn.kubernetes", timeout=timeout)
         try:
             yield client
         finally:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the look at Kubernetes' nodes: it finds them, and an API server that is not there yet stops nothing."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+
+import pytest
+from module_calls import call
+
+TOKEN = "the-token-of-the-watcher"
+NODES = {"kind": "NodeList", "metadata": {}, "items": [{"metadata": {"name": name}} for name in ("node1", "node2")]}
+
+
+class API(http.server.BaseHTTPRequestHandler):
+    """As much of an API server as a list of nodes needs."""
+
+    def do_GET(self):
+        right = self.headers["Authorization"] == f"Bearer {TOKEN}" and self.path.startswith("/api/v1/nodes")
+        body = json.dumps(NODES if right else {"kind": "Status", "message": "Unauthorized", "code": 401}).encode()
+        self.send_response(200 if right else 401)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        """Say nothing."""
+
+
+@pytest.fixture
+def server():
+    api = http.server.ThreadingHTTPServer(("127.0.0.1", 0), API)
+    thread = threading.Thread(target=api.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{api.server_address[1]}"
+    api.shutdown()
+    thread.join()
+    api.server_close()
+
+
+def ask(**kubernetes):
+    more = {"kubernetes": kubernetes} if kubernetes else {}
+    result = call("ovn_info", database_file="/nowhere", **more)
+    assert not result.get("failed"), result
+    assert TOKEN not in json.dumps({**result, "invocation": None})
+    return result["kubernetes_nodes"]
+
+
+def test_the_names_of_nodes(server, monkeypatch):
+    """Protects hosts whose environment has a proxy: the API server is asked directly, as by every other program of
+    Kubernetes on the host."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(server=server, token=TOKEN) == ["node1", "node2"]
+    assert ask() is None
+
+
+@pytest.mark.parametrize("more", [{"server": "http://127.0.0.1:9", "token": TOKEN}, {"token": "another"}])
+def test_nobody_answers(server, more, capsys):
+    """Protects the overlay, which is made before Kubernetes is there: a warning says that names were not compared."""
+    assert ask(**{"server": server, **more}) is None
+    assert "whether the inventory's names are those of Kubernetes' nodes could not be seen: " in capsys.readouterr().err
