@@ -275,6 +275,7 @@ class Node:
         # written into the plugin.
         self.run = self.folder / "run"
         self.plugin = self.folder / PLUGIN.name
+        self.plugin.touch(0o755)
         self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
         self.configuration = self.folder / "10-ovn-kubernetes.conflist"
         self._make_rows(datapath)
@@ -366,6 +367,8 @@ class Node:
                 str(self.folder / "daemons"),
                 "--openvswitch-run",
                 str(self.folder / "daemons"),
+                "--cni-plugin",
+                str(self.plugin),
                 "--listen",
                 self.http,
                 "--patience",

@@ -55,6 +55,7 @@ UPLINKS_UNIT = "ovn-k8s-uplinks.service"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
 PLUGINS_DIRECTORY = "/opt/cni/bin"
+CNI_PLUGIN_FILE = f"{PLUGINS_DIRECTORY}/{CNI_PLUGIN}"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"
 COMMANDS_DIRECTORY = "/usr/local/bin"
 COMMANDS = {  # command -> the program of the archive that it runs

@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the network configuration for the runtime (default: %(default)s)",
     )
     parser.add_argument(
+        "--cni-plugin",
+        default=names.CNI_PLUGIN_FILE,
+        metavar="PATH",
+        help="the plugin that the runtime starts (default: %(default)s)",
+    )
+    parser.add_argument(
         "--listen",
         default="127.0.0.1:9410",
         metavar="ADDRESS:PORT",

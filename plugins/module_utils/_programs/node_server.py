@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from .._common import names
+from .._common.inotify import watch
 from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
@@ -31,7 +32,7 @@ from .._pods.cni.findings import Findings
 from .._pods.cni.known_pods import KnownPods
 from .._pods.cni.operations import Operations
 from .._pods.cni.ports import Ports
-from .._pods.cni.readiness import Readiness
+from .._pods.cni.readiness import Readiness, plugin_problem
 from .._pods.cni.records import Records
 from .._pods.cni.underlay import Underlay
 from .._pods.cni.upkeep import Upkeep
@@ -93,7 +94,11 @@ class NodeServer:
         self.readiness = Readiness(
             self.ports,
             self.informer.synced,
-            [*(partial(getattr, one, "problem") for one in self.daemons), self.underlay.problem],
+            [
+                *(partial(getattr, one, "problem") for one in self.daemons),
+                self.underlay.problem,
+                partial(plugin_problem, options.cni_plugin),
+            ],
         )
         records = Records(os.path.join(options.run, names.CNI_ATTACHMENTS))
         records.read()
@@ -183,6 +188,7 @@ class NodeServer:
                 self._follow_links(),
                 self.upkeep.run(),
                 self.endpoint.keep(socket),
+                watch([options.cni_plugin], self.readiness.update),
                 *(one.run() for one in self.daemons),
                 self.services.run(),
                 *(HealthCheck(client).run() for client in (self.client, self.own_client)),

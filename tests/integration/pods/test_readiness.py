@@ -126,6 +126,14 @@ def test_a_configuration_that_can_not_be_written_is_said(ready):
     wait_for(lambda: ready.http_get("/readyz")[0] == 200 and ready.configuration.is_file(), "the configuration")
 
 
+def test_readiness_follows_the_plugin(ready):
+    """Protects new pods on a host whose plugin was removed: the runtime can't start it."""
+    plugin = ready.plugin.rename(ready.folder / "away")
+    wait_for(lambda: says(ready, f"{ready.plugin} is missing"), "readiness to say so", 2)
+    plugin.rename(ready.plugin)
+    wait_for(lambda: ready.http_get("/readyz")[0] == 200, "readiness", 2)
+
+
 def test_the_socket_comes_back(ready, sandbox):
     """Protects all pods of a node whose server's socket was removed: the plugin found nobody."""
     for _time in range(2):

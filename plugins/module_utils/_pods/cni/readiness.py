@@ -115,6 +115,11 @@ class Readiness:
                 await self._changed.wait()
 
 
+def plugin_problem(path: str) -> str | None:
+    """Return why the runtime can't start the plugin, None when it can."""
+    return None if os.access(path, os.X_OK) else f"{path} is missing: run ovn.kubernetes.site"
+
+
 def _write(path: str, content: str | None) -> str | None:
     """Make the file have this content; None: remove it. Return why it can't be done, None: it is done."""
     desired = HostState(files=(File(path, content),))
