@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 from ..module_utils._common import addressing
 from ..module_utils._common.errors import SettingsError
 from ..module_utils._topology import gateway_checks, join_offsets
+from ..module_utils._topology.clones import ADVICE
 from ._derived import JOIN, join_subnets
+from ._errors import show
 from ._inventory import Inventory, natural
 from ._known_nodes import Known, renamed
 from ._kubernetes_nodes import add_name_problems
@@ -22,23 +24,35 @@ from ._problems_gateways import gateways_of
 from ._report import Report
 
 Overlay = Mapping[str, t.Any]  # as ovn_info returns it
-Gateways = dict[str, Mapping[str, t.Any]]
+Rows = dict[str, Mapping[str, t.Any]]
 
 
 def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report) -> None:
     """Add what can't work beside gateways that exist, and names that Kubernetes does not know."""
     add_name_problems(inventory, overlay.get("kubernetes_nodes"), report)
     today = renamed(inventory, Known.of(overlay))
-    existing: Gateways = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
+    existing: Rows = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
     names = {inventory.node_name(host) for host in inventory.hosts}
     others = {name: existing[name] for name in sorted(existing, key=natural) if name not in names}
+    _add_clones(inventory, {today.get(name, name): node for name, node in (overlay.get("nodes") or {}).items()}, report)
     _add_join(inventory, existing, others, report)
     addresses = {name: gateway["physical_ips"] for name, gateway in others.items()}
     for problem in gateway_checks.sharing_problems(gateways_of(inventory), addresses):
         report.add_problems(problem.subject.split(" ", 1)[1], [problem])
 
 
-def _add_join(inventory: Inventory, existing: Gateways, others: Gateways, report: Report) -> None:
+def _add_clones(inventory: Inventory, nodes: Rows, report: Report) -> None:
+    """Add hosts with the system-id that the databases have for another host, which this run does not look at."""
+    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    owners = {node.get("chassis"): hosts[name] for name, node in nodes.items() if name in hosts}
+    for host in inventory.hosts:
+        system_id = inventory.facts(host).own.system_id
+        owner = owners.get(system_id, host) if system_id else host
+        if owner != host and not inventory.facts(owner).own.system_id:
+            report.add(host, f"its system-id {show(system_id)} is that of {owner} in the databases: {ADVICE}")
+
+
+def _add_join(inventory: Inventory, existing: Rows, others: Rows, report: Report) -> None:
     """Add a join network that has no address for each gateway, and one that not all gateways would move into."""
     joins = list(map(str, join_subnets(inventory)))
     names = [inventory.node_name(host) for host in inventory.gateways]

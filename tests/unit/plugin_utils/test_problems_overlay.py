@@ -63,3 +63,18 @@ def test_subnets_of_the_databases_count(cluster):
     nodes = {"old3": {"subnets": ["192.168.1.0/24"], "chassis": "id-3", "encap_ips": []}}
     (sentence,) = found(cluster, nodes=nodes)
     assert "the node old3 that is not in the inventory" in sentence
+
+
+def test_a_clone_of_a_host_that_the_run_leaves_out(cluster):
+    """Protects the first one in a run with --limit: its system-id is known from the databases. A host whose own
+    system-id is known is no original of it any more."""
+    nodes = {NODE1: {"subnets": ["192.168.1.0/24"], "chassis": "id-1", "encap_ips": ["10.44.0.12"]}}
+    cluster.own(NODE2, system_id="id-1")
+    (sentence,) = found(cluster, nodes=nodes)
+    assert sentence.startswith(
+        f'{NODE2}: its system-id "id-1" is that of {NODE1} in the databases: give the clone its own'
+    )
+    assert found(cluster.own(NODE1, system_id="id-9"), nodes=nodes) == []
+    cluster.own(NODE1).own(NODE2)
+    # Under another name: it is the host itself.
+    assert found(cluster.own(NODE1, system_id="id-1"), nodes={"older": nodes[NODE1]}) == []
