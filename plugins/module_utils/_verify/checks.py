@@ -30,6 +30,7 @@ FILES = {
     f"{names.PLUGINS_DIRECTORY}/{names.CNI_PLUGIN}": "the runtime can't connect new pods",
 }
 OTHER_FILE = "the program that reads it runs with other settings, or not at all"
+NODE_SERVER = "ovn-k8s-node.service"
 NEW_PODS = "the runtime can't connect new pods, and the node is NotReady"
 
 
@@ -105,16 +106,18 @@ def _compared(part: str, compared: Compared) -> Iterator[Finding]:
     yield from words.operations(compared.plan)
 
 
-def cni_configuration(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
-    """Yield a runtime's network configuration that is missing, or is not the one that the node server writes."""
-    if not expected.serves_pods:
+def cni_configuration(expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield a runtime's network configuration that is missing, or is not the one that the node server writes.
+
+    The node server keeps it while it is ready. Where it is not, its own row says why.
+    """
+    if not expected.serves_pods or passing.not_ready.get(NODE_SERVER):
         return
-    path = names.CNI_CONFIGURATION
-    mend = "the node server writes it once it is ready; journalctl -u ovn-k8s-node says why it is not"
-    if lasting.configuration is None:
+    path, mend = names.CNI_CONFIGURATION, "systemctl restart ovn-k8s-node"
+    if not passing.configuration:
         yield Finding(path, f"file {path} is missing", NEW_PODS, mend)
-    elif lasting.mtu is not None and lasting.configuration != configuration(lasting.mtu):
-        yield Finding(path, f"file {path} is not the node server's", NEW_PODS, "systemctl restart ovn-k8s-node")
+    elif passing.mtu is not None and passing.configuration != configuration(passing.mtu):
+        yield Finding(path, f"file {path} is not the node server's", NEW_PODS, mend)
 
 
 def pods_mtu(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
@@ -232,10 +235,16 @@ LASTING: tuple[LastingCheck, ...] = (
     tokens,
     open_vswitch,
     parts,
-    cni_configuration,
     pods_mtu,
     gateway_bridge,
     kubernetes_nodes,
     overlay,
 )
-PASSING: tuple[PassingCheck, ...] = (units, readiness, registration, steering, silence)
+PASSING: tuple[PassingCheck, ...] = (
+    units,
+    readiness,
+    cni_configuration,
+    registration,
+    steering,
+    silence,
+)

@@ -118,7 +118,6 @@ class Lasting:
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar pod_links: the pods' interfaces.
     :ivar bridge_addresses: addresses of the bridge of a NIC that only the gateway uses, and the bridge's name.
-    :ivar configuration: the runtime's network configuration; None: there is none.
     :ivar overlay: the Northbound rows.
     :ivar kubernetes: the nodes that the API server knows; None: not asked, or no answer.
     """
@@ -132,7 +131,6 @@ class Lasting:
     mtu: int | None = None
     pod_links: tuple[PodLink, ...] = ()
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    configuration: str | None = None
     overlay: Compared = Compared()
     kubernetes: frozenset[str] | None = None
 
@@ -146,6 +144,8 @@ class Passing:
     :ivar registered: whether the Southbound database has this chassis; None: not asked.
     :ivar southbound: why the Southbound database can't be read; empty: it can.
     :ivar not_ready: unit -> what its program says instead of "ready".
+    :ivar configuration: the runtime's network configuration; empty: there is none.
+    :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar reported: what the node server itself has found.
     :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not asked.
     :ivar silent_peers, silent_routers: those that did not answer.
@@ -156,6 +156,8 @@ class Passing:
     registered: bool | None = None
     southbound: str = ""
     not_ready: Mapping[str, str] = field(default_factory=dict)
+    configuration: str = ""
+    mtu: int | None = None
     reported: tuple[Mapping[str, str], ...] = ()
     flows: bool | None = None
     silent_peers: tuple[Peer, ...] = ()

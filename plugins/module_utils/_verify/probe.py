@@ -18,8 +18,10 @@ from .._host import units
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
+from .._topology import host as host_part
 from . import echo
 from .facts import Passing
+from .read import saved_settings, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,6 +57,8 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         problem,
         # A program that does not run is one finding, not two.
         {unit: text for unit, text in not_ready.items() if unit not in statuses or statuses[unit].running},
+        text_of(names.CNI_CONFIGURATION) if expected.serves_pods else "",
+        (saved_settings(host_part.NODE_FILE) or {}).get("mtu"),
         reported,
         _flows(expected, run),
         tuple(peer for peer in expected.peers if peer.address in quiet),

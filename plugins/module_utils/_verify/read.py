@@ -20,7 +20,8 @@ from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
 from .._pods.interface import OWNER_TYPE
-from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
+from .._topology import host as host_part
+from .._topology.host import Host
 from .facts import Compared, FileState, Lasting, PodLink
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
     shared: dict[str, Any] = {}
     problem, pods = _pods(remote)
     node = gateway = Compared()
-    saved = _saved(NODE_FILE)
+    saved = saved_settings(host_part.NODE_FILE)
     if not problem:
         host = Host(remote, check=True)
         wanted = expected.node or saved
@@ -54,18 +55,16 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
             node = _compared(lambda: _plan_node(host, wanted or {}, shared))
         if expected.is_gateway:
             gateway = _compared(lambda: _plan_gateway(host, expected, shared))
-    configuration = read_file(names.CNI_CONFIGURATION) if expected.serves_pods else None
     lasting = Lasting(
         packages=_packages(expected.packages, run),
         files={file.path: _file(file) for file in expected.files},
-        tokens={token.path: _text(token.path).strip() for token in expected.tokens},
+        tokens={token.path: text_of(token.path).strip() for token in expected.tokens},
         open_vswitch=problem,
         node=node,
         gateway=gateway,
         mtu=(saved or {}).get("mtu"),
         pod_links=_pod_links(pods),
         bridge_addresses=_bridge_addresses(expected),
-        configuration=configuration.content if configuration else None,
     )
     return lasting, shared
 
@@ -90,7 +89,7 @@ def _plan_node(
 
 def _plan_gateway(host: Host, expected: Expected, shared: dict[str, Any]) -> tuple[Sequence[Operation], Sequence[str]]:
     """Return the plan of the gateway's part, with that of the NICs that it shares, or shared before."""
-    settings = expected.gateway or _saved(GATEWAY_FILE)
+    settings = expected.gateway or saved_settings(host_part.GATEWAY_FILE)
     if settings is None:
         return (), ()
     nic = expected.shared_nic
@@ -114,16 +113,17 @@ def _without_commands(plan: Iterable[Operation]) -> Sequence[Operation]:
     ]
 
 
-def _saved(path: str) -> dict[str, Any] | None:
+def saved_settings(path: str) -> dict[str, Any] | None:
     """Return settings that an earlier run has saved; None: there are none that can be read."""
     try:
-        content = json.loads(_text(path))
+        content = json.loads(text_of(path))
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
 
 
-def _text(path: str) -> str:
+def text_of(path: str) -> str:
+    """Return a file's text; empty where there is none that can be read."""
     try:
         file = read_file(path)
     except OSError:

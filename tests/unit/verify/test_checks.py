@@ -66,11 +66,13 @@ LASTING = Lasting(
     tokens={names.NODE_TOKEN: token()},
     mtu=1400,
     pod_links=(PodLink("ns/web", 1400),),
-    configuration=configuration(1400),
     kubernetes=frozenset({"node1"}),
 )
 PASSING = Passing(
-    units={"ovn-controller.service": RUNS, "ovn-k8s-node.service": replace(RUNS, content="text")}, registered=True
+    units={"ovn-controller.service": RUNS, "ovn-k8s-node.service": replace(RUNS, content="text")},
+    registered=True,
+    configuration=configuration(1400),
+    mtu=1400,
 )
 
 
@@ -129,8 +131,6 @@ CASES = {
         {"gateway": Compared(problem="eth1 is gone")},
         "the gateway's part can't be compared: eth1 is gone",
     ),
-    "CNI gone": ({"configuration": None}, f"file {names.CNI_CONFIGURATION} is missing"),
-    "CNI differs": ({"configuration": "{}"}, f"file {names.CNI_CONFIGURATION} is not the node server's"),
     "MTU": (
         {"pod_links": (PodLink("ns/a", 1500), PodLink("ns/b", 1400))},
         "pods with MTU 1500, where ovn_mtu is 1400 now: ns/a",
@@ -259,6 +259,15 @@ def test_what_a_program_reports_is_not_trusted():
     assert passing(reported=({"mend": "rm -rf"},)) == []
     (finding,) = passing(reported=({"what": "x" * 5000},))
     assert len(finding.wrong) <= 300 and finding.mend != SITE
+
+
+@pytest.mark.parametrize(("text", "wrong"), [("", "is missing"), ("{}", "is not the node server's")])
+def test_the_runtime_s_configuration(text, wrong):
+    """Protects a ready node server's file: it is compared; a server that is not ready has a row of its own."""
+    (finding,) = passing(configuration=text)
+    assert finding.wrong == f"file {names.CNI_CONFIGURATION} {wrong}"
+    (finding,) = passing(configuration=text, not_ready={"ovn-k8s-node.service": "br-int is missing"})
+    assert finding.wrong == "ovn-k8s-node is not ready: br-int is missing"
 
 
 def test_systemd_that_does_not_answer_hides_nothing():

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what verify reads of a host: kernel, Open vSwitch and both of OVN's databases are real; systemd is not."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from database_server import Server
+from kernel_links import pair
+from network_namespace import ip, ip_batch
+from northbound import Northbound
+from vswitch import Vswitch
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import Unit
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.interface import OWNER_TYPE
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster import Cluster
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import Overlay
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import Expected, Peer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.run import Remotes, verify
+
+CLUSTER = ["192.168.0.0/16"]
+UNIT = Unit("ovn-controller.service")
+RUNNING = "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=static\nNeedDaemonReload=no\n"
+
+
+class Host:
+    """A host of an overlay in order, and the overlay's databases."""
+
+    def __init__(self, monkeypatch):
+        for nic, address in (("eth0", "10.44.0.12/24"), ("eth1", "10.55.0.12/24")):
+            pair(nic)
+            ip(f"address add {address} dev {nic}")
+        ip("route add default via 10.44.0.1")
+        self.vswitch, self.northbound = Vswitch(), Northbound()
+        self.southbound = Server("ovn-sb", "OVN_Southbound")
+        self.vswitch.keep_here(monkeypatch.setattr)
+        monkeypatch.setattr(names, "ARCHIVE", str(self.vswitch.directory / "archive"))  # no commands in the PATH
+        self.node = {
+            "name": "node1",
+            "subnets": ["192.168.7.0/24"],
+            "cluster_subnets": CLUSTER,
+            "southbound": self.southbound.remote,
+            "encap_type": "geneve",
+            "encap_ip": "10.44.0.12",
+            "mtu": 1400,
+            "datapath_type": "netdev",
+            "routes": [],
+        }
+        self.gateway = {"nic": "eth1", "datapath_type": "netdev"}
+        self.vswitch.host().node(self.node, move_underlay=False)
+        self.vswitch.host().uplinks(["eth0"], True, "node", "netdev")
+        self.vswitch.host().gateway(self.gateway)
+        self.northbound.build()
+        self.register()
+        self.system = RUNNING
+
+    def register(self):
+        """Have the chassis, as ovn-controller makes it."""
+        self.southbound.transact(
+            {
+                "op": "insert",
+                "table": "Encap",
+                "uuid-name": "e",
+                "row": {"type": "geneve", "ip": "10.44.0.12", "chassis_name": "id-1"},
+            },
+            {"op": "insert", "table": "Chassis", "row": {"name": "id-1", "encaps": ["named-uuid", "e"]}},
+        )
+
+    def run(self, command):
+        """Answer as systemctl does."""
+        assert command[:2] == ["systemctl", "show"]
+        return 0, "\n".join([self.system] * (len(command) - 3)), ""
+
+    def findings(self, **more):
+        """What verify finds here, by the words."""
+        expected = {
+            "node": self.node,
+            "gateway": self.gateway,
+            "is_gateway": True,
+            "units": (UNIT,),
+            "overlay": self.overlay(),
+            "peers": (Peer("myself", "192.168.7.2"),),
+            **more,
+        }
+        remotes = Remotes(self.vswitch.remote, self.northbound.remote)
+        self.report = verify(Expected(**expected), self.run, remotes)
+        return {finding.wrong: finding for finding in self.report.findings}
+
+    @staticmethod
+    def overlay():
+        """What the database holds."""
+        return Overlay(
+            Cluster(tuple(CLUSTER)), (Node("node1", ("192.168.1.0/24",), tuple(CLUSTER)),), known=frozenset({"node1"})
+        )
+
+    def remove(self):
+        for server in (self.vswitch, self.northbound, self.southbound):
+            server.remove()
+
+
+@pytest.fixture
+def host(monkeypatch):
+    monkeypatch.setattr(runs, "PATIENCE", 3.0)
+    monkeypatch.setattr(runs, "SHORT", 0.0)
+    made = Host(monkeypatch)
+    yield made
+    made.remove()
+
+
+def test_a_host_in_order(host):
+    """Protects against a verify that cries wolf; what the controller compares between hosts is read."""
+    assert host.findings() == {}
+    assert (host.report.facts["chassis"], host.report.facts["mtu"], host.report.silent) == ("id-1", 1400, ())
+    assert host.report.facts["physical_mac"]
+
+
+def test_all_that_is_wrong_is_found_at_once(host):
+    """Protects the table: kernel, Open vSwitch, databases and services are read independently of each other."""
+    ip("route del 192.168.0.0/16")
+    (bridge,) = (uuid for uuid, row in host.vswitch.everything()["Bridge"].items() if row["name"] == "breth1")
+    host.vswitch.transact(
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "delete", ["set", [["uuid", bridge]]]]],
+        }
+    )
+    host.northbound.transact({"op": "delete", "table": "Logical_Switch", "where": [["name", "==", "node1"]]})
+    host.southbound.transact({"op": "delete", "table": "Chassis", "where": []})
+    host.system = RUNNING.replace("active\nSubState=running", "inactive\nSubState=dead")
+    found = host.findings(peers=(Peer("node2", "192.0.2.1"),))
+    assert {
+        "route 192.168.0.0/16 via 192.168.7.1 dev k8s-node1 is missing",
+        "Logical_Switch node1 is missing",
+        "ovn-controller.service does not run: inactive (dead)",
+        "the Southbound database has no chassis with this host's system-id",
+    } <= set(found)
+    assert any("breth1 is missing" in wrong for wrong in found)
+    assert found["Logical_Switch node1 is missing"].node == "node1" and host.report.silent == ("node2",)
+
+
+def test_without_settings_a_host_is_compared_with_what_it_has_saved(host):
+    """Protects nodes while the master is dead."""
+    assert host.findings(node=None, gateway=None, overlay=None) == {}
+    ip("route del 192.168.0.0/16")
+    found = host.findings(node=None, gateway=None, overlay=None)
+    assert list(found) == ["route 192.168.0.0/16 via 192.168.7.1 dev k8s-node1 is missing"]
+
+
+def test_databases_that_do_not_answer_are_findings(host):
+    """Protects a host whose Open vSwitch is stopped, and a master whose databases are."""
+    host.northbound.stop()
+    host.southbound.stop()
+    found = host.findings()
+    assert [one.subject for one in found.values()] == ["Northbound", "Southbound"]
+    host.vswitch.stop()
+    assert any(wrong.startswith("Open vSwitch's database can't be read: ") for wrong in host.findings())
+
+
+def test_pods_with_another_mtu_and_a_foreign_address_are_warnings(host):
+    """Protects pods that were made before ovn_mtu changed, and a gateway's bridge: named, and no failure."""
+    ip_batch(["link add pod1 mtu 1500 type veth peer name pod1p", "address add 10.9.9.1/24 dev breth1"])
+    keys = {
+        names.OWNER_CONTROLLER: names.CONTROLLER,
+        names.OWNER_TYPE: OWNER_TYPE,
+        names.OWNER_NAME: "c1/eth0",
+        "iface-id": "ns_web",
+    }
+    host.vswitch.transact(
+        {
+            "op": "insert",
+            "table": "Interface",
+            "uuid-name": "i",
+            "row": {"name": "pod1", "external_ids": ["map", list(map(list, keys.items()))]},
+        },
+        {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "pod1", "interfaces": ["named-uuid", "i"]}},
+        {
+            "op": "mutate",
+            "table": "Bridge",
+            "where": [["name", "==", "br-int"]],
+            "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]],
+        },
+    )
+    found = host.findings()
+    assert set(found) == {
+        "pods with MTU 1500, where ovn_mtu is 1400 now: ns/web",
+        "foreign address 10.9.9.1/24 on the gateway's bridge breth1",
+    }
+    assert {finding.severity for finding in found.values()} == {"warning"}
+
+
+def test_what_comes_by_itself_is_waited_for(host):
+    """Protects a verify right after a site run: what is about to come is no fault."""
+    host.southbound.transact({"op": "delete", "table": "Chassis", "where": []})
+    asked = []
+
+    def run(command):
+        asked.append(command)
+        if len(asked) == 2:
+            host.register()
+        return host.run(command)
+
+    expected = Expected(node=host.node, units=(UNIT,))
+    assert verify(expected, run, Remotes(host.vswitch.remote, host.northbound.remote)).findings == ()
+    assert len(asked) >= 2
+
+
+class Program(BaseHTTPRequestHandler):
+    """A node server that is not ready, and has found something."""
+
+    def do_GET(self):
+        ready = self.path == "/readyz"
+        body = b"br-int is missing" if ready else json.dumps([{"what": "port of ns/web is gone"}]).encode()
+        self.send_response(503 if ready else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments):
+        """Say nothing."""
+
+
+def test_what_the_node_server_says_is_reported(host):
+    """Protects what only the node server knows; one that does not answer is no traceback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Program)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        found = host.findings(readiness={url: UNIT.name})
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert list(found) == ["ovn-controller is not ready: br-int is missing", "port of ns/web is gone"]
+    (wrong,) = host.findings(readiness={url: UNIT.name})
+    assert wrong.startswith(f"ovn-controller is not ready: no answer from {url}/readyz")
+
+
+def test_echoes():
+    """Protects the answers through the overlay: both IP versions, many at once, within the time."""
+    ip("address add fd00::1/128 dev lo")
+    assert silent(["127.0.0.1", "127.0.0.2", "192.0.2.1", "::1", "fd00::1", "fd00::9"], 0.5) == {"192.0.2.1", "fd00::9"}
+    assert checksum(b"\x00\x01\xf2\x03\xf4\xf5\xf6\xf7") == 0x220D  # RFC 1071, 3
