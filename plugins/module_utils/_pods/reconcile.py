@@ -172,7 +172,10 @@ class PodPlanner:
         """Return the switch of a pod's node. :raises NotReady: when it has none."""
         row = self._replica.named("Logical_Switch", pod.node)
         if row is None:
-            raise NotReady(f"node {pod.node} has no switch in the overlay yet: run the site play for it")
+            raise NotReady(
+                f"node {pod.node} has no switch in the overlay yet: run the site play "
+                "for its host, whose ovn_node_name must be this name"
+            )
         switch = NodeSwitch.from_row(row)
         if not switch.subnets:
             raise NotReady(f"the switch of node {pod.node} has no subnet of ours: run the site play for it")
