@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 
+import ansible_calls
 import pytest
 from lab_hosts import LAB, ROOT, lab, on, wait
 
@@ -144,9 +145,9 @@ def restart():
 class Call:
     """What a call of the module has answered."""
 
-    def __init__(self, done, answer):
-        self.code, self.output, self.answer = done.returncode, done.stdout + done.stderr, answer
-        self.good = done.returncode == 0
+    def __init__(self, code, output, answer):
+        self.code, self.output, self.answer = code, output, answer
+        self.good = code == 0
         self.plan = [operation["text"] for operation in answer.get("plan", ())]
 
 
@@ -159,35 +160,29 @@ def call(module, limit=300, **options):
     """One call of a module over ssh."""
     check = ["--check"] if options.pop("check", False) else []
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [
-                "ansible",
-                HOST,
-                "-i",
-                HOST + ",",
-                "-e",
-                "ansible_python_interpreter=/usr/bin/python3",
-                "--tree",
-                folder,
-                *check,
-                f"--ssh-common-args=-F {CONFIG}",
-                "-m",
-                "ovn.kubernetes." + module,
-                "-a",
-                json.dumps(options),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            cwd=ROOT,
+        code, output = ansible_calls.run(
+            "ansible",
+            HOST,
+            "-i",
+            HOST + ",",
+            "-e",
+            "ansible_python_interpreter=/usr/bin/python3",
+            "--tree",
+            folder,
+            *check,
+            f"--ssh-common-args=-F {CONFIG}",
+            "-m",
+            "ovn.kubernetes." + module,
+            "-a",
+            json.dumps(options),
+            limit=limit,
         )
         try:
             with open(f"{folder}/{HOST}", encoding="utf-8") as result:
                 answer = json.load(result)
         except FileNotFoundError:
             answer = {}
-    return Call(done, answer)
+    return Call(code, output, answer)
 
 
 def begin(*names, host=HOST, **asked):

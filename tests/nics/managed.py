@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import ansible_calls
 import pytest
 from lab_hosts import ROOT, lab, on, wait
 
@@ -284,32 +284,26 @@ def move(*arguments):
 def call(hosts, *arguments, options=(), good=True):
     """nics_to_bridge on some machines; host -> answer."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [
-                "ansible",
-                "all",
-                "-i",
-                ",".join(hosts) + ",",
-                "-f",
-                str(len(hosts)),
-                "-e",
-                "ansible_python_interpreter=/usr/bin/python3",
-                "--tree",
-                folder,
-                f"--ssh-common-args=-F {ROOT / '.cache/lab/ssh_config'}",
-                "-m",
-                "ovn.kubernetes.nics_to_bridge",
-                *options,
-                "-a",
-                " ".join(arguments),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            cwd=ROOT,
+        code, output = ansible_calls.run(
+            "ansible",
+            "all",
+            "-i",
+            ",".join(hosts) + ",",
+            "-f",
+            str(len(hosts)),
+            "-e",
+            "ansible_python_interpreter=/usr/bin/python3",
+            "--tree",
+            folder,
+            f"--ssh-common-args=-F {ROOT / '.cache/lab/ssh_config'}",
+            "-m",
+            "ovn.kubernetes.nics_to_bridge",
+            *options,
+            "-a",
+            " ".join(arguments),
+            limit=240,
         )
-        assert (done.returncode == 0) is good, done.stdout + done.stderr
+        assert (code == 0) is good, output
         answers = {}
         for name in hosts:
             with open(f"{folder}/{name}", encoding="utf-8") as result:

@@ -8,7 +8,6 @@ Pods are network namespaces on logical ports that the tests make themselves.
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import shlex
@@ -16,6 +15,8 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+
+import ansible_calls
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "molecule" / "lab" / "lab"
@@ -70,21 +71,16 @@ def play(name, *arguments, inventory=(), only=None, limit=600):
 
     It takes the lab's inventory and what ``inventory`` adds; or ``only`` other ones.
     """
-    command = ["ansible-playbook", "-v"]
-    for one in only or [INVENTORY, *inventory]:
-        command += ["-i", str(one)]
-    environment = dict(os.environ, ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
-    command += [f"ovn.kubernetes.{name}" if isinstance(name, str) else str(name), *arguments]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=limit, env=environment, cwd=ROOT
-    )
-    changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", done.stdout, re.M)}
+    inventories = [argument for one in only or [INVENTORY, *inventory] for argument in ("-i", str(one))]
+    playbook = f"ovn.kubernetes.{name}" if isinstance(name, str) else str(name)
+    code, output = ansible_calls.run("ansible-playbook", "-v", *inventories, playbook, *arguments, limit=limit)
+    changed = {host: int(count) for host, count in re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", output, re.M)}
     plans = [
         operation["text"]
-        for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", done.stdout, re.M)
+        for text in re.findall(r"=> (\{.*\"plan\": \[.*\})$", output, re.M)
         for operation in json.loads(text)["plan"]
     ]
-    return Play(done.returncode, done.stdout + done.stderr, changed, plans)
+    return Play(code, output, changed, plans)
 
 
 def at_once(*calls):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Processes of the collection's programs for tests, without the price of their imports.
+"""Processes of the collection's programs and of Ansible for tests, without the price of their imports.
 
 They are forked from one process that has imported everything: a start takes milliseconds of processor time where an
 interpreter of its own takes most of a second. :func:`start_anew` starts such an interpreter, for measurements.
@@ -86,12 +86,13 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def start(function, arguments, log, keep=(), **environment):
+def start(function, arguments, log, keep=(), imported=IMPORTED, **environment):
     """Call a function in a forked process, in this thread's network namespace.
 
     :param function: ``MODULE:NAME``; it takes the arguments, and its result is the exit status.
     :param log: an open file, to which the process writes.
     :param keep: further open files; the function takes their numbers after the arguments.
+    :param imported: the modules that the process has from the start.
     :param environment: variables beside those of this process.
     """
     report, theirs = os.pipe()
@@ -103,7 +104,9 @@ def start(function, arguments, log, keep=(), **environment):
         "path": sys.path,
     }
     try:
-        socket.send_fds(_template()[0], [json.dumps(request).encode()], [theirs, namespace, log.fileno(), *keep])
+        socket.send_fds(
+            _template(imported)[0], [json.dumps(request).encode()], [theirs, namespace, log.fileno(), *keep]
+        )
     finally:
         os.close(theirs)
         os.close(namespace)
@@ -133,7 +136,7 @@ def _python_path():
 
 
 @functools.cache
-def _template():
+def _template(imported):
     """Return the way to the process that has imported everything, which is started now, and the process.
 
     It ends when this one does.
@@ -142,7 +145,7 @@ def _template():
     with theirs:
         number = theirs.fileno()
         process = subprocess.Popen(
-            [sys.executable, str(pathlib.Path(__file__)), str(number)],
+            [sys.executable, str(pathlib.Path(__file__)), str(number), *imported],
             stdin=subprocess.DEVNULL,
             pass_fds=[number],
             env=dict(os.environ, PYTHONPATH=_python_path()),
@@ -150,9 +153,9 @@ def _template():
     return ours, process
 
 
-def _serve(requests):
+def _serve(requests, imported):
     """Be the process that has imported everything; return in each forked one after its function, or at the end."""
-    for name in IMPORTED:
+    for name in imported:
         importlib.import_module(name)
     gc.freeze()  # what is never looked at stays one copy
     while True:
@@ -193,10 +196,11 @@ def _work(request, namespace, log, *keep):
     os.environ.clear()
     os.environ.update(request["environment"])
     sys.path[:] = request["path"]
-    importlib.reload(sys.modules["ovs.dirs"])  # it has read the environment
+    if "ovs.dirs" in sys.modules:
+        importlib.reload(sys.modules["ovs.dirs"])  # it has read the environment
     call(request["function"], request["arguments"], keep)
 
 
 if __name__ == "__main__":
     with socket.socket(fileno=int(sys.argv[1])) as _requests:
-        _serve(_requests)
+        _serve(_requests, sys.argv[2:])
