@@ -11,6 +11,7 @@ import warnings
 
 os.environ.update(ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
 
+import packed_modules
 from ansible.cli.adhoc import AdHocCLI
 from ansible.cli.playbook import PlaybookCLI
 from ansible.plugins import loader
@@ -37,6 +38,7 @@ def main(arguments):
     PROGRAMS[arguments[0]].cli_executor(arguments)
 
 
+packed_modules.share()
 loader.init_plugin_loader()
 for _loader, _names in PLUGINS:
     for _name in _names:
