@@ -16,12 +16,6 @@ from ansible.plugins.action import ActionBase
 
 Result = dict[str, t.Any]
 
-# Phase -> the module that it runs, and its arguments.
-OTHERS: dict[str, tuple[str, Result]] = {
-    "facts": ("ovn.kubernetes.ovn_facts", {}),
-    "overlay": ("ovn.kubernetes.ovn_info", {}),
-}
-
 
 class ActionModule(ActionBase):
     """Run one phase on one host."""
@@ -30,8 +24,7 @@ class ActionModule(ActionBase):
         """Return the phase's result, or ``unreached`` or ``problem`` with a text."""
         result: Result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        phase = arguments.get("phase", "host")
-        module, arguments = OTHERS.get(phase) or ("ovn.kubernetes.ovn_verify", with_checksums(arguments))
+        module, arguments = call(arguments.get("phase", "host"), arguments)
         try:
             answer = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
         except AnsibleConnectionFailure as error:
@@ -39,6 +32,16 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             answer = {"failed": True, "msg": str(error)}
         return {**result, **quiet(answer)}
+
+
+def call(phase: str, arguments: Result) -> tuple[str, Result]:
+    """Return the module that a phase runs, and its arguments."""
+    if phase == "facts":
+        return "ovn.kubernetes.ovn_facts", {}
+    if phase == "overlay":
+        reader = arguments.get("administrator")
+        return "ovn.kubernetes.ovn_info", {"kubernetes": reader} if reader else {}
+    return "ovn.kubernetes.ovn_verify", with_checksums(arguments)
 
 
 def quiet(answer: Result) -> Result:

@@ -14,7 +14,7 @@ short_description: What is wrong on all hosts, as one table
 description:
   - Puts the results of M(ovn.kubernetes.ovn_verify) on all hosts together, hosts that can't be reached among them, and
     adds what only shows between hosts, such as a system-id that two of them have.
-positional: hosts, names, problems, overlay, master, sources
+positional: hosts, names, verification, overlay, master, sources
 options:
   _input:
     description: >-
@@ -30,10 +30,9 @@ options:
     description: Host to node name.
     type: dict
     required: true
-  problems:
-    description: What P(ovn.kubernetes.verification#filter) says is wrong with the inventory.
-    type: list
-    elements: str
+  verification:
+    description: What P(ovn.kubernetes.verification#filter) returns. Its C(problems) and C(warnings) are read.
+    type: dict
     required: true
   overlay:
     description: The result of M(ovn.kubernetes.ovn_verify) for the phase C(overlay).
@@ -53,7 +52,7 @@ options:
 EXAMPLES = r"""
 - name: Show what is wrong
   ansible.builtin.debug:
-    msg: "{{ (hostvars | ovn.kubernetes.findings(ansible_play_hosts_all, names, [], overlay, 'master1')).table }}"
+    msg: "{{ (hostvars | ovn.kubernetes.findings(ansible_play_hosts_all, names, plan, overlay, 'master1')).table }}"
   run_once: true
 """
 
@@ -79,7 +78,7 @@ def findings(
     hostvars: Mapping[str, t.Any],
     hosts: Iterable[str],
     names: Mapping[str, str],
-    problems: Iterable[str],
+    verification: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any],
     master: str,
     sources: Iterable[str] = (),
@@ -87,7 +86,8 @@ def findings(
     """Return rows, table and numbers."""
     hosts = [str(host) for host in hosts]
     facts, results = ({host: _result(hostvars[host], name) for host in hosts} for name in (FACTS, RESULTS))
-    run = _findings.Run(hosts, master, facts, results, names, list(problems), overlay)
+    problems, warnings = (list(verification.get(name) or []) for name in ("problems", "warnings"))
+    run = _findings.Run(hosts, master, facts, results, names, problems, warnings, overlay)
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)
     return {

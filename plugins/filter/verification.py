@@ -57,7 +57,7 @@ RETURN = r"""
 _value:
   description: >-
     By host C(settings), C(subnets), C(peers) and C(routers); the options C(overlay) of M(ovn.kubernetes.ovn_verify);
-    and C(problems), sentences about the inventory.
+    and C(problems) and C(warnings), sentences about the inventory.
   type: dict
 """
 

@@ -186,14 +186,15 @@ options:
         type: list
         elements: str
         default: []
-  kubernetes_nodes:
-    description: Nodes that the API server must know, where the watcher's access shows them.
+  accounts_of:
+    description: Nodes whose programs must have accounts at the API server.
     type: list
     elements: str
     default: []
   administrator:
-    description: How to compare the programs' accounts at the API server, with options of the same names and meaning as
-      those of M(ovn.kubernetes.ovn_kubernetes_access).
+    description:
+      - How to compare the programs' accounts at the API server, and in the phase V(overlay) how to read the names of
+        its nodes, with options of the same names and meaning as those of M(ovn.kubernetes.ovn_kubernetes_access).
     type: dict
     suboptions:
       server:

@@ -45,7 +45,7 @@ class Run(t.NamedTuple):
     :ivar facts: host to the result of the phase facts.
     :ivar results: host to the result of the phase host.
     :ivar names: host to node name.
-    :ivar problems: what is wrong with the inventory as a whole.
+    :ivar problems, warnings: what is wrong with the inventory, or beside what Kubernetes has.
     :ivar overlay: result of the phase overlay.
     """
 
@@ -55,6 +55,7 @@ class Run(t.NamedTuple):
     results: Mapping[str, Values]
     names: Mapping[str, str]
     problems: Sequence[str]
+    warnings: Sequence[str]
     overlay: Values
 
 
@@ -93,13 +94,13 @@ def _unreached(run: Run) -> Iterable[tuple[str, Finding]]:
 
 def _problems(run: Run) -> Iterable[tuple[str, Finding]]:
     """Yield what is wrong with the inventory, or with it on a host as it is now, such as a NIC that is gone."""
-    for text in run.problems:
+    sentences = [(text, ERROR, "a site run stops here") for text in run.problems]
+    sentences += [(text, WARNING, "pods that run there get no interface") for text in run.warnings]
+    for text, severity, causes in sentences:
         host, _colon, rest = text.partition(": ")
         of_host = host in run.hosts
-        finding = Finding(
-            "inventory", rest if of_host else text, "a site run stops here", "mend the host or the inventory"
-        )
-        yield host if of_host else ALL, finding
+        mend = "mend the host or the inventory"
+        yield host if of_host else ALL, Finding("inventory", rest if of_host else text, causes, mend, severity)
 
 
 def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:

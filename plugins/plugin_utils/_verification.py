@@ -15,6 +15,7 @@ from ._derived import SHARED_NIC
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._known_nodes import Known
+from ._kubernetes_nodes import unjoined
 from ._problems import problems
 from ._settings import Cluster, settings
 from ._subnets import plan as plan_subnets
@@ -39,13 +40,14 @@ def verification(
     :param hosts: those of the play.
     :param reached: those of them whose facts were gathered.
     :returns: ``settings``, ``subnets``, ``peers`` and ``routers`` by host, ``overlay``, the options of ovn_master_init,
-        and ``problems``, sentences.
+        and ``problems`` and ``warnings``, sentences.
     """
     live = set(reached)
     unreached = set(hosts) - live
     found: Values = {"settings": {}, "subnets": {}, "peers": {}, "routers": {}, "overlay": {}}
     known = overlay if "nodes" in overlay else None
     found["problems"] = problems(inventory, {}, known)
+    found["warnings"] = unjoined(inventory, overlay.get("kubernetes_nodes"))
     try:
         cluster = Cluster(inventory)
     except InventoryError as error:

@@ -188,7 +188,7 @@ OVN_VERIFY: dict[str, Any] = {
                 "known_nodes": {**TEXTS, "default": []},
             },
         },
-        "kubernetes_nodes": {**TEXTS, "default": []},
+        "accounts_of": {**TEXTS, "default": []},
         "administrator": {"type": "dict", "options": KUBERNETES_ADMINISTRATOR},
         "northbound": NORTHBOUND,
         "open_vswitch": OPEN_VSWITCH,

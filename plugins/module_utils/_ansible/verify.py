@@ -76,7 +76,6 @@ def expectation(params: Values) -> Expected:
         peers=tuple(Peer(**peer) for peer in params["peers"]),
         routers=tuple(Peer(**peer) for peer in params["routers"]),
         overlay=_overlay(params["overlay"]) if params["overlay"] else None,
-        kubernetes_nodes=tuple(params["kubernetes_nodes"]),
     )
 
 
@@ -122,7 +121,7 @@ def _overlay(values: Values) -> Overlay:
 
 def _accounts(params: Values, facts: dict[str, Any]) -> list[Finding]:
     """Return what differs of the programs' accounts at the API server; their UIDs become a fact."""
-    arguments = {**params["administrator"], "nodes": params["kubernetes_nodes"], "state": "present"}
+    arguments = {**params["administrator"], "nodes": params["accounts_of"], "state": "present"}
     try:
         (result,) = converge_accounts(SimpleNamespace(params=arguments, check_mode=True))
     except KubernetesError as error:

@@ -147,16 +147,6 @@ def gateway_bridge(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
             yield Finding(bridge, f"foreign address {address} on the gateway's bridge {bridge}", causes, mend, WARNING)
 
 
-def kubernetes_nodes(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
-    """Yield nodes of the inventory that the API server does not know."""
-    for node in expected.kubernetes_nodes:
-        if lasting.kubernetes is not None and node not in lasting.kubernetes:
-            text = f"{node} is in ovn_nodes, and is no node of Kubernetes"
-            causes = "no pods are scheduled there; under another name there, its pods get no interface"
-            mend = "kubectl get nodes; join it, set ovn_node_name to Kubernetes' name, or take it out of the inventory"
-            yield Finding("Kubernetes", text, causes, mend, WARNING, node)
-
-
 def units(expected: Expected, passing: Passing) -> Iterator[Finding]:
     """Yield units that do not run as they should."""
     if passing.systemd:
@@ -237,7 +227,6 @@ LASTING: tuple[LastingCheck, ...] = (
     parts,
     pods_mtu,
     gateway_bridge,
-    kubernetes_nodes,
     overlay,
 )
 PASSING: tuple[PassingCheck, ...] = (

@@ -58,7 +58,6 @@ class Expected:
     :ivar readiness: URL of each program that says whether it is ready -> its unit.
     :ivar peers, routers: what must answer through the overlay: hosts, and gateway routers.
     :ivar overlay: what the Northbound database must hold; None: not compared on this host.
-    :ivar kubernetes_nodes: node names that the API server must know.
     """
 
     node: Mapping[str, Any] | None = None
@@ -74,7 +73,6 @@ class Expected:
     peers: tuple[Peer, ...] = ()
     routers: tuple[Peer, ...] = ()
     overlay: Overlay | None = None
-    kubernetes_nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,6 @@ class Lasting:
     :ivar pod_links: the pods' interfaces.
     :ivar bridge_addresses: addresses of the bridge of a NIC that only the gateway uses, and the bridge's name.
     :ivar overlay: the Northbound rows.
-    :ivar kubernetes: the nodes that the API server knows; None: not asked, or no answer.
     """
 
     packages: frozenset[str] | None = None
@@ -132,7 +129,6 @@ class Lasting:
     pod_links: tuple[PodLink, ...] = ()
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     overlay: Compared = Compared()
-    kubernetes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,6 @@ def verify(expected: Expected, run: Run, remotes: Remotes = Remotes()) -> Report
     lasting, facts = read_lasting(expected, run, remotes.open_vswitch)
     if expected.overlay:
         lasting = replace(lasting, overlay=central.compare_overlay(expected.overlay, remotes.northbound))
-    if expected.kubernetes_nodes:
-        lasting = replace(lasting, kubernetes=central.read_kubernetes_nodes())
     findings = [finding for check in LASTING for finding in check(expected, lasting)]
     southbound = (expected.node or {}).get("southbound") or ""
     end = time.monotonic() + (SHORT if any(one.severity == ERROR for one in findings) else PATIENCE)

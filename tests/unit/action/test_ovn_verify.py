@@ -62,6 +62,12 @@ def test_each_phase_runs_its_module(task, phase, module):
     assert task({}, phase=phase)[1][0] == module
 
 
+def test_kubernetes_nodes_are_read_with_the_overlay(task):
+    """Protects the comparison of names with those of Kubernetes' nodes."""
+    assert task({}, phase="overlay", administrator={"server": "s"})[1][1] == {"kubernetes": {"server": "s"}}
+    assert task({}, phase="overlay")[1][1] == {}
+
+
 def test_contents_become_checksums(task):
     """Protects the size of the call, and what is in the files: the host gets a checksum."""
     files = [{"dest": "/etc/a", "content": "text"}, {"path": "/etc/b", "sha256": "1"}]

@@ -43,8 +43,11 @@ def hostvars(**changes):
     return made
 
 
-def table(variables, hosts=HOSTS, problems=(), overlay=None, master="master"):
-    return findings(variables, hosts, NAMES, problems, OVERLAY if overlay is None else overlay, master, ["hosts.yml"])
+def table(variables, hosts=HOSTS, problems=(), overlay=None, master="master", warnings=()):
+    verification = {"problems": list(problems), "warnings": list(warnings)}
+    return findings(
+        variables, hosts, NAMES, verification, OVERLAY if overlay is None else overlay, master, ["hosts.yml"]
+    )
 
 
 def words(found):
@@ -116,6 +119,12 @@ def test_a_problem_of_the_inventory_is_a_row_of_its_host():
     assert words(found) == [("(all)", "ovn_masters has no host"), ("node1", "eth1 is no NIC")]
 
 
+def test_a_node_that_kubernetes_does_not_know_is_a_warning():
+    """Protects the moment between a site run and the join of the node: named, and no failure."""
+    found = table(hostvars(), warnings=["node1: Kubernetes has no node of this name yet"])
+    assert words(found) == [("node1", "Kubernetes has no node of this name yet")] and found["errors"] == 0
+
+
 def test_two_hosts_with_one_system_id_are_named():
     """Protects against clones: it is found from the hosts' facts, without a packet."""
     found = table(hostvars(node2={"common_verified": {"facts": {"chassis": "id-kube-node1"}}}))
@@ -179,5 +188,5 @@ def test_the_command_names_the_inventory_shortly():
     """Protects the command in the table: it can be run where verify was run."""
     variables = hostvars(node1={"common_verified": {"findings": [finding("dead")]}})
     sources = [os.path.abspath("inventory/lab")]
-    found = findings(variables, HOSTS, NAMES, [], OVERLAY, "master", sources)
+    found = findings(variables, HOSTS, NAMES, {}, OVERLAY, "master", sources)
     assert found["rows"][0]["mend"] == "ansible-playbook -i inventory/lab ovn.kubernetes.site"

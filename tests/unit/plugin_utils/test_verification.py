@@ -44,6 +44,12 @@ def test_all_hosts_are_compared_with_what_site_gives_them(cluster):
     assert [gateway["node_name"] for gateway in found["overlay"]["gateways"]] == [NODE1]
 
 
+def test_a_node_that_has_not_joined_kubernetes_is_a_warning(cluster):
+    """Protects the table: what the site play says in passing is a row."""
+    found = verify(cluster.with_facts(), {**overlay(*HOSTS), "kubernetes_nodes": [NODE1]})
+    assert found["problems"] == [] and [text.split(":")[0] for text in found["warnings"]] == [NODE2]
+
+
 def test_a_host_that_is_not_reached_is_left_out(cluster):
     """Protects the others: nobody waits for its answer, and it keeps its rows."""
     cluster.with_facts().without(NODE2, "ansible_facts")

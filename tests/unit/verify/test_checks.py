@@ -58,7 +58,6 @@ EXPECTED = Expected(
     tokens=(Token(names.NODE_TOKEN, NODE),),
     peers=(Peer("node2", "192.168.2.2"),),
     routers=(Peer("node1", "100.64.0.2"),),
-    kubernetes_nodes=("node1",),
 )
 LASTING = Lasting(
     packages=frozenset({"ovn-host"}),
@@ -66,7 +65,6 @@ LASTING = Lasting(
     tokens={names.NODE_TOKEN: token()},
     mtu=1400,
     pod_links=(PodLink("ns/web", 1400),),
-    kubernetes=frozenset({"node1"}),
 )
 PASSING = Passing(
     units={"ovn-controller.service": RUNS, "ovn-k8s-node.service": replace(RUNS, content="text")},
@@ -139,11 +137,10 @@ CASES = {
         {"bridge_addresses": {"breth1": ["10.1.1.1/24"]}},
         "foreign address 10.1.1.1/24 on the gateway's bridge breth1",
     ),
-    "no node": ({"kubernetes": frozenset({"other"})}, "node1 is in ovn_nodes, and is no node of Kubernetes"),
     "row": ({"overlay": Compared([Change("insert", SWITCH, None)])}, "Logical_Switch node1 is missing"),
     "Northbound": ({"overlay": Compared(problem="gone")}, "the Northbound database can't be compared: gone"),
 }
-WARNINGS = {"MTU", "bridge", "no node"}
+WARNINGS = {"MTU", "bridge"}
 
 
 @pytest.mark.parametrize("case", CASES)
