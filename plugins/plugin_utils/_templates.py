@@ -17,6 +17,7 @@ Variables = Mapping[str, t.Any]
 TEMPLATE = re.compile(r"\{\{.*\}\}|\{%.*%\}", re.DOTALL)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FACTS = "ansible_facts"
+FACT = re.compile(r"ansible_(?!(host|port|user|password|connection|become\w*|python_interpreter)$)")
 LOCKED = (
     "it is encrypted, and no vault password of this run opens it: give the one that it was encrypted with "
     "(--vault-id or --vault-password-file)"
@@ -103,11 +104,12 @@ def with_hostvars(variables: Variables, hostvars: Mapping[str, t.Any]) -> Variab
 def uses_facts(variables: Variables, name: str) -> bool:
     """Return whether the variable's template is about facts, itself or by way of other variables.
 
-    Facts are ``ansible_facts`` of any host, and names like ``ansible_default_ipv4`` that the inventory does not set.
+    Facts are ``ansible_facts`` of any host, and names like ``ansible_default_ipv4`` that the inventory does not set and
+    that do not say how a host is reached.
     """
     raw = _raw(variables)
     used = _used(raw, name)
-    return any(word == FACTS or (word.startswith("ansible_") and word not in raw) for word in used)
+    return any(word == FACTS or (FACT.match(word) is not None and word not in raw) for word in used)
 
 
 def is_encrypted(variables: Variables, name: str) -> bool:

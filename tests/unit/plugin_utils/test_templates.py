@@ -174,6 +174,15 @@ def test_inline_values_before_ansible_core_2_19(cluster):
     assert "ovn_mtu is not a whole number" in sentence
 
 
+def test_how_a_host_is_reached_is_no_fact(cluster):
+    """Protects the reader: ``ansible_host`` that is not set is wrong at once, not only after facts were gathered."""
+    cluster.on("ovn-node1", ovn_encap_ip="{{ ansible_host }}")
+    (sentence,) = problems(cluster.hostvars, cluster.groups)
+    assert "ovn_encap_ip can't be worked out" in sentence
+    cluster.on("ovn-node1", ovn_encap_ip="{{ ansible_eth0.ipv4.address }}")
+    assert problems(cluster.hostvars, cluster.groups) == []
+
+
 def test_a_name_from_facts_that_are_missing(cluster):
     """Protects whoever asks for names without facts: the sentence says what is missing, and what to do."""
     cluster.everywhere(ovn_node_name="{{ ansible_facts.hostname }}")
