@@ -40,7 +40,7 @@ from .._pods.interface import Attachment
 from .._pods.model import Pod, pod_of_node
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
-from . import daemon, telemetry
+from . import daemon, node_metrics, telemetry
 from .kubernetes_events import EventWriter
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -48,7 +48,6 @@ LOG = logging.getLogger("ovn-k8s-node")
 SWEEP_DELAY = 1.0
 LINKS_DELAY = 0.1  # seconds: the kernel tells of one change by several events
 HEARTBEAT = 10.0  # seconds between two signs of life for systemd
-BUCKETS = [0.001 * 2**step for step in range(16)]  # seconds
 
 
 class NodeServer:
@@ -114,22 +113,8 @@ class NodeServer:
             os.path.join(options.run, names.CNI_DELETIONS),
             self.upkeep.lost_sandbox,
         )
-        self._durations = self._make_metrics()
+        self._durations = node_metrics.make(lambda: self.readiness.problem() is None, lambda: len(self.informer.store))
         self.endpoint = Endpoint(self.operations, self._observe)
-
-    def _make_metrics(self) -> Any:
-        """Make the metrics; return the histogram of requests."""
-        library = telemetry.prometheus()
-        ready = library.Gauge("ovnkube_node_ready", "Whether pods can get their interfaces (1) or not (0)")
-        ready.set_function(lambda: self.readiness.problem() is None)
-        pods = library.Gauge("ovnkube_node_pods", "Pods of this node that have, or want, an interface")
-        pods.set_function(lambda: len(self.informer.store))
-        return library.Histogram(
-            "ovnkube_node_cni_request_duration_seconds",
-            "The duration of CNI server requests",
-            ["command", "err"],
-            buckets=BUCKETS,
-        )
 
     def _observe(self, command: str, failed: bool, seconds: float) -> None:
         self._durations.labels(command, str(failed).lower()).observe(seconds)

@@ -121,7 +121,7 @@ class Operations:
 
     def _interface(self, request: Request, pod: Pod, network: PodNetwork) -> PodInterface:
         """Return the desired interface."""
-        node = self._ports.node()
+        node = self._ports.own.facts()
         return PodInterface(
             request.attachment,
             request.netns,
@@ -214,7 +214,7 @@ class Operations:
                 f"{protocol.VALID_ATTACHMENTS} must be a list of objects with containerID and ifname",
             ) from None
         if not self._ports.replica.connected:
-            raise CniError(ErrorCode.TRY_AGAIN_LATER, self._ports.problem() or "")
+            raise CniError(ErrorCode.TRY_AGAIN_LATER, self._ports.own.problem() or "")
         for attachment in self._ports.attachments():
             if attachment not in valid and attachment not in self._adding:
                 async with self._locks.hold(attachment):

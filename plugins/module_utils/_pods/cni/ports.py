@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from ..._common import names
@@ -26,6 +26,7 @@ from ..._ovsdb.transaction import operations
 from ..._ovsdb.values import as_set
 from ..interface import OWNER_TYPE, Attachment, PodInterface
 from .concurrency import run_to_end
+from .own_rows import OwnRows, has_flows
 
 TABLES = {
     "Bridge": COLUMNS["Bridge"],
@@ -35,23 +36,9 @@ TABLES = {
     "QoS": ("type", "other_config", "external_ids"),
 }
 OWN_TABLES = ("Port", "Interface", "QoS")
-NODE = Owner("Node", "host")
-MANAGEMENT_ROLE = "management-interface"
 # How long a change is planned again while others change the same rows, or the database is away.
 TIMEOUT = 20.0
 PAUSE = Pause(0.05, jitter=0.98)
-
-
-@dataclass(frozen=True)
-class NodeFacts:
-    """What the node's own rows tell.
-
-    :ivar mtu: of the pods' network, in bytes.
-    :ivar userspace: whether br-int has the userspace datapath.
-    """
-
-    mtu: int
-    userspace: bool
 
 
 class Ports:
@@ -59,7 +46,7 @@ class Ports:
 
     :param on_lost_link: called when Open vSwitch has lost the link of a pod's port.
     :param on_port: called with the attachment whose port was changed by somebody, or by this program.
-    :param on_state: called when what :meth:`problem` returns may have changed.
+    :param on_state: called when what :attr:`own` tells may have changed.
     """
 
     def __init__(
@@ -74,6 +61,7 @@ class Ports:
         self._on_state = on_state
         self._waiters: dict[str, asyncio.Future[None]] = {}  # name of an interface -> who waits for its flows
         self.replica = Replica(remote, names.LOCAL, TABLES, self._row_changed, ("Port",), on_state=on_state)
+        self.own = OwnRows(self.replica)
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         owners = {row.owner for row in (old, new) if row is not None and row.owner is not None}
@@ -86,53 +74,14 @@ class Ports:
         if table != "Interface" or new is None:
             return
         waiter = self._waiters.get(new.name or "")
-        if waiter is not None and _has_flows(new) and not waiter.done():
+        if waiter is not None and has_flows(new) and not waiter.done():
             waiter.set_result(None)
         if as_set(new.columns["error"]):
             self._on_lost_link()
 
-    # The node.
-
-    def _bridge(self) -> CurrentRow | None:
-        row: CurrentRow | None = self.replica.named("Bridge", names.INTEGRATION_BRIDGE)
-        return row
-
-    def _management(self) -> CurrentRow | None:
-        """Return the interface of the management port."""
-        rows = self.replica.owned(NODE, ("Interface",))
-        return next((row for row in rows if row.role == MANAGEMENT_ROLE), None)
-
-    def problem(self) -> str | None:
-        """Return why no pod can get a port now, in one sentence; None when it can."""
-        if not self.replica.connected:
-            return "Open vSwitch's database does not answer: look at systemctl status openvswitch-switch"
-        management = self._management()
-        if self._bridge() is None or management is None or not management.columns["mtu_request"]:
-            return "this host is not a node of the overlay (yet): run ovn.kubernetes.site"
-        return None
-
-    def flows_problem(self) -> str | None:
-        """Return why ovn-controller seems not to serve this host, in one sentence; None when it does."""
-        management = self._management()
-        if management is None or not _has_flows(management):
-            return (
-                "ovn-controller has not installed the flows of this node's own port: "
-                "look at systemctl status ovn-controller"
-            )
-        return None
-
     def can_change(self) -> bool:
         """Return whether the database is there, and the bridge."""
-        return self.replica.connected and self._bridge() is not None
-
-    def node(self) -> NodeFacts:
-        """Return what the node's own rows tell; :meth:`problem` must be None."""
-        bridge, management = self._bridge(), self._management()
-        if bridge is None or management is None:
-            raise AssertionError("readiness was not checked before")
-        return NodeFacts(as_set(management.columns["mtu_request"])[0], bridge.columns["datapath_type"] == "netdev")
-
-    # The ports.
+        return self.replica.connected and self.own.bridge() is not None
 
     def attachments(self) -> dict[Attachment, str]:
         """Return the attachments that have a port, with the path of their network namespace."""
@@ -156,8 +105,8 @@ class Ports:
         return None if bridge is None or bridge.name == names.INTEGRATION_BRIDGE else port
 
     def _plan(self, owner: Owner, desired: Sequence[Row]) -> Plan:
-        # One that has lost the key of its role is found by its name.
-        current = [row for row in self.replica.owned(owner, OWN_TABLES) if row.role]
+        # One that has lost the key of its role is found by its name, and goes with the others.
+        current = [row for row in self.replica.owned(owner, OWN_TABLES) if row.role or not desired]
         by_name = {(row.table, row.name or ""): row for row in current}
         wanted = [("Bridge", names.INTEGRATION_BRIDGE), *((row.table, row.name or "") for row in desired)]
         for table, name in wanted:
@@ -198,7 +147,7 @@ class Ports:
             # The copy shows what was committed, also when the reply was lost.
             return await retry_async(attempt, (Conflict, Disconnected), TIMEOUT, PAUSE)
         except asyncio.TimeoutError:
-            problem = self.problem() or "the connection to Open vSwitch's database fails again and again"
+            problem = self.own.problem() or "the connection to Open vSwitch's database fails again and again"
             raise DatabaseError(problem) from None
 
     async def release(self, owner: Owner, comment: str) -> None:
@@ -225,7 +174,7 @@ class Ports:
     def has_flows(self, name: str) -> bool:
         """Return whether ovn-controller has installed the flows of an interface."""
         row = self.replica.named("Interface", name)
-        return row is not None and _has_flows(row)
+        return row is not None and has_flows(row)
 
     def why_no_flows(self, interface: PodInterface) -> str:
         """Return why an interface has no flows, as far as it is known."""
@@ -261,7 +210,3 @@ def _unset_qos(changes: Sequence[Change]) -> list[dict[str, Any]]:
         for change in changes
         if change.kind == "delete" and change.table == "Port"
     ]
-
-
-def _has_flows(row: CurrentRow) -> bool:
-    return row.external_id(names.INSTALLED_KEY) == "true"

@@ -44,7 +44,7 @@ class Readiness:
 
         Once the pods are known, an outage of the API server is no problem.
         """
-        for need in (self._ports.problem, *self._needs, self._ports.flows_problem):
+        for need in (self._ports.own.problem, *self._needs, self._ports.own.flows_problem):
             problem = need()
             if problem is not None:
                 return problem
@@ -103,7 +103,7 @@ class Readiness:
                 reported = problem
             if problem is None:
                 since = None
-                self._unwritten = _write(path, configuration(self._ports.node().mtu))
+                self._unwritten = _write(path, configuration(self._ports.own.facts().mtu))
                 await self._changed.wait()
                 continue
             now = asyncio.get_running_loop().time()
