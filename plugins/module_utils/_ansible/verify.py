@@ -43,7 +43,7 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
     uids = {token.account: claims(read(token.path)) for token in expected.tokens if token.account}
     facts["token_uids"] = {account: found.uid for account, found in uids.items() if found}
     if params["administrator"]:
-        findings += _accounts(params, facts)
+        findings += accounts_findings(params, facts)
     return {"findings": [finding.as_dict() for finding in findings], "silent": list(report.silent), "facts": facts}
 
 
@@ -119,23 +119,29 @@ def _overlay(values: Values) -> Overlay:
     )
 
 
-def _accounts(params: Values, facts: dict[str, Any]) -> list[Finding]:
+def accounts_findings(params: Values, facts: dict[str, Any]) -> list[Finding]:
     """Return what differs of the programs' accounts at the API server; their UIDs become a fact."""
-    arguments = {**params["administrator"], "nodes": params["accounts_of"], "state": "present"}
+    arguments = {**params["administrator"], "nodes": params["accounts_of"], "absent_nodes": [], "state": "present"}
     try:
         (result,) = converge_accounts(SimpleNamespace(params=arguments, check_mode=True))
     except KubernetesError as error:
         text = f"the programs' accounts can't be compared: {error}"
         return [Finding("Kubernetes", text, "a site run stops here", "look at the API server")]
     facts["accounts"] = result.facts["accounts"]
-    found = []
+    by_account: dict[str, dict[str, list[str]]] = {}
     for operation in result.plan:
         values = operation.as_dict()
-        _verb, kind, name = (*operation.describe().split(" ", 2), "")[:3]
-        if values["op"] == "delete":
-            text, causes = f"{kind} {name} is left over", "an account without a host keeps its rights"
-            found.append(Finding("Kubernetes", text, causes, severity=WARNING))
-            continue
-        text = f"{kind} {name} {'is missing' if values['op'] == 'insert' else 'differs'} at the API server"
-        found.append(Finding("Kubernetes", text, "its program lacks rights, or gets no new token"))
-    return found
+        kind = operation.describe().split(" ")[1]
+        by_account.setdefault(values["name"], {}).setdefault(values["op"], []).append(kind)
+    return [_account(name, kinds) for name, kinds in by_account.items()]
+
+
+def _account(name: str, kinds: Values) -> Finding:
+    """Return the finding of one account: operation -> kinds of its objects at the API server."""
+    if set(kinds) == {"delete"}:
+        text = f"service account {name} is left over at the API server"
+        return Finding("Kubernetes", text, "an account without a host keeps its rights", severity=WARNING)
+    parts = [("is missing", "insert"), ("differs", "update"), ("is left over", "delete")]
+    words = [f"{', '.join(kinds[verb])} {what}" for what, verb in parts if verb in kinds]
+    text = f"of service account {name} at the API server {'; '.join(words)}"
+    return Finding("Kubernetes", text, "its program lacks rights, or gets no new token")

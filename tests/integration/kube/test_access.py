@@ -17,6 +17,7 @@ import pytest
 from kubernetes_server import Refused
 from module_calls import call
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.verify import accounts_findings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import token as tokens
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts import ROLES, node_user
@@ -329,3 +330,32 @@ def test_the_accounts_of_removed_nodes_go_at_once(access, admin, kubernetes):
     with pytest.raises(Refused) as refused:
         kubernetes.request("GET", "/api/v1/nodes", token=token)
     assert refused.value.status == 401
+
+
+def verified(admin, nodes):
+    """What verify finds of the accounts: wrong -> severity; and the UIDs that it reads."""
+    params = {**dict.fromkeys(("ca", "token", "certificate", "key")), **admin}
+    facts = {}
+    found = accounts_findings({"administrator": params, "accounts_of": nodes}, facts)
+    return {finding.wrong: finding.severity for finding in found}, facts.get("accounts")
+
+
+def test_verify_sees_accounts_that_are_missing_and_left_over(access, admin):
+    """Protects: verify compares the accounts as site makes them, changes none, and knows their UIDs for the tokens."""
+    access(["node1", "node2"])
+    found, uids = verified(admin, ["node1", "node2"])
+    assert found == {} and uids["ovn-k8s-node-node1"]
+    found, _uids = verified(admin, ["node1", "node3"])
+    assert found == {
+        "of service account ovn-k8s-node-node3 at the API server "
+        "ServiceAccount, Role, RoleBinding, ClusterRole, ClusterRoleBinding is missing": "error",
+        "service account ovn-k8s-node-node2 is left over at the API server": "warning",
+    }
+    assert verified(admin, ["node1", "node2"])[0] == {}
+
+
+def test_verify_without_an_api_server_is_one_finding(admin):
+    """Protects the table while the API server is down."""
+    found, uids = verified({**admin, "server": "https://127.0.0.1:9"}, ["node1"])
+    (wrong,) = found
+    assert wrong.startswith("the programs' accounts can't be compared: ") and uids is None
