@@ -190,13 +190,18 @@ def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
             text = f"node {name} is in the overlay, and not in the inventory"
             mend = f"put it into the inventory; to remove it: ovn.kubernetes.remove -e ovn_remove_hosts={name}"
             yield name, Finding("node", text, "it keeps its subnet and its rows", mend, WARNING)
+    own = {run.names.get(host, host): facts.get("chassis") for host, facts in _facts(run).items()}
     for chassis, registered in (run.overlay.get("chassis") or {}).items():
-        if chassis not in known and registered["hostname"] not in names:
-            host = f" of {registered['hostname']}" if registered["hostname"] else ""
-            text = f"chassis {chassis}{host} is registered, and no host of the inventory has it"
-            causes = "all hosts keep a tunnel to it"
+        name = registered["hostname"]
+        of_host = f" of {name}" if name else ""
+        causes = "all hosts keep a tunnel to it"
+        if chassis not in known and name not in names:
+            text = f"chassis {chassis}{of_host} is registered, and no host of the inventory has it"
             mend = f"on the master: ovn-sbctl chassis-del {chassis}"
             yield run.master, Finding("chassis", text, causes, mend, WARNING)
+        elif name in own and own[name] and chassis not in own.values():
+            text = f"chassis {chassis}{of_host} is registered, from before the host had the system-id {own[name]}"
+            yield run.master, Finding("chassis", text, causes, severity=WARNING)
 
 
 def table(found: Sequence[Row]) -> list[str]:

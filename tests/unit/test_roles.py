@@ -233,6 +233,29 @@ def test_each_daemon_is_started_by_its_own_unit(role, variable):
     ]
 
 
+def test_verify_looks_for_all_that_the_roles_write():
+    """Protects the rule that what is wrong and ours is found: a new file, package list or unit of a role is compared
+    too."""
+    looked_for = (ROLES / "common" / "vars" / "main.yml").read_text(encoding="utf-8")
+    looked_for += (ROLES / "common" / "tasks" / "verify.yml").read_text(encoding="utf-8")
+    written = set()
+    for path in sorted(ROLES.glob("*/tasks/*.yml")):
+        if "absent" in path.name:
+            continue
+        for task in tasks(path):
+            for action, key in (
+                ("ansible.builtin.copy", "dest"),
+                ("ansible.builtin.blockinfile", "path"),
+                ("ovn.kubernetes.ovn_services", "services"),
+            ):
+                if action in task and isinstance(task[action][key], str):
+                    written.add(task[action][key].strip("{} "))
+            written.add(str((task.get("vars") or {}).get("common_packages", "")).strip("{} "))
+    assert len(written) > 8
+    # Access files and tokens: item.dest of loops over the programs, which verify goes through as well.
+    assert [text for text in written - {"", "item.dest"} if text not in looked_for] == []
+
+
 def test_no_restart_depends_on_a_result():
     """Protects against "restarted" that a registered result decides, which a run that failed in between takes along."""
     for path in sorted(ROLES.glob("*/tasks/*.yml")):

@@ -178,6 +178,14 @@ def test_what_is_left_of_hosts_that_are_gone_is_a_warning():
     assert found["errors"] == 0 and found["rows"][0]["mend"] == "on the master: ovn-sbctl chassis-del stray"
 
 
+def test_the_chassis_of_before_a_host_was_installed_anew_is_a_warning():
+    """Protects hosts with a new disk: the old chassis is named, and the site play deletes it."""
+    chassis = {**OVERLAY["chassis"], "id-before": {"hostname": "kube-node1"}}
+    found = table(hostvars(), overlay={**OVERLAY, "chassis": chassis})
+    text = "chassis id-before of kube-node1 is registered, from before the host had the system-id id-kube-node1"
+    assert words(found) == [("master", text)] and found["rows"][0]["mend"].endswith("ovn.kubernetes.site")
+
+
 def test_a_play_without_the_master_does_not_judge_the_overlay():
     """Protects --limit: what other hosts have is not called left over."""
     nodes = {**OVERLAY["nodes"], "gone": {"chassis": "id-gone", "subnets": [], "encap_ips": []}}
