@@ -199,7 +199,7 @@ def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
             text = f"chassis {chassis}{of_host} is registered, and no host of the inventory has it"
             mend = f"on the master: ovn-sbctl chassis-del {chassis}"
             yield run.master, Finding("chassis", text, causes, mend, WARNING)
-        elif name in own and own[name] and chassis not in own.values():
+        elif chassis not in known and own.get(name):
             text = f"chassis {chassis}{of_host} is registered, from before the host had the system-id {own[name]}"
             yield run.master, Finding("chassis", text, causes, severity=WARNING)
 
