@@ -215,6 +215,7 @@ def test_databases_and_accounts_that_fail(lab):
         (["ovn_remove_confirmed=true", "--limit", "ovn-node2"], "give -e ovn_remove_hosts=ovn-node2, without --limit"),
         (["ovn_remove_hosts=ovn-node2,ovn-node1", "--limit", "ovn-node1"], "names ovn-node2, which --limit leaves out"),
         (["ovn_remove_hosts=ovn-master"], "which is a master"),
+        (["ovn_remove_hosts=ovn-node2", "--tags", "node"], "--tags node selects nothing to remove"),
         (["ovn_remove_host=ovn-node2"], "did you mean ovn_remove_hosts?"),
     ],
 )
