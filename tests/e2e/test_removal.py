@@ -80,6 +80,7 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
     play("verify").ok()
 
 
+CHASSIS = "ovn-sbctl --columns=name,hostname --format=csv --data=bare --no-headings list Chassis"
 ANEW = """set -e
 systemctl stop openvswitch-switch ovs-vswitchd ovsdb-server
 rm -f /etc/openvswitch/conf.db /etc/openvswitch/system-id.conf
@@ -91,7 +92,7 @@ ovs-vsctl get Open_vSwitch . external_ids:system-id
 def test_a_dead_master_and_a_nic_that_is_gone(site):
     """Protects hosts that must get their NICs back while the master is off and a gateway's NIC is gone, and what comes
     then: the next run finishes, and a host that was installed anew replaces the chassis that it was."""
-    before = on("ovn-master", "ovn-sbctl --columns=name,hostname --format=csv --no-headings list Chassis")
+    before = on("ovn-master", CHASSIS)
     lab("kill", "ovn-master")
     on("ovn-node1", "ip link del eth1")
     removed = play("remove", "-e", "ovn_remove_confirmed=true")
@@ -109,5 +110,5 @@ def test_a_dead_master_and_a_nic_that_is_gone(site):
     assert system_id not in before
     play("site").ok()
     play("verify").ok()
-    chassis = on("ovn-master", "ovn-sbctl --columns=name,hostname --format=csv --no-headings list Chassis").split()
+    chassis = on("ovn-master", CHASSIS).split()
     assert [one for one in chassis if "ovn-node2" in one] == [f"{system_id},ovn-node2"] and len(chassis) == 3
