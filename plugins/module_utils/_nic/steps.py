@@ -150,9 +150,9 @@ class HandoverStep(Step):
 
     def describe(self) -> str:
         if not self.tells:
-            return f"{self.manager}: files about to change"
+            return f"{self.manager}: reads its files for {self.nic} again if this is rolled back"
         new, old = (self.bridge, self.nic) if self.to_bridge else (self.nic, self.bridge)
-        return f"{self.manager}: {new} in the place of {old}"
+        return f"{self.manager}: configures {new} instead of {old}"
 
     def as_dict(self) -> dict[str, Any]:
         return {

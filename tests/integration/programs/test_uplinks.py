@@ -90,7 +90,7 @@ def test_a_file_that_is_missing_is_written_again(bare, files, tmp_path):
     """Protects the next boot."""
     move(bare, "eth0")
     (tmp_path / "order.conf").unlink()
-    assert [item.describe() for item in move(bare, "eth0")][-1:] == ["ifupdown: breth0 in the place of eth0"]
+    assert [item.describe() for item in move(bare, "eth0")][-1:] == ["ifupdown: configures breth0 instead of eth0"]
     assert (tmp_path / "order.conf").read_text() == ifupdown.ORDER.content
 
 

@@ -82,7 +82,7 @@ def test_the_order_of_a_plan():
         "sysctl net/ipv4/conf/k8s-n1/rp_filter: 2",
         "address 192.168.2.2/24 on k8s-n1: add",
         "route 192.168.0.0/16 via 192.168.2.1 dev k8s-n1: add",
-        "offload of eth0: tx off",
+        "ethtool offloads of eth0: tx off",
         "nftables ingress drop on eth0, whose packets are for bridge breth0: add",
         "file /etc/cni/net.d/10-ovn.conf: add",
     ]

@@ -98,7 +98,7 @@ class OffloadStep(Step):
     atomic = False
 
     def _text(self, on: bool) -> str:
-        return f"offload of {self.link}: {' '.join(self.names) or 'tx'} {'on' if on else 'off'}"
+        return f"ethtool offloads of {self.link}: {' '.join(self.names) or 'tx'} {'on' if on else 'off'}"
 
     def describe(self) -> str:
         return self._text(self.on)
