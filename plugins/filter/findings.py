@@ -39,7 +39,7 @@ options:
     type: dict
     required: true
   master:
-    description: The host with the databases; empty when the play is limited to others.
+    description: The host with the databases; empty when limit or tags leave it out.
     type: str
     required: true
   sources:
