@@ -9,7 +9,12 @@ import os
 import pathlib
 import warnings
 
-os.environ.update(ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1", ANSIBLE_FORCE_COLOR="0")
+os.environ.update(
+    ANSIBLE_CONFIG=str(pathlib.Path(__file__).with_name("ansible.cfg")),
+    ANSIBLE_CALLBACK_RESULT_FORMAT="json",
+    ANSIBLE_NOCOLOR="1",
+    ANSIBLE_FORCE_COLOR="0",
+)
 
 import packed_modules
 from ansible.cli.adhoc import AdHocCLI
