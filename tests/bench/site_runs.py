@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Whole site runs on the lab's hosts: seconds and tasks at 1, 3 and 10 hosts.
+"""Whole site runs on the lab's hosts, and verify after them: seconds and tasks at 1, 3 and 10 hosts.
 
 Takes the lab down and up again: site_runs.py [HOSTS]...
 """
@@ -68,6 +68,9 @@ def measure(hosts):
                 ),
                 flush=True,
             )
+        began = time.monotonic()
+        play("verify", only=[path]).ok()
+        print(f"verify,   {hosts:>2} hosts: {time.monotonic() - began:6.1f} s", flush=True)
         lab("down", *names)
 
 
