@@ -279,9 +279,10 @@ class Node:
         self.plugin.write_text(PLUGIN.read_text().replace('"/run/ovn-kubernetes"', repr(str(self.run))))
         self.configuration = self.folder / "10-ovn-kubernetes.conflist"
         self._make_rows(datapath)
+        self.daemons_folder = self.database.directory / "daemons"  # short, as a socket's path must be
         self.daemons = {
-            "ovs-vswitchd": ControlSocket(self.folder / "daemons", "ovs-vswitchd", "ovs-vswitchd (Open vSwitch) 3.5.0"),
-            "ovn-controller": ControlSocket(self.folder / "daemons", "ovn-controller", "connected"),
+            "ovs-vswitchd": ControlSocket(self.daemons_folder, "ovs-vswitchd", "ovs-vswitchd (Open vSwitch) 3.5.0"),
+            "ovn-controller": ControlSocket(self.daemons_folder, "ovn-controller", "connected"),
         }
         self.controller = Controller(self.database)
         self.controller.start()
@@ -364,9 +365,9 @@ class Node:
                 "--run",
                 str(self.run),
                 "--ovn-run",
-                str(self.folder / "daemons"),
+                str(self.daemons_folder),
                 "--openvswitch-run",
-                str(self.folder / "daemons"),
+                str(self.daemons_folder),
                 "--cni-plugin",
                 str(self.plugin),
                 "--listen",
@@ -404,10 +405,10 @@ class Node:
         """Stop everything."""
         self.stop(signal.SIGKILL)
         self.controller.ended = True
-        self.database.remove()  # which wakes ovn-controller's stand-in
-        self.controller.join(timeout=10)
         for daemon in self.daemons.values():
             daemon.stop()
+        self.database.remove()  # which wakes ovn-controller's stand-in
+        self.controller.join(timeout=10)
         self.api.close()
 
     def remove_flows(self):
