@@ -71,7 +71,8 @@ from ..module_utils._verify.finding import ERROR
 from ..plugin_utils import _findings
 from ..plugin_utils._errors import count
 
-FACTS, RESULTS = "common_facts", "common_verified"
+FACTS = "common_facts"
+RESULTS = "common_verified"
 
 
 def findings(

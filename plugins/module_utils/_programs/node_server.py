@@ -88,7 +88,7 @@ class NodeServer:
             self.health.answer,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
-        self.daemons = daemons(options.openvswitch_run, options.ovn_run, lambda: self.readiness.update())
+        self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._daemon_changed)
         self.underlay = Underlay(self.ports.replica)
         self.readiness = Readiness(
             self.ports,
@@ -120,6 +120,9 @@ class NodeServer:
         self._durations.labels(command, str(failed).lower()).observe(seconds)
 
     # Events.
+
+    def _daemon_changed(self) -> None:
+        self.readiness.update()
 
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.pods.changed(key, old, new)

@@ -90,5 +90,5 @@ def wrong(operation: Operation) -> str:
         return f"{thing} is missing"
     if verb in ("delete", "remove"):
         return f"{thing} is there, and is not the overlay's any more"
-    thing, _, rest = text.partition(": ")
+    thing, _colon, rest = text.partition(": ")
     return f"{thing} differs: {rest}" if rest else f"{text} is not done"

@@ -149,9 +149,9 @@ def test_the_socket_comes_back(ready, sandbox):
     """Protects all pods of a node whose server's socket was removed: the plugin found nobody."""
     for _time in range(2):
         (ready.run / "cni.sock").unlink()
-        wait_for(lambda: (ready.run / "cni.sock").is_socket(), "the socket", PROMPT)
+        wait_for((ready.run / "cni.sock").is_socket, "the socket", PROMPT)
     vanish(ready.run)
-    wait_for(lambda: (ready.run / "cni.sock").is_socket(), "the socket, with its folder", PROMPT)
+    wait_for((ready.run / "cni.sock").is_socket, "the socket, with its folder", PROMPT)
     ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, result = ready.cni("ADD", netns=sandbox().path)
     assert code == 0, result

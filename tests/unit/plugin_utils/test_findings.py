@@ -8,7 +8,7 @@ import os
 
 from ansible_collections.ovn.kubernetes.plugins.filter.findings import findings
 
-HOSTS = ["master", "node1", "node2"]
+HOSTS = ("master", "node1", "node2")
 NAMES = {"master": "kube-master", "node1": "kube-node1", "node2": "kube-node2"}
 OVERLAY = {
     "nodes": {name: {"chassis": f"id-{name}", "subnets": [], "encap_ips": []} for name in NAMES.values()},

@@ -15,7 +15,7 @@ from ansible_collections.ovn.kubernetes.plugins.filter.verification import verif
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.verify import gateway_settings, node_settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import options
 
-MASTER, NODE1, NODE2 = HOSTS = ["ovn-master", "ovn-node1", "ovn-node2"]
+MASTER, NODE1, NODE2 = HOSTS = ("ovn-master", "ovn-node1", "ovn-node2")
 ROLES = pathlib.Path(__file__).resolve().parents[3] / "roles"
 
 
@@ -40,7 +40,7 @@ def test_all_hosts_are_compared_with_what_site_gives_them(cluster):
     assert [peer["name"] for peer in found["peers"][NODE1]] == [NODE2, MASTER]
     assert found["peers"][NODE2][0] == {"name": MASTER, "address": "192.168.7.2"}
     assert found["routers"] == {NODE1: [{"name": NODE1, "address": "100.64.0.2"}]}
-    assert [node["node_name"] for node in found["overlay"]["nodes"]] == HOSTS
+    assert [node["node_name"] for node in found["overlay"]["nodes"]] == list(HOSTS)
     assert [gateway["node_name"] for gateway in found["overlay"]["gateways"]] == [NODE1]
 
 
