@@ -8,11 +8,13 @@ So Ansible shows no failure of a single host, and the table at the end has all o
 
 from __future__ import annotations
 
-import hashlib
+import json
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.digest import digest
 
 Result = dict[str, t.Any]
 
@@ -61,6 +63,7 @@ def with_checksums(arguments: Result) -> Result:
         rest = {key: value for key, value in file.items() if key not in ("content", "dest")}
         rest.setdefault("path", file.get("dest"))
         if file.get("content") is not None:
-            rest["sha256"] = hashlib.sha256(str(file["content"]).encode()).hexdigest()
+            content = file["content"]
+            rest["sha256"] = digest(content if isinstance(content, str) else json.dumps(content))
         files.append(rest)
     return {**arguments, "files": files}

@@ -6,7 +6,6 @@ interfaces."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from .._ovsdb.rows import Query, includes
 from .._pods.interface import OWNER_TYPE
 from .._topology import host as host_part
 from .._topology.host import Host
+from .digest import digest
 from .facts import Compared, FileState, Lasting, PodLink
 
 if TYPE_CHECKING:
@@ -138,8 +138,7 @@ def _file(expected: ExpectedFile) -> FileState | None:
         return FileState("", 0)  # a directory, for example: it is there, and it is not what it should be
     if file is None:
         return None
-    content = file.content.encode("utf-8", "surrogateescape")
-    return FileState(hashlib.sha256(content).hexdigest(), file.mode, file.content if expected.block else "")
+    return FileState(digest(file.content), file.mode, file.content if expected.block else "")
 
 
 def _packages(wanted: Sequence[str], run: Run) -> frozenset[str] | None:

@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.ovn.kubernetes.plugins.action import ovn_verify
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.argument_spec import OVN_VERIFY
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.digest import digest
 
 
 @pytest.fixture
@@ -66,6 +67,13 @@ def test_kubernetes_nodes_are_read_with_the_overlay(task):
     """Protects the comparison of names with those of Kubernetes' nodes."""
     assert task({}, phase="overlay", administrator={"server": "s"})[1][1] == {"kubernetes": {"server": "s"}}
     assert task({}, phase="overlay")[1][1] == {}
+
+
+@pytest.mark.parametrize("content", ['{\n    "a": null,\n    "b": [1]\n}\n', {"b": [1], "a": None}])
+def test_objects_of_json_are_compared_by_their_values(task, content):
+    """Protects verify with versions of Ansible that write a text of JSON as they like."""
+    _result, (_module, arguments) = task({}, files=[{"dest": "/etc/a", "content": content}])
+    assert arguments["files"][0]["sha256"] == digest('{"a": null, "b": [1]}') != digest('{"a": null, "b": [2]}')
 
 
 def test_contents_become_checksums(task):
