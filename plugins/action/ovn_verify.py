@@ -41,8 +41,7 @@ def call(phase: str, arguments: Result) -> tuple[str, Result]:
     if phase == "facts":
         return "ovn.kubernetes.ovn_facts", {}
     if phase == "overlay":
-        reader = arguments.get("administrator")
-        return "ovn.kubernetes.ovn_info", {"kubernetes": reader} if reader else {}
+        return "ovn.kubernetes.ovn_info", {key: value for key, value in arguments.items() if key != "phase"}
     return "ovn.kubernetes.ovn_verify", with_checksums(arguments)
 
 

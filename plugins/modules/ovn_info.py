@@ -26,27 +26,23 @@ options:
         it exists, a server that does not answer is an error, since an overlay that exists must not count as empty.
     type: path
     default: /var/lib/ovn/ovnnb_db.db
-  kubernetes:
+  server:
     description:
-      - How the API server is asked for the names of its nodes. When it does not answer, a warning says so.
-    type: dict
-    suboptions:
-      server:
-        description: URL of the API server.
-        type: str
-        required: true
-      ca:
-        description: Its certificate authority, as PEM text.
-        type: str
-      token:
-        description: A bearer token.
-        type: str
-      certificate:
-        description: A client certificate, as PEM text.
-        type: str
-      key:
-        description: The client certificate's key, as PEM text.
-        type: str
+      - URL of Kubernetes' API server, which is asked for the names of its nodes. When it does not answer, a warning
+        says so.
+    type: str
+  ca:
+    description: PEM text of its certificate authority.
+    type: str
+  token:
+    description: A bearer token.
+    type: str
+  certificate:
+    description: PEM text of a client certificate, in place of O(token).
+    type: str
+  key:
+    description: PEM text of its key.
+    type: str
 requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
 attributes:
@@ -109,7 +105,7 @@ leftover_subnets:
   type: dict
   sample: {}
 kubernetes_nodes:
-  description: The names of Kubernetes' nodes. None when O(kubernetes) was not given, or nobody answered.
+  description: The names of Kubernetes' nodes. None when O(server) was not given, or nobody answered.
   returned: always
   type: list
   elements: str

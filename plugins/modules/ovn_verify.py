@@ -191,28 +191,23 @@ options:
     type: list
     elements: str
     default: []
-  administrator:
+  server:
     description:
-      - How to compare the programs' accounts at the API server, and in the phase V(overlay) how to read the names of
-        its nodes, with options of the same names and meaning as those of M(ovn.kubernetes.ovn_kubernetes_access).
-    type: dict
-    suboptions:
-      server:
-        description: URL of the API server.
-        type: str
-        required: true
-      ca:
-        description: PEM text of its certificate authority.
-        type: str
-      token:
-        description: Bearer token of an administrator.
-        type: str
-      certificate:
-        description: PEM text of an administrator's client certificate.
-        type: str
-      key:
-        description: PEM text of its private key.
-        type: str
+      - URL of the API server where the programs' accounts are compared; in the phase V(overlay) the names of its nodes
+        are read.
+    type: str
+  ca:
+    description: PEM text of its certificate authority.
+    type: str
+  token:
+    description: Bearer token of an administrator.
+    type: str
+  certificate:
+    description: PEM text of an administrator's client certificate, in place of O(token).
+    type: str
+  key:
+    description: PEM text of its key.
+    type: str
   northbound:
     description: Where the Northbound database is.
     type: str

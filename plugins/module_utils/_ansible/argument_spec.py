@@ -123,20 +123,24 @@ OVN_CHASSIS: dict[str, Any] = {
     },
     "supports_check_mode": True,
 }
-KUBERNETES_ADMINISTRATOR: dict[str, dict[str, Any]] = {
-    "server": {"type": "str", "required": True},
+# At the top level of a module, never in a dictionary: Ansible logs a dictionary as text where a line end is two
+# characters, and would not find a key of several lines in it (``AnsibleModule._log_invocation``).
+KUBERNETES_READER: dict[str, dict[str, Any]] = {
+    "server": TEXT,
     "ca": TEXT,
     "token": {"type": "str", "no_log": True},
     "certificate": {"type": "str", "no_log": True},
     "key": {"type": "str", "no_log": True},
 }
+KUBERNETES_ADMINISTRATOR = {**KUBERNETES_READER, "server": NAME}
 OVN_INFO: dict[str, Any] = {
     "argument_spec": {
         "northbound": NORTHBOUND,
         "southbound": SOUTHBOUND,
         "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
-        "kubernetes": {"type": "dict", "options": KUBERNETES_ADMINISTRATOR},
+        **KUBERNETES_READER,
     },
+    "required_together": [("certificate", "key")],
     "supports_check_mode": True,
 }
 OVN_KUBERNETES_ACCESS: dict[str, Any] = {
@@ -189,10 +193,11 @@ OVN_VERIFY: dict[str, Any] = {
             },
         },
         "accounts_of": {**TEXTS, "default": []},
-        "administrator": {"type": "dict", "options": KUBERNETES_ADMINISTRATOR},
+        **KUBERNETES_READER,
         "northbound": NORTHBOUND,
         "open_vswitch": OPEN_VSWITCH,
     },
+    "required_together": [("certificate", "key")],
     "supports_check_mode": True,
 }
 NICS_TO_BRIDGE: dict[str, Any] = {

@@ -70,8 +70,8 @@ def read_node_names(module: Module) -> list[str] | None:
 
     The overlay can be made before Kubernetes is there, so that this is no error.
     """
-    params = module.params["kubernetes"]
-    if not params:
+    params = module.params
+    if not params["server"]:
         return None
     try:
         return asyncio.run(_read_node_names(params))

@@ -42,7 +42,7 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
     findings, facts = list(report.findings), dict(report.facts)
     uids = {token.account: claims(read(token.path)) for token in expected.tokens if token.account}
     facts["token_uids"] = {account: found.uid for account, found in uids.items() if found}
-    if params["administrator"]:
+    if params["server"]:
         findings += accounts_findings(params, facts)
     return {"findings": [finding.as_dict() for finding in findings], "silent": list(report.silent), "facts": facts}
 
@@ -121,7 +121,7 @@ def _overlay(values: Values) -> Overlay:
 
 def accounts_findings(params: Values, facts: dict[str, Any]) -> list[Finding]:
     """Return what differs of the programs' accounts at the API server; their UIDs become a fact."""
-    arguments = {**params["administrator"], "nodes": params["accounts_of"], "absent_nodes": [], "state": "present"}
+    arguments = {**params, "nodes": params["accounts_of"], "absent_nodes": [], "state": "present"}
     try:
         (result,) = converge_accounts(SimpleNamespace(params=arguments, check_mode=True))
     except KubernetesError as error:

@@ -336,7 +336,7 @@ def verified(admin, nodes):
     """What verify finds of the accounts: wrong -> severity; and the UIDs that it reads."""
     params = {**dict.fromkeys(("ca", "token", "certificate", "key")), **admin}
     facts = {}
-    found = accounts_findings({"administrator": params, "accounts_of": nodes}, facts)
+    found = accounts_findings({**params, "accounts_of": nodes}, facts)
     return {finding.wrong: finding.severity for finding in found}, facts.get("accounts")
 
 

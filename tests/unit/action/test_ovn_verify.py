@@ -65,7 +65,7 @@ def test_each_phase_runs_its_module(task, phase, module):
 
 def test_kubernetes_nodes_are_read_with_the_overlay(task):
     """Protects the comparison of names with those of Kubernetes' nodes."""
-    assert task({}, phase="overlay", administrator={"server": "s"})[1][1] == {"kubernetes": {"server": "s"}}
+    assert task({}, phase="overlay", server="s", token="t")[1][1] == {"server": "s", "token": "t"}
     assert task({}, phase="overlay")[1][1] == {}
 
 

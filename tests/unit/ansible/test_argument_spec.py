@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pathlib
 
 import pytest
 import yaml
+from ansible.module_utils import basic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[3] / "plugins"
 PACKAGE = "ansible_collections.ovn.kubernetes.plugins."
@@ -72,3 +75,40 @@ def test_a_failure_is_documented_with_its_code(name):
     """Protects plays that act on error_code: each module's documentation names it."""
     returned = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).RETURN)
     assert returned["error_code"]["returned"] == "failure"
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0c2VjcmV0\nc2VjcmV0MnNlY3JldDI=\n-----END PRIVATE KEY-----\n"
+WITH_KEY = ("OVN_INFO", "OVN_VERIFY", "OVN_KUBERNETES_ACCESS", "OVN_KUBERNETES_TOKEN")
+
+
+@pytest.mark.parametrize("name", WITH_KEY)
+def test_no_line_of_a_key_comes_into_the_log(name, monkeypatch):
+    """Protects an administrator's credential: Ansible writes each call of a module into the host's journal, with what
+    it knows to be secret left out."""
+    logged = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda self, text, log_args=None: logged.append((text, log_args)))
+    secret = {"token": "token-that-is-secret", "certificate": KEY, "key": KEY}
+    arguments = {"server": "https://master:6443", "ca": "authority", **secret}
+    if name == "OVN_KUBERNETES_TOKEN":
+        arguments["accounts"] = ["ovn-k8s-watcher"]
+    monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode())
+    monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
+    basic.AnsibleModule(**getattr(argument_spec, name))
+    said = repr(logged)
+    assert "https://master:6443" in said
+    assert not [text for text in ("c2VjcmV0", "token-that-is-secret", "PRIVATE") if text in said]
+
+
+def with_secrets(options, inside=False):
+    """The options within dictionaries that are secret."""
+    for name, option in options.items():
+        if inside and option.get("no_log"):
+            yield name
+        yield from with_secrets(option.get("options") or {}, inside=True)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_dictionary_has_a_secret_in_it(name, monkeypatch):
+    """Protects credentials of every module: Ansible logs a dictionary as text, where a secret of several lines is not
+    found."""
+    assert not list(with_secrets(arguments_of(name, monkeypatch)["argument_spec"]))

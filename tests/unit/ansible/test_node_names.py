@@ -43,8 +43,7 @@ def server():
 
 
 def ask(**kubernetes):
-    more = {"kubernetes": kubernetes} if kubernetes else {}
-    result = call("ovn_info", database_file="/nowhere", **more)
+    result = call("ovn_info", database_file="/nowhere", **kubernetes)
     assert not result.get("failed"), result
     assert TOKEN not in json.dumps({**result, "invocation": None})
     return result["kubernetes_nodes"]
