@@ -33,7 +33,11 @@ def access_files(programs: Programs, authority: str) -> list[dict[str, str]]:
 
 
 def _json(settings: Mapping[str, t.Any]) -> str:
-    return json.dumps(settings, indent=4, sort_keys=True, separators=(",", ": ")) + "\n"
+    """Return the text that each ansible-core writes as it is, and verify compares with the file.
+
+    Up to 2.18 a template's JSON text becomes a dictionary, which ``copy`` writes with ``json.dumps``.
+    """
+    return json.dumps(settings, sort_keys=True)
 
 
 def token_files(programs: Programs, tokens: Mapping[str, str]) -> list[dict[str, str]]:

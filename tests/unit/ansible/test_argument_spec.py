@@ -11,6 +11,7 @@ import pathlib
 import pytest
 import yaml
 from ansible.module_utils import basic
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec
 
 PLUGINS = pathlib.Path(__file__).resolve().parents[3] / "plugins"

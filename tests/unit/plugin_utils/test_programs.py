@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 from ansible_collections.ovn.kubernetes.plugins.filter.access_files import access_files
 from ansible_collections.ovn.kubernetes.plugins.filter.accounts_without_token import accounts_without_token
@@ -28,12 +29,20 @@ PROGRAMS = [
 
 def test_each_program_has_its_settings_and_all_have_one_authority():
     """Protects the files' bytes, which decide whether a program is restarted."""
-    text = '{\n    "ca_file": "/etc/ovn-kubernetes/kubernetes-ca.crt",\n    "server": "https://10.0.0.1:6443"\n}\n'
+    text = '{"ca_file": "/etc/ovn-kubernetes/kubernetes-ca.crt", "server": "https://10.0.0.1:6443"}'
     assert access_files(PROGRAMS, "PEM") == [
         {"dest": "/etc/ovn-kubernetes/kubernetes-watcher.json", "content": text},
         {"dest": "/etc/ovn-kubernetes/kubernetes-node.json", "content": text},
         {"dest": "/etc/ovn-kubernetes/kubernetes-ca.crt", "content": "PEM"},
     ]
+
+
+def test_settings_are_what_each_core_writes():
+    """Protects verify, which compares the files' checksums: up to ansible-core 2.18 a template's JSON text becomes a
+    dictionary, which ``copy`` makes text again in this way."""
+    for program in (*PROGRAMS, dict(PROGRAMS[0], settings={"server": "https://h\u00f6st", "ca_file": None})):
+        content = access_files([program], "")[0]["content"]
+        assert json.dumps(json.loads(content)) == content
 
 
 def test_without_an_authority_there_is_no_file_of_one():
