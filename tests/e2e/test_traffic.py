@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab_hosts import on, wait
+from lab_hosts import Pod, on, wait
 
 PORT = 8099
 # Tells each client the address that it comes from.
@@ -35,6 +35,13 @@ def test_pods_on_two_nodes_reach_each_other_through_geneve(pods):
     tunnels = on("ovn-node1", "ovs-vsctl --format=csv --no-heading --columns=options find Interface type=geneve")
     assert "10.44.0.12" in tunnels
     assert one.run(f"ping -c 3 -W 2 {other.ip}").count("ttl=63") == 3  # one router in between
+
+
+def test_a_pod_that_is_made_again(pods):
+    """Protects the demo: its second run makes the pods that are there from the first."""
+    one, other = pods
+    again = Pod(one.host, one.name, int(one.ip.rsplit(".", 1)[1]))
+    assert again.ip == one.ip and again.reaches(other.ip)
 
 
 def test_hosts_reach_pods_and_each_other_through_their_management_ports(pods):

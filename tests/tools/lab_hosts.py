@@ -178,6 +178,7 @@ class Pod:
         on(
             host,
             f"""set -e
+            ovs-vsctl --if-exists del-port br-int v{name}
             ip netns del {name} 2>/dev/null || :; ip link del v{name} 2>/dev/null || :
             ip netns add {name}; ip link add v{name} type veth peer name eth0 netns {name}
             ip link set v{name} arp off addrgenmode none up mtu {mtu}

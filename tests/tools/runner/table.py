@@ -188,7 +188,7 @@ TABLE: tuple[Step, ...] = (
     pytest(
         "kubernetes",
         "kubernetes",
-        345,
+        455,
         NEVER_WAITS,
         "--timeout=300",
         "tests/kubernetes",
