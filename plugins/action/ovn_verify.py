@@ -47,7 +47,8 @@ def call(phase: str, arguments: Result) -> tuple[str, Result]:
 
 def quiet(answer: Result) -> Result:
     """Return a module's result without what Ansible would show as a failure or a change."""
-    text = " ".join(str(answer.get("msg") or answer.get("module_stderr") or "no result").split())
+    said = str(answer.get("module_stderr") or "").strip().splitlines()[-1:]  # the error of a traceback
+    text = ": ".join(filter(None, [" ".join(str(answer.get("msg") or "").split()), *said])) or "no result"
     if answer.get("unreachable"):
         return {"changed": False, "unreached": text}
     if answer.get("failed"):

@@ -43,6 +43,10 @@ def task(monkeypatch):
         (AnsibleConnectionFailure("no route"), {"changed": False, "unreached": "no route"}),
         ({"unreachable": True, "msg": "no route"}, {"changed": False, "unreached": "no route"}),
         ({"failed": True, "msg": "no\npython"}, {"changed": False, "problem": "no python"}),
+        (
+            {"failed": True, "msg": "MODULE FAILURE", "module_stderr": "Traceback\n  line\nMemoryError: x\n"},
+            {"changed": False, "problem": "MODULE FAILURE: MemoryError: x"},
+        ),
         ({"changed": True, "findings": []}, {"changed": False, "findings": []}),
     ],
 )
