@@ -88,7 +88,9 @@ def findings(
     hosts = [str(host) for host in hosts]
     facts, results = ({host: _result(hostvars[host], name) for host in hosts} for name in (FACTS, RESULTS))
     problems, warnings = (list(verification.get(name) or []) for name in ("problems", "warnings"))
-    run = _findings.Run(hosts, master, facts, results, names, problems, warnings, overlay)
+    run = _findings.Run(
+        hosts, master, facts, results, names, problems, warnings, overlay, verification.get("unnamed") or ()
+    )
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)
     return {

@@ -14,7 +14,7 @@ short_description: Kubernetes' names of the OVN hosts
 description:
   - What C(ovn_node_name) says, else the name that kubespray gives the host (C(kube_override_hostname); by default the
     inventory name, for hosts of its group C(k8s_cluster)), else the short inventory name, in lower case, for every
-    host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways). Needs no facts.
+    host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways).
 positional: groups
 options:
   _input:
@@ -38,7 +38,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Inventory host to node name.
+  description: Inventory host to node name, without hosts whose name is made from facts that were not gathered.
   type: dict
   sample:
     kube-minion1.example.com: kube-minion1
@@ -57,7 +57,7 @@ def node_names(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> di
     """Inventory host to node name."""
     try:
         inventory = Inventory(hostvars, groups)
-        return {host: inventory.node_name(host) for host in inventory.hosts}
+        return {host: inventory.node_name(host) for host in inventory.named}
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.node_names: {error}") from error
 

@@ -25,10 +25,11 @@ description:
   - C(ovn_node_subnet_prefix) is one number for the IPv4 network of the cluster, or for its IPv6 network when that
     is the only one, where IPv6 in dual stack is then 64; or a list of two for IPv4 and IPv6. It is only for new
     subnets, and does not change those that exist.
-  - The plan is always for the whole inventory, whatever the play is limited to.
+  - The plan is always for the whole inventory, whatever the play is limited to. Only hosts whose name is made from
+    facts that nobody has gathered have no subnet in it; they keep what the database holds.
 requirements:
   - netaddr on the controller
-positional: groups, existing, tunnels, leftovers, chassis
+positional: groups, overlay, gathered
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -38,26 +39,20 @@ options:
     description: Ansible's C(groups).
     type: dict
     required: true
-  existing:
-    description: >-
-      What the northbound database holds, node name to list of networks; also of nodes that are not in the inventory.
-    type: dict
-    default: {}
-  tunnels:
+  overlay:
     description:
-      - Node name to list of tunnel addresses, as the southbound database has them. A node that the inventory does
-        not know, at the tunnel address of a host that the database does not know, is that host under its older name,
-        and keeps its subnets.
+      - What M(ovn.kubernetes.ovn_info) has found, also of nodes that are not in the inventory.
+      - A node that the inventory does not know, with the system-id or at the tunnel address of a host that the database
+        does not know, is that host under its older name, and keeps its subnets.
     type: dict
     default: {}
-  leftovers:
-    description: Node name to list of networks of nodes whose switch is gone, while the cluster router has its port.
-    type: dict
-    default: {}
-  chassis:
-    description: Node name to system-id. A node under an older name is known by it as by its tunnel address.
-    type: dict
-    default: {}
+  gathered:
+    description:
+      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
+        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: ovn.kubernetes.problems
     plugin_type: filter
@@ -67,7 +62,7 @@ EXAMPLES = r"""
 - name: Plan the node subnets
   ansible.builtin.set_fact:
     __ovn_node_subnets: >-
-      {{ hostvars | ovn.kubernetes.node_subnets(groups, existing={'ovn-node1': ['192.168.7.0/24']}) }}
+      {{ hostvars | ovn.kubernetes.node_subnets(groups, overlay, gathered=ansible_play_hosts) }}
   run_once: true
 
 - name: Show the plan
@@ -85,7 +80,7 @@ _value:
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
@@ -98,14 +93,12 @@ from ..plugin_utils._subnets import plan
 def node_subnets(
     hostvars: Mapping[str, t.Any],
     groups: Mapping[str, t.Any],
-    existing: Mapping[str, t.Any] | None = None,
-    tunnels: Mapping[str, t.Any] | None = None,
-    leftovers: Mapping[str, t.Any] | None = None,
-    chassis: Mapping[str, t.Any] | None = None,
+    overlay: Mapping[str, t.Any] | None = None,
+    gathered: Iterable[str] = (),
 ) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:
-        return plan(Inventory(hostvars, groups), Known(existing or {}, leftovers or {}, tunnels or {}, chassis or {}))
+        return plan(Inventory(hostvars, groups, gathered), Known.of(overlay or {}))
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.node_subnets: {error}") from error
 

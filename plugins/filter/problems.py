@@ -22,7 +22,7 @@ description:
     role's own variables.
 requirements:
   - netaddr on the controller
-positional: groups, existing, overlay, removal
+positional: groups, overlay, removal, gathered
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -32,16 +32,10 @@ options:
     description: Ansible's C(groups).
     type: dict
     required: true
-  existing:
-    description:
-      - Node subnets that the northbound database holds, node name to list of networks, as for
-        P(ovn.kubernetes.node_subnets#filter).
-    type: dict
-    default: {}
   overlay:
     description:
-      - All that M(ovn.kubernetes.ovn_info) has found, instead of O(existing). What can't work beside it is a problem
-        too, such as a join network that has no address left for a new gateway.
+      - All that M(ovn.kubernetes.ovn_info) has found. What can't work beside it is a problem too, such as a join
+        network that has no address left for a new gateway, or a host whose saved subnet another node has.
     type: dict
   removal:
     description:
@@ -49,6 +43,13 @@ options:
         are checked.
     type: bool
     default: false
+  gathered:
+    description:
+      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
+        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
@@ -77,7 +78,7 @@ _value:
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
@@ -89,13 +90,13 @@ from ..plugin_utils._problems import problems as find_problems
 def problems(
     hostvars: Mapping[str, t.Any],
     groups: Mapping[str, t.Any],
-    existing: Mapping[str, t.Any] | None = None,
     overlay: Mapping[str, t.Any] | None = None,
     removal: bool = False,
+    gathered: Iterable[str] = (),
 ) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:
-        return find_problems(Inventory(hostvars, groups), existing or {}, overlay, removal)
+        return find_problems(Inventory(hostvars, groups, gathered), overlay, removal)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.problems: {error}") from error
 

@@ -39,8 +39,9 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description: >-
-    Host to C(node_name) and C(kubernetes), as P(ovn.kubernetes.settings#filter) has them. C(kubernetes) is none too
-    where the access to the API server can't be worked out, and C(kubernetes_problem) says why.
+    Host to C(node_name) and C(kubernetes), as P(ovn.kubernetes.settings#filter) has them. C(node_name) is empty where
+    it is made from facts that could not be gathered. C(kubernetes) is none too where the access to the API server
+    can't be worked out, and C(kubernetes_problem) says why.
   type: dict
 """
 

@@ -14,7 +14,7 @@ short_description: Nodes that would lose the subnet or the name under which pods
 description:
   - A pod that runs can't be given another address. So a node keeps its subnets, and its name, until it is drained.
   - Pods on the host's network don't count, nor do those that a drain leaves there (of DaemonSets, and static pods).
-positional: groups, subnets, overlay
+positional: groups, subnets, overlay, gathered
 options:
   _input:
     description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
@@ -32,6 +32,13 @@ options:
     description: What M(ovn.kubernetes.ovn_info) has found.
     type: dict
     required: true
+  gathered:
+    description:
+      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
+        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
@@ -55,7 +62,7 @@ _value:
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
@@ -69,10 +76,11 @@ def undrained(
     groups: Mapping[str, t.Any],
     subnets: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any],
+    gathered: Iterable[str] = (),
 ) -> list[str]:
     """Return the sentences."""
     try:
-        return _undrained.undrained(Inventory(hostvars, groups), subnets, overlay)
+        return _undrained.undrained(Inventory(hostvars, groups, gathered), subnets, overlay)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.undrained: {error}") from error
 

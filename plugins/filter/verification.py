@@ -57,7 +57,8 @@ RETURN = r"""
 _value:
   description: >-
     By host C(settings), C(subnets), C(peers) and C(routers); the options C(overlay) of M(ovn.kubernetes.ovn_verify);
-    and C(problems) and C(warnings), sentences about the inventory.
+    C(problems) and C(warnings), sentences about the inventory; and C(unnamed), hosts whose node name is made from facts
+    that could not be gathered.
   type: dict
 """
 
@@ -81,7 +82,8 @@ def verification(
 ) -> dict[str, t.Any]:
     """Return what the hosts are compared with."""
     try:
-        return _verification.verification(Inventory(hostvars, groups), names, overlay, hosts, reached)
+        live = list(reached)
+        return _verification.verification(Inventory(hostvars, groups, live), names, overlay, hosts, live)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.verification: {error}") from error
 

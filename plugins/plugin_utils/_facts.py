@@ -36,15 +36,20 @@ class OwnFacts(t.NamedTuple):
     problem: str
 
 
+NOTHING = OwnFacts("", "", (), "")
+
+
 class Facts:
     """``hostvars[host]['ansible_facts']``, which may be missing, or gathered without the network.
 
     :ivar some: any facts were gathered.
     :ivar known: facts about the network were gathered.
+    :param own: whether what the host says of its node counts.
     """
 
-    def __init__(self, facts: t.Any) -> None:
+    def __init__(self, facts: t.Any, own: bool = True) -> None:
         self._facts: Fact = facts if isinstance(facts, Mapping) else {}
+        self._has_own = own
         self.some = bool(self._facts)
         self.known = any(name in self._facts for name in DEFAULT_ROUTES)
 
@@ -59,7 +64,7 @@ class Facts:
     @property
     def own(self) -> OwnFacts:
         """What the host itself knows of its node."""
-        own = self._dict("ovn_kubernetes")
+        own = self._dict("ovn_kubernetes") if self._has_own else {}
         subnets = tuple(net for net in map(_subnet, own.get("subnets") or ()) if net is not None)
         return OwnFacts(_text(own.get("system_id")), _text(own.get("node")), subnets, _text(own.get("problem")))
 

@@ -47,6 +47,7 @@ class Run(t.NamedTuple):
     :ivar names: host to node name.
     :ivar problems, warnings: what is wrong with the inventory, or beside what Kubernetes has.
     :ivar overlay: result of the phase overlay.
+    :ivar unnamed: hosts whose node names are not known.
     """
 
     hosts: Sequence[str]
@@ -57,6 +58,7 @@ class Run(t.NamedTuple):
     problems: Sequence[str]
     warnings: Sequence[str]
     overlay: Values
+    unnamed: Sequence[str] = ()
 
 
 def rows(run: Run, site: str) -> list[Row]:
@@ -179,8 +181,8 @@ def _silences(run: Run) -> Iterable[tuple[str, Finding]]:
 
 
 def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
-    """Yield what the databases have, and the inventory does not."""
-    if not run.master or "nodes" not in run.overlay:
+    """Yield what the databases have, and the inventory does not; nothing where a node may be a host without a name."""
+    if not run.master or "nodes" not in run.overlay or run.unnamed:
         return
     names = set(run.names.values())
     known = {facts.get("chassis") for facts in _facts(run).values()}

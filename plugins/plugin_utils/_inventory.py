@@ -6,9 +6,10 @@ the collection."""
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..module_utils._common.names import node_name
 from ._errors import FactsMissing, InvalidValue, InventoryError, show
@@ -47,7 +48,10 @@ class Inventory:
         Ansible's own.
     """
 
-    def __init__(self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any]) -> None:
+    def __init__(
+        self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any], gathered: Iterable[str] = ()
+    ) -> None:
+        # gathered: hosts whose facts this run has gathered. What others say of their nodes may be from an old cache.
         if netaddr is None:
             raise InventoryError(NETADDR_MISSING)
         for name, value in (("hostvars", hostvars), ("groups", groups)):
@@ -65,6 +69,7 @@ class Inventory:
         manager = getattr(hostvars, "_variable_manager", None)
         self.extra = None if manager is None else frozenset(map(str, manager.extra_vars))
         self._hostvars = hostvars
+        self._gathered = frozenset(map(str, gathered))
         self._variables: dict[str, Variables] = {}
         self._raw: dict[tuple[str, str], t.Any] = {}
         self._read: dict[tuple[str, str], t.Any] = {}
@@ -86,7 +91,7 @@ class Inventory:
     def facts(self, host: str) -> Facts:
         """Return the facts that were gathered about the host."""
         if host not in self._facts:
-            self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"))
+            self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"), host in self._gathered)
         return self._facts[host]
 
     def is_set(self, host: str, name: str) -> bool:
@@ -169,6 +174,21 @@ class Inventory:
             return node_name(read(VARIABLES[NAME], name or host.split(".")[0]))
         except InvalidValue as error:
             raise InventoryError(f"{NAME} is not set, and {source} {show(error.value)} {error.text}", host) from None
+
+    @functools.cached_property
+    def named(self) -> list[str]:
+        """The hosts, in their order, without those whose name is made from facts that nobody could gather: one host
+        that is off must not stop the others."""
+        return [host for host in self.hosts if self._has_name(host)]
+
+    def _has_name(self, host: str) -> bool:
+        try:
+            self.node_name(host)
+        except FactsMissing:
+            return False
+        except InventoryError:
+            return True  # whoever uses the name says what is wrong with it
+        return True
 
     def _kubespray_name(self, host: str) -> str:
         """Return the name with which kubespray registers the host in Kubernetes; empty when it does not.

@@ -49,18 +49,21 @@ class Known:
 def renamed(inventory: Inventory, known: Known) -> dict[str, str]:
     """Return the nodes of the databases that have another name today, with that name.
 
-    A node that the inventory does not know is a host that the database does not know, when it has that host's tunnel
-    address or system-id.
+    A node that the inventory does not know is a host that the database does not know, when it has that host's
+    system-id, or its tunnel address. A host with another system-id has only got the address of one that is gone.
     """
-    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    hosts = {inventory.node_name(host): host for host in inventory.named}
     new = {name: host for name, host in hosts.items() if name not in known.subnets}
     addresses = {tunnel_address(inventory, host): name for name, host in new.items()}
     system_ids = {inventory.facts(host).own.system_id: name for name, host in new.items()}
     today = {}
     for node in known.subnets:
         if str(node).lower() not in hosts:
+            chassis = known.chassis.get(node) or "-"
             name = next((addresses[one] for one in known.tunnels.get(node) or [] if one in addresses), None)
-            name = name or system_ids.get(known.chassis.get(node) or "-")
+            own = inventory.facts(new[name]).own.system_id if name else ""
+            if name is None or (own and own != chassis != "-"):
+                name = system_ids.get(chassis)
             if name:
                 today[str(node)] = name
     return today

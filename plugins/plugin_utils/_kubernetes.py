@@ -39,16 +39,19 @@ class Access:
 
     def of(self, host: str) -> dict[str, t.Any] | None:
         """Return the access of a host's programs, the watcher on masters and the node server on nodes; None without
-        Kubernetes."""
+        Kubernetes.
+
+        A host whose name is not known has no programs here.
+        """
         if not self.server:
             return None
-        node = self._inventory.node_name(host)
         pods = host in self._inventory.groups.get(NODES, ())
         programs = []
         if host in self._inventory.groups.get(MASTERS, ()):
             more: dict[str, t.Any] = {"service_subnets": self._service_subnets}
             programs.append(self._program(names.WATCHER_ACCOUNT, names.WATCHER_ACCESS, names.WATCHER_TOKEN, more))
-        if pods:
+        if pods and host in self._inventory.named:
+            node = self._inventory.node_name(host)
             user, group = node_user(node)
             more = {"user": user, "group": group} if self.accounts else {}
             programs.append(self._program(names.node_account(node), names.NODE_ACCESS, names.NODE_TOKEN, more))

@@ -41,7 +41,7 @@ def unknown(inventory: Inventory, nodes: Iterable[str] | None) -> Iterator[Unkno
     if nodes is None:
         return
     known = {str(node).lower() for node in nodes}
-    names = {host: inventory.node_name(host) for host in inventory.hosts if host in inventory.groups.get(NODES, ())}
+    names = {host: inventory.node_name(host) for host in inventory.named if host in inventory.groups.get(NODES, ())}
     free = sorted(known - set(names.values()))
     for host, name in names.items():
         if name in known:

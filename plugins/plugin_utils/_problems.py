@@ -13,8 +13,6 @@ duplicates between hosts, templates that can't be computed, and facts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._known_nodes import Known
@@ -30,13 +28,10 @@ from ._report import Report
 from ._subnets import plan
 
 
-def problems(
-    inventory: Inventory, existing: Mapping[str, list[str]], overlay: Overlay | None = None, removal: bool = False
-) -> list[str]:
+def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool = False) -> list[str]:
     """Return one sentence for each problem; none when the inventory can be used.
 
-    :param existing: node subnets that the Northbound database has, as in :class:`._known_nodes.Known`.
-    :param overlay: instead of them, all that ``ovn_info`` has found.
+    :param overlay: what ``ovn_info`` has found in the databases; None: they were not asked.
     :param removal: only what matters to those who remove.
     """
     report = Report(inventory)
@@ -55,7 +50,8 @@ def problems(
         try:
             if overlay is not None:
                 add_overlay_problems(inventory, overlay, report)
-            plan(inventory, Known(existing) if overlay is None else Known.of(overlay))
+            # Without the databases nobody can say whether what a host has saved is right, or needed.
+            plan(inventory, Known.of(overlay or {}), saved=overlay is not None)
         except InventoryError as error:
             report.add_unreadable(error.host or inventory.hosts, error)
     return report.sentences()

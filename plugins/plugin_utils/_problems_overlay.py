@@ -32,7 +32,7 @@ def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report)
     add_name_problems(inventory, overlay.get("kubernetes_nodes"), report)
     today = renamed(inventory, Known.of(overlay))
     existing: Rows = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
-    names = {inventory.node_name(host) for host in inventory.hosts}
+    names = {inventory.node_name(host) for host in inventory.named}
     others = {name: existing[name] for name in sorted(existing, key=natural) if name not in names}
     _add_clones(inventory, {today.get(name, name): node for name, node in (overlay.get("nodes") or {}).items()}, report)
     _add_join(inventory, existing, others, report)
@@ -43,7 +43,7 @@ def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report)
 
 def _add_clones(inventory: Inventory, nodes: Rows, report: Report) -> None:
     """Add hosts with the system-id that the databases have for another host, which this run does not look at."""
-    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    hosts = {inventory.node_name(host): host for host in inventory.named}
     owners = {node.get("chassis"): hosts[name] for name, node in nodes.items() if name in hosts}
     for host in inventory.hosts:
         system_id = inventory.facts(host).own.system_id
@@ -55,7 +55,7 @@ def _add_clones(inventory: Inventory, nodes: Rows, report: Report) -> None:
 def _add_join(inventory: Inventory, existing: Rows, others: Rows, report: Report) -> None:
     """Add a join network that has no address for each gateway, and one that not all gateways would move into."""
     joins = list(map(str, join_subnets(inventory)))
-    names = [inventory.node_name(host) for host in inventory.gateways]
+    names = [inventory.node_name(host) for host in inventory.named if inventory.is_gateway(host)]
     try:
         offsets = {name: _offset(gateway["join_ips"], joins) for name, gateway in existing.items()}
         stays = next((name for name in others if offsets[name] is None), None)

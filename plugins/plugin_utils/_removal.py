@@ -26,16 +26,17 @@ AGAIN = (
 def settings(inventory: Inventory) -> dict[str, dict[str, t.Any]]:
     """Return host to ``node_name`` and ``kubernetes``, as the filter ``settings`` has them.
 
+    The name is empty where it is made from facts that nobody could gather.
     ``kubernetes`` is None also where the access can't be worked out: ``kubernetes_problem`` says why then.
     """
-    access, problem = None, ""
+    access, problem, named = None, "", frozenset(inventory.named)
     try:
         access = Access(inventory)
     except InventoryError as error:
         problem = error.text
     return {
         host: {
-            "node_name": inventory.node_name(host),
+            "node_name": inventory.node_name(host) if host in named else "",
             "kubernetes": access.of(host) if access else None,
             "kubernetes_problem": problem,
         }

@@ -66,7 +66,7 @@ class Cluster:
         """
         hosts = self._inventory.hosts
         candidates, current = [], []
-        for host in hosts:
+        for host in self._inventory.named:
             underlay = underlay_mtu(self._inventory, host)
             if underlay is not None:
                 candidates.append((underlay - GENEVE_OVERHEAD[family(tunnel_address(self._inventory, host))], host))

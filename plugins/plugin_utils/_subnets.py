@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from ..module_utils._common.names import NODE_SETTINGS
 from ._claims import Claim, Claims, contains
 from ._errors import InventoryError, count
+from ._facts import NOTHING, OwnFacts
 from ._inventory import Inventory, natural
 from ._known_nodes import Known, of_version, renamed
 from ._variables import VARIABLES
@@ -53,10 +54,11 @@ def prefixes(inventory: Inventory, cluster: Iterable[IPNetwork]) -> dict[int, in
     return {version: sizes[version] for version in versions}
 
 
-def plan(inventory: Inventory, known: Known) -> dict[str, list[str]]:
+def plan(inventory: Inventory, known: Known, saved: bool = True) -> dict[str, list[str]]:
     """Return each host's node subnets, one of each IP version of the cluster and in the order of
-    ``ovn_cluster_subnet``.
+    ``ovn_cluster_subnet``. Hosts whose names are not known have none here.
 
+    :param saved: whether what hosts have saved counts. It can be judged only beside what the databases know.
     :raises InventoryError: the cluster's network is exhausted, or those who know subnets contradict each other.
     """
     if not inventory.hosts:
@@ -72,8 +74,10 @@ def plan(inventory: Inventory, known: Known) -> dict[str, list[str]]:
         for found in (known.subnets, known.leftovers)
     )
     sizes = prefixes(inventory, cluster)
-    plans = [_Plan(inventory, network, sizes[network.version], existing, leftovers).subnets() for network in cluster]
-    return {host: [str(subnets[host]) for subnets in plans] for host in inventory.hosts}
+    plans = [
+        _Plan(inventory, network, sizes[network.version], existing, leftovers, saved).subnets() for network in cluster
+    ]
+    return {host: [str(subnets[host]) for subnets in plans] for host in inventory.named}
 
 
 class Kept(t.NamedTuple):
@@ -87,15 +91,23 @@ class _Plan:
     """The plan of one IP version."""
 
     def __init__(
-        self, inventory: Inventory, cluster: IPNetwork, prefix: int, existing: Subnets, leftovers: Subnets
+        self,
+        inventory: Inventory,
+        cluster: IPNetwork,
+        prefix: int,
+        existing: Subnets,
+        leftovers: Subnets,
+        saved: bool,
     ) -> None:
         self._inventory = inventory
         self._cluster = cluster
         self._prefix = prefix
-        self._names = {host: inventory.node_name(host) for host in inventory.hosts}
+        self._saved = saved
+        self._names = {host: inventory.node_name(host) for host in inventory.named}
+        self._nodes = {*self._names.values(), *(name.lower() for name in (*existing, *leftovers))}
         self._held = of_version(existing, cluster.version)
         self._leftovers = of_version(leftovers, cluster.version)
-        self._kept = {host: kept for host in inventory.hosts for kept in [self._kept_by(host)] if kept}
+        self._kept = {host: kept for host in inventory.named for kept in [self._kept_by(host)] if kept}
         everywhere = {**self._leftovers, **self._held}
         names = set(self._names.values())
         self._strangers = {node: network for node, network in everywhere.items() if node not in names}
@@ -116,7 +128,8 @@ class _Plan:
 
         :raises InventoryError: the host's settings are damaged, and nobody before them knows it.
         """
-        name, own = self._names[host], self._inventory.facts(host).own
+        name = self._names[host]
+        own = self._own(host)
         networks = self._inventory.value(host, "ovn_node_subnet") or []
         is_set = any(network.version == self._cluster.version for network in networks)
         saved = [network for network in own.subnets if network.version == self._cluster.version]
@@ -132,6 +145,11 @@ class _Plan:
             return None
         return kept if contains(self._cluster, kept.network) else None
 
+    def _own(self, host: str) -> OwnFacts:
+        """Return what the host knows of its node; of a clone nothing, whose file is that of another node."""
+        own = self._inventory.facts(host).own if self._saved else NOTHING
+        return NOTHING if own.node != self._names[host] and own.node in self._nodes else own
+
     def _claim_strangers(self) -> None:
         """Nodes that the inventory does not know keep their subnets. Larger ones come first, since others may be inside
         them."""
@@ -140,7 +158,7 @@ class _Plan:
 
     def _claim_set(self) -> None:
         """Hosts get the subnets that the inventory sets for them."""
-        for host in self._inventory.hosts:
+        for host in self._names:
             for network in self._inventory.value(host, "ovn_node_subnet") or []:
                 if network.version != self._cluster.version:
                     continue
@@ -182,7 +200,8 @@ class _Plan:
             if other is not None and self._names[host] not in self._held:
                 raise InventoryError(
                     f'its pods\' subnet "{network}", which {where}, overlaps "{other.network}" of {other.owner}: '
-                    f"set ovn_node_subnet for {host}, or take out what has the subnet by mistake",
+                    f"set ovn_node_subnet for {host}, or remove {NODE_SETTINGS} there if it is from before the host "
+                    "was removed or cloned",
                     host,
                 )
             if other is None:
@@ -193,7 +212,7 @@ class _Plan:
 
         A subnet that its host leaves in this very run is not free: for a moment both would have it.
         """
-        missing = [host for host in self._inventory.hosts if host not in self._subnets]
+        missing = [host for host in self._names if host not in self._subnets]
         subnets = list(itertools.islice(self._free(), len(missing)))
         if len(subnets) < len(missing):
             raise self._exhausted(len(missing) - len(subnets))
@@ -216,7 +235,7 @@ class _Plan:
             f"the inventory has {count(hosts, 'host')}, and {without} of them can get none: "
         )
         stale = sorted((node for node in self._strangers if contains(cluster, self._strangers[node])), key=natural)
-        if stale:
+        if stale and self._inventory.named == self._inventory.hosts:
             return InventoryError(
                 f"{text}the databases hold subnets for {', '.join(stale)}, which the inventory does not have; remove "
                 f"those that are gone, ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts={','.join(stale)}"

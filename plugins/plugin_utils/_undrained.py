@@ -23,7 +23,7 @@ def undrained(inventory: Inventory, planned: Mapping[str, Sequence[str]], overla
     """
     nodes = overlay.get("nodes") or {}
     new_names = renamed(inventory, Known.of(overlay))
-    hosts = {inventory.node_name(host): host for host in inventory.hosts}
+    hosts = {inventory.node_name(host): host for host in inventory.named}
     return [
         sentence
         for node, found in nodes.items()

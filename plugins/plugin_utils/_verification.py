@@ -40,13 +40,14 @@ def verification(
     :param hosts: those of the play.
     :param reached: those of them whose facts were gathered.
     :returns: ``settings``, ``subnets``, ``peers`` and ``routers`` by host, ``overlay``, the options of ovn_master_init,
-        and ``problems`` and ``warnings``, sentences.
+        ``problems`` and ``warnings``, sentences, and ``unnamed``, hosts whose node names are not known.
     """
     live = set(reached)
     unreached = set(hosts) - live
     found: Values = {"settings": {}, "subnets": {}, "peers": {}, "routers": {}, "overlay": {}}
+    found["unnamed"] = [host for host in inventory.hosts if host not in inventory.named]
     known = overlay if "nodes" in overlay else None
-    found["problems"] = problems(inventory, {}, known)
+    found["problems"] = problems(inventory, known)
     found["warnings"] = unjoined(inventory, overlay.get("kubernetes_nodes"))
     try:
         cluster = Cluster(inventory)

@@ -86,6 +86,15 @@ class Cluster:
         known["ovn_kubernetes"] = {"system_id": "", "node": "", "subnets": [], "problem": "", **facts}
         return self
 
+    @staticmethod
+    def overlay(existing=None, tunnels=None, chassis=None, leftovers=None):
+        """What ovn_info finds where nodes have these subnets, tunnel addresses and system-ids."""
+        found = {}
+        for key, values in (("subnets", existing), ("encap_ips", tunnels), ("chassis", chassis)):
+            for name, value in (values or {}).items():
+                found.setdefault(name, {"subnets": [], "encap_ips": [], "chassis": None})[key] = value
+        return {"nodes": found, "leftover_subnets": leftovers or {}, "gateways": {}}
+
     def dual(self):
         return self.everywhere(ovn_cluster_subnet=["192.168.0.0/16", "fd10::/48"])
 

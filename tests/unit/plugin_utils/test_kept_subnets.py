@@ -7,21 +7,30 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.ovn.kubernetes.plugins.filter.node_names import node_names
 from ansible_collections.ovn.kubernetes.plugins.filter.node_subnets import node_subnets
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+from ansible_collections.ovn.kubernetes.plugins.filter.removal_settings import removal_settings
+from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
+from ansible_collections.ovn.kubernetes.plugins.filter.verification import verification
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 FILE = "/etc/ovn-kubernetes/node.json"
 
 
 def planned(cluster, existing=None, **known):
-    return node_subnets(cluster.hostvars, cluster.groups, existing, **known)
+    overlay = cluster.overlay(existing, **known)
+    return node_subnets(cluster.hostvars, cluster.groups, overlay, cluster.hostvars)
 
 
 def refused(cluster, existing=None, **known):
     with pytest.raises(AnsibleFilterError) as failure:
         planned(cluster, existing, **known)
     return str(failure.value).split(": ", 1)[1]
+
+
+def found(cluster, overlay=None):
+    return problems(cluster.hostvars, cluster.groups, overlay, gathered=cluster.hostvars)
 
 
 def test_a_lost_database_and_a_new_host(cluster):
@@ -112,6 +121,83 @@ def test_nodes_that_are_gone_are_named_when_there_is_no_room(cluster):
 def test_clones_are_refused_with_the_first_facts(cluster):
     """Protects the first one of two hosts with one system-id, before anything is changed on either."""
     cluster.with_facts().own(NODE1, system_id="id-1").own(NODE2, system_id="id-1").own(MASTER)
-    (sentence,) = problems(cluster.hostvars, cluster.groups)
+    (sentence,) = found(cluster)
     assert sentence.startswith(f'{NODE2}: its system-id "id-1" is also that of {NODE1}, as on a clone: give the clone')
-    assert problems(cluster.own(NODE2, system_id="id-2").hostvars, cluster.groups) == []
+    assert found(cluster.own(NODE2, system_id="id-2")) == []
+
+
+def test_what_hosts_have_saved_is_judged_beside_the_databases(cluster):
+    """Protects a healthy deployment: before the databases are asked nobody knows whether a host's file is needed. A
+    damaged one is not, and neither is that of a host that was off while it was removed: that one is named."""
+    cluster.with_facts().own(NODE1, problem=f"{FILE} is damaged")
+    assert found(cluster) == [] == found(cluster, cluster.overlay({NODE1: ["192.168.5.0/24"]}))
+    assert found(cluster, cluster.overlay()) == [
+        f"{NODE1}: {FILE} is damaged: set ovn_node_subnet, or remove the file where no pods run"
+    ]
+    cluster.own(NODE1, node=NODE1, subnets=["192.168.5.0/24"]).own(NODE2, node=NODE2, subnets=["192.168.5.0/24"])
+    assert found(cluster) == []
+    assert found(cluster, cluster.overlay({NODE2: ["192.168.5.0/24"]})) == [
+        f'{NODE1}: its pods\' subnet "192.168.5.0/24", which {NODE1} itself has saved as its own ({FILE}), overlaps '
+        f'"192.168.5.0/24" of {NODE2}: set ovn_node_subnet for {NODE1}, or remove {FILE} there if it is from before '
+        "the host was removed or cloned"
+    ]
+
+
+@pytest.mark.parametrize("known", [{}, {NODE1: ["192.168.5.0/24"]}, {"gone": ["192.168.5.0/24"]}])
+def test_a_clone_has_the_file_of_its_original(cluster, known):
+    """Protects who gives a clone its own system-id, as the refusal says: the subnet in its file is another node's."""
+    original = "gone" if "gone" in known else NODE1
+    if original == NODE1:
+        cluster.own(NODE1, system_id="id-1", node=NODE1, subnets=["192.168.5.0/24"])
+    cluster.own(NODE2, system_id="id-2", node=original, subnets=["192.168.5.0/24"])
+    overlay = cluster.overlay(known, chassis={"gone": "id-1"} if original == "gone" else None)
+    assert found(cluster, overlay) == []
+    assert planned(cluster, known)[NODE2] != ["192.168.5.0/24"]
+    assert planned(cluster.own(NODE2, node="older", subnets=["192.168.6.0/24"]), known)[NODE2] == ["192.168.6.0/24"]
+
+
+def test_old_facts_of_a_cache_say_nothing(cluster):
+    """Protects runs with fact_caching: what hosts said of their nodes in an earlier run stops nobody, and is no
+    subnet."""
+    cluster.with_facts().own(NODE1, system_id="id-1").own(NODE2, system_id="id-1", node=NODE2, subnets=["10.0.0.0/24"])
+    cluster.own(MASTER, node=MASTER, subnets=["192.168.9.0/24"])
+    assert len(found(cluster)) == 1
+    assert problems(cluster.hostvars, cluster.groups) == []
+    overlay = cluster.overlay({NODE1: ["192.168.1.0/24"]}, chassis={NODE1: "id-1"})
+    assert problems(cluster.hostvars, cluster.groups, overlay, gathered=[NODE1]) == []
+    assert node_subnets(cluster.hostvars, cluster.groups, overlay, [NODE1])[MASTER] == ["192.168.0.0/24"]
+
+
+def test_a_new_host_with_the_address_of_one_that_is_gone(cluster):
+    """Protects the rows of a host that died: a host with its address and another system-id is another host. Where one
+    of the two is not known, the address decides."""
+    cluster.with_facts().own(NODE1, system_id="new")
+    known, at = {"old3": ["192.168.5.0/24"]}, {"old3": ["10.44.0.12"]}
+    assert planned(cluster, known, tunnels=at, chassis={"old3": "old"})[NODE1] == ["192.168.1.0/24"]
+    assert planned(cluster, known, tunnels=at, chassis={"old3": "new"})[NODE1] == ["192.168.5.0/24"]
+    assert planned(cluster, known, tunnels=at)[NODE1] == ["192.168.5.0/24"]
+    cluster.own(NODE1)
+    assert planned(cluster, known, tunnels=at, chassis={"old3": "old"})[NODE1] == ["192.168.5.0/24"]
+
+
+def test_a_host_that_is_off_and_whose_name_is_made_from_facts(cluster):
+    """Protects the other hosts: it is left out, and keeps what the database has for it."""
+    everywhere = {"ovn_node_name": "{{ ansible_facts['hostname'] }}"}
+    cluster.with_facts()
+    for host in (MASTER, NODE1):
+        cluster.on(host, ovn_node_name=f"k-{host}")
+    overlay = cluster.overlay({"k-ovn-node2": ["192.168.0.0/24"]})
+    cluster.on(NODE2, **everywhere, ansible_facts={})
+    assert found(cluster, overlay) == []
+    plan = node_subnets(cluster.hostvars, cluster.groups, overlay, cluster.hostvars)
+    assert plan == {MASTER: ["192.168.1.0/24"], NODE1: ["192.168.2.0/24"]}
+    assert node_names(cluster.hostvars, cluster.groups) == {MASTER: "k-ovn-master", NODE1: "k-ovn-node1"}
+    assert list(settings(cluster.hostvars, cluster.groups, only_with_facts=True)) == [MASTER, NODE1]
+    removal = removal_settings(cluster.hostvars, cluster.groups)
+    assert {host: one["node_name"] for host, one in removal.items()} == {
+        MASTER: "k-ovn-master",
+        NODE1: "k-ovn-node1",
+        NODE2: "",
+    }
+    seen = verification(cluster.hostvars, cluster.groups, {}, overlay, cluster.hostvars, [MASTER, NODE1])
+    assert seen["problems"] == [] and set(seen["settings"]) == {MASTER, NODE1}

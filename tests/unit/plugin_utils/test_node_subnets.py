@@ -19,7 +19,7 @@ MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 
 
 def planned(cluster, existing=None):
-    return node_subnets(cluster.hostvars, cluster.groups, existing)
+    return node_subnets(cluster.hostvars, cluster.groups, cluster.overlay(existing))
 
 
 def check(plan, cluster_subnets, existing=None):

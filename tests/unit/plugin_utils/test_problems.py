@@ -619,7 +619,7 @@ def test_secrets_that_differ_are_not_shown(cluster):
 def test_subnets_of_the_database_count_for_the_plan(cluster):
     """Protects nodes that the inventory does not know: their subnet is not set for a host."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24")
-    assert found(cluster, existing={"gone": ["192.168.2.0/25"]}) == [
+    assert found(cluster, overlay=cluster.overlay({"gone": ["192.168.2.0/25"]})) == [
         'ovn-node1: ovn_node_subnet "192.168.2.0/24" overlaps "192.168.2.0/25", which the northbound database '
         "holds for the node gone that is not in the "
         "inventory: choose a free subnet, or remove that node"

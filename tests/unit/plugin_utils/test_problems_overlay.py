@@ -14,7 +14,8 @@ def gateway(number, **more):
 
 
 def found(cluster, **overlay):
-    return problems(cluster.hostvars, cluster.groups, overlay={"nodes": {}, "gateways": {}, "chassis": {}, **overlay})
+    known = {"nodes": {}, "gateways": {}, "chassis": {}, **overlay}
+    return problems(cluster.hostvars, cluster.groups, known, gathered=cluster.hostvars)
 
 
 def test_gateways_that_are_gone_count(cluster):

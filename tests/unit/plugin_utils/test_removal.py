@@ -31,8 +31,8 @@ def inventory(**variables):
 )
 def test_what_only_matters_to_builders(variables):
     """Protects removal when a NIC, a subnet, an address or a kubeconfig is gone or wrong."""
-    assert problems(inventory(**variables), {}, removal=True) == []
-    assert problems(inventory(**variables), {})
+    assert problems(inventory(**variables), removal=True) == []
+    assert problems(inventory(**variables))
     settings = _removal.settings(inventory(**variables))
     assert {host: one["node_name"] for host, one in settings.items()} == {"m1": "m1", "n1": "n1", "n2": "n2"}
     unreadable = "ovn_kubernetes_admin_kubeconfig" in variables
@@ -49,7 +49,7 @@ def test_what_only_matters_to_builders(variables):
 )
 def test_what_says_which_rows_are_meant(variables, sentence):
     """Protects the rows of others, and the whole overlay, against a typing error."""
-    (problem,) = problems(inventory(**variables), {}, removal=True)
+    (problem,) = problems(inventory(**variables), removal=True)
     assert sentence in problem
 
 

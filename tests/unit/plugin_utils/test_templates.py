@@ -21,6 +21,7 @@ from ansible_collections.ovn.kubernetes.plugins.filter.authority import authorit
 from ansible_collections.ovn.kubernetes.plugins.filter.kubeconfig import kubeconfig
 from ansible_collections.ovn.kubernetes.plugins.filter.node_names import node_names
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 
 COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".cache" / "collections"
 LOCKED = "it is encrypted, and no vault password of this run opens it"
@@ -187,8 +188,9 @@ def test_a_name_from_facts_that_are_missing(cluster):
     """Protects whoever asks for names without facts: the sentence says what is missing, and what to do."""
     cluster.everywhere(ovn_node_name="{{ ansible_facts.hostname }}")
     assert problems(cluster.hostvars, cluster.groups) == []
+    assert node_names(cluster.hostvars, cluster.groups) == {}
     with pytest.raises(Exception, match="ovn_node_name is made from facts, and the host's facts are not known: gather"):
-        node_names(cluster.hostvars, cluster.groups)
+        settings(cluster.hostvars, cluster.groups, "ovn-node1")
 
 
 @pytest.mark.parametrize("read", [kubeconfig, authority])

@@ -49,7 +49,10 @@ PLAY = [
         "name": "Ask the filters",
         "hosts": "ovn_masters:ovn_nodes:ovn_gateways",
         "gather_facts": False,
-        "vars": {"ovn_play_variable": "is not the inventory's, and nobody's business"},
+        "vars": {
+            "ovn_play_variable": "is not the inventory's, and nobody's business",
+            "known": {"nodes": {"ovn-node2": {"subnets": ["192.168.9.0/25"]}}},
+        },
         "tasks": [
             {
                 "name": "Give each host facts",
@@ -72,7 +75,7 @@ PLAY = [
                     "mode": "0600",
                     "content": (
                         "{{ {'problems': hostvars | ovn.kubernetes.problems(groups),"
-                        " 'subnets': hostvars | ovn.kubernetes.node_subnets(groups, {'ovn-node2': ['192.168.9.0/25']}),"
+                        " 'subnets': hostvars | ovn.kubernetes.node_subnets(groups, known),"
                         " 'node': hostvars | ovn.kubernetes.settings(groups, 'ovn-node1'),"
                         " 'all': hostvars | ovn.kubernetes.settings(groups, ansible_play_hosts)} | to_json }}"
                     ),

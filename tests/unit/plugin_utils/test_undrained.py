@@ -19,9 +19,7 @@ def overlay(node=NODE1, **more):
 
 def sentences(cluster, found):
     """What the play says."""
-    existing = {name: node["subnets"] for name, node in found["nodes"].items()}
-    tunnels = {name: node["encap_ips"] for name, node in found["nodes"].items()}
-    planned = node_subnets(cluster.hostvars, cluster.groups, existing, tunnels)
+    planned = node_subnets(cluster.hostvars, cluster.groups, found)
     return undrained(cluster.hostvars, cluster.groups, planned, found)
 
 
