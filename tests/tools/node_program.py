@@ -15,6 +15,6 @@ def main(arguments):
     """Run it with short intervals between what it does again and again."""
     network_namespace.load_nftables()
     host_reconcile.CHECK_INTERVAL = 0.3
-    daemons.LOOK, daemons.PATIENCE, readiness.GRACE = 0.3, 1.0, 3.0
+    daemons.LOOK, daemons.PATIENCE, readiness.GRACE, readiness.STEADY = 0.3, 1.0, 3.0, 0.5
     daemon.LOOK = node_server.HEARTBEAT = 1.0
     return node.main(arguments)

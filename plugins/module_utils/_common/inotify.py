@@ -8,15 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
+import logging
 import os
 from enum import IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-AGAIN = 30.0  # seconds after which files are looked at without an event, where inotify can't be used
-LARGEST_READ = 1 << 16
+LOG = logging.getLogger(__name__)
+AGAIN = 10.0  # seconds after which files are looked at without an event, where inotify can't be used
+DEBOUNCE = 0.05  # seconds: a change comes as several events
 
 
 class In(IntFlag):
@@ -52,21 +55,69 @@ async def watch(paths: Iterable[str], on_change: Callable[[], object]) -> None:
     A folder that does not exist is awaited in the one above it. After an event the caller looks at the files.
     """
     paths = tuple(paths)
-    loop = asyncio.get_running_loop()
-    while True:
-        changed = asyncio.Event()
-        handle = _watches({folder for path in paths for folder in _folders(path)})
-        if handle is not None:
-            loop.add_reader(handle, changed.set)
-        try:
+    refused = False
+    with contextlib.ExitStack() as stack:
+        changed = stack.enter_context(_watched(paths))
+        while True:
+            if changed.refusal and not refused:
+                LOG.warning(
+                    "%s can't be watched: %s; looking every %.0f s (sysctl fs.inotify says how many watches there are)",
+                    ", ".join(paths),
+                    changed.refusal,
+                    AGAIN,
+                )
+            refused = bool(changed.refusal)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(changed.wait(), AGAIN)
-        finally:
-            # New watches for each change: a folder that was removed and made again is another one.
-            if handle is not None:
-                loop.remove_reader(handle)
-                os.close(handle)
-        on_change()
+                await asyncio.wait_for(changed.event.wait(), AGAIN)
+                await asyncio.sleep(DEBOUNCE)
+            # New watches for each change: a folder that was removed and made again is another one. They are there
+            # before the caller looks: what changes after that look is an event.
+            with stack.pop_all():
+                changed = stack.enter_context(_watched(paths))
+            on_change()
+
+
+class _Watched(NamedTuple):
+    """Files that are watched.
+
+    :ivar event: set when something has changed.
+    :ivar refusal: why the kernel does not watch them, empty: it does.
+    """
+
+    event: asyncio.Event
+    refusal: str
+
+
+@contextlib.contextmanager
+def _watched(paths: Iterable[str]) -> Iterator[_Watched]:
+    """Watch the folders of files."""
+    event = asyncio.Event()
+    libc = ctypes.CDLL(None, use_errno=True)
+    handle: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    if handle < 0:
+        yield _Watched(event, os.strerror(ctypes.get_errno()))
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_reader(handle, event.set)
+    try:
+        refusals = set()
+        for path in paths:
+            *_lower, top = folders = _folders(path)
+            numbers = {folder: _add(libc, handle, folder) for folder in reversed(folders)}
+            if numbers[top] in (errno.ENOENT, errno.ENOTDIR):
+                event.set()  # it was there a moment ago
+            refusals |= set(numbers.values()) - {0, errno.ENOENT, errno.ENOTDIR}
+        yield _Watched(event, ", ".join(map(os.strerror, sorted(refusals))))
+    finally:
+        loop.remove_reader(handle)
+        os.close(handle)
+
+
+def _add(libc: ctypes.CDLL, handle: int, folder: str) -> int:
+    """Watch a folder; return why the kernel refuses (errno(3)), 0: it does not."""
+    return (
+        0 if libc.inotify_add_watch(handle, os.fsencode(folder), ctypes.c_uint32(CHANGES)) >= 0 else ctypes.get_errno()
+    )
 
 
 def _folders(path: str) -> list[str]:
@@ -76,14 +127,3 @@ def _folders(path: str) -> list[str]:
     while not os.path.isdir(folders[-1]):
         folders.append(os.path.dirname(folders[-1]))
     return folders
-
-
-def _watches(folders: Iterable[str]) -> int | None:
-    """Return a file that becomes readable when something changes in the folders; None: the kernel refuses."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    handle: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-    if handle < 0:
-        return None
-    for folder in sorted(folders):
-        libc.inotify_add_watch(handle, os.fsencode(folder), ctypes.c_uint32(CHANGES))
-    return handle

@@ -74,6 +74,11 @@ class PodInterface:
         return self.attachment.ifname
 
     @property
+    def pod_key(self) -> str:
+        """``namespace/name`` of the pod."""
+        return f"{self.namespace}/{self.pod}"
+
+    @property
     def host_link(self) -> str:
         """The name of the host's end of the pair of links."""
         return self.attachment.host_link

@@ -69,7 +69,7 @@ class NodeServer:
         self._options = options
         self._settings_file = settings_file
         self._lost_link = asyncio.Event()
-        self._could_change = False
+        self._could_repair = False
         settings = Settings.read(options.kubernetes)
         self.client = Client(settings, agent="ovn-k8s-node")
         # The node's account may not read endpoint slices and other nodes. The server's own account may.
@@ -79,7 +79,7 @@ class NodeServer:
         self.informer = Informer(
             self.client, "/api/v1/pods", pod_of_node, self._pod_changed, fields=f"spec.nodeName={options.node}"
         )
-        self.pods.store = self.informer.store
+        self.pods.store, self.pods.synced = self.informer.store, self.informer.synced
         self.services = HostServices(
             options.node,
             pod_networks,
@@ -88,22 +88,24 @@ class NodeServer:
             self.health.answer,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
-        self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._daemon_changed)
+        self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
         self.underlay = Underlay(self.ports.replica)
         self.readiness = Readiness(
             self.ports,
             self.informer.synced,
             [
-                *(partial(getattr, one, "problem") for one in self.daemons),
+                *(one.own_problem for one in self.daemons),
                 self.underlay.problem,
                 partial(plugin_problem, options.cni_plugin),
+                self._socket_problem,
             ],
+            [one.remote_problem for one in self.daemons],
         )
         records = Records(os.path.join(options.run, names.CNI_ATTACHMENTS))
         records.read()
         self.attachments = Attachments(self.ports, workers, records)
         self.events = EventWriter(self.client, "ovn-k8s-node")
-        self.upkeep = Upkeep(self.attachments, self.pods, self.events.write)
+        self.upkeep = Upkeep(self.attachments, self.pods, self._can_repair, self.events.write)
         self.findings = Findings(self.attachments, self.pods, self.upkeep)
         self.operations = Operations(
             self.pods,
@@ -114,29 +116,33 @@ class NodeServer:
             self.upkeep.lost_sandbox,
         )
         self._durations = node_metrics.make(lambda: self.readiness.problem() is None, lambda: len(self.informer.store))
-        self.endpoint = Endpoint(self.operations, self._observe)
+        self.endpoint = Endpoint(self.operations, self._observe, self.readiness.update)
 
     def _observe(self, command: str, failed: bool, seconds: float) -> None:
         self._durations.labels(command, str(failed).lower()).observe(seconds)
 
     # Events.
 
-    def _daemon_changed(self) -> None:
-        self.readiness.update()
-
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.pods.changed(key, old, new)
         self.services.pod_changed(old, new)
 
     def _state_changed(self) -> None:
-        """Take in that Open vSwitch's database came or went, or one of the node's own rows changed."""
+        """Take in that Open vSwitch's database or a daemon came or went, or one of the node's own rows changed."""
         if self.ports.replica.connected:
             self._lost_link.set()
-        can_change = self.ports.can_change()
-        if can_change and not self._could_change:
+        can_repair = self._can_repair()
+        if can_repair and not self._could_repair:
             self.upkeep.everything_changed()
-        self._could_change = can_change
+        self._could_repair = can_repair
         self.readiness.update()
+
+    def _can_repair(self) -> bool:
+        """Return whether pods' ports can be made: the database is there, the bridge, and the daemons."""
+        return self.ports.can_change() and not any(one.own_problem() for one in self.daemons)
+
+    def _socket_problem(self) -> str | None:
+        return self.endpoint.problem()
 
     def _port_changed(self, attachment: Attachment) -> None:
         self.upkeep.port_changed(attachment)
@@ -206,6 +212,7 @@ class NodeServer:
         await self.informer.synced.wait()
         self.readiness.update()
         self.upkeep.everything_changed()
+        self._lost_link.set()  # what has no record and no link is removed now
 
     async def _follow_links(self) -> None:
         """Take in the kernel's events, several at once."""

@@ -163,6 +163,27 @@ def test_gc_removes_attachments_that_are_not_valid(added, sandbox):
         assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(host_links()) == 1
 
 
+def test_gc_removes_what_has_only_a_record(added):
+    """Protects against a port that was just taken away: what ADD has kept would make it again."""
+    node, _netns, _result = added
+    (port,) = node.pod_ports()
+    node.daemons["ovs-vswitchd"].stop()
+    wait_for(lambda: node.http_get("/readyz")[0] == 503, "the server to see it, which repairs nothing then")
+    node.database.transact(
+        {
+            "op": "mutate",
+            "table": "Bridge",
+            "where": [["name", "==", "br-int"]],
+            "mutations": [
+                ["ports", "delete", ["set", [r["_uuid"] for r in node.database.rows("Port") if r["name"] == port]]]
+            ],
+        }
+    )
+    config = {"cni.dev/valid-attachments": []}
+    assert node.cni("GC", container=None, ifname=None, version="1.1.0", config=config) == (0, None)
+    assert not list((node.run / "cni-attachments").iterdir()) and host_links() == []
+
+
 def test_status_follows_readiness(ready):
     """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by
     itself.

@@ -25,7 +25,7 @@ def says(node, words):
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("ovs-vswitchd", "systemctl start openvswitch-switch"),
+        ("ovs-vswitchd", "systemctl start ovs-vswitchd"),
         ("ovn-controller", "systemctl start ovn-controller"),
     ],
 )
@@ -155,3 +155,13 @@ def test_the_socket_comes_back(ready, sandbox):
     ready.api.change("ADDED", pod("web", annotation=network(3)))
     code, result = ready.cni("ADD", netns=sandbox().path)
     assert code == 0, result
+
+
+def test_a_socket_that_can_not_be_opened_is_said(ready):
+    """Protects against "ok" while the plugin finds nobody: it is tried until it works."""
+    path = ready.run / "cni.sock"
+    path.unlink()
+    path.mkdir()
+    wait_for(lambda: says(ready, f"{path} can't be opened"), "readiness to say so")
+    path.rmdir()
+    wait_for(lambda: path.is_socket() and ready.http_get("/readyz")[0] == 200, "the socket")

@@ -8,10 +8,11 @@ import errno
 import json
 import stat
 import subprocess
+import time
 
 import pytest
 from database_server import wait_for
-from node_server import host_links, network, pod
+from node_server import answer, host_links, network, pod
 
 PROMPT = 6.0  # seconds in which a pod has its network again
 
@@ -244,12 +245,88 @@ def test_a_pod_that_was_deleted_is_not_repaired(ready, sandbox):
 
 def test_a_pod_that_breaks_again_and_again_is_repaired_less_often(ready, sandbox):
     """Protects the host from a program that takes away what is repaired: the pause grows."""
-    port = add(ready, sandbox())
+    port, times = add(ready, sandbox()), []
     for _time in range(4):
-        wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
         delete_port(ready, port)
-    assert port not in ready.pod_ports()
-    wait_for(lambda: port in ready.pod_ports(), "the port in the end", 2 * PROMPT)
+        wait_for(lambda: port in ready.pod_ports(), "the port", 2 * PROMPT)
+        times.append(time.monotonic())
+    assert times[3] - times[2] > 1.5 > times[1] - times[0], "the third pause is 2 s, the first 0.5 s"
+
+
+def forget(node):
+    """What ADD has kept is lost while no server runs, as when the server's release before kept nothing."""
+    node.stop()
+    for path in (node.run / "cni-attachments").iterdir():
+        path.unlink()
+
+
+def test_pods_without_a_record(ready, sandbox):
+    """Protects pods that an earlier release attached: they were never repaired, and when their link was deleted their
+    port was removed too.
+    """
+    port = add(ready, sandbox())
+    before = ready.pod_ports()[port]
+    forget(ready)
+    ready.start()
+    wait_for(lambda: list((ready.run / "cni-attachments").iterdir()), "the record", PROMPT)
+    delete_port(ready, port)
+    wait_for(lambda: ready.pod_ports().get(port) == before, "the port", PROMPT)
+    forget(ready)
+    delete_link(ready, port)
+    ready.start()
+    wait_for(lambda: port in host_links() and ready.pod_ports().get(port) == before, "the link", 2 * PROMPT)
+
+
+def test_the_port_goes_to_the_newest_sandbox_also_without_a_record(ready, sandbox):
+    """Protects a pod that an earlier release attached from two ports that ovn-controller would bind."""
+    old, new = sandbox("old"), sandbox("new")
+    add(ready, old, container="c-old")
+    forget(ready)
+    ready.start()
+    wait_for(lambda: list((ready.run / "cni-attachments").iterdir()), "the record", PROMPT)
+    code, result = ready.cni("ADD", container="c-new", netns=new.path)
+    assert code == 0, result
+    assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
+
+
+def test_an_older_add_does_not_take_the_port_back(ready, sandbox):
+    """Protects a pod's newest sandbox from the ADD of an older one that was slower: it fails, and takes nothing."""
+    old, new = sandbox("old"), sandbox("new")
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
+    ready.controller.silent = True
+    first = ready.call("ADD", container="c-old", netns=old.path)
+    wait_for(lambda: ready.pod_ports(), "the first ADD to wait for its flows")
+    second = ready.call("ADD", container="c-new", netns=new.path)
+    wait_for(lambda: len(ready.pod_ports()) == 2, "the second ADD to wait for its flows")
+    ready.controller.silent = False
+    assert answer(second)[0] == 0
+    code, result = answer(first)
+    assert code == 1 and "newer sandbox" in result["msg"]
+    assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
+
+
+def test_pods_are_repaired_while_the_api_server_is_away(ready, sandbox):
+    """Protects pods of a node whose server starts during an outage of the API server: the records say enough."""
+    port = add(ready, sandbox())
+    ready.stop()
+    ready.api.set_away(True)
+    delete_port(ready, port)
+    ready.start(wait=False)
+    wait_for(lambda: port in ready.pod_ports(), "the port", 2 * PROMPT)
+    ready.api.set_away(False)
+
+
+def test_pods_are_not_blamed_for_a_daemon(ready, sandbox):
+    """Protects the reader of a pod's events: while a daemon is down nothing is repaired, and no pod is blamed."""
+    port = add(ready, sandbox())
+    ready.daemons["ovs-vswitchd"].stop()
+    wait_for(lambda: ready.http_get("/readyz")[0] == 503, "the server to see it")
+    delete_port(ready, port)
+    other = sandbox("other")
+    ready.daemons["ovs-vswitchd"].start()
+    wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
+    assert add(ready, other, "other", 4)
+    assert [reason for _name, reason, _message in ready.api.events] == ["NetworkRepaired"]
 
 
 def test_the_newest_sandbox_has_the_port(ready, sandbox):

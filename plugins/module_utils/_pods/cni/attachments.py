@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..._common import names
 from ..._common.errors import HostError, OvnKubernetesError
@@ -19,13 +19,26 @@ from ..._netlink.veth import outer_end
 from ..interface import Attachment, PodInterface, rows
 from . import pod_links
 from .concurrency import AttachmentLocks, run_to_end
+from .known_pods import KnownPods
 from .pod_links import Sandbox
 from .ports import Ports
+from .rebuild import rebuilt
 from .records import Records
 
 LOG = logging.getLogger("ovn-k8s-node")
 SHOWN_ID = 13  # characters of a container's ID in the log, as crictl shows it
 T = TypeVar("T")
+
+
+class _Beginning(NamedTuple):
+    """When an ADD began, and for which interface of which pod.
+
+    :ivar order: greater than those of all that began before.
+    """
+
+    order: int
+    pod: tuple[str, str]
+    ifname: str
 
 
 class Attachments:
@@ -41,6 +54,8 @@ class Attachments:
         self.ports = ports
         self.records = records
         self.locks = AttachmentLocks()
+        self._beginnings: dict[Attachment, _Beginning] = {}  # of ADDs since this program's start
+        self._count = 0
         self._workers = workers
 
     async def make(self, interface: PodInterface, comment: str) -> str:
@@ -72,8 +87,22 @@ class Attachments:
         sent = await run_to_end(loop.run_in_executor(None, pod_links.announce, interface))
         loop.run_in_executor(None, sent.close)
 
+    def begin(self, attachment: Attachment, namespace: str, pod: str) -> None:
+        """Take in that an ADD begins, whose sandbox is newer than those of all that began before."""
+        self._count += 1
+        self._beginnings[attachment] = _Beginning(self._count, (namespace, pod), attachment.ifname)
+
+    def end(self, attachment: Attachment) -> None:
+        """Take in that an ADD has ended. One that has made nothing does not count any more."""
+        if attachment not in self.records:
+            self._beginnings.pop(attachment, None)
+
     def keep(self, interface: PodInterface) -> None:
-        """Keep what was made, until it is removed. :raises HostError: the record can't be written."""
+        """Keep what was made, until it is removed.
+
+        :raises HostError: the record can't be written, or the pod has a newer sandbox by now.
+        """
+        self._check_newest(interface)
         try:
             self.records.add(interface)
         except OSError as exc:
@@ -82,24 +111,55 @@ class Attachments:
     async def replace_older(self, interface: PodInterface) -> None:
         """Take the port from older sandboxes of the same pod, since ovn-controller would bind either of them. Their
         links stay until the runtime deletes them.
+
+        The older one's lock is held, and its record goes first: a repair that waits for the lock then does nothing.
+        Only a newer one waits for an older one, so no two wait for each other.
+
+        :raises HostError: the pod has a newer sandbox.
         """
-        for attachment in self._older(interface):
-            await self.ports.converge(attachment.owner, [], f"ovn-k8s-node: newer sandbox of {interface.pod}")
-            self.records.remove(attachment)
+        self._check_newest(interface)
+        for attachment in self._of_same_pod(interface):
+            async with self.locks.hold(attachment):
+                self._forget(attachment)
+                await self.ports.converge(attachment.owner, [], f"ovn-k8s-node: newer sandbox of {interface.pod}")
             LOG.info("%s/%s: a newer sandbox has its port", interface.namespace, interface.pod)
 
-    def _older(self, interface: PodInterface) -> list[Attachment]:
+    def _check_newest(self, interface: PodInterface) -> None:
+        mine = self._beginnings.get(interface.attachment)
+        if mine is None:
+            return
+        if any(one[1:] == mine[1:] and one.order > mine.order for one in self._beginnings.values()):
+            raise HostError(f"pod {interface.namespace}/{interface.pod} has a newer sandbox, which gets its port")
+
+    def _of_same_pod(self, interface: PodInterface) -> list[Attachment]:
+        """Return the other attachments of the same interface of a pod."""
         return [
             attachment
             for attachment, other in self.records.items()
             if (other.namespace, other.pod, other.ifname) == (interface.namespace, interface.pod, interface.ifname)
             and attachment != interface.attachment
-            and attachment not in self.locks
         ]
+
+    def rebuild(self, pods: KnownPods) -> None:
+        """Make the records that are missing, of attachments that nobody works on, once the pods are known."""
+        if not pods.synced.is_set() or self.ports.own.problem() is not None:
+            return
+        for attachment, row in self.ports.attachments().items():
+            if attachment in self.records or attachment in self.locks:
+                continue
+            interface = rebuilt(attachment, row, pods.store, self.ports.own.facts())
+            if interface is None or self._of_same_pod(interface):
+                continue
+            try:
+                self.records.add(interface)
+            except OSError as exc:
+                LOG.error("what %s/%s has can't be recorded: %s", interface.namespace, interface.pod, exc.strerror)
+                return
+            LOG.info("%s/%s: recorded what it has", interface.namespace, interface.pod)
 
     async def remove(self, attachment: Attachment, what: str) -> None:
         """Remove the port, the links and the record, as far as they exist."""
-        self.records.remove(attachment)
+        self._forget(attachment)
         changes = await self.ports.converge(attachment.owner, [], f"ovn-k8s-node: DEL {what}")
         removed = await self.in_thread(pod_links.detach, attachment.host_link)
         if changes or removed:
@@ -107,7 +167,7 @@ class Attachments:
 
     async def clean(self, attachment: Attachment, what: str) -> None:
         """Remove everything after a failure. What can't be removed now is removed by DEL, or by :meth:`sweep`."""
-        self.records.remove(attachment)
+        self._forget(attachment)
         steps: tuple[Coroutine[object, object, object], ...] = (
             self.in_thread(pod_links.detach, attachment.host_link),
             self.ports.converge(attachment.owner, [], f"ovn-k8s-node: ADD of {what} failed"),
@@ -118,6 +178,10 @@ class Attachments:
             except OvnKubernetesError as exc:
                 LOG.warning("%s: %s", what, exc)
 
+    def _forget(self, attachment: Attachment) -> None:
+        self.records.remove(attachment)
+        self._beginnings.pop(attachment, None)
+
     async def differences(self, interface: PodInterface) -> list[str]:
         """Return what of an interface is not as desired, beside its flows."""
         lines = await self.in_thread(pod_links.differences, interface)
@@ -125,15 +189,21 @@ class Attachments:
 
     def port_differences(self, interface: PodInterface) -> list[str]:
         """Return what of a port is not as desired."""
-        if self.ports.is_misplaced(interface.host_link):
+        if self.ports.misplaced(interface.host_link) is not None:
             return [f"port {interface.host_link} is in another bridge than {names.INTEGRATION_BRIDGE}"]
         return [change.describe() for change in self.ports.changes(interface.owner, rows(interface))]
 
-    async def without_sandbox(self) -> list[Attachment]:
-        """Return the attachments whose sandbox is gone, of those that nobody works on."""
-        places = {**{key: one.netns for key, one in self.records.items()}, **self.ports.attachments()}
+    async def without_sandbox(self, are_pods_known: bool) -> list[Attachment]:
+        """Return the attachments whose sandbox is gone, of those that nobody works on.
+
+        :param are_pods_known: whether what has no record now gets none later.
+        """
+        places = {
+            **{key: one.netns for key, one in self.records.items()},
+            **{key: row.external_id(names.NETNS_KEY) or "" for key, row in self.ports.attachments().items()},
+        }
         sandboxes = [
-            Sandbox(attachment, netns, attachment in self.records)
+            Sandbox(attachment, netns, attachment in self.records or not are_pods_known)
             for attachment, netns in places.items()
             if attachment not in self.locks
         ]

@@ -41,7 +41,7 @@ class Kind(NamedTuple):
     otherwise: str = ""
 
 
-VSWITCHD = Kind("ovs-vswitchd", "openvswitch-switch (openvswitch on RHEL)", "version")
+VSWITCHD = Kind("ovs-vswitchd", "ovs-vswitchd", "version")
 CONTROLLER = Kind(
     "ovn-controller",
     "ovn-controller",
@@ -58,10 +58,12 @@ class Daemon:
     :param on_change: called when :attr:`problem` has changed.
 
     :ivar problem: why it does not serve now, in one sentence; None when it does.
+    :ivar is_cut_off: whether it runs and waits for what is elsewhere. What it has set up goes on.
     """
 
     def __init__(self, kind: Kind, directory: str, on_change: Callable[[], object]) -> None:
         self.problem: str | None = f"{kind.name} was not asked yet"
+        self.is_cut_off = False
         self._kind = kind
         self._directory = directory
         self._on_change = on_change
@@ -82,9 +84,17 @@ class Daemon:
     def _not_running(self) -> str:
         return f"{self._kind.name} does not run: systemctl start {self._kind.unit}"
 
-    def _set(self, problem: str | None) -> None:
+    def own_problem(self) -> str | None:
+        """Return :attr:`problem`, None when the daemon is only cut off."""
+        return None if self.is_cut_off else self.problem
+
+    def remote_problem(self) -> str | None:
+        """Return :attr:`problem` when the daemon is only cut off."""
+        return self.problem if self.is_cut_off else None
+
+    def _set(self, problem: str | None, is_cut_off: bool = False) -> None:
         if problem != self.problem:
-            self.problem = problem
+            self.problem, self.is_cut_off = problem, is_cut_off
             self._on_change()
 
     def _socket(self) -> str:
@@ -109,7 +119,8 @@ class Daemon:
         channel = await self._open()
         try:
             while True:
-                self._set(await self._ask(channel))
+                problem = await self._ask(channel)
+                self._set(problem, problem is not None)
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(channel.closed.wait(), LOOK)
                     raise DatabaseUnreachable(f"{self._kind.name} ended")

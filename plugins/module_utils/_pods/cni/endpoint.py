@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -15,12 +16,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
 from ..._common import inotify
+from ..._common.retry import Pause
+from ..._common.tasks import end
 from . import protocol, result
 from .protocol import CniError, ErrorCode, Request
 
 LOG = logging.getLogger("ovn-k8s-node")
 LARGEST_REQUEST = 1 << 20  # bytes
 BACKLOG = 1024  # connections that wait to be accepted
+AGAIN = Pause(0.2, longest=5.0)  # seconds until a socket that can't be opened is tried again
 
 # Called with the command, whether it failed, and its seconds.
 Observer = Callable[[str, bool, float], object]
@@ -48,11 +52,14 @@ class Endpoint:
     """Take requests from the socket, and send their results.
 
     :param observe: called after each request.
+    :param on_change: called when what :meth:`problem` returns has changed.
     """
 
-    def __init__(self, operations: Runner, observe: Observer) -> None:
+    def __init__(self, operations: Runner, observe: Observer, on_change: Callable[[], object]) -> None:
         self._operations = operations
         self._observe = observe
+        self._on_change = on_change
+        self._problem: str | None = "the socket for the CNI plugin is not open yet"
         self._server: asyncio.AbstractServer | None = None
         self._socket: int | None = None  # its number on the file system
 
@@ -67,12 +74,31 @@ class Endpoint:
                 if _inode(path) != self._socket:
                     LOG.warning("%s was removed: opening it again", path)
                     await self.close()
-                    try:
-                        await self.listen(path)
-                    except OSError as exc:
-                        LOG.error("%s can't be opened: %s; trying again", path, exc.strerror)
+                    await self._listen_in_the_end(path)
         finally:
-            watch.cancel()
+            await end([watch])
+
+    async def _listen_in_the_end(self, path: str) -> None:
+        """Open the socket, as soon as that is possible."""
+        for attempt in itertools.count():
+            try:
+                await self.listen(path)
+                return
+            except OSError as exc:
+                problem = f"{path} can't be opened, where the CNI plugin sends its requests: {exc.strerror or exc}"
+                if problem != self._problem:
+                    LOG.error("%s; trying again", problem)
+                self._set(problem)
+            await asyncio.sleep(AGAIN.seconds(attempt))
+
+    def problem(self) -> str | None:
+        """Return why no request can come, in one sentence; None when they can."""
+        return self._problem
+
+    def _set(self, problem: str | None) -> None:
+        if problem != self._problem:
+            self._problem = problem
+            self._on_change()
 
     async def listen(self, path: str) -> None:
         """Open the socket.
@@ -88,6 +114,7 @@ class Endpoint:
         finally:
             os.umask(umask)
         self._socket = _inode(path)
+        self._set(None)
 
     async def close(self) -> None:
         """Take no more requests."""

@@ -21,10 +21,12 @@ class KnownPods:
     runtimes tell the UID.
 
     :ivar store: key -> pod; the informer's.
+    :ivar synced: set once the API server has sent all; the informer's.
     """
 
     def __init__(self) -> None:
         self.store: MutableMapping[str, Pod] = {}
+        self.synced = asyncio.Event()
         self._waiters: dict[str, set[asyncio.Future[None]]] = {}
 
     def changed(self, key: str, _old: Pod | None, _new: Pod | None) -> None:
@@ -67,6 +69,10 @@ class KnownPods:
         """Return the pod, None when it is not known."""
         pod = self.store.get(key)
         return pod if pod is not None and pod.has_uid(uid) else None
+
+    def may_run(self, key: str, uid: str) -> bool:
+        """Return whether the pod is there, as far as it is known: until the API server has answered, it is."""
+        return not self.synced.is_set() or self.get(key, uid) is not None
 
     @staticmethod
     def network_of(pod: Pod) -> PodNetwork | None:

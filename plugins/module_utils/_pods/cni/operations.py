@@ -76,6 +76,7 @@ class Operations:
         async with self._locks.hold(request.attachment):
             progress = _Progress()
             reasons: list[str | None] = []  # of giving up
+            self._attachments.begin(request.attachment, request.namespace, request.pod_name)
             work = self._adding[request.attachment] = asyncio.ensure_future(self._attach(request, progress))
 
             def give_up() -> None:
@@ -93,6 +94,7 @@ class Operations:
             finally:
                 timer.cancel()
                 del self._adding[request.attachment]
+                self._attachments.end(request.attachment)
             if work.cancelled() and reasons:
                 raise CniError(ErrorCode.TRY_AGAIN_LATER, f"gave up after {self._add_timeout:.0f} s: {reasons[0]}")
             return work.result()
@@ -215,7 +217,7 @@ class Operations:
             ) from None
         if not self._ports.replica.connected:
             raise CniError(ErrorCode.TRY_AGAIN_LATER, self._ports.own.problem() or "")
-        for attachment in self._ports.attachments():
+        for attachment in {*self._ports.attachments(), *self._attachments.records}:
             if attachment not in valid and attachment not in self._adding:
                 async with self._locks.hold(attachment):
                     await self._attachments.remove(attachment, "GC")
@@ -233,7 +235,8 @@ class Operations:
             except CniError as exc:
                 LOG.warning("a deletion that was left can't be done: %s", exc.msg)
             left.remove()
-        for attachment in await self._attachments.without_sandbox():
+        self._attachments.rebuild(self._pods)
+        for attachment in await self._attachments.without_sandbox(self._pods.synced.is_set()):
             if attachment not in self._locks:
                 async with self._locks.hold(attachment):
                     self._on_lost_sandbox(attachment)

@@ -50,7 +50,7 @@ class OwnRows:
     def problem(self) -> str | None:
         """Return why no pod can get a port now, in one sentence; None when it can."""
         if not self._replica.connected:
-            return "Open vSwitch's database does not answer: look at systemctl status openvswitch-switch"
+            return "Open vSwitch's database does not answer: look at systemctl status ovsdb-server"
         management = self._management()
         if self.bridge() is None or management is None or not management.columns["mtu_request"]:
             return "this host is not a node of the overlay (yet): run ovn.kubernetes.site"

@@ -83,10 +83,10 @@ class Ports:
         """Return whether the database is there, and the bridge."""
         return self.replica.connected and self.own.bridge() is not None
 
-    def attachments(self) -> dict[Attachment, str]:
-        """Return the attachments that have a port, with the path of their network namespace."""
+    def attachments(self) -> dict[Attachment, CurrentRow]:
+        """Return the attachments that have a port, with the row of their interface."""
         return {
-            Attachment.from_owner_name(name): row.external_id(names.NETNS_KEY) or ""
+            Attachment.from_owner_name(name): row
             for name in self.replica.owners(OWNER_TYPE)
             for row in self.replica.owned(Owner(OWNER_TYPE, name), ("Interface",))
         }
@@ -95,11 +95,8 @@ class Ports:
         """Return what differs from the desired rows of an owner."""
         return self._plan(owner, desired).changes
 
-    def is_misplaced(self, link: str) -> bool:
-        """Return whether the port of this name is in another bridge."""
-        return self._misplaced(link) is not None
-
-    def _misplaced(self, link: str) -> CurrentRow | None:
+    def misplaced(self, link: str) -> CurrentRow | None:
+        """Return the port of this name that is in another bridge; None: there is none."""
         port = self.replica.named("Port", link)
         bridge = None if port is None else self.replica.parent("Port", port.uuid)
         return None if bridge is None or bridge.name == names.INTEGRATION_BRIDGE else port
@@ -134,7 +131,7 @@ class Ports:
             if not self.replica.connected:
                 await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - loop.time()))
             # A port can't be in two bridges: it leaves the other one first.
-            misplaced = [self._misplaced(row.name or "") for row in desired if row.table == "Port"]
+            misplaced = [self.misplaced(row.name or "") for row in desired if row.table == "Port"]
             leave = [remove_from_parent("Port", row.uuid) for row in misplaced if row is not None]
             if leave:
                 await run_to_end(self.replica.transact([*leave, {"op": "comment", "comment": comment}]))

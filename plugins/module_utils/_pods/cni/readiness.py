@@ -10,18 +10,21 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from typing import Optional
 
 from ..._common import inotify, names
-from ..._common.errors import HostError
-from ..._host.apply import apply_steps
-from ..._host.desired import File, HostState
-from ..._host.read import read_and_plan
+from ..._common.tasks import end
+from .configuration import Configuration
 from .ports import Ports
 from .protocol import configuration
 
 LOG = logging.getLogger("ovn-k8s-node")
 STARTUP = 1.0  # seconds after the start in which a problem is not reported
 GRACE = 30.0  # seconds that a problem must last until the runtime is told; a service that restarts takes less
+STEADY = 5.0  # seconds without a problem after which it is over
+
+
+Need = Callable[[], Optional[str]]
 
 
 class Readiness:
@@ -29,13 +32,17 @@ class Readiness:
 
     :param synced: set once the node's pods are known.
     :param needs: each returns why something that pods need does not work now, None when it does.
+    :param delays: as these, of what only new pods wait for. For these alone the runtime is not told: when all nodes are
+        cut off from the databases at once, no pod must leave its Services, since what is set up goes on.
     """
 
-    def __init__(self, ports: Ports, synced: asyncio.Event, needs: Sequence[Callable[[], str | None]] = ()) -> None:
+    def __init__(
+        self, ports: Ports, synced: asyncio.Event, needs: Sequence[Need] = (), delays: Sequence[Need] = ()
+    ) -> None:
         self._ports = ports
         self._synced = synced
-        self._needs = needs
-        self._unwritten: str | None = None  # why the runtime's configuration can't be written
+        self._needs, self._delays = needs, delays
+        self._configuration: Configuration | None = None
         self._ready = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -44,7 +51,14 @@ class Readiness:
 
         Once the pods are known, an outage of the API server is no problem.
         """
-        for need in (self._ports.own.problem, *self._needs, self._ports.own.flows_problem):
+        return self._problem((*self._needs, *self._delays))
+
+    def _lasting_problem(self) -> str | None:
+        """Return why the runtime must be told when it lasts, None: it need not."""
+        return self._problem(self._needs)
+
+    def _problem(self, needs: Sequence[Need]) -> str | None:
+        for need in (self._ports.own.problem, *needs, self._ports.own.flows_problem):
             problem = need()
             if problem is not None:
                 return problem
@@ -54,7 +68,7 @@ class Readiness:
 
     def report(self) -> str | None:
         """Return :meth:`problem`, or why the runtime does not know that there is none."""
-        return self.problem() or self._unwritten
+        return self.problem() or (self._configuration.problem if self._configuration else None)
 
     def update(self) -> None:
         """Take in that something has changed that :meth:`problem` depends on."""
@@ -79,56 +93,69 @@ class Readiness:
 
         :param path: of the configuration.
         """
+        file = self._configuration = Configuration(path)
         deletions = os.path.join(run_directory, names.CNI_DELETIONS)
         if not os.path.isdir(deletions):
-            _write(path, None)
+            file.keep(None)
             os.makedirs(deletions, 0o700)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._ready.wait(), STARTUP)
         watch = asyncio.ensure_future(inotify.watch([path], self._changed.set))
         try:
-            await self._keep_configuration(path)
+            await self._keep_configuration(file)
         finally:
-            watch.cancel()
+            await end([watch])
 
-    async def _keep_configuration(self, path: str) -> None:
+    async def _keep_configuration(self, file: Configuration) -> None:
         """Write the configuration, or remove it, at each change."""
         reported: str | None = ""
-        since: float | None = None  # when the problem began
+        patience = Patience()
         while True:
             self._changed.clear()
             problem = self.problem()
             if problem != reported:
                 LOG.log(logging.WARNING if problem else logging.INFO, "%s", problem or "ready for pods")
                 reported = problem
-            if problem is None:
-                since = None
-                self._unwritten = _write(path, configuration(self._ports.own.facts().mtu))
-                await self._changed.wait()
-                continue
-            now = asyncio.get_running_loop().time()
-            since = now if since is None else since
-            try:
-                await asyncio.wait_for(self._changed.wait(), max(0.0, since + GRACE - now))
-            except asyncio.TimeoutError:
-                _write(path, None)
-                await self._changed.wait()
+            waits = [patience.take(self._lasting_problem() is not None, asyncio.get_running_loop().time())]
+            if patience.is_at_end:
+                waits.append(file.keep(None))
+            elif problem is None:
+                waits.append(file.keep(configuration(self._ports.own.facts().mtu)))
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(
+                    self._changed.wait(), min((one for one in waits if one is not None), default=None)
+                )
+
+
+class Patience:
+    """How long a problem is endured.
+
+    :ivar is_at_end: whether the runtime is told: from the moment at which a problem has lasted for GRACE until there
+        was none for STEADY. Less health than that does not interrupt a problem that comes and goes.
+    """
+
+    def __init__(self) -> None:
+        self.is_at_end = False
+        self._broken: float | None = None  # since when
+        self._healthy: float | None = None
+
+    def take(self, is_broken: bool, now: float) -> float | None:
+        """Take in whether there is a problem; return the seconds until this must be called again."""
+        if not is_broken and self._broken is None:
+            return None
+        if is_broken:
+            self._healthy = None
+            self._broken = now if self._broken is None else self._broken
+            left = self._broken + GRACE - now
+            self.is_at_end = self.is_at_end or left <= 0
+        else:
+            self._healthy = now if self._healthy is None else self._healthy
+            left = self._healthy + STEADY - now
+            if left <= 0:
+                self.is_at_end, self._broken = False, None
+        return left if left > 0 else None
 
 
 def plugin_problem(path: str) -> str | None:
     """Return why the runtime can't start the plugin, None when it can."""
     return None if os.access(path, os.X_OK) else f"{path} is missing: run ovn.kubernetes.site"
-
-
-def _write(path: str, content: str | None) -> str | None:
-    """Make the file have this content; None: remove it. Return why it can't be done, None: it is done."""
-    desired = HostState(files=(File(path, content),))
-    try:
-        steps = read_and_plan(desired)
-        apply_steps(steps)
-    except HostError as exc:
-        LOG.error("%s", exc)
-        return str(exc)
-    for step in steps:
-        LOG.info("%s", step.describe())
-    return None

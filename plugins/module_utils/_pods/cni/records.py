@@ -27,7 +27,7 @@ LARGEST = 1 << 16  # bytes; a record has less than a thousand
 
 
 class Records(Mapping[Attachment, PodInterface]):
-    """The interfaces that pods of this node have, in the order in which they were made.
+    """The interfaces that pods of this node have.
 
     :param directory: where the files are; only root may read them.
     """
@@ -48,7 +48,7 @@ class Records(Mapping[Attachment, PodInterface]):
     def read(self) -> None:
         """Read all files. One that can't be understood is removed, with a line in the log."""
         with contextlib.suppress(FileNotFoundError):
-            for entry in sorted(os.scandir(self._directory), key=lambda entry: entry.stat().st_mtime_ns):
+            for entry in list(os.scandir(self._directory)):
                 try:
                     interface = _parse(entry.path)
                 except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
@@ -60,7 +60,6 @@ class Records(Mapping[Attachment, PodInterface]):
 
     def add(self, interface: PodInterface) -> None:
         """Keep what was made. :raises OSError: it can't be written."""
-        self._interfaces.pop(interface.attachment, None)
         os.makedirs(self._directory, 0o700, exist_ok=True)
         text = json.dumps(dataclasses.asdict(interface), sort_keys=True)
         write_file(self._path(interface.attachment), FileContent(text + "\n", 0o600))

@@ -3,9 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Keep what ADD has made: ports of br-int and host's ends of pairs that somebody changed or took away are made again.
 
-Events of the database and of the kernel only mark what to look at. A repair is what a repeated ADD does, from the
-record of the first one. One attachment that can't be repaired is tried again after a pause that grows, and stops no
-other.
+Events of the database and of the kernel only mark what to look at. A repair is what a repeated ADD does outside the
+pod, from the record of the first one. One attachment that can't be repaired is tried again after a pause that grows,
+and stops no other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ..._common.errors import OvnKubernetesError
 from ..._common.retry import Pause
+from ..._common.tasks import end
 from ..interface import Attachment, PodInterface
 from ..model import Pod
 from . import pod_links
@@ -25,7 +26,9 @@ from .known_pods import KnownPods
 
 LOG = logging.getLogger("ovn-k8s-node")
 DEBOUNCE = 0.2  # seconds: a change comes as several events
-# Seconds between two repairs: a bridge that was made anew has lost the ports of all pods.
+# Repairs at the same time, and seconds from the end of each to the next: a bridge that was made anew has lost the ports
+# of all pods.
+AT_ONCE = 2
 PACE = 0.05
 # Seconds between two repairs of the same attachment: whoever breaks it again and again does not keep this host busy.
 AGAIN = Pause(0.5, longest=60.0)
@@ -53,13 +56,21 @@ class _Patient:
 class Upkeep:
     """The upkeep of all attachments.
 
+    :param can_repair: returns whether the database and the daemons are there that a repair needs. When they come back,
+        the caller says that everything has changed.
     :param on_event: writes a Kubernetes event about a pod.
     """
 
-    def __init__(self, attachments: Attachments, pods: KnownPods, on_event: EventWriter) -> None:
+    def __init__(
+        self, attachments: Attachments, pods: KnownPods, can_repair: Callable[[], bool], on_event: EventWriter
+    ) -> None:
         self._attachments = attachments
         self._pods = pods
+        self._can_repair = can_repair
         self._on_event = on_event
+        self._repairs: dict[Attachment, asyncio.Future[None]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._timers: dict[Attachment, asyncio.TimerHandle] = {}  # one for each that is looked at again
         self._marked: set[Attachment] = set()
         self._links_changed = True
         self._patients: dict[Attachment, _Patient] = {}
@@ -79,16 +90,16 @@ class Upkeep:
         self._wake.set()
 
     def everything_changed(self) -> None:
-        """Look at all."""
+        """Look at all, also at what has no record yet."""
+        self._attachments.rebuild(self._pods)
         self._marked.update(self._attachments.records)
         self.links_changed()
 
     def lost_sandbox(self, attachment: Attachment) -> None:
         """Tell the pod that its sandbox is gone, where it still needs one."""
         interface = self._attachments.records.get(attachment)
-        pod = None if interface is None else self._pod(interface)
-        if pod is not None and interface is not None:
-            self._on_event(pod, BROKEN, f"the network namespace of {interface.ifname} is gone: {advice(interface)}")
+        if interface is not None:
+            self._tell(interface, BROKEN, f"the network namespace of {interface.ifname} is gone: {advice(interface)}")
 
     def failure(self, attachment: Attachment) -> str | None:
         """Return why an attachment could not be repaired; None: nothing is wrong."""
@@ -99,12 +110,17 @@ class Upkeep:
 
     async def run(self) -> None:
         """Repair for ever what is marked."""
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(DEBOUNCE)
-            self._wake.clear()
-            for attachment, fault in (await self._faults()).items():
-                await self._care_for(attachment, fault)
+        try:
+            while True:
+                await self._wake.wait()
+                await asyncio.sleep(DEBOUNCE)
+                self._wake.clear()
+                for attachment, fault in (await self._faults()).items():
+                    self._care_for(attachment, fault)
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+            await end(self._repairs.values())
 
     async def _faults(self) -> dict[Attachment, str]:
         """Return what is wrong with what is marked."""
@@ -138,15 +154,13 @@ class Upkeep:
         except OvnKubernetesError as exc:
             return str(exc)
 
-    async def _care_for(self, attachment: Attachment, fault: str) -> None:
+    def _care_for(self, attachment: Attachment, fault: str) -> None:
         """Repair an attachment now, or later."""
-        interface = self._attachments.records.get(attachment)
-        pod = None if interface is None else self._pod(interface)
-        if interface is None or pod is None or not self._attachments.ports.can_change():
-            return  # the runtime is about to delete it, or all are marked when the database is back
+        if attachment not in self._attachments.records or not self._can_repair():
+            return  # all are marked when it can be repaired again
         loop = asyncio.get_running_loop()
-        if attachment in self._attachments.locks:
-            loop.call_later(LOCKED, self._look_again, attachment)
+        if attachment in self._attachments.locks or attachment in self._repairs:
+            self._look_again(attachment, LOCKED)
             return
         patient = self._patients.setdefault(attachment, _Patient())
         if patient.repairs and loop.time() - patient.last > HEALTHY:
@@ -154,39 +168,59 @@ class Upkeep:
         pause = AGAIN.seconds(patient.repairs - 1) if patient.repairs else 0.0
         left = patient.last + pause - loop.time()
         if left > 0:
-            loop.call_later(left, self._look_again, attachment)
+            self._look_again(attachment, left)
             return
-        async with self._attachments.locks.hold(attachment):
-            if attachment in self._attachments.records:
-                await self._repair(interface, pod, fault, patient)
-        patient.repairs += 1
-        patient.last = loop.time()
-        if patient.failure is not None:
-            loop.call_later(AGAIN.seconds(patient.repairs), self._look_again, attachment)
-        await asyncio.sleep(PACE)
+        self._repairs[attachment] = repair = asyncio.ensure_future(self._repair_in_turn(attachment, fault, patient))
+        repair.add_done_callback(lambda _repair: self._repairs.pop(attachment))
 
-    def _look_again(self, attachment: Attachment) -> None:
-        self.port_changed(attachment)
-        self.links_changed()
+    async def _repair_in_turn(self, attachment: Attachment, fault: str, patient: _Patient) -> None:
+        """Repair an attachment that has a pod, while nobody else works on it."""
+        async with self._places:
+            async with self._attachments.locks.hold(attachment):
+                interface = self._attachments.records.get(attachment)
+                if interface is None or not self._pods.may_run(interface.pod_key, interface.uid):
+                    return  # the runtime is about to delete it
+                await self._repair(interface, fault, patient)
+            patient.repairs += 1
+            patient.last = asyncio.get_running_loop().time()
+            if patient.failure is not None:
+                self._look_again(attachment, AGAIN.seconds(patient.repairs))
+            await asyncio.sleep(PACE)
 
-    async def _repair(self, interface: PodInterface, pod: Pod, fault: str, patient: _Patient) -> None:
+    def _look_again(self, attachment: Attachment, seconds: float) -> None:
+        """Look at an attachment after a while, and not before as well."""
+
+        def look() -> None:
+            del self._timers[attachment]
+            self.port_changed(attachment)
+            self.links_changed()
+
+        if attachment in self._timers:
+            self._timers[attachment].cancel()
+        self._timers[attachment] = asyncio.get_running_loop().call_later(seconds, look)
+
+    async def _repair(self, interface: PodInterface, fault: str, patient: _Patient) -> None:
         """Make what is missing; the log and the pod's events say so."""
         try:
             await self._attachments.repair(interface)
         except Exception as exc:  # one attachment does not stop the others
+            if not self._can_repair():
+                return  # not the attachment's fault
             failure = f"{interface.ifname} is broken and can't be repaired: {fault}: {exc}"
             if failure != patient.failure:
-                LOG.error("%s: %s", pod.key, failure)
-                self._on_event(pod, BROKEN, f"{failure}: {advice(interface)}")
+                LOG.error("%s: %s", interface.pod_key, failure)
+                self._tell(interface, BROKEN, f"{failure}: {advice(interface)}")
             patient.failure = failure
             return
         patient.failure = None
-        LOG.warning("%s: %s was broken and is repaired: %s", pod.key, interface.ifname, fault)
-        self._on_event(pod, REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
+        LOG.warning("%s: %s was broken and is repaired: %s", interface.pod_key, interface.ifname, fault)
+        self._tell(interface, REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
 
-    def _pod(self, interface: PodInterface) -> Pod | None:
-        """Return the pod of an interface; None: it was deleted."""
-        return self._pods.get(f"{interface.namespace}/{interface.pod}", interface.uid)
+    def _tell(self, interface: PodInterface, reason: str, message: str) -> None:
+        """Write an event, where the pod is known."""
+        pod = self._pods.get(interface.pod_key, interface.uid)
+        if pod is not None:
+            self._on_event(pod, reason, message)
 
 
 def advice(interface: PodInterface) -> str:

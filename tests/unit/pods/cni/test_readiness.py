@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""When the runtime is told that a node can't serve pods, and how often its configuration is written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from types import SimpleNamespace
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import configuration, readiness
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.own_rows import NodeFacts
+
+GRACE = 0.05  # seconds
+
+
+@pytest.fixture
+def grace(monkeypatch):
+    """Seconds become hundredths."""
+    monkeypatch.setattr(readiness, "GRACE", GRACE)
+    monkeypatch.setattr(readiness, "STEADY", GRACE / 5)
+    monkeypatch.setattr(readiness, "STARTUP", 0.01)
+
+
+class Kept:
+    """A readiness that keeps the configuration in a folder."""
+
+    def __init__(self, folder):
+        self.path = folder / "cni" / "10.conflist"
+        self.path.parent.mkdir()
+        self.need = self.delay = None
+        own = SimpleNamespace(problem=lambda: None, flows_problem=lambda: None, facts=lambda: NodeFacts(1400, False))
+        synced = asyncio.Event()
+        synced.set()
+        self.readiness = readiness.Readiness(
+            SimpleNamespace(own=own), synced, [lambda: self.need], [lambda: self.delay]
+        )
+        self._keeping = asyncio.ensure_future(self.readiness.keep_configuration(str(self.path), str(folder / "run")))
+        self.readiness.update()
+
+    def set(self, need=None, delay=None):
+        """Something changed."""
+        self.need, self.delay = need, delay
+        self.readiness.update()
+
+    async def until(self, exists):
+        """Wait for the file to come or go."""
+        while self.path.exists() != exists:
+            done, _pending = await asyncio.wait([self._keeping], timeout=0.01)
+            assert not done, self._keeping
+
+    async def pass_time(self, seconds):
+        """Let it work."""
+        await asyncio.wait([self._keeping], timeout=seconds)
+
+    async def close(self):
+        """End it."""
+        await end([self._keeping])
+
+
+def run(folder, scenario):
+    """Run a scenario with a configuration that exists."""
+
+    async def work():
+        kept = Kept(folder)
+        try:
+            await asyncio.wait_for(kept.until(exists=True), 5)
+            await asyncio.wait_for(scenario(kept), 10)
+        finally:
+            await kept.close()
+
+    asyncio.run(work())
+
+
+def test_a_node_that_is_cut_off_stays_in_its_services(grace, tmp_path):
+    """Protects every Service of a cluster whose databases are away for a while: all nodes are cut off at once, what is
+    set up goes on, and without the configuration all pods would leave their Services.
+    """
+
+    async def scenario(kept):
+        kept.set(delay="cut off")
+        await kept.pass_time(4 * GRACE)
+        assert kept.path.exists() and kept.readiness.report() == "cut off"
+        kept.set(need="dead", delay="cut off")
+        await kept.until(exists=False)
+        kept.set(delay="cut off")
+        await kept.pass_time(GRACE)
+        assert not kept.path.exists(), "a node that can't take pods does not become ready"
+        kept.set()
+        await kept.until(exists=True)
+
+    run(tmp_path, scenario)
+
+
+def test_a_problem_that_comes_and_goes_lasts():
+    """Protects against a daemon in a crash loop, which was healthy for a moment in each grace."""
+    patience = readiness.Patience()
+    second = readiness.STEADY / 2
+    times = itertools.count(0, second)
+    while not patience.is_at_end:
+        now = next(times)
+        assert now <= readiness.GRACE + second
+        patience.take(now % (2 * second) == 0, now)
+    assert now >= readiness.GRACE
+    healthy = now + second
+    assert patience.take(False, healthy) == readiness.STEADY and patience.is_at_end
+    assert patience.take(False, healthy + readiness.STEADY) is None and not patience.is_at_end
+    assert patience.take(True, healthy + readiness.STEADY) == readiness.GRACE
+
+
+def test_another_program_that_removes_the_configuration(grace, tmp_path, monkeypatch):
+    """Protects the host from two programs that work against each other as fast as they can, and says so."""
+    writes = []
+    apply_steps = configuration.apply_steps
+    monkeypatch.setattr(configuration, "apply_steps", lambda steps: (writes.append(1), apply_steps(steps)))
+
+    async def scenario(kept):
+        loop = asyncio.get_running_loop()
+        until = loop.time() + 1.5
+        while loop.time() < until:
+            with contextlib.suppress(FileNotFoundError):
+                kept.path.unlink()
+            await kept.pass_time(0.01)
+        assert 2 <= len(writes) <= configuration.OFTEN + 1
+        assert "another program again and again" in kept.readiness.report()
+
+    run(tmp_path, scenario)
+
+
+def test_a_configuration_that_can_not_be_written(grace, tmp_path, monkeypatch):
+    """Protects a host whose disk is full: each attempt changes the folder, which was the sign for the next one."""
+    attempts = []
+
+    def fail(_steps):
+        attempts.append(1)
+        (tmp_path / "cni" / "part").touch()
+        raise configuration.HostError("disk full")
+
+    async def scenario(kept):
+        monkeypatch.setattr(configuration, "apply_steps", fail)
+        kept.path.unlink()
+        await kept.pass_time(1)
+        assert 1 <= len(attempts) <= configuration.OFTEN and kept.readiness.report() == "disk full"
+
+    run(tmp_path, scenario)
