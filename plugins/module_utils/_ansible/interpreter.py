@@ -42,7 +42,8 @@ PIPE_SIZES = (1 << 24, 1 << 20)  # what root can have, and what every user can (
 def with_libraries(respawn: Respawn, *libraries: str) -> None:
     """Run the module with an interpreter that has the libraries, if this one lacks some, and there is such a one.
 
-    Without one, the module goes on with this interpreter, and says which library is missing when it needs it.
+    Without one that has more of them, the module goes on with this interpreter, and says which library is missing when
+    it needs it.
     """
     missing = [library for library in libraries if importlib.util.find_spec(library) is None]
     # Only what Ansible has started can be started again: it knows the module's name and its arguments.
@@ -50,7 +51,9 @@ def with_libraries(respawn: Respawn, *libraries: str) -> None:
         return
     # By path: the Python of a virtual environment is a link to the distribution's, and has other libraries.
     others = [path for path in INTERPRETERS if path != sys.executable]
-    for needed in (libraries, missing, missing[:1]):
+    # What this one has stays: a module that lacks another library then would only be worse off.
+    present = [library for library in libraries if library not in missing]
+    for needed in (libraries, *([library, *present] for library in missing)):
         path = respawn.probe_interpreters_for_module(others, ", ".join(needed))
         if path:
             with _roomy_pipes():

@@ -102,7 +102,9 @@ class Respawn:
     [
         (["json"], ["json"], False, False),
         (["no_such_1", "no_such_2"], ["no_such_1", "no_such_2"], False, True),
-        (["no_such_1", "json"], ["no_such_1"], False, True),
+        (["no_such_1", "json"], ["no_such_1"], False, False),
+        (["no_such_1", "json"], ["no_such_1", "json"], False, True),
+        (["no_such_1", "no_such_2", "json"], ["no_such_2", "json"], False, True),
         (["no_such_1", "no_such_2"], ["no_such_1"], False, True),
         (["no_such_1"], [], False, False),
         (["no_such_1"], ["no_such_1"], True, False),
