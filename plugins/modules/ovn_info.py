@@ -70,7 +70,8 @@ EXAMPLES = r"""
 RETURN = r"""
 nodes:
   description:
-    - Node name to its subnets, chassis and tunnel addresses, and how many pods have addresses there, with some of them.
+    - Node name to its subnets, chassis and tunnel addresses, and by subnet how many pods have addresses there, with
+      some of them.
       Pods that a drain of the node leaves there are not among them.
   returned: always
   type: dict
@@ -79,8 +80,8 @@ nodes:
       subnets: ["192.168.2.0/24"]
       chassis: kube-minion1
       encap_ips: ["10.0.0.2"]
-      pods: [demo/web]
-      pod_count: 1
+      pods:
+        192.168.2.0/24: {count: 1, some: [demo/web]}
 gateways:
   description:
     - Node name of each gateway to its addresses on the physical network and on the join switch, its MAC on the
@@ -104,6 +105,11 @@ leftover_subnets:
   returned: always
   type: dict
   sample: {}
+pods_marked:
+  description: Whether ports say which pods a drain leaves. A watcher from before that did not write it.
+  returned: always
+  type: bool
+  sample: true
 kubernetes_nodes:
   description: The names of Kubernetes' nodes. None when O(server) was not given, or nobody answered.
   returned: always

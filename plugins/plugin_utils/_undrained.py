@@ -28,19 +28,26 @@ def undrained(inventory: Inventory, planned: Mapping[str, Sequence[str]], overla
         sentence
         for node, found in nodes.items()
         for host in [hosts.get(new_names.get(node, node))]
-        for sentence in _sentences(node, found, new_names.get(node), host, planned)
+        for sentence in _sentences(node, found, new_names.get(node), host, planned, bool(overlay.get("pods_marked")))
     ]
 
 
 def _sentences(
-    node: str, found: Mapping[str, t.Any], new_name: str | None, host: str | None, planned: Mapping[str, Sequence[str]]
+    node: str,
+    found: Mapping[str, t.Any],
+    new_name: str | None,
+    host: str | None,
+    planned: Mapping[str, Sequence[str]],
+    marked: bool,
 ) -> Iterator[str]:
-    if host is None or not found.get("pod_count"):
+    if host is None:
         return
     lost = loss(node, found["subnets"], planned[host], new_name)
-    if not lost.subnets:
+    pods = [found["pods"][subnet] for subnet in lost.subnets if subnet in (found.get("pods") or {})]
+    if not pods:
         return
-    refused = problem(lost, found["pods"], found["pod_count"])
+    most = max(pods, key=lambda one: int(one["count"]))  # with two families each pod may have an address in both
+    refused = problem(lost, most["some"], most["count"], marked)
     variable = VARIABLES[refused.field]
     instead = "" if new_name else f"; the plan has {', '.join(planned[host])}"
     yield f'{host}: {variable} "{refused.value}" {refused.problem}{instead}: {refused.advice}'

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from .node import Node
 
 SHOWN = 5  # pods that a message names
+UNMARKED = (
+    "; if only pods of DaemonSets are left, first run ovn.kubernetes.site once without this change, so that the "
+    "watcher marks them as those that stay"
+)
 OF_PODS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Pod"}
 PORTS = Query("Logical_Switch_Port", (includes("external_ids", OF_PODS),), ("addresses", "external_ids"))
 
@@ -96,21 +100,29 @@ def problems(lost: Iterable[Loss], ports: Sequence[CurrentRow]) -> Iterator[Prob
     pods = pods_by_node({one.node: one.subnets for one in lost}, ports)
     for one in lost:
         if one.node in pods:
-            yield problem(one, pods[one.node][:SHOWN], len(pods[one.node]))
+            yield problem(one, pods[one.node][:SHOWN], len(pods[one.node]), are_marked(ports))
 
 
-def problem(lost: Loss, shown: Sequence[str], count: int) -> Problem:
+def are_marked(ports: Iterable[CurrentRow]) -> bool:
+    """Return whether ports say which pods stay on a drain: a watcher from before that did not write it."""
+    return any(port.external_id(names.STAYS_KEY) for port in ports)
+
+
+def problem(lost: Loss, shown: Sequence[str], count: int, marked: bool) -> Problem:
     """Return the problem of a node with pods.
 
     :param shown: some of the pods.
     :param count: of all.
+    :param marked: whether any port of the cluster says that its pod stays on a drain.
     """
     others = f" and {count - len(shown)} more" if count > len(shown) else ""
     what = f"is node {lost.node} today, which has" if lost.new_name else "can't be left while there are"
     return Problem(
         "name" if lost.new_name else "node_subnets",
         f"{what} pods with addresses ({', '.join(shown)}{others})",
-        f"drain the node first (kubectl drain {lost.node} --ignore-daemonsets), then run this again",
+        f"drain the node first (kubectl drain {lost.node} --ignore-daemonsets), then run this again"
+        f"{'' if marked else UNMARKED}; rows of pods that Kubernetes does not have any more are deleted with those of "
+        f"the node, ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts={lost.node}, and site makes it anew",
         lost.new_name or ", ".join(lost.subnets),
         f"node {lost.new_name or lost.node}",
     )

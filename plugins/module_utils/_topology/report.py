@@ -47,8 +47,9 @@ SOUTHBOUND = (
 )
 
 
-def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[str, dict[str, Any]]:
-    """Return ``nodes``, ``gateways``, ``chassis`` and ``leftover_subnets``, each a dictionary by name.
+def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[str, Any]:
+    """Return ``nodes``, ``gateways``, ``chassis`` and ``leftover_subnets``, each a dictionary by name, and
+    ``pods_marked``, whether ports say which pods a drain leaves.
 
     :param northbound: remote of the Northbound database.
     :param southbound: remote of the Southbound database.
@@ -57,20 +58,22 @@ def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[s
     :raises DatabaseError: a database can't be read.
     """
     if not os.path.exists(database_file) and northbound == names.NORTHBOUND_SOCKET:
-        return {"nodes": {}, "gateways": {}, "chassis": {}, "leftover_subnets": {}}
+        return {"nodes": {}, "gateways": {}, "chassis": {}, "leftover_subnets": {}, "pods_marked": False}
     rows = _read(northbound, names.NORTHBOUND, NORTHBOUND)
     registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND))
     found = nodes(rows)
-    pods = drain.pods_by_node({name: node["subnets"] for name, node in found.items()}, ports(rows))
-    for name, node in found.items():
-        of_node = pods.get(name, [])
-        node["pods"], node["pod_count"] = of_node[: drain.SHOWN], len(of_node)
+    pods = drain.pods_by_node({net: [net] for node in found.values() for net in node["subnets"]}, ports(rows))
+    for node in found.values():
+        node["pods"] = {
+            net: {"count": len(pods[net]), "some": pods[net][: drain.SHOWN]} for net in node["subnets"] if net in pods
+        }
         node["encap_ips"] = registered.get(node["chassis"], {}).get("encap_ips", [])
     return {
         "nodes": found,
         "gateways": gateways(rows),
         "chassis": registered,
         "leftover_subnets": leftover_subnets(rows),
+        "pods_marked": drain.are_marked(ports(rows)),
     }
 
 

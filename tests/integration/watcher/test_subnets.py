@@ -112,10 +112,11 @@ def test_ovn_info_names_the_pods_of_each_node(served, tmp_path):
     file.touch()
     southbound = Server("ovn-sb", "OVN_Southbound")
     try:
-        nodes = read_overlay(served.nb.remote, southbound.remote, str(file))["nodes"]
+        overlay = read_overlay(served.nb.remote, southbound.remote, str(file))
     finally:
         southbound.remove()
-    assert {name: (node["pod_count"], node["pods"]) for name, node in nodes.items()} == {
-        "node1": (7, [f"default/web{number}" for number in range(5)]),
-        "node2": (1, ["default/other"]),
+    assert {name: list(node["pods"].values()) for name, node in overlay["nodes"].items()} == {
+        "node1": [{"count": 7, "some": [f"default/web{number}" for number in range(5)]}],
+        "node2": [{"count": 1, "some": ["default/other"]}],
     }
+    assert overlay["pods_marked"] is False  # none of them is of a DaemonSet
