@@ -14,7 +14,9 @@ from .._kube.token import unusable
 from .._ovsdb.plan import Change
 from .._pods.cni.protocol import configuration
 from . import words
+from .facts import NODE_SERVER
 from .finding import WARNING, Finding
+from .programs import line, readiness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +33,6 @@ FILES = {
     f"{names.PLUGINS_DIRECTORY}/loopback": "the runtime can't set up the loopback interface of new pods",
 }
 OTHER_FILE = "the program that reads it runs with other settings, or not at all"
-NODE_SERVER = "ovn-k8s-node.service"
 NEW_PODS = "the runtime can't connect new pods, and the node is NotReady"
 
 
@@ -178,19 +179,6 @@ def units(expected: Expected, passing: Passing) -> Iterator[Finding]:
             yield Finding(unit.name, text, "it runs with old files, or not after the next boot")
 
 
-def readiness(_expected: Expected, passing: Passing) -> Iterator[Finding]:
-    """Yield programs that say that they are not ready, and what the node server has found itself."""
-    for unit, text in passing.not_ready.items():
-        causes, name = words.UNITS.get(unit, words.OTHER_UNIT), unit.split(".")[0]
-        yield Finding(unit, f"{name} is not ready: {text}", causes, f"journalctl -u {name}")
-    for found in passing.reported:
-        what, causes, mend = (str(found.get(key, ""))[:300] for key in ("what", "causes", "mend"))
-        if what:
-            yield Finding(
-                "pods", what, causes or "pods of this host are affected", mend or "journalctl -u ovn-k8s-node"
-            )
-
-
 def registration(_expected: Expected, passing: Passing) -> Iterator[Finding]:
     """Yield a chassis that the Southbound database does not have."""
     causes = words.UNITS["ovn-controller.service"]
@@ -211,11 +199,13 @@ def silence(_expected: Expected, passing: Passing) -> Iterator[Finding]:
 
 
 def steering(expected: Expected, passing: Passing) -> Iterator[Finding]:
-    """Yield a shared NIC's bridge without the flows of the gateway helper."""
-    if passing.flows is False:
-        bridge = (expected.gateway or {}).get("bridge")
+    """Yield a shared NIC's bridge without the flows of the gateway helper, or one whose flows can't be read."""
+    bridge, causes = (expected.gateway or {}).get("bridge"), "answers from outside don't reach the pods"
+    if passing.no_flows:
+        text = f"the flows of bridge {bridge} can't be read: {line(passing.no_flows)}"
+        yield Finding(str(bridge), text, causes, "look at Open vSwitch: ovs-vswitchd.log")
+    elif passing.flows is False:
         text = f"bridge {bridge} has no flows that steer incoming packets to the host or to pods"
-        causes = "answers from outside don't reach the pods"
         mend = "journalctl -u ovn-k8s-gateway-helper: it waits for the gateway router's port of ovn-controller"
         yield Finding(str(bridge), text, causes, mend)
 

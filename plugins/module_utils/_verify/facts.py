@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .._host.units import Status, Unit
     from .._topology.overlay import Overlay
 
+NODE_SERVER = "ovn-k8s-node.service"
+
 
 @dataclass(frozen=True)
 class ExpectedFile:
@@ -142,8 +144,10 @@ class Passing:
     :ivar not_ready: unit -> what its program says instead of "ready".
     :ivar configuration: the runtime's network configuration; empty: there is none.
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
-    :ivar reported: what the node server itself has found.
-    :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not asked.
+    :ivar reported: what the node server itself has found, as its findings have it.
+    :ivar unreported: why a node server that is ready does not say that; empty: it does.
+    :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not known.
+    :ivar no_flows: why they can't be read; empty: they can, or were not asked for.
     :ivar silent_peers, silent_routers: those that did not answer.
     """
 
@@ -154,7 +158,9 @@ class Passing:
     not_ready: Mapping[str, str] = field(default_factory=dict)
     configuration: str = ""
     mtu: int | None = None
-    reported: tuple[Mapping[str, str], ...] = ()
+    reported: tuple[Mapping[str, Any], ...] = ()
+    unreported: str = ""
     flows: bool | None = None
+    no_flows: str = ""
     silent_peers: tuple[Peer, ...] = ()
     silent_routers: tuple[Peer, ...] = ()

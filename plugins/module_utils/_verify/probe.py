@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -13,14 +14,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .._common import names
-from .._common.errors import DatabaseError, HostError
+from .._common.errors import DatabaseError, FlowError, HostError
 from .._host import units
+from .._openflow.client import run_client
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
 from .._topology import host as host_part
 from . import echo
-from .facts import Passing
+from .facts import NODE_SERVER, Passing
 from .read import saved_settings, text_of
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     Run = Callable[[list[str]], "tuple[int, str, str]"]
 
 TIMEOUT = 2.0  # seconds for one answer
-LONGEST = 1 << 16  # bytes of an answer that are read
+FINDINGS_TIMEOUT = 5.0  # seconds for the node server's comparison of all its pods
+LONGEST = 1 << 20  # bytes of an answer: findings of a hundred pods, each with four sentences of escaped characters
 
 
 def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | None) -> Passing:
@@ -42,12 +45,14 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
     :param southbound: the Southbound database's remote; empty: not asked.
     :param chassis: this host's system-id.
     """
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         silent = pool.submit(_silent, expected)
         registered = pool.submit(_registered, southbound, chassis)
         programs = pool.submit(_programs, expected)
+        steering = pool.submit(_flows, expected)
         statuses, silence = _statuses(expected, run)
-        not_ready, reported = programs.result()
+        not_ready, reported, unreported = programs.result()
+        flows, no_flows = steering.result()
         is_registered, problem = registered.result()
         quiet = silent.result()
     return Passing(
@@ -60,7 +65,9 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         text_of(names.CNI_CONFIGURATION) if expected.serves_pods else "",
         (saved_settings(host_part.NODE_FILE) or {}).get("mtu"),
         reported,
-        _flows(expected, run),
+        unreported,
+        flows,
+        no_flows,
         tuple(peer for peer in expected.peers if peer.address in quiet),
         tuple(peer for peer in expected.routers if peer.address in quiet),
     )
@@ -74,14 +81,19 @@ def _statuses(expected: Expected, run: Run) -> tuple[dict[str, units.Status], st
         return {}, str(error)
 
 
-def _flows(expected: Expected, run: Run) -> bool | None:
-    """Return whether the gateway helper has flows on the shared NIC's bridge; None where no NIC is shared."""
+def _flows(expected: Expected) -> tuple[bool | None, str]:
+    """Return whether the gateway helper has flows on the shared NIC's bridge, and why they can't be read; None where
+    no NIC is shared.
+    """
     bridge = (expected.gateway or {}).get("bridge") if expected.is_gateway else None
     if not bridge:
-        return None
+        return None, ""
     cookie = f"cookie={names.FLOW_COOKIE:#x}/-1"  # ovs-ofctl(8), dump-aggregate
-    _code, out, _err = run(["ovs-ofctl", "dump-aggregate", bridge, cookie])
-    return bool(re.search(r"flow_count=[1-9]", out))
+    try:
+        counted = asyncio.run(run_client("dump-aggregate", str(bridge), cookie))
+    except FlowError as error:
+        return None, str(error)
+    return bool(re.search(r"flow_count=[1-9]", counted)), ""
 
 
 def _silent(expected: Expected) -> set[str]:
@@ -103,38 +115,52 @@ def _registered(southbound: str, chassis: str | None) -> tuple[bool | None, str]
         return None, str(error)
 
 
-def _programs(expected: Expected) -> tuple[dict[str, str], tuple[Mapping[str, str], ...]]:
-    """Return unit -> what its program says instead of "ready", and the findings of the node server."""
+def _programs(expected: Expected) -> tuple[dict[str, str], tuple[Mapping[str, Any], ...], str]:
+    """Return unit -> what its program says instead of "ready", the findings of the node server, and why a node server
+    that is ready does not say them.
+    """
     not_ready: dict[str, str] = {}
-    reported: list[Mapping[str, str]] = []
+    reported: tuple[Mapping[str, Any], ...] = ()
+    unreported = ""
     for url, unit in expected.readiness.items():
         status, text = _get(url + "/readyz")
         if status != http.client.OK:
             not_ready[unit] = " ".join(text.split())[:300]
-        status, text = _get(url + "/findings")
-        if status == http.client.OK:
-            reported += _findings(text)
-    return not_ready, tuple(reported)
+        if unit == NODE_SERVER:
+            reported, problem = _findings(url + "/findings")
+            unreported = problem if status == http.client.OK else ""
+    return not_ready, reported, unreported
 
 
-def _findings(text: str) -> list[Mapping[str, str]]:
-    """Return the findings in a program's answer: a list, or a dictionary with the list."""
+def _findings(url: str) -> tuple[tuple[Mapping[str, Any], ...], str]:
+    """Return the findings of the node server, and why they are not all that it has found."""
+    status, text = _get(url, FINDINGS_TIMEOUT)
+    if status != http.client.OK:
+        return (), " ".join((text if status == 0 else f"{url} answers with status {status}").split())
+    if len(text) > LONGEST:
+        return (), f"{url} answers with more than {LONGEST} bytes"
     try:
         content: Any = json.loads(text)
-    except ValueError:
-        return []
-    found = content.get("findings") if isinstance(content, dict) else content
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, list):
+        return (), f"{url} answers with something else than a list in JSON"
+    found = tuple(one for one in content if isinstance(one, dict) and _has_words(one))
+    return found, "" if len(found) == len(content) else f"{url} has findings without subject or without words"
 
 
-def _get(url: str) -> tuple[int, str]:
+def _has_words(found: Mapping[str, Any]) -> bool:
+    return all(isinstance(found.get(key), str) and found[key].strip() for key in ("subject", "wrong"))
+
+
+def _get(url: str, timeout: float = TIMEOUT) -> tuple[int, str]:
     """Return the status and the text of an answer; status 0 when there is none. No proxy is asked."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=timeout)
     try:
         connection.request("GET", parts.path)
         answer = connection.getresponse()
-        return answer.status, answer.read(LONGEST).decode("utf-8", "replace")
+        return answer.status, answer.read(LONGEST + 1).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, f"no answer from {url}: {error}"
     finally:

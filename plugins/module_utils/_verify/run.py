@@ -17,6 +17,7 @@ from .probe import read_passing
 from .read import read_lasting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from .facts import Expected, Passing
@@ -59,14 +60,18 @@ def verify(expected: Expected, run: Run, remotes: Remotes = Remotes()) -> Report
         lasting = replace(lasting, overlay=central.compare_overlay(expected.overlay, remotes.northbound))
     findings = [finding for check in LASTING for finding in check(expected, lasting)]
     southbound = (expected.node or {}).get("southbound") or ""
-    end = time.monotonic() + (SHORT if any(one.severity == ERROR for one in findings) else PATIENCE)
+    end = time.monotonic() + (SHORT if _has_errors(findings) else PATIENCE)
     while True:
         passing = read_passing(expected, run, southbound, facts.get("chassis"))
         more = [finding for check in PASSING for finding in check(expected, passing)]
         silent = _silent(passing)
-        if not (more or silent) or time.monotonic() >= end:
+        if not (_has_errors(more) or silent) or time.monotonic() >= end:
             return Report(tuple(findings + more), facts, silent)
         time.sleep(PAUSE)
+
+
+def _has_errors(findings: Iterable[Finding]) -> bool:
+    return any(one.severity == ERROR for one in findings)
 
 
 def _silent(passing: Passing) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+import typing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -17,13 +18,15 @@ from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import Unit
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.findings import LONGEST, MOST, Finding
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.interface import OWNER_TYPE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster import Cluster
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import Overlay
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
-from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import Expected, Peer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import NODE_SERVER, Expected, Peer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.probe import read_passing
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.run import Remotes, verify
 
 CLUSTER = ["192.168.0.0/16"]
@@ -215,12 +218,13 @@ def test_what_comes_by_itself_is_waited_for(host):
 
 
 class Program(BaseHTTPRequestHandler):
-    """A node server that is not ready, and has found something."""
+    """A node server: its class has the answers, path -> status and body."""
+
+    answers: typing.ClassVar[dict] = {}
 
     def do_GET(self):
-        ready = self.path == "/readyz"
-        body = b"br-int is missing" if ready else json.dumps([{"what": "port of ns/web is gone"}]).encode()
-        self.send_response(503 if ready else 200)
+        status, body = self.answers.get(self.path, (404, b""))
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -229,19 +233,86 @@ class Program(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_what_the_node_server_says_is_reported(host):
-    """Protects what only the node server knows; one that does not answer is no traceback."""
+@pytest.fixture
+def program():
+    """The address of a program, which answers what ``Program.answers`` has."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Program)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        found = host.findings(readiness={url: UNIT.name})
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert list(found) == ["ovn-controller is not ready: br-int is missing", "port of ns/web is gone"]
-    (wrong,) = host.findings(readiness={url: UNIT.name})
-    assert wrong.startswith(f"ovn-controller is not ready: no answer from {url}/readyz")
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def read(**expected):
+    """What comes by itself, on a host without services and databases."""
+    return read_passing(Expected(**expected), lambda _command: (0, "", ""), "", None)
+
+
+READY = (200, b"ok\n")
+WEB = Finding("pod ns/web", "its port is gone", "the pod has no network", "kubectl delete pod -n ns web")
+
+
+def answer(*found):
+    """The node server's answer with these findings."""
+    return 200, json.dumps([one._asdict() for one in found]).encode()
+
+
+def test_what_the_node_server_says_is_reported(host, program):
+    """Protects what only the node server knows, as it says it, also while it is not ready."""
+    Program.answers = {"/readyz": (503, b"br-int is missing"), "/findings": answer(WEB)}
+    found = host.findings(readiness={program: NODE_SERVER})
+    assert list(found) == ["ovn-k8s-node is not ready: br-int is missing", "pod ns/web: its port is gone"]
+    assert found["pod ns/web: its port is gone"].mend == WEB.mend
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ((404, b""), "answers with status 404"),
+        ((500, b"[]"), "answers with status 500"),
+        ((200, b"{"), "answers with something else than a list in JSON"),
+        ((200, b'{"findings": []}'), "answers with something else than a list in JSON"),
+        ((200, b"[" * 200000), "answers with something else than a list in JSON"),
+        ((200, b'[{"what": "its port is gone"}]'), "has findings without subject or without words"),
+        ((200, b'["' + b"x" * (1 << 20) + b'"]'), "answers with more than 1048576 bytes"),
+    ],
+)
+def test_a_node_server_that_does_not_say_what_is_wrong(program, given, sentence):
+    """Protects against silence that looks like order: each answer but a list of findings is a finding itself."""
+    Program.answers = {"/readyz": READY, "/findings": given}
+    passing = read(readiness={program: NODE_SERVER})
+    assert (passing.not_ready, passing.reported, passing.unreported) == ({}, (), f"{program}/findings {sentence}")
+
+
+def test_as_many_findings_as_there_can_be(program):
+    """Protects a node on which all pods are broken: as many findings as the node server gives, as long as they get."""
+    longest = Finding(*["\u00fc" * LONGEST] * 4)
+    Program.answers = {"/readyz": READY, "/findings": answer(*[longest] * MOST)}
+    passing = read(readiness={program: NODE_SERVER})
+    assert (len(passing.reported), passing.unreported) == (MOST, "")
+
+
+def test_who_is_asked_for_findings(program):
+    """Protects programs that have none: only the node server is asked. One that does not answer is one finding."""
+    Program.answers = {"/readyz": READY}
+    assert read(readiness={program: UNIT.name}) == read()
+    passing = read(readiness={"http://127.0.0.1:9": NODE_SERVER})
+    assert list(passing.not_ready) == [NODE_SERVER] and passing.unreported == ""
+
+
+@pytest.mark.parametrize(
+    "client", ["", "#!/bin/sh\nexec sleep 60\n", "#!/bin/sh\necho 'breth1 is no bridge' >&2; exit 1\n"]
+)
+def test_flows_that_can_not_be_read_hide_nothing(monkeypatch, tmp_path, client):
+    """Protects all findings of a gateway, and the end of verify: its OpenFlow client is missing, waits for an
+    ovs-vswitchd that hangs, or fails."""
+    monkeypatch.setattr("ansible_collections.ovn.kubernetes.plugins.module_utils._openflow.client.TIMEOUT", 0.5)
+    monkeypatch.setenv("PATH", str(tmp_path) if not client else f"{tmp_path}:/bin")
+    if client:
+        (tmp_path / "ovs-ofctl").write_text(client, encoding="utf-8")
+        (tmp_path / "ovs-ofctl").chmod(0o755)
+    passing = read(gateway={"nic": "", "bridge": "breth1"}, is_gateway=True)
+    assert passing.flows is None and passing.no_flows
 
 
 def test_echoes():

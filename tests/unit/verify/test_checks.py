@@ -18,6 +18,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelRoute, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import Change
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import findings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.protocol import configuration
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import checks, words
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
@@ -31,7 +32,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts impor
     PodLink,
     Token,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.finding import SITE, WARNING
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.finding import ERROR, SITE, WARNING
 
 RUNS = Status(loaded=True, running=True, enabled=True, state="active (running)")
 ARCHIVE = ExpectedFile(names.ARCHIVE, "1", mode=0o755)
@@ -226,21 +227,40 @@ def test_a_unit_that_should_be_gone():
     assert finding.wrong == "ovn-k8s-gateway-helper.service is there, and the inventory has no use for it"
 
 
+WEB = findings.Finding("pod ns/web", "its port is gone", "the pod has no network", "kubectl delete pod -n ns web")
+
+
 def test_what_does_not_work_is_named():
     """Protects what only shows when it is used: readiness, the chassis, the tunnels, what the node server found."""
     found = passing(
         registered=False,
         not_ready={"ovn-k8s-node.service": "br-int is missing"},
-        reported=({"what": "port of ns/web is gone", "causes": "ns/web is cut off", "mend": "kubectl delete pod web"},),
+        reported=(WEB._asdict(),),
         silent_routers=(Peer("node1", "100.64.0.2"),),
     )
     assert [finding.wrong for finding in found] == [
         "ovn-k8s-node is not ready: br-int is missing",
-        "port of ns/web is gone",
+        "pod ns/web: its port is gone",
         "the Southbound database has no chassis with this host's system-id",
         "the gateway router of node1 (100.64.0.2) does not answer through the overlay",
     ]
-    assert found[1].mend == "kubectl delete pod web"
+    assert (found[1].subject, found[1].causes, found[1].mend) == (WEB.subject, WEB.causes, WEB.mend)
+    assert found[1].severity == ERROR
+
+
+def test_what_the_node_server_only_warns_of():
+    """Protects the severity that the node server gives: a warning does not make verify fail."""
+    (finding,) = passing(reported=({**WEB._asdict(), "severity": "warning"},))
+    assert finding.severity == WARNING
+    (finding,) = passing(reported=({**WEB._asdict(), "severity": ["?"]},))
+    assert finding.severity == ERROR
+
+
+def test_a_node_server_that_does_not_say_what_it_has_found():
+    """Protects against a host in order that nobody has asked: findings that can't be read are a finding."""
+    (finding,) = passing(unreported="http://127.0.0.1:9410/findings answers with status 500")
+    assert finding.wrong.endswith("can't be read: http://127.0.0.1:9410/findings answers with status 500")
+    assert finding.severity == ERROR
 
 
 def test_a_shared_nic_without_flows():
@@ -249,13 +269,14 @@ def test_a_shared_nic_without_flows():
     assert passing(expected, flows=True) == []
     (finding,) = passing(expected, flows=False)
     assert finding.wrong.startswith("bridge breth0 has no flows")
+    (finding,) = passing(expected, no_flows="ovs-vswitchd did not answer within 5 s")
+    assert finding.wrong == "the flows of bridge breth0 can't be read: ovs-vswitchd did not answer within 5 s"
 
 
 def test_what_a_program_reports_is_not_trusted():
-    """Protects the table: a finding without words is left out, a long one is cut."""
-    assert passing(reported=({"mend": "rm -rf"},)) == []
-    (finding,) = passing(reported=({"what": "x" * 5000},))
-    assert len(finding.wrong) <= 300 and finding.mend != SITE
+    """Protects the table: a long finding is cut, and is one line that moves no terminal's cursor."""
+    (finding,) = passing(reported=({"subject": "pod a/b", "wrong": "\x1b[2J\n" + "x" * 5000, "mend": None},))
+    assert len(finding.wrong) <= 1010 and finding.wrong.isprintable() and finding.mend != SITE
 
 
 @pytest.mark.parametrize(("text", "wrong"), [("", "is missing"), ("{}", "is not the node server's")])
