@@ -45,6 +45,14 @@ options:
         host undoes the move unless it can still be reached.
     type: bool
     default: true
+  former_nodes:
+    description:
+      - Names of nodes that hosts of this call are known to have been, from P(ovn.kubernetes.former_names#filter).
+        Such a host may get a new name together with other subnets or another tunnel address; any other one with the
+        system-id of another node is refused then, as a clone.
+    type: list
+    elements: str
+    default: []
   routes:
     description:
       - More networks that the host reaches through the overlay, such as that of the services.

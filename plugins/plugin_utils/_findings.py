@@ -9,6 +9,7 @@ import os
 import typing as t
 from collections.abc import Iterable, Mapping, Sequence
 
+from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._verify.finding import ERROR, SITE, WARNING, Finding
 
 Values = Mapping[str, t.Any]
@@ -128,18 +129,12 @@ def _facts(run: Run) -> dict[str, Values]:
 
 def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
     """Yield hosts with one system-id, as clones of a machine have."""
-    by_chassis: dict[str, list[str]] = {}
-    for host, facts in _facts(run).items():
-        if facts.get("chassis"):
-            by_chassis.setdefault(facts["chassis"], []).append(host)
-    for chassis, hosts in by_chassis.items():
+    for host, other, chassis in twins((host, facts.get("chassis")) for host, facts in _facts(run).items()):
         if any(chassis in text for text in run.problems):  # the facts have shown it already
             continue
-        for host in hosts[1:]:
-            text = f"has the system-id {chassis} of {hosts[0]}"
-            causes = "both are one chassis: each takes the other's tunnels and pods away; a site run stops"
-            mend = f"on {host}: rm /etc/openvswitch/system-id.conf, then restart Open vSwitch"
-            yield host, Finding("system-id", text, causes, mend)
+        text = f"has the system-id {chassis} of {other}"
+        causes = "both are one chassis: each takes the other's tunnels and pods away; a site run stops"
+        yield host, Finding("system-id", text, causes, ADVICE)
 
 
 def _identities(run: Run) -> Iterable[tuple[str, Finding]]:

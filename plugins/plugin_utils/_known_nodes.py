@@ -69,6 +69,27 @@ def renamed(inventory: Inventory, known: Known) -> dict[str, str]:
     return today
 
 
+def former_names(inventory: Inventory, known: Known) -> dict[str, str]:
+    """Return host to the node that it is in the databases under an older name, of hosts that say so themselves.
+
+    A clone has the saved name and the system-id of its original too, but not its tunnel address: the original has that.
+    """
+    hosts = {inventory.node_name(host): host for host in inventory.named}
+    former = {}
+    for node, name in renamed(inventory, known).items():
+        host, had = hosts[name], set(map(str, known.tunnels.get(node) or ()))
+        others = (other for other in inventory.hosts if other != host)
+        elsewhere = any(had & _addresses(inventory, other) for other in others)
+        if inventory.facts(host).own.node == node.lower() and had and not elsewhere:
+            former[host] = node
+    return former
+
+
+def _addresses(inventory: Inventory, host: str) -> set[str]:
+    """Return the addresses of a host, as far as they are known."""
+    return {tunnel_address(inventory, host), *map(str, inventory.facts(host).addresses)}
+
+
 def of_version(existing: Subnets, version: int) -> dict[str, IPNetwork]:
     """Return the subnets of one IP version: node name to subnet. Text that is no network is
     ignored."""

@@ -51,7 +51,7 @@ def unknown(inventory: Inventory, nodes: Iterable[str] | None) -> Iterator[Unkno
         yield Unknown(host, name, other, "".join(similar))
 
 
-def add_name_problems(inventory: Inventory, nodes: Iterable[str] | None, report: Report) -> None:
+def add_unknown_nodes(inventory: Inventory, nodes: Iterable[str] | None, report: Report) -> None:
     """Add hosts that Kubernetes knows under another form of their name."""
     for one in unknown(inventory, nodes):
         if one.other:

@@ -21,7 +21,7 @@ from ._problems_gateways import add_gateway_problems
 from ._problems_groups import add_group_problems
 from ._problems_hosts import add_host_problems
 from ._problems_kubernetes import add_kubernetes_problems
-from ._problems_overlay import Overlay, add_overlay_problems
+from ._problems_overlay import Overlay, add_overlay_problems, add_rename_problems
 from ._problems_removal import add_removal_problems
 from ._problems_variables import add_variable_problems
 from ._report import Report
@@ -51,7 +51,9 @@ def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool
             if overlay is not None:
                 add_overlay_problems(inventory, overlay, report)
             # Without the databases nobody can say whether what a host has saved is right, or needed.
-            plan(inventory, Known.of(overlay or {}), saved=overlay is not None)
+            planned = plan(inventory, Known.of(overlay or {}), saved=overlay is not None)
+            if overlay is not None:
+                add_rename_problems(inventory, overlay, planned, report)
         except InventoryError as error:
             report.add_unreadable(error.host or inventory.hosts, error)
     return report.sentences()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 
 from ..module_utils._topology import node as policy
-from ..module_utils._topology.clones import ADVICE
+from ..module_utils._topology.clones import ADVICE, twins
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
@@ -91,9 +91,6 @@ def _add_tunnels(inventory: Inventory, report: Report) -> None:
 
 def _add_system_ids(inventory: Inventory, report: Report) -> None:
     """Add hosts with the system-id of another one, as clones of a machine have it: OVN would take both for one."""
-    owners: dict[str, str] = {}
-    for host in inventory.hosts:
-        system_id = inventory.facts(host).own.system_id
-        owner = owners.setdefault(system_id, host) if system_id else host
-        if owner != host:
-            report.add(host, f"its system-id {show(system_id)} is also that of {owner}, as on a clone: {ADVICE}")
+    system_ids = ((host, inventory.facts(host).own.system_id) for host in inventory.hosts)
+    for host, owner, system_id in twins(system_ids):
+        report.add(host, f"its system-id {show(system_id)} is also that of {owner}, as on a clone: {ADVICE}")

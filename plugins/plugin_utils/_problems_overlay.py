@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from ..module_utils._common import addressing
 from ..module_utils._common.errors import SettingsError
 from ..module_utils._topology import gateway_checks, join_offsets
-from ..module_utils._topology.clones import ADVICE
-from ._derived import JOIN, join_subnets
+from ..module_utils._topology.clones import ADVICE, moved_advice, twins
+from ._derived import JOIN, join_subnets, tunnel_address
 from ._errors import show
 from ._inventory import Inventory, natural
-from ._known_nodes import Known, renamed
-from ._kubernetes_nodes import add_name_problems
+from ._known_nodes import Known, former_names, renamed
+from ._kubernetes_nodes import add_unknown_nodes
 from ._problems_gateways import gateways_of
 from ._report import Report
 
@@ -29,7 +29,7 @@ Rows = dict[str, Mapping[str, t.Any]]
 
 def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report) -> None:
     """Add what can't work beside gateways that exist, and names that Kubernetes does not know."""
-    add_name_problems(inventory, overlay.get("kubernetes_nodes"), report)
+    add_unknown_nodes(inventory, overlay.get("kubernetes_nodes"), report)
     today = renamed(inventory, Known.of(overlay))
     existing: Rows = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
     names = {inventory.node_name(host) for host in inventory.named}
@@ -44,12 +44,48 @@ def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report)
 def _add_clones(inventory: Inventory, nodes: Rows, report: Report) -> None:
     """Add hosts with the system-id that the databases have for another host, which this run does not look at."""
     hosts = {inventory.node_name(host): host for host in inventory.named}
-    owners = {node.get("chassis"): hosts[name] for name, node in nodes.items() if name in hosts}
-    for host in inventory.hosts:
-        system_id = inventory.facts(host).own.system_id
-        owner = owners.get(system_id, host) if system_id else host
-        if owner != host and not inventory.facts(owner).own.system_id:
+    own = {host: inventory.facts(host).own.system_id for host in inventory.hosts}
+    held = [(hosts[name], node.get("chassis")) for name, node in nodes.items() if name in hosts]
+    for host, owner, system_id in twins([*(one for one in held if not own[one[0]]), *own.items()]):
+        if not own[owner]:
             report.add(host, f"its system-id {show(system_id)} is that of {owner} in the databases: {ADVICE}")
+
+
+def add_rename_problems(
+    inventory: Inventory, overlay: Overlay, planned: Mapping[str, Sequence[str]], report: Report
+) -> None:
+    """Add hosts that get a new name and at once other subnets or another tunnel address, and that nobody can tell from
+    a clone then: the modules would refuse them later, on the host and for the rows.
+
+    :param planned: host to its node subnets.
+    """
+    known = Known.of(overlay)
+    today, former = renamed(inventory, known), former_names(inventory, known)
+    for host in inventory.named:
+        name, own = inventory.node_name(host), inventory.facts(host).own
+        if not own.system_id or host in former:
+            continue
+        node = next((one for one, new in today.items() if new == name and known.chassis.get(one) == own.system_id), "")
+        held = list(known.subnets.get(node) or ())
+        if held and not set(held) & set(planned[host]):
+            subnets = ", ".join(held)
+            report.add(
+                host,
+                f"its system-id {show(own.system_id)} is that of node {node} with subnet {subnets}, and it would have "
+                f"another name and another subnet: {ADVICE}; if it is the same host, first run site with the new name "
+                f"and ovn_node_subnet {subnets}, and then change the subnet",
+            )
+        chassis = (overlay.get("chassis") or {}).get(own.system_id) or {}
+        addresses = list(map(addressing.normalized, chassis.get("encap_ips") or ()))
+        address = tunnel_address(inventory, host)
+        if addresses and address and addressing.normalized(address) not in addresses:
+            other = str(chassis.get("hostname"))
+            if name not in (other, own.node):
+                report.add(
+                    host,
+                    f"its system-id {show(own.system_id)} is registered by {other} with the tunnel address "
+                    f"{', '.join(map(str, addresses))}: {ADVICE}; {moved_advice(own.system_id)}",
+                )
 
 
 def _add_join(inventory: Inventory, existing: Rows, others: Rows, report: Report) -> None:

@@ -49,6 +49,7 @@ NODE_HOST: dict[str, dict[str, Any]] = {
     "datapath_type": DATAPATH_TYPE,
     "routes": {**TEXTS, "default": []},
     "move_underlay": {"type": "bool", "default": True},
+    "former_nodes": {**TEXTS, "default": []},
 }
 NODE: dict[str, dict[str, Any]] = {"minion_switch_subnet": TEXTS, "chassis": TEXT}
 GATEWAY: dict[str, dict[str, Any]] = {

@@ -163,7 +163,8 @@ def _converge_node_host(module: Module, subnet_option: str) -> Result:
     settings = None
     if params["state"] == "present":
         settings = options.node_host(params, params["cluster_ip_subnet"] or [], subnet_option)
-    return Host(params["open_vswitch"], module.check_mode).node(settings, move_underlay=False)
+    former = frozenset(map(names.node_name, params["former_nodes"]))
+    return Host(params["open_vswitch"], module.check_mode).node(settings, move_underlay=False, former=former)
 
 
 def _chassis(module: Module) -> str | None:
@@ -176,10 +177,12 @@ def _chassis(module: Module) -> str | None:
 
 
 def _former(module: Module) -> frozenset[str]:
-    """Return the names under which this host is a node already; of a call about other hosts nothing is known."""
+    """Return the names under which hosts of the call are nodes already: what the options say, and what this host knows
+    where the call is about it."""
+    given = frozenset(map(names.node_name, module.params.get("former_nodes") or ()))
     if module.params["part"] != "all":
-        return frozenset()
-    return Host(module.params["open_vswitch"], module.check_mode).former()
+        return given
+    return given | Host(module.params["open_vswitch"], module.check_mode).former()
 
 
 def _require_one_object(module: Module) -> None:

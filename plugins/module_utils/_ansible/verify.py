@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, Any]
 
-READINESS = {  # program's account at the API server -> where it says whether it is ready, and its unit
-    True: ("http://127.0.0.1:9409", "ovn-k8s-watcher.service"),
-    False: ("http://127.0.0.1:9410", "ovn-k8s-node.service"),
+READINESS = {  # program's settings -> where it says whether it is ready, and its unit
+    names.WATCHER_ACCESS: ("http://127.0.0.1:9409", "ovn-k8s-watcher.service"),
+    names.NODE_ACCESS: ("http://127.0.0.1:9410", "ovn-k8s-node.service"),
 }
 
 
@@ -72,7 +72,7 @@ def expectation(params: Values) -> Expected:
             for one in programs
             if one.get("token_file")
         ),
-        readiness=dict(READINESS[one["account"] == names.WATCHER_ACCOUNT] for one in programs),
+        readiness=dict(READINESS[one["file"]] for one in programs),
         peers=tuple(Peer(**peer) for peer in params["peers"]),
         routers=tuple(Peer(**peer) for peer in params["routers"]),
         overlay=_overlay(params["overlay"]) if params["overlay"] else None,

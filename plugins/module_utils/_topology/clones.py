@@ -73,9 +73,30 @@ def refuse_registered(remote: str, chassis: str, name: str, encap_ip: str) -> No
     if addresses and normalized(encap_ip) not in map(normalized, addresses):
         raise HostError(
             f"this host has the system-id {chassis} of {other['hostname']}, which is registered in the Southbound "
-            f"database with the tunnel address {', '.join(addresses)}: {ADVICE}; if it is this host, with a new name "
-            f"and a new address, delete its chassis on a master (ovn-sbctl chassis-del {chassis})"
+            f"database with the tunnel address {', '.join(addresses)}: {ADVICE}; {moved_advice(chassis)}"
         )
+
+
+def moved_advice(chassis: str) -> str:
+    """Return what to do where the chassis is that of the host itself: while ovn-controller runs, it registers again."""
+    return (
+        "if it is the same host, with a new name and a new address, stop ovn-controller there, delete its chassis on a "
+        f"master (ovn-sbctl chassis-del {chassis}), and run this again"
+    )
+
+
+def twins(system_ids: Iterable[tuple[str, str | None]]) -> list[tuple[str, str, str]]:
+    """Return each host that has the system-id of one before it, with that one and the system-id.
+
+    :param system_ids: host and its system-id; empty or None: it is not known. A host may be there more than once.
+    """
+    owners: dict[str, str] = {}
+    found = []
+    for host, system_id in system_ids:
+        owner = owners.setdefault(system_id, host) if system_id else host
+        if owner != host:
+            found.append((host, owner, str(system_id)))
+    return found
 
 
 def _registered(remote: str, chassis: str) -> Mapping[str, Any] | None:

@@ -106,12 +106,15 @@ class Host:
     def _move_at_once(self, plan: PlanChange, nics: Sequence[str]) -> Change:
         return change_now(host_journal(), plan, nics, self.remote)
 
-    def node(self, settings: Settings | None, move_underlay: bool = True) -> Result:
+    def node(
+        self, settings: Settings | None, move_underlay: bool = True, former: frozenset[str] = frozenset()
+    ) -> Result:
         """Converge the node's part.
 
         :param settings: as :func:`.options.node_host` makes them; None: the node is removed.
         :param move_underlay: whether to move NICs: into its bridge the one that the tunnels need there, and back those
             that they no longer need.
+        :param former: names under which the caller knows this host to have been a node.
         :returns: the result, with the facts ``chassis``, ``datapath_type``, ``encap_ip``, ``mtu`` and
             ``management_ips``. Without ``move_underlay`` also the NICs that are to be moved: ``underlay_nic`` into its
             bridge, ``spare_nics`` back.
@@ -132,7 +135,7 @@ class Host:
             return result
         _refuse_other_overlay(current, settings["southbound"])
         host, underlay_nic = self._facts.node_host(settings)
-        _refuse_clone(current, host)
+        _refuse_clone(current, host, former)
         if saved_hostname is None and not current.rows:
             saved_hostname = current.external_id("hostname") or ""
         saved_forwarding = saved_forwarding or self._facts.learn(facts.sysctl, node_host.FORWARDING)
@@ -348,14 +351,15 @@ def _refuse_other_overlay(current: Current, southbound: str) -> None:
         )
 
 
-def _refuse_clone(current: Current, host: node_host.NodeHost) -> None:
+def _refuse_clone(current: Current, host: node_host.NodeHost, former: frozenset[str]) -> None:
     """Refuse a host with the system-id of another one; :raises HostError: then.
 
-    A host that has saved this node as its own has passed this before: it needs no other host at a boot.
+    A host that has saved this node as its own has passed this before: it needs no other host at a boot. One that has
+    saved a former name of it has a new name.
     """
     chassis, name = current.external_id("system-id"), host.node.owner.name
     with contextlib.suppress(HostError):
-        if own_facts.saved_node(NODE_FILE)[0] == name:
+        if own_facts.saved_node(NODE_FILE)[0] in former | {name}:
             return
     if chassis:
         clones.refuse_registered(host.southbound, chassis, name, host.encap_ip)

@@ -304,14 +304,10 @@ def _repeated_names(objects: Objects) -> Iterator[Problem]:
 
 def _repeated_chassis(objects: Objects) -> Iterator[Problem]:
     """Yield system-ids that two hosts have, as clones of a machine do."""
-    by_chassis: dict[str, str] = {}
-    for one in objects:
-        other = by_chassis.setdefault(one.chassis, one.owner.name) if one.chassis else one.owner.name
-        if other != one.owner.name:
-            kind = one.owner.type.lower()
-            problem = f"is {kind} {other}'s too"
-            advice = "give each host a system-id of its own"
-            yield Problem("chassis", problem, advice, one.chassis, f"{kind} {one.owner.name}")
+    objects = list(objects)
+    kinds = {one.owner.name: one.owner.type.lower() for one in reversed(objects)}
+    for name, other, chassis in clones.twins((one.owner.name, one.chassis) for one in objects):
+        yield Problem("chassis", f"is {kinds[name]} {other}'s too", clones.ADVICE, chassis, f"{kinds[name]} {name}")
 
 
 def node_owner(name: str) -> Owner:

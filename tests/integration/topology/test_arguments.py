@@ -82,7 +82,8 @@ WRONG = [
     (
         "ovn_master_init",
         {"nodes": [NODE, dict(node_settings(4), chassis="id-3")]},
-        "chassis of node node4 'id-3' is node node3's too: give each host a system-id of its own",
+        "chassis of node node4 'id-3' is node node3's too: give the clone its own (remove "
+        "/etc/openvswitch/system-id.conf there, and restart Open vSwitch and then ovn-controller)",
     ),
     (
         "ovn_master_init",

@@ -25,6 +25,8 @@ def test_a_clone_after_its_original(nb):
     # The same host under a new name has the subnet that it had, and may get another one afterwards.
     nb.node(1, node_name="node2")
     nb.node(1, node_name="node2", minion_switch_subnet=["192.168.9.0/24"])
+    # Both at once, where the caller knows which node the host was.
+    nb.node(3, chassis="id-1", former_nodes=["node2"])
 
 
 def test_a_clone_of_a_gateway(nb):
@@ -46,7 +48,7 @@ def test_a_second_family_is_no_other_host(nb):
 def test_a_whole_inventory_with_a_clone(nb):
     """Protects all hosts: one call for all of them says which two have one system-id."""
     said = nb.refused("ovn_master_init", nodes=[node_settings(1), node_settings(2, chassis="id-1")])
-    assert said == "chassis of node node2 'id-1' is node node1's too: give each host a system-id of its own"
+    assert said.startswith("chassis of node node2 'id-1' is node node1's too: give the clone its own (") and OWN in said
 
 
 @pytest.fixture
@@ -81,4 +83,5 @@ def test_what_a_chassis_says_of_its_host(southbound):
     ) as raised:
         refuse_registered(remote, "id-1", "node2", "10.44.0.12")
     assert OWN in str(raised.value) and "10.44.0.11" in str(raised.value)
+    assert "stop ovn-controller there, delete its chassis on a master (ovn-sbctl chassis-del id-1)" in str(raised.value)
     refuse_registered("unix:/nowhere", "id-1", "node2", "10.44.0.12")  # nobody can say

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.ovn.kubernetes.plugins.filter.former_names import former_names
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 
 NODE1, NODE2 = "ovn-node1", "ovn-node2"
@@ -79,3 +80,46 @@ def test_a_clone_of_a_host_that_the_run_leaves_out(cluster):
     cluster.own(NODE1).own(NODE2)
     # Under another name: it is the host itself.
     assert found(cluster.own(NODE1, system_id="id-1"), nodes={"older": nodes[NODE1]}) == []
+
+
+def former(cluster, **overlay):
+    return former_names(cluster.hostvars, cluster.groups, overlay, cluster.hostvars)
+
+
+def test_a_new_name_and_another_subnet_in_one_run(cluster):
+    """Protects a renamed host from a run that stops in its middle, and from the advice for a clone: its own file has
+    the old name, and no other host the old address. What nobody can tell is refused before any change."""
+    cluster.with_facts().on(NODE1, ovn_node_subnet="192.168.9.0/24").own(NODE1, system_id="id-1")
+    nodes = {"older": {"subnets": ["192.168.1.0/24"], "chassis": "id-1", "encap_ips": ["10.44.0.12"]}}
+    (sentence,) = found(cluster, nodes=nodes)
+    assert sentence.startswith(
+        f'{NODE1}: its system-id "id-1" is that of node older with subnet 192.168.1.0/24, and it'
+    )
+    assert "first run site with the new name and ovn_node_subnet 192.168.1.0/24" in sentence
+    assert former(cluster, nodes=nodes) == {}
+    cluster.own(NODE1, system_id="id-1", node="older", subnets=["192.168.1.0/24"])
+    assert found(cluster, nodes=nodes) == []
+    assert former(cluster, nodes=nodes) == {NODE1: "older"}
+    # Another host has the address: this one is the clone.
+    nodes["older"]["encap_ips"] = ["10.44.0.13"]
+    assert former(cluster, nodes=nodes) == {}
+
+
+def test_a_new_name_and_another_address_in_one_run(cluster):
+    """Protects a renamed host with a new address from a refusal in the middle of the run, and from advice that does not
+    work: while ovn-controller runs, a chassis that was deleted comes again."""
+    cluster.with_facts().own(NODE1, system_id="id-1")
+    nodes = {"older": {"subnets": ["192.168.1.0/24"], "chassis": "id-1", "encap_ips": ["10.44.0.99"]}}
+    chassis = {"id-1": {"hostname": "older", "encap_ips": ["10.44.0.99"]}}
+    (sentence,) = found(cluster, nodes=nodes, chassis=chassis)
+    assert sentence.startswith(
+        f'{NODE1}: its system-id "id-1" is registered by older with the tunnel address 10.44.0.99'
+    )
+    assert sentence.endswith(
+        "stop ovn-controller there, delete its chassis on a master (ovn-sbctl chassis-del id-1), and run this again"
+    )
+    cluster.own(NODE1, system_id="id-1", node="older", subnets=["192.168.1.0/24"])
+    assert found(cluster, nodes=nodes, chassis=chassis) == []
+    assert former(cluster, nodes=nodes) == {NODE1: "older"}
+    cluster.own(NODE1, system_id="id-1", node=NODE1, subnets=["192.168.1.0/24"])
+    assert found(cluster, nodes=nodes, chassis=chassis) == []  # its first run under this name has been

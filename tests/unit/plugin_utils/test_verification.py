@@ -89,7 +89,9 @@ def templated(role, task, **variables):
     path = ROLES / role / "tasks" / "converge.yml"
     (options_of,) = (one[task] for one in yaml.safe_load(path.read_text(encoding="utf-8")) if task in one)
     loader = DataLoader()
-    templar = Templar(loader, variables={"omit": "OMIT", **variables})
+    templar = Templar(
+        loader, variables={"omit": "OMIT", "common_all_former": {}, "inventory_hostname": NODE1, **variables}
+    )
     made = {key: templar.template(trusted(value)) for key, value in options_of.items()}
     return {key: None if value == "OMIT" else value for key, value in made.items()}
 

@@ -10,8 +10,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Address, Route, SavedNic
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress, KernelRoute, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text, from_text
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import ListMember
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow, ListMember
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway_host, node, node_host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host as host_part
 
 BEFORE = SavedNic(
     "eth1",
@@ -139,3 +140,17 @@ def test_what_is_kept_of_a_nic_and_was_changed_by_hand(text):
     """Protects the user: one sentence instead of a NIC that gets back half of it."""
     with pytest.raises(HostError, match="can't be read: "):
         from_text("eth1", text)
+
+
+def test_a_host_that_is_known_under_its_former_name(monkeypatch):
+    """Protects a host with a new name and a new address: its file has the name that the caller knows. A clone's caller
+    knows none."""
+    asked = []
+    monkeypatch.setattr(host_part.clones, "refuse_registered", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(host_part.own_facts, "saved_node", lambda path: ("older", []))
+    current = host_part.Current((), CurrentRow("Open_vSwitch", "u", {"external_ids": {"system-id": "id-1"}}, {}))
+    node = settings()
+    host_part._refuse_clone(current, node, frozenset({"older"}))
+    assert asked == []
+    host_part._refuse_clone(current, node, frozenset())
+    assert asked == [(node.southbound, "id-1", node.node.owner.name, node.encap_ip)]

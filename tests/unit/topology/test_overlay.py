@@ -232,7 +232,7 @@ def test_two_hosts_with_one_system_id_are_refused():
     """Protects clones of a machine: OVN would take both for one chassis."""
     with pytest.raises(
         SettingsError,
-        match=r"^chassis of node node2 'id-1' is node node1's too: give each host a system-id of its own$",
+        match=r"^chassis of node node2 'id-1' is node node1's too: give the clone its own",
     ):
         Overlay(nodes=(node(1), node(2, chassis="id-1"))).check()
     Overlay(nodes=(node(1), node(2)), gateways=(gateway(1), gateway(2))).check()
