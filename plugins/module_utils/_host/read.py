@@ -26,22 +26,24 @@ if TYPE_CHECKING:
     from .steps.base import Step
 
 
-def read_and_plan(desired: HostState) -> list[Step]:
+def read_and_plan(desired: HostState, most: int | None = None) -> list[Step]:
     """Return the steps from this host's current state to the desired one.
 
+    :param most: addresses, and routes, that are read at most; None: all.
     :raises HostError: the current state can't be read, or the desired one can't be reached.
     """
-    return plan_host(read_current(desired), desired)
+    return plan_host(read_current(desired, most), desired)
 
 
-def read_current(desired: HostState) -> CurrentState:
+def read_current(desired: HostState, most: int | None = None) -> CurrentState:
     """Read what this host has of what the desired state names.
 
     Links are read one by one, since a node has a link for every pod. Addresses and routes are read in one dump each.
 
+    :param most: addresses, and routes, that are read at most; None: all.
     :raises HostError: a library is missing, or the kernel can't be read.
     """
-    current = _read_network(desired)
+    current = _read_network(desired, most)
     purpose = "kernel settings and files"
     try:
         sysctls = {sysctl: read_sysctl(sysctl.parts) for sysctl in desired.sysctls}
@@ -64,7 +66,7 @@ def read_current(desired: HostState) -> CurrentState:
     )
 
 
-def _read_network(desired: HostState) -> CurrentState:
+def _read_network(desired: HostState, most: int | None) -> CurrentState:
     """Read the links, addresses, routes and rules."""
     names = _link_names(desired)
     if not names:
@@ -72,7 +74,7 @@ def _read_network(desired: HostState) -> CurrentState:
     keys = _route_keys(desired)
     moved = {name for move in desired.moves for name in (move.source, move.target)}
     try:
-        with RouteSocket() as kernel:
+        with RouteSocket(most=most) as kernel:
             links = {name: read_link(kernel, name) for name in sorted(names)}
             present = {name for name, link in links.items() if link}
 

@@ -34,9 +34,11 @@ class RouteSocket:
     Errors of the kernel are raised as OSError with its errno.
 
     :param reply_classes: type of a reply to the class that decodes it. None: all that this folder reads.
+    :param most: replies to one message, for namespaces that others fill; None: any number.
     """
 
-    def __init__(self, reply_classes: Mapping[int, Any] | None = None) -> None:
+    def __init__(self, reply_classes: Mapping[int, Any] | None = None, most: int | None = None) -> None:
+        self._most = most
         self._reply_classes = _reply_classes() if reply_classes is None else reply_classes
         self._sequence = 0
         self._names: dict[int, str] = {}
@@ -88,6 +90,8 @@ class RouteSocket:
                     reply = self._reply_classes[reply_type](data[offset : offset + length])
                     reply.decode()
                     replies.append(reply)
+                    if self._most is not None and len(replies) > self._most:
+                        raise OSError(errno.E2BIG, f"there are more than {self._most}")
                     if not reply_flags & NlFlag.MULTI and not flags & NlFlag.ACK:
                         return replies, interrupted
                 offset += align(length)

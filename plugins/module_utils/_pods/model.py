@@ -53,6 +53,7 @@ class Pod(NamedTuple):
     :ivar host_ports: empty for a pod that has finished.
     :ivar static_uid: the UID that the runtime has for a static pod, None for any other pod.
     :ivar of_daemon_set: whether a DaemonSet has made it.
+    :ivar is_running: whether its containers were started; False for the watcher, which does not use it.
     """
 
     namespace: str
@@ -63,6 +64,7 @@ class Pod(NamedTuple):
     host_ports: tuple[HostPort, ...] = ()
     static_uid: str | None = None
     of_daemon_set: bool = False
+    is_running: bool = False
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -119,7 +121,10 @@ def pod_of_node(item: Mapping[str, Any]) -> Pod | None:
     """Make a pod for its node's server; None for one on the host's network."""
     if (item.get("spec") or {}).get("hostNetwork"):
         return None
-    return Pod.from_object(item)._replace(host_ports=() if _is_finished(item) else tuple(_host_ports(item)))
+    return Pod.from_object(item)._replace(
+        host_ports=() if _is_finished(item) else tuple(_host_ports(item)),
+        is_running=(item.get("status") or {}).get("phase") == "Running",
+    )
 
 
 def _is_finished(item: Mapping[str, Any]) -> bool:

@@ -89,7 +89,7 @@ class NodeServer:
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
-        self.underlay = Underlay(self.ports.replica)
+        self.underlay = Underlay(self.ports.replica, names.management_link(options.node))
         self.readiness = Readiness(
             self.ports,
             self.informer.synced,
@@ -106,7 +106,7 @@ class NodeServer:
         self.attachments = Attachments(self.ports, workers, records)
         self.events = EventWriter(self.client, "ovn-k8s-node")
         self.upkeep = Upkeep(self.attachments, self.pods, self._can_repair, self.events.write)
-        self.findings = Findings(self.attachments, self.pods, self.upkeep)
+        self.findings = Findings(self.attachments, self.pods, self.upkeep, self.underlay)
         self.operations = Operations(
             self.pods,
             self.attachments,
@@ -147,9 +147,9 @@ class NodeServer:
     def _port_changed(self, attachment: Attachment) -> None:
         self.upkeep.port_changed(attachment)
 
-    def _links_changed(self) -> None:
+    async def _links_changed(self) -> None:
         """Take in that links or addresses of this host changed."""
-        self.underlay.read()
+        await self.underlay.read()
         self.upkeep.links_changed()
         self.readiness.update()
 
@@ -201,6 +201,7 @@ class NodeServer:
         finally:
             await self.endpoint.close()
             await end([*tasks, *helpers])
+            self.findings.close()
             await self.events.close()
             await web.cleanup()
             await self.health.close()
@@ -223,7 +224,7 @@ class NodeServer:
             while True:
                 drain(events)
                 changed.clear()
-                self._links_changed()
+                await self._links_changed()
                 await changed.wait()
                 await asyncio.sleep(LINKS_DELAY)
         finally:

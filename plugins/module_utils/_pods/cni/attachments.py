@@ -58,13 +58,14 @@ class Attachments:
         self._count = 0
         self._workers = workers
 
-    async def make(self, interface: PodInterface, comment: str) -> str:
+    async def make(self, interface: PodInterface, comment: str, leave_pod: bool = False) -> str:
         """Make links and port as desired, whatever of them exists; return the MAC of the host's end.
 
         :param comment: for the database's log.
+        :param leave_pod: what the pod has changed in its own namespace stays.
         :raises OvnKubernetesError: it can't be done.
         """
-        mac = await self.in_thread(pod_links.attach, interface)
+        mac = await self.in_thread(pod_links.attach, interface, leave_pod)
         await self.ports.converge(interface.owner, rows(interface), comment)
         return mac
 
@@ -76,7 +77,7 @@ class Attachments:
         comment = f"ovn-k8s-node: repair of {interface.namespace}/{interface.pod}"
         if await self.in_thread(outer_end, interface.host_link) is None:
             await self.ports.release(interface.owner, comment)
-        await self.make(interface, comment)
+        await self.make(interface, comment, leave_pod=True)
         await self.announce(interface)
 
     async def announce(self, interface: PodInterface) -> None:
@@ -184,8 +185,8 @@ class Attachments:
 
     async def differences(self, interface: PodInterface) -> list[str]:
         """Return what of an interface is not as desired, beside its flows."""
-        lines = await self.in_thread(pod_links.differences, interface)
-        return [*lines, *self.port_differences(interface)]
+        found = await self.in_thread(pod_links.differences, interface)
+        return [*found.outside, *found.inside, *self.port_differences(interface)]
 
     def port_differences(self, interface: PodInterface) -> list[str]:
         """Return what of a port is not as desired."""

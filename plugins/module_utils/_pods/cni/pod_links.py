@@ -30,6 +30,20 @@ if TYPE_CHECKING:
     import socket
 
 
+MOST = 2000  # addresses, and routes, of a pod's namespace: whoever makes more there does not keep this host busy
+
+
+class Differences(NamedTuple):
+    """What of a pod's links is not as it was made, one line for each difference.
+
+    :ivar outside: on the host.
+    :ivar inside: in the pod, which may have changed it by itself: a VPN takes the default route.
+    """
+
+    outside: Sequence[str] = ()
+    inside: Sequence[str] = ()
+
+
 class Sandbox(NamedTuple):
     """The sandbox of an attachment.
 
@@ -42,12 +56,13 @@ class Sandbox(NamedTuple):
     is_recorded: bool = False
 
 
-def attach(interface: PodInterface) -> str:
+def attach(interface: PodInterface, leave_pod: bool = False) -> str:
     """Make the pod's links as desired, also when a part of them exists already; return the MAC of the host's end.
 
     Each message to the kernel may wait for the messages of other threads (the kernel has one lock for them,
     rtnl_mutex). So the state of a pair that was just made is not read: it is known.
 
+    :param leave_pod: what a pod has changed in its own namespace stays, while it has its end of the pair.
     :raises HostError: when the kernel refuses.
     """
     desired = desired_state(interface)
@@ -55,7 +70,10 @@ def attach(interface: PodInterface) -> str:
         mac = _make(interface, namespace)
         is_new = mac is not None
         if mac is None:
+            was_whole = _exists(namespace, interface.ifname)
             mac = _take_over(interface, namespace)
+            if leave_pod and was_whole:
+                return mac
         with inside(namespace):
             steps = plan_host(_new_state(interface, desired), desired) if is_new else read_and_plan(desired)
             apply_steps(steps, link_timeout=0)
@@ -163,20 +181,31 @@ def announce(interface: PodInterface) -> socket.socket:
         raise HostError(f"the pod's addresses can't be announced: {error.strerror}") from None
 
 
-def differences(interface: PodInterface) -> list[str]:
-    """Return what of the pod's links is not as desired, one line for each difference.
+def differences(interface: PodInterface) -> Differences:
+    """Return what of the pod's links is not as desired. :raises HostError: when it can't be read."""
+    try:
+        host_end = outer_end(interface.host_link)
+        lines = _wrong(interface, host_end)
+        if host_end is None:
+            return Differences(lines)
+        with opened(interface.netns) as namespace, inside(namespace):
+            if outer_end(interface.ifname) is None:
+                return Differences([*lines, f"link {interface.ifname} does not exist in the pod"])
+            steps = read_and_plan(desired_state(interface), MOST)
+    except OSError as error:
+        raise HostError(f"{_pair(interface)} can't be read: {error.strerror}") from None
+    return Differences(lines, [step.describe() for step in steps])
 
-    :raises HostError: when it can't be read.
-    """
-    desired = desired_state(interface)
-    host_end = outer_end(interface.host_link)
-    lines = _wrong(interface, host_end)
-    if host_end is None:
-        return lines
-    with opened(interface.netns) as namespace, inside(namespace):
-        if outer_end(interface.ifname) is None:
-            return [*lines, f"link {interface.ifname} does not exist in the pod"]
-        return lines + [step.describe() for step in read_and_plan(desired)]
+
+def differences_of_all(interfaces: Sequence[PodInterface]) -> list[Differences]:
+    """Return :func:`differences` of each; what can't be read is a difference too."""
+    found = []
+    for interface in interfaces:
+        try:
+            found.append(differences(interface))
+        except Exception as exc:  # one namespace does not hide the others
+            found.append(Differences([str(exc)]))
+    return found
 
 
 def detach(host_link: str) -> bool:

@@ -91,6 +91,10 @@ class Ports:
             for row in self.replica.owned(Owner(OWNER_TYPE, name), ("Interface",))
         }
 
+    def interface_ids(self) -> set[str]:
+        """Return the logical ports that this host's interfaces are for, whoever has made them."""
+        return {row.external_id("iface-id") or "" for row in self.replica.rows["Interface"].values()}
+
     def changes(self, owner: Owner, desired: Sequence[Row]) -> Sequence[Change]:
         """Return what differs from the desired rows of an owner."""
         return self._plan(owner, desired).changes
@@ -104,6 +108,8 @@ class Ports:
     def _plan(self, owner: Owner, desired: Sequence[Row]) -> Plan:
         # One that has lost the key of its role is found by its name, and goes with the others.
         current = [row for row in self.replica.owned(owner, OWN_TABLES) if row.role or not desired]
+        if not desired:
+            current += self._unowned(Attachment.from_owner_name(owner.name).host_link)
         by_name = {(row.table, row.name or ""): row for row in current}
         wanted = [("Bridge", names.INTEGRATION_BRIDGE), *((row.table, row.name or "") for row in desired)]
         for table, name in wanted:
@@ -117,6 +123,17 @@ class Ports:
             for change in difference(desired, current, by_name)
         ]
         return Plan(changes, by_name)
+
+    def _unowned(self, link: str) -> list[CurrentRow]:
+        """Return the rows of a port of br-int that have lost all keys. The name is a hash of the attachment, so nobody
+        else has it.
+        """
+        port = self.replica.named("Port", link)
+        bridge = None if port is None else self.replica.parent("Port", port.uuid)
+        if bridge is None or bridge.name != names.INTEGRATION_BRIDGE:
+            return []
+        found = (port, self.replica.named("Interface", link))
+        return [row for row in found if row is not None and row.owner is None]
 
     async def converge(self, owner: Owner, desired: Sequence[Row], comment: str) -> Sequence[Change]:
         """Make the database have the desired rows of an owner, and no others of this owner; return what was changed.

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether this host has what its tunnels leave by: their address, and the NIC in its bridge where it was moved."""
+"""Whether this host has what its tunnels leave by: their address, and the NIC in its bridge where it was moved; and the
+subnets of its pods.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+from collections.abc import Iterable
+
 from ..._common import addressing, names
 from ..._netlink.addresses import read_addresses
+from ..._netlink.records import KernelAddress
 from ..._netlink.socket import RouteSocket
 from ..._ovsdb.table_copy import TableCopy
 
@@ -18,19 +25,25 @@ class Underlay:
     """The tunnels' addresses.
 
     :param database: the copy of the host's Open_vSwitch database.
+    :param management_link: of this node; its address is one of the node's subnets.
+
+    :ivar subnets: of this node's pods.
     """
 
-    def __init__(self, database: TableCopy) -> None:
+    def __init__(self, database: TableCopy, management_link: str) -> None:
+        self.subnets: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._database = database
+        self._management_link = management_link
         self._links: dict[str, str] | None = None  # address -> the link that has it; None: not read yet
 
-    def read(self) -> None:
+    async def read(self) -> None:
         """Read the kernel's addresses; where it refuses, what was read before counts."""
         try:
-            with RouteSocket() as kernel:
-                found = read_addresses(kernel)
+            found = await asyncio.to_thread(_read)
         except OSError:
             return
+        own = [ipaddress.ip_interface(one.cidr) for one in found if one.link == self._management_link]
+        self.subnets = [one.network for one in own if not one.is_link_local]
         self._links = {addressing.normalized(address.ip) or address.ip: address.link for address in found}
 
     def problem(self) -> str | None:
@@ -48,7 +61,22 @@ class Underlay:
                 return f"{nic} is not in its bridge {link}, which has the tunnels' address {ip}: {RESTORE}"
         return None
 
+    def strays(self, cidrs: Iterable[str]) -> list[str]:
+        """Return the addresses that are in none of the node's subnets, of the IP versions of which it has one."""
+        found = [ipaddress.ip_interface(cidr) for cidr in cidrs]
+        versions = {subnet.version for subnet in self.subnets}
+        return [
+            str(one.ip)
+            for one in found
+            if one.version in versions and not any(one.ip in subnet for subnet in self.subnets)
+        ]
+
     def _has_port(self, bridge: str, nic: str) -> bool:
         port = self._database.named("Port", nic)
         parent = self._database.parent("Port", port.uuid) if port else None
         return parent is not None and parent.uuid == bridge
+
+
+def _read() -> list[KernelAddress]:
+    with RouteSocket() as kernel:
+        return read_addresses(kernel)

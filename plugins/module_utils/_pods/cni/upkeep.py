@@ -99,7 +99,7 @@ class Upkeep:
         """Tell the pod that its sandbox is gone, where it still needs one."""
         interface = self._attachments.records.get(attachment)
         if interface is not None:
-            self._tell(interface, BROKEN, f"the network namespace of {interface.ifname} is gone: {advice(interface)}")
+            self._tell(interface, BROKEN, f"the network namespace of {interface.ifname} is gone", ask=True)
 
     def failure(self, attachment: Attachment) -> str | None:
         """Return why an attachment could not be repaired; None: nothing is wrong."""
@@ -209,20 +209,27 @@ class Upkeep:
             failure = f"{interface.ifname} is broken and can't be repaired: {fault}: {exc}"
             if failure != patient.failure:
                 LOG.error("%s: %s", interface.pod_key, failure)
-                self._tell(interface, BROKEN, f"{failure}: {advice(interface)}")
+                self._tell(interface, BROKEN, failure, ask=True)
             patient.failure = failure
             return
         patient.failure = None
         LOG.warning("%s: %s was broken and is repaired: %s", interface.pod_key, interface.ifname, fault)
         self._tell(interface, REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
 
-    def _tell(self, interface: PodInterface, reason: str, message: str) -> None:
-        """Write an event, where the pod is known."""
+    def _tell(self, interface: PodInterface, reason: str, message: str, ask: bool = False) -> None:
+        """Write an event, where the pod is known.
+
+        :param ask: whether somebody has to do something.
+        """
         pod = self._pods.get(interface.pod_key, interface.uid)
         if pod is not None:
-            self._on_event(pod, reason, message)
+            self._on_event(pod, reason, f"{message}: {advice(pod)}" if ask else message)
 
 
-def advice(interface: PodInterface) -> str:
-    """Return how a pod gets a new sandbox."""
-    return f"kubectl delete pod -n {interface.namespace} {interface.pod}"
+def advice(pod: Pod) -> str:
+    """Return how a pod gets a new sandbox. To delete the copy of a static pod does not end the pod: it only takes the
+    port away from it, since the next copy has another UID.
+    """
+    if pod.static_uid is not None:
+        return f"on {pod.node}, move the manifest of static pod {pod.key} out of the kubelet's staticPodPath and back"
+    return f"kubectl delete pod -n {pod.namespace} {pod.name}"
