@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The kernel's events about links and addresses (rtnetlink(7)), for programs that keep running.
 
-An event says only that something changed. Its reader reads the state anew, so that a lost event does no harm.
+An event says only what has changed. Its reader reads the state anew, so that a lost event does no harm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
+from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
 from .addresses import read_addresses
-from .constants import RtmGrp
+from .constants import Ifla, Rtm, RtmGrp
+from .messages import align, nested, unpack_name
 from .socket import RouteSocket
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NLMSGHDR = struct.Struct("IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+IFINFOMSG_BYTES = 16  # struct ifinfomsg
 GROUPS = RtmGrp.LINK | RtmGrp.IPV4_IFADDR | RtmGrp.IPV6_IFADDR
 
 
@@ -27,20 +35,34 @@ def subscribe() -> socket.socket:
     return events
 
 
-def drain(events: socket.socket) -> None:
-    """Receive and discard all events that have arrived.
+def drain(events: socket.socket) -> set[str] | None:
+    """Receive all events that have arrived. Return the links that changed; None: events were lost, so any may have.
 
     :raises HostError: the socket can't be read.
     """
+    links: set[str] = set()
+    lost = False
     while True:
         try:
-            events.recv(1 << 16)
+            links.update(_links(events.recv(1 << 16)))
         except BlockingIOError:
-            return
+            return None if lost else links
         except OSError as error:
-            if error.errno != errno.ENOBUFS:  # ENOBUFS: some events were lost
+            if error.errno != errno.ENOBUFS:
                 reason = os.strerror(error.errno or 0)
                 raise HostError(f"the kernel's events can't be read: {reason}") from error
+            lost = True
+
+
+def _links(data: bytes) -> Iterator[str]:
+    """Yield the names of the links in a datagram of events."""
+    while len(data) >= NLMSGHDR.size:
+        length, kind, *_rest = NLMSGHDR.unpack_from(data)
+        if kind in (Rtm.NEWLINK, Rtm.DELLINK):
+            name = dict(nested(data[NLMSGHDR.size + IFINFOMSG_BYTES : length])).get(Ifla.IFNAME)
+            if name:
+                yield unpack_name(name)
+        data = data[max(align(length), NLMSGHDR.size) :]
 
 
 def addresses_of(link: str) -> tuple[str, ...]:

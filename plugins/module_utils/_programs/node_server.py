@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -147,10 +147,13 @@ class NodeServer:
     def _port_changed(self, attachment: Attachment) -> None:
         self.upkeep.port_changed(attachment)
 
-    async def _links_changed(self) -> None:
-        """Take in that links or addresses of this host changed."""
+    async def _links_changed(self, links: Collection[str] | None) -> None:
+        """Take in that links or addresses of this host changed.
+
+        :param links: their names; None: of all.
+        """
         await self.underlay.read()
-        self.upkeep.links_changed()
+        self.upkeep.links_changed(links)
         self.readiness.update()
 
     def problem(self) -> str | None:
@@ -221,12 +224,12 @@ class NodeServer:
         events = subscribe()
         loop.add_reader(events, changed.set)
         try:
+            await self._links_changed(None)
             while True:
-                drain(events)
-                changed.clear()
-                await self._links_changed()
                 await changed.wait()
                 await asyncio.sleep(LINKS_DELAY)
+                changed.clear()
+                await self._links_changed(drain(events))
         finally:
             loop.remove_reader(events)
             events.close()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 FILES = {
     names.ARCHIVE: "the programs and commands of the overlay are missing or old",
-    f"{names.PLUGINS_DIRECTORY}/{names.CNI_PLUGIN}": "the runtime can't connect new pods",
+    names.CNI_PLUGIN_FILE: "the runtime can't connect new pods",
     f"{names.PLUGINS_DIRECTORY}/loopback": "the runtime can't set up the loopback interface of new pods",
 }
 OTHER_FILE = "the program that reads it runs with other settings, or not at all"

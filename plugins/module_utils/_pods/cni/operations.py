@@ -244,10 +244,7 @@ class Operations:
 
 
 class _Progress:
-    """What an ADD waits for now.
-
-    :ivar waits_for: returns it as a sentence.
-    """
+    """What an ADD waits for now: :attr:`waits_for` returns it as a sentence."""
 
     def __init__(self) -> None:
         self.waits_for: Callable[[], str | None] = lambda: "another request for this interface is not done"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from ..._common.errors import OvnKubernetesError
@@ -72,7 +72,7 @@ class Upkeep:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._timers: dict[Attachment, asyncio.TimerHandle] = {}  # one for each that is looked at again
         self._marked: set[Attachment] = set()
-        self._links_changed = True
+        self._links: set[str] | None = None  # that changed; None: any may have
         self._patients: dict[Attachment, _Patient] = {}
         self._wake = asyncio.Event()
 
@@ -84,16 +84,19 @@ class Upkeep:
             self._marked.add(attachment)
             self._wake.set()
 
-    def links_changed(self) -> None:
-        """Look at the links of all."""
-        self._links_changed = True
+    def links_changed(self, links: Collection[str] | None) -> None:
+        """Look at these links, as far as pods have them; None: at all."""
+        if links is None:
+            self._links = None
+        elif self._links is not None:
+            self._links.update(links)
         self._wake.set()
 
     def everything_changed(self) -> None:
         """Look at all, also at what has no record yet."""
         self._attachments.rebuild(self._pods)
         self._marked.update(self._attachments.records)
-        self.links_changed()
+        self.links_changed(None)
 
     def lost_sandbox(self, attachment: Attachment) -> None:
         """Tell the pod that its sandbox is gone, where it still needs one."""
@@ -127,19 +130,22 @@ class Upkeep:
         records, marked = self._attachments.records, self._marked
         self._marked = set()
         found: dict[Attachment, str] = {}
-        links_read, self._links_changed = self._links_changed, False
-        if links_read:
+        links, self._links = self._links, set()
+        # Each link is one question to the kernel: a node that starts many pods asks for none of the others.
+        looked_at = [one for one in records.values() if links is None or one.host_link in links]
+        if looked_at:
             try:
-                found = await self._attachments.in_thread(pod_links.faults, list(records.values()))
+                found = await self._attachments.in_thread(pod_links.faults, looked_at)
             except OSError as exc:
-                links_read = False
+                looked_at, self._links = [], None
                 LOG.error("the pods' links can't be read: %s", exc)
+        healthy = {one.attachment for one in looked_at} - set(found)
         for attachment in marked:
             interface = records.get(attachment)
             fault = None if interface is None else self._port_fault(interface)
             if fault:
                 found.setdefault(attachment, fault)
-            elif links_read and attachment in self._patients and attachment not in found:
+            elif attachment in self._patients and attachment in healthy:
                 self._patients[attachment].failure = None
         for attachment in [one for one in self._patients if one not in records]:
             del self._patients[attachment]
@@ -193,7 +199,7 @@ class Upkeep:
         def look() -> None:
             del self._timers[attachment]
             self.port_changed(attachment)
-            self.links_changed()
+            self.links_changed({attachment.host_link})
 
         if attachment in self._timers:
             self._timers[attachment].cancel()
