@@ -15,8 +15,9 @@ description:
   - Every host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways) is a chassis with a node switch, and gets one
     subnet of each family of C(ovn_cluster_subnet).
   - First comes what C(ovn_node_subnet) says. Then a host keeps what the northbound database holds for its node name,
-    else what the host itself has saved (M(ovn.kubernetes.ovn_facts)), else what is left of it on the cluster router, as
-    long as it is in the cluster's network. Where these contradict each other the plan is refused. The rest get the
+    else what the host itself has saved (M(ovn.kubernetes.ovn_facts)), else what is left of it on the cluster router,
+    else what the annotations of its pods name, as long as it is in the cluster's network.
+    Where these contradict each other the plan is refused. The rest get the
     lowest free subnets of C(ovn_node_subnet_prefix), in the order of the hosts' names, numbers in them counted as
     numbers. Nothing is skipped; the first one is the cluster network's first.
   - So a host keeps its subnet when others come and go, and without a database, as on bare hosts, the same inventory

@@ -43,6 +43,13 @@ options:
   key:
     description: PEM text of its key.
     type: str
+  pods_of:
+    description:
+      - Nodes whose hosts don't know what subnet they have. Of those that the databases don't know either, the subnets
+        are taken from the annotations of their pods.
+    type: list
+    elements: str
+    default: []
 requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
 attributes:
@@ -110,6 +117,11 @@ pods_marked:
   returned: always
   type: bool
   sample: true
+pod_subnets:
+  description: Node name to the subnets that its pods' annotations name, of nodes in O(pods_of).
+  returned: always
+  type: dict
+  sample: {}
 kubernetes_nodes:
   description: The names of Kubernetes' nodes. None when O(server) was not given, or nobody answered.
   returned: always
@@ -124,12 +136,14 @@ error_code:
   sample: database_unreachable
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
 from ..module_utils._ansible.interpreter import with_libraries
-from ..module_utils._ansible.kubernetes import read_node_names
+from ..module_utils._ansible.kubernetes import read_nodes
 from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._topology.report import read_overlay
 
@@ -138,7 +152,12 @@ def main() -> None:
     with_libraries(respawn, "ovs", "aiohttp")
     module = AnsibleModule(**argument_spec.OVN_INFO)
     remotes = {name: module.params[name] for name in ("northbound", "southbound", "database_file")}
-    exit_with_facts(module, lambda: {**read_overlay(**remotes), "kubernetes_nodes": read_node_names(module)})
+
+    def read() -> dict[str, Any]:
+        overlay = read_overlay(**remotes)
+        return {**overlay, **read_nodes(module, [*overlay["nodes"], *overlay["leftover_subnets"]])}
+
+    exit_with_facts(module, read)
 
 
 if __name__ == "__main__":

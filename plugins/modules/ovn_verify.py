@@ -208,6 +208,11 @@ options:
   key:
     description: PEM text of its key.
     type: str
+  pods_of:
+    description: In the phase V(overlay), as the option of M(ovn.kubernetes.ovn_info).
+    type: list
+    elements: str
+    default: []
   northbound:
     description: Where the Northbound database is.
     type: str

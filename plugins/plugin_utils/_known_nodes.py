@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ._claims import contains
 from ._derived import tunnel_address
+from ._errors import InventoryError
 from ._inventory import Inventory
 
 if t.TYPE_CHECKING:
     from ..module_utils._common.addressing import IPNetwork
 
+SHOWN = 3  # subnets that a message names
 Subnets = Mapping[str, t.Any]  # node name -> its subnets, a list or text with commas
 
 
@@ -25,12 +28,14 @@ class Known:
 
     :ivar subnets: of switches in the Northbound database.
     :ivar leftovers: of ports of the cluster router whose switch is gone.
+    :ivar pods: of pods' annotations, of nodes that neither the databases nor their hosts know.
     :ivar tunnels: tunnel addresses, from the Southbound database.
     :ivar chassis: system-ids.
     """
 
     subnets: Subnets = field(default_factory=dict)
     leftovers: Subnets = field(default_factory=dict)
+    pods: Subnets = field(default_factory=dict)
     tunnels: Subnets = field(default_factory=dict)
     chassis: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -41,6 +46,7 @@ class Known:
         return cls(
             {name: node.get("subnets") for name, node in nodes.items()},
             overlay.get("leftover_subnets") or {},
+            overlay.get("pod_subnets") or {},
             {name: node.get("encap_ips") for name, node in nodes.items()},
             {name: node.get("chassis") for name, node in nodes.items()},
         )
@@ -103,3 +109,19 @@ def of_version(existing: Subnets, version: int) -> dict[str, IPNetwork]:
             if network.version == version:
                 held[str(node).lower()] = network
     return held
+
+
+def inside(cluster: IPNetwork, pods: Subnets) -> dict[str, list[IPNetwork]]:
+    """Return node to the subnets that its pods' annotations name, of those in the cluster's network."""
+    return {
+        str(node): [network for network in map(ipaddress.ip_network, networks) if contains(cluster, network)]
+        for node, networks in pods.items()
+    }
+
+
+def only(subnets: Sequence[IPNetwork], host: str) -> IPNetwork:
+    """Return the one subnet of a host's pods; :raises InventoryError: they name several, and nobody guesses."""
+    if len(subnets) > 1:
+        shown = ", ".join(map(str, subnets[:SHOWN]))
+        raise InventoryError(f"its pods have addresses of several subnets ({shown}): set ovn_node_subnet", host)
+    return subnets[0]

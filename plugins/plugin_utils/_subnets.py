@@ -4,8 +4,8 @@
 """Node subnets: which are taken, and which each host gets. Private to the collection.
 
 A host with pods keeps its subnet. Who knows it is asked in this order: the inventory, the node's switch in the
-Northbound database, the host's own saved settings, and the port of the cluster router, which outlives a switch that was
-deleted.
+Northbound database, the host's own saved settings, the port of the cluster router, which outlives a switch that was
+deleted, and the annotations of the node's pods.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ._claims import Claim, Claims, contains
 from ._errors import InventoryError, count
 from ._facts import NOTHING, OwnFacts
 from ._inventory import Inventory, natural
-from ._known_nodes import Known, of_version, renamed
+from ._known_nodes import Known, inside, of_version, only, renamed
 from ._variables import VARIABLES
 
 try:
@@ -75,7 +75,8 @@ def plan(inventory: Inventory, known: Known, saved: bool = True) -> dict[str, li
     )
     sizes = prefixes(inventory, cluster)
     plans = [
-        _Plan(inventory, network, sizes[network.version], existing, leftovers, saved).subnets() for network in cluster
+        _Plan(inventory, network, sizes[network.version], existing, leftovers, known.pods, saved).subnets()
+        for network in cluster
     ]
     return {host: [str(subnets[host]) for subnets in plans] for host in inventory.named}
 
@@ -97,6 +98,7 @@ class _Plan:
         prefix: int,
         existing: Subnets,
         leftovers: Subnets,
+        pods: Subnets,
         saved: bool,
     ) -> None:
         self._inventory = inventory
@@ -107,6 +109,7 @@ class _Plan:
         self._nodes = {*self._names.values(), *(name.lower() for name in (*existing, *leftovers))}
         self._held = of_version(existing, cluster.version)
         self._leftovers = of_version(leftovers, cluster.version)
+        self._of_pods = inside(cluster, pods)
         self._kept = {host: kept for host in inventory.named for kept in [self._kept_by(host)] if kept}
         everywhere = {**self._leftovers, **self._held}
         names = set(self._names.values())
@@ -141,6 +144,8 @@ class _Plan:
             kept = Kept(saved[0], f"{host} itself has saved as its own ({NODE_SETTINGS})")
         elif name in self._leftovers:
             kept = Kept(self._leftovers[name], f"the cluster router still has for {host}")
+        elif self._of_pods.get(name) and not is_set:
+            kept = Kept(only(self._of_pods[name], host), f"pods of {host} have addresses of")
         else:
             return None
         return kept if contains(self._cluster, kept.network) else None

@@ -133,6 +133,7 @@ KUBERNETES_READER: dict[str, dict[str, Any]] = {
     "certificate": {"type": "str", "no_log": True},
     "key": {"type": "str", "no_log": True},
 }
+PODS_OF = {**TEXTS, "default": []}
 KUBERNETES_ADMINISTRATOR = {**KUBERNETES_READER, "server": NAME}
 OVN_INFO: dict[str, Any] = {
     "argument_spec": {
@@ -140,6 +141,7 @@ OVN_INFO: dict[str, Any] = {
         "southbound": SOUTHBOUND,
         "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
         **KUBERNETES_READER,
+        "pods_of": PODS_OF,
     },
     "required_together": [("certificate", "key")],
     "supports_check_mode": True,
@@ -195,6 +197,7 @@ OVN_VERIFY: dict[str, Any] = {
         },
         "accounts_of": {**TEXTS, "default": []},
         **KUBERNETES_READER,
+        "pods_of": PODS_OF,
         "northbound": NORTHBOUND,
         "open_vswitch": OPEN_VSWITCH,
     },

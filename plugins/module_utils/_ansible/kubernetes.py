@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from .._common import addressing
 from .._common.errors import ClientMissing, KubernetesError
 from .._common.names import ACCOUNTS_NAMESPACE
 from .._common.result import Result
 from .._kube import accounts, objects
 from .._kube.administrator import administrator
 from .._kube.token import LIFE
+from .._pods.annotation import PodAnnotations, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from .results import Module
 
-NODES = "/api/v1/nodes"
+NODES, PODS = "/api/v1/nodes", "/api/v1/pods"
+PODS_READ = 50  # of a node, which may have more: all have addresses of its subnets
 PATIENCE = 5.0  # seconds for an API server that may not be there yet
 
 
@@ -65,26 +68,52 @@ async def _without_foreign_namespace(client: Any, plan: list[Any]) -> list[Any]:
     return [change for change in plan if change not in foreign]
 
 
-def read_node_names(module: Module) -> list[str] | None:
-    """Return the names of Kubernetes' nodes; None where nobody is to be asked, or nobody answers.
+def read_nodes(module: Module, known: Iterable[str]) -> dict[str, Any]:
+    """Return ``kubernetes_nodes``, the names of Kubernetes' nodes, and ``pod_subnets``, node to the subnets that the
+    annotations of its pods name, of nodes in the option ``pods_of`` that the databases don't know.
 
-    The overlay can be made before Kubernetes is there, so that this is no error.
+    Both are None and empty where nobody is to be asked, or nobody answers. The overlay can be made before Kubernetes is
+    there, so that this is no error.
+
+    :param known: nodes of the databases.
     """
     params = module.params
+    found: dict[str, Any] = {"kubernetes_nodes": None, "pod_subnets": {}}
     if not params["server"]:
-        return None
+        return found
     try:
-        return asyncio.run(_read_node_names(params))
+        found.update(asyncio.run(_read_nodes(params, set(params["pods_of"]).difference(known))))
     except ClientMissing:
-        return None  # in check mode, before packages are installed
+        pass  # in check mode, before packages are installed
     except KubernetesError as error:
         module.warn(f"whether the inventory's names are those of Kubernetes' nodes could not be seen: {error}")
-        return None
+    return found
 
 
-async def _read_node_names(params: dict[str, Any]) -> list[str]:
+async def _read_nodes(params: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
     async with administrator(params, PATIENCE) as client:
-        return [str(node["metadata"]["name"]) async for page in client.pages(NODES) for node in page.items]
+        nodes = [str(node["metadata"]["name"]) async for page in client.pages(NODES) for node in page.items]
+        asked = [node for node in nodes if node.lower() in wanted]
+        replies = await asyncio.gather(
+            *(client.get(PODS, fieldSelector=f"spec.nodeName={node}", limit=str(PODS_READ)) for node in asked)
+        )
+    subnets = {node.lower(): _subnets(reply.get("items") or []) for node, reply in zip(asked, replies)}
+    return {"kubernetes_nodes": nodes, "pod_subnets": {node: found for node, found in subnets.items() if found}}
+
+
+def _subnets(pods: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the subnets of the addresses that pods have been given. Nobody's text is trusted: what can't be read has
+    none, and the controller refuses what contradicts."""
+    found: set[str] = set()
+    for pod in pods:
+        try:
+            annotations = PodAnnotations.from_mapping(pod["metadata"].get("annotations") or {})
+            of_another = annotations.uid not in (None, pod["metadata"].get("uid"))  # it was copied or restored
+            network = None if of_another else parse(annotations)
+            found.update(str(addressing.interface(cidr).network) for cidr in (network.addresses if network else ()))
+        except ValueError:
+            continue
+    return sorted(found)
 
 
 def issue_tokens(module: Module) -> dict[str, Any]:

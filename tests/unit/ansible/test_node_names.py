@@ -15,12 +15,34 @@ TOKEN = "the-token-of-the-watcher"
 NODES = {"kind": "NodeList", "metadata": {}, "items": [{"metadata": {"name": name}} for name in ("node1", "node2")]}
 
 
+def pod(address, uid="1", of="1"):
+    """A pod with the annotations of an address."""
+    network = json.dumps({"ip_address": address, "mac_address": "0a:00:00:00:00:01", "gateway_ip": "10.0.0.1"})
+    return {"metadata": {"uid": uid, "annotations": {"ovn": network, "ovn.kubernetes/pod-uid": of}}}
+
+
+PODS = {
+    "kind": "PodList",
+    "metadata": {},
+    "items": [
+        pod("192.168.5.9/24"),
+        pod("192.168.5.7/24"),
+        pod("192.168.6.7/24", of="2"),
+        pod("nonsense"),
+        {"metadata": {"uid": "3"}},
+    ],
+}
+
+
 class API(http.server.BaseHTTPRequestHandler):
     """As much of an API server as a list of nodes needs."""
 
     def do_GET(self):
         right = self.headers["Authorization"] == f"Bearer {TOKEN}" and self.path.startswith("/api/v1/nodes")
-        body = json.dumps(NODES if right else {"kind": "Status", "message": "Unauthorized", "code": 401}).encode()
+        pods = self.path.startswith("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode2&limit=50")
+        answer = PODS if pods else NODES
+        right = right or pods
+        body = json.dumps(answer if right else {"kind": "Status", "message": "Unauthorized", "code": 401}).encode()
         self.send_response(200 if right else 401)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -63,3 +85,11 @@ def test_nobody_answers(server, more, capsys):
     """Protects the overlay, which is made before Kubernetes is there: a warning says that names were not compared."""
     assert ask(**{"server": server, **more}) is None
     assert "whether the inventory's names are those of Kubernetes' nodes could not be seen: " in capsys.readouterr().err
+
+
+def test_the_subnet_of_a_nodes_pods(server):
+    """Protects pods of a node that only Kubernetes knows: their annotations have its subnet. What was copied from
+    another pod, or can't be read, has none."""
+    result = call("ovn_info", database_file="/nowhere", server=server, token=TOKEN, pods_of=["node2", "node3"])
+    assert result["pod_subnets"] == {"node2": ["192.168.5.0/24"]}
+    assert call("ovn_info", database_file="/nowhere", server=server, token=TOKEN)["pod_subnets"] == {}

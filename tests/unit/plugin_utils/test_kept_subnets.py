@@ -201,3 +201,29 @@ def test_a_host_that_is_off_and_whose_name_is_made_from_facts(cluster):
     }
     seen = verification(cluster.hostvars, cluster.groups, {}, overlay, cluster.hostvars, [MASTER, NODE1])
     assert seen["problems"] == [] and set(seen["settings"]) == {MASTER, NODE1}
+
+
+def test_a_subnet_that_only_pods_know(cluster):
+    """Protects pods whose node was deleted from the database, with its host's file gone too: their annotations say
+    what the subnet was. Others are asked first, what is outside of the cluster is nobody's, and nobody guesses."""
+    cluster.own(NODE1).own(NODE2)
+    overlay = cluster.overlay()
+    overlay["pod_subnets"] = {
+        NODE1: ["10.9.0.0/24", "192.168.5.0/24"],
+        NODE2: ["192.168.0.0/24"],
+        "gone": ["10.0.0.0/8"],
+    }
+
+    def plan():
+        return node_subnets(cluster.hostvars, cluster.groups, overlay, cluster.hostvars)
+
+    assert plan() == {MASTER: ["192.168.1.0/24"], NODE1: ["192.168.5.0/24"], NODE2: ["192.168.0.0/24"]}
+    overlay["leftover_subnets"] = {NODE1: ["192.168.6.0/24"]}
+    assert plan()[NODE1] == ["192.168.6.0/24"]
+    overlay["leftover_subnets"] = {}
+    overlay["pod_subnets"][NODE1].append("192.168.7.0/24")
+    assert found(cluster, overlay) == [
+        f"{NODE1}: its pods have addresses of several subnets (192.168.5.0/24, 192.168.7.0/24): set ovn_node_subnet"
+    ]
+    cluster.on(NODE1, ovn_node_subnet="192.168.7.0/24")
+    assert plan()[NODE1] == ["192.168.7.0/24"]
