@@ -49,8 +49,9 @@ class Kernel:
 def request_dump():
     """Return a function that requests a dump of a kernel, and returns its values."""
 
-    def request(kernel):
+    def request(kernel, most=None):
         route_socket = RouteSocket.__new__(RouteSocket)
+        route_socket._most = most
         route_socket._reply_classes, route_socket._sequence, route_socket._socket = {NEW: Message}, 0, kernel
         return [reply["value"] for reply in route_socket.request(Message(), Rtm.GETROUTE, NlFlag.DUMP)]
 
@@ -82,3 +83,11 @@ def test_an_error_of_the_kernel_keeps_its_errno(request_dump):
     with pytest.raises(OSError) as raised:
         request_dump(Kernel([(NlMsg.ERROR, 0, -errno.ENODEV)]))
     assert raised.value.errno == errno.ENODEV
+
+
+def test_a_dump_that_is_too_long(request_dump):
+    """Protects the host from a pod that makes very many routes in its own namespace."""
+    assert request_dump(Kernel(COMPLETE), most=2) == [1, 2]
+    with pytest.raises(OSError, match="more than 1") as raised:
+        request_dump(Kernel(COMPLETE), most=1)
+    assert raised.value.errno == errno.E2BIG
