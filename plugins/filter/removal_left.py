@@ -13,26 +13,23 @@ version_added: 0.1.0
 short_description: What a removal could not remove
 description:
   - Lists the hosts that can't be reached, those on which a task failed, and what else is left, with the reason.
-positional: reads, alive, more
+  - The playbook C(ovn.kubernetes.remove) calls it. Its options may change without notice.
+positional: results
 options:
   _input:
     description: The hosts that were to be removed.
     type: list
     elements: str
     required: true
-  reads:
-    description: Host to the result of the first task on it, which ran with C(ignore_unreachable).
+  results:
+    description: >-
+      C(reads) is host to the result of the first task on it, which ran with C(ignore_unreachable). C(alive) has the
+      hosts on which no task has failed, such as C(ansible_play_hosts). C(others) has names of nodes without a host.
+      C(everything) is whether the whole overlay was to be removed. C(master) is the host with the databases, C(problem)
+      why they can't be changed. C(rows) has the results of the tasks that remove rows, C(accounts) is that of the task
+      that deletes accounts, C(access) the master's settings; empty where no account was to go.
     type: dict
     required: true
-  alive:
-    description: Hosts on which no task has failed, such as C(ansible_play_hosts).
-    type: list
-    elements: str
-    required: true
-  more:
-    description: What else may be left, to the reason; an empty reason means that it is not.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
@@ -40,7 +37,7 @@ EXAMPLES = r"""
   ansible.builtin.fail:
     msg: "{{ left }}"
   vars:
-    left: "{{ hosts | ovn.kubernetes.removal_left(reads, ansible_play_hosts) }}"
+    left: "{{ hosts | ovn.kubernetes.removal_left(results) }}"
   when: left | length > 0
 """
 
@@ -56,11 +53,9 @@ from collections.abc import Mapping, Sequence
 from ..plugin_utils import _removal
 
 
-def removal_left(
-    hosts: Sequence[str], reads: Mapping[str, t.Any], alive: Sequence[str], more: Mapping[str, str] | None = None
-) -> str:
+def removal_left(hosts: Sequence[str], results: Mapping[str, t.Any]) -> str:
     """Return the lines."""
-    return _removal.left(hosts, reads, alive, more or {})
+    return _removal.left(hosts, results)
 
 
 class FilterModule:

@@ -8,6 +8,7 @@ A host that is off is one whose port for ssh is closed.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pathlib
@@ -73,10 +74,11 @@ class Lab:
             tasks = collection / "roles" / role / "tasks"
             tasks.mkdir(parents=True)
             (tasks / "absent.yml").write_text(ROLE.format(role=role), encoding="utf-8")
+        (collection / "roles" / "master" / "vars").symlink_to(ROOT / "roles" / "master" / "vars")
         (collection / "roles" / "common").symlink_to(ROOT / "roles" / "common")
         self.hosts = {name: {"ansible_connection": "local"} for name in ("ovn-master", "ovn-node1", "ovn-node2")}
         self.variables = {"ovn_cluster_subnet": "192.168.0.0/16", "ansible_python_interpreter": sys.executable}
-        self.answers = {"ovn_info": {"changed": False, **OVERLAY}}
+        self.answers = {"ovn_info": {"changed": False, **copy.deepcopy(OVERLAY)}}
 
     def remove(self, *arguments):
         """Run the play; its process, and the calls in their order."""
@@ -192,11 +194,12 @@ contexts: [{name: lab, context: {cluster: lab, user: lab}}]
 """
 
 
-def test_databases_and_accounts_that_fail(lab):
-    """Protects the hosts' own parts against databases and an API server that answer with an error, which is listed once
-    more."""
+@pytest.mark.parametrize("code", ["kubernetes_refused", "kubernetes_unreachable"])
+def test_databases_and_accounts_that_fail(lab, code):
+    """Protects the hosts' own parts against databases and an API server that answer with an error, or not at all. It is
+    listed once more, since tokens stay valid."""
     lab.answers["ovn_minion_init"] = {"failed": True, "msg": "the database is read-only", "error_code": "database"}
-    lab.answers["ovn_kubernetes_access"] = {"failed": True, "msg": "you may not", "error_code": "kubernetes_refused"}
+    lab.answers["ovn_kubernetes_access"] = {"failed": True, "msg": "you may not", "error_code": code}
     (lab.folder / "admin").write_text(KUBECONFIG, encoding="utf-8")
     lab.variables.update(
         ovn_kubernetes_api="https://10.0.0.1:6443", ovn_kubernetes_admin_kubeconfig=str(lab.folder / "admin")
@@ -206,7 +209,16 @@ def test_databases_and_accounts_that_fail(lab):
     (accounts,) = [arguments for module, arguments in calls if module == "ovn_kubernetes_access"]
     assert (accounts["state"], accounts["absent_nodes"]) == ("present", ["ovn-node2"])
     assert "- the rows of ovn-node2 in the databases on ovn-master: the database is read-only" in done.stdout
-    assert "- the accounts in Kubernetes: you may not" in done.stdout
+    assert "- the accounts in Kubernetes, with their tokens: you may not" in done.stdout
+
+
+def test_answers_without_a_code(lab):
+    """Protects rows against being forgotten when a module breaks: the hosts' own parts go, and what is left is
+    listed."""
+    lab.answers["ovn_info"] = {"failed": True, "msg": "MODULE FAILURE"}
+    done, calls = lab.remove("-e", "ovn_remove_hosts=ovn-node2")
+    assert done.returncode != 0 and len(own_parts(calls)) == 2 and rows(calls) == []
+    assert "- the rows of ovn-node2 in the databases on ovn-master: MODULE FAILURE" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -223,6 +235,15 @@ def test_refused_before_anything(lab, arguments, sentence):
     """Protects rows that would stay when a limit strips a host, and hosts that nobody meant."""
     done, calls = lab.remove("-e", *arguments)
     assert done.returncode != 0 and sentence in done.stdout and calls == []
+
+
+def test_the_node_name_of_a_living_host(lab):
+    """Protects its rows: the host that is meant is named, and nothing is removed."""
+    lab.hosts["ovn-node2"]["ovn_node_name"] = "two"
+    lab.answers["ovn_info"]["nodes"]["two"] = {}
+    done, calls = lab.remove("-e", "ovn_remove_hosts=two")
+    assert done.returncode != 0 and "names two, which is the node name of ovn-node2" in done.stdout
+    assert {module for module, _arguments in calls} <= {"ovn_services", "ovn_info"}
 
 
 def test_a_name_that_nobody_knows(lab):
