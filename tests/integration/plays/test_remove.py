@@ -186,6 +186,18 @@ def test_a_dead_node(lab):
     assert "- ovn-node2: it can't be reached" in done.stdout and "in the databases" not in done.stdout
 
 
+def test_a_dead_node_whose_name_is_made_from_facts(lab):
+    """Protects the removal of other hosts: nobody knows that name, and nobody needs it. Who is to be removed itself is
+    named as the databases do."""
+    lab.hosts["ovn-node2"] = {**OFF, "ovn_node_name": "{{ ansible_facts['hostname'] }}"}
+    done, calls = lab.remove("-e", "ovn_remove_hosts=ovn-node1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows(calls) == [("ovn_gateway", ["ovn-node1"]), ("ovn_minion_init", ["ovn-node1"])]
+    done, calls = lab.remove("-e", "ovn_remove_hosts=ovn-node2")
+    assert done.returncode != 0 and rows(calls) == [] == own_parts(calls)
+    assert "ovn_remove_hosts names ovn-node2, whose node name is made from facts" in done.stdout
+
+
 KUBECONFIG = """
 current-context: lab
 clusters: [{name: lab, cluster: {server: "https://10.0.0.1:6443"}}]
