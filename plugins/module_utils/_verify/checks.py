@@ -32,6 +32,7 @@ FILES = {
     names.CNI_PLUGIN_FILE: "the runtime can't connect new pods",
     f"{names.PLUGINS_DIRECTORY}/loopback": "the runtime can't set up the loopback interface of new pods",
 }
+SECRET = 0o600  # mode of files that only root may read
 OTHER_FILE = "the program that reads it runs with other settings, or not at all"
 NEW_PODS = "the runtime can't connect new pods, and the node is NotReady"
 
@@ -62,12 +63,17 @@ def files(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
 
 
 def tokens(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
-    """Yield tokens that are missing or can't be used. None is shown."""
+    """Yield tokens that are missing, can't be used, or are not root's alone. None is shown."""
     for token in expected.tokens:
         reason = unusable(lasting.tokens.get(token.path, ""), token.account or None, time.time())
         if reason:
             causes = "its program can't reach the API server: new pods and services are not connected"
             yield Finding(token.path, f"the token in {token.path} {reason}", causes)
+        state = lasting.files.get(token.path)
+        if state and (state.mode != SECRET or state.owner):
+            has = f"mode {state.mode:04o} and owner {state.owner}"
+            text = f"the token in {token.path} has {has}, not {SECRET:04o} and root"
+            yield Finding(token.path, text, "who reads it has the rights of its program at the API server")
 
 
 def open_vswitch(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:

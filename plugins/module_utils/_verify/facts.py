@@ -91,11 +91,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class FileState:
-    """A file as it is. ``text`` is kept only where a block is looked for."""
+    """A file as it is. ``text`` is kept only where a block is looked for.
+
+    :ivar owner: number of the user that it belongs to.
+    """
 
     sha256: str
     mode: int
     text: str = ""
+    owner: int = 0
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Lasting:
     """What stays as it is until somebody mends it.
 
     :ivar packages: those that are installed; None: the host has no package manager that is known here.
-    :ivar files: path -> file; None: there is none.
+    :ivar files: path -> file, those with tokens too; None: there is none.
     :ivar tokens: path -> its text; empty: there is none.
     :ivar open_vswitch: why Open vSwitch's database can't be read; empty: it can.
     :ivar node, gateway: the host's own parts.

@@ -22,14 +22,14 @@ from .._pods.interface import OWNER_TYPE
 from .._topology import host as host_part
 from .._topology.host import Host
 from .digest import digest
-from .facts import Compared, FileState, Lasting, PodLink
+from .facts import Compared, ExpectedFile, FileState, Lasting, PodLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any
 
     from .._common.result import Operation
-    from .facts import Expected, ExpectedFile
+    from .facts import Expected
 
     Run = Callable[[list[str]], "tuple[int, str, str]"]
     Plan = Callable[[], "tuple[Sequence[Operation], Sequence[str]]"]
@@ -55,9 +55,10 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
             node = _compared(lambda: _plan_node(host, wanted or {}, shared))
         if expected.is_gateway:
             gateway = _compared(lambda: _plan_gateway(host, expected, shared))
+    tokens = [ExpectedFile(token.path) for token in expected.tokens]
     lasting = Lasting(
         packages=_packages(expected.packages, run),
-        files={file.path: _file(file) for file in expected.files},
+        files={file.path: _file(file) for file in (*expected.files, *tokens)},
         tokens={token.path: text_of(token.path).strip() for token in expected.tokens},
         open_vswitch=problem,
         node=node,
@@ -134,11 +135,12 @@ def text_of(path: str) -> str:
 def _file(expected: ExpectedFile) -> FileState | None:
     try:
         file = read_file(expected.path)
+        owner = os.stat(expected.path).st_uid if file else 0
     except OSError:
         return FileState("", 0)  # a directory, for example: it is there, and it is not what it should be
     if file is None:
         return None
-    return FileState(digest(file.content), file.mode, file.content if expected.block else "")
+    return FileState(digest(file.content), file.mode, file.content if expected.block else "", owner)
 
 
 def _packages(wanted: Sequence[str], run: Run) -> frozenset[str] | None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import typing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,8 +26,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import Overlay
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
-from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import NODE_SERVER, Expected, Peer
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import NODE_SERVER, Expected, Peer, Token
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.probe import read_passing
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.read import read_lasting
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.run import Remotes, verify
 
 CLUSTER = ["192.168.0.0/16"]
@@ -199,6 +201,17 @@ def test_pods_with_another_mtu_and_a_foreign_address_are_warnings(host):
         "foreign address 10.9.9.1/24 on the gateway's bridge breth1",
     }
     assert {finding.severity for finding in found.values()} == {"warning"}
+
+
+def test_a_token_that_others_can_read(tmp_path):
+    """Protects tokens: mode and owner of their files are read, and no file's state has their text."""
+    token = tmp_path / "node.token"
+    token.write_text("secret", encoding="utf-8")
+    os.chown(token, 1000, 1000)
+    token.chmod(0o640)
+    lasting, _facts = read_lasting(Expected(tokens=(Token(str(token)),)), lambda _command: (0, "", ""), "unix:/nowhere")
+    assert (lasting.files[str(token)].mode, lasting.files[str(token)].owner) == (0o640, 1000)
+    assert "secret" not in str(lasting.files)
 
 
 def test_what_comes_by_itself_is_waited_for(host):

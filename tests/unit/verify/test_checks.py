@@ -62,7 +62,11 @@ EXPECTED = Expected(
 )
 LASTING = Lasting(
     packages=frozenset({"ovn-host"}),
-    files={names.ARCHIVE: FileState("1", 0o755), "/etc/default/ovn-central": FileState("2", 0o644, "#\nA=1\nB=2\n")},
+    files={
+        names.ARCHIVE: FileState("1", 0o755),
+        "/etc/default/ovn-central": FileState("2", 0o644, "#\nA=1\nB=2\n"),
+        names.NODE_TOKEN: FileState("3", 0o600),
+    },
     tokens={names.NODE_TOKEN: token()},
     mtu=1400,
     pod_links=(PodLink("ns/web", 1400),),
@@ -112,6 +116,14 @@ CASES = {
     "token old": (
         {"tokens": {names.NODE_TOKEN: token(expires=10, issued=1)}},
         f"the token in {names.NODE_TOKEN} has expired",
+    ),
+    "token that all read": (
+        {"files": {**LASTING.files, names.NODE_TOKEN: FileState("3", 0o644)}},
+        f"the token in {names.NODE_TOKEN} has mode 0644 and owner 0, not 0600 and root",
+    ),
+    "token of a user": (
+        {"files": {**LASTING.files, names.NODE_TOKEN: FileState("3", 0o600, owner=1000)}},
+        f"the token in {names.NODE_TOKEN} has mode 0600 and owner 1000, not 0600 and root",
     ),
     "token of others": (
         {"tokens": {names.NODE_TOKEN: token("ovn-k8s-node-node2")}},

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what the site play makes of a host's tokens: its real tasks, with modules in the place of those that ask the
+API server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+MODULE = f"""#!{sys.executable}
+# WANT_JSON
+print('{{"changed": false, "accounts": {{}}, "tokens": {{}}}}')
+"""
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: ovn.kubernetes.common, tasks_from: access}
+"""
+# On the machine the folder of the settings is another one.
+SCRIPT = """
+mkdir -p /etc/ovn-kubernetes; mount -t tmpfs none /etc/ovn-kubernetes; cd /etc/ovn-kubernetes
+chmod 750 .; printf old >node.token; chmod 644 node.token; chown 1000 node.token
+"$@" --check; stat -c '%a %u' . node.token; "$@"; stat -c '%a %u' . node.token; cat node.token; echo; "$@"; ls
+"""
+
+
+def test_tokens_that_others_can_read(tmp_path):
+    """Protects the API server: a token that is there is root's alone again, and keeps its text. Check mode only says
+    so, the second run changes nothing, and a token that is not there is not made."""
+    collection = tmp_path / "ansible_collections" / "ovn" / "kubernetes"
+    (collection / "plugins" / "modules").mkdir(parents=True)
+    for name in ("galaxy.yml", "meta", "roles"):
+        (collection / name).symlink_to(ROOT / name)
+    for name in ("filter", "plugin_utils", "module_utils"):
+        (collection / "plugins" / name).symlink_to(ROOT / "plugins" / name)
+    for name in ("ovn_kubernetes_access", "ovn_kubernetes_token"):
+        (collection / "plugins" / "modules" / f"{name}.py").write_text(MODULE, encoding="utf-8")
+    programs = [
+        {"account": name, "file": f"/etc/ovn-kubernetes/{name}.json", "settings": {"ca_file": ""}} for name in "ab"
+    ]
+    programs[0]["token_file"], programs[1]["token_file"] = (
+        f"/etc/ovn-kubernetes/{name}.token" for name in ("node", "b")
+    )
+    kubernetes = {"accounts": True, "server": "https://127.0.0.1:1", "programs": programs}
+    variables = {
+        "common_all_settings": {"host1": {"kubernetes": kubernetes}},
+        "common_all_names": {},
+        "common_administrator": {},
+        "common_authority": "",
+        "ansible_python_interpreter": sys.executable,
+    }
+    (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
+    (tmp_path / "variables.json").write_text(json.dumps(variables), encoding="utf-8")
+    (tmp_path / "hosts").write_text("[ovn_masters]\nhost1 ansible_connection=local\n", encoding="utf-8")
+    (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": str(tmp_path),
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+        "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+        "LC_ALL": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    playbook = [sys.executable, "-m", "ansible", "playbook", "-i", str(tmp_path / "hosts"), str(tmp_path / "play.yml")]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", SCRIPT, "sh", *playbook, "-e", f"@{tmp_path / 'variables.json'}"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    recaps = [number for number, line in enumerate(lines) if line.startswith("host1 ")]
+    assert lines[recaps[0] + 1 : recaps[0] + 4] == ["", "750 0", "644 1000"]
+    assert lines[recaps[1] + 1 : recaps[1] + 5] == ["", "755 0", "600 0", "old"]
+    assert "changed=0 " in lines[recaps[2]]
+    assert lines[recaps[2] + 2 :] == ["a.json", "b.json", "node.token"]
