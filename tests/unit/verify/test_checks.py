@@ -262,7 +262,7 @@ def test_what_does_not_work_is_named():
 
 def test_what_the_node_server_only_warns_of():
     """Protects the severity that the node server gives: a warning does not make verify fail."""
-    (finding,) = passing(reported=({**WEB._asdict(), "severity": "warning"},))
+    (finding,) = passing(reported=(WEB._replace(severity=findings.WARNING)._asdict(),))
     assert finding.severity == WARNING
     (finding,) = passing(reported=({**WEB._asdict(), "severity": ["?"]},))
     assert finding.severity == ERROR
