@@ -323,6 +323,8 @@ def test_pods_are_not_blamed_for_a_daemon(ready, sandbox):
     ready.daemons["ovs-vswitchd"].stop()
     wait_for(lambda: ready.http_get("/readyz")[0] == 503, "the server to see it")
     delete_port(ready, port)
+    with pytest.raises(AssertionError):
+        wait_for(lambda: port in ready.pod_ports(), "nothing", 1)
     other = sandbox("other")
     ready.daemons["ovs-vswitchd"].start()
     wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
