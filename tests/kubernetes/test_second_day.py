@@ -12,7 +12,7 @@ import time
 import pytest
 from lab_hosts import on, play, wait
 from lab_kubernetes import CLUSTER, get
-from lab_running_pods import NODE, delete, interfaces, make, reaches, running
+from lab_running_pods import MASTER, NODE, delete, interfaces, make, reaches, running
 
 CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 SOCKET = "/run/ovn-kubernetes/cni.sock"
@@ -48,9 +48,9 @@ def readyz():
     return on(NODE, "curl --silent http://127.0.0.1:9410/readyz").strip()
 
 
-def node_is_ready():
+def node_is_ready(node=NODE):
     """The node's condition."""
-    conditions = {one["type"]: one["status"] for one in get("node", NODE)["status"]["conditions"]}
+    conditions = {one["type"]: one["status"] for one in get("node", node)["status"]["conditions"]}
     return conditions["Ready"] == "True"
 
 
@@ -117,18 +117,23 @@ def test_a_site_run_does_not_renumber_pods(pod, tmp_path):
     assert reaches(address)
 
 
-def test_readiness_and_condition_follow_ovn_controller():
-    """Protects new pods, which hung on a node that was Ready; a daemon that is back makes it Ready again."""
+def test_readiness_and_condition_follow_the_daemons():
+    """Protects new pods, which hung on a node that was Ready, from ovn-controller that is down on one node, and
+    from the server of another node that is down; a daemon that is back makes its node Ready again.
+    """
     on(NODE, "systemctl stop ovn-controller")
+    on(MASTER, "systemctl stop ovn-k8s-node")
     try:
         began = time.monotonic()
         said = wait(lambda: readyz() if readyz() != "ok" else "", 5, "readiness to say so")
         seconds("ovn-controller stopped, readiness", began)
         assert said == "ovn-controller does not run: systemctl start ovn-controller"
-        wait(lambda: not node_is_ready(), GRACE + KUBELET, "the node to be NotReady")
-        seconds("ovn-controller stopped, node NotReady", began)
+        for node, what in ((NODE, "ovn-controller"), (MASTER, "node server")):
+            wait(lambda node=node: not node_is_ready(node), GRACE + KUBELET, f"{node} to be NotReady")
+            seconds(f"{what} stopped, node NotReady", began)
     finally:
         on(NODE, "systemctl start ovn-controller")
+        on(MASTER, "systemctl start ovn-k8s-node")
     began = time.monotonic()
-    wait(lambda: readyz() == "ok" and node_is_ready(), KUBELET, "the node to be Ready")
-    seconds("ovn-controller started, node Ready", began)
+    wait(lambda: readyz() == "ok" and node_is_ready() and node_is_ready(MASTER), KUBELET, "the nodes to be Ready")
+    seconds("daemons started, nodes Ready", began)
