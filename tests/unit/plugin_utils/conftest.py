@@ -8,6 +8,8 @@ import copy
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 
 EVERYWHERE = {"ovn_cluster_subnet": "192.168.0.0/16"}
@@ -94,6 +96,10 @@ class Cluster:
             for name, value in (values or {}).items():
                 found.setdefault(name, {"subnets": [], "encap_ips": [], "chassis": None})[key] = value
         return {"nodes": found, "leftover_subnets": leftovers or {}, "gateways": {}}
+
+    def problems(self, **arguments):
+        """What the filter of that name says."""
+        return problems(self.hostvars, self.groups, **arguments)
 
     def dual(self):
         return self.everywhere(ovn_cluster_subnet=["192.168.0.0/16", "fd10::/48"])
