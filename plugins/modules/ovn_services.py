@@ -46,6 +46,10 @@ options:
         description: Whether a unit that does not exist is no error.
         type: bool
         default: false
+      enabled:
+        description: Whether V(started) is for each boot too. With V(false) another unit starts the service at a boot.
+        type: bool
+        default: true
 attributes:
   check_mode:
     support: full

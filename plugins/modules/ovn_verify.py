@@ -69,6 +69,10 @@ options:
         description: Whether a unit that does not exist is no fault.
         type: bool
         default: false
+      enabled:
+        description: Whether V(started) is for each boot too. With V(false) another unit starts the service at a boot.
+        type: bool
+        default: true
   files:
     description: Files that must be there.
     type: list

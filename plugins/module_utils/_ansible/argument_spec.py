@@ -114,6 +114,7 @@ SERVICES: dict[str, Any] = {
         "unit": TEXT,
         "started_from": {"type": "list", "elements": "path"},
         "optional": {"type": "bool", "default": False},
+        "enabled": {"type": "bool", "default": True},
     },
 }
 OVN_CHASSIS: dict[str, Any] = {

@@ -62,6 +62,8 @@ class Unit:
         unit's own file, is newer
         than the program. None: it is never restarted.
     :ivar optional: a unit that does not exist is no error, and there is nothing to do.
+    :ivar enabled: it is started at each boot too; False: another unit starts it, and it is left as it is. (systemd 257
+        forgets that a service runs when ``enable`` makes the link of its ``Alias=``.)
     """
 
     name: str
@@ -69,6 +71,7 @@ class Unit:
     content: str | None = None
     started_from: tuple[str, ...] | None = None
     optional: bool = False
+    enabled: bool = True
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Unit:
@@ -80,6 +83,7 @@ class Unit:
             options["unit"],
             None if files is None else tuple(files),
             options["optional"],
+            options["enabled"],
         )
 
     @property
@@ -149,7 +153,7 @@ def _start(unit: Unit, status: Status) -> list[Step]:
     unread = not status.running and any(path.startswith(f"{DIRECTORY}/") for path in unit.started_from or ())
     if changed or restart or unread:
         steps.append(_reload(unit))
-    if not status.enabled:
+    if unit.enabled and not status.enabled:
         steps.append(_systemctl(unit, "enable"))
     if not status.running:
         steps.append(_systemctl(unit, "start"))

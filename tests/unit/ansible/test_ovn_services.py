@@ -22,8 +22,8 @@ class Module:
     check_mode = False
 
     def __init__(self, argument_spec, supports_check_mode):
-        service = {"name": "x.service", "state": "started", "unit": "[Unit]\n", "started_from": None, "optional": False}
-        self.params = {"services": [service]}
+        service = {"name": "x.service", "state": "started", "unit": "[Unit]\n"}
+        self.params = {"services": [{**service, "started_from": None, "optional": False, "enabled": True}]}
 
     def run_command(self, command):
         """Answer as systemctl does for a unit that it does not know."""

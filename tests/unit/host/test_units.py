@@ -198,3 +198,11 @@ def test_a_host_without_systemd_says_so():
 def test_the_words_of_systemctl_are_one_line():
     with pytest.raises(HostError, match=r"not been booted with systemd\. Host is down: run systemd"):
         units.read(lambda _command: (1, "", "not been booted with systemd.\nHost is down\n"), Unit(NAME))
+
+
+def test_a_daemon_of_another_unit_is_not_enabled(systemctl):
+    """Protects databases that run: systemd forgot them when their unit was enabled, and the next run began again."""
+    systemctl.path.write_text("of a package")
+    systemctl.loaded_content = "of a package"
+    assert converge(systemctl, Unit(NAME, enabled=False)) == ["start"]
+    assert converge(systemctl, Unit(NAME, enabled=False)) == [] and not systemctl.enabled
