@@ -296,7 +296,7 @@ def test_an_older_add_does_not_take_the_port_back(ready, sandbox):
     ready.api.change("ADDED", pod("web", annotation=network(3)))
     ready.controller.silent = True
     first = ready.call("ADD", container="c-old", netns=old.path)
-    wait_for(lambda: ready.pod_ports(), "the first ADD to wait for its flows")
+    wait_for(ready.pod_ports, "the first ADD to wait for its flows")
     second = ready.call("ADD", container="c-new", netns=new.path)
     wait_for(lambda: len(ready.pod_ports()) == 2, "the second ADD to wait for its flows")
     ready.controller.silent = False
