@@ -19,7 +19,10 @@ def tool(*arguments):
 
 
 def snapshot(*links):
-    """All that ip tells of the links' addresses and of all routes that lead over them, in every table."""
+    """All that ip tells of the links' addresses and of all routes that lead over them, in every table.
+
+    Without those of IPv6 addresses themselves, which the kernel adds a moment after the address.
+    """
     found = {}
     for link in links:
         (shown,) = json.loads(ip(f"-j address show dev {link}"))
@@ -31,6 +34,8 @@ def snapshot(*links):
     for family in "46":
         for route in json.loads(ip(f"-{family} -j route show table all") or "[]"):
             over = {route.get("dev")} | {hop.get("dev") for hop in route.get("nexthops", ())}
+            if route.get("table") == "local" and family == "6":
+                continue
             if over & set(links) and not str(route["dst"]).startswith(("fe80", "ff00", "multicast")):
                 found.setdefault("routes", []).append(json.dumps(route, sort_keys=True))
     found["routes"] = sorted(found.get("routes", ()))
