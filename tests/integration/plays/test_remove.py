@@ -186,6 +186,18 @@ def test_a_dead_node(lab):
     assert "- ovn-node2: it can't be reached" in done.stdout and "in the databases" not in done.stdout
 
 
+@pytest.mark.parametrize("node", [OFF, {}], ids=["dead", "alive"])
+def test_a_limit_that_leaves_out_a_dead_master(lab, node):
+    """Protects who limits the play to the hosts that go: with a dead master it ended in the middle and said nothing."""
+    lab.hosts["ovn-master"] = OFF
+    lab.hosts["ovn-node2"] = {**lab.hosts["ovn-node2"], **node}
+    done, calls = lab.remove("-e", "ovn_remove_hosts=ovn-node2", "--limit", "ovn-node2")
+    assert done.returncode != 0 and rows(calls) == []
+    assert "in the databases on ovn-master: ovn-master can't be reached" in done.stdout
+    assert ("- ovn-node2: it can't be reached" in done.stdout) == bool(node)
+    assert ("Now take ovn-node2" in done.stdout) == (own_parts(calls) != []) == (not node)
+
+
 def test_a_dead_node_whose_name_is_made_from_facts(lab):
     """Protects the removal of other hosts: nobody knows that name, and nobody needs it. Who is to be removed itself is
     named as the databases do."""
