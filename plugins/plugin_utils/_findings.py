@@ -110,7 +110,9 @@ def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:
     problem = run.overlay.get("problem") or run.overlay.get("unreached")
     if problem:
         causes = "no change reaches the overlay; its rows were not compared, and hosts only with what they have saved"
-        yield run.master or ALL, Finding("Northbound", f"the overlay can't be read: {problem}", causes)
+        # The master has no row of its own when the play is limited to other hosts.
+        mend = "look at the first host of ovn_masters and the way to it" if run.overlay.get("unreached") else SITE
+        yield run.master or ALL, Finding("Northbound", f"the overlay can't be read: {problem}", causes, mend)
 
 
 def _of_hosts(run: Run) -> Iterable[tuple[str, Finding]]:
