@@ -251,6 +251,7 @@ def test_answers_without_a_code(lab):
         (["ovn_remove_confirmed=true", "--limit", "ovn-node2"], "give -e ovn_remove_hosts=ovn-node2, without --limit"),
         (["ovn_remove_hosts=ovn-node2,ovn-node1", "--limit", "ovn-node1"], "names ovn-node2, which --limit leaves out"),
         (["ovn_remove_hosts=ovn-master"], "which is a master"),
+        (["ovn_remove_hosts=ovn-node2", "-e", "ovn_remove_confirmed=true"], "Say what to remove: either"),
         (["ovn_remove_hosts=ovn-node2", "--tags", "node"], "--tags node selects nothing to remove"),
         (["ovn_remove_host=ovn-node2"], "did you mean ovn_remove_hosts?"),
     ],
