@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench archive
+.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench soak archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -21,10 +21,10 @@ test: ## run all tests; the last line is `N passed, N failed`
 check: ## what needs no hosts and little time: format, lint, types, unit tests, rows in database servers
 	@tests/tools/run-tests check
 
-lint: ## ruff, types, vermin, yamllint, shellcheck, ansible-lint, changelog, build of the collection
+lint: ## ruff, types, vermin, yamllint, shellcheck, ansible-lint, changelog, licences, documentation, build of the collection, Galaxy's importer
 	@tests/tools/run-tests lint
 
-sanity: ## ansible-test sanity
+sanity: ## ansible-test sanity, with three releases of ansible-core
 	@tests/tools/run-tests sanity
 
 units: ## the pure layers, without any server
@@ -43,13 +43,16 @@ test-kubernetes: ## a real Kubernetes on the lab's hosts
 	@tests/tools/run-tests kubernetes
 
 test-conformance: env ## upstream's end-to-end tests of the network, on the Kubernetes that is there (half an hour)
-	@molecule/kubernetes/conformance
+	@bash -c ". tests/tools/activate && exec molecule/kubernetes/conformance"
 
 test-kernel: ## the scenario with the kernel's datapath
 	@tests/tools/run-tests kernel
 
 bench: env ## measure; prints figures, judges nothing
 	@tests/bench/run
+
+soak: env ## pods, services and nodes come and go for an hour (SOAK_SECONDS), then all must be as before
+	@tests/soak/run
 
 archive: env ## make ovn_kubernetes.pyz, the programs for hosts that Ansible does not reach
 	@tests/tools/build-archive ovn_kubernetes.pyz

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import sys
 
@@ -17,3 +18,13 @@ if not (COLLECTIONS / "ansible_collections" / "ovn" / "kubernetes" / "galaxy.yml
         "the collection cannot be imported: .cache/collections is missing; run tests/tools/env first"
     )
 sys.path.insert(0, str(COLLECTIONS))
+# Whoever runs the tests may come from anywhere, also from one of the networks in them.
+os.environ["SSH_CONNECTION"] = ""
+
+
+@pytest.fixture(autouse=True)
+def no_name_servers(monkeypatch):
+    """A host of a test has no name servers: those of the machine may be in a network of the test."""
+    from ansible_collections.ovn.kubernetes.plugins.module_utils._host import used
+
+    monkeypatch.setattr(used, "RESOLVER_FILES", ())

@@ -34,29 +34,6 @@ enterable() { plain_cgroups || nsenter --mount="$runtime/mounts/namespace" true 
 # Whether podman has anything of ours, reachable or not.
 has_hosts() { grep -qs ovn-kubernetes-lab /var/lib/containers/storage/overlay-containers/containers.json; }
 
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-
-install_packages() {
-    local package missing=()
-    for package in "${packages[@]}"; do installed "$package" || missing+=("$package"); done
-    if [ ${#missing[@]} -eq 0 ]; then return 0; fi
-    say "installing ${missing[*]}"
-    again apt_get update
-    again apt_get install -y --no-install-recommends "${missing[@]}" >/dev/null
-}
-
-apt_get() { DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -qq -o Dpkg::Use-Pty=0 "$@"; }
-
-# A package mirror can fail for a moment.
-again() {
-    local try
-    for try in 1 2 3; do
-        "$@" && return 0
-        say "attempt $try of 3 failed: $1 $2"
-    done
-    return 1
-}
-
 # The container runtime refuses a machine with cgroups v1 beside v2. A mount namespace of the lab's own, where only v2 is
 # mounted, is enough for it. All podman calls must share it, since the containers' mounts are only seen there.
 mount_namespace() {
@@ -109,7 +86,7 @@ JSON
 }
 
 setup() {
-    install_packages
+    install_packages "${packages[@]}"
     mount_namespace
     container_limits
     install_hook
@@ -129,7 +106,16 @@ bridge() {
     ip link set "$1" addrgenmode none up
 }
 
+# The name server of this machine, where it is in the pods' network of the lab: the hosts would be refused, since they would lose it.
+# They ask 10.44.0.1 instead.
+hidden_name_server() {
+    { cat /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null || :; } | awk '$1 == "nameserver" && $2 ~ /^192\.168\./ {print $2; exit}'
+}
+
 networks() {
+    local names rule=''
+    names=$(hidden_name_server)
+    if [ -n "$names" ]; then rule="ip saddr 10.44.0.0/24 ip daddr 10.44.0.1 meta l4proto { tcp, udp } th dport 53 dnat ip to $names"; fi
     bridge olab-under
     bridge olab-ext
     ip address replace 10.44.0.1/24 dev olab-under
@@ -147,6 +133,10 @@ table inet $table {
         type nat hook postrouting priority srcnat
         ip saddr 10.44.0.0/24 ip daddr != 10.44.0.0/24 masquerade
         ip6 saddr fd44::/64 ip6 daddr != fd44::/64 masquerade
+    }
+    chain names {
+        type nat hook prerouting priority dstnat
+        $rule
     }
 }
 NFT

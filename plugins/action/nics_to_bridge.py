@@ -17,6 +17,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.ovn.kubernetes.plugins.lookup.runtime import LookupModule as Runtime
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.outcome import Outcome, not_kept
+from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.reachability import NO_PROOF
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._actions import call_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,14 +51,21 @@ class ActionModule(ActionBase):
         self._task_vars = task_vars
         self._args: Values = {key: value for key, value in self._task.args.items() if not key.startswith("_")}
         self._change_id = uuid.uuid4().hex
-        planned = self._phase("plan")
-        if planned.get("failed") or not planned.get("changed") or self._task.check_mode:
+        network = self._network = self._task.args.get("_network") or {}  # planned by the host already
+        planned = {} if network else self._phase("plan")
+        if not network and (planned.get("failed") or not planned.get("changed") or self._task.check_mode):
             return {**result, **planned}
-        failure = self._install_programs()
+        failure = None if network.get("installed") else self._install_programs()
         if failure:
             return failure
         with self._keepalive():
-            return {**result, **self._change(planned)}
+            changed = self._change(planned)
+        # A change that did not begin, or that nothing could have proven, says nothing of the networks.
+        was_cut_off = changed.get("outcome", "unknown") != "unknown" and NO_PROOF not in changed.get("msg", "")
+        if network and changed.get("failed") and was_cut_off:
+            destinations = ", ".join(route["destination"] for route in network["routes"])
+            changed["msg"] += f"; the way to this host needs a part of {destinations}: choose networks that are free"
+        return {**result, **changed}
 
     def _install_programs(self) -> Values | None:
         """Install what takes a change back, also after a boot. Return the result of what failed."""
@@ -79,36 +89,44 @@ class ActionModule(ActionBase):
             answered = True
         if answered and (begun.get("failed") or not begun.get("changed")):
             return begun
-        state, reason, is_applied = None, None, False
+        seen: Values = {}
+        unproven: str | None = None
+        is_applied = False
         while time.monotonic() < deadline:
             try:
                 self._disconnect()
                 seen = self._phase("confirm" if is_applied else "look")
             except AnsibleConnectionFailure:
-                is_applied = False
+                seen, is_applied = {}, False
                 time.sleep(CONNECT_PAUSE)
                 continue
             if seen.get("failed"):
                 return {**planned, **seen}
-            state, reason = seen["outcome"], seen.get("reason")
-            if state in ("confirmed", "undone", "unknown"):
+            unproven = seen.get("unproven") or unproven
+            if seen["outcome"] in ("confirmed", "undone", "unknown") or seen.get("left"):
                 break
             # Only a connection that was made after all was done may confirm: so one that has seen it done does not
-            # count.
-            is_applied = state == "applied"
-        return {**(begun or planned), "outcome": state, **self._verdict(state, reason)}
+            # count. Whether it proves anything, the host knows.
+            is_applied = seen["outcome"] == "applied"
+            if seen.get("unproven"):
+                time.sleep(CONNECT_PAUSE)
+        return {**(begun or planned), "outcome": seen.get("outcome"), **self._verdict(seen, unproven)}
 
-    def _verdict(self, state: str | None, reason: str | None) -> Values:
-        """Return what the outcome means for the task."""
-        nics = ", ".join(planned_nics(self._args))
+    def _verdict(self, seen: Values, unproven: str | None) -> Values:
+        """Return what the outcome means for the task.
+
+        :param seen: the result of the last phase; empty: the host could not be reached.
+        :param unproven: why the host did not take a confirmation.
+        """
+        nics, state = ", ".join(planned_nics(self._args)), seen.get("outcome")
         if state == "confirmed":
             return {"changed": True}
-        if state == "undone":
-            text = f"{nics}: the change was taken back, and the host has what it had before: {reason}"
-            return {**FAILED, "changed": False, "msg": text}
         if state == "unknown":
             text = f"{nics}: the change did not begin, since the connection broke before: run it again"
             return {**FAILED, "changed": False, "msg": text}
+        if state:
+            text = not_kept(nics, Outcome(state, seen.get("reason"), seen.get("left"), unproven))
+            return {**FAILED, "changed": state != "undone", "msg": text}
         text = (
             f"{nics}: the host can't be reached since the change began; it takes the change back by itself when it is "
             f"not confirmed: look at journalctl -u {names.UPLINKS_UNIT} there"
@@ -117,7 +135,8 @@ class ActionModule(ActionBase):
 
     def _phase(self, phase: str) -> Values:
         """Run one phase of the module on the host."""
-        return self._module(MODULE, {**self._args, "_phase": phase, "_change_id": self._change_id})
+        said = {"phase": phase, "change_id": self._change_id, "network": self._network}
+        return call_module(self, MODULE, self._args, self._task_vars, **said)
 
     def _module(self, name: str, arguments: Values) -> Values:
         result: Values = self._execute_module(module_name=name, module_args=arguments, task_vars=self._task_vars)

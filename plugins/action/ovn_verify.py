@@ -60,8 +60,7 @@ def with_checksums(arguments: Result) -> Result:
     """Return the arguments with the SHA-256 of the files' contents instead of the contents."""
     files = []
     for file in arguments.get("files") or []:
-        rest = {key: value for key, value in file.items() if key not in ("content", "dest")}
-        rest.setdefault("path", file.get("dest"))
+        rest = {key: value for key, value in file.items() if key not in ("content", "source")}
         if file.get("content") is not None:
             content = file["content"]
             rest["sha256"] = digest(content if isinstance(content, str) else json.dumps(content))

@@ -29,10 +29,17 @@ options:
   key:
     description: PEM text of its key.
     type: str
+attributes:
+  action_group:
+    support: full
+    description: >-
+      With C(group/ovn.kubernetes.kubernetes) C(module_defaults) sets O(server), O(ca), O(token), O(certificate) and
+      O(key) for all of them.
+    membership: [ovn.kubernetes.kubernetes]
 requirements:
   - The Python library C(aiohttp) on the host (Debian and Ubuntu C(python3-aiohttp)).
 notes:
-  - P(ovn.kubernetes.kubeconfig#filter) reads these options out of a kubeconfig on the controller.
+  - P(ovn.kubernetes.api_access#filter) makes these options of the inventory and of a kubeconfig on the controller.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 """

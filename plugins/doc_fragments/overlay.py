@@ -68,6 +68,10 @@ requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
   - For O(part=host) also C(pyroute2) (C(python3-pyroute2)).
 attributes:
+  action_group:
+    support: full
+    description: With C(group/ovn.kubernetes.ovn) C(module_defaults) sets O(northbound) and O(timeout) for all of them.
+    membership: [ovn.kubernetes.ovn]
   check_mode:
     support: full
     description: >-
@@ -79,5 +83,5 @@ attributes:
     support: full
     description: A second call with the same options changes nothing.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: access_files
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: Files that tell the programs of a host how to reach the API server
 description:
@@ -28,18 +28,19 @@ options:
 
 EXAMPLES = r"""
 - name: Write how the API server is reached
-  ansible.builtin.copy:
-    content: "{{ item.content }}"
-    dest: "{{ item.dest }}"
-    mode: "0644"
-  loop: "{{ settings.kubernetes.programs | ovn.kubernetes.access_files(authority) }}"
+  ovn.kubernetes.ovn_host:
+    files: "{{ settings.kubernetes.programs | ovn.kubernetes.access_files(authority) }}"
 """
 
 RETURN = r"""
 _value:
-  description: For each file C(dest) and C(content).
+  description: For each file C(path), C(content) and C(mode).
   type: list
   elements: dict
+  sample:
+    - path: /etc/ovn-kubernetes/kubernetes-watcher.json
+      content: '{"server": "https://10.0.0.1:6443"}'
+      mode: "0644"
 """
 
 import typing as t

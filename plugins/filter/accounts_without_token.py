@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: accounts_without_token
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: Accounts that need a new token
 description:
@@ -18,7 +18,7 @@ description:
 positional: uids
 options:
   _input:
-    description: For each host the result of a loop of M(ansible.builtin.slurp) over its programs.
+    description: For each host C(tokens) of its result of M(ovn.kubernetes.ovn_host).
     type: list
     elements: dict
     required: true
@@ -32,7 +32,7 @@ EXAMPLES = r"""
 - name: Request the tokens that are missing or expired
   ovn.kubernetes.ovn_kubernetes_token:
     server: https://10.0.0.1:6443
-    accounts: "{{ [tokens] | ovn.kubernetes.accounts_without_token(accounts.accounts) }}"
+    accounts: "{{ [host.tokens] | ovn.kubernetes.accounts_without_token(accounts.accounts) }}"
   no_log: true
 """
 
@@ -41,6 +41,7 @@ _value:
   description: Their names, each once.
   type: list
   elements: str
+  sample: [ovn-k8s-watcher]
 """
 
 import typing as t
@@ -49,9 +50,9 @@ from collections.abc import Iterable, Mapping
 from ..plugin_utils import _programs
 
 
-def accounts_without_token(reads: Iterable[Mapping[str, t.Any]], uids: Mapping[str, str]) -> list[str]:
+def accounts_without_token(states: Iterable[Mapping[str, t.Any]], uids: Mapping[str, str]) -> list[str]:
     """Return the accounts' names."""
-    return _programs.accounts_without_token(reads, uids)
+    return _programs.accounts_without_token(states, uids)
 
 
 class FilterModule:

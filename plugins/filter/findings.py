@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: findings
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: What is wrong on all hosts, as one table
 description:
@@ -31,7 +31,7 @@ options:
     type: dict
     required: true
   verification:
-    description: What P(ovn.kubernetes.verification#filter) returns. Its C(problems) and C(warnings) are read.
+    description: What P(ovn.kubernetes.verification#filter) returns. Its sentences are read.
     type: dict
     required: true
   overlay:
@@ -60,15 +60,27 @@ RETURN = r"""
 _value:
   description: >-
     C(rows) with C(host), C(severity), C(wrong), C(causes) and C(mend); the same as lines of C(table); the numbers
-    C(errors) and C(warnings), and both in words as C(summary).
+    C(errors) and C(warnings), and both in words as C(summary). C(versions), lines of a table of what runs on each host.
   type: dict
+  sample:
+    rows:
+      - host: kube-minion1
+        severity: error
+        wrong: "ovn-controller.service does not run: inactive (dead)"
+        causes: "this host is no chassis of the overlay: its pods can't be reached, and new pods hang"
+        mend: ansible-playbook -i inventory.yml ovn.kubernetes.site
+    table:
+      - "HOST         | | WHAT IS WRONG | WHAT IT CAUSES | WHAT MENDS IT"
+    errors: 1
+    warnings: 0
+    summary: 1 error and 0 warnings
 """
 
 import typing as t
 from collections.abc import Iterable, Mapping
 
 from ..module_utils._verify.finding import ERROR
-from ..plugin_utils import _findings
+from ..plugin_utils import _findings, _versions
 from ..plugin_utils._errors import count
 
 FACTS = "common_facts"
@@ -89,7 +101,16 @@ def findings(
     facts, results = ({host: _result(hostvars[host], name) for host in hosts} for name in (FACTS, RESULTS))
     problems, warnings = (list(verification.get(name) or []) for name in ("problems", "warnings"))
     run = _findings.Run(
-        hosts, master, facts, results, names, problems, warnings, overlay, verification.get("unnamed") or ()
+        hosts,
+        master,
+        facts,
+        results,
+        names,
+        problems,
+        warnings,
+        overlay,
+        verification.get("unnamed") or (),
+        verification.get("advice") or (),
     )
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)
@@ -98,6 +119,7 @@ def findings(
         "table": _findings.table(rows),
         "errors": errors,
         "warnings": len(rows) - errors,
+        "versions": _findings.lines(_versions.table(_findings.versions(run))),
         "summary": f"{count(errors, 'error')} and {count(len(rows) - errors, 'warning')}",
     }
 

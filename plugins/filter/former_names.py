@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: former_names
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: Under which names hosts are nodes of the databases, where they have new ones
 description:
@@ -16,25 +14,15 @@ description:
     host has the tunnel address of that node. So they are no clones.
 positional: groups, overlay, gathered
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   overlay:
     description: What M(ovn.kubernetes.ovn_info) has found.
     type: dict
     required: true
-  gathered:
-    description: Hosts whose facts this run has gathered, as for P(ovn.kubernetes.node_subnets#filter).
-    type: list
-    elements: str
-    default: []
 seealso:
   - module: ovn.kubernetes.ovn_minion_init
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -65,7 +53,7 @@ def former_names(
     hostvars: Mapping[str, t.Any],
     groups: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any],
-    gathered: Iterable[str] = (),
+    gathered: Iterable[str] | None = None,
 ) -> dict[str, str]:
     """Inventory host to its former node name."""
     try:

@@ -8,13 +8,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: left_chassis
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: Chassis that hosts have left behind
 description:
   - A chassis that registered under a node's name, or with the tunnel address that a node has now, is left behind unless
-    it is the node's own now. A host that was installed anew leaves one, and so does one that died.
-positional: removed, settings, hostvars
+    it is the node's own now. The chassis of O(nodes) stay. A host that was installed anew leaves one, and so does one
+    that died.
+positional: removed, settings, hostvars, nodes
 options:
   _input:
     description: C(chassis) of M(ovn.kubernetes.ovn_info).
@@ -35,6 +36,12 @@ options:
       - Hosts without that are left out.
     type: dict
     default: {}
+  nodes:
+    description:
+      - C(nodes) of M(ovn.kubernetes.ovn_info), those of the inventory. The chassis of one of them stays, whatever name
+        and address it says that it has, unless the node is removed, or among O(settings).
+    type: dict
+    default: {}
 seealso:
   - module: ovn.kubernetes.ovn_chassis
 """
@@ -42,7 +49,7 @@ seealso:
 EXAMPLES = r"""
 - name: Delete what a removed node has left
   ovn.kubernetes.ovn_chassis:
-    system_ids: "{{ overlay.chassis | ovn.kubernetes.left_chassis(['kube-minion1']) }}"
+    system_ids: "{{ overlay.chassis | ovn.kubernetes.left_chassis(['kube-minion1'], nodes=overlay.nodes) }}"
 """
 
 RETURN = r"""
@@ -50,6 +57,7 @@ _value:
   description: Their system-ids.
   type: list
   elements: str
+  sample: [6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e]
 """
 
 import typing as t
@@ -64,10 +72,11 @@ def left_chassis(
     removed: Iterable[str] = (),
     settings: Mapping[str, t.Any] | None = None,
     hostvars: Mapping[str, t.Any] | None = None,
+    nodes: Mapping[str, t.Any] | None = None,
 ) -> list[str]:
     """Return the system-ids."""
     owners = [ChassisOwner(str(name)) for name in removed]
-    return left_behind(registered, [*owners, *_overlay.chassis(settings or {}, hostvars or {})])
+    return left_behind(registered, [*owners, *_overlay.chassis(settings or {}, hostvars or {})], nodes)
 
 
 class FilterModule:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: named_nodes
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: Nodes or gateways by their names alone, as options of the modules
 description:
@@ -34,6 +34,7 @@ _value:
   description: For each name a dictionary with C(node_name).
   type: list
   elements: dict
+  sample: [{node_name: kube-minion1}, {node_name: kube-minion2}]
 """
 
 import typing as t

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: node_names
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: Kubernetes' names of the OVN hosts
 description:
   - What C(ovn_node_name) says, else the name that kubespray gives the host (C(kube_override_hostname); by default the
     inventory name, for hosts of its group C(k8s_cluster)), else the short inventory name, in lower case, for every
     host of C(ovn_masters), C(ovn_nodes) and C(ovn_gateways).
-positional: groups
-options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
+positional: groups, gathered
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -45,7 +37,7 @@ _value:
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
@@ -53,10 +45,12 @@ from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 
 
-def node_names(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> dict[str, str]:
+def node_names(
+    hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any], gathered: Iterable[str] | None = None
+) -> dict[str, str]:
     """Inventory host to node name."""
     try:
-        inventory = Inventory(hostvars, groups)
+        inventory = Inventory(hostvars, groups, gathered)
         return {host: inventory.node_name(host) for host in inventory.named}
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.node_names: {error}") from error

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: node_subnets
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: Plans which pods' subnet each OVN host gets
 description:
@@ -32,14 +30,6 @@ requirements:
   - netaddr on the controller
 positional: groups, overlay, gathered
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   overlay:
     description:
       - What M(ovn.kubernetes.ovn_info) has found, also of nodes that are not in the inventory.
@@ -47,16 +37,12 @@ options:
         does not know, is that host under its older name, and keeps its subnets.
     type: dict
     default: {}
-  gathered:
-    description:
-      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
-        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
-    type: list
-    elements: str
-    default: []
 seealso:
   - plugin: ovn.kubernetes.problems
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -95,7 +81,7 @@ def node_subnets(
     hostvars: Mapping[str, t.Any],
     groups: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any] | None = None,
-    gathered: Iterable[str] = (),
+    gathered: Iterable[str] | None = None,
 ) -> dict[str, list[str]]:
     """Inventory host to its node subnets."""
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: overlay_gateways
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: The option gateways of ovn_master_init for a whole inventory
 description:
@@ -43,6 +43,13 @@ _value:
   description: The entries, without options that have no value.
   type: list
   elements: dict
+  sample:
+    - node_name: kube-minion2
+      physical_interface: eth1
+      physical_ip: [10.55.0.138/24]
+      default_gw: [10.55.0.253]
+      mtu: 1442
+      chassis: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
 """
 
 import typing as t

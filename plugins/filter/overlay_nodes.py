@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: overlay_nodes
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: The option nodes of ovn_master_init for a whole inventory
 description:
@@ -42,6 +42,11 @@ _value:
   description: The entries, without options that have no value.
   type: list
   elements: dict
+  sample:
+    - node_name: kube-minion1
+      minion_switch_subnet: [192.168.2.0/24]
+      chassis: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
+      encap_ip: 10.44.0.12
 """
 
 import typing as t

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: problems
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: Everything that is wrong with an OVN inventory
 description:
@@ -24,14 +22,6 @@ requirements:
   - netaddr on the controller
 positional: groups, overlay, removal, gathered
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   overlay:
     description:
       - All that M(ovn.kubernetes.ovn_info) has found. What can't work beside it is a problem too, such as a join
@@ -43,18 +33,14 @@ options:
         are checked.
     type: bool
     default: false
-  gathered:
-    description:
-      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
-        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
-    type: list
-    elements: str
-    default: []
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -92,7 +78,7 @@ def problems(
     groups: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any] | None = None,
     removal: bool = False,
-    gathered: Iterable[str] = (),
+    gathered: Iterable[str] | None = None,
 ) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:

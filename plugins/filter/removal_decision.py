@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: removal_decision
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: What a removal can remove
 description:
@@ -45,6 +45,11 @@ _value:
     C(names) has the node names to remove, C(problem) is why the databases can't be read, C(rows) whether there are some
     to remove rows from, and C(refusal) why nothing may be removed.
   type: dict
+  sample:
+    names: [kube-minion1]
+    problem: ""
+    rows: true
+    refusal: ""
 """
 
 import typing as t

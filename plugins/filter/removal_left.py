@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: removal_left
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: What a removal could not remove
 description:
@@ -45,6 +45,10 @@ RETURN = r"""
 _value:
   description: Lines of text; empty when nothing is left.
   type: str
+  sample: |-
+    This is left:
+    - kube-minion1: it can't be reached; its programs, NICs, rows of Open vSwitch and files are as they were
+    Run it again when what is named here can be reached: what is done stays done.
 """
 
 import typing as t

@@ -7,26 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: removal_settings
-author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
 version_added: 0.1.0
 short_description: What the removal of OVN hosts needs to know of them
 description:
   - The part of what P(ovn.kubernetes.settings#filter) returns that needs no facts. So hosts can be removed when others
     can't be reached, and when their NICs are gone.
 positional: groups
-options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
 """
 
 EXAMPLES = r"""
@@ -43,6 +34,8 @@ _value:
     it is made from facts that could not be gathered. C(kubernetes) is none too where the access to the API server
     can't be worked out, and C(kubernetes_problem) says why.
   type: dict
+  sample:
+    kube-minion1: {node_name: kube-minion1, kubernetes: null, kubernetes_problem: ""}
 """
 
 import typing as t

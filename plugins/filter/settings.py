@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: settings
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: What holds for an OVN host, defaults and facts included
 description:
@@ -22,16 +20,8 @@ description:
     ask once for all of them.
 requirements:
   - netaddr on the controller
-positional: groups, host, only_with_facts
+positional: groups, host, only_with_facts, gathered
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   host:
     description:
       - A host's name, for its settings.
@@ -44,6 +34,9 @@ options:
 seealso:
   - plugin: ovn.kubernetes.problems
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -65,37 +58,47 @@ _value:
     node_name:
       description: Kubernetes' name of the host, in lower case.
       type: str
+      sample: kube-minion1
     encap_ip:
       description: The tunnel address.
       type: str
+      sample: 10.44.0.12
     encap_type:
       description: The kind of tunnels.
       type: str
+      sample: geneve
     mtu:
       description: The pods' MTU.
       type: int
+      sample: 1442
     cluster_subnets:
       description: The pods' networks, one of each family.
       type: list
       elements: str
+      sample: [192.168.0.0/16]
     service_subnets:
       description: The service ranges; may be empty.
       type: list
       elements: str
+      sample: [10.96.0.0/16]
     join_subnets:
       description: The join networks, of the families of the cluster.
       type: list
       elements: str
+      sample: [100.64.0.0/16]
     node_subnets:
       description: What C(ovn_node_subnet) says; empty when it is left to P(ovn.kubernetes.node_subnets#filter).
       type: list
       elements: str
+      sample: []
     southbound_remote:
       description: Where the southbound database is, such as C(tcp:10.44.0.11:6642), with commas between masters.
       type: str
+      sample: tcp:10.44.0.11:6642
     datapath_type:
       description: C(system) or C(netdev); empty when it is to be found out.
       type: str
+      sample: ""
     gateway:
       description: Nothing when the host is no gateway.
       type: dict
@@ -103,23 +106,33 @@ _value:
         physical_interface:
           description: The dedicated NIC; empty where the NIC is shared.
           type: str
+          sample: eth1
         shared_interface:
           description: The NIC that the host has too; empty where the gateway has its own.
           type: str
+          sample: ""
         bridge_interface:
           description: The bridge that the shared NIC is in.
           type: str
+          sample: ""
         physical_ips:
           description: Addresses with their prefix lengths.
           type: list
           elements: str
+          sample: [10.55.0.138/24]
         default_gws:
           description: The next routers; may be empty.
           type: list
           elements: str
+          sample: [10.55.0.253]
+    log_level:
+      description: From which level on the programs log.
+      type: str
+      sample: info
     tls:
       description: Whether the databases speak SSL.
       type: bool
+      sample: false
     kubernetes:
       description: Nothing when there is no watcher and no CNI.
       type: dict
@@ -127,20 +140,28 @@ _value:
         server:
           description: The API server.
           type: str
+          sample: https://10.0.0.1:6443
         accounts:
           description: Whether the play makes the accounts and tokens.
           type: bool
+          sample: true
         pods:
           description: Whether pods run on the host.
           type: bool
+          sample: true
         programs:
           description: The files by which the host's programs reach the API server, and their accounts; no secrets.
           type: list
           elements: dict
+          sample:
+            - account: ovn-k8s-watcher
+              file: /etc/ovn-kubernetes/kubernetes-watcher.json
+              token_file: /etc/ovn-kubernetes/kubernetes-watcher.token
+              settings: {server: "https://10.0.0.1:6443"}
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
@@ -155,10 +176,11 @@ def settings(
     groups: Mapping[str, t.Any],
     host: str | list[str] | None = None,
     only_with_facts: bool = False,
+    gathered: Iterable[str] | None = None,
 ) -> dict[str, t.Any]:
     """Return the settings of one host, or of several by host."""
     try:
-        inventory = Inventory(hostvars, groups)
+        inventory = Inventory(hostvars, groups, gathered)
         cluster = Cluster(inventory)
         if isinstance(host, str):
             return host_settings(inventory, str(host), cluster)

@@ -8,39 +8,36 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: token_files
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
-short_description: Files with new tokens for the programs of a host
+short_description: Where the programs of a host have their tokens
 description:
-  - A program without a new token keeps the file that it has. The result is a secret.
-positional: tokens
+  - Programs that use no token are left out.
+positional: issued
 options:
   _input:
     description: The C(programs) of a host, as P(ovn.kubernetes.settings#filter) returns them under C(kubernetes).
     type: list
     elements: dict
     required: true
-  tokens:
-    description: Service account to its new token.
-    type: dict
+  issued:
+    description: Whether the play has the tokens issued.
+    type: bool
     required: true
 """
 
 EXAMPLES = r"""
-- name: Write new tokens
-  ansible.builtin.copy:
-    content: "{{ item.content }}"
-    dest: "{{ item.dest }}"
-    mode: "0600"
-  loop: "{{ settings.kubernetes.programs | ovn.kubernetes.token_files(issued.tokens) }}"
-  no_log: true
+- name: Keep tokens to root
+  ovn.kubernetes.ovn_host:
+    token_files: "{{ settings.kubernetes.programs | ovn.kubernetes.token_files(settings.kubernetes.accounts) }}"
 """
 
 RETURN = r"""
 _value:
-  description: For each file C(dest) and C(content).
+  description: For each file C(account), C(path) and C(issued), as M(ovn.kubernetes.ovn_host) takes them.
   type: list
   elements: dict
+  sample: [{account: ovn-k8s-watcher, path: /etc/ovn-kubernetes/kubernetes-watcher.token, issued: true}]
 """
 
 import typing as t
@@ -49,9 +46,9 @@ from collections.abc import Iterable, Mapping
 from ..plugin_utils import _programs
 
 
-def token_files(programs: Iterable[Mapping[str, t.Any]], tokens: Mapping[str, str]) -> list[dict[str, str]]:
+def token_files(programs: Iterable[Mapping[str, t.Any]], issued: bool) -> list[dict[str, t.Any]]:
     """Return the files."""
-    return _programs.token_files(programs, tokens)
+    return _programs.token_files(programs, issued)
 
 
 class FilterModule:

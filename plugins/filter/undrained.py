@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: undrained
-author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
 version_added: 0.1.0
 short_description: Nodes that would lose the subnet or the name under which pods run
 description:
@@ -16,14 +14,6 @@ description:
   - Pods on the host's network don't count, nor do those that a drain leaves there (of DaemonSets, and static pods).
 positional: groups, subnets, overlay, gathered
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   subnets:
     description: Host to its node subnets, as P(ovn.kubernetes.node_subnets#filter) returns them.
     type: dict
@@ -32,16 +22,12 @@ options:
     description: What M(ovn.kubernetes.ovn_info) has found.
     type: dict
     required: true
-  gathered:
-    description:
-      - Hosts whose facts this run has gathered. Only of these counts what they know of their own nodes
-        (M(ovn.kubernetes.ovn_facts)), since a cache of facts may be long out of date.
-    type: list
-    elements: str
-    default: []
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
@@ -59,6 +45,11 @@ _value:
   description: One sentence for each such node, with some of its pods and the command that drains it.
   type: list
   elements: str
+  sample:
+    - >-
+      kube-minion1: ovn_node_subnet "192.168.2.0/24" can't be left while there are pods with addresses (demo/web);
+      the plan has 192.168.7.0/24: drain the node first (kubectl drain kube-minion1 --ignore-daemonsets), then run this
+      again
 """
 
 import typing as t
@@ -76,7 +67,7 @@ def undrained(
     groups: Mapping[str, t.Any],
     subnets: Mapping[str, t.Any],
     overlay: Mapping[str, t.Any],
-    gathered: Iterable[str] = (),
+    gathered: Iterable[str] | None = None,
 ) -> list[str]:
     """Return the sentences."""
     try:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: unjoined_nodes
-author:
-  - ovn.kubernetes maintainers
 version_added: 0.1.0
 short_description: Hosts that are no nodes of Kubernetes yet
 description:
@@ -18,14 +16,6 @@ description:
     P(ovn.kubernetes.problems#filter).
 positional: groups, nodes
 options:
-  _input:
-    description: C(hostvars), or a dictionary of host to variables with at least the hosts of the three groups.
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   nodes:
     description: The names of Kubernetes' nodes, as M(ovn.kubernetes.ovn_info) returns them; none when not known.
     type: list
@@ -33,6 +23,8 @@ options:
 seealso:
   - plugin: ovn.kubernetes.problems
     plugin_type: filter
+extends_documentation_fragment:
+  - ovn.kubernetes.inventory
 """
 
 EXAMPLES = r"""
@@ -46,6 +38,8 @@ _value:
   description: The sentences; none when all hosts have joined, or nobody knows.
   type: list
   elements: str
+  sample:
+    - "kube-minion3: Kubernetes has no node of this name yet; if it has another name there, set ovn_node_name"
 """
 
 import typing as t

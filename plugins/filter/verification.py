@@ -8,14 +8,14 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: verification
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: What verify compares the hosts of an inventory with
 description:
   - The settings and subnets of P(ovn.kubernetes.settings#filter) and P(ovn.kubernetes.node_subnets#filter), and what
     must answer each host through the overlay.
   - What is wrong with one host, or with the inventory, is part of the result, and hides nothing of other hosts.
-positional: groups, names, overlay, hosts, reached
+positional: groups, names, overlay, hosts, reached, gathered
 options:
   _input:
     description: C(hostvars).
@@ -43,6 +43,11 @@ options:
     type: list
     elements: str
     required: true
+  gathered:
+    description:
+      - All hosts whose facts this run has gathered, those of masters outside of the play too. By default O(reached).
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -57,9 +62,19 @@ RETURN = r"""
 _value:
   description: >-
     By host C(settings), C(subnets), C(peers) and C(routers); the options C(overlay) of M(ovn.kubernetes.ovn_verify);
-    C(problems) and C(warnings), sentences about the inventory; and C(unnamed), hosts whose node name is made from facts
-    that could not be gathered.
+    C(problems) and C(warnings), sentences about the inventory; C(advice), what may not be meant; and C(unnamed), hosts
+    whose node name is made from facts that could not be gathered.
   type: dict
+  sample:
+    settings: {kube-minion1: {node_name: kube-minion1, encap_ip: 10.44.0.12}}
+    subnets: {kube-minion1: [192.168.2.0/24]}
+    peers: {kube-minion1: [{name: kube-minion2, address: 192.168.7.2}]}
+    routers: {kube-minion1: []}
+    overlay: {cluster_ip_subnet: [192.168.0.0/16]}
+    problems: []
+    warnings: []
+    advice: []
+    unnamed: []
 """
 
 import typing as t
@@ -79,11 +94,13 @@ def verification(
     overlay: Mapping[str, t.Any],
     hosts: Iterable[str],
     reached: Iterable[str],
+    gathered: Iterable[str] | None = None,
 ) -> dict[str, t.Any]:
     """Return what the hosts are compared with."""
     try:
         live = list(reached)
-        return _verification.verification(Inventory(hostvars, groups, live), names, overlay, hosts, live)
+        inventory = Inventory(hostvars, groups, live if gathered is None else gathered)
+        return _verification.verification(inventory, names, overlay, hosts, live)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.verification: {error}") from error
 

@@ -15,7 +15,7 @@ description:
   - The same library gives the same archive, byte for byte.
   - With terms, returns the text of files of the roles, such as units, wherever it is called.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 options:
   _terms:
     description: Names of files in the C(files) folders of the roles.
@@ -51,6 +51,7 @@ _raw:
   description: Path of the archive, on the controller; or its checksum; or the texts of the files.
   type: list
   elements: str
+  sample: [/root/.ansible/tmp/ansible-local-1/ovn_kubernetes.pyz]
 """
 
 import glob
@@ -65,10 +66,14 @@ from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+from ..module_utils._common.names import CNI_PLUGIN
+
 LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "module_utils")
 ROLES = os.path.join(os.path.dirname(os.path.dirname(LIBRARY)), "roles")
 PACKAGE = "ovn_kubernetes"
 SHEBANG = b"#!/usr/bin/python3 -I\n"
+# Files that hosts run with an interpreter whose line ansible-test takes for a mistake: it is put before them here.
+INTERPRETERS = {CNI_PLUGIN: b"#!/usr/bin/perl -w\n"}
 START = f"from {PACKAGE}._programs.start import main\n\nraise SystemExit(main())\n"
 
 
@@ -99,7 +104,7 @@ def _library() -> dict[str, bytes]:
 def _role_files() -> dict[str, bytes]:
     """Return path in the archive -> content of the units and the CNI plugin."""
     paths = sorted(glob.glob(os.path.join(ROLES, "*", "files", "ovn-k8s-*")))
-    return {f"{PACKAGE}/files/{os.path.basename(path)}": _read(path) for path in paths}
+    return {f"{PACKAGE}/files/{os.path.basename(path)}": _role_file(path) for path in paths}
 
 
 def role_file(name: str) -> str:
@@ -107,7 +112,11 @@ def role_file(name: str) -> str:
     paths = glob.glob(os.path.join(ROLES, "*", "files", glob.escape(os.path.basename(name))))
     if not paths:
         raise AnsibleLookupError(f"ovn.kubernetes.runtime: no role has a file {name}: name one below roles/*/files")
-    return _read(paths[0]).decode()
+    return _role_file(paths[0]).decode()
+
+
+def _role_file(path: str) -> bytes:
+    return INTERPRETERS.get(os.path.basename(path), b"") + _read(path)
 
 
 def _read(*path: str) -> bytes:

@@ -42,7 +42,7 @@ attributes:
     support: full
     description: A second call changes nothing.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 seealso:
   - module: ovn.kubernetes.ovn_info
   - plugin: ovn.kubernetes.left_chassis
@@ -75,12 +75,16 @@ error_code:
   sample: database_unreachable
 """
 
+from collections.abc import Iterator
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
 from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.results import exit_with_result
+from ..module_utils._common import names
+from ..module_utils._common.result import Result
 from ..module_utils._ovsdb.connection import Connection
 from ..module_utils._topology import chassis
 
@@ -89,10 +93,15 @@ def main() -> None:
     with_libraries(respawn, "ovs")
     module = AnsibleModule(**argument_spec.OVN_CHASSIS)
     params = module.params
-    exit_with_result(
-        module,
-        lambda _notes: [chassis.remove(Connection, params["southbound"], params["system_ids"], module.check_mode)],
-    )
+
+    def work(_notes: list[str]) -> Iterator[Result]:
+        connection = Connection(params["southbound"], names.SOUTHBOUND)
+        try:
+            yield chassis.remove(connection, params["system_ids"], "ovn.kubernetes: ovn_chassis", module.check_mode)
+        finally:
+            connection.close()
+
+    exit_with_result(module, work)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,34 @@ version_added: 0.1.0
 description:
   - Gathers facts about network and distribution as M(ansible.builtin.setup) does, and in the same task what the host
     itself knows of its node. Changes nothing.
+  - What ethtool says of links is left out. Ansible asks for it link by link, and a node has a link for each pod.
+  - The tunnels' MTU is that of the ways to the other hosts, which the links alone do not tell where the tunnel address
+    is on the loopback.
   - Where the Northbound database was lost, a host keeps the subnet of its pods by these facts. Hosts that were cloned
     from one another are found by them.
+  - What of the overlay's networks the host has and uses already is found before anything is changed - links, routes,
+    name servers, the API server, connections, and the SSH connection of the run.
+options:
+  overlay:
+    description: What the overlay is about to have, as the filter C(ovn.kubernetes.overlay_networks) returns it.
+    type: dict
+    default: {}
+    suboptions:
+      cluster_ip_subnet:
+        description: The networks of pods.
+        type: list
+        elements: str
+        default: []
+      routes:
+        description: The networks of services and the join networks.
+        type: list
+        elements: str
+        default: []
+      api_servers:
+        description: Addresses and names of API servers that the host's programs are to use.
+        type: list
+        elements: str
+        default: []
 requirements:
   - None. Without the Python library C(ovs) on the host the system-id is read from Open vSwitch's file.
 attributes:
@@ -30,8 +56,10 @@ attributes:
     support: full
     description: Returns C(ansible_facts).
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 seealso:
+  - plugin: ovn.kubernetes.overlay_networks
+    plugin_type: filter
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
   - plugin: ovn.kubernetes.node_subnets
@@ -41,6 +69,7 @@ seealso:
 EXAMPLES = r"""
 - name: Gather the facts that settings depend on
   ovn.kubernetes.ovn_facts:
+    overlay: "{{ hostvars | ovn.kubernetes.overlay_networks(groups) }}"
 
 - name: Show the system-id
   ansible.builtin.debug:
@@ -62,19 +91,84 @@ ansible_facts:
           description: The system-id of its Open vSwitch; empty where it has none yet.
           type: str
           returned: always
+          sample: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
         node:
           description: The node's name, as the host has saved it; empty where it has saved none.
           type: str
           returned: always
+          sample: kube-minion1
         subnets:
           description: The subnets that its pods have, as the host has saved them.
           type: list
           elements: str
           returned: always
+          sample: [192.168.2.0/24]
         problem:
           description: What is wrong with the saved settings; empty when nothing is.
           type: str
           returned: always
+          sample: ""
+        foreign:
+          description:
+            - Which other program uses this host's Open vSwitch, so that it can't be a node; empty where none does, and
+              on nodes.
+          type: str
+          returned: always
+          sample: ""
+        southbound_before:
+          description: >-
+            The Southbound database of a host that is no node; empty on nodes, where a run of this collection has set
+            it, and where it has none.
+          type: str
+          returned: always
+          sample: ""
+        routers:
+          description: Link to the routers of its own default routes, one of each IP version.
+          type: dict
+          returned: always
+          sample: {eth0: [10.33.74.253]}
+        in_use:
+          description:
+            - What of the given networks the host has and uses already, one entry for each network at most. What it
+              reaches through the overlay itself does not count.
+          type: list
+          elements: dict
+          returned: always
+          contains:
+            network:
+              description: One of the networks.
+              type: str
+              returned: always
+              sample: 192.168.0.0/16
+            use:
+              description: What overlaps it.
+              type: str
+              returned: always
+              sample: 192.168.5.9, from which this session comes (through eth0)
+        gateway:
+          description: Whether the host has anything of a gateway, such as a NIC in its bridge.
+          type: bool
+          returned: always
+          sample: false
+        central:
+          description: Whether the host has the overlay's databases.
+          type: bool
+          returned: always
+          sample: false
+        databases:
+          description: The addresses at which the host looks for the Southbound database, as it has saved them.
+          type: list
+          elements: str
+          returned: always
+          sample: [10.44.0.11]
+        route_mtus:
+          description:
+            - Networks that the host has routes to, each with the least MTU of the links on the way. A network with the
+              same MTU as the next wider one is left out.
+          type: list
+          elements: list
+          returned: always
+          sample: [["0.0.0.0/0", 1500], ["10.44.0.0/24", 9000]]
 error_code:
   description:
     - The kind of the error, such as C(host).
@@ -91,16 +185,23 @@ from ansible.module_utils.common import respawn
 from ansible.module_utils.facts import ansible_collector, default_collectors
 from ansible.module_utils.facts.namespace import PrefixFactNamespace
 
+from ..module_utils._ansible.argument_spec import OVN_FACTS
 from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.network_facts import FewCalls
+from ..module_utils._ansible.on_host import require_root
 from ..module_utils._ansible.results import exit_with_facts
+from ..module_utils._host.facts import routers
+from ..module_utils._netlink.plain import plain_messages
+from ..module_utils._topology.foreign import foreign_facts
 from ..module_utils._topology.own_facts import read_own_facts
+from ..module_utils._topology.used_networks import in_use
 
 SUBSET = ["!all", "!min", "network", "distribution"]
 
 
 def main() -> None:
     with_libraries(respawn, "ovs")
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(**OVN_FACTS)
     collector = ansible_collector.get_ansible_collector(
         all_collector_classes=default_collectors.collectors,
         namespace=PrefixFactNamespace(namespace_name="ansible", prefix="ansible_"),
@@ -108,8 +209,12 @@ def main() -> None:
     )
 
     def read() -> dict[str, Any]:
-        facts = {**collector.collect(module=module), "ansible_ovn_kubernetes": read_own_facts()}
-        return {"ansible_facts": facts}
+        require_root()
+        overlay = module.params["overlay"]
+        found = in_use(overlay["cluster_ip_subnet"], overlay["routes"], overlay["api_servers"])
+        with plain_messages():  # nothing may be installed here yet
+            own = {**read_own_facts(), "in_use": found, "routers": routers(), **foreign_facts()}
+        return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)
 

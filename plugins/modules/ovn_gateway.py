@@ -45,6 +45,11 @@ options:
       - The MAC of the gateway on the physical network. With O(part=all) it is the NIC's, else it stays as it is. A new
         gateway gets one derived from O(physical_ip).
     type: str
+  physical_mtu:
+    description:
+      - The MTU of the gateway's NIC. With O(part=all) it is read from the host, else it stays as it is.
+      - Where it is smaller than O(mtu), pods' larger packets are answered with an ICMP error that names it.
+    type: int
   chassis:
     description:
       - The host's system-id. With O(part=all) it is read from the host, else it stays as it is. A new gateway gets
@@ -87,6 +92,9 @@ options:
       physical_mac:
         description: As O(physical_mac).
         type: str
+      physical_mtu:
+        description: As O(physical_mtu).
+        type: int
       chassis:
         description: As O(chassis).
         type: str
@@ -140,24 +148,34 @@ chassis:
   description: The host's system-id.
   returned: when the host's part was converged
   type: str
+  sample: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
 physical_mac:
   description: The MAC of the NIC.
   returned: when the host's part was converged
   type: str
+  sample: "0a:58:0a:37:00:0b"
+physical_mtu:
+  description: The MTU of the NIC.
+  returned: when the host's part was converged
+  type: int
+  sample: 1500
 bridge:
   description: The bridge that the NIC is in.
   returned: when the host's part was converged
   type: str
+  sample: breth1
 physical_ip:
   description: The addresses that the bridge has, one of each family of the cluster.
   returned: when the host's part was converged with O(bridge_interface)
   type: list
   elements: str
+  sample: [10.33.74.138/24]
 default_gw:
   description: The routers that the bridge's default routes lead to.
   returned: when the host's part was converged with O(bridge_interface)
   type: list
   elements: str
+  sample: [10.33.74.253]
 error_code:
   description:
     - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
@@ -173,14 +191,15 @@ from ansible.module_utils.common import respawn
 
 from ..module_utils._ansible import argument_spec
 from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.on_host import on_host
 from ..module_utils._ansible.overlay import converge_gateways
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
-    with_libraries(respawn, "ovs", "pyroute2", "nftables")
+    with_libraries(respawn, "ovs", "pyroute2", "nftables", "jeepney")
     module = AnsibleModule(**argument_spec.OVN_GATEWAY)
-    exit_with_result(module, lambda notes: converge_gateways(module, notes))
+    exit_with_result(module, lambda notes: on_host(module, converge_gateways(module, notes)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ options:
     description: Where the Southbound database is.
     type: str
     default: unix:/var/run/ovn/ovnsb_db.sock
+  timeout:
+    description: Seconds to wait for a connection, and for each answer of a database.
+    type: int
+    default: 10
   database_file:
     description:
       - File of the Northbound database. While it does not exist, OVN has never run here, and the overlay is empty. When
@@ -53,6 +57,12 @@ options:
 requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).
 attributes:
+  action_group:
+    support: full
+    description: >-
+      With C(group/ovn.kubernetes.ovn) C(module_defaults) sets O(northbound) and O(timeout) for all of them, with
+      C(group/ovn.kubernetes.kubernetes) O(server), O(ca), O(token), O(certificate) and O(key).
+    membership: [ovn.kubernetes.ovn, ovn.kubernetes.kubernetes]
   check_mode:
     support: full
     description: Changes nothing at all.
@@ -63,7 +73,7 @@ attributes:
     support: full
     description: Changes nothing at all.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 seealso:
   - module: ovn.kubernetes.ovn_master_init
 """
@@ -92,7 +102,8 @@ nodes:
 gateways:
   description:
     - Node name of each gateway to its addresses on the physical network and on the join switch, its MAC on the
-      physical network, its chassis, and whether it carries default traffic.
+      physical network and its NIC's MTU, its chassis, whether it carries default traffic, and how many slots of the
+      pods' addresses it has, of 256 for each IP version that it carries.
   returned: always
   type: dict
   sample:
@@ -100,8 +111,10 @@ gateways:
       physical_ips: ["10.33.74.138/24"]
       join_ips: ["100.64.0.2"]
       mac: "0a:58:0a:37:00:0b"
+      mtu: 1500
       chassis: kube-minion1
       alive: true
+      slots: {IPv4: 128}
 chassis:
   description: System-id of each chassis that has registered, to its host name and its tunnel addresses.
   returned: always
@@ -127,6 +140,7 @@ kubernetes_nodes:
   returned: always
   type: list
   elements: str
+  sample: [kube-master, kube-minion1]
 error_code:
   description:
     - The kind of the error, such as C(database_unreachable) or C(database).
@@ -151,10 +165,10 @@ from ..module_utils._topology.report import read_overlay
 def main() -> None:
     with_libraries(respawn, "ovs", "aiohttp")
     module = AnsibleModule(**argument_spec.OVN_INFO)
-    remotes = {name: module.params[name] for name in ("northbound", "southbound", "database_file")}
+    databases = {name: module.params[name] for name in ("northbound", "southbound", "database_file", "timeout")}
 
     def read() -> dict[str, Any]:
-        overlay = read_overlay(**remotes)
+        overlay = read_overlay(**databases)
         return {**overlay, **read_nodes(module, [*overlay["nodes"], *overlay["leftover_subnets"]])}
 
     exit_with_facts(module, read)

@@ -16,22 +16,22 @@ description:
   - A node's server may act as its node (C(system:node:NAME)) and do nothing else, so that the API server's Node
     authorizer shows it that node's pods only.
   - Each account may ask for its own next token.
-  - Accounts of nodes that are not in O(nodes) are deleted. Objects without the label
-    C(app.kubernetes.io/managed-by=ovn.kubernetes) never are.
+  - Accounts of nodes that are neither in O(nodes) nor in O(absent_nodes) stay as they are - a part of an inventory
+    deletes nothing of the rest. Objects without the label C(app.kubernetes.io/managed-by=ovn.kubernetes) are never
+    deleted.
   - A namespace C(ovn-kubernetes) without the label is used as it is, and stays. Any other object that has one of our
     names and lacks the label is an error.
 extends_documentation_fragment: [ovn.kubernetes.kubernetes]
 options:
   nodes:
-    description: Kubernetes' names of all nodes that run a node's server.
+    description: Kubernetes' names of nodes that run a node's server.
     type: list
     elements: str
-    default: []
   absent_nodes:
     description:
       - Kubernetes' names of nodes whose accounts are deleted, with their roles and bindings. Their tokens are not
         accepted any more then.
-      - All other accounts stay as they are, and O(nodes) does not count.
+      - Without O(nodes) all other accounts stay as they are, that of the watcher too.
     type: list
     elements: str
     default: []

@@ -45,6 +45,7 @@ tokens:
   description: Account to token.
   returned: success
   type: dict
+  sample: {"ovn-k8s-watcher": "eyJhbGciOi..."}
 error_code:
   description:
     - The kind of the error, such as C(kubernetes_unreachable) or C(kubernetes_refused).

@@ -33,6 +33,12 @@ options:
     description:
       - The master's system-id; it is read from the host where the host's part is converged too.
     type: str
+  absent_gateways:
+    description:
+      - Node names of gateways that are removed, in the same transaction. Others stay as they are.
+    type: list
+    elements: str
+    default: []
   known_nodes:
     description:
       - Names of all nodes of the inventory. A host with the system-id of another one of them is a clone, and is
@@ -57,6 +63,11 @@ options:
         elements: str
       chassis:
         description: The host's system-id; a node that carries it under another name is renamed.
+        type: str
+      encap_ip:
+        description:
+          - The host's address for tunnels. A chassis that has it, and is no node's, is deleted by C(ovn-k8s-egress), so
+            that the host can register.
         type: str
   gateways:
     description:
@@ -86,12 +97,21 @@ options:
       physical_mac:
         description: The MAC of the gateway on the physical network.
         type: str
+      physical_mtu:
+        description: The MTU of the gateway's NIC, with which larger packets of pods are answered.
+        type: int
       chassis:
         description: The host's system-id.
         type: str
       mtu:
         description: MTU of the pods' network, with which larger packets from outside are answered.
         type: int
+  rebalance_egress:
+    description:
+      - Divide the pods equally among the gateways that carry traffic. A gateway that returns gets none otherwise, since
+        the connections of pods that move to another gateway are cut.
+    type: bool
+    default: false
 seealso:
   - module: ovn.kubernetes.ovn_minion_init
   - module: ovn.kubernetes.ovn_gateway
@@ -140,32 +160,39 @@ chassis:
   description: The host's system-id.
   returned: when the host's part was converged
   type: str
+  sample: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
 encap_ip:
   description: The host's tunnel address.
   returned: when the host's part was converged
   type: str
+  sample: 10.44.0.12
 mtu:
   description: The MTU of the pods' network.
   returned: when the host's part was converged
   type: int
+  sample: 1442
 management_ips:
   description: The host's own addresses on its node switch.
   returned: when the host's part was converged
   type: list
   elements: str
+  sample: [192.168.2.2]
 underlay_nic:
   description: The NIC that must be in a bridge for the tunnels; none with the datapath of the kernel.
   returned: when the host's part was converged
   type: str
+  sample: eth0
 spare_nics:
   description: NICs in bridges that the tunnels do not need any more.
   returned: when the host's part was converged
   type: list
   elements: str
+  sample: []
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
   type: str
+  sample: system
 error_code:
   description:
     - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
@@ -179,16 +206,18 @@ error_code:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common import respawn
 
-from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible import argument_spec, controller
 from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.on_host import on_host
 from ..module_utils._ansible.overlay import converge_cluster
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
-    with_libraries(respawn, "ovs", "pyroute2", "nftables")
+    with_libraries(respawn, "ovs", "pyroute2", "nftables", "jeepney")
     module = AnsibleModule(**argument_spec.OVN_MASTER_INIT)
-    exit_with_result(module, lambda notes: converge_cluster(module, notes))
+    module.params.update(controller.said())
+    exit_with_result(module, lambda notes: on_host(module, converge_cluster(module, notes)))
 
 
 if __name__ == "__main__":

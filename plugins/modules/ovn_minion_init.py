@@ -38,6 +38,9 @@ options:
       chassis:
         description: As O(chassis).
         type: str
+      encap_ip:
+        description: As O(encap_ip).
+        type: str
   chassis:
     description:
       - The host's system-id. A node that carries it under another name is renamed, with all that belongs to it.
@@ -89,32 +92,48 @@ chassis:
   description: The host's system-id.
   returned: when the host's part was converged
   type: str
+  sample: 6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e
 encap_ip:
   description: The host's tunnel address.
   returned: when the host's part was converged
   type: str
+  sample: 10.44.0.12
 mtu:
   description: The MTU of the pods' network.
   returned: when the host's part was converged
   type: int
+  sample: 1442
 management_ips:
   description: The host's own addresses on its node switch.
   returned: when the host's part was converged
   type: list
   elements: str
+  sample: [192.168.2.2]
 underlay_nic:
   description: The NIC that must be in a bridge for the tunnels; none with the datapath of the kernel.
   returned: when the host's part was converged
   type: str
+  sample: eth0
 spare_nics:
   description: NICs in bridges that the tunnels do not need any more.
   returned: when the host's part was converged
   type: list
   elements: str
+  sample: []
 datapath_type:
   description: The datapath that is in use, system or netdev.
   returned: when the host's part was converged
   type: str
+  sample: system
+openvswitch_settings:
+  description: >-
+    Users' own settings of Open vSwitch that the host still has, as options of openvswitch_db of
+    openvswitch.openvswitch, which takes them back.
+  returned: when O(state=absent) and the host's own part is removed
+  type: list
+  elements: dict
+  sample:
+    - {table: Open_vSwitch, record: ".", col: other_config, key: hw-offload, state: absent}
 error_code:
   description:
     - The kind of the error, such as C(invalid_settings), C(database_unreachable), C(database_conflict), C(host) or
@@ -128,16 +147,18 @@ error_code:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common import respawn
 
-from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible import argument_spec, controller
 from ..module_utils._ansible.interpreter import with_libraries
+from ..module_utils._ansible.on_host import on_host
 from ..module_utils._ansible.overlay import converge_nodes
 from ..module_utils._ansible.results import exit_with_result
 
 
 def main() -> None:
-    with_libraries(respawn, "ovs", "pyroute2", "nftables")
+    with_libraries(respawn, "ovs", "pyroute2", "nftables", "jeepney")
     module = AnsibleModule(**argument_spec.OVN_MINION_INIT)
-    exit_with_result(module, lambda notes: converge_nodes(module, notes))
+    module.params.update(controller.said())
+    exit_with_result(module, lambda notes: on_host(module, converge_nodes(module, notes)))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ attributes:
     support: full
     description: A second call changes nothing.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -96,6 +96,7 @@ error_code:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._ansible import argument_spec
+from ..module_utils._ansible.on_host import require_root
 from ..module_utils._ansible.results import failure
 from ..module_utils._common.errors import OvnKubernetesError
 from ..module_utils._host import units
@@ -110,25 +111,21 @@ def main() -> None:
     diff: list[dict[str, str]] = []
     found: list[str] = []
     try:
-        for options in module.params["services"]:
-            unit = units.Unit.from_options(options)
-            status = units.read(module.run_command, unit)
-            steps = units.plan(unit, status)
-            plan += [{"text": step.text} for step in steps]
+        require_root()
+        desired = [units.Unit.from_options(options) for options in module.params["services"]]
+        for converged in units.converge(module.run_command, desired, module.check_mode):
+            plan += [{"text": step.text} for step in converged.steps]
             diff += [
                 {
-                    "before_header": unit.path,
-                    "after_header": unit.path,
-                    "before": status.content or "",
+                    "before_header": step.path,
+                    "after_header": step.path,
+                    "before": step.current or "",
                     "after": step.write.content if step.write else "",
                 }
-                for step in steps
+                for step in converged.steps
                 if step.path
             ]
-            if status.loaded or status.content is not None:
-                found.append(unit.name)
-            if not module.check_mode:
-                units.apply(module.run_command, steps)
+            found += converged.found
     except (OvnKubernetesError, OSError) as error:
         module.fail_json(**failure(error), plan=plan)
     module.exit_json(changed=bool(plan), plan=plan, found=found, diff=diff)

@@ -152,6 +152,9 @@ options:
           chassis:
             description: The host's system-id.
             type: str
+          encap_ip:
+            description: The host's address for tunnels.
+            type: str
       gateways:
         description: The gateways.
         type: list
@@ -179,6 +182,9 @@ options:
           physical_mac:
             description: The MAC of the gateway on the physical network.
             type: str
+          physical_mtu:
+            description: The MTU of the gateway's NIC.
+            type: int
           chassis:
             description: The host's system-id.
             type: str
@@ -226,6 +232,12 @@ options:
     type: str
     default: unix:/var/run/openvswitch/db.sock
 attributes:
+  action_group:
+    support: full
+    description: >-
+      With C(group/ovn.kubernetes.kubernetes) C(module_defaults) sets O(server), O(ca), O(token), O(certificate) and
+      O(key) for all of them.
+    membership: [ovn.kubernetes.kubernetes]
   check_mode:
     support: full
     description: Changes nothing at all.
@@ -236,7 +248,7 @@ attributes:
     support: full
     description: Changes nothing at all.
 author:
-  - ovn.kubernetes maintainers (@ovn-kubernetes)
+  - ovn.kubernetes maintainers (!UNKNOWN)
 seealso:
   - plugin: ovn.kubernetes.findings
     plugin_type: filter
@@ -268,18 +280,22 @@ silent:
   returned: in the phase host
   type: list
   elements: str
+  sample: [kube-minion2]
 facts:
-  description: The system-id and other facts that are compared between hosts.
+  description: The system-id, versions and other facts that are compared between hosts.
   returned: in the phase host
   type: dict
+  sample: {"chassis": "6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e", "physical_mac": "0a:58:0a:37:00:0b", "token_uids": {}}
 unreached:
   description: Why the host can't be reached.
   returned: when it can't
   type: str
+  sample: "Failed to connect to the host via ssh: connect to host 10.33.74.12 port 22: No route to host"
 problem:
   description: Why the host could not be verified.
   returned: when it could not
   type: str
+  sample: "the library ovs of Python is missing: install python3-openvswitch"
 error_code:
   description: The kind of the error. Conditions should use it, and not the text.
   returned: failure

@@ -10,6 +10,7 @@ import ipaddress
 import typing as t
 
 from ..module_utils._common.names import uplink_bridge
+from ..module_utils._common.route_mtus import ways
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._values import parse_address
@@ -26,6 +27,14 @@ NO_DEFAULT_ROUTE = (
 )
 
 
+class OverlayNetwork(t.NamedTuple):
+    """A network that exists only in the overlay, with its variable, and with both in words for a sentence."""
+
+    variable: str
+    network: IPNetwork
+    words: str
+
+
 def tunnel_address(inventory: Inventory, host: str) -> str:
     """Return the host's tunnel address; empty when its variable can't be read, or is not set and the facts don't have
     it."""
@@ -33,6 +42,11 @@ def tunnel_address(inventory: Inventory, host: str) -> str:
         address = inventory.valid_value(host, "ovn_encap_ip")
         return "" if address is None else str(address)
     return inventory.facts(host).default_address
+
+
+def log_level(inventory: Inventory, host: str) -> str:
+    """Return from which level on the host's programs log; the default when the variable can't be read."""
+    return str(inventory.valid_value(host, "ovn_log_level") or VARIABLES["ovn_log_level"].default)
 
 
 def tunnel_ip(inventory: Inventory, host: str) -> IPAddress | None:
@@ -59,11 +73,24 @@ def required_tunnel_address(inventory: Inventory, host: str, reason: str) -> str
     )
 
 
-def underlay_mtu(inventory: Inventory, host: str) -> int | None:
-    """Return the MTU of the link that has the tunnel address; None when the facts don't have it."""
-    address = tunnel_ip(inventory, host)
-    link = inventory.facts(host).link_of(address) if address is not None else None
-    return None if link is None else link.mtu
+def underlay_mtus(inventory: Inventory) -> dict[str, tuple[IPAddress, int]]:
+    """Return host to its tunnel address, and to the least MTU of the links through which it reaches those of the
+    others; without hosts whose facts don't have it."""
+    addresses = {host: tunnel_ip(inventory, host) for host in inventory.named}
+    known = {host: address for host, address in addresses.items() if address is not None}
+    ways_by_routes: dict[tuple[tuple[str, int], ...], list[tuple[int, IPAddress]]] = {}  # many hosts have the same
+    found = {}
+    for host, address in known.items():
+        facts = inventory.facts(host)
+        if facts.route_mtus not in ways_by_routes:
+            ways_by_routes[facts.route_mtus] = ways(facts.route_mtus, known.values())
+        to_others = (
+            mtu for mtu, peer in ways_by_routes[facts.route_mtus] if peer.version == address.version and peer != address
+        )
+        mtu = next(to_others, None) or facts.outgoing_mtu(address)
+        if mtu is not None:
+            found[host] = address, mtu
+    return found
 
 
 def join_subnets(inventory: Inventory) -> list[IPNetwork]:

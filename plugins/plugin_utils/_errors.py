@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 import typing as t
 
 SHOWN = 100  # characters of a value that a message shows
+# What a secret looks like that stands in a place which is for something else: lines of a file, PEM (also in base64), a
+# JSON web token (RFC 7519), a bootstrap token of Kubernetes, a field of a kubeconfig.
+SECRET = re.compile(
+    r"\n|\\n|-----BEGIN|LS0tLS1CRUdJT|\beyJ[\w-]{8}|\b[a-z0-9]{6}\.[a-z0-9]{16}\b"
+    r"|(token|password|secret|key|-data)[\"']?\s*[:=]",
+    re.IGNORECASE,
+)
+NOT_SHOWN = "(not shown, since it may be a secret)"
 ADDRESSES = (
     ipaddress.IPv4Address,
     ipaddress.IPv6Address,
@@ -51,10 +60,15 @@ class InvalidValue(ValueError):
 
 
 def show(value: t.Any) -> str:
-    """Return a value as messages show it: in JSON, so that it can be told from the words around it, and shortened."""
+    """Return a value as messages show it: in JSON, so that it can be told from the words around it, and shortened.
+
+    What may be a secret is not shown.
+    """
     if isinstance(value, ADDRESSES):
         value = str(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
+    if SECRET.search(text):
+        return NOT_SHOWN
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from ..module_utils._common.addressing import IPAddress, IPInterface, IPNetwork
 
 DEFAULT_ROUTES = ("default_ipv4", "default_ipv6")
+NO_WAY_OUT = ("lo", "dummy")  # beginnings of names of links that packets don't leave the host through
 Fact = Mapping[str, t.Any]
 
 
@@ -28,15 +29,32 @@ class Link(t.NamedTuple):
 
 class OwnFacts(t.NamedTuple):
     """What the host itself knows of its node, as M(ovn.kubernetes.ovn_facts) gathers it; empty where it knows
-    nothing."""
+    nothing.
+
+    ``in_use`` is None where it was not asked what of our networks it uses. ``foreign`` is what other program uses its
+    Open vSwitch, ``southbound_before`` the Southbound database that it has without being a node.
+    """
 
     system_id: str
     node: str
     subnets: tuple[IPNetwork, ...]
     problem: str
+    in_use: tuple[InUse, ...] | None
+    foreign: str = ""
+    gateway: bool = False
+    central: bool = False
+    databases: tuple[str, ...] = ()
+    southbound_before: str = ""
 
 
-NOTHING = OwnFacts("", "", (), "")
+class InUse(t.NamedTuple):
+    """A part of a network of ours that the host has or uses: the network, and the use in words."""
+
+    network: str
+    use: str
+
+
+NOTHING = OwnFacts("", "", (), "", None)
 
 
 class Facts:
@@ -66,7 +84,19 @@ class Facts:
         """What the host itself knows of its node."""
         own = self._dict("ovn_kubernetes") if self._has_own else {}
         subnets = tuple(net for net in map(_subnet, own.get("subnets") or ()) if net is not None)
-        return OwnFacts(_text(own.get("system_id")), _text(own.get("node")), subnets, _text(own.get("problem")))
+        in_use = own.get("in_use")
+        return OwnFacts(
+            _text(own.get("system_id")),
+            _text(own.get("node")),
+            subnets,
+            _text(own.get("problem")),
+            None if in_use is None else tuple(_uses(in_use)),
+            _text(own.get("foreign")),
+            own.get("gateway") is True,
+            own.get("central") is True,
+            tuple(map(_text, own.get("databases") or ())),
+            _text(own.get("southbound_before")),
+        )
 
     @property
     def default_address(self) -> str:
@@ -90,6 +120,20 @@ class Facts:
         both = [*(self._facts.get("all_ipv4_addresses") or []), *(self._facts.get("all_ipv6_addresses") or [])]
         return [address for address in map(parse_address, both) if address is not None]
 
+    @property
+    def name_servers(self) -> list[IPAddress]:
+        """The host's name servers, where all facts were gathered."""
+        found = self._dict("dns").get("nameservers")
+        return list(filter(None, map(parse_address, found if isinstance(found, list) else ())))
+
+    def all_addresses(self) -> Iterator[tuple[str, IPInterface]]:
+        """Yield the addresses of all links with the links' names."""
+        for name in self.links:
+            for entry in _entries(self._link(name)):
+                face = _interface(entry)
+                if face is not None:
+                    yield name, face
+
     def link_addresses(self, names: Iterable[str]) -> list[IPInterface]:
         """Return the addresses of the links, the one that the default route uses first, without link-local IPv6
         ones."""
@@ -103,8 +147,20 @@ class Facts:
         return sorted(addresses, key=lambda face: (face.version, str(face.ip) not in preferred))
 
     def next_hops(self, names: Iterable[str]) -> list[str]:
-        """Return the routers of the default routes over these links."""
-        links = set(names)
+        """Return the routers of the links' own default routes, one of each IP version.
+
+        Ansible's own facts have the host's best default routes alone. They count where M(ovn.kubernetes.ovn_facts) has
+        gathered nothing.
+        """
+        links = list(names)
+        routers = self._dict("ovn_kubernetes").get("routers")
+        if isinstance(routers, Mapping):
+            found: dict[int, str] = {}
+            for text in (text for link in links for text in routers.get(link) or ()):
+                address = parse_address(text)
+                if address is not None:
+                    found.setdefault(address.version, str(address))
+            return [found[version] for version in sorted(found)]
         routes = [self._dict(name) for name in DEFAULT_ROUTES]
         routers = [_text(route.get("gateway")) for route in routes if _text(route.get("interface")) in links]
         return list(filter(None, routers))
@@ -113,12 +169,41 @@ class Facts:
         """Return the MTU of a link; None when there is no such link, or the facts don't have it."""
         return _mtu(self._link(name))
 
+    def outgoing_mtu(self, address: IPAddress) -> int | None:
+        """Return the MTU of the link through which packets from an address leave, where no route says it; None when the
+        facts don't have it.
+
+        The link that has the address says nothing of it where that is the loopback, as with addresses that hosts
+        announce with BGP.
+        """
+        link = self.link_of(address)
+        if link is None or not link.name.startswith(NO_WAY_OUT):
+            return None if link is None else link.mtu
+        default = _text(self._dict(f"default_ipv{address.version}").get("interface"))
+        if default and not default.startswith(NO_WAY_OUT) and self.mtu_of(default) is not None:
+            return self.mtu_of(default)
+        others = [name for name in self.links if not name.startswith(NO_WAY_OUT) and any(_entries(self._link(name)))]
+        return min((mtu for mtu in map(self.mtu_of, others) if mtu is not None), default=None)
+
+    @property
+    def route_mtus(self) -> tuple[tuple[str, int], ...]:
+        """Network and MTU of the host's routes, as M(ovn.kubernetes.ovn_facts) has them."""
+        routes = self._dict("ovn_kubernetes").get("route_mtus") or ()
+        return tuple(
+            (str(route[0]), route[1])
+            for route in routes
+            if isinstance(route, (list, tuple)) and len(route) == 2 and _subnet(route[0]) and isinstance(route[1], int)
+        )
+
     def link_of(self, address: IPAddress) -> Link | None:
         """Return the link that has the address."""
         for name in DEFAULT_ROUTES:
             facts = self._dict(name)
             if parse_address(facts.get("address")) == address:
-                return Link(_text(facts.get("interface")), _mtu(facts), _network(facts))
+                # Its MTU is that of the link that has the address, which need not be the link of the route.
+                link = _text(facts.get("interface"))
+                mtu = min(filter(None, (self.mtu_of(link), _mtu(facts))), default=None)
+                return Link(link, mtu, _network(facts))
         for name in self.links:
             facts = self._link(name)
             for entry in _entries(facts):
@@ -136,6 +221,12 @@ def _entries(link: Fact) -> Iterator[Fact]:
     for entry in (link.get("ipv4"), *(link.get("ipv4_secondaries") or []), *(link.get("ipv6") or [])):
         if isinstance(entry, Mapping):
             yield entry
+
+
+def _uses(entries: t.Any) -> Iterator[InUse]:
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, Mapping):
+            yield InUse(_text(entry.get("network")), _text(entry.get("use")))
 
 
 def _mtu(facts: Fact) -> int | None:

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._verify.finding import ERROR, SITE, WARNING, Finding
+from . import _versions
 
 Values = Mapping[str, t.Any]
 HEADINGS = ("HOST", "", "WHAT IS WRONG", "WHAT IT CAUSES", "WHAT MENDS IT")
 WIDEST = 70  # characters that a cell is padded to
 ALL = "(all)"  # instead of a host: the inventory, or the overlay as a whole
+TOO_LARGE = "pods' packets that don't fit outside are lost there, without an ICMP error"
+TOO_SMALL = "pods' packets outside are smaller than they could be"
 CUT_OFF = "pods on both sides can't reach each other"
 
 
@@ -48,6 +51,7 @@ class Run(t.NamedTuple):
     :ivar names: host to node name.
     :ivar problems, warnings: what is wrong with the inventory, or beside what Kubernetes has.
     :ivar overlay: result of the phase overlay.
+    :ivar advice: what may not be meant, as :class:`._advice.Advice` has it.
     :ivar unnamed: hosts whose node names are not known.
     """
 
@@ -60,6 +64,7 @@ class Run(t.NamedTuple):
     warnings: Sequence[str]
     overlay: Values
     unnamed: Sequence[str] = ()
+    advice: Sequence[Mapping[str, str]] = ()
 
 
 def rows(run: Run, site: str) -> list[Row]:
@@ -67,11 +72,14 @@ def rows(run: Run, site: str) -> list[Row]:
     found: list[tuple[str, Finding]] = [
         *_unreached(run),
         *_problems(run),
+        *_advice(run),
         *_unread_overlay(run),
         *_of_hosts(run),
         *_twins(run),
+        *((ALL, finding) for finding in _versions.differences(versions(run))),
         *_identities(run),
         *_silences(run),
+        *_shares(run),
         *_strangers(run),
     ]
     order = {host: number for number, host in enumerate([ALL, *run.hosts])}
@@ -106,6 +114,14 @@ def _problems(run: Run) -> Iterable[tuple[str, Finding]]:
         yield host if of_host else ALL, Finding("inventory", rest if of_host else text, causes, mend, severity)
 
 
+def _advice(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what may not be meant of the hosts of the play, and with its master of what no host of the inventory is."""
+    for one in run.advice:
+        if one["host"] in run.hosts or (run.master and one["host"] not in run.names):
+            finding = Finding("inventory", one["wrong"], one["causes"], one["mend"], one["severity"])
+            yield one["host"], finding
+
+
 def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:
     problem = run.overlay.get("problem") or run.overlay.get("unreached")
     if problem:
@@ -129,6 +145,11 @@ def _facts(run: Run) -> dict[str, Values]:
     return {host: run.results.get(host, {}).get("facts") or {} for host in run.hosts}
 
 
+def versions(run: Run) -> _versions.Versions:
+    """Return what runs on each host."""
+    return _versions.of_facts(_facts(run))
+
+
 def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
     """Yield hosts with one system-id, as clones of a machine have."""
     for host, other, chassis in twins((host, facts.get("chassis")) for host, facts in _facts(run).items()):
@@ -146,12 +167,15 @@ def _identities(run: Run) -> Iterable[tuple[str, Finding]]:
     accounts = (facts.get(run.master) or {}).get("accounts")
     for host, of_host in facts.items():
         name = run.names.get(host, host)
+        own_mtu, written_mtu = of_host.get("physical_mtu"), gateways.get(name, {}).get("mtu")
+        misfit = TOO_LARGE if (own_mtu or 0) < (written_mtu or 0) else TOO_SMALL
         pairs = (
             ("system-id", of_host.get("chassis"), nodes.get(name, {}).get("chassis"), "its gateway is bound elsewhere"),
             ("gateway's MAC", of_host.get("physical_mac"), gateways.get(name, {}).get("mac"), "answers get lost"),
+            ("gateway's MTU", own_mtu, written_mtu, misfit),
         )
         for what, own, written, causes in pairs:
-            if own and written and own.lower() != written.lower():
+            if own and written and str(own).lower() != str(written).lower():
                 text = f"its {what} is {own}, and the Northbound database has {written}"
                 yield host, Finding(what, text, causes)
         for account, uid in (of_host.get("token_uids") or {}).items():
@@ -177,12 +201,28 @@ def _silences(run: Run) -> Iterable[tuple[str, Finding]]:
         pairs -= own
 
 
+def _shares(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield gateways that could carry traffic, and have no pods while others have."""
+    host_of = {name: host for host, name in run.names.items()}
+    slots = {name: gateway.get("slots") or {} for name, gateway in (run.overlay.get("gateways") or {}).items()}
+    for name, own in slots.items():
+        idle = [family for family in own if not own[family] and any(other.get(family) for other in slots.values())]
+        if idle:
+            text = (
+                f"no pods leave through this gateway ({', '.join(idle)}): it came, or came back, after others had them"
+            )
+            causes = "the other gateways carry its share too"
+            mend = "ovn.kubernetes.site -e ovn_egress_rebalance=true, when connections of pods that move may be cut"
+            yield host_of.get(name, name), Finding("egress", text, causes, mend, WARNING)
+
+
 def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
     """Yield what the databases have, and the inventory does not; nothing where a node may be a host without a name."""
     if not run.master or "nodes" not in run.overlay or run.unnamed:
         return
     names = set(run.names.values())
     known = {facts.get("chassis") for facts in _facts(run).values()}
+    node_of = {node["chassis"]: name for name, node in run.overlay["nodes"].items() if node["chassis"]}
     for name, node in run.overlay["nodes"].items():
         known.add(node["chassis"])
         if name not in names:
@@ -201,14 +241,20 @@ def _strangers(run: Run) -> Iterable[tuple[str, Finding]]:
         elif chassis not in known and own.get(name):
             text = f"chassis {chassis}{of_host} is registered, from before the host had the system-id {own[name]}"
             yield run.master, Finding("chassis", text, causes, severity=WARNING)
+        elif chassis in node_of and name != node_of[chassis] and name in node_of.values():
+            text = f"chassis {chassis} is node {node_of[chassis]}'s, and says that it is {name}"
+            causes = f"while {name} can't register, nobody can tell which of them has its tunnel address"
+            yield run.master, Finding("chassis", text, causes, severity=WARNING)
 
 
 def table(found: Sequence[Row]) -> list[str]:
     """Return the table's lines; none without rows."""
-    if not found:
-        return []
-    cells = [HEADINGS, *found]
-    widths = [min(WIDEST, max(len(row[column]) for row in cells)) for column in range(len(HEADINGS))]
+    return lines([HEADINGS, *found]) if found else []
+
+
+def lines(cells: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table, its headings among the rows."""
+    widths = [min(WIDEST, max(map(len, column))) for column in zip(*cells)]
     return [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 

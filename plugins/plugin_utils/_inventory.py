@@ -12,7 +12,9 @@ import typing as t
 from collections.abc import Iterable, Mapping
 
 from ..module_utils._common.names import node_name
+from ._credentials import credentials
 from ._errors import FactsMissing, InvalidValue, InventoryError, show
+from ._extra import extra_names, without_empty_extras
 from ._facts import Facts
 from ._templates import Undefined, Variables, computed, is_encrypted, uses_facts, with_hostvars
 from ._values import parse_address, read
@@ -26,6 +28,7 @@ except ImportError:
 NETADDR_MISSING = "the Python library netaddr is missing on the controller: install netaddr next to ansible-core"
 MASTERS, NODES, GATEWAYS = "ovn_masters", "ovn_nodes", "ovn_gateways"
 GROUPS = (MASTERS, NODES, GATEWAYS)
+IMPLICIT_GROUPS = ("all", "ungrouped")
 NAME = "ovn_node_name"
 KUBESPRAY_NAME, KUBESPRAY_HOSTS = "kube_override_hostname", "k8s_cluster"  # of kubespray's inventories
 
@@ -40,8 +43,9 @@ class Inventory:
 
     Values are read when they are needed, and once: Ansible computes templates each time.
 
-    :ivar groups: the inventory's groups whose names begin with ``ovn_``, and their hosts.
+    :ivar groups: the inventory's groups and their hosts, without the groups that every inventory has.
     :ivar hosts: all hosts of the three groups, in natural order; each is a chassis with a node switch.
+    :ivar others: all other hosts, in natural order.
     :ivar masters: in the order of the inventory; the play writes the rows on the first one.
     :ivar gateways: in natural order.
     :ivar extra: names of extra variables (``-e``); None when they are not known, since ``hostvars`` is not
@@ -49,9 +53,10 @@ class Inventory:
     """
 
     def __init__(
-        self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any], gathered: Iterable[str] = ()
+        self, hostvars: Mapping[str, Variables], groups: Mapping[str, t.Any], gathered: Iterable[str] | None = None
     ) -> None:
-        # gathered: hosts whose facts this run has gathered. What others say of their nodes may be from an old cache.
+        # gathered: hosts whose facts this run has gathered; those of others may be from an old cache, and don't count.
+        # None: nobody knows, and all facts count but what hosts say of their own nodes.
         if netaddr is None:
             raise InventoryError(NETADDR_MISSING)
         for name, value in (("hostvars", hostvars), ("groups", groups)):
@@ -60,16 +65,18 @@ class Inventory:
                     f"{name} must be a dictionary, as in hostvars | ovn.kubernetes.problems(groups), and is "
                     f"{type(value).__name__}"
                 )
-        self.groups = {str(name): list(map(str, groups[name])) for name in groups if str(name).startswith(PREFIX)}
+        self.groups = {str(name): list(map(str, groups[name])) for name in groups if str(name) not in IMPLICIT_GROUPS}
         self.masters = self.groups.get(MASTERS, [])
         self.gateways = sorted(self.groups.get(GATEWAYS, []), key=natural)
         self.hosts = sorted({*self.masters, *self.groups.get(NODES, []), *self.gateways}, key=natural)
+        everyone = {str(host) for name in groups for host in groups[name]}
+        self.others = sorted((host for host in everyone.difference(self.hosts) if host in hostvars), key=natural)
         self._is_host, self._is_gateway = frozenset(self.hosts), frozenset(self.gateways)
         self._kubespray = frozenset(map(str, groups.get(KUBESPRAY_HOSTS, ())))
-        manager = getattr(hostvars, "_variable_manager", None)
-        self.extra = None if manager is None else frozenset(map(str, manager.extra_vars))
-        self._hostvars = hostvars
-        self._gathered = frozenset(map(str, gathered))
+        self.extra = extra_names(hostvars)
+        self._hostvars = without_empty_extras(hostvars)
+        self._credentials = credentials()
+        self._gathered = None if gathered is None else frozenset(map(str, gathered))
         self._variables: dict[str, Variables] = {}
         self._raw: dict[tuple[str, str], t.Any] = {}
         self._read: dict[tuple[str, str], t.Any] = {}
@@ -86,17 +93,27 @@ class Inventory:
 
     def names(self, host: str) -> list[str]:
         """Return the names of the host's ``ovn_*`` variables."""
-        return sorted(str(name) for name in self._variables_of(host) if str(name).startswith(PREFIX))
+        names = {str(name) for name in self._variables_of(host) if str(name).startswith(PREFIX)}
+        return sorted(names.union(self._credentials))
+
+    def other_names(self, host: str) -> list[str]:
+        """Return the names of the host's variables that are not ``ovn_*``, nor Ansible's own."""
+        return sorted(str(name) for name in self._variables_of(host) if not str(name).startswith((PREFIX, "ansible_")))
 
     def facts(self, host: str) -> Facts:
         """Return the facts that were gathered about the host."""
         if host not in self._facts:
-            self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"), host in self._gathered)
+            if self._gathered is None:
+                self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"), own=False)
+            elif host in self._gathered:
+                self._facts[host] = Facts(self._variables_of(host).get("ansible_facts"))
+            else:
+                self._facts[host] = Facts(None)
         return self._facts[host]
 
     def is_set(self, host: str, name: str) -> bool:
         """Return whether the host has this variable, with whatever value."""
-        return name in self._variables_of(host)
+        return name in self._variables_of(host) or name in self._credentials
 
     def hosts_with(self, name: str) -> list[str]:
         """Return the hosts that have this variable; all hosts when none has it."""
@@ -114,7 +131,8 @@ class Inventory:
     def raw(self, host: str, name: str) -> t.Any:
         """Return the variable's value as the inventory has it, not checked; None when it is not set."""
         if (host, name) not in self._raw:
-            self._raw[host, name] = computed(self._variables_of(host), name) if self.is_set(host, name) else None
+            variables = self._variables_of(host)
+            self._raw[host, name] = computed(variables, name) if name in variables else self._credentials.get(name)
         return self._raw[host, name]
 
     def value(self, host: str, name: str) -> t.Any:

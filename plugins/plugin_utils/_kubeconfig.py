@@ -12,6 +12,8 @@ import typing as t
 
 import yaml
 
+from ._errors import show
+
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
@@ -24,20 +26,23 @@ def authority(value: str) -> str:
 
     :raises Unusable: it is neither.
     """
-    text = value if CERTIFICATE in value else _read(value)
+    text = f"{value.rstrip()}\n" if CERTIFICATE in value else _read(value)
     if CERTIFICATE not in text:
         raise Unusable("holds no certificate in PEM")
     return text
 
 
-def kubeconfig(path: str) -> dict[str, str]:
+def kubeconfig(value: str) -> dict[str, str]:
     """Return the current context of a kubeconfig as options of our modules: server, and those of ca, token, certificate
     and key that it has.
 
+    :param value: its path, or its text.
     :raises Unusable: it can't be used here.
     """
-    folder = os.path.dirname(os.path.expanduser(path))
-    config = _parsed(path)
+    is_text = "\n" in value or value.lstrip().startswith("{")
+    # Files that a kubeconfig names are relative to its own folder (kubectl's rule); text has none.
+    folder = None if is_text else os.path.dirname(os.path.expanduser(value))
+    config = _parsed(value if is_text else _read(value, advice=": give the path of one, or its whole text"))
     context = _entry(config, "context", config.get("current-context"))
     cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
     options = {"server": cluster.get("server") or ""}
@@ -59,25 +64,39 @@ def kubeconfig(path: str) -> dict[str, str]:
     return options
 
 
-def _parsed(path: str) -> dict[str, t.Any]:
+def _parsed(text: str) -> dict[str, t.Any]:
     try:
-        config = yaml.safe_load(_read(path))
+        config = yaml.safe_load(text)
     except yaml.YAMLError:
         config = None
     if not isinstance(config, dict) or not isinstance(config.get("clusters"), list):
-        raise Unusable("is no kubeconfig: give the path of one, like /etc/kubernetes/admin.conf")
+        raise Unusable("is no kubeconfig: give the path of one, like /etc/kubernetes/admin.conf, or its whole text")
     return config
 
 
-def _read(path: str, folder: str = "") -> str:
-    path = os.path.join(folder, os.path.expanduser(path))
+def _read(path: t.Any, folder: str | None = "", advice: str = "") -> str:
+    """Return a file's text.
+
+    :param folder: of the file that names it; None: there is none.
+    :param advice: what would be right, for the message.
+    :raises Unusable: it can't be read.
+    """
+    if not isinstance(path, str):
+        raise Unusable(f"names a file by {type(path).__name__}, not by text")
+    path = os.path.expanduser(path)
+    if folder is None and not os.path.isabs(path):
+        raise Unusable(
+            f"was given as text, and names the file {show(path)} without its folder: give one that holds all itself, "
+            "as kubectl config view --raw --flatten writes it"
+        )
+    path = os.path.join(folder or "", path)
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise Unusable(f"can't be read on the controller ({path}): {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise Unusable(f"is not text ({path})") from None
+        raise Unusable(f"can't be read on the controller ({show(path)}): {error.strerror}{advice}") from None
+    except ValueError:  # bytes that are no text, or a path that can't be one
+        raise Unusable(f"is not text ({show(path)})") from None
 
 
 def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:
@@ -87,7 +106,7 @@ def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]
             found = entry.get(kind)
             if isinstance(found, dict):
                 return found
-    raise Unusable(f"is no complete kubeconfig: it has no {kind} {name!r}")
+    raise Unusable(f"is no complete kubeconfig: it has no {kind} {show(name)}")
 
 
 def _decoded(entry: dict[str, t.Any], key: str) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a host's programs reach the API server: what is in the files that they read, without the secrets. Private to the
-collection."""
+"""How the API server is reached: by the play, and by a host's programs, as far as the files that they read hold no
+secret. Private to the collection."""
 
 from __future__ import annotations
 
@@ -10,9 +10,43 @@ import typing as t
 
 from ..module_utils._common import names
 from ..module_utils._kube.accounts import node_user
+from ._derived import tunnel_address
 from ._errors import InventoryError
 from ._inventory import MASTERS, NODES, Inventory
-from ._kubeconfig import Unusable, kubeconfig
+from ._kubeconfig import Unusable, authority, kubeconfig
+
+T = t.TypeVar("T")
+API, TOKEN = "ovn_kubernetes_api", "ovn_kubernetes_token"
+CA, ADMIN = "ovn_kubernetes_ca", "ovn_kubernetes_admin_kubeconfig"
+
+
+def api_access(inventory: Inventory) -> dict[str, str]:
+    """Return how the play reaches the API server, as options of our modules: ``server``, and those of ``ca``,
+    ``token``, ``certificate`` and ``key`` that there are. Empty: there is no Kubernetes.
+
+    The credential is the administrator's, where there is one. The server and the authority of the inventory go before
+    those of the kubeconfig, which may be one for another network.
+
+    :raises InventoryError: a variable, or the file that it names, can't be used.
+    """
+    server = (inventory.cluster_value(API) or "").rstrip("/")
+    if not server:
+        return {}
+    token = inventory.cluster_value(TOKEN)
+    access = _read(inventory, ADMIN, kubeconfig) or ({"token": token} if token else {})
+    ca = _read(inventory, CA, authority)
+    return {**access, "server": server, **({"ca": ca} if ca else {})}
+
+
+def _read(inventory: Inventory, name: str, reader: t.Callable[[str], T]) -> T | None:
+    """Return what the file of this variable says; None when the variable is not set."""
+    value = inventory.cluster_value(name)
+    try:
+        return reader(value) if value else None
+    except Unusable as error:
+        raise InventoryError(
+            inventory.message((inventory.masters or inventory.hosts)[0], name, value, str(error))
+        ) from None
 
 
 class Access:
@@ -20,22 +54,27 @@ class Access:
 
     :ivar server: URL of the API server; empty: there is no Kubernetes.
     :ivar accounts: the play makes the accounts and tokens.
-    :raises InventoryError: the administrator's kubeconfig can't be used.
+    :raises InventoryError: the administrator's kubeconfig or the certificate authority can't be used.
     """
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
         self._service_subnets = list(map(str, inventory.cluster_value("ovn_service_subnet") or []))
-        self.server = (inventory.cluster_value("ovn_kubernetes_api") or "").rstrip("/")
-        admin = inventory.cluster_value("ovn_kubernetes_admin_kubeconfig")
-        self.accounts = bool(self.server and admin)
-        self._has_token = self.accounts or bool(inventory.cluster_value("ovn_kubernetes_token"))
-        self._has_authority = bool(inventory.cluster_value("ovn_kubernetes_ca"))
-        if self.accounts and not self._has_authority:
-            try:
-                self._has_authority = "ca" in kubeconfig(admin)
-            except Unusable as error:
-                raise InventoryError(f"ovn_kubernetes_admin_kubeconfig {error}") from None
+        allowed = list(map(str, inventory.cluster_value("ovn_external_ip_networks") or ()))
+        self._allowed: dict[str, t.Any] = {"external_ip_networks": allowed} if allowed else {}
+        access = api_access(inventory)
+        self.server = access.get("server", "")
+        self.accounts = bool(self.server and inventory.cluster_value(ADMIN))
+        self._has_token = self.accounts or "token" in access
+        self._has_authority = "ca" in access
+
+    def _masters(self) -> dict[str, str]:
+        """Return the tunnel addresses of masters that are no nodes, whose addresses Kubernetes does not know: address
+        -> node."""
+        inventory, nodes = self._inventory, self._inventory.groups.get(NODES, ())
+        masters = [host for host in inventory.masters if host not in nodes and host in inventory.named]
+        found = {tunnel_address(inventory, host): inventory.node_name(host) for host in masters}
+        return {address: node for address, node in sorted(found.items()) if address}
 
     def of(self, host: str) -> dict[str, t.Any] | None:
         """Return the access of a host's programs, the watcher on masters and the node server on nodes; None without
@@ -48,12 +87,14 @@ class Access:
         pods = host in self._inventory.groups.get(NODES, ())
         programs = []
         if host in self._inventory.groups.get(MASTERS, ()):
-            more: dict[str, t.Any] = {"service_subnets": self._service_subnets}
+            masters = self._masters()
+            more: dict[str, t.Any] = {"service_subnets": self._service_subnets, **self._allowed}
+            more.update({"host_addresses": masters} if masters else {})
             programs.append(self._program(names.WATCHER_ACCOUNT, names.WATCHER_ACCESS, names.WATCHER_TOKEN, more))
         if pods and host in self._inventory.named:
             node = self._inventory.node_name(host)
             user, group = node_user(node)
-            more = {"user": user, "group": group} if self.accounts else {}
+            more = {**({"user": user, "group": group} if self.accounts else {}), **self._allowed}
             programs.append(self._program(names.node_account(node), names.NODE_ACCESS, names.NODE_TOKEN, more))
         return {"server": self.server, "accounts": self.accounts, "pods": pods, "programs": programs}
 

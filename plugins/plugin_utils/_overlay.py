@@ -31,6 +31,7 @@ def nodes(
             node_name=host_settings["node_name"],
             minion_switch_subnet=subnets[host],
             chassis=_result(hostvars, host, NODE_RESULT).get("chassis"),
+            encap_ip=host_settings.get("encap_ip"),
         )
         for host, host_settings in settings.items()
     ]
@@ -63,6 +64,7 @@ def gateways(
                 physical_ip=gateway["physical_ips"],
                 default_gw=gateway["default_gws"],
                 physical_mac=result.get("physical_mac"),
+                physical_mtu=result.get("physical_mtu"),
                 mtu=host_settings["mtu"],
                 chassis=_result(hostvars, host, NODE_RESULT).get("chassis"),
             )

@@ -13,9 +13,10 @@ from ..module_utils._common import address_rules
 from ..module_utils._common.addressing import GENEVE_OVERHEAD, networks_overlap
 from ..module_utils._common.errors import SettingsError
 from ..module_utils._topology import cluster as policy
-from ._derived import JOIN, join_subnets, tunnel_ip, underlay_mtu
+from ._derived import JOIN, OverlayNetwork, join_subnets, tunnel_ip, underlay_mtus
 from ._errors import InventoryError, show
 from ._inventory import Inventory
+from ._problems_used import add_used_problems
 from ._report import Report
 from ._subnets import HOST_BITS, prefixes
 
@@ -23,14 +24,6 @@ if t.TYPE_CHECKING:
     from ..module_utils._common.addressing import IPNetwork
 
 CLUSTER, SERVICE, SIZE, MTU = "ovn_cluster_subnet", "ovn_service_subnet", "ovn_node_subnet_prefix", "ovn_mtu"
-
-
-class OverlayNetwork(t.NamedTuple):
-    """A network that exists only in the overlay, with its variable, and with both in words for a sentence."""
-
-    variable: str
-    network: IPNetwork
-    words: str
 
 
 def overlay_networks(inventory: Inventory) -> list[OverlayNetwork]:
@@ -57,6 +50,7 @@ def add_cluster_problems(inventory: Inventory, report: Report) -> None:
     _add_policy_problems(inventory, report)
     _add_overlaps(inventory, report)
     _add_underlay_overlaps(inventory, report)
+    add_used_problems(inventory, report, overlay_networks(inventory))
     _add_families(inventory, report)
     _add_sizes(inventory, report)
     _add_mtu(inventory, report)
@@ -164,11 +158,7 @@ def _add_mtu(inventory: Inventory, report: Report) -> None:
     except SettingsError as error:
         report.add_error(MTU, error)
         return
-    for host in inventory.hosts:
-        address = tunnel_ip(inventory, host)
-        underlay = underlay_mtu(inventory, host)
-        if address is None or underlay is None:
-            continue
+    for host, (address, underlay) in underlay_mtus(inventory).items():
         overhead = GENEVE_OVERHEAD[address.version]
         if mtu > underlay - overhead:
             report.add(

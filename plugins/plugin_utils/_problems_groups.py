@@ -1,56 +1,109 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is wrong with the groups of an inventory. Private to the collection."""
+"""What is wrong with the groups of an inventory. Private to the collection.
+
+A host that is in none of our groups is left out by every play, so a name that was meant for one of them is refused.
+"""
 
 from __future__ import annotations
 
 import difflib
 
-from ._inventory import GROUPS, MASTERS, Inventory
+from ._inventory import GATEWAYS, GROUPS, MASTERS, NODES, Inventory
 from ._report import Report
 from ._unsupported import MASTERS_TEXT, MAXIMUM_MASTERS
+from ._variables import GATEWAY, HOST, VARIABLES
 
 NUMBERS_OF_MASTERS = (1, 3, 5)  # with another number a database loses its majority too easily, ovsdb(7)
 SIMILARITY = 0.85  # of a group's name to one of ours, for which it is taken for a mistake
 
+# What others call such hosts, in the singular.
+OTHER_WORDS = {
+    "central": MASTERS,
+    "control_plane": MASTERS,
+    "controller": MASTERS,
+    "master": MASTERS,
+    "chassis": NODES,
+    "compute": NODES,
+    "minion": NODES,
+    "node": NODES,
+    "worker": NODES,
+    "egress": GATEWAYS,
+    "gateway": GATEWAYS,
+}
+
 
 def add_group_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with the groups."""
-    for group in GROUPS:
-        singular = group[:-1]
-        if not inventory.groups.get(group) and inventory.groups.get(singular):
-            report.add(
-                inventory.groups[singular],
-                f"the group {singular} is not one of this collection: did you mean {group}?",
-            )
-    _add_misspelt_groups(inventory, report)
+    for group, members in inventory.groups.items():
+        if group not in GROUPS:
+            _add_misspelt(inventory, group, members, report)
+    _add_left_out(inventory, report)
     _add_number_of_masters(inventory, report)
 
 
-def _add_misspelt_groups(inventory: Inventory, report: Report) -> None:
-    """Add groups whose name is similar to one of ours, and that have a host that is in none of ours."""
-    for group, members in inventory.groups.items():
-        plural = f"{group}s"
-        reported = plural in GROUPS and not inventory.groups.get(plural)
-        similar = difflib.get_close_matches(group, GROUPS, n=1, cutoff=SIMILARITY)
-        left_out = [host for host in members if not inventory.is_host(host)]
-        if group not in GROUPS and similar and left_out and not reported:
+def _add_misspelt(inventory: Inventory, group: str, members: list[str], report: Report) -> None:
+    """Add a group whose name means one of ours, and that has a host that is in none of ours."""
+    meant = _meant(inventory, group)
+    left_out = [host for host in members if not inventory.is_host(host)]
+    text = f"the group {group} is not one of this collection"
+    if meant and f"{group}s" == meant and not inventory.groups.get(meant) and members:
+        report.add(members, f"{text}: did you mean {meant}?")
+    elif meant and left_out:
+        report.add(left_out, f"{text}, and the host is in none that is: did you mean {meant}?")
+
+
+def _meant(inventory: Inventory, group: str) -> str:
+    """Return the one of our groups that the name means; empty: none of them.
+
+    Without our prefix a name may belong to something else, so it counts only where ours is not there at all.
+    """
+    name = group.lower().replace("-", "_").replace(".", "_")
+    if name in GROUPS:
+        return name
+    ours = name.startswith("ovn")
+    word = name[len("ovn") :].strip("_") if ours else name
+    meant = OTHER_WORDS.get(word) or OTHER_WORDS.get(word[:-1] if word.endswith("s") else word, "")
+    if meant:
+        return meant if ours or meant not in inventory.groups else ""
+    return "".join(difflib.get_close_matches(name, GROUPS, n=1, cutoff=SIMILARITY)) if ours else ""
+
+
+def _add_left_out(inventory: Inventory, report: Report) -> None:
+    """Add hosts that have variables of a host of ours, and are in none of our groups.
+
+    What every host of the inventory has says nothing about one of them.
+    """
+    names = [name for name, variable in VARIABLES.items() if variable.scope in (HOST, GATEWAY)]
+    for host in inventory.others:
+        found = [name for name in names if inventory.is_set(host, name)]
+        own = [name for name in found if not all(inventory.is_set(other, name) for other in inventory.hosts)]
+        if own:
+            group = GATEWAYS if VARIABLES[own[0]].scope == GATEWAY else NODES
             report.add(
-                left_out,
-                f"the group {group} is not one of this collection, and the host is in none that is: did you mean "
-                f"{similar[0]}?",
+                host,
+                f"{own[0]} is set, and the host is in none of {', '.join(GROUPS)}: add it to {group}, or remove the "
+                "variable",
             )
+
+
+def _is_awx(inventory: Inventory) -> bool:
+    """Return whether AWX runs the play. It does not say whether the job is a slice."""
+    return "awx_job_id" in (inventory.extra or ())
 
 
 def _add_number_of_masters(inventory: Inventory, report: Report) -> None:
     number = len(inventory.masters)
     unsupported = number > MAXIMUM_MASTERS
     if number == 0:
+        slices = (
+            "; slices of a job have a part of the inventory each, so turn job slicing off" if _is_awx(inventory) else ""
+        )
         report.add(
             (),
             f"{MASTERS} has no host: put the host that is to hold OVN's databases, or a group like "
-            "kube_control_plane, into it",
+            f"kube_control_plane, into it{slices}",
         )
     elif number not in NUMBERS_OF_MASTERS:
         more = f"; {MASTERS_TEXT}" if unsupported else ""

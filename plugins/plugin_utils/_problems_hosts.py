@@ -7,16 +7,20 @@ the collection."""
 from __future__ import annotations
 
 import collections
+import importlib.util
 
 from ..module_utils._topology import node as policy
 from ..module_utils._topology.clones import ADVICE, twins
+from ..module_utils._topology.foreign import other_overlay
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
-from ._inventory import Inventory
+from ._inventory import MASTERS, Inventory
 from ._report import Report
+from ._settings import Cluster
 
-SUBNET, ENCAP, NAME = "ovn_node_subnet", "ovn_encap_ip", "ovn_node_name"
+SUBNET, ENCAP, NAME, OPENVSWITCH = "ovn_node_subnet", "ovn_encap_ip", "ovn_node_name", "ovn_openvswitch_settings"
+COLLECTION = "openvswitch.openvswitch"
 SHOWN_ADDRESSES = 4  # of a host, in a message
 
 
@@ -26,6 +30,9 @@ def add_host_problems(inventory: Inventory, report: Report) -> None:
     _add_subnets(inventory, report)
     _add_tunnels(inventory, report)
     _add_system_ids(inventory, report)
+    _add_foreign(inventory, report)
+    _add_former_masters(inventory, report)
+    _add_missing_collection(inventory, report)
 
 
 def add_name_problems(inventory: Inventory, report: Report) -> None:
@@ -94,3 +101,48 @@ def _add_system_ids(inventory: Inventory, report: Report) -> None:
     system_ids = ((host, inventory.facts(host).own.system_id) for host in inventory.hosts)
     for host, owner, system_id in twins(system_ids):
         report.add(host, f"its system-id {show(system_id)} is also that of {owner}, as on a clone: {ADVICE}")
+
+
+def _add_foreign(inventory: Inventory, report: Report) -> None:
+    """Add hosts whose Open vSwitch another program uses, or another OVN."""
+    try:
+        southbound = Cluster(inventory).southbound_remote
+    except InventoryError:
+        southbound = ""  # not known, and why is said by another check
+    for host in inventory.hosts:
+        own = inventory.facts(host).own
+        if own.foreign:
+            report.add(host, own.foreign)
+        elif southbound and own.southbound_before not in ("", southbound):
+            report.add(host, other_overlay(own.southbound_before))
+
+
+def _add_former_masters(inventory: Inventory, report: Report) -> None:
+    """Add hosts that have the overlay's databases, and are no masters any more: two of them would write to all hosts'
+    pods."""
+    for host in inventory.hosts:
+        if inventory.facts(host).own.central and host not in inventory.masters:
+            report.add(
+                host,
+                f"it holds the overlay's databases, and is not in {MASTERS}: put it back, since they do not move; to "
+                f"have them elsewhere first remove the overlay, while {MASTERS} has this host: ansible-playbook "
+                "ovn.kubernetes.remove -e ovn_remove_confirmed=true",
+            )
+
+
+def _add_missing_collection(inventory: Inventory, report: Report) -> None:
+    """Add hosts with settings that only a collection which is not here can make: offline it may have been left out."""
+    hosts = [host for host in inventory.hosts if inventory.valid_value(host, OPENVSWITCH)]
+    if hosts and not _is_installed(COLLECTION):
+        report.add(
+            hosts,
+            f"{OPENVSWITCH} needs the collection {COLLECTION}, which is not on the controller: install it, or remove "
+            "the variable",
+        )
+
+
+def _is_installed(collection: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"ansible_collections.{collection}") is not None
+    except ModuleNotFoundError:  # nothing of its namespace is here
+        return False

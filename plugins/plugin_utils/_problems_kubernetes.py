@@ -8,10 +8,10 @@ from __future__ import annotations
 from ._errors import show
 from ._inventory import Inventory
 from ._kubeconfig import Unusable, authority, kubeconfig
+from ._kubernetes import ADMIN, API, CA, TOKEN
 from ._report import Report
 
-API, SERVICE = "ovn_kubernetes_api", "ovn_service_subnet"
-CA, TOKEN, ADMIN = "ovn_kubernetes_ca", "ovn_kubernetes_token", "ovn_kubernetes_admin_kubeconfig"
+SERVICE = "ovn_service_subnet"
 
 
 def add_kubernetes_problems(inventory: Inventory, report: Report) -> None:
@@ -28,6 +28,7 @@ def add_kubernetes_problems(inventory: Inventory, report: Report) -> None:
         _add_clear_text(inventory, report)
     else:
         _add_credentials(inventory, api, report)
+    _add_authority(inventory, report)
 
 
 def _add_clear_text(inventory: Inventory, report: Report) -> None:
@@ -48,15 +49,19 @@ def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
             "accounts itself, "
             f"or {TOKEN}",
         )
-    ca, admin = inventory.valid_cluster_value(CA), inventory.valid_cluster_value(ADMIN)
+    admin = inventory.valid_cluster_value(ADMIN)
+    if admin:
+        try:
+            kubeconfig(admin)
+        except Unusable as error:
+            report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {show(admin)} {error}")
+
+
+def _add_authority(inventory: Inventory, report: Report) -> None:
+    ca = inventory.valid_cluster_value(CA)
     if ca:
         try:
             authority(ca)
         except Unusable as error:
             text = f"{CA} {error}: write PEM text, or the path of such a file on the controller"
             report.add(inventory.hosts_with(CA), text)
-    if admin:
-        try:
-            kubeconfig(admin)
-        except Unusable as error:
-            report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {show(admin)} {error}")

@@ -10,11 +10,11 @@ import collections
 from collections.abc import Container
 
 from ._errors import InventoryError, show
-from ._inventory import GATEWAYS, Inventory
+from ._inventory import GATEWAYS, GROUPS, Inventory
 from ._report import Report
 from ._templates import Undefined
 from ._unsupported import UNSUPPORTED
-from ._variables import ALL, GATEWAY, PLAY, VARIABLES, Variable, closest
+from ._variables import ALL, GATEWAY, PLAY, VARIABLES, Variable, closest, meant
 
 SECRET_WORDS = ("token", "password", "secret", "key")  # in unknown names, whose values are not shown then
 
@@ -35,9 +35,14 @@ def add_problems_of(names: Container[str], inventory: Inventory, report: Report)
                 _add_value_problems(inventory, host, VARIABLES[name], report)
             elif name not in VARIABLES:
                 report.add(host, _unknown(inventory, host, name))
+        for name in inventory.other_names(host):
+            if meant(name):
+                report.add(host, f"{name} is not a variable of this collection: did you mean {meant(name)}?")
 
 
 def _unknown(inventory: Inventory, host: str, name: str) -> str:
+    if name in GROUPS:
+        return f"{name} is a group of hosts, not a variable: put the hosts into it, and remove the variable"
     similar, value = closest(name), inventory.raw(host, name)
     secret = (
         (similar and VARIABLES[similar].secret)

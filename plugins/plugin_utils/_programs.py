@@ -9,14 +9,9 @@ collection.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import time
 import typing as t
 from collections.abc import Iterable, Mapping
-
-from ..module_utils._kube.token import unusable
 
 Programs = Iterable[Mapping[str, t.Any]]
 
@@ -27,53 +22,39 @@ def access_files(programs: Programs, authority: str) -> list[dict[str, str]]:
 
     :param authority: PEM text.
     """
-    files = [{"dest": program["file"], "content": _json(program["settings"])} for program in programs]
+    contents = {program["file"]: _json(program["settings"]) for program in programs}
     names = {program["settings"]["ca_file"] for program in programs}
-    return files + [{"dest": name, "content": authority} for name in sorted(filter(None, names))]
+    contents.update((name, authority) for name in sorted(filter(None, names)))
+    return [{"path": path, "content": content, "mode": "0644"} for path, content in contents.items()]
 
 
 def _json(settings: Mapping[str, t.Any]) -> str:
-    """Return the text that each ansible-core writes as it is, and verify compares with the file.
-
-    Up to 2.18 a template's JSON text becomes a dictionary, which ``copy`` writes with ``json.dumps``.
-    """
+    """Return the text of a program's settings; the order of the keys is always the same."""
     return json.dumps(settings, sort_keys=True)
 
 
-def token_files(programs: Programs, tokens: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the files with new tokens.
+def token_files(programs: Programs, issued: bool) -> list[dict[str, t.Any]]:
+    """Return where the programs have their tokens, as the module ovn_host takes it.
 
-    :param tokens: account to its new token; a program whose account has none keeps its file.
+    :param issued: whether the play has the tokens issued.
     """
     return [
-        {"dest": program["token_file"], "content": f"{tokens[program['account']]}\n"}
+        {"account": program["account"], "path": program["token_file"], "issued": issued}
         for program in programs
-        if program["token_file"] and tokens.get(program["account"])
+        if program["token_file"]
     ]
 
 
-def accounts_without_token(reads: Iterable[Mapping[str, t.Any]], uids: Mapping[str, str]) -> list[str]:
+def accounts_without_token(states: Iterable[Mapping[str, Mapping[str, str]]], uids: Mapping[str, str]) -> list[str]:
     """Return the accounts that need a new token, each once.
 
-    :param reads: for each host the result of a loop of ``ansible.builtin.slurp`` over its programs.
+    :param states: for each host the ``tokens`` of its result of ovn_host.
     :param uids: account to the UID that the API server has for it.
     """
-    accounts = []
-    for read in reads:
-        for result in read.get("results") or []:
-            account = str(result["item"]["account"])
-            if account not in accounts and needs_token(_decoded(result.get("content")), account, uids.get(account, "")):
-                accounts.append(account)
-    return accounts
-
-
-def _decoded(content: t.Any) -> str:
-    try:
-        return base64.b64decode(content or "").decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-
-
-def needs_token(token: str, account: str, uid: str) -> bool:
-    """Return whether the token can't be used, or its renewal is overdue."""
-    return bool(unusable(token.strip(), account, time.time(), uid))
+    accounts = {
+        account: None
+        for tokens in states
+        for account, state in tokens.items()
+        if state["problem"] or state["uid"] != uids.get(account, "")
+    }
+    return [str(account) for account in accounts]

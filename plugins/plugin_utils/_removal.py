@@ -24,6 +24,19 @@ AGAIN = (
 Result = Mapping[str, t.Any]
 
 
+def request(inventory: Inventory) -> dict[str, t.Any]:
+    """Return what the extra variables ask for: ``hosts``, their names, and ``everything``, whether the whole overlay is
+    to be removed.
+
+    :raises InventoryError: a variable can't have its value.
+    """
+    anyone = inventory.hosts[0]  # they are the same for all
+    return {
+        "hosts": inventory.value(anyone, "ovn_remove_hosts") or [],
+        "everything": bool(inventory.value(anyone, "ovn_remove_confirmed")),
+    }
+
+
 def settings(inventory: Inventory) -> dict[str, dict[str, t.Any]]:
     """Return host to ``node_name`` and ``kubernetes``, as the filter ``settings`` has them.
 

@@ -72,13 +72,14 @@ class Report:
 
     def sentences(self) -> list[str]:
         """Return all of them."""
-        return [f"{_names(hosts)}: {text}" if hosts else text for text, hosts in self._hosts_by_text.items()]
+        return [f"{names_of(hosts)}: {text}" if hosts else text for text, hosts in self._hosts_by_text.items()]
 
     def __bool__(self) -> bool:
         return bool(self._hosts_by_text)
 
 
-def _names(hosts: Iterable[str]) -> str:
+def names_of(hosts: Iterable[str]) -> str:
+    """Return hosts for a sentence: the first of them by their names, the others as a number."""
     unique = list(dict.fromkeys(hosts))
     named = unique[:NAMED]
     if len(unique) > NAMED:

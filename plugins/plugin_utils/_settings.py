@@ -10,14 +10,16 @@ import typing as t
 from ..module_utils._common.address_rules import LOWEST_MTU
 from ..module_utils._common.addressing import GENEVE_OVERHEAD, family
 from ..module_utils._common.names import SOUTHBOUND_PORT, management_link, uplink_bridge
+from ..module_utils._common.remotes import with_port
 from ._derived import (
     SHARED_NIC,
     join_subnets,
+    log_level,
     required_tunnel_address,
     shared_addresses,
     shared_links,
-    tunnel_address,
-    underlay_mtu,
+    tunnel_ip,
+    underlay_mtus,
 )
 from ._errors import InventoryError, show
 from ._inventory import Inventory
@@ -66,10 +68,11 @@ class Cluster:
         """
         hosts = self._inventory.hosts
         candidates, current = [], []
+        underlays = underlay_mtus(self._inventory)
         for host in self._inventory.named:
-            underlay = underlay_mtu(self._inventory, host)
-            if underlay is not None:
-                candidates.append((underlay - GENEVE_OVERHEAD[family(tunnel_address(self._inventory, host))], host))
+            if host in underlays:
+                address, underlay = underlays[host]
+                candidates.append((underlay - GENEVE_OVERHEAD[address.version], host))
             mtu = self._inventory.facts(host).mtu_of(management_link(self._inventory.node_name(host)))
             if mtu is not None:
                 current.append((mtu, host))
@@ -98,12 +101,19 @@ class Cluster:
             reason = "its address is where all hosts find the Southbound database"
             addresses = [required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters]
             protocol = "ssl" if self.tls else "tcp"
-            self._remote = ",".join(f"{protocol}:{_bracketed(address)}:{SOUTHBOUND_PORT}" for address in addresses)
+            self._remote = ",".join(f"{protocol}:{with_port(address, SOUTHBOUND_PORT)}" for address in addresses)
         return self._remote
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def central_options(inventory: Inventory) -> str:
+    """Return the options of ovn-ctl(8) by which the Southbound database listens where chassis look for it; empty for
+    its default, all IPv4 addresses.
+
+    The IPv6 wildcard takes IPv4 connections too, unless net.ipv6.bindv6only is set (ipv6(7)). Where no tunnel has an
+    IPv6 address the port stays closed there: hosts may have public ones that nobody thinks of.
+    """
+    addresses = [tunnel_ip(inventory, master) for master in inventory.masters]
+    return " --db-sb-addr=[::]" if any(one is not None and one.version == 6 for one in addresses) else ""
 
 
 def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
@@ -127,6 +137,8 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "southbound_remote": cluster.southbound_remote,
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
+        "log_level": log_level(inventory, host),
+        "openvswitch_settings": inventory.value(host, "ovn_openvswitch_settings") or [],
         "tls": cluster.tls,
         "kubernetes": cluster.access.of(host),
     }

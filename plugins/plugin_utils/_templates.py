@@ -70,15 +70,6 @@ def plain(value: t.Any) -> t.Any:
     raise ValueError(str(reason) if isinstance(reason, str) else f"it is {type(value).__name__}")
 
 
-def text(value: t.Any) -> str:
-    """Return what a filter was given as text.
-
-    An undefined value raises Jinja's own error: before ansible-core 2.19 templates also compute what they don't use,
-    and only that error may then be left out.
-    """
-    return _decrypted(value) if getattr(value, "__ENCRYPTED__", False) is True else str(value)
-
-
 def _decrypted(value: t.Any) -> str:
     """Return the text of an encrypted value; :raises ValueError: it can't be decrypted."""
     try:
@@ -95,7 +86,7 @@ def with_hostvars(variables: Variables, hostvars: Mapping[str, t.Any]) -> Variab
 
     Ansible's ``hostvars[host]`` computes templates from the host's own variables only.
     """
-    raw = _raw(variables)
+    raw = as_written(variables)
     if raw is not variables and isinstance(raw, dict):
         raw.setdefault("hostvars", hostvars)
     return variables
@@ -107,14 +98,14 @@ def uses_facts(variables: Variables, name: str) -> bool:
     Facts are ``ansible_facts`` of any host, and names like ``ansible_default_ipv4`` that the inventory does not set and
     that do not say how a host is reached.
     """
-    raw = _raw(variables)
+    raw = as_written(variables)
     used = _used(raw, name)
     return any(word == FACTS or (FACT.match(word) is not None and word not in raw) for word in used)
 
 
 def is_encrypted(variables: Variables, name: str) -> bool:
     """Return whether the variable's value is encrypted in the inventory, itself or by way of other variables."""
-    raw = _raw(variables)
+    raw = as_written(variables)
     return any(_has_encrypted(raw[word]) for word in _used(raw, name) if word in raw)
 
 
@@ -130,7 +121,7 @@ def _used(raw: Variables, name: str) -> list[str]:
     return list(used)
 
 
-def _raw(variables: Variables) -> Variables:
+def as_written(variables: Variables) -> Variables:
     """Return the variables with their templates as they are written, as Ansible's ``hostvars[host]`` has them."""
     raw = getattr(variables, "_vars", variables)
     return raw if isinstance(raw, Mapping) else variables

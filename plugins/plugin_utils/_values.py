@@ -19,14 +19,18 @@ import typing as t
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from ..module_utils._common import address_rules
+import yaml
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ..module_utils._common import address_rules, addressing
 from ..module_utils._common.addressing import normalized
 from ..module_utils._common.errors import SettingsError
-from ._errors import InvalidValue, show
+from ..module_utils._topology import user_settings
+from ._errors import NOT_SHOWN, InvalidValue, show
 from ._variables import Variable
 
 if t.TYPE_CHECKING:
-    from ..module_utils._common.addressing import IPAddress
+    from ..module_utils._common.addressing import IPAddress, IPNetwork
 
     Item = t.TypeVar("Item", bound="HasVersion")
     Reader = Callable[[Variable, t.Any], t.Any]
@@ -37,7 +41,8 @@ LONGEST_NAME, LONGEST_LABEL = 253, 63
 # What Linux accepts as a link's name (dev_valid_name in net/core/dev.c), without quotes.
 LINK_NAME = re.compile(r"[^\s/:\"']{1,15}")
 
-BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+# Where one value may be several: commas, lines, spaces. None of them can be in an address or in a host's name.
+SEPARATORS = re.compile(r"[,\s]+")
 
 # Types of tunnels that are known elsewhere, and why OVN's features or Linux don't work with them.
 UNUSABLE_TUNNELS = {
@@ -61,6 +66,8 @@ def read(variable: Variable, value: t.Any) -> t.Any:
 
     :raises InvalidValue: the variable can't have this value.
     """
+    if isinstance(value, str):
+        value = value.strip()  # surveys and vaults often leave a space or the end of a line
     if is_empty(value):
         raise InvalidValue(value, f"is empty: remove the line, or write it like {show(variable.example)}")
     return READERS[variable.kind](variable, value)
@@ -82,9 +89,16 @@ def parse_address(value: t.Any) -> IPAddress | None:
 
 
 def _items(value: t.Any) -> list[t.Any]:
+    """Return the entries of a list, or of text with several values: those of a list in JSON or YAML too."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise InvalidValue(value, "is not a list in JSON or YAML: write the values with commas") from None
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+        return [part for part in SEPARATORS.split(value) if part]
+    items = value if isinstance(value, (list, tuple)) else [value]
+    return [item.strip() if isinstance(item, str) else item for item in items]
 
 
 def _one_of_each_family(rule: Callable[[str, str], Item]) -> Reader:
@@ -108,6 +122,13 @@ def _one_of_each_family(rule: Callable[[str, str], Item]) -> Reader:
     return reader
 
 
+def _networks(_variable: Variable, value: t.Any) -> list[IPNetwork]:
+    items = [_checked(addressing.network, item) for item in _items(value)]
+    if not items:
+        raise InvalidValue(value, "names nothing: remove it, or give a network")
+    return items
+
+
 def _checked(rule: Callable[[str, str], Item], value: t.Any) -> Item:
     try:
         return rule(value, "")
@@ -125,7 +146,7 @@ def _host_address(_variable: Variable, value: t.Any) -> IPAddress:
 
 
 def _whole_number(variable: Variable, value: t.Any) -> int:
-    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValue(value, f"is not a whole number: write it like {variable.example}")
@@ -140,11 +161,10 @@ def _prefixes(variable: Variable, value: t.Any) -> list[int]:
 
 
 def _boolean(_variable: Variable, value: t.Any) -> bool:
-    if isinstance(value, str):
-        value = BOOLEANS.get(value.strip().lower(), value)
-    if not isinstance(value, bool):
-        raise InvalidValue(value, "is neither true nor false: write true or false")
-    return value
+    try:
+        return bool(boolean(value, strict=True))
+    except TypeError:
+        raise InvalidValue(value, "is neither true nor false: write true or false") from None
 
 
 def _text(variable: Variable, value: t.Any) -> str:
@@ -153,8 +173,20 @@ def _text(variable: Variable, value: t.Any) -> str:
     return value
 
 
+def _token(_variable: Variable, value: t.Any) -> str:
+    """Return a bearer token: one word (RFC 6750, 2.1)."""
+    advice = "write the token itself, best in a vault, or read the file with lookup('ansible.builtin.file', PATH)"
+    if not isinstance(value, str):
+        raise InvalidValue(value, f"is not text: {advice}")
+    if value.startswith(("/", "~", "./", "../")):
+        raise InvalidValue(value, f"looks like a path: {advice}")
+    if len(value.split()) > 1:
+        raise InvalidValue(value, f"has spaces or several lines, which no token has: {advice}")
+    return value
+
+
 def _choice(variable: Variable, value: t.Any) -> str:
-    text = value.strip() if isinstance(value, str) else ""
+    text = value if isinstance(value, str) else ""
     if text not in variable.choices:
         reason = "is not offered"
         if variable.name == "ovn_encap_type":
@@ -181,7 +213,8 @@ def _node_name(variable: Variable, value: t.Any) -> str:
     text = value.lower() if isinstance(value, str) else ""
     labels_fit = all(len(label) <= LONGEST_LABEL for label in text.split("."))
     if not NODE_NAME.fullmatch(text) or len(text) > LONGEST_NAME or not labels_fit:
-        likely = re.sub(r"[^a-z0-9.-]+", "-", str(value).lower()).strip("-.")[:LONGEST_LABEL] or variable.example
+        likely = "" if show(value) == NOT_SHOWN else re.sub(r"[^a-z0-9.-]+", "-", str(value).lower()).strip("-.")
+        likely = likely[:LONGEST_LABEL] or variable.example
         raise InvalidValue(
             value,
             "is not a name that Kubernetes accepts (RFC 1123: a to z, 0 to 9, '-' and '.'): write it like "
@@ -207,8 +240,17 @@ def _hosts(variable: Variable, value: t.Any) -> list[str]:
     return names
 
 
+def _openvswitch_settings(_variable: Variable, value: t.Any) -> list[dict[str, str]]:
+    entries = _items(value) if isinstance(value, str) and value.startswith("[") else value
+    try:
+        return [setting._asdict() for setting in user_settings.read(entries)]
+    except SettingsError as error:
+        raise InvalidValue(error.value, sentence(error)) from None
+
+
 READERS: dict[str, Reader] = {
     "networks": _one_of_each_family(address_rules.overlay_network),
+    "network_list": _networks,
     "interface_addresses": _one_of_each_family(address_rules.host_interface),
     "next_hops": _one_of_each_family(address_rules.next_hop),
     "address": _host_address,
@@ -216,9 +258,11 @@ READERS: dict[str, Reader] = {
     "whole": _whole_number,
     "boolean": _boolean,
     "text": _text,
+    "token": _token,
     "choice": _choice,
     "url": _url,
     "name": _node_name,
     "interface": _interface,
     "hosts": _hosts,
+    "openvswitch_settings": _openvswitch_settings,
 }

@@ -11,6 +11,7 @@ the latter two.
 from __future__ import annotations
 
 import difflib
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ GATEWAY = "gateway"  # each host of ovn_gateways has its own
 PLAY = "play"  # an extra variable of one play
 
 PREFIX = "ovn_"
+MISSPELT_PREFIX = re.compile(r"(ovn|onv|nov|von|ovm|0vn)[_-]?(?P<rest>[a-z].*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Variable:
     :ivar example: a right value, which messages show.
     :ivar meaning: one or two sentences (Markdown).
     :ivar secret: the value is never shown.
+    :ivar credential: what it is, as the name of a kind of credential (AWX's credential types); empty: it is none.
+    :ivar playbook: of an extra variable of one play: the playbook that reads it.
     """
 
     name: str
@@ -45,6 +49,13 @@ class Variable:
     choices: tuple[str, ...] = ()
     secret: bool = False
     required: bool = False
+    credential: str = ""
+    playbook: str = ""
+
+    @property
+    def file_environment(self) -> str:
+        """The environment variable that may name a file with a credential instead; empty for all else."""
+        return f"{self.name.upper()}_FILE" if self.credential else ""
 
 
 _TABLE = (
@@ -66,6 +77,16 @@ _TABLE = (
         "none; required with `ovn_kubernetes_api`",
         "10.96.0.0/16",
         "The API server's service range; a list for dual stack.",
+    ),
+    Variable(
+        "ovn_external_ip_networks",
+        ALL,
+        "network_list",
+        None,
+        "none",
+        "10.33.74.0/24",
+        "The networks in which Kubernetes' services may name hosts' own addresses as `externalIPs`; a list. Elsewhere "
+        "such an address is refused.",
     ),
     Variable(
         "ovn_join_subnet",
@@ -102,7 +123,7 @@ _TABLE = (
         ALL,
         "whole",
         None,
-        "the smallest MTU of the underlay, minus 58 (78 for tunnels over IPv6)",
+        "the smallest MTU on the ways between the hosts' tunnel addresses, minus 58 (78 for tunnels over IPv6)",
         "1442",
         "The pods' MTU.",
     ),
@@ -123,31 +144,33 @@ _TABLE = (
         ALL,
         "text",
         None,
-        "none",
+        "the file that `OVN_KUBERNETES_CA_FILE` names in the environment; else none",
         "/etc/kubernetes/pki/ca.crt",
         "The API server's certificate authority: PEM text, or a path on the controller.",
         secret=True,
+        credential="certificate authority",
     ),
     Variable(
         "ovn_kubernetes_token",
         ALL,
-        "text",
+        "token",
         None,
-        "none",
-        "the token of a service account",
+        "the text of the file that `OVN_KUBERNETES_TOKEN_FILE` names in the environment; else none",
+        "eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
         "The watcher's bearer token.",
         secret=True,
+        credential="token",
     ),
     Variable(
         "ovn_kubernetes_admin_kubeconfig",
         ALL,
         "text",
         None,
-        "none",
+        "the file that `OVN_KUBERNETES_ADMIN_KUBECONFIG_FILE` names in the environment; else none",
         "/home/me/.kube/config",
-        "An administrator's kubeconfig, a path on the controller; with it the site play makes the service accounts "
-        "and tokens itself, "
-        "with least privilege.",
+        "An administrator's kubeconfig, its path on the controller or its text; with it the site play makes the "
+        "service accounts and tokens itself, with least privilege.",
+        credential="administrator's kubeconfig",
     ),
     Variable(
         "ovn_node_name",
@@ -175,7 +198,7 @@ _TABLE = (
         None,
         "the address of the default route's interface",
         "10.33.74.11",
-        "The host's tunnel address.",
+        "The host's tunnel address, IPv4 on all hosts or IPv6 on all hosts; it may be on the loopback.",
     ),
     Variable(
         "ovn_gateway_interface",
@@ -224,6 +247,37 @@ _TABLE = (
         choices=("system", "netdev"),
     ),
     Variable(
+        "ovn_log_level",
+        HOST,
+        "choice",
+        "info",
+        "`info`",
+        "debug",
+        "From which level on the programs of the collection log on the host: `error`, `warning`, `info` or `debug`.",
+        choices=("error", "warning", "info", "debug"),
+    ),
+    Variable(
+        "ovn_openvswitch_settings",
+        HOST,
+        "openvswitch_settings",
+        None,
+        "none",
+        "[{table: Open_vSwitch, record: ., column: other_config, key: hw-offload, value: true}]",
+        "Your own settings of Open vSwitch, a list of `table`, `record`, `column`, `key` and `value`; "
+        "`openvswitch.openvswitch.openvswitch_db` sets them, and takes back those that leave the list.",
+    ),
+    Variable(
+        "ovn_egress_rebalance",
+        PLAY,
+        "boolean",
+        False,
+        "`false`",
+        "true",
+        "Lets `ovn.kubernetes.site` divide the pods equally among the gateways that carry traffic. Connections of pods "
+        "that move to another gateway are cut.",
+        playbook="site",
+    ),
+    Variable(
         "ovn_remove_hosts",
         PLAY,
         "hosts",
@@ -231,6 +285,7 @@ _TABLE = (
         "none",
         "node2",
         "The hosts that `ovn.kubernetes.remove` removes: a list, or names with commas.",
+        playbook="remove",
     ),
     Variable(
         "ovn_remove_confirmed",
@@ -240,6 +295,7 @@ _TABLE = (
         "`false`",
         "true",
         "Allows `ovn.kubernetes.remove` to remove everything.",
+        playbook="remove",
     ),
 )
 
@@ -248,6 +304,18 @@ VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _TABLE
 
 def closest(name: str) -> str:
     """Return the known variable whose name is most similar, or an empty text when none is similar enough."""
-    without_prefix = {known[len(PREFIX) :]: known for known in VARIABLES}  # the prefix would make all of them similar
-    matches = difflib.get_close_matches(name[len(PREFIX) :], without_prefix, n=1, cutoff=0.6)
+    return _closest(name[len(PREFIX) :], 0.6)
+
+
+def meant(name: str) -> str:
+    """Return the known variable that a name with a misspelt prefix means, like ``onv_mtu``, ``ovnmtu``, ``OVN_MTU``;
+    empty text for all other names."""
+    found = None if name.startswith(PREFIX) else MISSPELT_PREFIX.fullmatch(name)
+    return _closest(found["rest"].lower().replace("-", "_"), 0.85) if found else ""
+
+
+def _closest(rest: str, cutoff: float) -> str:
+    # The prefix would make all of them similar.
+    without_prefix = {known[len(PREFIX) :]: known for known in VARIABLES}
+    matches = difflib.get_close_matches(rest, without_prefix, n=1, cutoff=cutoff)
     return "".join(without_prefix[match] for match in matches)

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 
 from ..module_utils._common import addressing
 from . import _overlay
-from ._derived import SHARED_NIC
+from ._advice import exposed_tunnels, left_gateways, of_exposed_tunnels
+from ._derived import SHARED_NIC, log_level
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._known_nodes import Known
@@ -40,7 +41,8 @@ def verification(
     :param hosts: those of the play.
     :param reached: those of them whose facts were gathered.
     :returns: ``settings``, ``subnets``, ``peers`` and ``routers`` by host, ``overlay``, the options of ovn_master_init,
-        ``problems`` and ``warnings``, sentences, and ``unnamed``, hosts whose node names are not known.
+        ``problems`` and ``warnings``, sentences, ``advice``, as :class:`._advice.Advice` has it, and ``unnamed``,
+        hosts whose node names are not known.
     """
     live = set(reached)
     unreached = set(hosts) - live
@@ -49,6 +51,10 @@ def verification(
     known = overlay if "nodes" in overlay else None
     found["problems"] = problems(inventory, known)
     found["warnings"] = unjoined(inventory, overlay.get("kubernetes_nodes"))
+    advice = left_gateways(inventory, overlay)
+    for host, address in exposed_tunnels(inventory).items():
+        advice += of_exposed_tunnels(inventory, {host: address})
+    found["advice"] = [one._asdict() for one in advice]
     try:
         cluster = Cluster(inventory)
     except InventoryError as error:
@@ -88,6 +94,7 @@ def _settings(
             "cluster_subnets": list(map(str, cluster.cluster_subnets)),
             "kubernetes": cluster.access.of(host),
             "gateway": _known_gateway(inventory, host),
+            "log_level": log_level(inventory, host),
         }, error
 
 

@@ -170,7 +170,7 @@ def scale(count):
     finally:
         watch.stop()
         kubectl("scale", "deployment", NAME, "--replicas=0")
-        wait(lambda: not get("pods", f"--selector=app={NAME}")["items"], 300, "the pods to go")
+        wait(lambda: not get("pods", labelSelector=f"app={NAME}")["items"], 300, "the pods to go")
     return took, whole
 
 

@@ -177,7 +177,7 @@ def test_w22_a_nic_goes_and_comes_back(built):
     """
     before = network(MASTER)
     assert "Run within 5 s" in on(MASTER, "ovn-k8s-util nics-to-bridge eth1 --timeout 5")
-    wait(lambda: "breth1" not in on(MASTER, "ip -br link"), 30, "the NIC taken back")
+    wait(lambda: "breth1" not in on(MASTER, "ip -br link"), 30, "the NIC rolled back")
     wait(lambda: network(MASTER) == before, 30, "the host as before")
     late = on(MASTER, "ovn-k8s-util confirm", check=False)
     assert late.returncode == 1 and "can't be confirmed any more" in late.stderr

@@ -10,6 +10,7 @@ import pytest
 from lab_hosts import Pod, lab, on, play, wait
 
 OUTSIDE = "203.0.113.1"
+REBALANCE = ("-e", "ovn_egress_rebalance=true")
 SECOND = """
 ovn_gateways:
   hosts:
@@ -37,12 +38,24 @@ def egress():
     return set(re.findall(r"0\.0\.0\.0/0\s+(\S+)", on("ovn-master", "ovn-nbctl lr-route-list ovn_cluster_router")))
 
 
+def shares():
+    """Gateway -> how many slots of pods it has."""
+    found = {}
+    for host in ("ovn-node1", "ovn-node2"):
+        keys = on("ovn-master", f"ovn-nbctl get Logical_Router GR_{host} external_ids")
+        text = re.search(r'egress-slots-4"?="?\d+:([\d,-]+)', keys)
+        if text:
+            ends = [[int(end) for end in run.split("-")] for run in text[1].split(",")]
+            found[host] = sum(run[-1] - run[0] + 1 for run in ends)
+    return found
+
+
 def outage(pod, event, until):
     """Seconds without an answer around ``event()``, from echoes each 50 ms for a fixed flow, until ``until()``."""
     echoes = f"exec ip netns exec {pod.name} ping -D -O -i 0.05 {OUTSIDE} > /tmp/echoes 2>&1"
     on(pod.host, f"rm -f /tmp/echoes; systemd-run --unit=echoes --collect sh -c '{echoes}'")
     try:
-        wait(lambda: "ttl=" in on(pod.host, "tail -n 3 /tmp/echoes"), 20, "the first echo")
+        wait(lambda: "ttl=" in on(pod.host, "tail -n 3 /tmp/echoes", check=False).stdout, 20, "the first echo")
         event()
         wait(until, 60, "egress")
         wait(lambda: len(re.findall("ttl=", on(pod.host, "tail -n 20 /tmp/echoes"))) >= 20, 30, "echoes without a gap")
@@ -55,9 +68,14 @@ def outage(pod, event, until):
 
 
 def test_second_gateway_shares_the_traffic(two_gateways):
-    """Protects: egress over all gateways, none of them special (W10)."""
+    """Protects: egress over all gateways, none of them special (W10), and pods' connections while one is added."""
     wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 10, "both gateways")
     assert set(play("site", inventory=[two_gateways]).ok().changed.values()) == {0}
+    wait(lambda: shares() == {"ovn-node1": 256}, 30, "the first share")
+    assert "no pods leave through this gateway" in play("verify", inventory=[two_gateways]).ok().output
+    assert play("site", *REBALANCE, inventory=[two_gateways]).ok().changed["ovn-master"]
+    assert shares() == {"ovn-node1": 128, "ovn-node2": 128}
+    assert set(play("site", *REBALANCE, inventory=[two_gateways]).ok().changed.values()) == {0}
 
 
 def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_property, capsys):
@@ -79,6 +97,7 @@ def test_egress_survives_the_death_of_the_first_gateway(two_gateways, record_pro
         assert pod.reaches(OUTSIDE)
         lab("start", "ovn-node1")
         wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 90, "the first gateway's return")
+        assert shares() == {"ovn-node2": 256}  # connections stay where they are
         pod.reaches(OUTSIDE)
     finally:
         lab("start", "ovn-node1")
@@ -139,3 +158,37 @@ def test_gateways_go_in_any_order(two_gateways, first, left):
         pod.reaches(OUTSIDE)
     finally:
         pod.remove()
+
+
+def test_a_host_that_leaves_its_group_is_no_gateway_any_more(two_gateways):
+    """Protects: who takes a host out of ovn_gateways needs no other command. Verify finds it, one site run removes rows
+    and the host's part, and for verify nothing is left to change."""
+    play("site", inventory=[two_gateways]).ok()
+    wait(lambda: "100.64.0.3" in egress(), 30, "the second gateway")
+    found = play("verify")
+    assert found.code == 2 and "is set up as a gateway, and is not in ovn_gateways" in found.output
+    assert any("GR_ovn-node2" in text for text in play("site", "--check", "--diff").ok().plans)
+    play("site").ok()
+    assert egress() == {"100.64.0.2"}
+    assert "GR_ovn-node2" not in on("ovn-master", "ovn-nbctl lr-list")
+    assert "10.55.0.12/24" in on("ovn-node2", "ip -4 -o addr show dev eth1")
+    assert "breth1" not in on("ovn-node2", "ovs-vsctl list-br")
+    play("verify").ok()
+
+
+def test_a_nic_with_a_smaller_mtu_than_the_pods_network(site):
+    """Protects path MTU discovery: verify names the NIC's other MTU, one site run takes it in, and a pod's packet that
+    does not fit outside is answered with it."""
+    pod = Pod("ovn-node2", "large", 112)
+    try:
+        pod.reaches(OUTSIDE)
+        on("ovn-node1", "ip link set eth1 mtu 1300")
+        assert "its gateway's MTU is 1300, and the Northbound database has 1500" in play("verify").output
+        play("site").ok()
+        assert "mtu = 1300" in pod.run(f"ping -c 3 -M do -s 1350 -W 2 {OUTSIDE}", check=False).stdout
+        pod.run(f"ping -c 3 -M do -s 1272 -W 2 {OUTSIDE}")
+    finally:
+        on("ovn-node1", "ip link set eth1 mtu 1500")
+        pod.remove()
+        play("site").ok()
+    assert "gateway_mtu" not in on("ovn-master", "ovn-nbctl get Logical_Router_Port rtoe-GR_ovn-node1 options")

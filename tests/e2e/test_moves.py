@@ -32,12 +32,11 @@ def moved(site, tmp_path_factory):
     ("values", "gone", "there"),
     [
         pytest.param(
-            {"ovn_node_subnet": "192.168.77.0/24"},
-            ["{subnet}"],
-            ["192.168.77.0/24", "192.168.77.1/24"],
-            id="subnet (W7)",
+            {"ovn_node_subnet": "192.168.77.0/24", "ovn_gateway_ip": "10.55.0.99/24"},
+            ["{subnet}", "10.55.0.11"],
+            ["192.168.77.0/24", "192.168.77.1/24", "10.55.0.99"],
+            id="subnet (W7), and address of the gateway",
         ),
-        pytest.param({"ovn_gateway_ip": "10.55.0.99/24"}, ["10.55.0.11"], ["10.55.0.99"], id="gateway address"),
         pytest.param(
             {"ovn_node_name": "edge"},
             ["ovn-node1", "10.55.0.99"],

@@ -15,6 +15,7 @@ from lab_hosts import HOSTS, Play, network, northbound, on, play, subnet_of
 
 # What is to be done besides the lost row, route and port, in the order in which the play comes to it.
 OTHERS = [
+    "file /etc/default/ovn-central: change",
     "ovn-central.service: let systemd read its files again",
     "ovn-central.service: restart, since it was started before /etc/default/ovn-central changed",
     "ovn-k8s-host.service: enable",

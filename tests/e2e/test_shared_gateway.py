@@ -73,6 +73,17 @@ for number in range(20):
     one.sendall(b"%d\\n" % number); assert lines.readline().strip() == str(number); time.sleep(0.1)
 print("whole")
 """
+# All that comes of ESP: who sent it, and what. And a packet of it.
+HEAR = """
+import socket
+one = socket.socket(socket.AF_INET, socket.SOCK_RAW, 50)
+while True:
+    data, peer = one.recvfrom(999); print(peer[0], data[20:].decode(), flush=True)
+"""
+SEND = """
+import socket, sys
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 50).sendto(sys.argv[2].encode(), (sys.argv[1], 0))
+"""
 
 # What a NIC that the gateway shared before leaves behind when its return failed.
 SHARE = """
@@ -113,7 +124,7 @@ def shared(site, tmp_path_factory):
         "all ports",
     )
     before = northbound(), [network(host) for host in HOSTS]
-    play("site", *SUBNETS, inventory=[extra]).ok()
+    play("site", *SUBNETS, "-e", "ovn_egress_rebalance=true", inventory=[extra]).ok()
     pods = [Pod("ovn-node1", "far", 120), Pod(NODE, "near", 121)]
     for host in ("ovn-node1", NODE, "ovn-outside"):
         for name, text in (("ask", ASK), ("datagram", DATAGRAM), ("hold", HOLD)):
@@ -277,34 +288,79 @@ def test_everything_at_once(shared, balanced):
         assert seen == {"far", "near"}
 
 
+@pytest.fixture(scope="module")
+def through_shared(shared):
+    """All connections of the near pod to the outside leave through the shared NIC, by policies of an operator's own."""
+    near = shared[2][1]
+    networks = on("ovn-master", f"ovn-nbctl get Logical_Router_Port rtoj-GR_{NODE} networks")
+    for version, source, pattern in ((4, near.ip, r"100\.64[\d.]+"), (6, near.ip6, r"fd98:[\da-f:]+")):
+        match = f'ip{version}.src == {source} && outport == \\"rtoj-ovn_cluster_router\\"'
+        hop = re.search(pattern, networks)[0]
+        on("ovn-master", f'ovn-nbctl lr-policy-add ovn_cluster_router 50 "{match}" reroute {hop}')
+    yield near
+    on("ovn-master", "ovn-nbctl lr-policy-del ovn_cluster_router 50")
+
+
 @pytest.mark.parametrize("version", [4, 6])
 def test_pods_leave_through_both_gateways_each_with_its_address(shared, version):
-    """Protects: SNAT to the host's own address, from ports that the host's kernel does not take."""
-    near = shared[2][1]
-    near.reaches(OUTSIDE[version])
-    seen = [near.run(f"python3 /tmp/ask.py {OUTSIDE[version]} 8099").split() for _one in range(24)]
+    """Protects: SNAT to the host's own address, from ports that the host's kernel does not take.
+
+    A pod's connections have one address; neighbouring pods leave through different gateways.
+    """
+    near, seen = shared[2][1], []
+    neighbour = Pod(NODE, "neighbour", 122)
+    try:
+        for pod in (near, neighbour):
+            pod.reaches(OUTSIDE[version])
+            own = [pod.run(f"python3 /tmp/ask.py {OUTSIDE[version]} 8099").split() for _one in range(8)]
+            assert len({one[0] for one in own}) == 1
+            seen += own
+    finally:
+        neighbour.remove()
     assert {one[0] for one in seen} == {4: {"10.44.0.12", "10.55.0.11"}, 6: {"fd44::12", "fd55::11"}}[version]
-    assert all(1024 <= int(one[1]) < 30000 for one in seen if one[0] == OWN[version])
+    assert all(6082 <= int(one[1]) < 30000 for one in seen if one[0] == OWN[version])
 
 
-def test_a_pod_and_the_host_from_the_same_port(shared):
+def test_a_pod_and_the_host_from_the_same_port(through_shared):
     """Protects connections against each other: pod and host open one to the same place from the same port."""
-    near = shared[2][1]
-    for port in range(40001, 40017):
+    for port in range(40001, 40005):
         with ThreadPoolExecutor(2) as pool:
             answers = [
                 one.result()
                 for one in (
-                    pool.submit(near.run, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
+                    pool.submit(through_shared.run, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
                     pool.submit(on, NODE, f"python3 /tmp/hold.py {OUTSIDE[4]} 8099 {port}"),
                 )
             ]
         pod, host = (answer.split() for answer in answers)
         assert pod[-1] == host[-1] == "whole" and host[:2] == [OWN[4], str(port)]
-        if pod[0] == OWN[4]:
-            break
-    else:
-        pytest.fail("no connection of the pod went through the shared gateway")
+        assert pod[0] == OWN[4]
+
+
+def test_tunnels_without_ports_are_the_hosts(shared):
+    """Protects the host's own IPsec: of pods no ESP leaves with the host's address, and what comes in is the host's."""
+    near = shared[2][1]
+    for host in (NODE, "ovn-outside"):
+        command = f"{put(host, 'hear', HEAR)} > /tmp/heard"
+        put(host, "send", SEND)
+        on(host, f"rm -f /tmp/heard; systemd-run --unit=hear --collect sh -c 'exec {command}'")
+
+    def heard(host):
+        return on(host, "cat /tmp/heard").splitlines()
+
+    try:
+        near.run(f"sh -c 'for one in $(seq 20); do python3 /tmp/send.py {OUTSIDE[4]} pod; done'")
+
+        def exchanged():
+            on(NODE, f"python3 /tmp/send.py {OUTSIDE[4]} host")
+            on("ovn-outside", f"python3 /tmp/send.py {OWN[4]} peer")
+            return f"{OWN[4]} host" in heard("ovn-outside") and f"{OUTSIDE[4]} peer" in heard(NODE)
+
+        wait(exchanged, 20, "the tunnel of the host")
+        assert f"{OWN[4]} pod" not in heard("ovn-outside")
+    finally:
+        for host in (NODE, "ovn-outside"):
+            on(host, "systemctl stop hear", check=False)
 
 
 @pytest.fixture(scope="module")
@@ -347,7 +403,7 @@ def narrow(shared):
 def test_fragments(shared, narrow, who, version):
     """Protects datagrams larger than the MTU: nearly all of them, from ever new ports, come back whole.
 
-    Only their first fragment names a port. A pod's of IPv6 may leave through two gateways (docs/gateways.md).
+    Only their first fragment names a port.
     """
     ask = shared[2][1].run if who == "pod" else lambda command, limit=60: on(NODE, command, limit=limit)
     one = f"python3 /tmp/datagram.py {OUTSIDE[version]} 8099 3000"
@@ -359,10 +415,9 @@ def test_fragments(shared, narrow, who, version):
 
 
 @pytest.mark.parametrize("version", [4, 6])
-def test_errors_come_to_who_they_are_about(shared, narrow, version):
+def test_errors_come_to_who_they_are_about(through_shared, narrow, version):
     """Protects ICMP errors: pod and host each hear that nobody listens, and that a path takes less."""
-    near = shared[2][1]
-    for who in (near.run, lambda command, check=True: on(NODE, command, check)):
+    for who in (through_shared.run, lambda command, check=True: on(NODE, command, check)):
         wait(
             lambda who=who: (
                 who(f"python3 /tmp/datagram.py {OUTSIDE[version]} 9 10").strip() == "ConnectionRefusedError"
@@ -382,11 +437,8 @@ def test_errors_come_to_who_they_are_about(shared, narrow, version):
                     address,
                 )[1]
             )
-            if who != near.run:
-                break
-        assert (
-            OUTSIDE[version] in said
-        )  # the shared NIC's side of the router; the pod's other paths lead through the other gateway
+            break
+        assert said == [OUTSIDE[version]]  # the shared NIC's side of the router
 
 
 def test_w23_flows_come_back(shared, record_property, capsys):
@@ -446,7 +498,11 @@ def test_restart_of_open_vswitch(shared, balanced, record_property, capsys):
                 f"/tmp/echo-{name} 2>&1'"
             ),
         )
-        wait(lambda host=host, name=name: "ttl=" in on(host, f"tail -n 3 /tmp/echo-{name}"), 20, "the first echo")
+        wait(
+            lambda host=host, name=name: "ttl=" in on(host, f"tail -n 3 /tmp/echo-{name}", check=False).stdout,
+            20,
+            "the first echo",
+        )
     on(NODE, "systemd-run --wait --collect systemctl restart openvswitch-switch", limit=120)
     wait(lambda: our_flows() == count, 30, "the flows")
     for name, way in ways(pods).items():

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
-from lab_hosts import Pod, on, wait
+import re
+
+import pytest
+from lab_hosts import HOSTS, Pod, on, wait
 
 PORT = 8099
 # Tells each client the address that it comes from.
@@ -57,6 +60,37 @@ def test_hosts_reach_pods_and_each_other_through_their_management_ports(pods):
                 30,
                 f"{host} reaching {target}",
             )
+
+
+def drops(host):
+    """The NICs whose packets the host's own stack does not receive."""
+    return set(re.findall(r"chain in_(\S+)", on(host, "nft list table netdev ovn_kubernetes", check=False).stdout))
+
+
+def test_drops_at_nics_come_back(pods):
+    """Protects hosts whose nftables are loaded anew, with and without a gateway: no other program is there for it."""
+    before = {host: drops(host) for host in HOSTS}
+    if not before["ovn-node1"]:
+        pytest.skip("the kernel datapath has no drops")
+    assert {"eth0", "eth1"} <= before["ovn-node1"] and "eth0" in before["ovn-master"]
+    for host, nics in before.items():
+        for act in ("true", "systemctl kill --signal=KILL ovn-k8s-drops"):
+            on(host, f"{act}; nft flush ruleset")
+            wait(lambda host=host, nics=nics: drops(host) == nics, 10, f"the drops of {host}")
+
+
+def test_the_host_has_no_stack_on_its_gateways_network(pods):
+    """Protects the gateway: the host answers nobody there, and has no address."""
+    bridge, nic = (on("ovn-node1", f"ip -br link show {link}").split() for link in ("breth1", "eth1"))
+    assert bridge[1] == "DOWN" and bridge[2] != nic[2]
+    assert "inet" not in on("ovn-node1", "ip address show dev breth1; ip address show dev eth1")
+    inside = "10.44.0.11"
+    on("ovn-outside", f"ip route replace {inside}/32 dev eth1")
+    try:
+        on("ovn-outside", f"ping -c 2 -W 1 {inside}", check=False)
+        assert "lladdr" not in on("ovn-outside", f"ip neigh show {inside} dev eth1")
+    finally:
+        on("ovn-outside", f"ip route del {inside}/32 dev eth1; ip neigh flush dev eth1 to {inside}", check=False)
 
 
 def test_egress_goes_through_the_gateway_with_its_address(pods):

@@ -64,7 +64,7 @@ def calls(command):
 def test_a_pod_through_the_runtime(pods):
     """Protects the whole way: kubelet, containerd, the plugin's result (which containerd reads), annotation, flows."""
     address = pods("one")
-    annotation = json.loads(get("pod", "one")["metadata"]["annotations"]["ovn"])
+    annotation = json.loads(get("pods", "one")["metadata"]["annotations"]["ovn"])
     assert annotation["ip_address"].split("/")[0] == address and "default_one" in ports()[0]
 
 
@@ -97,13 +97,11 @@ def test_an_add_that_fails_says_why(pods):
     """
     on(MASTER, "systemctl stop ovn-k8s-watcher")
     try:
-        uid = get("pod", make("spoiled"))["metadata"]["uid"]
+        uid = get("pods", make("spoiled"))["metadata"]["uid"]
         kubectl("annotate", "pod", "spoiled", f"ovn.kubernetes/pod-uid={uid}", "ovn=no JSON")
 
         def said():
-            events = get("events", "--field-selector=involvedObject.name=spoiled,reason=FailedCreatePodSandBox")[
-                "items"
-            ]
+            events = get("events", fieldSelector="involvedObject.name=spoiled,reason=FailedCreatePodSandBox")["items"]
             return [event["message"] for event in events if event["involvedObject"]["uid"] == uid]
 
         words = wait(said, 60, "an event of the pod")

@@ -41,7 +41,7 @@ def service(web):
             ),
         )
         made.append(name)
-        return get("service", name)["spec"]["clusterIP"]
+        return get("services", name)["spec"]["clusterIP"]
 
     yield make
     kubectl("delete", "service", *made)

@@ -41,7 +41,7 @@ class Pods:
     def __init__(self, web):
         self.names = []
         _id, self._client = sandbox("client")
-        addresses = " ".join(pod["status"]["podIP"] for pod in get("pods", "--selector=app=web")["items"])
+        addresses = " ".join(pod["status"]["podIP"] for pod in get("pods", labelSelector="app=web")["items"])
         self._ask = (
             f"for to in {addresses}; do ping -c 1 -W 5 $to >/dev/null || echo $to; done;"
             f"curl --silent --show-error --fail --max-time 5 http://{web.address}/; sleep 1"
@@ -149,7 +149,7 @@ def test_northd_hangs_for_long(pods):
         gone = pods.go()
         pods.come("long-northd", HOSTS[1])
         wait(
-            lambda: "ovn" in get("pod", "long-northd")["metadata"].get("annotations", {}),
+            lambda: "ovn" in get("pods", "long-northd")["metadata"].get("annotations", {}),
             PROMPT,
             "the pod's annotation",
         )

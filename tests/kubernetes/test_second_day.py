@@ -17,7 +17,9 @@ from lab_running_pods import MASTER, NODE, delete, interfaces, make, reaches, ru
 CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 SOCKET = "/run/ovn-kubernetes/cni.sock"
 PROMPT = 15  # seconds in which a pod is reached again
+UNAVAILABLE = "node.kubernetes.io/network-unavailable"
 GRACE = 30  # seconds until the node's condition follows readiness
+TOLD = 15  # seconds until the API server has the condition, and the taint
 KUBELET = 60  # seconds until the kubelet has told it
 
 
@@ -39,7 +41,7 @@ def port_of(name):
 
 def reasons(name):
     """The reasons of a pod's events."""
-    uid = get("pod", name)["metadata"]["uid"]
+    uid = get("pods", name)["metadata"]["uid"]
     return {one["reason"] for one in get("events")["items"] if one["involvedObject"].get("uid") == uid}
 
 
@@ -48,10 +50,18 @@ def readyz():
     return on(NODE, "curl --silent http://127.0.0.1:9410/readyz").strip()
 
 
-def node_is_ready(node=NODE):
-    """The node's condition."""
-    conditions = {one["type"]: one["status"] for one in get("node", node)["status"]["conditions"]}
-    return conditions["Ready"] == "True"
+def takes_pods(node=NODE):
+    """Whether the scheduler sends pods to the node."""
+    found = get("nodes", node)
+    conditions = {one["type"]: one["status"] for one in found["status"]["conditions"]}
+    taints = {one["key"] for one in found["spec"].get("taints", ())}
+    return conditions["Ready"] == "True" and not taints & {UNAVAILABLE, "node.kubernetes.io/not-ready"}
+
+
+def kept_away(node):
+    """Whether the scheduler keeps pods away from the node, by the condition's taint."""
+    taints = {(one["key"], one["effect"]) for one in get("nodes", node)["spec"].get("taints", ())}
+    return (UNAVAILABLE, "NoSchedule") in taints
 
 
 def seconds(what, began):
@@ -100,7 +110,7 @@ def test_the_runtimes_files_come_back(path):
     name = make("after-removal")
     wait(lambda: running(name), 60, "a new pod to be ready")
     delete(name)
-    assert node_is_ready()
+    assert takes_pods()
 
 
 def test_a_site_run_does_not_renumber_pods(pod, tmp_path):
@@ -118,9 +128,13 @@ def test_a_site_run_does_not_renumber_pods(pod, tmp_path):
 
 
 def test_readiness_and_condition_follow_the_daemons():
-    """Protects new pods, which hung on a node that was Ready, from ovn-controller that is down on one node, and
-    from the server of another node that is down; a daemon that is back makes its node Ready again.
+    """Protects new pods from a node whose ovn-controller is down, and from one whose server is down: the scheduler
+    sends none there, and pods that are deleted go (containerd refused that, and they hung). A daemon that is back makes
+    its node take pods again.
     """
+    gone = [make("going-controller", NODE), make("going-server", MASTER)]
+    for name in gone:
+        wait(lambda name=name: running(name), 120, f"{name} to be ready")
     on(NODE, "systemctl stop ovn-controller")
     on(MASTER, "systemctl stop ovn-k8s-node")
     try:
@@ -129,11 +143,15 @@ def test_readiness_and_condition_follow_the_daemons():
         seconds("ovn-controller stopped, readiness", began)
         assert said == "ovn-controller does not run: systemctl start ovn-controller"
         for node, what in ((NODE, "ovn-controller"), (MASTER, "node server")):
-            wait(lambda node=node: not node_is_ready(node), GRACE + KUBELET, f"{node} to be NotReady")
-            seconds(f"{what} stopped, node NotReady", began)
+            wait(lambda node=node: kept_away(node), GRACE + TOLD, f"{node} to have the taint")
+            seconds(f"{what} stopped, node kept out of scheduling", began)
+        assert all(on(node, f"test -e {CONFIGURATION}", check=False).returncode == 0 for node in (NODE, MASTER))
+        began = time.monotonic()
+        delete(*gone)
+        seconds("pods deleted meanwhile", began)
     finally:
         on(NODE, "systemctl start ovn-controller")
         on(MASTER, "systemctl start ovn-k8s-node")
     began = time.monotonic()
-    wait(lambda: readyz() == "ok" and node_is_ready() and node_is_ready(MASTER), KUBELET, "the nodes to be Ready")
-    seconds("daemons started, nodes Ready", began)
+    wait(lambda: readyz() == "ok" and takes_pods() and takes_pods(MASTER), TOLD + KUBELET, "the nodes to take pods")
+    seconds("daemons started, nodes take pods", began)

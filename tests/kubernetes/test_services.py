@@ -43,7 +43,7 @@ def test_the_node_port_at_a_host_without_gateway(web):
 
 
 def test_pods_reach_each_other_and_the_outside(web):
-    for pod in get("pods", "--selector=app=web")["items"]:
+    for pod in get("pods", labelSelector="app=web")["items"]:
         address = pod["status"]["podIP"]
         assert (
             run_in("client", "curl", "--silent", "--max-time", "3", f"http://{address}:8080/hostname")
@@ -91,7 +91,7 @@ def test_a_service_without_pods_refuses_at_once(web):
     """Protects callers against waiting: what has no endpoints answers with a reset."""
     kubectl("scale", "deployment/web", "--replicas=0")
     try:
-        wait(lambda: not get("pods", "--selector=app=web")["items"], 60, "all web pods to end")
+        wait(lambda: not get("pods", labelSelector="app=web")["items"], 60, "all web pods to end")
         # curl ends with 7 when it is refused, and with 28 when nobody answers in time.
         wait(
             lambda: (

@@ -16,16 +16,21 @@ import time
 
 import ansible_calls
 import pytest
-from lab_hosts import LAB, ROOT, lab, on, wait
+from lab_hosts import CONFIG, LAB, ROOT, lab, wait
+from lab_hosts import inside as inside_host
+from lab_hosts import on as on_shared
 
 from . import managed
+from .managed import DATABASE
+from .on_host import HELD, PROGRAM, request
 
 HOST, PEER = "ovn-node9", "ovn-node8"
 ADDRESSES = ("10.44.0.19", "fd44::19")
 PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney systemd-resolved"
-CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
 # What makes NICs hard to move: several addresses and default routes, other tables, rules, a NIC with IPv6 only,
-# another MTU.
+# another MTU. No setting by which the host answers for addresses of other hosts of the lab (proxy_arp): to the
+# NetworkManager of one that has such an address leased, this is a conflict (RFC 5227), and it takes the route to the
+# network away.
 FURNITURE = """
 ip address add 10.44.0.119/24 dev eth0 label eth0:web
 ip address add fd44::119/64 dev eth0 nodad
@@ -36,6 +41,13 @@ ip route add 198.51.101.0/24 nexthop via 10.44.0.1 weight 2 nexthop via 10.44.0.
 ip -6 route add default via fd44::2 metric 2000
 ip rule add priority 500 oif eth0 to 203.0.113.0/24 lookup 100
 ip -6 rule add priority 600 iif eth0 from fd00::/8 lookup 100
+ip address add 10.44.0.120/24 dev eth0 preferred_lft 0 valid_lft forever
+ip address add 10.44.0.100/32 dev eth0 label eth0:vip
+ip neighbour add 10.44.0.3 lladdr 02:44:0a:2c:00:63 dev eth0 nud permanent
+ip neighbour add proxy 10.66.0.1 dev eth0
+ip -6 neighbour add fd44::2 lladdr 02:44:0a:2c:00:62 dev eth0 nud permanent router
+sysctl -qw net.ipv4.conf.eth0.log_martians=1 net.ipv6.conf.eth0.proxy_ndp=1 net.ipv4.neigh.eth0.gc_stale_time=90
+sysctl -qw net.ipv6.conf.eth1.accept_ra=0 net.ipv4.conf.eth1.arp_announce=2
 ip address flush dev eth1 scope global
 ip address add fd55::19/64 dev eth1 nodad
 ip link set eth1 mtu 1400 promisc on
@@ -49,43 +61,18 @@ resolvectl dnssec eth0 allow-downgrade
 resolvectl nta eth0 b.example a.example
 resolvectl dns eth1 fd55::1
 """
-# On the host: the plan of a change, with another step put in at one position, begun as the module begins it.
-# Arguments: JSON. Prints which steps it has.
-BEGIN = """
-import json, os, subprocess, sys, time
-sys.path.insert(0, "/usr/local/lib/ovn_kubernetes.pyz")
-from ovn_kubernetes._topology.host import Host
-from ovn_kubernetes._nic import checkpoint
-asked = json.loads(sys.argv[1])
-if asked["killed"]:
-    checkpoint.start_unit = lambda *arguments: os.kill(os.getpid(), 9)
-def plan():
-    change = Host().plan_uplinks(asked["nics"], asked["present"], "request")
-    if asked["at"] is not None:
-        change.acts[asked["at"]:asked["at"]] = asked["acts"]
-    return change
-acts = checkpoint.begin(plan, asked["nics"], asked["identity"], asked["timeout"]).acts
-print(json.dumps([act["step"]["is"] if "step" in act else "rows" for act in acts]), flush=True)
-if asked["die_at"] is not None:
-    pid = "0"
-    while pid == "0":
-        pid = subprocess.run(["systemctl", "show", "--property=MainPID", "--value", "ovn-k8s-uplinks"], \
-capture_output=True, text=True).stdout.strip()
-    until = time.monotonic() + 30
-    while checkpoint.host_journal().begun() <= asked["die_at"] and time.monotonic() < until:
-        time.sleep(0.002)
-    time.sleep(asked["later"])
-    os.kill(int(pid), 9)
-"""
-SNAPSHOT = """for one in $(seq 50); do ip -6 address | grep -q tentative || break; sleep .2; done
-    for f in 4 6; do ip -$f address; ip -$f rule; ip -$f route show table all | sort; done
+SNAPSHOT = (
+    r"""for one in $(seq 50); do ip -6 address | grep -q tentative || break; sleep .2; done
+    for f in 4 6; do printf 'address\nrule\nroute show table all\n' | ip -$f -batch -; done
     ip -o link; cat /etc/resolv.conf
-    for what in dns domain default-route llmnr mdns dnsovertls dnssec nta; \
-do resolvectl $what | sed "s/^Link [0-9]*/$what/"; done
+    ip neighbour show nud permanent; ip neighbour show proxy; ip -6 neighbour show proxy
+    sysctl -a 2>/dev/null | grep -E 'eth[01].(log_martians|arp_announce|gc_stale_time|proxy_ndp|accept_ra) '
+    for what in status llmnr mdns nta; do resolvectl $what; done
     nft list ruleset; find /etc/ovn-kubernetes -type f
     for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
-    for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"""
-MARK = "----"
+    """
+    + DATABASE
+)
 MOMENT = 180  # seconds that a command may take which waits on the host for a change to end
 JOURNAL = "/var/lib/ovn-kubernetes/uplinks/change.json"
 # The end of a change is waited for on the host, over one connection.
@@ -122,6 +109,30 @@ def machines():
     lab("down", *managed.NAMES)
 
 
+@pytest.fixture(scope="session")
+def installed(machines):
+    """The programs are there, which the tests that begin changes by themselves need."""
+    subprocess.run(
+        [ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+
+    def install(machine):
+        with (ROOT / "ovn_kubernetes.pyz").open("rb") as archive:
+            subprocess.run(
+                [LAB, "exec", machine.name, "sh", "-c", "cat >/root/a.pyz && python3 /root/a.pyz install"],
+                stdin=archive,
+                check=True,
+                capture_output=True,
+                timeout=60,
+            )
+
+    managed.together(install)
+    return machines
+
+
 @pytest.fixture
 def host(machine):
     """The host, as it was switched on, furnished; left without uplinks."""
@@ -156,8 +167,12 @@ def nics(*names, **options):
     return call("nics_to_bridge", nics=list(names), **options)
 
 
-def call(module, limit=300, **options):
-    """One call of a module over ssh."""
+def call(module, limit=300, source=None, **options):
+    """One call of a module over ssh.
+
+    :param source: the controller's address, for a connection of its own; None: any.
+    """
+    way = f" -o BindAddress={source} -o ControlPath=none" if source else ""
     check = ["--check"] if options.pop("check", False) else []
     with tempfile.TemporaryDirectory() as folder:
         code, output = ansible_calls.run(
@@ -170,7 +185,7 @@ def call(module, limit=300, **options):
             "--tree",
             folder,
             *check,
-            f"--ssh-common-args=-F {CONFIG}",
+            f"--ssh-common-args=-F {CONFIG}{way}",
             "-m",
             "ovn.kubernetes." + module,
             "-a",
@@ -185,39 +200,24 @@ def call(module, limit=300, **options):
     return Call(code, output, answer)
 
 
-def begin(*names, host=HOST, **asked):
-    """Begin a change over ssh, without anybody who confirms it; its acts, each as the kind of its step.
+def begin(*names, **asked):
+    """Begin a change over ssh, without anybody who confirms it; the kinds of its steps.
 
-    :param at, acts: a place in the plan and what is put in there.
-    :param die_at, later: the worker is killed so many seconds after it has begun the act of this number.
+    :param asked: as :func:`.on_host.request` has it.
     """
-    return json.loads(on(host, begin_command(nics=names, **asked)))
+    return json.loads(_begin(names, asked, True))
 
 
 def begin_and_die(*names):
     """The same, but whoever begins it is killed once it is on disk, before systemd has taken it over."""
-    assert on(HOST, begin_command(nics=names, killed=True), check=False).returncode != 0
+    assert _begin(names, {"killed": True}, False).returncode != 0
     assert state() == "planned"
 
 
-def begin_command(**asked):
-    """The same as a shell command."""
-    whole = {
-        "present": True,
-        "at": None,
-        "acts": [],
-        "timeout": 20,
-        "identity": "test",
-        "killed": False,
-        "die_at": None,
-        "later": 0,
-        **asked,
-    }
-    return f"python3 -c {shlex.quote(BEGIN)} {shlex.quote(json.dumps(whole))}"
+def _begin(names, asked, check):
+    return on(HOST, f"python3 -c {shlex.quote(PROGRAM)} {shlex.quote(request(nics=names, **asked))}", check)
 
 
-# A pipe that somebody opens for writing: that waits until somebody else reads from it (fifo(7)).
-HELD = "/run/held"
 # A step that waits so for the test, and whose way back does nothing, or waits in the same way.
 WAITS = {
     "step": {"is": "SysctlStep", "key": "held", "parts_of_key": [HELD], "link": None, "value": "there", "found": None}
@@ -249,11 +249,14 @@ def let_go(host=HOST):
     inside(f"rm -rf {DROP_IN}; systemctl daemon-reload; timeout 30 cat {HELD}", host=host)
 
 
+def on(host, command, check=True, limit=60):
+    """A shell command on a host, over a new connection."""
+    return on_shared(host, command, check, limit, anew=True)
+
+
 def inside(command, check=True, host=HOST):
     """A command on the host without any network."""
-    return subprocess.run(
-        [str(LAB), "exec", host, "sh", "-c", command], check=check, capture_output=True, text=True, timeout=60
-    ).stdout
+    return inside_host(host, command, check)
 
 
 def state(host=HOST):
@@ -262,27 +265,17 @@ def state(host=HOST):
     return json.loads(text).get("state")
 
 
-def ended(seconds=40, host=HOST):
-    """Wait, over new connections to the old address, until the last change was taken back; why it was."""
-    return _ended(host, "true", seconds)[0]
+def ended(seconds=40):
+    """Wait, over new connections to the old address, until the last change was rolled back; why it was."""
 
-
-def ended_with(clean):
-    """The same on the one host, and its snapshot: (why, snapshot); ``clean`` is a shell command that comes between."""
-    reason, after = _ended(HOST, f"{clean}; {SNAPSHOT}", 40)
-    return reason, _constant(after)
-
-
-def _ended(host, then, seconds):
     def look():
-        done = on(host, f"{UNTIL_IT_ENDS}; echo; echo {MARK}; {then}", check=False, limit=MOMENT)
-        change, _mark, after = done.stdout.partition(MARK)
-        change = json.loads(change or "{}") if done.returncode == 0 else {}
-        return (change, after) if change.get("state") in ("undone", "confirmed") else None
+        done = on(HOST, UNTIL_IT_ENDS, check=False, limit=MOMENT)
+        change = json.loads(done.stdout or "{}") if done.returncode == 0 else {}
+        return change.get("state") in ("undone", "confirmed") and change
 
-    change, after = wait(look, seconds, "the end of the change")
+    change = wait(look, seconds, "the end of the change")
     assert change["state"] == "undone"
-    return change["reason"], after
+    return change["reason"]
 
 
 def snapshot():
@@ -290,33 +283,11 @@ def snapshot():
 
     What changes by itself, like lifetimes, is left out.
     """
-    return _constant(on(HOST, SNAPSHOT))
+    return constant(on(HOST, SNAPSHOT))
 
 
-def taken_back(*names, **asked):
-    """Begin a change that does not complete, wait until it is rolled back; (its steps, why, the snapshot afterwards).
-
-    All of it is one shell command on the host, over a connection that was there before; the next one is made anew.
-    """
-    text = on(
-        HOST,
-        f"{begin_command(nics=names, **asked)} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {SNAPSHOT}; }}",
-        limit=MOMENT,
-    )
-    acts, reason, after = parted(text)
-    return acts, reason, _constant(after)
-
-
-def parted(text):
-    """What such a command has said: acts, reason, and what comes after."""
-    said, after = text.split(MARK)
-    acts, change = said.split("\n", 1)
-    change = json.loads(change)
-    assert change["state"] == "undone"
-    return json.loads(acts), change["reason"], after
-
-
-def _constant(text):
+def constant(text):
+    """The lines of such a snapshot."""
     for volatile in (
         r"valid_lft \d+sec",
         r"preferred_lft \d+sec",
@@ -326,6 +297,9 @@ def _constant(text):
         r"qdisc \S+",
         r"link-netnsid \d+",
         r" pref medium",
+        r"^Link \d+",
+        r"^ *Current (DNS Server|Scopes):.*$",
+        r"/(un)?supported",
     ):
         text = re.sub(volatile, "", text, flags=re.M)
     # The link-local address may come back at another position of the list. ovs-netdev, the userspace datapath's own, is

@@ -21,17 +21,21 @@ from lab_hosts import ROOT, lab, on, wait
 DHCP_SERVER = "ovn-outside"
 LEASES = "/run/lab-leases"
 # Leases hold for ten minutes, and are renewed each 20 seconds, or a little later where nobody answered.
+RANGE, OTHER_RANGE = "10.55.0.200,10.55.0.219", "10.55.0.220,10.55.0.240"
 SERVE = f"""systemd-run --quiet --unit lab-dhcp dnsmasq --keep-in-foreground --port=0 --interface=eth1 \
     --bind-interfaces --no-ping --dhcp-option=option:T1,20 --dhcp-option=option:T2,40 \
---dhcp-range=10.55.0.200,10.55.0.240,255.255.255.0,10m \
+--dhcp-range={RANGE},255.255.255.0,10m \
     --dhcp-option=3,10.55.0.254 --dhcp-option=6,10.55.0.254 \
 --dhcp-option=121,198.51.101.0/24,10.55.0.254,0.0.0.0/0,10.55.0.254 --dhcp-leasefile={LEASES}"""
+# The same server after all its leases have ended, and are other hosts' by now.
+SERVE_OTHERS = SERVE.replace(RANGE, OTHER_RANGE) + " --dhcp-authoritative"
 NETWORK = (
     "ip -o address show scope global; ip route show table all; ip -6 route show table all; ip rule; "
     "cat /etc/resolv.conf"
 )
-DATABASE = (
-    "for table in Bridge Port Interface; do ovs-vsctl --columns=name,type,external_ids,other_config list $table; done"
+DATABASE = "ovs-vsctl " + " -- ".join(
+    f"--columns=name,{columns}external_ids,other_config list {table}"
+    for table, columns in (("Bridge", ""), ("Port", ""), ("Interface", "type,"))
 )
 PACKAGES = "openvswitch-switch python3-openvswitch python3-pyroute2 python3-nftables python3-jeepney"
 # Without udev in a container, networkd and NetworkManager take links as they are when they may not write to /sys.
@@ -65,12 +69,18 @@ class Machine:
         return 10 + int(self.name.removeprefix("ovn-node"))
 
     @property
+    def addresses(self):
+        """The address of each family that carries connections."""
+        return f"10.44.0.{self.number}", f"fd44::{self.number}"
+
+    @property
     def everything(self):
         """A shell command that tells all that a change touches."""
         return (
             f"{NETWORK}; {DATABASE}; find /etc/ovn-kubernetes -type f; ls {' '.join(self.ours)} 2>/dev/null; "
             f"cat {' '.join(self.edited)} /dev/null; "
-            f"cd /sys/class/net; for link in *; do echo $link $(cat $link/flags); done; nft list ruleset; {self.serves}"
+            "cd /sys/class/net; for link in *; do read -r flags <$link/flags; echo $link $flags; done; "
+            f"nft list ruleset; {self.serves}"
         )
 
 
@@ -182,7 +192,8 @@ MACHINES = [
         "ovn-node32",
         "ifupdown isc-dhcp-client",
         IFUPDOWN,
-        "grep eth /run/network/ifstate; pgrep -a dhclient | sed 's/.* /dhclient for /'",
+        # Scripts of a renewal, which may run at any moment, are not children of the first process.
+        "grep eth /run/network/ifstate; pgrep -xaP 1 dhclient | sed 's/.* /dhclient for /'",
         edited=("/etc/network/interfaces.d/eth0", "/etc/network/interfaces.d/eth1"),
     ),
     Machine(
@@ -247,7 +258,9 @@ def settled(machine, seconds=60, look=network, before=None, what=None):
     try:
         wait(lambda: look(machine) == before, seconds, machine.name)
     except AssertionError:
-        assert look(machine) == before, what or machine.name
+        after = look(machine)
+        added, lost = [line for line in after if line not in before], [line for line in before if line not in after]
+        assert (added, lost, len(after)) == ([], [], len(before)), f"{what or machine.name}: new {added}, lost {lost}"
 
 
 def renewed(machine):
@@ -281,8 +294,8 @@ def move(*arguments):
     return call(NAMES, "nics=eth0,eth1", "rollback_timeout=60", *arguments)
 
 
-def call(hosts, *arguments, options=(), good=True):
-    """nics_to_bridge on some machines; host -> answer."""
+def call(hosts, *arguments, options=(), good=True, module="nics_to_bridge"):
+    """A module on some machines; host -> answer."""
     with tempfile.TemporaryDirectory() as folder:
         code, output = ansible_calls.run(
             "ansible",
@@ -297,7 +310,7 @@ def call(hosts, *arguments, options=(), good=True):
             folder,
             f"--ssh-common-args=-F {ROOT / '.cache/lab/ssh_config'}",
             "-m",
-            "ovn.kubernetes.nics_to_bridge",
+            f"ovn.kubernetes.{module}",
             *options,
             "-a",
             " ".join(arguments),
@@ -309,6 +322,17 @@ def call(hosts, *arguments, options=(), good=True):
             with open(f"{folder}/{name}", encoding="utf-8") as result:
                 answers[name] = json.load(result)
     return answers
+
+
+def gateway(*arguments, good=True):
+    """The gateway with a NIC of its own, eth1, on all machines at once; host -> answer."""
+    return call(
+        NAMES,
+        "part=host node_name={{inventory_hostname}} datapath_type=netdev",
+        *arguments,
+        good=good,
+        module="ovn_gateway",
+    )
 
 
 def stop_serving():

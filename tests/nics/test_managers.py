@@ -160,12 +160,13 @@ def test_network_manager_waits_for_a_server_that_is_away(started_again):
     """
     machine = MACHINES[-1]
     on(DHCP_SERVER, "systemctl stop lab-dhcp")
+    # To stop the wrapper alone does not wait for ovs-vswitchd's end.
     lab(
         "exec",
         machine.name,
         "sh",
         "-c",
-        "systemctl stop openvswitch-switch; ip link del breth1; systemctl start openvswitch-switch",
+        "systemctl stop openvswitch-switch ovs-vswitchd; ip link del breth1; systemctl start openvswitch-switch",
     )
     wait(
         lambda: lab("exec", machine.name, "sh", "-c", "systemctl is-active ovn-k8s-host || true") == "active\n",
@@ -196,6 +197,17 @@ def test_nics_have_it_after_a_boot(booted_again, machine):
     """Protects against remains that take effect at the next boot only."""
     is_as_before(machine)
     assert on(machine.name, "systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_name_servers_that_are_in_no_file_are_refused(booted_again):
+    """Protects name servers that networkd was told at run time: its files for a bridge have none of them."""
+    name = MACHINES[0].name
+    manager = "busctl call org.freedesktop.network1 /org/freedesktop/network1 org.freedesktop.network1.Manager"
+    index = on(name, "cat /sys/class/net/eth1/ifindex").strip()
+    on(name, f"{manager} SetLinkDNS 'ia(iay)' {index} 1 2 4 10 44 0 1")
+    refused = call([name], "nics=eth1", options=["--check"], good=False)[name]["msg"]
+    assert "DNS of eth1 was set at run time" in refused
+    on(name, f"{manager} RevertLinkDNS i {index}")
 
 
 @pytest.mark.parametrize(

@@ -9,26 +9,14 @@ The hosts are those of test_managers. Each goes through its own plan at its own 
 
 from __future__ import annotations
 
-import subprocess
 import threading
 
 import pytest
-from lab_hosts import LAB, ROOT, lab, on, wait
+from lab_hosts import lab, wait
 
-from .conftest import (
-    MARK,
-    MOMENT,
-    UNTIL_IT_ENDS,
-    begin,
-    begin_command,
-    ended,
-    hold_worker,
-    let_go,
-    parted,
-    state,
-    worker_is_held,
-)
+from .conftest import hold_worker, let_go, state, worker_is_held
 from .managed import MACHINES, NAMES, call, constant, everything, move, renewed, settled, together
+from .on_host import Changes
 from .test_taken_back import FAILS
 
 pytestmark = pytest.mark.timeout(900)
@@ -38,30 +26,6 @@ MANAGERS = (
     "HandoverStep",
     "rows",
 )  # what a manager sees; steps of addresses and routes fail each in their turn in test_taken_back
-
-
-@pytest.fixture(scope="module")
-def installed(machines):
-    """The programs are there, which the tests that begin changes by themselves need."""
-    subprocess.run(
-        [ROOT / "tests" / "tools" / "build-archive", ROOT / "ovn_kubernetes.pyz"],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-
-    def install(machine):
-        with (ROOT / "ovn_kubernetes.pyz").open("rb") as archive:
-            subprocess.run(
-                [LAB, "exec", machine.name, "sh", "-c", "cat >/root/a.pyz && python3 /root/a.pyz install"],
-                stdin=archive,
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-
-    together(install)
-    return machines
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["there", "back"])
@@ -74,31 +38,43 @@ def way(request, installed):
         move("state=absent")
 
 
-def rounds(machine, present, places, **asked):
-    """One change for each place, which does not come to its end there; the host has what it had each time."""
-    before = everything(machine)
-    for place in places:
-        change = {key: place if value is None else value for key, value in asked.items()}
-        command = begin_command(nics=NICS, present=present, **change)
-        said = on(
-            machine.name, f"{command} && {UNTIL_IT_ENDS} && echo {MARK} && {{ {machine.everything}; }}", limit=MOMENT
-        )
-        if constant(parted(said)[2]) != before:
-            settled(machine, look=everything, before=before, what=f"{machine.name}, {asked} {place}")
+class Rounds:
+    """Changes on one machine that do not come to their end; the machine has what it had each time."""
 
+    def __init__(self, machine, present):
+        self._machine, self._present = machine, present
+        self._changes = Changes(machine.name, machine.addresses)
 
-def plan(machine, present):
-    """Return the positions of a plan's steps about rows, files and managers, and the number of steps.
+    def __enter__(self):
+        self._before = everything(self._machine)
+        return self
 
-    Of files one after another it is the first. Nothing of the plan is done.
-    """
-    acts = begin(*NICS, host=machine.name, present=present, at=0, acts=[FAILS])[1:]
-    ended(host=machine.name)
-    places = [
-        place for place, kind in enumerate(acts) if kind in MANAGERS and not kind == "FileStep" == acts[place - 1]
-    ]
-    assert len(places) > 6
-    return places, len(acts)
+    def __exit__(self, *exc_info):
+        self._changes.__exit__(*exc_info)
+
+    def plan(self):
+        """Return the positions of a plan's steps about rows, files and managers, and the number of steps.
+
+        Of files one after another it is the first. Nothing of the plan is done.
+        """
+        acts = self._rolled_back(at=0, acts=[FAILS])[1:]
+        places = [
+            place for place, kind in enumerate(acts) if kind in MANAGERS and not kind == "FileStep" == acts[place - 1]
+        ]
+        assert len(places) > 6
+        return places, len(acts)
+
+    def each(self, places, **asked):
+        """One change for each place, which is what is None of ``asked``."""
+        for place in places:
+            self._rolled_back(**{key: place if value is None else value for key, value in asked.items()})
+
+    def _rolled_back(self, **asked):
+        look = self._machine.everything
+        acts, _reason, after = self._changes.rolled_back(*NICS, present=self._present, then=look, **asked)
+        if constant(after) != self._before:
+            settled(self._machine, look=everything, before=self._before, what=f"{self._machine.name}, {asked}")
+        return acts
 
 
 def test_each_step_fails_in_turn(way):
@@ -108,15 +84,21 @@ def test_each_step_fails_in_turn(way):
     """
 
     def fail(machine):
-        places, acts = plan(machine, way)
-        rounds(machine, way, sorted({*places, acts // 2, acts}), at=None, acts=[FAILS])
+        with Rounds(machine, way) as rounds:
+            places, acts = rounds.plan()
+            rounds.each(sorted({*places, acts // 2, acts} - {0}), at=None, acts=[FAILS])
 
     together(fail)
 
 
 def test_the_worker_is_killed_in_each_step(way):
     """Protects against sudden death while rows or files are written, a manager is told, or DHCP changes link."""
-    together(lambda machine: rounds(machine, way, plan(machine, way)[0], die_at=None, later=0.05))
+
+    def kill(machine):
+        with Rounds(machine, way) as rounds:
+            rounds.each(rounds.plan()[0], die_at=None, later=0.05)
+
+    together(kill)
 
 
 def test_the_cable_is_cut(way):
@@ -144,7 +126,7 @@ def test_the_cable_is_cut(way):
     task.start()
     together(cut)
     task.join()
-    assert {name: "the change was taken back" in answer["msg"] for name, answer in answers.items()} == dict.fromkeys(
+    assert {name: "the change was rolled back" in answer["msg"] for name, answer in answers.items()} == dict.fromkeys(
         NAMES, True
     )
     together(lambda machine: settled(machine, 60, everything, before[machine.name]))

@@ -22,6 +22,15 @@ CASES = {
         PAIR.format("v6") + "; ip link add link v6 name mac6 type macvlan",
         "mac6 (macvlan) is a link on top of v6, and would get no packets any more",
     ),
+    "v5": (
+        PAIR.format("v5") + "; tc qdisc add dev v5 root tbf rate 10mbit burst 32k latency 100ms",
+        "the queueing discipline tbf of v5 would be lost",
+    ),
+    "v7": (
+        PAIR.format("v7") + "; nft 'add table ip own; add chain ip own c; add rule ip own c oifname v7 accept'",
+        "nftables table ip own has rules for v7",
+    ),
+    "tun7": ("ip tuntap add tun7 mode tun", "tun7 (tun) has no Ethernet frames"),
     "v4": (
         PAIR.format("v4") + "; ovs-vsctl add-br other -- add-port other v4",
         "v4 is in another bridge of Open vSwitch already",

@@ -10,15 +10,16 @@ import pytest
 from lab_hosts import lab, wait
 
 from .conftest import (
-    HELD,
+    ADDRESSES,
     HOST,
     JOURNAL,
+    SNAPSHOT,
     WAITS,
     WAITS_BOTH_WAYS,
     begin,
     begin_and_die,
+    constant,
     ended,
-    ended_with,
     hold,
     hold_worker,
     inside,
@@ -28,9 +29,9 @@ from .conftest import (
     restart,
     snapshot,
     state,
-    taken_back,
     worker_is_held,
 )
+from .on_host import HELD, Changes, place_of_each_kind, places
 
 # A route whose next hop is in no network: the kernel refuses it.
 HOP = {"is": "Nexthop", "link": "eth0", "via": "192.0.2.99", "flags": 0, "hops": 0, "extra": []}
@@ -46,46 +47,49 @@ WORKERS = "pgrep -f '[o]vn_kubernetes.pyz uplinks'"
 WORKER = "systemctl show --property MainPID --value ovn-k8s-uplinks.service"
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("present", [True, False], ids=["there", "back"])
 def test_each_step_fails_in_turn(host, present):
     """Protects each place of the plan, both ways: a step that fails there takes everything back."""
     if not present:
         assert nics("eth0", "eth1").good
     before = snapshot()
-    place, acts = 0, 1
-    while place < acts:
-        whole, reason, after = taken_back("eth0", "eth1", present=present, at=place, acts=[FAILS])
-        acts = len(whole) - 1
-        assert "203.0.113.99/32" in reason
-        assert after == before, f"step {place} of {acts}"
-        place += 1
-    assert place > 20
+    asked = {"present": present, "acts": [FAILS], "then": SNAPSHOT}
+    with Changes(host, ADDRESSES) as changes:
+        kinds = changes.rolled_back("eth0", "eth1", at=0, **asked)[0][1:]
+        for place in places(kinds)[:-1]:
+            _whole, reason, after = changes.rolled_back("eth0", "eth1", at=place, **asked)
+            assert "203.0.113.99/32" in reason
+            assert constant(after) == before, f"step {place} of {len(kinds)}, {kinds[place]}"
+    assert len(places(kinds)) > 10
 
 
-@pytest.mark.parametrize("victim", ["sshd", "both"])
-def test_killed_at_each_step(host, victim):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victims", [["sshd"], ["worker", "sshd"]], ids=["sshd", "both"])
+def test_killed_at_each_step(host, victims):
     """Protects against the sudden death of the ssh server at any step.
 
-    The program that does the steps may die together with it.
+    The program that does the steps may die together with it. The ssh server alone takes part in none of them, so one
+    step of each kind is enough for it.
     """
     before = snapshot()
-    acts, place = 1, 0
-    while place <= acts:
-        hold()
-        acts = len(begin("eth0", at=place, acts=[WAITS, FAILS], timeout=60)) - 2
-        kill(victim, REACHED.format(place + 1))
-        reason, after = ended_with("true")
-        assert ("in the middle" in reason) == (victim != "sshd"), reason
-        assert after == before, f"step {place} of {acts}"
-        place += 1
-    assert place > 20
+    asked = {"acts": [WAITS, FAILS], "timeout": 60, "victims": victims, "then": SNAPSHOT}
+    hold()
+    with Changes(host, ADDRESSES) as changes:
+        kinds = changes.rolled_back("eth0", at=0, die_at=0, **asked)[0][2:]
+        chosen = (places if "worker" in victims else place_of_each_kind)(kinds)
+        for place in chosen:
+            _whole, reason, after = changes.rolled_back("eth0", at=place, die_at=place, **asked)
+            assert ("in the middle" in reason) == ("worker" in victims), reason
+            assert constant(after) == before, f"step {place} of {len(kinds)}"
+    assert len(chosen) > 5
 
 
 def test_killed_while_it_waits_for_the_confirmation(host):
     """Protects the last moment: all is done, nobody has confirmed, and the one who waits dies."""
     before = snapshot()
     begin("eth0", timeout=30)
-    kill("both", f"until grep -q '\"applied\"' {JOURNAL}; do sleep .05; done")
+    kill("worker", "sshd", first=f"until grep -q '\"applied\"' {JOURNAL}; do sleep .05; done")
     ended()
     assert snapshot() == before
 
@@ -131,7 +135,7 @@ def test_the_cable_is_cut(host):
     lab("plug", HOST, "eth0")
     task.join()
     assert state() == "undone"
-    assert not answer[0].good and "taken back" in answer[0].answer["msg"], answer[0].output
+    assert not answer[0].good and "rolled back" in answer[0].answer["msg"], answer[0].output
     assert "within 12 s" in answer[0].answer["msg"]
     assert snapshot() == before
 
@@ -150,10 +154,10 @@ def test_a_reboot_in_the_middle(machine, place):
     restart()
 
 
-def kill(victim, first="true"):
-    """Sudden death, once ``first`` has ended; a worker that lives, and waits for the test, goes on to its failure."""
-    worker, sshd = f"kill -9 $({WORKER})", "pkill -9 sshd; systemctl reset-failed ssh; systemctl restart ssh"
-    inside("; ".join((first, *{"worker": (worker,), "sshd": (sshd, f"cat {HELD}"), "both": (worker, sshd)}[victim])))
+def kill(*victims, first="true"):
+    """Sudden death, once ``first`` has ended."""
+    how = {"worker": f"kill -9 $({WORKER})", "sshd": "pkill -9 sshd; systemctl reset-failed ssh; systemctl restart ssh"}
+    inside("; ".join((first, *(how[victim] for victim in victims))))
 
 
 def test_another_change_must_wait(host):

@@ -33,6 +33,12 @@ def test_w22_there_and_back(host):
         on(host, f"resolvectl {what} breth0").split(": ")[1].strip()
         for what in ("dns", "domain", "default-route", "llmnr", "dnsovertls", "dnssec")
     ] == ["10.44.0.1 fd44::1", "lab.example ~example.net", "yes", "no", "opportunistic", "allow-downgrade"]
+    neighbours = on(host, "ip neighbour show dev breth0 nud permanent; ip neighbour show proxy dev breth0")
+    assert {"10.44.0.3", "fd44::2", "10.66.0.1"} <= {line.split()[0] for line in neighbours.splitlines()}
+    assert "deprecated" in on(host, "ip address show dev breth0 to 10.44.0.120")
+    settings = on(host, "sysctl -n net.ipv4.conf.breth0.log_martians net.ipv4.conf.breth1.arp_announce")
+    assert settings.split() == ["1", "2"]
+    assert "10.44.0.100/32 (label breth0:vip) belongs to a program" in " ".join(there.output.split())
     assert "PROMISC" in on(host, "ip link show breth1") and on(host, "cat /sys/class/net/breth1/mtu").strip() == "1400"
     assert on(host, "cat /sys/class/net/breth0/address") == on(host, "cat /sys/class/net/eth0/address")
     again = nics("eth0", "eth1")

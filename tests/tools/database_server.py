@@ -90,13 +90,14 @@ class Server:
     :param cluster: address of this member (``tcp:127.0.0.1:PORT``) where the database is to be clustered.
     :param join: address of a member to join; None: the first one of its cluster.
     :param flags: further flags of ovsdb-server.
+    :param parent: where its directory is made.
     """
 
-    def __init__(self, schema="ovn-nb", database="OVN_Northbound", cluster=None, join=None, flags=()):
+    def __init__(self, schema="ovn-nb", database="OVN_Northbound", cluster=None, join=None, flags=(), parent=None):
         self.database = database
         self._flags = flags
         self.directory = pathlib.Path(
-            tempfile.mkdtemp(prefix="ovn-test-")
+            tempfile.mkdtemp(prefix="ovn-test-", dir=parent)
         )  # short: a socket's path has 107 characters at most
         self.socket = self.directory / "db.sock"
         self.log = self.directory / "log"

@@ -17,13 +17,26 @@ again() {
     return 1
 }
 
-# One at a time: steps of a test run beside each other, and apt does not wait for the lock of its lists.
-apt_get() { DEBIAN_FRONTEND=noninteractive flock -w 1800 /var/lib/dpkg timeout 600 apt-get -qq -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"; }
+# One at a time: lab, images and tools are made beside each other, and apt does not wait for the lock of its lists. What
+# others hold, apt waits for.
+apt_get() { DEBIAN_FRONTEND=noninteractive flock -w 1800 /var/lib/dpkg timeout 900 apt-get -qq -o DPkg::Lock::Timeout=600 -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"; }
 
 # Whether apt's lists know a version of the package (a virtual package has none).
 available() { grep -q 'Candidate: [0-9]' <<<"$(apt-cache policy "$1")"; }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+# install_packages PACKAGE...: on this machine, those that it does not have.
+install_packages() {
+    local package missing=()
+    command -v dpkg-query >/dev/null || die 'this needs Debian: its packages are installed with apt-get'
+    for package in "$@"; do installed "$package" || missing+=("$package"); done
+    if [ ${#missing[@]} -eq 0 ]; then return 0; fi
+    say "Debian packages: installing ${missing[*]}"
+    [ "$(id -u)" = 0 ] || die "these Debian packages are missing, and only root can install them: ${missing[*]}"
+    again apt_get update
+    again apt_get install -y --no-install-recommends "${missing[@]}" >/dev/null
+}
 
 # unpack FOLDER PACKAGE...: the packages' files below FOLDER; nothing is installed or started.
 unpack() {

@@ -12,6 +12,8 @@ In tests take the fixture ``kubernetes`` of tests/integration/conftest.py: one s
     kubernetes.stop(), .start()        the server goes away and comes back on its port, with what it knew
     kubernetes.pause(), .resume()      it takes connections and answers nothing
     kubernetes.kill()                  it dies without a word
+    kubernetes.client()                a client for another thread
+    kubernetes.backup(), .restore()    everything goes back to what it was
     kubernetes.http()                  a second URL, without TLS, where everybody is the administrator
     kubernetes.reset()                 it runs and is empty, whatever happened
 
@@ -23,6 +25,7 @@ has them: run it beforehand, since that takes longer than a test may.
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import os
@@ -77,6 +80,7 @@ class Kubernetes:
     def __init__(self, service_accounts=False, tokens=None, flags=()):
         self._programs = programs("etcd", "kube-apiserver")
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="ovn-test-"))
+        self._backup = self.directory / "backup"
         self.log = self.directory / "kube-apiserver.log"
         self.ca_file = self.directory / "certificates" / "apiserver.crt"
         self.port, self._store, self._peers = free_port(), free_port(), free_port()
@@ -169,6 +173,7 @@ class Kubernetes:
         if self.process.poll() is not None:
             self.start()
         self.resume()
+        self.resume_http()
         for path in EMPTIED:
             self.delete(f"{path}?fieldSelector=metadata.name!=kubernetes")
 
@@ -191,6 +196,27 @@ class Kubernetes:
             self.process.kill()
             self.process.wait(10)
 
+    def backup(self):
+        """Keep a copy of everything, for :meth:`restore`; the server is away for that time."""
+        self._without_server(lambda: shutil.copytree(self.directory / "etcd", self._backup))
+
+    def restore(self):
+        """Bring back what :meth:`backup` has kept, as an administrator would: resourceVersions go back too."""
+
+        def bring_back():
+            shutil.rmtree(self.directory / "etcd")
+            self._backup.rename(self.directory / "etcd")
+
+        self._without_server(bring_back)
+
+    def _without_server(self, work):
+        self.stop()
+        self._etcd.terminate()
+        self._etcd.wait(20)
+        work()
+        self._start_etcd()
+        self.start()
+
     def pause(self):
         """Let the server hang: connections stay and come to be, and nothing is answered."""
         self.process.send_signal(signal.SIGSTOP)
@@ -209,6 +235,21 @@ class Kubernetes:
             self._proxy = self._run("kubectl", "kubectl.log", f"--kubeconfig={config}", "proxy", f"--port={port}"), port
             wait_for(lambda: _answers(port), "kubectl proxy to answer")
         return f"http://127.0.0.1:{self._proxy[1]}"
+
+    def client(self):
+        """A client of the same server for another thread: it has a connection of its own."""
+        one = copy.copy(self)
+        one._connection = None
+        return one
+
+    def pause_http(self):
+        """Let that proxy hang: connections stay, and nothing comes; who uses it is cut off, the others are not."""
+        self._proxy[0].send_signal(signal.SIGSTOP)
+
+    def resume_http(self):
+        """Let that proxy go on."""
+        if self._proxy is not None:
+            self._proxy[0].send_signal(signal.SIGCONT)
 
     def kubeconfig(self, token=None):
         """A kubeconfig, by default the administrator's, as a dictionary (JSON is YAML)."""

@@ -8,6 +8,7 @@ Pods are network namespaces on logical ports that the tests make themselves.
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -22,18 +23,34 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "molecule" / "lab" / "lab"
 INVENTORY = ROOT / "inventory" / "lab"
 HOSTS = ("ovn-master", "ovn-node1", "ovn-node2")
+CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
+_RUNTIME = pathlib.Path("/run/ovn-kubernetes-lab")  # what the lab keeps of its running hosts
+# Each process of tests has connections of its own; they end a moment after it.
+_SHARED = (
+    *("-o", "ControlMaster=auto", "-o", "ControlPersist=20"),
+    *("-o", f"ControlPath={_RUNTIME}/ssh-{os.getpid()}-%n"),
+)
 
 
 def lab(*arguments, limit=180):
-    """A command of the lab; its output."""
+    """A command of the lab; its output. Connections to hosts that it may switch off end before."""
+    if arguments[0] != "exec":
+        _end_connections()
     return subprocess.run([str(LAB), *arguments], check=True, capture_output=True, text=True, timeout=limit).stdout
 
 
-def on(host, command, check=True, limit=60):
-    """A shell command on a host, over ssh; its output."""
-    config = ROOT / ".cache" / "lab" / "ssh_config"
+def on(host, command, check=True, limit=60, anew=False):
+    """A shell command on a host, over ssh; its output.
+
+    :param anew: over a new connection, ten times as dear as the one that is there.
+    """
+    shared = () if anew else _SHARED
     done = subprocess.run(
-        ["ssh", "-n", "-F", str(config), host, command], check=False, capture_output=True, text=True, timeout=limit
+        ["ssh", "-n", "-F", str(CONFIG), *shared, host, command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=limit,
     )
     if check and done.returncode:
         raise AssertionError(f"{host}: {command}: {done.stdout}{done.stderr}")
@@ -49,6 +66,30 @@ def wait(question, seconds=60, what="the condition"):
             return answer
         assert time.monotonic() < until, f"{what} did not come true in {seconds} s"
         time.sleep(0.2)
+
+
+def inside(host, command, check=True, limit=60):
+    """A shell command on a host without any network, with less around it than ``lab exec`` has; its output."""
+    pid = (_RUNTIME / f"{host}.pid").read_text(encoding="ascii").strip()
+    environment = (
+        "/usr/bin/env",
+        "-i",
+        "HOME=/root",
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    )
+    return subprocess.run(
+        ["nsenter", "--target", pid, "--all", "--wdns=/", *environment, "sh", "-c", command],
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+    ).stdout
+
+
+def _end_connections():
+    for path in _RUNTIME.glob(f"ssh-{os.getpid()}-*"):
+        command = ["ssh", "-F", str(CONFIG), "-O", "exit", "-o", f"ControlPath={path}", "host"]
+        subprocess.run(command, check=False, capture_output=True, timeout=20)
 
 
 @dataclass

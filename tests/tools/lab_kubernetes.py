@@ -4,22 +4,37 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import functools
+import http.client
 import json
+import ssl
 import subprocess
+import urllib.parse
 
+import yaml
 from lab_hosts import ROOT, on, wait
 
 CLUSTER = ROOT / "molecule" / "kubernetes" / "cluster"
+ADMIN = ROOT / ".cache" / "lab" / "admin.kubeconfig"
 INVENTORY = ROOT / "molecule" / "kubernetes" / "inventory"
 WEB = ROOT / "molecule" / "kubernetes" / "files" / "web.yaml"
 GATEWAY = "10.55.0.11"  # ovn-node1's address outside
 NODE_PORT = 30080
 
 
+@functools.cache
+def _kubectl():
+    where = [str(ROOT / "tests" / "tools" / "kubernetes"), "--where"]
+    done = subprocess.run(where, check=True, capture_output=True, text=True, timeout=60)
+    return f"{done.stdout.strip()}/kubectl", f"--kubeconfig={ADMIN}"
+
+
 def kubectl(*arguments, check=True, limit=120, content=None):
     """kubectl as the administrator; its output."""
     done = subprocess.run(
-        [str(CLUSTER), "kubectl", *map(str, arguments)],
+        [*_kubectl(), *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,
@@ -31,9 +46,33 @@ def kubectl(*arguments, check=True, limit=120, content=None):
     return done.stdout if check else done
 
 
-def get(*arguments):
-    """Objects, as ``kubectl get`` names them."""
-    return json.loads(kubectl("get", *arguments, "--output=json"))
+def get(kind, name="", namespace="default", **selectors):
+    """An object, or all of a kind, from the API server, without a program in between: tests ask again and again.
+
+    :param kind: as in paths of the core API, ``pods``.
+    :param namespace: None: of all namespaces.
+    :param selectors: ``labelSelector`` and ``fieldSelector``.
+    """
+    inside = [] if namespace is None or kind == "nodes" else ["namespaces", namespace]
+    path = "/".join(["/api/v1", *inside, kind, *filter(None, [name])])
+    try:
+        status, text = _ask(f"{path}?{urllib.parse.urlencode(selectors)}")
+    except OSError as exc:
+        raise AssertionError(f"{path}: {exc}") from exc
+    assert status == 200, f"{path}: {text}"
+    return json.loads(text)
+
+
+def _ask(path):
+    config = yaml.safe_load(ADMIN.read_text(encoding="utf-8"))
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+    server = cluster["server"].removeprefix("https://")
+    context = ssl.create_default_context(cadata=authority)
+    with contextlib.closing(http.client.HTTPSConnection(server, timeout=60, context=context)) as connection:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {user['token']}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 def run_in(pod, *command, check=True):
@@ -47,7 +86,7 @@ class Web:
     def __init__(self):
         kubectl("apply", "--filename", WEB)
         kubectl("wait", "--for=condition=Ready", "pod/client", "--timeout=90s")
-        self.address = get("service", "web")["spec"]["clusterIP"]
+        self.address = get("services", "web")["spec"]["clusterIP"]
         self.read()
 
     def read(self):
@@ -55,7 +94,7 @@ class Web:
         kubectl("rollout", "status", "deployment/web", "--timeout=90s")
         self.pods = {
             pod["metadata"]["name"]: pod["spec"]["nodeName"]
-            for pod in get("pods", "--selector=app=web")["items"]
+            for pod in get("pods", labelSelector="app=web")["items"]
             if not pod["metadata"].get("deletionTimestamp")
         }
 

@@ -29,7 +29,7 @@ LEFT = (
 
 def running(name):
     """The pod's address once it is ready, else nothing."""
-    return _ready(get("pod", name))
+    return _ready(get("pods", name))
 
 
 def _ready(pod):
@@ -181,7 +181,7 @@ def disorder(*expected):
 
     :param expected: names of pods that must be there.
     """
-    items = [pod for pod in get("pods", "--all-namespaces")["items"] if not pod["spec"].get("hostNetwork")]
+    items = [pod for pod in get("pods", namespace=None)["items"] if not pod["spec"].get("hostNetwork")]
     pods = {
         f"{pod['metadata']['namespace']}_{pod['metadata']['name']}": (pod["spec"].get("nodeName"), _ready(pod))
         for pod in items

@@ -64,3 +64,18 @@ def ip_batch(commands):
         text = "\n".join(command.removeprefix(option) for command in some)
         command = ["ip", *option.split(), "-batch", "-"]
         subprocess.run(command, input=text, check=True, capture_output=True, text=True, timeout=10)
+
+
+@contextlib.contextmanager
+def router(link):
+    """A process in a network namespace of its own, to which a link goes."""
+    with subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            process.stdout.readline()  # it is there now
+            ip(f"link set {link} netns {process.pid}")
+            ip(f"link set {link} up", f"/proc/{process.pid}/ns/net")
+            yield process.pid
+        finally:
+            process.kill()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import network_namespace
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import daemons, readiness
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import condition, daemons, readiness
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon, node, node_server
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 
@@ -17,4 +17,7 @@ def main(arguments):
     host_reconcile.CHECK_INTERVAL = 0.3
     daemons.LOOK, daemons.PATIENCE, readiness.GRACE, readiness.STEADY = 0.3, 1.0, 3.0, 0.5
     daemon.LOOK = node_server.HEARTBEAT = 1.0
+    condition.PACE, condition.SOON = 0.1, 1.0
+    # As the node's settings have it on a host: the services' and the join network.
+    node._saved_settings = lambda: {"routes": ["10.96.0.0/16", "100.64.0.0/16"]}
     return node.main(arguments)

@@ -37,10 +37,12 @@ class ApiServer:
     """
 
     def __init__(self):
+        self.forbidden = set()  # collections that nobody may read
         self.others = {}  # the last part of another collection's path -> its objects
         self.pods, self.version, self.pod_requests, self._news = {}, 1, 0, threading.Condition()
         self._log, self._away = [], False
         self.events = []  # (pod, reason, message)
+        self.conditions = {}  # of the node: type -> condition
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,7 +57,33 @@ class ApiServer:
                 if outer._away:
                     self.close_connection = True
                     return
+                if kind in outer.forbidden:
+                    self.send_error(403)
+                    return
+                if self.path.startswith("/api/v1/nodes/"):
+                    self.answer({"status": {"conditions": list(outer.conditions.values())}})
+                    return
                 (outer.watch if "watch=true" in self.path else outer.list)(self, kind)
+
+            def answer(self, content):
+                body = json.dumps(content).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_PATCH(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                assert self.headers["Content-Type"] == "application/strategic-merge-patch+json"
+                if outer._away or not self.path.endswith("/status"):
+                    self.close_connection = True
+                    return
+                for one in body["status"]["conditions"]:
+                    if one.get("$patch") == "delete":
+                        outer.conditions.pop(one["type"], None)
+                    else:
+                        outer.conditions[one["type"]] = one
+                self.answer({})
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -489,6 +517,11 @@ class Node:
         finally:
             connection.close()
 
+    def unavailable(self):
+        """Why the node's condition NetworkUnavailable keeps new pods away; empty: it does not; None: there is none."""
+        found = self.api.conditions.get("NetworkUnavailable")
+        return None if found is None else found["message"] if found["status"] == "True" else ""
+
     def has_request(self):
         """Whether a plugin has a connection: beside the listening socket there is an accepted one."""
         with open("/proc/net/unix", encoding="utf-8") as sockets:
@@ -517,9 +550,9 @@ def host_links():
     ]
 
 
-def answer(process):
+def answer(process, patience=60):
     """(exit code, what the plugin printed as JSON or None)."""
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=patience)
     assert not err, err
     return process.returncode, json.loads(out) if out.strip() else None
 

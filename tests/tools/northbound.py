@@ -94,8 +94,9 @@ class Northbound(Server):
 
     def routes(self, router="ovn_cluster_router"):
         """(prefix, next hop) of a router's static routes."""
-        (row,) = self.rows("Logical_Router", ["name", "==", router])
-        routes = self.everything()["Logical_Router_Static_Route"]
+        content = self.everything()  # at one moment
+        (row,) = (row for row in content["Logical_Router"].values() if row["name"] == router)
+        routes = content["Logical_Router_Static_Route"]
         return sorted((routes[uuid]["ip_prefix"], routes[uuid]["nexthop"]) for uuid in references(row["static_routes"]))
 
     def egress(self):

@@ -11,7 +11,7 @@ import subprocess
 from database_server import PROGRAMS, Server, wait_for
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host, user_settings
 
 
 class Vswitch(Server):
@@ -56,8 +56,9 @@ class Vswitch(Server):
 
         ``replace(object, name, value)`` sets an attribute.
         """
-        replace(host, "NODE_FILE", str(self.kept / "node.json"))
-        replace(host, "GATEWAY_FILE", str(self.kept / "gateway.json"))
+        replace(names, "NODE_SETTINGS", str(self.kept / "node.json"))
+        replace(names, "GATEWAY_SETTINGS", str(self.kept / "gateway.json"))
+        replace(user_settings, "FILE", str(self.kept / "openvswitch.json"))
         replace(names, "CNI_CONFIGURATION", str(self.kept / "cni.conflist"))
         replace(names, "UPLINKS_DIRECTORY", str(self.directory / "uplinks"))
         replace(names, "JOURNAL_DIRECTORY", str(self.directory / "journal"))

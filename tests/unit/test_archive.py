@@ -40,8 +40,10 @@ def test_the_same_library_gives_the_same_archive():
 
 
 def test_a_role_s_file_is_found_wherever_it_is_asked_for():
-    """Protects units that site writes and verify compares: both read the same file, and a wrong name is an error."""
+    """Protects units that site writes and verify compares: both read the same file, and a wrong name is an error. A
+    container runtime can start the CNI plugin: it has its interpreter's line."""
     assert "[Unit]" in role_file("ovn-k8s-host.service")
+    assert role_file("ovn-k8s-cni-overlay").startswith("#!/usr/bin/perl -w\n# SPDX")
     with pytest.raises(AnsibleLookupError, match=r"no role has a file .*no-such-file"):
         role_file("../../no-such-file")
 

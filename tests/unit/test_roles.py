@@ -18,7 +18,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
     ClientMissing,
     KubernetesError,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.host import GATEWAY_FILE, NODE_FILE
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 
@@ -61,7 +60,7 @@ def load(path):
     return (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None) or {}
 
 
-@pytest.mark.parametrize("role", sorted(path.name for path in ROLES.glob("*") if path.is_dir()))
+@pytest.mark.parametrize("role", ["gateway", "master", "node"])
 def test_defaults_and_argument_specs_agree(role):
     """Protects against a variable that is documented and does not exist, exists and is not documented, or has another
     default."""
@@ -147,7 +146,7 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(result):
     """Protects check mode: the library that the task takes comes with packages that are not there yet, or that the
     package lists do not have yet."""
     known = {
-        "common_settings": {"kubernetes": {"accounts": True}},
+        "common_with_accounts": True,
         "ansible_check_mode": True,
         "groups": {"ovn_masters": ["m1"]},
         "hostvars": {"m1": {"common_packages_result": result}},
@@ -156,6 +155,7 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(result):
     assert condition("common", "access.yml", "Converge the accounts", "when", **known) == there
 
 
+VARIABLE = re.compile(r"\b(?:common|node|gateway|master)_(?!settings|has_pods)\w+")
 ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 
 
@@ -182,28 +182,35 @@ def test_roles_use_only_the_common_role(role):
 
 
 PROGRAMS = {
-    ("master", "watcher.yml"): ("ovn-k8s-watcher.service", {names.ARCHIVE, names.WATCHER_ACCESS, names.KUBERNETES_CA}),
-    ("master", "egress.yml"): ("ovn-k8s-egress.service", {names.ARCHIVE}),
-    ("node", "cni.yml"): (
-        "ovn-k8s-node.service",
-        {names.ARCHIVE, names.NODE_ACCESS, names.KUBERNETES_CA, NODE_FILE},
+    ("master", "master_watcher_units"): (
+        "ovn-k8s-watcher.service",
+        {names.ARCHIVE, names.LOG_SETTINGS, names.WATCHER_ACCESS, names.KUBERNETES_CA},
     ),
-    ("gateway", "helper.yml"): ("ovn-k8s-gateway-helper.service", {names.ARCHIVE, NODE_FILE, GATEWAY_FILE}),
+    ("master", "master_egress_units"): ("ovn-k8s-egress.service", {names.ARCHIVE, names.LOG_SETTINGS}),
+    ("node", "node_server_units"): (
+        "ovn-k8s-node.service",
+        {names.ARCHIVE, names.LOG_SETTINGS, names.NODE_ACCESS, names.KUBERNETES_CA, names.NODE_SETTINGS},
+    ),
+    ("gateway", "gateway_helper_units"): (
+        "ovn-k8s-gateway-helper.service",
+        {names.ARCHIVE, names.LOG_SETTINGS, names.NODE_SETTINGS, names.GATEWAY_SETTINGS},
+    ),
 }
 
 
-@pytest.mark.parametrize(("role", "file"), sorted(PROGRAMS), ids=lambda part: part)
-def test_a_program_is_restarted_when_a_file_that_it_reads_is_newer(role, file):
+@pytest.mark.parametrize(("role", "variable"), sorted(PROGRAMS), ids=lambda part: part)
+def test_a_program_is_restarted_when_a_file_that_it_reads_is_newer(role, variable):
     """Protects runs that failed between copying a file and restarting its program: the restart depends on files, not on
     results of this run."""
-    unit, files = PROGRAMS[role, file]
+    unit, files = PROGRAMS[role, variable]
     variables = load(ROLES / role / "vars" / "main.yml")
-    (services,) = (
-        task["ovn.kubernetes.ovn_services"]["services"]
-        for task in tasks(ROLES / role / "tasks" / file)
-        if "ovn.kubernetes.ovn_services" in task
+    assert any(
+        variable in task["ovn.kubernetes.ovn_host"].get("programs", "")
+        for path in (ROLES / role / "tasks").glob("*.yml")
+        for task in tasks(path)
+        if "ovn.kubernetes.ovn_host" in task
     )
-    (service,) = resolved(services, variables)
+    (service,) = variables[variable]
     assert service["name"] == unit
     assert (ROLES / role / "files" / unit).is_file()
     assert service["unit"] == f"{{{{ lookup('ovn.kubernetes.runtime', '{unit}') }}}}"
@@ -243,17 +250,33 @@ def test_verify_looks_for_all_that_the_roles_write():
         if "absent" in path.name:
             continue
         for task in tasks(path):
-            for action, key in (
-                ("ansible.builtin.copy", "dest"),
-                ("ansible.builtin.blockinfile", "path"),
-                ("ovn.kubernetes.ovn_services", "services"),
-            ):
-                if action in task and isinstance(task[action][key], str):
-                    written.add(task[action][key].strip("{} "))
-            written.add(str((task.get("vars") or {}).get("common_packages", "")).strip("{} "))
+            # Everything else is written by this module, or not at all.
+            assert not {"ansible.builtin.blockinfile", "ansible.builtin.file", "ansible.builtin.template"} & set(task)
+            host = task.get("ovn.kubernetes.ovn_host") or {}
+            written |= {
+                name for key in ("files", "services", "programs") for name in VARIABLE.findall(host.get(key, ""))
+            }
+            written |= set(VARIABLE.findall(str((task.get("vars") or {}).get("common_packages", ""))))
+    written -= {"common_folders", "common_archive_files"}  # the folder of files that are looked for; of node_files
     assert len(written) > 8
-    # Access files and tokens: item.dest of loops over the programs, which verify goes through as well.
-    assert [text for text in written - {"", "item.dest"} if text not in looked_for] == []
+    assert [name for name in sorted(written) if name not in looked_for] == []
+
+
+def test_an_unchanged_host_needs_one_call_of_each_role():
+    """Protects site runs from growing again, task by task: beside the first one, tasks of a host run only where that
+    one says that there is something to do, or once for all hosts."""
+    for role, file in (
+        ("node", "host.yml"),
+        ("gateway", "host.yml"),
+        ("master", "central.yml"),
+        ("master", "programs.yml"),
+    ):
+        first, *rest = tasks(ROLES / role / "tasks" / file)
+        assert {"ovn.kubernetes.ovn_host", "ansible.builtin.import_tasks"} & set(first), (role, file)
+        for task in rest:
+            assert "when" in task or "ansible.builtin.import_role" in task, task["name"]
+    for task in tasks(ROLES / "common" / "tasks" / "access.yml"):
+        assert task["run_once"] and "when" in task
 
 
 def test_no_restart_depends_on_a_result():

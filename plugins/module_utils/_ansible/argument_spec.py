@@ -24,12 +24,13 @@ DATAPATH_TYPE = {"type": "str", "choices": ["system", "netdev"]}
 OPEN_VSWITCH = {"type": "str", "default": names.LOCAL_SOCKET}
 NORTHBOUND = {"type": "str", "default": names.NORTHBOUND_SOCKET}
 SOUTHBOUND = {"type": "str", "default": names.SOUTHBOUND_SOCKET}
+TIMEOUT = {"type": "int", "default": 10}
 NAME = {"type": "str", "required": True}
 
 CONNECTION: dict[str, dict[str, Any]] = {
     "northbound": NORTHBOUND,
     "open_vswitch": OPEN_VSWITCH,
-    "timeout": {"type": "int", "default": 10},
+    "timeout": TIMEOUT,
     "private_key": {"type": "path"},
     "certificate": {"type": "path"},
     "ca_cert": {"type": "path"},
@@ -58,10 +59,11 @@ GATEWAY: dict[str, dict[str, Any]] = {
     "physical_ip": TEXTS,
     "default_gw": TEXTS,
     "physical_mac": TEXT,
+    "physical_mtu": NUMBER,
     "chassis": TEXT,
     "mtu": NUMBER,
 }
-NODES = {"type": "list", "elements": "dict", "options": {**NODE, "node_name": NAME}}
+NODES = {"type": "list", "elements": "dict", "options": {**NODE, "node_name": NAME, "encap_ip": TEXT}}
 GATEWAYS = {"type": "list", "elements": "dict", "options": {**GATEWAY, "node_name": NAME}}
 ONE_OR_MANY_NODES = [("node_name", "nodes")]
 ONE_OR_MANY_GATEWAYS = [("node_name", "gateways")]
@@ -77,7 +79,9 @@ OVN_MASTER_INIT: dict[str, Any] = {
         "chassis": TEXT,
         "nodes": {**NODES, "default": []},
         "gateways": {**GATEWAYS, "default": []},
+        "absent_gateways": {**TEXTS, "default": []},
         "known_nodes": {**TEXTS, "default": []},
+        "rebalance_egress": {"type": "bool", "default": False},
     },
     "required_if": [PRESENT_NEEDS, ("part", "host", ("node_name",))],
     "required_together": TLS_TOGETHER,
@@ -117,6 +121,69 @@ SERVICES: dict[str, Any] = {
         "enabled": {"type": "bool", "default": True},
     },
 }
+UNITS: dict[str, Any] = {**SERVICES, "default": []}
+OVN_HOST: dict[str, Any] = {
+    "argument_spec": {
+        "files": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "path", "required": True},
+                "content": TEXT,
+                "block": TEXT,
+                "source": {"type": "path"},
+                "sha256": TEXT,
+                "mode": TEXT,
+            },
+        },
+        "packages": {**TEXTS, "default": []},
+        "services": UNITS,
+        "node": {
+            "type": "dict",
+            "options": {
+                "node_name": NAME,
+                "cluster_ip_subnet": TEXTS,
+                "minion_switch_subnet": TEXTS,
+                **{name: option for name, option in NODE_HOST.items() if name != "move_underlay"},
+            },
+        },
+        "gateway": {
+            "type": "dict",
+            "options": {
+                "node_name": NAME,
+                "cluster_ip_subnet": TEXTS,
+                "physical_interface": TEXT,
+                "bridge_interface": TEXT,
+                "shared_interface": TEXT,
+                "physical_ip": TEXTS,
+                "default_gw": TEXTS,
+                "datapath_type": DATAPATH_TYPE,
+            },
+        },
+        "token_files": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "no_log": False,  # paths, no tokens
+            "options": {
+                "account": NAME,
+                "path": {"type": "path", "required": True},
+                "issued": {"type": "bool", "default": True},
+            },
+        },
+        "openvswitch_settings": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"table": NAME, "record": NAME, "column": NAME, "key": {**NAME, "no_log": False}, "value": NAME},
+        },
+        # At the top level, as below: it is masked there.
+        "tokens": {"type": "dict", "default": {}, "no_log": True},
+        "programs": UNITS,
+        "open_vswitch": OPEN_VSWITCH,
+    },
+    "supports_check_mode": True,
+}
 OVN_CHASSIS: dict[str, Any] = {
     "argument_spec": {
         "southbound": SOUTHBOUND,
@@ -140,6 +207,7 @@ OVN_INFO: dict[str, Any] = {
     "argument_spec": {
         "northbound": NORTHBOUND,
         "southbound": SOUTHBOUND,
+        "timeout": TIMEOUT,
         "database_file": {"type": "path", "default": "/var/lib/ovn/ovnnb_db.db"},
         **KUBERNETES_READER,
         "pods_of": PODS_OF,
@@ -150,7 +218,7 @@ OVN_INFO: dict[str, Any] = {
 OVN_KUBERNETES_ACCESS: dict[str, Any] = {
     "argument_spec": {
         **KUBERNETES_ADMINISTRATOR,
-        "nodes": {**TEXTS, "default": []},
+        "nodes": TEXTS,
         "absent_nodes": {**TEXTS, "default": []},
         "state": STATE,
     },
@@ -171,7 +239,7 @@ OVN_VERIFY: dict[str, Any] = {
         "subnets": TEXTS,
         "parts": {**TEXTS, "default": ["node"]},
         "packages": {**TEXTS, "default": []},
-        "units": {**SERVICES, "default": []},
+        "units": UNITS,
         "files": {
             "type": "list",
             "elements": "dict",
@@ -213,9 +281,17 @@ NICS_TO_BRIDGE: dict[str, Any] = {
         "used_by": {"type": "str", "choices": ["request", "node", "gateway"], "default": "request"},
         "datapath_type": DATAPATH_TYPE,
         "open_vswitch": OPEN_VSWITCH,
-        # From the action plugin: the phase of the change that this call carries out, and the change's identity.
-        "_phase": {"type": "str", "choices": ["plan", "begin", "look", "confirm"]},
-        "_change_id": TEXT,
+    },
+    "supports_check_mode": True,
+}
+OVN_FACTS: dict[str, Any] = {
+    "argument_spec": {
+        "overlay": {
+            "type": "dict",
+            "default": {},
+            "options": {name: {**TEXTS, "default": []} for name in ("cluster_ip_subnet", "routes", "api_servers")},
+            "apply_defaults": True,
+        },
     },
     "supports_check_mode": True,
 }

@@ -17,6 +17,7 @@ from .._kube import accounts, objects
 from .._kube.administrator import administrator
 from .._kube.token import LIFE
 from .._pods.annotation import PodAnnotations, parse
+from .._pods.model import static_uid, status_ips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,21 +30,26 @@ PODS_READ = 50  # of a node, which may have more: all have addresses of its subn
 PATIENCE = 5.0  # seconds for an API server that may not be there yet
 
 
-def converge_accounts(module: Module) -> Iterator[Result]:
-    """Converge the accounts, roles and bindings, and yield the result."""
-    yield asyncio.run(_converge_accounts(module))
+def converge_accounts(module: Module, with_others: bool = True) -> Iterator[Result]:
+    """Converge the accounts, roles and bindings, and yield the result.
+
+    :param with_others: accounts of other nodes stay.
+    """
+    yield asyncio.run(_converge_accounts(module, with_others))
 
 
-async def _converge_accounts(module: Module) -> Result:
+async def _converge_accounts(module: Module, with_others: bool) -> Result:
     async with administrator(module.params) as client:
         params = module.params
-        gone = params["absent_nodes"] if params["state"] == "present" else []
-        desired = accounts.objects(params["nodes"]) if params["state"] == "present" and not gone else {}
+        is_present, gone = params["state"] == "present", params["absent_nodes"]
+        is_removal = params["nodes"] is None and bool(gone)
+        desired = accounts.objects(params["nodes"] or ()) if is_present and not is_removal else {}
         current = await objects.read_remaining(
             client, accounts.COLLECTIONS, accounts.SELECTOR, wait=bool(desired) and not module.check_mode
         )
-        if gone:
-            desired = accounts.without_nodes(current, gone)
+        if is_present and (with_others or not desired):
+            kept = accounts.without_nodes(current, gone)
+            desired = accounts.with_others(desired, kept) if desired else kept
         plan = await _without_foreign_namespace(client, objects.difference(desired, current))
         if plan and not module.check_mode:
             await objects.apply(client, plan)
@@ -97,23 +103,34 @@ async def _read_nodes(params: dict[str, Any], wanted: set[str]) -> dict[str, Any
         replies = await asyncio.gather(
             *(client.get(PODS, fieldSelector=f"spec.nodeName={node}", limit=str(PODS_READ)) for node in asked)
         )
-    subnets = {node.lower(): _subnets(reply.get("items") or []) for node, reply in zip(asked, replies)}
+    subnets = {node.lower(): pod_subnets(reply.get("items") or []) for node, reply in zip(asked, replies)}
     return {"kubernetes_nodes": nodes, "pod_subnets": {node: found for node, found in subnets.items() if found}}
 
 
-def _subnets(pods: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the subnets of the addresses that pods have been given. Nobody's text is trusted: what can't be read has
-    none, and the controller refuses what contradicts."""
-    found: set[str] = set()
+def pod_subnets(pods: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the subnets of the addresses that pods have been given.
+
+    Users may write annotations. So those count whose addresses the kubelet reports too; where it reports none at all,
+    those that are their pod's own. The controller refuses what contradicts.
+    """
+    reported: set[str] = set()
+    told: set[str] = set()
     for pod in pods:
+        meta, ips = pod["metadata"], status_ips(pod)
+        texts = PodAnnotations.from_mapping(meta.get("annotations") or {})
+        if (pod.get("spec") or {}).get("hostNetwork"):
+            continue
         try:
-            annotations = PodAnnotations.from_mapping(pod["metadata"].get("annotations") or {})
-            of_another = annotations.uid not in (None, pod["metadata"].get("uid"))  # it was copied or restored
-            network = None if of_another else parse(annotations)
-            found.update(str(addressing.interface(cidr).network) for cidr in (network.addresses if network else ()))
+            network = parse(texts)
         except ValueError:
             continue
-    return sorted(found)
+        for cidr in network.addresses if network else ():
+            subnet = str(addressing.interface(cidr).network)
+            if cidr.split("/")[0] in ips:
+                reported.add(subnet)
+            elif not ips and texts.uid and texts.uid in (meta.get("uid"), static_uid(meta)):
+                told.add(subnet)
+    return sorted(reported or told)
 
 
 def issue_tokens(module: Module) -> dict[str, Any]:

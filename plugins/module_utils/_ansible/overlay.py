@@ -17,12 +17,13 @@ from .._common.errors import DatabaseError, SettingsError
 from .._ovsdb.connection import Connection, NoDatabase
 from .._topology import options
 from .._topology.cluster import Cluster
+from .._topology.gateway_checks import missing_next_hops
 from .._topology.host import Host
 from .._topology.northbound import Northbound
 from .._topology.overlay import Overlay, gateway_owner, node_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from .._common.result import Result
@@ -41,9 +42,14 @@ def converge_cluster(module: Module, notes: list[str]) -> Iterator[Result]:
         overlay.check()
         if _needs_preflight(module):
             northbound.preflight(overlay)
-        yield _converge_node_host(module, "master_switch_subnet")
+        result = _converge_node_host(module, "master_switch_subnet")
+        yield result
+        if result.facts.get("network"):  # the controller calls again, once it has confirmed that
+            return
     if params["part"] != "host":
         yield northbound.converge(overlay)
+        if params["rebalance_egress"] and params["state"] == "present":
+            yield northbound.rebalance()
 
 
 def _cluster_overlay(module: Module) -> Overlay:
@@ -54,10 +60,17 @@ def _cluster_overlay(module: Module) -> Overlay:
     if params["node_name"]:
         chassis = _chassis(module)
         master = (options.node({**params, "chassis": chassis}, cluster_subnets, "master_switch_subnet"),)
+    both = set(map(gateway_owner, params["absent_gateways"])) & {
+        gateway_owner(one["node_name"]) for one in params["gateways"]
+    }
+    if both:
+        names_of_both = ", ".join(sorted(owner.name for owner in both))
+        raise SettingsError(f"gateways and absent_gateways both name {names_of_both}: name it in one of them")
     return Overlay(
         cluster=Cluster(tuple(cluster_subnets), tuple(params["join_subnet"] or ())),
         nodes=(*master, *(options.node(node, cluster_subnets) for node in params["nodes"])),
         gateways=tuple(options.gateway(gateway, cluster_subnets) for gateway in params["gateways"]),
+        absent=tuple(map(gateway_owner, params["absent_gateways"])),
         known=frozenset(map(names.node_name, params["known_nodes"])),
         former=_former(module),
     )
@@ -76,7 +89,10 @@ def converge_nodes(module: Module, notes: list[str]) -> Iterator[Result]:
     if _needs_preflight(module):
         northbound.preflight(overlay)
     if params["part"] != "northbound":
-        yield _converge_node_host(module, "minion_switch_subnet")
+        result = _converge_node_host(module, "minion_switch_subnet")
+        yield result
+        if result.facts.get("network"):  # as above
+            return
     if params["part"] != "host":
         yield northbound.converge(overlay)
 
@@ -110,12 +126,24 @@ def converge_gateways(module: Module, notes: list[str]) -> Iterator[Result]:
 
     if _needs_preflight(module):
         northbound.preflight(overlay())
+    if present:
+        notes += _without_next_hop(gateways, cluster_subnets, params["part"])
     if params["part"] != "northbound":
         result = host.gateway(settings)
         yield result
-        gateways[0]["physical_mac"] = gateways[0]["physical_mac"] or result.facts.get("physical_mac")
+        learnt = {fact: gateways[0][fact] or result.facts.get(fact) for fact in ("physical_mac", "physical_mtu")}
+        gateways[0].update(learnt)
     if params["part"] != "host":
         yield northbound.converge(overlay())
+
+
+def _without_next_hop(gateways: Sequence[dict[str, Any]], cluster_subnets: Sequence[str], part: str) -> list[str]:
+    """Return a sentence for each gateway that leads no further than its own network.
+
+    A call for the host's part alone need not know the next hop, unless it was given one, or an empty list.
+    """
+    known = [one for one in gateways if one["physical_ip"] and (part != "host" or one["default_gw"] is not None)]
+    return [note for one in known for note in missing_next_hops(options.gateway(one, cluster_subnets))]
 
 
 def _learn_from_host(host: Host, gateway: dict[str, Any], settings: dict[str, Any] | None) -> None:
@@ -164,7 +192,13 @@ def _converge_node_host(module: Module, subnet_option: str) -> Result:
     if params["state"] == "present":
         settings = options.node_host(params, params["cluster_ip_subnet"] or [], subnet_option)
     former = frozenset(map(names.node_name, params["former_nodes"]))
-    return Host(params["open_vswitch"], module.check_mode).node(settings, move_underlay=False, former=former)
+    host = Host(params["open_vswitch"], module.check_mode)
+    result = host.node(settings, move_underlay=False, former=former, defer=bool(params.get("_defer")))
+    if settings is None:
+        left = host.differing_settings([])
+        result.plan = [*result.plan, *left]
+        result.facts["openvswitch_settings"] = [change.as_option() for change in left]
+    return result
 
 
 def _chassis(module: Module) -> str | None:

@@ -12,13 +12,15 @@ from .._common import names
 from .._common.errors import KubernetesError
 from .._host.units import Unit
 from .._kube.token import claims, read
-from .._topology import options
+from .._topology import options, user_settings
 from .._topology.cluster import Cluster
 from .._topology.overlay import Overlay
 from .._verify.facts import Expected, ExpectedFile, Peer, Token
 from .._verify.finding import WARNING, Finding
 from .._verify.run import Remotes, verify
+from .._verify.versions import read_versions
 from .kubernetes import converge_accounts
+from .on_host import require_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +28,13 @@ if TYPE_CHECKING:
 
     Values = Mapping[str, Any]
 
+DELETE = (  # all of an account, where removal does not know its host any more
+    "if the host is gone: kubectl delete -n ovn-kubernetes serviceaccount,role,rolebinding {0}; "
+    "kubectl delete clusterrole,clusterrolebinding {0}"
+)
 READINESS = {  # program's settings -> where it says whether it is ready, and its unit
-    names.WATCHER_ACCESS: ("http://127.0.0.1:9409", "ovn-k8s-watcher.service"),
-    names.NODE_ACCESS: ("http://127.0.0.1:9410", "ovn-k8s-node.service"),
+    names.WATCHER_ACCESS: (f"http://{names.WATCHER_LISTEN}", "ovn-k8s-watcher.service"),
+    names.NODE_ACCESS: (f"http://{names.NODE_LISTEN}", "ovn-k8s-node.service"),
 }
 
 
@@ -37,11 +43,13 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
 
     :param run: runs a command of systemd or of the package manager.
     """
+    require_root()
     expected = expectation(params)
     report = verify(expected, run, Remotes(params["open_vswitch"], params["northbound"]))
     findings, facts = list(report.findings), dict(report.facts)
     uids = {token.account: claims(read(token.path)) for token in expected.tokens if token.account}
     facts["token_uids"] = {account: found.uid for account, found in uids.items() if found}
+    facts["versions"] = read_versions()
     if params["server"]:
         findings += accounts_findings(params, facts)
     return {"findings": [finding.as_dict() for finding in findings], "silent": list(report.silent), "facts": facts}
@@ -61,6 +69,7 @@ def expectation(params: Values) -> Expected:
     return Expected(
         node=node_settings(settings, params["subnets"]) if "node" in parts and params["subnets"] else None,
         gateway=gateway_settings(settings) if gateway else None,
+        user_settings=tuple(user_settings.read(settings.get("openvswitch_settings") or [])) if settings else None,
         shared_nic=gateway.get("shared_interface") or "",
         is_gateway="gateway" in parts,
         serves_pods=bool(kubernetes.get("pods")) and "node" in parts,
@@ -123,7 +132,7 @@ def accounts_findings(params: Values, facts: dict[str, Any]) -> list[Finding]:
     """Return what differs of the programs' accounts at the API server; their UIDs become a fact."""
     arguments = {**params, "nodes": params["accounts_of"], "absent_nodes": [], "state": "present"}
     try:
-        (result,) = converge_accounts(SimpleNamespace(params=arguments, check_mode=True))
+        (result,) = converge_accounts(SimpleNamespace(params=arguments, check_mode=True), with_others=False)
     except KubernetesError as error:
         text = f"the programs' accounts can't be compared: {error}"
         return [Finding("Kubernetes", text, "a site run stops here", "look at the API server")]
@@ -140,7 +149,7 @@ def _account(name: str, kinds: Values) -> Finding:
     """Return the finding of one account: operation -> kinds of its objects at the API server."""
     if set(kinds) == {"delete"}:
         text = f"service account {name} is left over at the API server"
-        return Finding("Kubernetes", text, "an account without a host keeps its rights", severity=WARNING)
+        return Finding("Kubernetes", text, "an account without a host keeps its rights", DELETE.format(name), WARNING)
     parts = [("is missing", "insert"), ("differs", "update"), ("is left over", "delete")]
     words = [f"{', '.join(kinds[verb])} {what}" for what, verb in parts if verb in kinds]
     text = f"of service account {name} at the API server {'; '.join(words)}"

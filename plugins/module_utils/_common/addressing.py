@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 # Bytes by family of the tunnel: outer IP header, UDP 8, Geneve 8 (RFC 8926), OVN's Geneve option 8, inner Ethernet
 # header 14.
 GENEVE_OVERHEAD = {4: 58, 6: 78}
+LONGEST = 64  # characters: an IPv6 address that embeds an IPv4 one, with its prefix length, has 49
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 # Offsets of addresses in a node subnet. Pods get the addresses from 3 on.
 ROUTER, HOST = 1, 2
 NETWORK_EXAMPLE = "192.168.0.0/16 or fd10::/48"
+FIRST_MULTICAST = 224  # first byte of IPv4's multicast and reserved addresses
 CIDR_EXAMPLE = "10.33.74.138/24"
 ADDRESS_EXAMPLE = "10.33.74.253"
 
@@ -103,10 +105,11 @@ def address(text: str, setting: str = "address") -> IPAddress:
 def _without_scope(text: object) -> str:
     """Return the text.
 
-    :raises ValueError: it is no text, or has a scope (``fe80::1%eth0``, RFC 4007, 11), which may be any text.
+    :raises ValueError: it is no text, longer than any address, or has a scope (``fe80::1%eth0``, RFC 4007, 11), which
+        may be any text.
     """
-    if not isinstance(text, str) or "%" in text:
-        raise ValueError(text)
+    if not isinstance(text, str) or len(text) > LONGEST or "%" in text:
+        raise ValueError("no address")
     return text
 
 
@@ -124,14 +127,16 @@ def normalized(text: object) -> str | None:
 def unicast(text: object) -> str | None:
     """Return the unicast address of a machine in its usual spelling; None for anything else.
 
-    That is no unspecified, loopback, multicast or broadcast address, and none that maps IPv4 to IPv6.
+    That is no unspecified, loopback, multicast or reserved address, and none that maps IPv4 to IPv6.
     Open vSwitch refuses a flow that translates to an unspecified address, together with all others of the same bundle.
     """
     normal = normalized(text)
-    if normal is None or normal == "255.255.255.255":
+    if normal is None:
         return None
     ip = ipaddress.ip_address(normal)
     if ip.is_unspecified or ip.is_loopback or ip.is_multicast or getattr(ip, "ipv4_mapped", None):
+        return None
+    if ip.version == 4 and not 0 < ip.packed[0] < FIRST_MULTICAST:  # RFC 6890: 0.0.0.0/8 and 240.0.0.0/4
         return None
     return normal
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import tempfile
 from dataclasses import dataclass, field
 
@@ -36,6 +37,26 @@ def read_file(path: str) -> FileContent | None:
             return FileContent(stream.read().decode("utf-8", "surrogateescape"), mode)
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def read_regular_file(path: str, most: int) -> bytes:
+    """Return the content of a file that may be anything: it never waits, and never reads more than it may.
+
+    :param most: bytes.
+    :raises OSError: it can't be read, or is a link.
+    :raises ValueError: it is no regular file, or larger.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError(f"{path} is no regular file")
+        with open(handle, "rb", closefd=False) as stream:
+            content = stream.read(most + 1)
+    finally:
+        os.close(handle)
+    if len(content) > most:
+        raise ValueError(f"{path} has more than {most} bytes")
+    return content
 
 
 def make_directory(path: str) -> None:
@@ -77,6 +98,66 @@ def write_file(path: str, file: FileContent) -> None:
             os.unlink(temporary)
         raise
     _sync_directory(directory)
+
+
+def reserve_file(path: str, size: int) -> None:
+    """Make a file of blanks, in which :func:`write_reserved` has room also when there is none left on the disk.
+
+    :param size: bytes.
+    :raises OSError: there is no room now.
+    """
+    write_file(path, FileContent(" " * size, 0o600))
+
+
+def write_reserved(path: str, text: str) -> None:
+    """Write a text over a reserved file, as far as it has room, and blanks over the rest.
+
+    :raises OSError: there is no such file, or it can't be written.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(handle).st_size
+        os.pwrite(handle, text.encode("utf-8", "replace")[:size].ljust(size), 0)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def keep_second_name(path: str) -> None:
+    """Give the file at ``path`` a second name, link(2), by which it is there also after another one has replaced it.
+
+    Where the file system has no such names, there is none.
+    """
+    forget_second_name(path)
+    with contextlib.suppress(OSError):
+        os.link(path, _second_name(path))
+
+
+def restore_second_name(path: str, file: FileContent) -> bool:
+    """Put a file back by its second name. That needs no room on the disk.
+
+    :param file: what it has to be.
+    :returns: False when there is no such file.
+    :raises OSError: the folder can't be written.
+    """
+    second = _second_name(path)
+    if read_file(second) != file:
+        return False
+    os.rename(second, path)
+    _sync_directory(os.path.dirname(path) or ".")
+    return True
+
+
+def forget_second_name(path: str) -> None:
+    """Remove the second name of a file, where there is one and it can be removed."""
+    with contextlib.suppress(OSError):
+        os.unlink(_second_name(path))
+
+
+def _second_name(path: str) -> str:
+    """Return a name beside the file that no program reads: hidden, and without the file's suffix."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.ovn-kubernetes-before")
 
 
 def remove_file(path: str) -> bool:

@@ -50,7 +50,7 @@ CHANGES = (
 
 
 async def watch(paths: Iterable[str], on_change: Callable[[], object]) -> None:
-    """Call ``on_change`` whenever something changes in the folders of these files, for ever.
+    """Call ``on_change`` once they are watched, and whenever something changes in the folders of these files, for ever.
 
     A folder that does not exist is awaited in the one above it. After an event the caller looks at the files.
     """
@@ -58,6 +58,7 @@ async def watch(paths: Iterable[str], on_change: Callable[[], object]) -> None:
     refused = False
     with contextlib.ExitStack() as stack:
         changed = stack.enter_context(_watched(paths))
+        on_change()
         while True:
             if changed.refusal and not refused:
                 LOG.warning(

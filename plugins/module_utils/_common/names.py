@@ -33,9 +33,17 @@ JOIN_MARK = "connect_to_join"
 
 # A host.
 INTEGRATION_BRIDGE = "br-int"
+MANAGEMENT_PREFIX = "k8s-"  # of management ports and their links
 PHYSICAL_NETWORK = "physnet"
 SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
 NODE_SETTINGS = SETTINGS_DIRECTORY + "/node.json"  # of the host's part of the node, for the next boot
+GATEWAY_SETTINGS = SETTINGS_DIRECTORY + "/gateway.json"
+# Environment of the units of programs: from which level on they log.
+LOG_SETTINGS = SETTINGS_DIRECTORY + "/log.env"
+LOG_LEVEL = "OVN_KUBERNETES_LOG_LEVEL"
+GATEWAY_HELPER_UNIT = "/etc/systemd/system/ovn-k8s-gateway-helper.service"
+# Exists on the host that the site play has given the databases to.
+CENTRAL_DROP_IN = "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf"
 SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"
@@ -47,11 +55,16 @@ KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
 FLOW_COOKIE = 0x6F766E6B
 # Source ports of pods' connections to the external network where the host has the same address. They are below those
 # that the kernel chooses (net.ipv4.ip_local_port_range begins at 32768, ip(7)), and below Kubernetes' node ports (30000
-# to 32767).
-SHARED_PORTS = "1024-29999"
+# to 32767). They are above those of IKE, where both sides send from the port that they send to: 500 and 4500 (RFC 7296,
+# 2.23), and above Geneve's 6081 (RFC 8926): what comes to that port of the host is its tunnels'.
+SHARED_PORTS = "6082-29999"
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
+# The NICs whose packets are dropped, a file each, and the unit that keeps the drops. Like them it is gone after a boot.
+DROPS_DIRECTORY = "/run/ovn-kubernetes-drops"
+DROPS_UNIT = "ovn-k8s-drops.service"
 JOURNAL_DIRECTORY = "/var/lib/ovn-kubernetes/uplinks"
 UPLINKS_UNIT = "ovn-k8s-uplinks.service"
+HOST_UNIT = "ovn-k8s-host.service"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
 PLUGINS_DIRECTORY = "/opt/cni/bin"
@@ -64,9 +77,14 @@ COMMANDS = {  # command -> the program of the archive that it runs
     "ovn-k8s-util": "util",
     "ovn-k8s-watcher": "watcher",
 }
+# Where the resident programs tell how they are.
+WATCHER_LISTEN, NODE_LISTEN, EGRESS_LISTEN = "127.0.0.1:9409", "127.0.0.1:9410", "127.0.0.1:9411"
+HOST_LOCK = "/run/ovn-kubernetes.lock"  # held by who changes the host
 RUN_DIRECTORY = "/run/ovn-kubernetes"
 # Names in it; the CNI plugin, which is a program without imports, spells them too.
 CNI_SOCKET, CNI_DELETIONS, CNI_ATTACHMENTS = "cni.sock", "cni-deletions", "cni-attachments"
+CNI_REFUSED = "cni-refused"  # deletions that can't be read
+CNI_UNAVAILABLE = "network-unavailable"  # exists while new pods are kept away from the node
 OVN_RUN_DIRECTORY = "/var/run/ovn"
 OPENVSWITCH_RUN_DIRECTORY = "/var/run/openvswitch"
 
@@ -87,14 +105,23 @@ OWNER_ID = "k8s.ovn.org/id"
 
 # Facts in external_ids of our rows, for the next plan.
 CHASSIS_KEY = "k8s.ovn.org/chassis"
+ENCAP_IPS_KEY = "k8s.ovn.org/node-encap-ips"
 SUBNETS_KEY = "k8s.ovn.org/node-subnets"
+CLUSTER_SUBNETS_KEY = "k8s.ovn.org/cluster-subnets"
+JOIN_SUBNETS_KEY = "k8s.ovn.org/join-subnets"
+NEXT_HOPS_KEY = "k8s.ovn.org/next-hops"
 PHYSICAL_IPS_KEY = "physical_ips"
+PHYSICAL_MTU_KEY = "k8s.ovn.org/physical-mtu"
 EGRESS_KEY = "k8s.ovn.org/egress"
+EGRESS_FLAPS_KEY = "k8s.ovn.org/egress-flaps"
+EGRESS_SLOTS_KEY = {4: "k8s.ovn.org/egress-slots-4", 6: "k8s.ovn.org/egress-slots-6"}
 UPLINK_KEY = "bridge-uplink"
 NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
+NIC_SETTINGS_BEFORE_KEY = "k8s.ovn.org/nic-settings-before"
 FORWARDING_KEY = "k8s.ovn.org/ip-forward"
 HOSTNAME_KEY = "k8s.ovn.org/hostname-before"
 NETNS_KEY = "k8s.ovn.org/netns"
+NETWORK_KEY = "k8s.ovn.org/network"  # name of the CNI configuration that a pod's interface is of
 INSTALLED_KEY = "ovn-installed"  # set by ovn-controller when an interface's flows exist (ovn-controller(8))
 
 # Annotations of pods and services, and keys of the rows that they become.
@@ -133,7 +160,7 @@ def link_name(name: str) -> str:
 
 def management_port(node: str) -> str:
     """Return the logical port of the host on its node switch, which is the iface-id of its OVS interface."""
-    return "k8s-" + node
+    return MANAGEMENT_PREFIX + node
 
 
 def management_link(node: str) -> str:
@@ -232,6 +259,11 @@ def pod_link(container: str, ifname: str) -> str:
     """
     start = "".join(char for char in container if char.isalnum())[:6]
     return f"{start}_{hashlib.sha256(f'{container}/{ifname}'.encode()).hexdigest()[:8]}"
+
+
+def gateway_nic_file(nic: str) -> str:
+    """Return the path of what is kept of a NIC that only the gateway uses."""
+    return f"{UPLINKS_DIRECTORY}/{nic}.gateway"
 
 
 def uplink_file(nic: str) -> str:

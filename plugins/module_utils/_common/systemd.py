@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Start transient services (systemd-run(1)): programs that outlive the connection which asked for them
+"""Start transient services (systemd-run(1)): programs that outlive whoever asked for them
 (org.freedesktop.systemd1(5)).
 """
 
@@ -42,6 +42,29 @@ def is_loaded(unit: str) -> bool:
     return True
 
 
+def is_booted() -> bool:
+    """Return whether systemd is this host's init system (sd_booted(3))."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def keep_running(unit: str, description: str, command: Sequence[str]) -> None:
+    """Start a service that runs until its command ends without an error; after one systemd runs it again.
+
+    :param command: the arguments; the program is an absolute path.
+    :raises HostError: systemd refuses the unit.
+    """
+    properties = [
+        ("Description", ("s", description)),
+        ("Type", ("s", "exec")),
+        ("ExecStart", _command(command)),
+        ("Restart", ("s", "on-failure")),
+        ("RestartUSec", ("t", USEC_PER_SEC)),
+        ("StartLimitIntervalUSec", ("t", 0)),
+        ("CollectMode", ("s", "inactive-or-failed")),
+    ]
+    _start(unit, "fail", properties)
+
+
 def start_unit(unit: str, description: str, command: Sequence[str], after: Sequence[str], limit: float) -> None:
     """Start a service: a command, and after its end, whatever that was, another one.
 
@@ -52,7 +75,7 @@ def start_unit(unit: str, description: str, command: Sequence[str], after: Seque
     :param limit: seconds after which systemd kills the command.
     :raises HostError: systemd does not run here, or refuses the unit.
     """
-    if not os.path.isdir("/run/systemd/system"):  # sd_booted(3)
+    if not is_booted():
         raise HostError(
             "systemd does not run on this host, and nothing else here can roll a change back "
             "when the connection is lost: run systemd"
@@ -99,7 +122,8 @@ def run_unit(unit: str, description: str, command: Sequence[str], timeout: float
 
 
 def _start(unit: str, mode: str, properties: list[tuple[str, tuple[str, Any]]]) -> None:
-    call(*SYSTEMD, "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, mode, properties, []))
+    named = ("SyslogIdentifier", ("s", unit.rpartition(".")[0]))  # else it is the interpreter's name
+    call(*SYSTEMD, "StartTransientUnit", "ssa(sv)a(sa(sv))", (unit, mode, [named, *properties], []))
 
 
 def _command(command: Sequence[str]) -> tuple[str, list[tuple[str, list[str], bool]]]:

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""End asyncio's tasks for certain."""
+"""End asyncio's tasks for certain, and let none of them occupy the loop."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+T = TypeVar("T")
 # Seconds until what has not ended is cancelled again. A task needs less for what it does at its end, which a second
 # cancellation would cut off.
 AGAIN = 3.0
+PIECE = 0.02  # seconds
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
@@ -31,3 +34,16 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
         for task in done:
             if not task.cancelled():
                 task.exception()  # asyncio would report one that nobody has asked for
+
+
+async def collect(items: Iterable[T]) -> list[T]:
+    """Return all items of an iterator that computes them; other tasks of the loop have their turn after each
+    :data:`PIECE` seconds.
+    """
+    found, since = [], time.monotonic()
+    for item in items:
+        found.append(item)
+        if time.monotonic() - since > PIECE:
+            await asyncio.sleep(0)
+            since = time.monotonic()
+    return found

@@ -10,6 +10,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
+from .._common.failures import Failures
 from .._netlink import links
 from .._netlink.socket import RouteSocket
 
@@ -45,30 +46,35 @@ def apply_steps(steps: Iterable[Step], link_timeout: float = LINK_TIMEOUT) -> No
 
 
 def undo_steps(steps: Sequence[Step]) -> None:
-    """Undo steps that were carried out, in the opposite order.
+    """Undo steps that were carried out, in the opposite order. One that can't be undone keeps no other from it.
 
-    :raises HostError: a step can't be undone; then those that were undone before it are as after the plan again.
+    :raises HostError: what could not be undone.
     """
-    inverses = [step.undo() for step in reversed(steps)]
-    apply_steps([inverse for inverse in inverses if inverse is not None])
+    parts = [part for step in steps for part in step.parts()]
+    with StepRunner(0) as runner:
+        _undo(runner, parts).raise_any()
 
 
 def _roll_back(runner: StepRunner, done: Sequence[Step]) -> str:
     """Undo steps. Return what to add to the text of the error."""
     runner.link_timeout = 0
-    failed = []
+    failures = _undo(runner, done)
+    return f"; undoing what was done before failed too, do it by hand: {failures}" if failures else ""
+
+
+def _undo(runner: StepRunner, done: Sequence[Step]) -> Failures:
+    failures = Failures()
     for part in reversed(done):
         inverse = part.undo()
         if inverse is None:
             continue
-        try:
-            runner.run(inverse)
-        except (OSError, HostError) as error:
-            if getattr(error, "errno", None) != errno.ENODEV:  # ENODEV: the link is gone, and with it what it had
-                failed.append(f"{inverse.describe()} ({getattr(error, 'strerror', None) or error})")
-    if not failed:
-        return ""
-    return f"; undoing what was done before failed too, do it by hand: {', '.join(failed)}"
+        with failures.collected(inverse.describe()):
+            try:
+                runner.run(inverse)
+            except OSError as error:
+                if error.errno != errno.ENODEV:  # ENODEV: the link is gone, and with it what it had
+                    raise
+    return failures
 
 
 class StepRunner:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""One change of this host, in four phases, and its rollback.
+"""One change of this host, in five phases, and its rollback.
 
 1. The state before the rows: what a NIC gets back before its bridge is deleted.
 2. Rows that are inserted or updated.
 3. The state after the rows: what is on links that Open vSwitch makes.
 4. Rows that are deleted. They come last, when nothing else can fail: a link that Open vSwitch removed can't be
    restored as it was.
+5. What can only be done then: a NIC that is free again is configured by its network manager. A failure there leaves the
+   rest of the change, and the next call goes on from there.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, HostError, RollbackFailed
+from .._common.failures import Failures, sentence
 from .._ovsdb.transaction import operations
 from .._ovsdb.undo import committed_guard, undo, with_uuids
 from .apply import apply_steps, undo_steps
@@ -42,11 +45,13 @@ class DesiredHost:
 
     :ivar before: the state that comes before the rows.
     :ivar after: the state that comes after the rows.
+    :ivar at_last: states that come after all else, each planned when it is due.
     """
 
     rows: LocalRows
     before: HostState = field(default_factory=HostState)
     after: HostState = field(default_factory=HostState)
+    at_last: tuple[HostState, ...] = ()
 
 
 class DeletionUnknown(Disconnected):
@@ -109,7 +114,20 @@ class HostChange:
             if deletions:
                 # The guards on what was read were part of the first transaction.
                 self._delete(deletions, reads=not writes, done=done)
-        return [*done, *deletions]
+            done += deletions
+        self._rollback.clear()
+        return [*done, *self._apply_at_last()]
+
+    def _apply_at_last(self) -> list[Operation]:
+        done: list[Operation] = []
+        try:
+            for state in self._desired.at_last:
+                steps = read_and_plan(state)
+                apply_steps(steps)
+                done += steps
+        except HostError as error:
+            raise RollbackFailed(f"{error}; the rest was done: run it again, which goes on from there") from error
+        return done
 
     def _apply_state(self, desired: HostState) -> list[Step]:
         steps = read_and_plan(desired)
@@ -136,7 +154,7 @@ class HostChange:
             except Disconnected:
                 raise
             except DatabaseError as error:
-                raise RollbackFailed(f"{error}; the rest of the change was made, and is not taken back") from error
+                raise RollbackFailed(f"{error}; the rest of the change was made, and is not rolled back") from error
         except Disconnected as error:
             self._rollback.clear()  # the rows may be deleted already
             raise DeletionUnknown(error, done, changes) from error
@@ -179,14 +197,12 @@ class _Rollback:
     ) -> None:
         if error is None:
             return
-        failures = []
+        failures = Failures()
         for inverse in reversed(self._inverses):
-            try:
+            with failures.collected():
                 inverse()
-            except Exception as failure:
-                failures.append(str(failure))
-        if failures and isinstance(error, (DatabaseError, HostError)):
+        if failures and isinstance(error, (DatabaseError, HostError, OSError)):
             raise RollbackFailed(
-                f"{error}; what was done before could not be taken back: {'; '.join(failures)}: "
+                f"{sentence(error)}; what was done before could not be rolled back: {failures}: "
                 "run it again when that is mended"
             ) from error

@@ -108,19 +108,21 @@ class _Convergence:
         plan = plan_rows(self._connection, self._desired.rows)
         if self._check:
             return self._preview(plan.changes)
-        done = HostChange(self._connection, self._desired, plan, self._comment).apply()
-        if not isinstance(self._lost, DeletionUnknown):
-            return Result(done)
-        if not done:  # the deletion was committed, and ovs-vswitchd may still be applying it
-            wait_for_vswitchd(self._connection, self._desired.rows, commit(self._connection, []))
-        return Result([*self._lost.done, *(done or self._lost.deletions)])
+        earlier: list[Operation] = []
+        if isinstance(self._lost, DeletionUnknown):
+            earlier += self._lost.done
+            if not plan.changes:  # the deletion was committed, and ovs-vswitchd may still be applying it
+                earlier += self._lost.deletions
+                wait_for_vswitchd(self._connection, self._desired.rows, commit(self._connection, []))
+        return Result([*earlier, *HostChange(self._connection, self._desired, plan, self._comment).apply()])
 
     def _preview(self, changes: Sequence[Change]) -> Result:
         """Return the plan of check mode. A host where libraries are still to be installed shows its rows only."""
         writes, deletions = split(changes)
         try:
             before, after = read_and_plan(self._desired.before), read_and_plan(self._desired.after)
+            at_last = [step for state in self._desired.at_last for step in read_and_plan(state)]
         except HostError as error:
             return Result(changes, [f"the plan does not show links, addresses, routes and files: {error}"])
-        operations: list[Operation] = [*before, *writes, *after, *deletions]
+        operations: list[Operation] = [*before, *writes, *after, *deletions, *at_last]
         return Result(operations)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .._common.files import FileContent
-    from .._netlink.records import KernelAddress, KernelLink, KernelRoute, KernelRule
+    from .._netlink.records import KernelAddress, KernelLink, KernelNeighbour, KernelRoute, KernelRule, LinkOptions
     from .desired import Companion, Sysctl
 
 
@@ -27,7 +27,10 @@ class CurrentState:
     :ivar files: path to content, None where there is no file.
     :ivar offloads: link to the offloads that are on, None for a link that does not exist.
     :ivar drops: the NICs with an ingress drop.
+    :ivar kept_drops: those that get one again when another program removes it.
     :ivar rules: those that are bound to a link that addresses move from or to.
+    :ivar neighbours: configured ones of such links, and of those that get back what was saved.
+    :ivar options: of links that are to have some; None for a link that does not exist.
     :ivar companions: what each companion read.
     """
 
@@ -38,5 +41,8 @@ class CurrentState:
     files: Mapping[str, FileContent | None] = field(default_factory=dict)
     offloads: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     drops: frozenset[str] = frozenset()
+    kept_drops: frozenset[str] = frozenset()
     rules: tuple[KernelRule, ...] = ()
+    neighbours: tuple[KernelNeighbour, ...] = ()
+    options: Mapping[str, LinkOptions | None] = field(default_factory=dict)
     companions: Mapping[Companion, Any] = field(default_factory=dict)

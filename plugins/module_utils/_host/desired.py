@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
 
-    from .._netlink.records import KernelAddress, KernelRoute
+    from .._netlink.records import KernelAddress, KernelRoute, LinkOptions
     from .steps.base import Step
 
     class Companion(Protocol):
@@ -57,8 +57,9 @@ class ReaderSteps:
 
 @dataclass(frozen=True)
 class Link:
-    """A link that another program (Open vSwitch) makes. It is to be up.
+    """A link that another program (Open vSwitch) makes.
 
+    :ivar up: whether it is to be up.
     :ivar mtu: in bytes. None: unchanged.
     :ivar mac: as aa:bb:cc:dd:ee:ff. None: unchanged.
     :ivar owned: addresses and routes on it that are not desired are removed, except those that the kernel itself made:
@@ -71,6 +72,15 @@ class Link:
     mac: str | None = None
     owned: bool = True
     promiscuous: bool | None = None
+    up: bool = True
+
+
+@dataclass(frozen=True)
+class OptionsOfLink:
+    """The options of a link."""
+
+    link: str
+    options: LinkOptions
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,14 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """A unicast route. It replaces a route with the same destination, metric and table.
+    """A unicast route.
 
     :ivar destination: CIDR. 0.0.0.0/0 and ::/0 are the default routes.
     :ivar via: the address of the router. None: the destination is on the link.
     :ivar metric: None: the kernel's default, 0 (IPv6: 1024).
+    :ivar replaces: the other links whose route with the same destination, metric and table it replaces; a route of any
+        other link is somebody's own, and refused. None: of all links. It says how the route is made, and is no part of
+        it.
     """
 
     link: str
@@ -98,6 +111,7 @@ class Route:
     via: str | None = None
     metric: int | None = None
     table: int = RT_TABLE_MAIN
+    replaces: frozenset[str] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -140,10 +154,14 @@ class File:
 
 @dataclass(frozen=True)
 class AddressMove:
-    """All addresses, routes and rules of the source are those of the target instead."""
+    """All addresses, routes, rules and configured neighbours of the source are those of the target instead.
+
+    :ivar labels: of addresses on the target, where they do not follow from those on the source: ((CIDR, label), ...).
+    """
 
     source: str
     target: str
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -187,6 +205,7 @@ class IngressDrop:
 class HostState:
     """The desired state of a host. What it does not name stays as it is.
 
+    :ivar options: of links; they come before addresses move to these links.
     :ivar file_readers: programs that are told about changes of ``files``.
     :ivar companions: what moves along with the addresses of ``moves``.
     :ivar absent_drops: drops that are removed.
@@ -205,3 +224,4 @@ class HostState:
     no_offloads: tuple[NoOffload, ...] = ()
     drops: tuple[IngressDrop, ...] = ()
     absent_drops: tuple[IngressDrop, ...] = ()
+    options: tuple[OptionsOfLink, ...] = ()

@@ -18,16 +18,18 @@ from .._netlink.addresses import read_addresses
 from .._netlink.constants import RT_TABLE_MAIN, Rtn
 from .._netlink.ethtool import offloads_on
 from .._netlink.generic import has_generic_family
-from .._netlink.links import read_link
-from .._netlink.records import KernelLink, KernelRoute, Nexthop
+from .._netlink.links import read_kind, read_link
+from .._netlink.records import KernelLink, KernelRoute, Nexthop, ip_version
+from .._netlink.route_mtus import read_route_mtus, read_way_mtu
 from .._netlink.routes import read_routes
+from .._netlink.rules import read_tables
 from .._netlink.socket import RouteSocket
 from .desired import SavedNic, Sysctl
 from .ssh import session_address, ssh_server_addresses
 from .sysctl import read_sysctl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 DEFAULT_ROUTE = {4: "0.0.0.0/0", 6: "::/0"}
 DATAPATH_FAMILY = "ovs_datapath"  # linux/openvswitch.h, OVS_DATAPATH_FAMILY
@@ -43,17 +45,45 @@ def default_route_link(version: int) -> str | None:
 
 
 def next_hop(link: str, version: int) -> str | None:
-    """Return the router of a link's default route. None: no default route uses the link.
+    """Return the router of a link's own default route. None: no default route uses the link, or it names no router.
 
     :param version: 4 or 6.
     """
-    return next((hop.via for hop in _default_hops(version, link) if hop.link == link), None)
+    return next((ip for ip in routers().get(link, ()) if ip_version(ip) == version), None)
+
+
+def routers() -> dict[str, list[str]]:
+    """Return link -> the routers of its default routes, one of each IP version.
+
+    Of the main table the one with the lowest metric counts, whether or not another link's is better; then those of
+    other tables that rules of policy routing use.
+    """
+    with _kernel() as kernel:
+        tables = read_tables(kernel)
+        routes = read_routes(
+            kernel,
+            lambda route: (
+                route.destination == DEFAULT_ROUTE[route.version]
+                and route.type == Rtn.UNICAST
+                and (tables is None or route.table in tables)
+            ),
+        )
+    found: dict[str, dict[int, str]] = {}
+    for route in sorted(routes, key=lambda route: (route.table != RT_TABLE_MAIN, route.metric)):
+        for hop in route.nexthops:
+            if hop.via and ip_version(hop.via) == route.version:
+                found.setdefault(hop.link, {}).setdefault(route.version, hop.via)
+    return {link: [by_version[version] for version in sorted(by_version)] for link, by_version in found.items()}
 
 
 def configured_addresses(link: str) -> list[str]:
-    """Return the addresses of a link with their prefix lengths, without those that the kernel made itself."""
+    """Return the addresses of a link with their prefix lengths, without those that the kernel made itself.
+
+    The host's own come first. Addresses that programs move between hosts may be older.
+    """
     with _kernel() as kernel:
-        return [address.cidr for address in read_addresses(kernel, {link}) if address.configured]
+        addresses = [address for address in read_addresses(kernel, {link}) if address.configured]
+    return [address.cidr for address in sorted(addresses, key=lambda one: (one.of_program, one.single))]
 
 
 def saved_nic(link: str, offloads: bool = False) -> SavedNic:
@@ -91,6 +121,36 @@ def link_mtu(name: str) -> int | None:
     """Return the MTU of a link in bytes, None when there is no such link."""
     link = _link(name)
     return link.mtu if link else None
+
+
+def outgoing_mtu(ip: str, peers: Iterable[str]) -> int | None:
+    """Return the least MTU, in bytes, of the links through which packets from an address leave this host; None where
+    that is not known.
+
+    :param peers: addresses of other hosts; those of another IP version don't count.
+    """
+    own = ipaddress.ip_address(ip)
+    others = {peer for peer in map(ipaddress.ip_address, peers) if peer.version == own.version and peer != own}
+    try:
+        to_peers = [read_way_mtu(str(peer), ip) for peer in others]
+        mtu = min((mtu for mtu in to_peers if mtu is not None), default=None)
+        if mtu is not None:
+            return mtu
+        routes = read_route_mtus()
+    except OSError as error:
+        raise HostError(f"this host's routes can't be read: {error.strerror}") from error
+    link = link_of_address(ip)
+    if link is not None and leads_out(link):
+        return link_mtu(link)
+    default = default_route_link(own.version)
+    return link_mtu(default) if default else min((mtu for _network, mtu in routes), default=None)
+
+
+def leads_out(link: str) -> bool:
+    """Return whether packets leave this host through a link: not through the loopback, nor through links like it."""
+    with _kernel() as kernel:
+        kind = read_kind(kernel, link)
+    return kind is not None and not kind.loopback and kind.kind != "dummy"
 
 
 def link_mac(name: str) -> str | None:
@@ -136,18 +196,12 @@ def _link(name: str) -> KernelLink | None:
         return read_link(kernel, name)
 
 
-def _default_hops(version: int, link: str | None = None) -> tuple[Nexthop, ...]:
-    """Return the next hops of the default route with the lowest metric.
-
-    :param link: only of default routes that use this link.
-    """
+def _default_hops(version: int) -> tuple[Nexthop, ...]:
+    """Return the next hops of the default route with the lowest metric."""
 
     def is_default(route: KernelRoute) -> bool:
         return (
-            route.destination == DEFAULT_ROUTE[version]
-            and route.table == RT_TABLE_MAIN
-            and route.type == Rtn.UNICAST
-            and (link is None or link in route.links)
+            route.destination == DEFAULT_ROUTE[version] and route.table == RT_TABLE_MAIN and route.type == Rtn.UNICAST
         )
 
     with _kernel() as kernel:

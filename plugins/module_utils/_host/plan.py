@@ -11,14 +11,14 @@ from .._common.files import FileContent
 from .plan_moves import plan_moves, plan_saved_nic
 from .plan_routes import plan_addresses_and_routes
 from .steps.files import FileStep, SysctlStep
-from .steps.links import DropStep, LinkStep, OffloadStep
+from .steps.links import DropStep, LinkStep, OffloadStep, OptionsStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .._netlink.records import KernelLink
+    from .._netlink.records import KernelLink, LinkOptions
     from .current import CurrentState
-    from .desired import File, HostState, IngressDrop, Link
+    from .desired import File, HostState, IngressDrop, Link, OptionsOfLink
     from .steps.base import Step
 
 
@@ -28,8 +28,8 @@ def plan_host(current: CurrentState, desired: HostState) -> list[Step]:
     1. What readers of files have to do before all else.
     2. Settings of the whole host.
     3. Drops that are removed: a NIC has to receive the answers of its neighbours before it gets addresses.
-    4. Addresses and routes that move to another link, and their companions.
-    5. Links and the settings of links, some of which (disable_ipv6) have to be set before addresses are.
+    4. Settings and options of the links that get addresses, some of which (disable_ipv6) have to be set before.
+    5. Addresses and routes that move to another link, and their companions; other links and their settings.
     6. Addresses and routes.
     7. What changes the path of packets: offloads and drops.
     8. Files, which tell other programs that the host is ready, and the readers of files.
@@ -40,15 +40,21 @@ def plan_host(current: CurrentState, desired: HostState) -> list[Step]:
     moves = plan_moves(current, desired)
     files = [step for file in desired.files for step in _plan_file(current, file)]
     changed = {step.path for step in files}
+    sysctls = _plan_sysctls(current, desired)
+    # A link that is set up gets the link's MTU for IPv6 too.
+    targets = {move.target for move in desired.moves}
+    first = [step for step in sysctls if step.link in targets and step.parts_of_key[-1] != "mtu"]
     readers = [reader.steps() for reader in desired.file_readers if changed.intersection(reader.paths)]
     return [
         *[steps.first for steps in readers],
-        *_plan_sysctls(current, desired, of_links=False),
-        *[DropStep(nic, False) for nic in _nics(desired.absent_drops) if nic in current.drops],
+        *[step for step in sysctls if step.link is None],
+        *[DropStep(nic, False) for nic in _nics(desired.absent_drops) if nic in current.drops | current.kept_drops],
+        *first,
+        *[step for one in desired.options for step in _plan_options(current.options.get(one.link), one)],
         *moves.steps,
         *[step for companion in desired.companions for step in companion.plan(current.companions[companion])],
         *[step for link in desired.links for step in _plan_link(current.links.get(link.name), link)],
-        *_plan_sysctls(current, desired, of_links=True),
+        *[step for step in sysctls if step.link is not None and step not in first],
         *plan_addresses_and_routes(desired, moves.network),
         *[step for saved in desired.saved_nics for step in plan_saved_nic(current, saved)],
         *[step for link in desired.no_offloads for step in _plan_no_offload(current, link.link)],
@@ -63,12 +69,11 @@ def _nics(drops: Iterable[IngressDrop]) -> list[str]:
     return list(dict.fromkeys(drop.link for drop in drops))
 
 
-def _plan_sysctls(current: CurrentState, desired: HostState, of_links: bool) -> list[Step]:
-    steps: list[Step] = []
+def _plan_sysctls(current: CurrentState, desired: HostState) -> list[SysctlStep]:
+    steps: list[SysctlStep] = []
     for sysctl in desired.sysctls:
         value = current.sysctls.get(sysctl)
-        differs = value is None or value.split() != sysctl.value.split()
-        if (sysctl.link is not None) == of_links and differs:
+        if value is None or value.split() != sysctl.value.split():
             steps.append(SysctlStep(sysctl.key, sysctl.parts, sysctl.link, sysctl.value, value))
     return steps
 
@@ -76,10 +81,10 @@ def _plan_sysctls(current: CurrentState, desired: HostState, of_links: bool) -> 
 def _plan_link(current: KernelLink | None, desired: Link) -> list[Step]:
     mac = desired.mac.lower() if desired.mac else None
     if current is None:
-        return [LinkStep(desired.name, True, desired.mtu, desired.mac, promiscuous=desired.promiscuous or None)]
+        return [LinkStep(desired.name, desired.up, desired.mtu, desired.mac, promiscuous=desired.promiscuous or None)]
     step = LinkStep(
         desired.name,
-        up=None if current.up else True,
+        up=None if current.up == desired.up else desired.up,
         mtu=None if desired.mtu == current.mtu else desired.mtu,
         mac=None if mac == current.mac else mac,
         current=current,
@@ -87,6 +92,10 @@ def _plan_link(current: KernelLink | None, desired: Link) -> list[Step]:
     )
     changes = (step.up, step.mtu, step.mac, step.promiscuous)
     return [step] if any(value is not None for value in changes) else []
+
+
+def _plan_options(current: LinkOptions | None, desired: OptionsOfLink) -> list[Step]:
+    return [] if current == desired.options else [OptionsStep(desired.link, desired.options, current)]
 
 
 def _plan_no_offload(current: CurrentState, link: str) -> list[Step]:

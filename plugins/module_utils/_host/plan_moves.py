@@ -95,7 +95,8 @@ def _plan_move(move: AddressMove, current: CurrentState, network: Network) -> Mo
     source, target = move.source, move.target
     own = network.configured(source)
     rules = tuple(rule for rule in current.rules if source in rule.links)
-    if not own.addresses and not own.routes and not rules:
+    neighbours = tuple(one for one in current.neighbours if one.link == source)
+    if not own.addresses and not own.routes and not rules and not neighbours:
         return None
     for route in own.routes:
         if route.nexthop_id is not None:
@@ -104,6 +105,8 @@ def _plan_move(move: AddressMove, current: CurrentState, network: Network) -> Mo
                 f"its link: give the route its next hop itself (ip route replace {route.destination} via ...)"
             )
     present = {address.cidr for address in network.addresses if address.link == target}
+    labels = dict(move.labels)
+    given = (address.moved_to(target) for address in own.addresses if address.cidr not in present)
     moved_routes = tuple(route.moved(source, target) for route in own.routes)
     moved_rules = tuple(rule.moved(source, target) for rule in rules)
     link = current.links.get(target)
@@ -112,11 +115,15 @@ def _plan_move(move: AddressMove, current: CurrentState, network: Network) -> Mo
         target,
         own.addresses,
         own.routes,
-        tuple(address.moved_to(target) for address in own.addresses if address.cidr not in present),
+        tuple(replace(address, label=labels.get(address.cidr, address.label)) for address in given),
         tuple(route for route in moved_routes if route not in network.routes),
         set_up=False if link and link.up else link,
         taken_rules=rules,
         given_rules=tuple(rule for rule in moved_rules if rule not in current.rules),
+        taken_neighbours=neighbours,
+        given_neighbours=tuple(
+            one for one in (one.moved_to(target) for one in neighbours) if one not in current.neighbours
+        ),
     )
 
 

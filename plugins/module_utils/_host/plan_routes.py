@@ -20,7 +20,7 @@ from .._netlink.records import (
     normal_prefix,
 )
 from .steps.moves import oldest_first
-from .steps.routes import AddressStep, RouteStep
+from .steps.routes import AddressStep, RouteStep, route_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,12 +52,13 @@ def plan_addresses_and_routes(desired: HostState, network: Network) -> list[Step
     its own and added again, so that the inverse of the plan is exact.
 
     :param network: what the host has when this part of the plan begins.
-    :raises HostError: a route belongs to an address of another link.
+    :raises HostError: a route belongs to an address of another link, or is somebody's own.
     """
     owned = {link.name for link in desired.links if link.owned}
     addresses, routes = network.addresses, network.routes
     changed = _plan_addresses(desired, addresses, owned)
     new_routes = list(dict.fromkeys(_new_route(route) for route in desired.routes))
+    replaced = {_new_route(route): route.replaces for route in desired.routes}
     removed = [
         route
         for route in routes
@@ -71,6 +72,12 @@ def plan_addresses_and_routes(desired: HostState, network: Network) -> list[Step
         if any(_is_same(route, new) for route in kept):
             continue
         for rival in _rivals(new, kept):
+            links = replaced[new]
+            if links is not None and not rival.links <= owned | links:
+                raise HostError(
+                    f"this host has the route {route_text(rival)} already, and the overlay needs {new.destination}: "
+                    "remove that route, or choose another network"
+                )
             kept.remove(rival)
             removed.append(rival)
         added.append(new)

@@ -11,8 +11,9 @@ from .._common.errors import HostError
 from .._common.files import read_file
 from .._netlink.addresses import read_addresses
 from .._netlink.ethtool import offloads_on
-from .._netlink.ingress import dropped_nics
-from .._netlink.links import read_link
+from .._netlink.ingress import dropped_nics, kept_nics
+from .._netlink.links import read_link, read_options
+from .._netlink.neighbours import read_neighbours
 from .._netlink.records import DEFAULT_METRIC, KernelRoute, RouteKey, ip_version, normal_prefix
 from .._netlink.routes import read_routes
 from .._netlink.rules import read_rules
@@ -62,7 +63,10 @@ def read_current(desired: HostState, most: int | None = None) -> CurrentState:
         offloads=offloads,
         companions={companion: companion.read() for companion in desired.companions},
         drops=dropped_nics() if desired.drops or desired.absent_drops else frozenset(),
+        kept_drops=(kept_nics() or frozenset()) if desired.absent_drops else frozenset(),
         rules=current.rules,
+        neighbours=current.neighbours,
+        options=current.options,
     )
 
 
@@ -86,6 +90,8 @@ def _read_network(desired: HostState, most: int | None) -> CurrentState:
                 addresses=tuple(read_addresses(kernel, present)) if present else (),
                 routes=tuple(read_routes(kernel, is_named)) if present or keys else (),
                 rules=tuple(read_rules(kernel, moved)) if moved else (),
+                neighbours=tuple(read_neighbours(kernel, moved)) if moved else (),
+                options={one.link: read_options(kernel, one.link) for one in desired.options},
             )
     except OSError as error:
         raise HostError(f"this host's links, addresses and routes can't be read: {error.strerror}") from error
@@ -95,6 +101,7 @@ def _link_names(desired: HostState) -> set[str]:
     names = {link.name for link in desired.links}
     names |= {address.link for address in desired.addresses} | {route.link for route in desired.routes}
     names |= {link.link for link in desired.unaddressed} | {nic.nic for nic in desired.saved_nics}
+    names |= {one.link for one in desired.options}
     for move in desired.moves:
         names |= {move.source, move.target}
     return names

@@ -85,7 +85,7 @@ def _has_other_owner(port: CurrentRow) -> bool:
     """Return whether a port is neither ours, nor the integration bridge's own port, nor ovn-controller's."""
     return (
         port.name != names.INTEGRATION_BRIDGE
-        and port.external_id(names.OWNER_CONTROLLER) is None
+        and port.controller != names.CONTROLLER
         and not any(port.external_id(key) for key in OVN_CONTROLLER_KEYS)
     )
 

@@ -4,7 +4,7 @@
 """The wire format of steps and records: what is to be undone later has to outlive the process that did it.
 
 Journals, the files of moved NICs and the saved NICs in OVSDB hold values of this format. They outlive updates of the
-collection, and an update may be taken back while a NIC is moved. So the names in them are those of
+collection, and an update may be rolled back while a NIC is moved. So the names in them are those of
 :data:`HOST_TYPES`, and not the names of classes and fields: a class may be renamed, the name in the format stays, and
 versions before and after the change read each other's values.
 
@@ -19,15 +19,23 @@ from typing import TYPE_CHECKING, Any
 
 from .._common.errors import HostError
 from .._common.files import FileContent
-from .._netlink.records import KernelAddress, KernelLink, KernelRoute, KernelRule, Nexthop
+from .._netlink.records import (
+    KernelAddress,
+    KernelLink,
+    KernelNeighbour,
+    KernelRoute,
+    KernelRule,
+    LinkOptions,
+    Nexthop,
+)
 from .desired import File
 from .steps.files import FileStep, SysctlStep
-from .steps.links import DropStep, LinkStep, OffloadStep
+from .steps.links import DropStep, LinkStep, OffloadStep, OptionsStep
 from .steps.moves import MoveStep
-from .steps.routes import AddressStep, RouteStep, RuleStep
+from .steps.routes import AddressStep, NeighbourStep, RouteStep, RuleStep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 NAME = "is"
 BYTES = "bytes"
@@ -39,10 +47,19 @@ class WireType:
 
     :ivar python_type: its dataclass.
     :ivar renamed: name of a field in the class to its name in the format, where they differ.
+    :ivar added: fields that the first version did not have. They are left out where they have their default, so that
+        it reads the rest.
     """
 
     python_type: type[Any]
     renamed: Mapping[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
+
+    def fields_of(self, value: Any) -> Iterator[str]:
+        """Yield the names of the fields that are written."""
+        for one in fields(value):
+            if one.name not in self.added or getattr(value, one.name) != one.default:
+                yield one.name
 
 
 # Name in the format -> class. Never change a name on the left, nor one in ``renamed`` on the right.
@@ -51,15 +68,19 @@ HOST_TYPES: dict[str, WireType] = {
     "DropStep": WireType(DropStep),
     "File": WireType(File),
     "FileStep": WireType(FileStep, {"desired": "wanted", "current": "found"}),
-    "FoundAddress": WireType(KernelAddress),
+    "FoundAddress": WireType(KernelAddress, added=frozenset({"protocol"})),
     "FoundFile": WireType(FileContent),
     "FoundLink": WireType(KernelLink, {"no_arp": "quiet"}),
+    "FoundNeighbour": WireType(KernelNeighbour),
     "FoundRoute": WireType(KernelRoute, {"source_prefix": "origin", "nexthop_id": "nexthop_object"}),
     "FoundRule": WireType(KernelRule),
     "LinkStep": WireType(LinkStep, {"current": "found"}),
-    "MoveStep": WireType(MoveStep, {"set_up": "raise_target"}),
+    "LinkOptions": WireType(LinkOptions),
+    "MoveStep": WireType(MoveStep, {"set_up": "raise_target"}, frozenset({"taken_neighbours", "given_neighbours"})),
+    "NeighbourStep": WireType(NeighbourStep),
     "Nexthop": WireType(Nexthop),
     "OffloadStep": WireType(OffloadStep),
+    "OptionsStep": WireType(OptionsStep),
     "RouteStep": WireType(RouteStep),
     "RuleStep": WireType(RuleStep),
     "SysctlStep": WireType(SysctlStep, {"current": "found"}),
@@ -80,8 +101,10 @@ class WireFormat:
         """Return a record, or a tuple of them, as values that JSON can hold."""
         if is_dataclass(value):
             name = self._names[type(value)]
-            renamed = self.types[name].renamed
-            content = {renamed.get(one.name, one.name): self.to_json(getattr(value, one.name)) for one in fields(value)}
+            wire_type = self.types[name]
+            content = {
+                wire_type.renamed.get(one, one): self.to_json(getattr(value, one)) for one in wire_type.fields_of(value)
+            }
             return {**content, NAME: name}
         if isinstance(value, bytes):
             return {NAME: BYTES, "hex": value.hex()}

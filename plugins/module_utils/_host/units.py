@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,12 +126,33 @@ class Step:
     :ivar text: what it does, for the user.
     :ivar command: a command and its arguments.
     :ivar path: a file; ``write`` is its new content, None: it is removed.
+    :ivar current: the file's text before the step; None: there is none.
     """
 
     text: str
     command: tuple[str, ...] = ()
     path: str = ""
     write: FileContent | None = None
+    current: str | None = field(default=None, repr=False)
+
+    def describe(self) -> str:
+        """Return the step as one line of a plan."""
+        return self.text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the step for a module's result."""
+        unit, _colon, what = self.text.partition(": ")
+        return {"kind": "unit", "unit": unit, "operation": what}
+
+    def before(self) -> list[str]:
+        """Return the lines of a diff that show a file before the step."""
+        return [f"{self.path}: {line}" for line in (self.current or "").splitlines()]
+
+    def after(self) -> list[str]:
+        """Return the lines of a diff that show a file after the step, or which command runs."""
+        if self.command:
+            return [self.text]
+        return [f"{self.path}: {line}" for line in (self.write.content if self.write else "").splitlines()]
 
 
 def plan(unit: Unit, status: Status) -> list[Step]:
@@ -146,7 +167,8 @@ def _start(unit: Unit, status: Status) -> list[Step]:
     steps = []
     if unit.content is not None and unit.content != status.content:
         changed = True
-        steps.append(Step(f"{unit.name}: write the unit", path=unit.path, write=FileContent(unit.content, FILE_MODE)))
+        content = FileContent(unit.content, FILE_MODE)
+        steps.append(Step(f"{unit.name}: write the unit", (), unit.path, content, status.content))
     reasons = [*status.newer, *([unit.path] if changed and unit.path not in status.newer else [])]
     restart = status.running and unit.started_from is not None and bool(reasons)
     # A drop-in of another unit may be among the files: a service that does not run says nothing about when it was read.
@@ -172,7 +194,7 @@ def _stop(unit: Unit, status: Status) -> list[Step]:
     if unit.state == ABSENT:
         gone = status.content is None
         if not gone:
-            steps.append(Step(f"{unit.name}: remove the unit", path=unit.path))
+            steps.append(Step(f"{unit.name}: remove the unit", path=unit.path, current=status.content))
         if not gone or status.stale:
             steps.append(_reload(unit))
     return steps
@@ -208,6 +230,36 @@ def read_all(run: Run, units: Sequence[Unit]) -> dict[str, Status]:
         )
     # systemctl(1): the units' properties come in the order of the units, with an empty line between two of them.
     return {unit.name: _status(unit, text) for unit, text in zip(units, out.strip("\n").split("\n\n"))}
+
+
+@dataclass(frozen=True)
+class Converged:
+    """What was done with units, or would be done in check mode.
+
+    :ivar found: names of those that existed before.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+
+def converge(run: Run, units: Sequence[Unit], check: bool = False) -> Iterator[Converged]:
+    """Converge units in their order, and yield what was done with each.
+
+    Where nothing differs systemctl is called once for all of them. What one unit starts may be another one of them, so
+    that after a first change each is read again when its turn comes.
+
+    :raises HostError: systemd does not answer, or a step failed.
+    """
+    current = read_all(run, units)
+    changed = False
+    for unit in units:
+        status = read(run, unit) if changed else current[unit.name]
+        steps = plan(unit, status)
+        if not check:
+            apply(run, steps)
+            changed = changed or bool(steps)
+        yield Converged(steps, [unit.name] if status.loaded or status.content is not None else [])
 
 
 def _status(unit: Unit, text: str) -> Status:

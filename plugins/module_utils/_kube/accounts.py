@@ -92,6 +92,19 @@ def without_nodes(current: Mapping[str, Mapping[str, Object]], nodes: Iterable[s
     }
 
 
+def with_others(
+    desired: Mapping[str, Mapping[str, Object]], current: Mapping[str, Mapping[str, Object]]
+) -> dict[str, dict[str, Object]]:
+    """Return the desired objects, and the current ones of all other accounts: collection -> name -> object."""
+    return {
+        collection: {
+            **{name: item for name, item in current.get(collection, {}).items() if name not in desired[ACCOUNTS]},
+            **items,
+        }
+        for collection, items in desired.items()
+    }
+
+
 def _account(name: str, rules: Rules) -> dict[str, Object]:
     """Return a service account with its roles and bindings: collection -> object."""
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": ACCOUNTS_NAMESPACE}]

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import APIRefused, APIUnreachable, ClientMissing, KubernetesError
+from .decode import decode
 from .transport import set_keepalive, tls_context
 
 if TYPE_CHECKING:
@@ -29,10 +30,17 @@ if TYPE_CHECKING:
     Query = Mapping[str, str]
 
 MISSING_LIBRARY = "the Python library 'aiohttp' is missing on this host: install python3-aiohttp"
-PAGE = 500  # objects in one page of a list
+PAGE = 500  # objects in one page of a list, at most
+LARGEST_PAGE = 1 << 24  # bytes: an object may have 1.5 MiB. A page that has more is requested with fewer objects
+FEWER = 8
 CONNECTIONS = 48
 SHOWN = 200  # characters of an error page that a message shows
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
+
+
+class _TooLarge(Exception):
+    """A reply has more bytes than it may have."""
 
 
 class Page(NamedTuple):
@@ -93,9 +101,17 @@ class Client:
 
     async def pages(self, path: str, query: Query | None = None) -> AsyncIterator[Page]:
         """Yield the pages of a list."""
-        parameters = {**(query or {}), "limit": str(PAGE)}
+        parameters, limit = dict(query or {}), PAGE
         while True:
-            page = await self._request("GET", path, parameters)
+            try:
+                most = LARGEST_PAGE if limit > 1 else None
+                text = await self._reply("GET", path, {**parameters, "limit": str(limit)}, most=most)
+            except _TooLarge:
+                limit = max(1, limit // FEWER)
+                continue
+            if len(text) < LARGEST_PAGE // FEWER:
+                limit = min(PAGE, 2 * limit)
+            page = await self._decoded(path, text)
             meta = page.get("metadata") or {}
             yield Page(page.get("items") or [], meta.get("resourceVersion", ""))
             if not meta.get("continue"):
@@ -121,7 +137,7 @@ class Client:
         timeout = self._aiohttp.ClientTimeout(
             total=None, connect=self._timeout_seconds, sock_read=seconds + self._timeout_seconds
         )
-        incomplete = b""
+        incomplete: list[bytes] = []  # parts of a line
         try:
             async with self._session.get(
                 self._url(path), params=parameters, headers=self._headers(), timeout=timeout
@@ -131,10 +147,13 @@ class Client:
                 self._watches.add(response)
                 try:
                     async for chunk in response.content.iter_any():
-                        *lines, incomplete = (incomplete + chunk).split(b"\n")
-                        for line in lines:
+                        first, *others = chunk.split(b"\n")
+                        incomplete.append(first)
+                        for other in others:
+                            line = b"".join(incomplete)
+                            incomplete = [other]
                             if line:
-                                yield json.loads(line)
+                                yield await decode(line)
                 finally:
                     self._watches.discard(response)
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
@@ -150,6 +169,10 @@ class Client:
     async def patch(self, path: str, body: Object) -> Object:
         """Merge ``body`` into an object (RFC 7386)."""
         return await self._request("PATCH", path, {}, body, MERGE_PATCH)
+
+    async def strategic_patch(self, path: str, body: Object) -> Object:
+        """Merge ``body`` into an object, members of its lists by their keys (strategic merge patch)."""
+        return await self._request("PATCH", path, {}, body, STRATEGIC_PATCH)
 
     async def create(self, path: str, body: Object) -> Object:
         """Create an object in the collection ``path``."""
@@ -200,6 +223,23 @@ class Client:
         :raises APIRefused: the API server replied with an error.
         :raises KubernetesError: the token can't be read.
         """
+        return await self._decoded(path, await self._reply(method, path, query, body, content_type, headers))
+
+    async def _reply(
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: Object | None = None,
+        content_type: str = JSON,
+        headers: dict[str, str] | None = None,
+        most: int | None = None,
+    ) -> bytes:
+        """Return the reply's text, with the errors of :meth:`_request`.
+
+        :param most: bytes that it may have.
+        :raises _TooLarge: it has more.
+        """
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = self._headers() if headers is None else headers
         if body is not None:
@@ -210,12 +250,22 @@ class Client:
                 method, self._url(path), params=query, data=data, headers=headers, timeout=timeout
             ) as response:
                 await self._check(response, path)
-                reply: Object = json.loads(await response.read())
-                return reply
+                text = bytearray()
+                async for chunk in response.content.iter_any():
+                    text += chunk
+                    if most is not None and len(text) > most:
+                        raise _TooLarge
+                return bytes(text)
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
             raise APIUnreachable(self._unreachable(path, exc)) from None
+
+    async def _decoded(self, path: str, text: bytes) -> Object:
+        """Return a reply's JSON. :raises APIUnreachable: it is none."""
+        try:
+            reply: Object = await decode(text)
         except ValueError:
             raise APIUnreachable(f"{path} at {self.settings.server} does not reply with JSON") from None
+        return reply
 
     async def _check(self, response: aiohttp.ClientResponse, path: str) -> None:
         """Raise the error of a reply.
@@ -228,7 +278,7 @@ class Client:
         try:
             status = json.loads(text)
             message, reason = status.get("message") or text, status.get("reason") or ""
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             message, reason = text.strip()[:SHOWN], ""
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._token_stamp = None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from .._common.errors import APIRefused, KubernetesError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .client import Client
 
 LOG = logging.getLogger("kubernetes")
@@ -29,12 +31,15 @@ class HealthCheck:
     server replies again after it was away, all watches are closed and begin again where they were. An error of the API
     server is a reply too.
 
+    :param on_state: called without arguments when :attr:`problem` comes or goes.
+
     :ivar problem: why the server counts as away, in one sentence; None while it replies.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, on_state: Callable[[], object] | None = None) -> None:
         self.problem: str | None = None
         self._client = client
+        self._on_state = on_state or (lambda: None)
 
     async def run(self) -> None:
         """Check for ever."""
@@ -50,8 +55,20 @@ class HealthCheck:
                 self._client.end_watches()
             elif problem is not None and self.problem is None:
                 LOG.warning("%s", problem)
-            self.problem = problem
+            self._set(problem)
             await asyncio.sleep(PERIOD * random.uniform(0.8, 1.2))
+
+    async def now(self) -> None:
+        """Check once; one request without a reply counts already."""
+        problem = await self._check()
+        if problem is not None:
+            LOG.warning("%s", problem)
+            self._set(problem)
+
+    def _set(self, problem: str | None) -> None:
+        was, self.problem = self.problem, problem
+        if (was is None) != (problem is None):
+            self._on_state()
 
     async def _check(self) -> str | None:
         """Return why the server does not reply; None when it does."""

@@ -7,6 +7,9 @@ changes").
 Objects are reduced to what is used as they come. An object that can't be used is reported and left out; the others are
 kept.
 After an outage only what differs is reported as a change.
+
+After each lost connection, and now and then, it is checked that the server still has the history of the last watch
+(:mod:`.history`); else everything is listed anew.
 """
 
 from __future__ import annotations
@@ -18,8 +21,10 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .._common.errors import APIRefused, KubernetesError
+from .._common.errors import APIRefused, APIUnreachable, KubernetesError
 from .._common.retry import Pause
+from .._common.tasks import end
+from .history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +39,8 @@ RETRY_PAUSE = Pause(0.2, longest=10.0, jitter=0.5)
 LONG_WATCH = 10.0  # seconds after which a failed watch counts as one that worked
 SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner counts as failed
 WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
+COMPARE_SECONDS = (45.0, 75.0)  # a random time between them, between two comparisons of versions
+SHOWN = 300  # characters of what is wrong with an object, which may have a user's text
 EXPIRED = ("Expired", "Gone")  # reasons of a Status with which a watch ends when its version is too old
 
 
@@ -54,6 +61,7 @@ class Informer(Generic[T]):
     :param fields: field selector.
     :param labels: label selector.
     :param on_invalid: called with (key or None, exception) for an object that can't be used.
+    :param on_state: called without arguments whenever :attr:`current` changed.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
@@ -70,6 +78,7 @@ class Informer(Generic[T]):
         fields: str | None = None,
         labels: str | None = None,
         on_invalid: Callable[[str | None, Exception], None] | None = None,
+        on_state: Callable[[], object] | None = None,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
@@ -77,12 +86,28 @@ class Informer(Generic[T]):
         self.current = False
         self.restarts = 0
         self._version: str | None = None  # the resourceVersion to watch from; None: list first
+        self._in_doubt = False  # the connection was lost since the last list or watch
+        self._error: KubernetesError | None = None
         self._client = client
         self._from_object = from_object
         self._on_change = on_change or (lambda _key, _before, _after: None)
         self._on_invalid = on_invalid or (lambda _key, _exception: None)
+        self._on_state = on_state or (lambda: None)
         selectors = {"fieldSelector": fields, "labelSelector": labels}
         self._query = {name: value for name, value in selectors.items() if value}
+        self._history = History(client, path, self._query)
+
+    @property
+    def kind(self) -> str:
+        """Return what the objects are called, in the plural."""
+        return self.path.rpartition("/")[2]
+
+    def problem(self) -> str | None:
+        """Return why the store may not be what the API server has, in one sentence; None when it is."""
+        reason = f": {self._error}" if self._error is not None else ""
+        if not self.synced.is_set():
+            return f"the API server has not sent its {self.kind} yet{reason}"
+        return None if self.current else f"the watch of {self.kind} is interrupted{reason}"
 
     async def run(self) -> None:
         """Keep the store up to date for ever; after a failure try again, after a pause that grows."""
@@ -90,17 +115,22 @@ class Informer(Generic[T]):
         while True:
             started = time.monotonic()
             try:
+                if self._version is not None and self._in_doubt and not await self._history.is_intact(self._version):
+                    LOG.warning("%s: what the API server has may not follow from what it had: listing anew", self.path)
+                    self._version = None
                 if self._version is None:
                     self._version = await self._list()
                     failures = 0
-                self.current = True
-                await self._watch(self._version)
+                self._in_doubt = False
+                self._set_current(None)
+                await self._follow(self._version)
                 if time.monotonic() - started < SHORT_WATCH:
                     raise KubernetesError(f"the API server ends each watch of {self.path} at once")
                 failures = 0
                 continue
             except KubernetesError as exc:
-                self.current = False
+                self._set_current(exc)
+                self._in_doubt = self._in_doubt or isinstance(exc, APIUnreachable)
                 if isinstance(exc, APIRefused) and exc.status == HTTPStatus.GONE:
                     self._version = None
                 LOG.warning("%s; trying again", exc)
@@ -109,6 +139,31 @@ class Informer(Generic[T]):
                 failures = 0
             await asyncio.sleep(RETRY_PAUSE.seconds(failures))
             failures += 1
+
+    def _set_current(self, error: KubernetesError | None) -> None:
+        was, self.current, self._error = self.current, error is None, error
+        if was != self.current:
+            self._on_state()
+
+    async def _follow(self, version: str) -> None:
+        """Watch, and compare versions now and then; return when the watch has ended, or the versions went back."""
+        watch = asyncio.ensure_future(self._watch(version))
+        try:
+            while not (await asyncio.wait({watch}, timeout=random.uniform(*COMPARE_SECONDS)))[0]:
+                if await self._went_back():
+                    LOG.warning("%s: the API server's versions went back: listing anew", self.path)
+                    self._version = None
+                    return
+            watch.result()
+        finally:
+            await end([watch])
+
+    async def _went_back(self) -> bool:
+        """Return whether the server has lost a version that it has sent; False when it does not say."""
+        try:
+            return self._version is not None and await self._history.has_lost(self._version)
+        except KubernetesError:
+            return False  # the health check and the watch see that too
 
     async def _list(self) -> str:
         """Read all objects, report what differs from the store, and return the version to watch from."""
@@ -120,6 +175,7 @@ class Informer(Generic[T]):
             await asyncio.sleep(0)
         for key in [key for key in self.store if key not in keys]:
             self._report(key, self.store.pop(key), None)
+        self._history.forget()
         self.synced.set()
         return version
 
@@ -137,11 +193,14 @@ class Informer(Generic[T]):
             code, reason = item.get("code"), item.get("reason")
             LOG.info("the watch of %s ended: %s", self.path, item.get("message") or reason or code)
             return None if code == HTTPStatus.GONE or reason in EXPIRED else version
+        meta = item.get("metadata") or {}
         if kind == "DELETED":
+            self._history.forget()
             self._delete(item)
         elif kind != "BOOKMARK":
             self._put(item)
-        return (item.get("metadata") or {}).get("resourceVersion") or version
+            self._history.heard(meta)
+        return meta.get("resourceVersion") or version
 
     def _delete(self, item: Mapping[str, Any]) -> None:
         try:
@@ -160,7 +219,7 @@ class Informer(Generic[T]):
             after = self._from_object(item)
         except Exception as exc:
             self._on_invalid(key, exc)
-            LOG.error("%s %s can't be used: %s: %s", self.path, key, type(exc).__name__, exc)
+            LOG.error("%s %s can't be used: %s: %.*s", self.path, key, type(exc).__name__, SHOWN, exc)
             return key
         before = self.store.get(key)
         if after is None:

@@ -8,14 +8,16 @@ file of its own, so that no command line and no log has it, and so that it can b
 
 A node's server has a token whose only right is to act as its node, so that the API server returns only that node's
 pods. Its file has also
-``"user": "system:node:NAME", "group": "system:nodes"``. The watcher's has also ``"service_subnets": [...]``.
+``"user": "system:node:NAME", "group": "system:nodes"``. The watcher's has also ``"service_subnets": [...]``, and
+``"host_addresses": {address: node}`` where masters are no nodes. Both may have ``"external_ip_networks": [...]``.
 """
 
 from __future__ import annotations
 
 import json
 import urllib.parse
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 from .._common.errors import KubernetesError
 
@@ -32,6 +34,8 @@ class Settings:
     :ivar certificate_file: a client certificate, instead of a token.
     :ivar key_file: its private key.
     :ivar service_subnets: the API server's service networks, for the watcher.
+    :ivar external_ip_networks: the networks in which services may name hosts' own addresses.
+    :ivar host_addresses: address -> node, or an empty text, of hosts that need not be nodes of Kubernetes.
     """
 
     server: str
@@ -42,6 +46,8 @@ class Settings:
     certificate_file: str | None = None
     key_file: str | None = None
     service_subnets: tuple[str, ...] = ()
+    external_ip_networks: tuple[str, ...] = ()
+    host_addresses: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # The annotation is no guarantee: the value comes from a file.
@@ -58,7 +64,7 @@ class Settings:
         try:
             with open(path, encoding="utf-8") as file:
                 content = json.load(file)
-            known = [field.name for field in fields(cls)]
+            known = [one.name for one in fields(cls)]
             unknown = sorted(set(content) - set(known))
             if unknown:
                 raise KubernetesError(f"{path} has an unknown key {unknown[0]}: it may have {', '.join(known)}")

@@ -97,8 +97,11 @@ def _message(address: KernelAddress, flags: int) -> Any:
         attributes[Ifa.LABEL] = pack_name(address.label)
     if address.metric:
         attributes[Ifa.RT_PRIORITY] = pack_number(address.metric)
-    if address.valid != INFINITY:
-        attributes[Ifa.CACHEINFO] = CACHEINFO.pack(address.preferred, address.valid, 0, 0)
+    if (address.preferred, address.valid) != (INFINITY, INFINITY):
+        # The kernel takes no address that has ended already. One of which less than a second is left ends by itself.
+        attributes[Ifa.CACHEINFO] = CACHEINFO.pack(address.preferred, max(1, address.valid), 0, 0)
+    if address.protocol:
+        attributes[Ifa.PROTO] = bytes([address.protocol])
     set_attributes(message, attributes)
     return message
 
@@ -111,15 +114,19 @@ def _from_reply(link: str, reply: Any) -> KernelAddress:
     preferred = valid = INFINITY
     if Ifa.CACHEINFO in attributes:
         preferred, valid, _created, _updated = CACHEINFO.unpack_from(attributes[Ifa.CACHEINFO])
+    flags = unpack_number(attributes[Ifa.FLAGS]) if Ifa.FLAGS in attributes else reply["flags"]
+    if flags & IfaFlag.DEPRECATED:  # of a permanent IPv4 address the kernel tells no lifetimes
+        preferred = 0
     return KernelAddress(
         link,
         f"{own}/{reply['prefixlen']}",
         peer=unpack_ip(address) if address and local and address != local else None,
         broadcast=unpack_ip(attributes[Ifa.BROADCAST]) if Ifa.BROADCAST in attributes else None,
         scope=reply["scope"],
-        flags=unpack_number(attributes[Ifa.FLAGS]) if Ifa.FLAGS in attributes else reply["flags"],
+        flags=flags,
         label=unpack_name(attributes[Ifa.LABEL]) if Ifa.LABEL in attributes else None,
         metric=unpack_number(attributes[Ifa.RT_PRIORITY]) if Ifa.RT_PRIORITY in attributes else None,
         preferred=preferred,
         valid=valid,
+        protocol=attributes[Ifa.PROTO][0] if Ifa.PROTO in attributes else 0,
     )

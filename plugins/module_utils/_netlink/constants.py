@@ -15,6 +15,8 @@ RT_TABLE_COMPAT = 252  # linux/rtnetlink.h: the header's table when the number n
 RT_TABLE_MAIN = 254
 RT_TABLE_LOCAL = 255
 TC_H_ROOT = 0xFFFFFFFF  # linux/pkt_sched.h
+IFA_PROTO_STATIC = 4  # of addresses, as RTPROT_STATIC; those below are the kernel's (linux/if_addr.h, IFAPROT_*)
+ARPHRD_ETHER = 1  # linux/if_arp.h
 USER_HZ = 100  # asm-generic/param.h: ticks in a second of times that the kernel reports
 
 
@@ -59,6 +61,11 @@ class Rtm(IntEnum):
     DELRULE = 33
     GETRULE = 34
     NEWQDISC = 36
+    GETQDISC = 38
+    NEWADDRLABEL = 72
+    GETADDRLABEL = 74
+    NEWNSID = 88
+    GETNSID = 90
 
 
 class RtmGrp(IntFlag):
@@ -76,6 +83,8 @@ class Iff(IntFlag):
     LOOPBACK = 0x008
     NOARP = 0x080
     PROMISC = 0x100
+    ALLMULTI = 0x200
+    MULTICAST = 0x1000
 
 
 class Ifla(IntEnum):
@@ -88,6 +97,7 @@ class Ifla(IntEnum):
     MASTER = 10
     LINKINFO = 18
     AF_SPEC = 26
+    GROUP = 27
     NET_NS_FD = 28
     LINK_NETNSID = 37
 
@@ -99,9 +109,16 @@ class IflaInfo(IntEnum):
     DATA = 2
 
 
+class IflaVxlan(IntEnum):
+    """Attributes of a VXLAN (linux/if_link.h, IFLA_VXLAN_*)."""
+
+    LINK = 3
+
+
 class IflaInet6(IntEnum):
     """Attributes of a link for IPv6, inside ``IFLA_AF_SPEC`` (linux/if_link.h, IFLA_INET6_*)."""
 
+    TOKEN = 7
     ADDR_GEN_MODE = 8
 
 
@@ -127,6 +144,13 @@ class Ifa(IntEnum):
     CACHEINFO = 6
     FLAGS = 8
     RT_PRIORITY = 9
+    PROTO = 11
+
+
+class Ifal(IntEnum):
+    """Attributes of an address label (linux/if_addrlabel.h, IFAL_*)."""
+
+    ADDRESS = 1
 
 
 class IfaFlag(IntFlag):
@@ -135,6 +159,7 @@ class IfaFlag(IntFlag):
     SECONDARY = 0x001
     NODAD = 0x002
     HOMEADDRESS = 0x010
+    DEPRECATED = 0x020
     PERMANENT = 0x080
     MANAGETEMPADDR = 0x100
     NOPREFIXROUTE = 0x200
@@ -164,10 +189,21 @@ class Rta(IntEnum):
     NH_ID = 30
 
 
+class Rtax(IntEnum):
+    """Metrics of a route, inside ``RTA_METRICS`` (linux/rtnetlink.h, RTAX_*)."""
+
+    MTU = 2
+
+
 class Rtn(IntEnum):
     """Types of routes (linux/rtnetlink.h, RTN_*)."""
 
     UNICAST = 1
+    LOCAL = 2
+    BLACKHOLE = 6
+    UNREACHABLE = 7
+    PROHIBIT = 8
+    THROW = 9
 
 
 class RtScope(IntEnum):
@@ -191,6 +227,7 @@ class RtmF(IntFlag):
     """Flags of a route (linux/rtnetlink.h, RTM_F_*)."""
 
     CLONED = 0x200
+    FIB_MATCH = 0x2000
 
 
 class RtnhF(IntFlag):
@@ -203,10 +240,14 @@ class RtnhF(IntFlag):
 class Fra(IntEnum):
     """Attributes of a rule (linux/fib_rules.h, FRA_*)."""
 
+    DST = 1
     IIFNAME = 3
     PRIORITY = 6
+    TABLE = 15
     OIFNAME = 17
     PAD = 18
+    L3MDEV = 19
+    PROTOCOL = 21
 
 
 class FibRule(IntFlag):
@@ -219,6 +260,24 @@ class Nda(IntEnum):
     """Attributes of a neighbour (linux/neighbour.h, NDA_*)."""
 
     DST = 1
+    LLADDR = 2
+    PROTOCOL = 12
+    FLAGS_EXT = 15
+
+
+class Ntf(IntFlag):
+    """Flags of a neighbour (linux/neighbour.h, NTF_*)."""
+
+    PROXY = 0x08
+    EXT_LEARNED = 0x10
+    STICKY = 0x40
+    ROUTER = 0x80
+
+
+class NtfExt(IntFlag):
+    """More flags of a neighbour (linux/neighbour.h, NTF_EXT_*)."""
+
+    MANAGED = 0x1
 
 
 class Nud(IntFlag):
@@ -251,6 +310,13 @@ class TcLinkLayer(IntEnum):
     """How a rate counts bytes (linux/pkt_sched.h, TC_LINKLAYER_*)."""
 
     ETHERNET = 1
+
+
+class Netnsa(IntEnum):
+    """Attributes of a network namespace (linux/net_namespace.h, NETNSA_*)."""
+
+    NSID = 1
+    FD = 3
 
 
 class Ethtool(IntEnum):

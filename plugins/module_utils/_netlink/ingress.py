@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Drop packets at the ingress of NICs: one nftables table of the family netdev (nft(8)), a base chain for each NIC."""
+"""Drop packets at the ingress of NICs: one nftables table of the family netdev (nft(8)), a base chain for each NIC.
+
+Other programs remove all tables: ``nft flush ruleset`` is the first line of Debian's /etc/nftables.conf. So each NIC
+has a file in :data:`.._common.names.DROPS_DIRECTORY` as long as its packets are to be dropped, by which
+:mod:`.._programs.drops` knows a drop that was removed by others from one that is not wanted any more.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any
 
+from .._common import names
 from .._common.errors import HostError
 from .libraries import nftables
 
@@ -41,11 +49,54 @@ def dropped_nics() -> frozenset[str]:
     return frozenset(nics)
 
 
+def kept_nics() -> frozenset[str] | None:
+    """Return the NICs whose packets are to be dropped until :func:`remove_drop`; None: no drop was ever added.
+
+    :raises HostError: that can't be read.
+    """
+    try:
+        return frozenset(os.listdir(names.DROPS_DIRECTORY))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HostError(f"the drops of this host can't be read: {error}") from error
+
+
+def keep_drop(nic: str) -> None:
+    """Note that the packets of a NIC are to be dropped. The drop itself does not depend on it."""
+    with contextlib.suppress(OSError):  # of a full /run, for example
+        os.makedirs(names.DROPS_DIRECTORY, 0o700, exist_ok=True)
+        os.close(os.open(_note(nic), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _note(nic: str) -> str:
+    return os.path.join(names.DROPS_DIRECTORY, nic)
+
+
 def add_drop(nic: str) -> None:
     """Drop all packets that a NIC receives for the host's own stack.
 
     :raises HostError: nftables refused.
     """
+    for former in dropped_nics() if kept_nics() is None else ():  # those of a release without notes
+        keep_drop(former)
+    keep_drop(nic)
+    _add_chain(nic)
+
+
+def restore_drop(nic: str) -> bool:
+    """Add a drop that another program has removed. Return False when it is not wanted any more.
+
+    :raises HostError: nftables refused.
+    """
+    _add_chain(nic)
+    if os.path.exists(_note(nic)):
+        return True
+    remove_drop(nic)  # somebody does the same just now, and may have been faster
+    return False
+
+
+def _add_chain(nic: str) -> None:
     table = {"family": FAMILY, "name": TABLE}
     base_chain = {
         "family": FAMILY,
@@ -69,6 +120,8 @@ def remove_drop(nic: str) -> bool:
     :returns: False when there is no drop.
     :raises HostError: nftables refused.
     """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_note(nic))
     dropped = dropped_nics()
     if nic not in dropped:
         return False

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The kernel's links, read and changed (rtnetlink(7), RTM_GETLINK and RTM_SETLINK)."""
+"""The kernel's links, read and changed (rtnetlink(7), RTM_GETLINK, RTM_SETLINK and RTM_DELLINK)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from .._common.errors import HostError
-from .constants import Iff, Ifla, IflaInfo, NlFlag, Rtm, RtmGrp
+from .constants import ARPHRD_ETHER, Iff, Ifla, IflaInet6, IflaInfo, IflaVxlan, NlFlag, Rtm, RtmGrp
 from .messages import (
+    attribute,
     attributes_of,
     messages,
     nested,
+    pack_ip,
     pack_mac,
     pack_name,
     pack_number,
     set_attributes,
+    unpack_ip,
     unpack_name,
     unpack_number,
 )
-from .records import KernelLink, LinkKind
+from .records import KernelLink, LinkKind, LinkOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .socket import RouteSocket
 
-# Kinds of links that take their packets from another link (ip-link(8)).
-STACKED_KINDS = ("vlan", "macvlan", "macvtap", "ipvlan", "ipvtap")
+# Kinds of links whose IFLA_LINK is their other end. Of all other kinds it is the link that their packets come from and
+# leave through: VLANs, macvlans, tunnels over one link, ports of a switch (ip-link(8)).
+PAIRS = ("veth", "netkit", "vxcan")
 
 
 def link_index(name: str) -> int:
@@ -71,26 +77,74 @@ def read_kind(kernel: RouteSocket, name: str) -> LinkKind | None:
     master_reply = _get_link(kernel, master) if master else None
     return LinkKind(
         loopback=bool(reply["flags"] & Iff.LOOPBACK),
+        ethernet=reply["type"] == ARPHRD_ETHER,
         kind=_kind(reply),
         master=master,
         master_kind=_kind(master_reply) if master_reply else None,
     )
 
 
-def read_stacked_links(kernel: RouteSocket, name: str) -> dict[str, str]:
-    """Return the links that take their packets from this link, such as its VLANs: name to kind."""
-    lower, stacked = link_index(name), {}
+def read_stacked_links(kernel: RouteSocket, index: int, namespace: int | None = None) -> dict[str, str]:
+    """Return the links that take their packets from a link, such as its VLANs: name to kind.
+
+    :param index: the number of that link.
+    :param namespace: the number by which this socket's network namespace knows that of the link; None: it is the same.
+    """
+    stacked = {}
     for reply in kernel.request(messages().link(), Rtm.GETLINK, NlFlag.DUMP):
         attributes, kind = attributes_of(reply), _kind(reply)
-        if (
-            kind in STACKED_KINDS
-            and Ifla.LINK in attributes
-            and unpack_number(attributes[Ifla.LINK]) == lower
-            # With this attribute the number is of a link in another network namespace.
-            and Ifla.LINK_NETNSID not in attributes
-        ):
-            stacked[unpack_name(attributes[Ifla.IFNAME])] = kind
+        # With this attribute the number is of a link in another network namespace.
+        where = unpack_number(attributes[Ifla.LINK_NETNSID]) if Ifla.LINK_NETNSID in attributes else None
+        if kind not in PAIRS and where == namespace and index in _lower_links(attributes, reply["index"]):
+            stacked[unpack_name(attributes[Ifla.IFNAME])] = kind or "link"
     return stacked
+
+
+def _lower_links(attributes: Mapping[int, bytes], own: int) -> set[int]:
+    """Return the numbers of the links below one. A VXLAN tells its link beside its other settings."""
+    info = dict(nested(attributes.get(Ifla.LINKINFO, b"")))
+    found = [attributes[Ifla.LINK]] if Ifla.LINK in attributes else []
+    if info.get(IflaInfo.KIND, b"").rstrip(b"\0") == b"vxlan":
+        found += [value for number, value in nested(info.get(IflaInfo.DATA, b"")) if number == IflaVxlan.LINK]
+    return {unpack_number(value) for value in found} - {own}
+
+
+def read_options(kernel: RouteSocket, name: str) -> LinkOptions | None:
+    """Return the options of a link, or None when there is no such link."""
+    reply = _get_link(kernel, name)
+    if reply is None:
+        return None
+    attributes, flags = attributes_of(reply), reply["flags"]
+    families = dict(nested(attributes.get(Ifla.AF_SPEC, b"")))
+    token = dict(nested(families.get(socket.AF_INET6, b""))).get(IflaInet6.TOKEN, b"")
+    return LinkOptions(
+        arp=not flags & Iff.NOARP,
+        multicast=bool(flags & Iff.MULTICAST),
+        all_multicast=bool(flags & Iff.ALLMULTI),
+        group=unpack_number(attributes[Ifla.GROUP]) if Ifla.GROUP in attributes else 0,
+        token=unpack_ip(token) if any(token) else None,
+    )
+
+
+def set_options(kernel: RouteSocket, name: str, options: LinkOptions) -> None:
+    """Give a link these options. A link whose kernel accepts no router advertisements can have no token."""
+    message = messages().link()
+    message["index"] = link_index(name)
+    for flag, value in (
+        (Iff.NOARP, not options.arp),
+        (Iff.MULTICAST, options.multicast),
+        (Iff.ALLMULTI, options.all_multicast),
+    ):
+        message["flags"] |= flag if value else 0
+        message["change"] |= flag
+    set_attributes(message, {Ifla.GROUP: pack_number(options.group)})
+    kernel.request(message, Rtm.SETLINK, NlFlag.ACK)
+    if options.token is not None:
+        message = messages().link()
+        message["index"] = link_index(name)
+        token = attribute(IflaInet6.TOKEN, pack_ip(options.token))
+        set_attributes(message, {Ifla.AF_SPEC: attribute(socket.AF_INET6, token)})
+        kernel.request(message, Rtm.SETLINK, NlFlag.ACK)
 
 
 def set_link(
@@ -116,6 +170,19 @@ def set_link(
         attributes[Ifla.ADDRESS] = pack_mac(mac)
     set_attributes(message, attributes)
     kernel.request(message, Rtm.SETLINK, NlFlag.ACK)
+
+
+def remove_link(kernel: RouteSocket, name: str) -> bool:
+    """Remove a link that a program has made. Return False when there is no such link."""
+    message = messages().link()
+    try:
+        message["index"] = link_index(name)
+        kernel.request(message, Rtm.DELLINK, NlFlag.ACK)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return False
+        raise
+    return True
 
 
 def wait_for_link(name: str, timeout: float) -> None:

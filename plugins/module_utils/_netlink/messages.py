@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .libraries import pyroute2_core
+from .plain import PlainMessage, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,29 +40,42 @@ class Messages:
     neighbour: Any
     rule: Any
     qdisc: Any
+    namespace: Any
+    address_label: Any
 
 
-@lru_cache(maxsize=1)
 def messages() -> Messages:
-    """Return the message classes. They exist once the library is loaded.
+    """Return the message classes. They exist once the library is loaded; inside :func:`.plain.plain_messages` it is not
+    needed.
 
     :raises HostError: the library is missing.
     """
+    return _messages(is_plain())
+
+
+@lru_cache(maxsize=2)
+def _messages(plain: bool) -> Messages:
+    base = PlainMessage if plain else pyroute2_core().nlmsg
     return Messages(
-        link=_message_class("ifinfomsg", "family:B pad:B type:H index:i flags:I change:I"),
-        address=_message_class("ifaddrmsg", "family:B prefixlen:B flags:B scope:B index:I"),
-        route=_message_class("rtmsg", "family:B dst_len:B src_len:B tos:B table:B proto:B scope:B type:B flags:I"),
-        neighbour=_message_class("ndmsg", "family:B pad:B pad2:H index:i state:H flags:B type:B"),
-        rule=_message_class(
-            "fib_rule_hdr", "family:B dst_len:B src_len:B tos:B table:B res1:B res2:B action:B flags:I"
+        link=_message_class(base, "ifinfomsg", "family:B pad:B type:H index:i flags:I change:I"),
+        address=_message_class(base, "ifaddrmsg", "family:B prefixlen:B flags:B scope:B index:I"),
+        route=_message_class(
+            base, "rtmsg", "family:B dst_len:B src_len:B tos:B table:B proto:B scope:B type:B flags:I"
         ),
-        qdisc=_message_class("tcmsg", "family:B pad:3x index:i handle:I parent:I info:I"),
+        neighbour=_message_class(base, "ndmsg", "family:B pad:B pad2:H index:i state:H flags:B type:B"),
+        rule=_message_class(
+            base, "fib_rule_hdr", "family:B dst_len:B src_len:B tos:B table:B res1:B res2:B action:B flags:I"
+        ),
+        address_label=_message_class(base, "ifaddrlblmsg", "family:B reserved:B prefixlen:B flags:B index:I seq:I"),
+        namespace=_message_class(base, "rtgenmsg", "family:B pad:3x"),
+        qdisc=_message_class(base, "tcmsg", "family:B pad:3x index:i handle:I parent:I info:I"),
     )
 
 
-def _message_class(name: str, fields: str) -> Any:
+def _message_class(base: Any, name: str, fields: str) -> Any:
     """Make the class of a message.
 
+    :param base: what encodes and decodes it.
     :param name: the kernel's struct of the header.
     :param fields: its members in order, each ``name:format`` with a format of :mod:`struct`.
     """
@@ -69,7 +83,7 @@ def _message_class(name: str, fields: str) -> Any:
         "nla_map": tuple((number, str(number), "cdata") for number in range(1, ATTRIBUTES_OF_A_MESSAGE)),
         "fields": tuple(tuple(field.split(":")) for field in fields.split()),
     }
-    return type(name, (pyroute2_core().nlmsg,), members)
+    return type(name, (base,), members)
 
 
 def set_attributes(message: Any, attributes: Mapping[int, bytes]) -> None:

@@ -13,15 +13,21 @@ import ctypes
 import fcntl
 import functools
 import os
+import struct
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
+from .constants import Netnsa, Rtm
+from .messages import attributes_of, messages, pack_number, set_attributes, unpack_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .socket import RouteSocket
+
 CLONE_NEWNET = 0x40000000  # linux/sched.h
 NS_GET_NSTYPE = 0xB703  # linux/nsfs.h
+NSID = struct.Struct("i")
 EX_SOFTWARE = 70  # sysexits.h
 
 
@@ -58,6 +64,18 @@ def opened(path: str) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def namespace_number(kernel: RouteSocket, namespace: int) -> int | None:
+    """Return the number by which the socket's namespace knows another one; None: it does not (RTM_GETNSID).
+
+    :param namespace: the open file of the other one.
+    """
+    message = messages().namespace()
+    set_attributes(message, {Netnsa.FD: pack_number(namespace)})
+    (reply,) = kernel.request(message, Rtm.GETNSID, 0)
+    number = attributes_of(reply).get(Netnsa.NSID)
+    return None if number is None or int(NSID.unpack(number)[0]) < 0 else unpack_number(number)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,19 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from .constants import INFINITY, RT_TABLE_LOCAL, RT_TABLE_MAIN, IfaFlag, Rtn, RtProt, RtScope
+from .constants import (
+    IFA_PROTO_STATIC,
+    INFINITY,
+    RT_TABLE_LOCAL,
+    RT_TABLE_MAIN,
+    IfaFlag,
+    Ntf,
+    NtfExt,
+    Nud,
+    Rtn,
+    RtProt,
+    RtScope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,15 +76,37 @@ class KernelLink:
 class LinkKind:
     """What a link is, and what it is a port of.
 
+    :ivar ethernet: it has Ethernet frames (linux/if_arp.h, ARPHRD_ETHER).
     :ivar kind: such as ``vlan`` or ``bond`` (ip-link(8)). None: hardware.
     :ivar master: the name of the bridge, bond or other link that has this link as a port.
     :ivar master_kind: the kind of the master.
     """
 
     loopback: bool
+    ethernet: bool
     kind: str | None
     master: str | None
     master_kind: str | None
+
+
+@dataclass(frozen=True)
+class LinkOptions:
+    """Settings of a link that are neither kernel settings nor its state (ip-link(8), ip-token(8)).
+
+    :ivar arp: the host's stack sends ARP and neighbour discovery on it.
+    :ivar multicast, all_multicast: it can send multicast packets; it receives those of all groups.
+    :ivar group: the number of its group, for packet filters.
+    :ivar token: the interface identifier of addresses that the kernel makes of router advertisements. None: its MAC's.
+    """
+
+    arp: bool = True
+    multicast: bool = True
+    all_multicast: bool = False
+    group: int = 0
+    token: str | None = None
+
+
+DEFAULT_OPTIONS = LinkOptions()  # those of a new link
 
 
 @dataclass(frozen=True)
@@ -83,7 +117,8 @@ class KernelAddress:
     :ivar scope: of :class:`.constants.RtScope`.
     :ivar flags: of :class:`.constants.IfaFlag`.
     :ivar metric: of the route to its network. None: the kernel's default.
-    :ivar preferred, valid: seconds that are left, or INFINITY.
+    :ivar preferred, valid: seconds that are left, or INFINITY. One that is not preferred any more (0) is deprecated.
+    :ivar protocol: who added it, as its program says (linux/if_addr.h, IFA_PROTO). 0: nobody says it.
     """
 
     link: str
@@ -96,6 +131,7 @@ class KernelAddress:
     metric: int | None = None
     preferred: int = INFINITY
     valid: int = INFINITY
+    protocol: int = 0
 
     @property
     def version(self) -> int:
@@ -127,6 +163,16 @@ class KernelAddress:
     def removable(self) -> bool:
         """Whether it can be removed for good. An address of a router advertisement comes back with the next one."""
         return self.configured and (self.version == 4 or bool(self.flags & IfaFlag.PERMANENT))
+
+    @property
+    def single(self) -> bool:
+        """Whether it has no network beside itself."""
+        return self.cidr.endswith("/32" if self.version == 4 else "/128")
+
+    @property
+    def of_program(self) -> bool:
+        """Whether it says that a program added it, neither the kernel nor a person."""
+        return self.protocol > IFA_PROTO_STATIC
 
     def moved_to(self, link: str) -> KernelAddress:
         """Return the same address on another link. A label begins with the name of its link."""
@@ -268,3 +314,46 @@ class KernelRule:
             iif=target if self.iif == source else self.iif,
             oif=target if self.oif == source else self.oif,
         )
+
+
+@dataclass(frozen=True)
+class KernelNeighbour:
+    """A neighbour (ip-neighbour(8)).
+
+    :ivar mac: as aa:bb:cc:dd:ee:ff. None: it has none, such as an address for which the host answers (a proxy).
+    :ivar state: of :class:`.constants.Nud`.
+    :ivar flags: of :class:`.constants.Ntf`. Flags that report a state are left out.
+    :ivar more_flags: of :class:`.constants.NtfExt`.
+    :ivar protocol: who added it, as its program says (:class:`.constants.RtProt`).
+    """
+
+    link: str
+    ip: str
+    mac: str | None = None
+    state: int = Nud.PERMANENT
+    flags: int = 0
+    more_flags: int = 0
+    protocol: int = 0
+
+    @property
+    def proxy(self) -> bool:
+        """Whether the host answers for the address."""
+        return bool(self.flags & Ntf.PROXY)
+
+    @property
+    def configured(self) -> bool:
+        """Whether a program or a person configured it. The kernel learnt the others, and learns them again.
+
+        The kernel itself asks nobody about groups and broadcasts (NOARP).
+        """
+        if self.proxy or self.more_flags & NtfExt.MANAGED:
+            return True
+        if self.mac is None:
+            return False
+        asks_nobody = self.state & Nud.NOARP and not ipaddress.ip_address(self.ip).is_multicast
+        is_group = bool(int(self.mac[:2], 16) & 1) or not int(self.mac.replace(":", ""), 16)
+        return bool(self.state & Nud.PERMANENT or self.flags & Ntf.EXT_LEARNED or (asks_nobody and not is_group))
+
+    def moved_to(self, link: str) -> KernelNeighbour:
+        """Return the same neighbour on another link."""
+        return replace(self, link=link)

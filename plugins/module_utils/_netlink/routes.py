@@ -9,7 +9,7 @@ import errno
 import struct
 from typing import TYPE_CHECKING, Any
 
-from .constants import RT_TABLE_COMPAT, USER_HZ, NlFlag, Rta, Rtm, RtmF, RtnhF
+from .constants import RT_TABLE_COMPAT, USER_HZ, NlFlag, Rta, Rtm, RtmF, Rtn, RtnhF
 from .links import link_index
 from .messages import (
     AF_OF_VERSION,
@@ -37,6 +37,9 @@ ROUTE_EXTRA = (Rta.METRICS, Rta.PREF, Rta.TTL_PROPAGATE)
 HOP_EXTRA = (Rta.FLOW, Rta.ENCAP_TYPE, Rta.ENCAP)
 KEPT_HOP_FLAGS = RtnhF.PERVASIVE | RtnhF.ONLINK  # the others report a state
 UNSPECIFIED = {4: "0.0.0.0", 6: "::"}
+MOST_BITS = {4: 32, 6: 128}
+# The kernel's answers for an address without a route, and for types of routes without a link (ip-route(8)).
+NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL, errno.EAGAIN)
 HEADER_TABLES = 256  # table numbers that the header has room for
 RTNEXTHOP = struct.Struct("HBBi")  # struct rtnexthop: length, flags, hops, link
 RTVIA_FAMILY = struct.Struct("H")  # struct rtvia begins with the address family
@@ -44,14 +47,39 @@ RTA_CACHEINFO_EXPIRES = struct.Struct("8xi")  # rta_expires of struct rta_cachei
 
 
 def read_routes(kernel: RouteSocket, is_wanted: Callable[[KernelRoute], object]) -> list[KernelRoute]:
-    """Return all routes of all tables for which ``is_wanted(route)`` is true. Cached routes are left out."""
-    routes = []
-    for reply in kernel.request(messages().route(), Rtm.GETROUTE, NlFlag.DUMP):
-        if reply["family"] in IP_VERSIONS and not reply["flags"] & RtmF.CLONED:
-            route = _from_reply(kernel, reply)
-            if route.nexthops and is_wanted(route):
-                routes.append(route)
-    return routes
+    """Return all routes of all tables for which ``is_wanted(route)`` is true.
+
+    Cached routes are left out, and those without a link, such as blackholes.
+    """
+    return [route for route in read_all_routes(kernel) if route.nexthops and is_wanted(route)]
+
+
+def read_all_routes(kernel: RouteSocket) -> list[KernelRoute]:
+    """Return all routes of all tables and types. Cached routes are left out."""
+    return [
+        _from_reply(kernel, reply)
+        for reply in kernel.request(messages().route(), Rtm.GETROUTE, NlFlag.DUMP)
+        if reply["family"] in IP_VERSIONS and not reply["flags"] & RtmF.CLONED
+    ]
+
+
+def look_up(kernel: RouteSocket, ip: str) -> KernelRoute | None:
+    """Return the route by which the kernel sends a packet of its own to an address now; None: it would not send it.
+
+    The kernel has applied its rules of policy routing. ``destination`` is the address alone.
+    """
+    version = ip_version(ip)
+    message = messages().route()
+    message["family"], message["dst_len"] = AF_OF_VERSION[version], MOST_BITS[version]
+    set_attributes(message, {Rta.DST: pack_ip(ip)})
+    try:
+        (reply,) = kernel.request(message, Rtm.GETROUTE, 0)
+    except OSError as error:
+        if error.errno in NO_ROUTE:
+            return None
+        raise
+    route = _from_reply(kernel, reply)
+    return route if route.type in (Rtn.UNICAST, Rtn.LOCAL) else None
 
 
 def add_route(kernel: RouteSocket, route: KernelRoute) -> bool:

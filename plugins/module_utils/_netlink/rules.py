@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Rules of policy routing that are bound to a link, read, added and removed (ip-rule(8), linux/fib_rules.h)."""
+"""Rules of policy routing: the tables that they use; those bound to a link, read, added and removed (ip-rule(8),
+linux/fib_rules.h)."""
 
 from __future__ import annotations
 
@@ -43,6 +44,20 @@ def read_rules(kernel: RouteSocket, links: Set[str]) -> list[KernelRule]:
             if rule.links & links:
                 rules.append(rule)
     return rules
+
+
+def read_tables(kernel: RouteSocket) -> frozenset[int] | None:
+    """Return the tables that rules of policy routing name; None: any, since a rule takes that of a VRF (l3mdev)."""
+    tables = set()
+    for family in IP_VERSIONS:
+        message = messages().rule()
+        message["family"] = family
+        for reply in kernel.request(message, Rtm.GETRULE, NlFlag.DUMP):
+            attributes = attributes_of(reply)
+            if Fra.L3MDEV in attributes:
+                return None
+            tables.add(unpack_number(attributes[Fra.TABLE]) if Fra.TABLE in attributes else int(reply["table"]))
+    return frozenset(tables)
 
 
 def add_rule(kernel: RouteSocket, rule: KernelRule) -> bool:

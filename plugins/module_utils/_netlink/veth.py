@@ -12,7 +12,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from .constants import Iff, Ifla, IflaInet6, IflaInfo, In6AddrGenMode, NlFlag, Rtm, VethInfo
-from .links import link_index, read_link, set_link
+from .links import link_index, read_link, remove_link, set_link
 from .messages import attribute, chain, messages, pack_mac, pack_name, pack_number, set_attributes
 from .socket import RouteSocket
 
@@ -65,14 +65,14 @@ def make_pair(outer: str, namespace: int, inner: str, mac: str, mtu: int, no_arp
             set_link(kernel, outer, up=True)
             return outer_mac.hex(":")
         except BaseException:
-            _remove(kernel, outer)
+            remove_link(kernel, outer)
             raise
 
 
 def remove_pair(outer: str) -> bool:
     """Remove both ends. Return False when there is no such link."""
     with RouteSocket() as kernel:
-        return _remove(kernel, outer)
+        return remove_link(kernel, outer)
 
 
 def outer_end(outer: str) -> KernelLink | None:
@@ -84,18 +84,6 @@ def outer_ends(names: Iterable[str]) -> list[KernelLink | None]:
     """Return the outer ends in the order of their names, None for each that does not exist."""
     with RouteSocket() as kernel:
         return [read_link(kernel, name) for name in names]
-
-
-def _remove(kernel: RouteSocket, name: str) -> bool:
-    message = messages().link()
-    try:
-        message["index"] = link_index(name)
-        kernel.request(message, Rtm.DELLINK, NlFlag.ACK)
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            return False
-        raise
-    return True
 
 
 def _disable_link_local_address(kernel: RouteSocket, name: str) -> None:

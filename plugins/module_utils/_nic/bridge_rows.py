@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 CONFLICT_TIMEOUT = 30.0  # seconds in which rows are planned again while other programs change them
 CONFLICT_PAUSE = Pause(0.02, 0.5, jitter=0.9)
+SERVED_TIMEOUT = 3.0  # seconds for ovs-vswitchd to answer where there is nothing to do
 
 
 def write_rows(nic: str, settings: dict[str, Any] | None, remote: str) -> None:
-    """Write the rows, and wait until Open vSwitch has realised them.
+    """Write the rows, and wait until Open vSwitch has realised them; also where they are there already.
 
     :param settings: the fields of :class:`.uplink.UplinkSettings`; None: the rows are removed.
     :raises DatabaseError: Open vSwitch refused them, or other programs write these rows again and again.
@@ -73,7 +74,9 @@ class _Writer:
     def _write(self) -> None:
         plan = plan_rows(self._connection, self._desired)
         if not plan.changes and not self._reconnected:
-            return
-        # After a lost connection the rows may be there, but not yet realised.
+            if not self._desired.desired:
+                return
+            self._connection.timeout = SERVED_TIMEOUT
+        # Rows that are there may not be realised: after a lost connection, and where ovs-vswitchd does not run.
         next_cfg = commit(self._connection, operations(plan, self._comment))
         wait_for_vswitchd(self._connection, self._desired, next_cfg)

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import HostError
+from .._common.failures import Failures
 from .._common.retry import Pause, wait_until
 from .._common.systemd import is_loaded, start_unit, wait_until_gone
 from .executor import finish_or_roll_back, refuse_while_pending
-from .journal import APPLIED, CONFIRMED, FINAL, UNDONE, host_journal
+from .journal import APPLIED, UNDOING, UNDONE, boot_time, host_journal
+from .outcome import UNKNOWN, Outcome, not_kept
+from .reachability import answering_peers, why_unproven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,38 +33,10 @@ UNIT_END_TIMEOUT = 10.0  # seconds in which the unit of an earlier change that w
 UNIT_GRACE = 5.0  # seconds beyond the time-out before systemd ends a program that hangs
 END_TIMEOUT = 30.0  # seconds beyond the time-out in which a change comes to its end
 JOURNAL_PAUSE = Pause(0.02)
-UNKNOWN = "unknown"
 # Actions of the program ``uplinks``, by the names that all its versions know: the archive on the host may be older than
 # this module.
 ACTION_APPLY = "apply"
 ACTION_SETTLE = "settle"  # finish or roll back
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How far a change has got.
-
-    :ivar state: of :mod:`.journal`, or UNKNOWN.
-    :ivar reason: why it was taken back.
-    """
-
-    state: str
-    reason: str | None = None
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state in FINAL
-
-    @property
-    def awaits_confirmation(self) -> bool:
-        """Whether all is done, and a confirmation is waited for."""
-        return self.state == APPLIED
-
-    @property
-    def is_confirmed(self) -> bool:
-        """Whether the change stays."""
-        return self.state == CONFIRMED
 
 
 def check_timeout(option: str, seconds: int) -> None:
@@ -85,9 +60,9 @@ def begin(
 
     :param plan: makes the change.
     :param identity: by which the caller knows the change again.
-    :param timeout: seconds from now until it is taken back.
-    :param asked_by: the process whose answer is to leave the host before the network changes; None: nobody waits for an
-        answer.
+    :param timeout: seconds from now until it is rolled back.
+    :param asked_by: the process whose answer is to leave the host before the network changes, and by whose like it is
+        confirmed (:func:`confirm_if_proven`); None: nobody waits for an answer.
     :returns: the change; without acts nothing was begun.
     :raises HostError: nothing was touched.
     """
@@ -107,19 +82,22 @@ def begin(
         change = plan()
         if not change.acts:
             return change
-        journal.begin(identity, change.acts, list(nics), remote, timeout, asked_by)
+        peers = None if asked_by is None else answering_peers()
+        journal.begin(identity, change.acts, list(nics), remote, timeout, asked_by, peers)
         command = [sys.executable, names.ARCHIVE, "uplinks"]
         try:
             start_unit(
                 names.UPLINKS_UNIT,
-                "Change of this host's NICs, taken back unless it is confirmed",
+                "Change of this host's NICs, rolled back unless it is confirmed",
                 [*command, ACTION_APPLY],
                 [*command, ACTION_SETTLE],
                 timeout + UNIT_GRACE,
             )
-        except HostError:
-            finish_or_roll_back(journal)
-            raise
+        except HostError as error:
+            failures = Failures()
+            with failures.collected():
+                finish_or_roll_back(journal)
+            raise HostError("; ".join(filter(None, [str(error), str(failures)]))) from error
     return change
 
 
@@ -128,7 +106,8 @@ def look(identity: str) -> Outcome:
     change = host_journal().read()
     if not change or change.id != identity:
         return Outcome(UNKNOWN)
-    return Outcome(change.state, change.reason if change.state == UNDONE else None)
+    is_back = change.state in (UNDOING, UNDONE)
+    return Outcome(change.state, change.reason if is_back else None, change.left if is_back else None)
 
 
 def confirm(identity: str, timeout: float) -> Outcome:
@@ -144,6 +123,19 @@ def confirm(identity: str, timeout: float) -> Outcome:
     return outcome
 
 
+def confirm_if_proven(identity: str, timeout: float) -> Outcome:
+    """Confirm, as :func:`confirm` does, when it is proven that the host can be reached with the change.
+
+    :returns: how far it is, and why that is not proven.
+    """
+    change = host_journal().read()
+    if change and change.id == identity and change.state == APPLIED:
+        reason = why_unproven(change.peers, change.applied_at, boot_time())
+        if reason:
+            return replace(look(identity), unproven=reason)
+    return confirm(identity, timeout)
+
+
 def wait_for_end(
     identity: str, nics: Sequence[str], timeout: float, is_reachable: Callable[[], bool] | None = None
 ) -> None:
@@ -151,7 +143,7 @@ def wait_for_end(
 
     :param is_reachable: called when all is done, again while there is time; once it is true the change is confirmed.
         None: return when all is done, since somebody else will confirm.
-    :raises HostError: the change was taken back.
+    :raises HostError: the change was rolled back.
     """
 
     def has_ended() -> bool:
@@ -159,12 +151,9 @@ def wait_for_end(
         if outcome.awaits_confirmation and is_reachable is not None and is_reachable():
             confirm(identity, END_TIMEOUT)
             return True
-        return outcome.is_final or (outcome.awaits_confirmation and is_reachable is None)
+        return outcome.is_final or bool(outcome.left) or (outcome.awaits_confirmation and is_reachable is None)
 
     wait_until(has_ended, timeout + END_TIMEOUT, JOURNAL_PAUSE)
     outcome = look(identity)
     if not outcome.is_confirmed and not (outcome.awaits_confirmation and is_reachable is None):
-        raise HostError(
-            f"{', '.join(nics)}: the change was taken back, and the host has what it had before: "
-            f"{outcome.reason or outcome.state}"
-        )
+        raise HostError(not_kept(", ".join(nics), outcome))

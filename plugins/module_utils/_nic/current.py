@@ -18,8 +18,8 @@ from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, by_name, is_uuid
 from .._ovsdb.values import as_set
 from . import uplink
-from .link_checks import refuse_link
-from .moved import moved_nic
+from .link_checks import refuse_link, refuse_stacked_links
+from .moved import moved_nic, users_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Set
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .uplink import UplinkSettings
 
 DEFAULT_MTU = 1500
+GATEWAY = "Gateway"  # type of the owner of the rows of a NIC that is the gateway's alone
+NO_GATEWAY = "ovn_gateway with state: absent and part: host"
 
 
 @dataclass(frozen=True)
@@ -85,24 +87,52 @@ def datapath_type(connection: Database) -> str:
     return chosen or ("system" if facts.has_kernel_datapath() else "netdev")
 
 
-def refuse_move(connection: Database, nic: CurrentNic) -> None:
-    """Check that the NIC can go into its bridge.
+def refuse_bridge(connection: Database, nic: str, datapath: str, in_own_bridge: bool, moved: bool = False) -> None:
+    """Check that a NIC can be in a bridge of its own: one for tunnels, one that host and pods share, and one that only
+    a gateway uses.
 
+    :param datapath: of the bridge, system or netdev.
+    :param in_own_bridge: it is there already.
+    :param moved: the bridge has what the NIC had, or gets it again now, and must not be kept from it.
     :raises HostError: it can't.
     """
-    refuse_link(nic.name, in_own_bridge=nic.settings is not None)
-    if nic.settings is not None:
+    if not in_own_bridge:
+        _refuse_other_use(connection, nic)
+    refuse_link(nic, in_own_bridge)
+    if not moved:
+        refuse_stacked_links(nic, datapath, everywhere=not in_own_bridge)
+    if in_own_bridge:
         return
-    if _row_by_name(connection, "Port", nic.name) is not None:
+    if _row_by_name(connection, "Port", nic) is not None:
         raise HostError(
-            f"{nic.name} is in another bridge of Open vSwitch already: take it out (ovs-vsctl del-port {nic.name}), "
-            "or name another NIC"
+            f"{nic} is in another bridge of Open vSwitch already: take it out (ovs-vsctl del-port {nic}), or name "
+            "another NIC"
         )
-    is_bridge = _row_by_name(connection, "Bridge", nic.bridge) is not None
-    if is_bridge or facts.link_mac(nic.bridge):
+    bridge = names.uplink_bridge(nic)
+    is_bridge = _row_by_name(connection, "Bridge", bridge) is not None
+    if is_bridge or facts.link_mac(bridge):
         raise HostError(
-            f"the bridge's name {nic.bridge} is in use already: rename or remove that "
-            f"{'bridge' if is_bridge else 'link'}"
+            f"the bridge's name {bridge} is in use already: rename or remove that {'bridge' if is_bridge else 'link'}"
+        )
+
+
+def _refuse_other_use(connection: Database, nic: str) -> None:
+    """Refuse a NIC that is in its bridge for a use of the other kind: the host's too, or a gateway's alone.
+
+    :raises HostError: it is; what has to come before.
+    """
+    port = _row_by_name(connection, "Port", nic)
+    kind = port.owner.type if port and port.owner else None
+    if kind == GATEWAY:
+        raise HostError(f"{nic} is the gateway's alone: take the gateway away first ({NO_GATEWAY}), then run it again")
+    if kind == uplink.UPLINK:
+        users = users_of(nic)
+        why = "; ".join(uplink.USERS.get(user, user) for user in users)
+        ways = [NO_GATEWAY] if "gateway" in users else []
+        ways += [f"nics_to_bridge with state: absent and used_by: {user}" for user in users]
+        raise HostError(
+            f"{nic} is in {names.uplink_bridge(nic)}, where the host uses it too ({why}): give it back first "
+            f"({', then '.join(ways)}), then run it again"
         )
 
 

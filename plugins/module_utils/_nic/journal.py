@@ -6,6 +6,9 @@
 The journal is one JSON file. It is written whole and durably at each change of its state. The acts that have begun are
 counted in a file beside it, which is not synced to disk: it has to outlive processes only, since a boot removes what
 the acts did in the kernel anyway.
+
+The way there fails when it can't be recorded. The way back does not: what can't be recorded becomes a note, where there
+is room for one (:mod:`.notes`).
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import HostError
-from .._common.files import FileContent, read_file, remove_file, write_file
+from .._common.failures import sentence
+from .._common.files import FileContent, read_file, remove_file, reserve_file, write_file, write_reserved
+from .notes import Notes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +54,11 @@ def this_boot() -> str:
     return f"{kernel}-{start_time}"
 
 
+def boot_time() -> float:
+    """Return the seconds since the boot."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @dataclass(frozen=True)
 class JournaledChange:
     """A change as the journal has it.
@@ -57,9 +68,13 @@ class JournaledChange:
     :ivar boot: the boot in which it began, see :func:`this_boot`.
     :ivar acts: in their order.
     :ivar remote: the host's Open_vSwitch database.
-    :ivar timeout: seconds after which it is taken back unless it is confirmed; 0: nobody has to confirm it.
+    :ivar timeout: seconds after which it is rolled back unless it is confirmed; 0: nobody has to confirm it.
     :ivar asked_by: the process whose answer is to leave the host before the network changes; None: none.
-    :ivar reason: why it is taken back.
+    :ivar reason: why it is rolled back.
+    :ivar peers: those that answered this host before it: name -> address; None: nobody asks them.
+    :ivar planned_at, applied_at: when it was put on disk, and when all was done, in seconds of CLOCK_BOOTTIME,
+        clock_gettime(2).
+    :ivar left: what could not be rolled back yet, and why; None: nothing.
     """
 
     id: str
@@ -71,6 +86,10 @@ class JournaledChange:
     timeout: int
     asked_by: int | None = None
     reason: str | None = None
+    left: str | None = None
+    peers: dict[str, str] | None = None
+    applied_at: float | None = None
+    planned_at: float | None = None
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> JournaledChange:
@@ -92,11 +111,15 @@ class JournaledChange:
 
 
 class Journal:
-    """The journal in a directory."""
+    """The journal in a directory.
 
-    def __init__(self, directory: str) -> None:
+    :param spare: a directory in memory for notes; None: there is none.
+    """
+
+    def __init__(self, directory: str, spare: str | None = None) -> None:
         self.directory = directory
         self.path = os.path.join(directory, "change.json")
+        self.notes = Notes(directory, spare)
         self._marks = os.path.join(directory, "marks")
         self._confirmation = os.path.join(directory, "confirmation")
 
@@ -106,9 +129,9 @@ class Journal:
 
         :param wait: wait until others have released it.
         :returns: False when another process holds it, and the caller does not.
+        :raises HostError: there is no lock, and none can be made.
         """
-        os.makedirs(self.directory, mode=0o700, exist_ok=True)
-        handle = os.open(os.path.join(self.directory, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = self._open_lock()
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -119,16 +142,26 @@ class Journal:
         finally:
             os.close(handle)
 
+    def _open_lock(self) -> int:
+        path = os.path.join(self.directory, "lock")
+        try:
+            os.makedirs(self.directory, mode=0o700, exist_ok=True)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # flock(2) needs no more than to read, where nothing can be written
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            raise HostError(f"{path} can't be made: {sentence(error)}") from error
+
     def read(self) -> JournaledChange | None:
         """Return the last change; None: there never was one.
 
-        :raises HostError: the file was edited.
+        :raises HostError: the file was edited, or can't be read.
         """
-        file = read_file(self.path)
-        if file is None:
-            return None
         try:
-            return JournaledChange.from_json(json.loads(file.content))
+            file = read_file(self.path)
+            return self.notes.added_to(JournaledChange.from_json(json.loads(file.content))) if file else None
+        except OSError as error:
+            raise HostError(f"{self.path} can't be read: {sentence(error)}") from error
         except (AttributeError, TypeError, ValueError):
             raise HostError(
                 f"{self.path} can't be read: look at the network of this host, and remove the file"
@@ -150,44 +183,107 @@ class Journal:
         return change if change and change.state not in FINAL else None
 
     def begin(
-        self, identity: str, acts: list[Act], nics: list[str], remote: str, timeout: int, asked_by: int | None = None
-    ) -> None:
-        """Put a new change on disk. The caller holds the journal."""
-        for path in (self._marks, self._confirmation):
-            remove_file(path)
-        self._write(JournaledChange(identity, PLANNED, this_boot(), acts, nics, remote, timeout, asked_by))
+        self,
+        identity: str,
+        acts: list[Act],
+        nics: list[str],
+        remote: str,
+        timeout: int,
+        asked_by: int | None = None,
+        peers: dict[str, str] | None = None,
+    ) -> JournaledChange:
+        """Put a new change on disk. The caller holds the journal.
 
-    def set_state(self, state: str, reason: str | None = None) -> None:
-        """Record how far the change has got.
-
-        :param reason: why it is taken back; None: as before.
+        :raises HostError: it can't be written; nothing was touched.
         """
-        change = self.current()
-        self._write(replace(change, state=state, reason=reason or change.reason))
+        values = (identity, PLANNED, this_boot(), acts, nics, remote, timeout, asked_by)
+        change = JournaledChange(*values, peers=peers, planned_at=boot_time())
+        with self._writing():
+            remove_file(self._marks)
+            remove_file(self._confirmation)
+            self._write(change)
+        with contextlib.suppress(OSError):
+            reserve_file(self._confirmation, len(identity))
+        self.notes.begin(len(_text(change)))
+        return change
+
+    def set_state(self, state: str) -> JournaledChange:
+        """Record how far the change has got, on the way there.
+
+        :raises HostError: that can't be written.
+        """
+        change = replace(self.current(), state=state)
+        if state == APPLIED:
+            change = replace(change, applied_at=boot_time())
+        with self._writing():
+            self._write(change)
+        return change
+
+    def record(self, change: JournaledChange) -> None:
+        """Record how far a change has got, on the way back, wherever there is room for it."""
+        for _attempt in range(2):
+            with contextlib.suppress(OSError):
+                self._write(change)
+                self.notes.clear()
+                return
+            self.notes.release_room()
+        self.notes.write(change)
 
     def mark(self, index: int) -> None:
-        """Record that the act of this number begins."""
-        with open(self._marks, "a", encoding="ascii") as stream:
+        """Record that the act of this number begins.
+
+        :raises HostError: that can't be written.
+        """
+        with self._writing(), open(self._marks, "a", encoding="ascii") as stream:
             stream.write(f"{index}\n")
 
     def begun(self) -> int:
-        """Return how many acts have begun."""
-        marks = read_file(self._marks)
-        return max((int(line) + 1 for line in marks.content.split()), default=0) if marks else 0
+        """Return how many acts have begun.
+
+        :raises HostError: that can't be read.
+        """
+        try:
+            marks = read_file(self._marks)
+            return max((int(line) + 1 for line in marks.content.split()), default=0) if marks else 0
+        except (OSError, ValueError) as error:
+            raise HostError(f"{self._marks} can't be read: {sentence(error)}") from error
 
     def confirm(self, identity: str) -> None:
-        """Record that the change is good. Whoever holds the journal will see it."""
-        write_file(self._confirmation, FileContent(identity, 0o600))
+        """Record that the change is good. Whoever holds the journal will see it.
+
+        :raises HostError: that can't be written.
+        """
+        with self._writing():
+            try:
+                write_reserved(self._confirmation, identity)
+            except FileNotFoundError:
+                write_file(self._confirmation, FileContent(identity, 0o600))
 
     def is_confirmed(self, identity: str) -> bool:
         """Return whether somebody has confirmed the change."""
-        file = read_file(self._confirmation)
-        return file is not None and file.content == identity
+        with contextlib.suppress(OSError):
+            file = read_file(self._confirmation)
+            return file is not None and file.content == identity
+        return False
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise HostError(
+                f"the change of this host's NICs can't be recorded in {self.directory} ({sentence(error)}): "
+                "see that there is room, and that files can be written there"
+            ) from error
 
     def _write(self, change: JournaledChange) -> None:
-        write_file(self.path, FileContent(json.dumps(change.to_json(), indent=1, sort_keys=True) + "\n", 0o600))
+        write_file(self.path, FileContent(_text(change), 0o600))
+
+
+def _text(change: JournaledChange) -> str:
+    return json.dumps(change.to_json(), indent=1, sort_keys=True) + "\n"
 
 
 def host_journal() -> Journal:
     """Return this host's journal."""
-    return Journal(names.JOURNAL_DIRECTORY)
+    return Journal(names.JOURNAL_DIRECTORY, names.RUN_DIRECTORY)

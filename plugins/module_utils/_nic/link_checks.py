@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
-from .._netlink.links import read_kind, read_stacked_links
+from .._netlink.links import link_index, read_kind, read_stacked_links
+from .._netlink.namespace import inside, namespace_number, opened
 from .._netlink.socket import RouteSocket
 
 if TYPE_CHECKING:
@@ -18,25 +20,53 @@ if TYPE_CHECKING:
 
 # Kind of a master (ip-link(8)) -> what a sentence calls it.
 MASTERS = {"bond": "bond", "team": "team", "bridge": "bridge", "vrf": "VRF", "openvswitch": "Open vSwitch"}
+# Kinds that give packets to their own addresses only, so that a bridge would get none (ip-link(8)).
+ADDRESSED_KINDS = ("ipvlan", "ipvtap")
 WIRELESS_MARKS = ("phy80211", "wireless")  # of a link in sysfs
+OWN_NAMESPACE = "/proc/thread-self/ns/net"
+NAMESPACES = ("/run/netns/*", "/proc/[0-9]*/ns/net")
 
 
-def refuse_stacked_links(nic: str, datapath: str) -> None:
+def refuse_stacked_links(nic: str, datapath: str, everywhere: bool = True) -> None:
     """Check that links on top of the NIC get their packets once it is in a bridge.
 
     The kernel gives a VLAN's packets to its link before a bridge of the kernel's datapath gets them (net/core/dev.c).
     The userspace datapath takes all packets. Links of other kinds than VLAN use the same hook as the bridge, which can
     be used once only.
 
+    :param everywhere: look in all network namespaces, of which a host has one for each pod.
     :raises HostError: a link would get no packets any more.
     """
     with _kernel(nic) as kernel:
-        stacked = read_stacked_links(kernel, nic)
+        stacked = {
+            **(_stacked_elsewhere(nic) if everywhere else {}),
+            **read_stacked_links(kernel, link_index(nic)),
+        }
     for name, kind in sorted(stacked.items()):
         if datapath == "netdev" or kind != "vlan":
             raise HostError(
                 f"{name} ({kind}) is a link on top of {nic}, and would get no packets any more: remove it first"
             )
+
+
+def _stacked_elsewhere(nic: str) -> dict[str, str]:
+    """Return the links on top of the NIC in other network namespaces, such as those of containers: name to kind."""
+    index, own = link_index(nic), os.stat(OWN_NAMESPACE).st_ino
+    seen, found = {own}, {}
+    with opened(OWN_NAMESPACE) as home:
+        for path in (path for pattern in NAMESPACES for path in glob.iglob(pattern)):
+            try:
+                number = os.stat(path).st_ino
+                if number in seen:
+                    continue
+                seen.add(number)
+                with opened(path) as namespace, inside(namespace), RouteSocket() as kernel:
+                    here = namespace_number(kernel, home)
+                    stacked = {} if here is None else read_stacked_links(kernel, index, here)
+            except (OSError, HostError):  # it has ended meanwhile, or is no namespace
+                continue
+            found.update({f"{name} in another network namespace": kind for name, kind in stacked.items()})
+    return found
 
 
 def refuse_link(nic: str, in_own_bridge: bool = False) -> None:
@@ -55,6 +85,16 @@ def refuse_link(nic: str, in_own_bridge: bool = False) -> None:
         raise HostError(
             f"{nic} is wireless, and an access point accepts only frames with the NIC's own address, none of a "
             "bridge's: name a wired NIC"
+        )
+    if not link.ethernet:
+        raise HostError(
+            f"{nic} ({link.kind or 'a link without a kind'}) has no Ethernet frames, which a bridge needs: name a NIC "
+            "that ip link shows with link/ether"
+        )
+    if link.kind in ADDRESSED_KINDS:
+        raise HostError(
+            f"{nic} is an {link.kind}, which gets packets to its own addresses only, and a bridge would get none: name "
+            "the NIC behind it"
         )
     if link.kind in ("bridge", "openvswitch"):
         raise HostError(f"{nic} is a bridge itself or a port that Open vSwitch made: name the NIC behind it")

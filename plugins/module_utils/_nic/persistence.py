@@ -43,15 +43,17 @@ class Persistence:
     restores: bool = True
 
 
-def persistence(nic: NicConfiguration, bridge: str) -> Persistence:
+def persistence(nic: NicConfiguration, bridge: str, alone: bool = False) -> Persistence:
     """Return what makes the move permanent. A pure function of the configuration.
 
     :param bridge: it gets the NIC's MAC.
+    :param alone: whether the host does not use the NIC in its bridge, which then gets nothing of what the NIC had.
     :raises HostError: the move can't be made permanent.
     """
     own = ManagerFiles()
     if nic.manager is not None:
-        own = registry.manager(nic.manager).files(nic, bridge)
+        manager = registry.manager(nic.manager)
+        own = manager.files_alone(nic, bridge) if alone else manager.files(nic, bridge)
     elif nic.leased:
         raise HostError(
             f"{', '.join(nic.leased)} on {nic.nic} is leased, and who renews it is not known: give {nic.nic} static "
@@ -60,7 +62,7 @@ def persistence(nic: NicConfiguration, bridge: str) -> Persistence:
         )
     files, previous, handovers = own.desired, own.previous, []
     if nic.manager is not None:
-        handovers.append(_handover(nic.manager, own.desired, nic.nic, bridge, own.profile))
+        handovers.append(_handover(nic.manager, own.desired, nic.nic, bridge, own.profile, alone))
     for other in registry.MANAGERS:
         file = other.unmanaged_bridge(nic.nic, bridge)
         if file is None or other.name not in nic.running or other.name == nic.manager:
@@ -70,6 +72,9 @@ def persistence(nic: NicConfiguration, bridge: str) -> Persistence:
     return Persistence(files, previous, tuple(handovers), restores=not own.configures_bridge)
 
 
-def _handover(manager: str, files: tuple[File, ...], nic: str, bridge: str, profile: Profile | None = None) -> Handover:
+def _handover(
+    manager: str, files: tuple[File, ...], nic: str, bridge: str, profile: Profile | None = None, alone: bool = False
+) -> Handover:
     paths = tuple(file.path for file in files)
-    return Handover(manager, nic, bridge, paths, early=registry.manager(manager).told_first, profile=profile)
+    early = registry.manager(manager).told_first
+    return Handover(manager, nic, bridge, paths, early=early, profile=profile, alone=alone)

@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING
 from .._common.errors import HostError
 from .._common.files import read_file
 from .._host import facts
-from .._host.desired import HostState
+from .._host.desired import HostState, OptionsOfLink
 from .._host.read import read_and_plan
 from .._host.rows import LocalRows
-from .._host.steps.links import OffloadStep
-from .._netlink.ethtool import offloads_on
+from .._host.steps.files import SysctlStep
+from .._host.steps.links import OffloadStep, OptionsStep
+from .._netlink.records import DEFAULT_OPTIONS
 from .._ovsdb.converge import plan_rows
-from . import current, uplink
-from .boot import managers_to_restore, missing_steps, saved_steps
-from .link_checks import refuse_stacked_links
-from .managers import registry
+from . import current, sysctls, uplink
+from .boot import managers_to_restore, missing_steps
+from .learn import learn, without_programs
 from .moved import MovedNic, files_of_others, moved_nic_file
-from .persistence import persistence
 from .serialize import to_json
 from .steps import HandoverStep
-from .sysctls import for_bridge, own_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,10 +43,12 @@ class Change:
 
     :ivar acts: for the journal.
     :ivar items: the same for users.
+    :ivar notes: what users have to know beside it.
     """
 
     acts: list[Act] = field(default_factory=list)
     items: list[Operation] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def plan(
@@ -81,53 +81,35 @@ def _move(connection: Database, nics: Sequence[CurrentNic], user: str, datapath_
     states: list[HostState] = []
     records: list[File] = []
     restoring: list[Step] = []
+    notes: list[str] = []
     files = files_of_others(nic.name for nic in nics)
     for nic in nics:
-        current.refuse_move(connection, nic)
         datapath = datapath_type or (nic.settings.datapath_type if nic.settings else current.datapath_type(connection))
+        current.refuse_bridge(connection, nic.name, datapath, nic.settings is not None, nic.moved is not None)
         # Of a NIC whose rows are lost nothing more can be learnt: what is kept of it counts.
-        moved = nic.moved or _learn(nic, datapath)
+        moved = (
+            without_programs(nic.moved, notes, nic.bridge)
+            if nic.moved
+            else learn(nic.name, nic.bridge, datapath, notes)
+        )
         settings = uplink.UplinkSettings(
             nic.name, facts.link_mac(nic.name) or "", facts.link_mtu(nic.name) or 0, datapath, moved.promiscuous
         )
         rows.add(nic, settings)
         # Once written, a file is the administrator's to change: only one that is missing is written again.
         own_files = tuple(file for file in moved.files if nic.moved is None or read_file(file.path) is None)
-        sysctls = for_bridge(nic.bridge, moved.sysctls)
-        states += [uplink.state(settings), HostState(files=own_files, file_readers=moved.handovers, sysctls=sysctls)]
+        settings_of_bridge = sysctls.for_bridge(nic.bridge, moved.sysctls)
+        options = () if moved.options == DEFAULT_OPTIONS else (OptionsOfLink(nic.bridge, moved.options),)
+        kernel = HostState(sysctls=settings_of_bridge, options=options)
+        states += [uplink.state(settings), kernel, HostState(files=own_files, file_readers=moved.handovers)]
         records.append(moved_nic_file(nic.name, replace(moved, users=tuple(sorted({*nic.users, user})))))
         if nic.moved:
-            restoring += missing_steps(moved.saved_steps or (), nic.name)
+            restoring += missing_steps(moved, nic.name, nic.bridge)
             restoring += managers_to_restore(moved.handovers, moved.had_addresses)
         files[nic.name] = moved.files
     current.refuse_shared_files(files, {nic.name for nic in nics if nic.moved is None})
     steps = [*read_and_plan(_joined([*states, HostState(files=tuple(records))])), *restoring]
-    return Change(rows.acts + _acts(steps), [*rows.changes, *steps])
-
-
-def _learn(nic: CurrentNic, datapath: str) -> MovedNic:
-    """Return what is to be kept of a NIC that goes into its bridge.
-
-    :raises HostError: it can't go there, or would not be there again after a boot.
-    """
-    refuse_stacked_links(nic.name, datapath)
-    configuration = registry.detect(nic.name)
-    manager = registry.manager(configuration.manager) if configuration.manager else None
-    if manager:
-        configuration = manager.query(configuration)
-    lasting = persistence(configuration, nic.bridge)
-    if manager:
-        manager.refuse(configuration, datapath)
-    return MovedNic(
-        promiscuous=facts.is_promiscuous(nic.name),
-        offloads=(offloads_on(nic.name) or ()) if datapath == "netdev" else (),
-        files=lasting.files,
-        previous_files=lasting.previous,
-        handovers=lasting.handovers,
-        sysctls=own_settings(nic.name, configuration.manager),
-        saved_steps=saved_steps(nic.name, nic.bridge) if lasting.restores else None,
-        had_addresses=bool(facts.configured_addresses(nic.name)),
-    )
+    return Change(rows.acts + acts(steps), [*rows.changes, *steps], notes)
 
 
 def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> Change:
@@ -136,6 +118,7 @@ def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> C
     before: list[HostState] = []
     after: list[HostState] = []
     offloads: list[Step] = []
+    again: list[Step] = []
     going = [nic for nic in nics if not set(nic.users) - {user}]
     needed = {file.path for files in files_of_others(nic.name for nic in going).values() for file in files}
     for nic in nics:
@@ -149,8 +132,11 @@ def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> C
         rows.add(nic, None)
         datapath = nic.settings.datapath_type if nic.settings else current.datapath_type(connection)
         exists = facts.link_mac(nic.name) is not None
-        before.append(uplink.state_gone(nic.name, datapath, exists))
         moved = nic.moved or MovedNic()
+        before.append(uplink.state_gone(nic.name, datapath, exists, moved.labels))
+        if exists:
+            before.append(HostState(sysctls=sysctls.for_nic(nic.name, nic.bridge, moved.sysctls)))
+        again += _bridge_again(nic, moved)
         files = [file for file in moved.previous_files if file.path not in needed]
         # No manager can do anything with a NIC that is gone.
         readers = tuple(handover.back() for handover in moved.handovers if exists)
@@ -165,9 +151,21 @@ def _give_back(connection: Database, nics: Sequence[CurrentNic], user: str) -> C
     marks = [step for step in last if isinstance(step, HandoverStep) and not step.tells]
     last = [step for step in last if step not in marks]
     return Change(
-        _acts([*marks, *first]) + rows.acts + _acts(last),
+        acts([*marks, *first, *again]) + rows.acts + acts(last),
         [*marks, *first, *rows.changes, *last],
     )
+
+
+def _bridge_again(nic: CurrentNic, moved: MovedNic) -> list[Step]:
+    """Return steps that change nothing, and whose inverses give the bridge what it has, once it was made again."""
+    if facts.link_mac(nic.bridge) is None:
+        return []
+    steps: list[Step] = [
+        SysctlStep(one.key, one.parts, one.link, one.value, one.value) for one in sysctls.set_again(nic.bridge)
+    ]
+    if moved.options != DEFAULT_OPTIONS:
+        steps.append(OptionsStep(nic.bridge, moved.options, moved.options))
+    return steps
 
 
 def _without_user(nic: CurrentNic, user: str) -> list[HostState]:
@@ -215,5 +213,6 @@ def _joined(states: Iterable[HostState]) -> HostState:
     return HostState(**parts)
 
 
-def _acts(steps: Iterable[Step]) -> list[Act]:
+def acts(steps: Iterable[Step]) -> list[Act]:
+    """Return steps as acts, in their order."""
     return [{"step": to_json(part)} for step in steps for part in step.parts()]

@@ -15,8 +15,8 @@ NIC_FORMAT = WireFormat(
     {
         **HOST_TYPES,
         "FoundResolver": WireType(LinkResolver),
-        "Handover": WireType(Handover),
-        "HandoverStep": WireType(HandoverStep),
+        "Handover": WireType(Handover, added=frozenset({"alone"})),
+        "HandoverStep": WireType(HandoverStep, added=frozenset({"alone"})),
         "Profile": WireType(Profile),
         "ResolverStep": WireType(ResolverStep),
     }

@@ -16,7 +16,7 @@ from .._host.steps.base import Step
 from .managers import registry, resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from .._host.steps.base import StepContext
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from .managers.resolved import LinkResolver
 
 
-def address_move(source: str, target: str) -> HostState:
-    """Return the state in which all that a link has is the target's instead: addresses, routes, rules, name servers."""
-    return HostState(moves=(AddressMove(source, target),), companions=(NameServers(source, target),))
+def address_move(source: str, target: str, labels: Mapping[str, str] | None = None) -> HostState:
+    """Return the state in which all that a link has is the target's instead: addresses, routes, rules, name servers.
+
+    :param labels: of addresses on the target, where they do not follow from those on the source: CIDR to label.
+    """
+    move = AddressMove(source, target, tuple(sorted((labels or {}).items())))
+    return HostState(moves=(move,), companions=(NameServers(source, target),))
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Handover:
     :ivar paths: the files. While none of them changes, the manager is not told.
     :ivar early: it is told before addresses move too, because it would put them back.
     :ivar profile: NetworkManager's profile of the NIC.
+    :ivar alone: the host does not use the NIC in its bridge, and the manager does nothing for the bridge.
     """
 
     manager: str
@@ -105,6 +110,7 @@ class Handover:
     to_bridge: bool = True
     early: bool = False
     profile: Profile | None = None
+    alone: bool = False
 
     def back(self) -> Handover:
         """Return the same in the opposite direction."""
@@ -124,6 +130,7 @@ class Handover:
             self.to_bridge,
             profile=self.profile,
             tells_back=registry.manager(self.manager).told_first and not self.to_bridge,
+            alone=self.alone,
         )
         return ReaderSteps(first=replace(last, tells=self.early, tells_back=True), last=last)
 
@@ -135,6 +142,7 @@ class HandoverStep(Step):
     :ivar tells: whether the step does anything.
     :ivar tells_back: whether its inverse does anything.
     :ivar waits: whether the bridge must have its addresses. False: it is enough that the manager is about to get them.
+    :ivar alone: as in :class:`Handover`.
     """
 
     manager: str
@@ -145,12 +153,17 @@ class HandoverStep(Step):
     tells_back: bool = False
     profile: Profile | None = None
     waits: bool = True
+    alone: bool = False
 
     atomic = False
 
     def describe(self) -> str:
         if not self.tells:
             return f"{self.manager}: reads its files for {self.nic} again if this is rolled back"
+        if self.alone:
+            return (
+                f"{self.manager}: {'leaves' if self.to_bridge else 'configures'} {self.nic}{' alone' * self.to_bridge}"
+            )
         new, old = (self.bridge, self.nic) if self.to_bridge else (self.nic, self.bridge)
         return f"{self.manager}: configures {new} instead of {old}"
 
@@ -175,5 +188,6 @@ class HandoverStep(Step):
 
     def apply(self, context: StepContext) -> bool:
         if self.tells:
-            registry.manager(self.manager).notify(self)
+            manager = registry.manager(self.manager)
+            (manager.notify_alone if self.alone else manager.notify)(self)
         return True

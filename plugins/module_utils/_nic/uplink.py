@@ -7,12 +7,17 @@ the kernel."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .._common import names
 from .._host.desired import HostState, IngressDrop, Link, NoOffload
 from .._ovsdb.rows import Owner, Row
 from .steps import address_move
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UPLINK = "Uplink"  # type of the owner of its rows
 # Who can need a NIC in its bridge -> why, for a sentence. The NIC goes back when nobody needs it any more.
 USERS = {
     "request": "somebody asked for it (nics_to_bridge)",
@@ -40,7 +45,7 @@ class UplinkSettings:
 
 def owner(nic: str) -> Owner:
     """Return the owner of an uplink's rows."""
-    return Owner("Uplink", nic)
+    return Owner(UPLINK, nic)
 
 
 def rows(settings: UplinkSettings | None) -> list[Row]:
@@ -98,14 +103,15 @@ def state(settings: UplinkSettings) -> HostState:
     )
 
 
-def state_gone(nic: str, datapath_type: str, exists: bool = True) -> HostState:
+def state_gone(nic: str, datapath_type: str, exists: bool = True, labels: Mapping[str, str] | None = None) -> HostState:
     """Return the state of the kernel before the rows are removed: the NIC has what the bridge had.
 
     Only the userspace datapath has drops: hosts with the other may lack nftables.
 
     :param exists: whether the NIC is still there; otherwise what the bridge had goes with it.
+    :param labels: that addresses had on the NIC, and that were too long for the bridge: CIDR to label.
     """
     return replace(
-        address_move(names.uplink_bridge(nic), nic) if exists else HostState(),
+        address_move(names.uplink_bridge(nic), nic, labels) if exists else HostState(),
         absent_drops=(IngressDrop(nic),) if datapath_type == "netdev" else (),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 BUNDLE_VERSIONS = ("-O", "OpenFlow14,OpenFlow15")  # those that have bundles
+ALL_VERSIONS = ("-O", "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15")
+# What a bridge without a controller does of itself, where it may (ovs-vswitchd.conf.db(5), fail_mode).
+DEFAULT_FLOW = re.compile(r"(cookie=0x0, )?(table=0, )?priority=0 actions=NORMAL")
 ADD = "flow add "  # lines of a bundle (ovs-ofctl(8), bundle)
 DELETE = "flow delete_strict "
 DIFFERENT = 2  # exit code of diff-flows
@@ -93,6 +97,16 @@ class CookieFlows:
             raise
         finally:
             await process.wait()
+
+
+async def other_flows(bridge: str, cookie: int) -> list[str]:
+    """Return the flows of a bridge that have another cookie, without the one that the bridge has of itself.
+
+    :raises FlowError: they can't be read.
+    """
+    text = await run_client(*ALL_VERSIONS, "dump-flows", "--no-stats", "--no-names", bridge)
+    flows = [line.strip() for line in text.splitlines() if "actions=" in line]
+    return [flow for flow in flows if f"cookie={cookie:#x}," not in flow and not DEFAULT_FLOW.fullmatch(flow)]
 
 
 async def _compare(current: Sequence[str], desired: Sequence[str]) -> str:

@@ -237,8 +237,8 @@ def _reason(error: int) -> str:
     reasons = {
         errno.ENOENT: "there is no such socket: the server is not installed or not running",
         errno.ECONNREFUSED: "nobody listens there: start the server, or correct the remote",
-        errno.EACCES: "permission denied: run as root (become: true)",
-        errno.EPERM: "permission denied: run as root (become: true)",
+        errno.EACCES: "permission denied: run as root (ansible_become: true)",
+        errno.EPERM: "permission denied: run as root (ansible_become: true)",
         errno.ETIMEDOUT: "no reply in time: check the address, and firewalls on the way",
     }
     return reasons.get(abs(error), os.strerror(abs(error)))

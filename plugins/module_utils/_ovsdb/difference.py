@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._common.errors import Conflict, DatabaseError
-from .._common.names import OWNER_ID
+from .._common.names import CONTROLLER, OWNER_ID
 from .plan import Change, Values
 from .rows import CurrentRow, ExactMap, ListMember, Row, SetMembers
 from .schema import FIXED_NAMES
@@ -74,11 +74,20 @@ class _Unmatched:
     def take(self, row: Row) -> CurrentRow | None:
         """Return the current row of this identity, and forget it; None when there is none."""
         rows = self._rows.get((row.table, row.owner.type, row.owner.name, row.role), [])
-        for candidate in rows:
+        # Two rows may claim to be the same one. The one with the right name stays.
+        for candidate in sorted(rows, key=lambda candidate: candidate.name != row.name):
             if candidate.name == row.name or row.table not in FIXED_NAMES:
                 rows.remove(candidate)
                 return candidate
         return None
+
+    def take_unknown(self, row: Row, named: CurrentRow) -> CurrentRow | None:
+        """Return the row of the same name and owner whose role nothing tells, and forget it; None when it is not so."""
+        rows = self._rows.get((row.table, row.owner.type, row.owner.name, None), [])
+        found = next((candidate for candidate in rows if candidate.uuid == named.uuid), None)
+        if found is not None:
+            rows.remove(found)
+        return found
 
     def rows(self) -> list[CurrentRow]:
         """Return the rows that are left."""
@@ -97,9 +106,14 @@ def _match(row: Row, rest: _Unmatched, by_name: ByName) -> CurrentRow | None:
         return owned
     if named is None or not row.present or row.kind == "released":
         return None
+    owned = rest.take_unknown(row, named)
+    if owned is not None:
+        return owned
     if named.uuid not in rest.uuids and named.external_id(OWNER_ID) == row.owner.keys(row.role)[OWNER_ID]:
         raise Conflict(f"another client inserted {row.label()} between two reads")
-    if row.kind == "adopted" and named.role is None:
+    if row.kind == "adopted" and named.controller in (None, CONTROLLER) and named.role is None:
+        return named
+    if row.kind == "known" and named.controller is None and not _differs_beside_keys(row, named, by_name):
         return named
     owner = named.owner if named.role else None
     whose = f"{owner.type} {owner.name}" if owner else "somebody else (it carries no owner keys of ours)"
@@ -130,6 +144,11 @@ def _differing_columns(row: Row, current: CurrentRow, by_name: ByName) -> dict[s
         if values is not None:
             out[column] = values
     return out
+
+
+def _differs_beside_keys(row: Row, current: CurrentRow, by_name: ByName) -> bool:
+    """Return whether anything but ``external_ids`` differs from the desired row."""
+    return bool(_differing_columns(row, current, by_name).keys() - {"external_ids"})
 
 
 def _column_difference(desired: Any, current: Any, by_name: ByName) -> Values | None:

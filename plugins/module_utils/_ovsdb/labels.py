@@ -32,6 +32,8 @@ PURPOSES = {
     "cluster": Purpose("back to the pods from gateway {}", of_gateway=True),
     "outside": Purpose("next hop of gateway {}", of_gateway=True),
     "egress": Purpose("pods to the outside through gateway {}"),
+    "share": Purpose("pods that leave through gateway {}"),
+    "inside": Purpose("what stays inside"),
     "probe": Purpose("probe of the next hop of gateway {}"),
     "pinned": Purpose("pods that use gateway {} only"),
     "host": Purpose("addresses of host {}"),

@@ -39,8 +39,9 @@ class Replica(TableCopy):
     """The copy, and the connection that keeps it up to date.
 
     :param remote: comma-separated list; the first member that is connected to its cluster and leads it is used.
-    :param tables: :param on_change: :param parents_of: as :class:`.table_copy.TableCopy` has them.
-    :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it.
+    :param tables: :param on_change: :param parents_of: :param lasting: as :class:`.table_copy.TableCopy` has them.
+    :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
+        after all messages that have come, in their order. See :meth:`want_lock`.
     :param on_state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
     :ivar connected: the copy is the database's content now.
@@ -58,8 +59,9 @@ class Replica(TableCopy):
         on_state: Callable[[], None] | None = None,
         tls: MaybeTls = None,
         timeout: float = 10.0,
+        lasting: Iterable[str] = (),
     ) -> None:
-        super().__init__(tables, on_change, parents_of)
+        super().__init__(tables, on_change, parents_of, lasting)
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
         self.database = database
         self.connected = False
@@ -67,10 +69,26 @@ class Replica(TableCopy):
         self.ready = asyncio.Event()
         self._on_state = on_state or (lambda: None)
         self._lock = lock
+        self._wants_lock = True
+        self._lock_channel: Channel | None = None  # the connection that has asked for the lock, or may do so
+        self._lock_requests: set[asyncio.Task[None]] = set()
         self._tls = tls
         self._timeout = timeout
         self._servers: dict[str, dict[str, Any]] = {}  # rows of the server's table Database
         self._channel: Channel | None = None
+
+    def want_lock(self, wanted: bool) -> None:
+        """Ask for the lock, or give it back and ask for it no more, now and after each new connection."""
+        if wanted == self._wants_lock:
+            return
+        self._wants_lock = wanted
+        if self._lock_channel is not None:
+            request = asyncio.ensure_future(self._request_lock(self._lock_channel, "lock" if wanted else "unlock"))
+            self._lock_requests.add(request)
+            request.add_done_callback(self._lock_requests.discard)
+        if self.locked:
+            self.locked = False
+            self._on_state()
 
     async def transact(self, operations: Iterable[Operation]) -> list[Any]:
         """Run one transaction, and return the result of each operation. The copy has its changes then.
@@ -108,6 +126,7 @@ class Replica(TableCopy):
         if self._channel is not None:
             self._channel.close()
             self._channel = None
+        self._lock_channel = None
         if self.connected or self.locked:
             self.connected = self.locked = False
             self.ready.clear()
@@ -130,7 +149,9 @@ class Replica(TableCopy):
         if reason:
             raise DatabaseUnreachable(f"{remote}: {reason}")
         if self._lock:
-            await channel.request("lock", [self._lock], self._timeout, self._set_lock)
+            self._lock_channel = channel
+            if self._wants_lock:
+                await channel.request("lock", [self._lock], self._timeout, self._set_lock)
         monitored = {table: [{"columns": columns}] for table, columns in self.monitored_columns().items()}
         await channel.request(
             "monitor_cond",
@@ -165,14 +186,28 @@ class Replica(TableCopy):
         databases = content.get("Database", {})
         self._servers = {uuid: {**UNKNOWN, **row["initial"]} for uuid, row in databases.items()}
 
+    async def _request_lock(self, channel: Channel, method: str) -> None:
+        """Send "lock" or "unlock"; the server answers requests in their order (RFC 7047, 4.1.8, 4.1.9)."""
+        try:
+            await channel.request(method, [self._lock], self._timeout, self._set_lock)
+        except DatabaseError as exc:
+            LOG.warning("%s", exc)
+
     def _set_lock(self, result: Mapping[str, Any]) -> None:
-        self.locked = result["locked"]
+        """Take over the reply to "lock", or to "unlock", which is empty."""
+        self._set_locked(result.get("locked", False))
+
+    def _set_locked(self, locked: bool) -> None:
+        locked = locked and self._wants_lock
+        if locked != self.locked:
+            self.locked = locked
+            if self.connected:
+                self._on_state()
 
     def _notified(self, method: str, params: list[Any]) -> None:
         """Handle a notification of the server (RFC 7047, 4.1.9 and 4.1.10; ovsdb-server(7), 4.1.14)."""
         if method in ("locked", "stolen"):
-            self.locked = method == "locked"
-            self._on_state()
+            self._set_locked(method == "locked")
         elif method == "update2" and params[0] == ["content"]:
             for table, rows in params[1].items():
                 for uuid, change in rows.items():

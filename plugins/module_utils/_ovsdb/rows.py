@@ -19,6 +19,7 @@ type of the value          meaning
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,13 +35,17 @@ if TYPE_CHECKING:
 
     Condition = tuple[str, str, Any]  # [column, function, value], RFC 7047, 5.1
     RawRow = Mapping[str, Any]  # column -> value as it is on the wire
-    Kind = Literal["owned", "adopted", "named", "shared", "released"]
+    Kind = Literal["owned", "adopted", "known", "named", "shared", "released"]
 
     class RawColumns(Protocol):
         """The columns of a row as they are on the wire."""
 
         def __getitem__(self, column: str, /) -> Any:
             """Return a column's value."""
+
+
+# The value of OWNER_ID: controller, type, name, role. Only roles of routes to hosts have colons: of an IPv6 address.
+ID = re.compile(f"{re.escape(CONTROLLER)}:([^:]+):(.+?):(host-[0-9A-Fa-f:.]+|[^:]+)")
 
 
 class Owner(NamedTuple):
@@ -71,6 +76,16 @@ class Owner(NamedTuple):
         It is a hint only: after a rename, for example, the row with this role has another UUID. The owner keys decide.
         """
         return str(uuid.uuid5(uuid.NAMESPACE_DNS, self.keys(role)[OWNER_ID]))
+
+
+class Identity(NamedTuple):
+    """Which row of which owner a row is.
+
+    :ivar role: None: not known.
+    """
+
+    owner: Owner
+    role: str | None
 
 
 @dataclass(frozen=True)
@@ -127,6 +142,8 @@ class Row:
 
         - ``owned``: ours, it has owner keys;
         - ``adopted``: as owned; a row of this name that has no owner is taken over;
+        - ``known``: as owned; a row of this name that has no owner, and is as desired in all else, is one of ours that
+          has lost its owner keys;
         - ``named``: ours by its name, in a table without ``external_ids``;
         - ``shared``: a row of another program in which some keys are ours;
         - ``released``: the row was ours until now. It stays, and our keys are removed.
@@ -144,7 +161,7 @@ class Row:
     @property
     def has_owner_keys(self) -> bool:
         """Return whether the row is found by the owner keys in its ``external_ids``."""
-        return self.kind in ("owned", "adopted", "released")
+        return self.kind not in ("named", "shared")
 
     def label(self) -> str:
         """Return what messages call the row."""
@@ -193,19 +210,50 @@ class CurrentRow:
         return value
 
     @property
-    def owner(self) -> Owner | None:
-        """Return the owner that the owner keys name; None for a row without them."""
+    def controller(self) -> str | None:
+        """Return the controller whose row it is, ours or another; None: no owner keys name one."""
+        return self.external_id(OWNER_CONTROLLER) or (self.external_id(OWNER_ID) or "").partition(":")[0] or None
+
+    @property
+    def identity(self) -> Identity | None:
+        """Return the owner and the role of a row of ours; None for any other row, also one of another controller.
+
+        The key with the whole identity decides. Where somebody has removed it, the keys of type and name do.
+        """
+        if self.controller != CONTROLLER:
+            return None
+        whole = ID.fullmatch(self.external_id(OWNER_ID) or "")
+        if whole is not None:
+            return Identity(Owner(whole[1], whole[2]), whole[3])
         kind, name = self.external_id(OWNER_TYPE), self.external_id(OWNER_NAME)
-        return None if kind is None or name is None else Owner(kind, name)
+        return None if kind is None or name is None else Identity(Owner(kind, name), None)
+
+    @property
+    def owner(self) -> Owner | None:
+        """Return the object of ours that the row belongs to; None for a row that is not ours."""
+        return self.identity.owner if self.identity else None
 
     @property
     def role(self) -> str | None:
-        """Return the role that the owner keys name; None for a row without them."""
-        return (self.external_id(OWNER_ID) or "").rpartition(":")[2] or None
+        """Return what the row is to its owner; None for a row that is not ours."""
+        return self.identity.role if self.identity else None
 
     def label(self) -> str:
         """Return what messages call the row."""
-        return label(self.table, self.columns, self.role, self.external_id(OWNER_NAME))
+        return label(self.table, self.columns, self.role, self.owner.name if self.owner else None)
+
+
+class StrayRow(CurrentRow):
+    """A row of ours whose owner keys somebody else has changed or removed.
+
+    :ivar identity: as it was before.
+    """
+
+    __slots__ = ("identity",)
+
+    def __init__(self, row: CurrentRow, identity: Identity) -> None:
+        super().__init__(row.table, row.uuid, row.columns, row.raw)
+        object.__setattr__(self, "identity", identity)
 
 
 @dataclass(frozen=True)

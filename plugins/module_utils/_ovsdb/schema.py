@@ -39,3 +39,5 @@ ROOT_TABLES = ("Load_Balancer",)
 SINGLETON = "Open_vSwitch"
 # Tables whose column "name" can't change (vswitch.ovsschema: mutable is false). A new name needs a new row.
 FIXED_NAMES = ("Bridge", "Port", "Interface")
+# Table without names -> the column of which no two rows may have the same value (ovn-nb.ovsschema: indexes).
+UNIQUE = {"Chassis_Template_Var": "chassis"}

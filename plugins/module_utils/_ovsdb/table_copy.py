@@ -9,7 +9,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from .columns import RawColumns, default_value, modified_value
-from .rows import CurrentRow, Owner
+from .rows import CurrentRow, Owner, StrayRow
 from .schema import PARENTS
 from .values import as_set, decode
 
@@ -39,16 +39,23 @@ class TableCopy:
         changed or deleted (after is None), and for one that still exists after its parent ceased to refer to it (both
         are the same), also when another parent refers to it now.
     :param parents_of: tables of :data:`.schema.PARENTS` for which :meth:`parent` works.
+    :param lasting: owner types of which no client moves a row to another owner: such a row stays its owner's also when
+        somebody changes or removes its owner keys, until they are restored or the row is deleted.
 
     :ivar rows: table -> UUID -> row.
     """
 
     def __init__(
-        self, tables: Mapping[str, Iterable[str]], on_change: OnChange | None, parents_of: Iterable[str]
+        self,
+        tables: Mapping[str, Iterable[str]],
+        on_change: OnChange | None,
+        parents_of: Iterable[str],
+        lasting: Iterable[str] = (),
     ) -> None:
         self.rows: dict[str, dict[str, CurrentRow]] = {table: {} for table in tables}
         self._tables = {table: tuple(columns) for table, columns in tables.items()}
         self._on_change = on_change or (lambda _table, _before, _after: None)
+        self._lasting = frozenset(lasting)
         self._column_kinds: Mapping[str, ColumnKinds] = {}
         self._by_name: dict[tuple[str, str | None], str] = {}  # (table, name) -> UUID
         self._by_owner: dict[tuple[str, Owner], set[str]] = {}  # (table, owner) -> UUIDs
@@ -180,6 +187,8 @@ class TableCopy:
         after = None
         if columns is not None:
             after = CurrentRow(table, uuid, columns, RawColumns(columns, self._column_kinds[table]))
+            if before is not None:
+                after = self._as_known(before, after)
             self.rows[table][uuid] = after
             if after.name is not None:
                 self._by_name[table, after.name] = uuid
@@ -187,6 +196,13 @@ class TableCopy:
             if owner is not None:
                 self._by_owner.setdefault((table, owner), set()).add(uuid)
         self._report(table, before, after)
+
+    def _as_known(self, before: CurrentRow, after: CurrentRow) -> CurrentRow:
+        """Return a changed row, with its identity before where that lasts."""
+        identity = before.identity
+        if identity is None or identity.owner.type not in self._lasting or identity == after.identity:
+            return after
+        return StrayRow(after, identity)
 
     def _forget_owner(self, table: str, row: CurrentRow) -> None:
         owner = row.owner

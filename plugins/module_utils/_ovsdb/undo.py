@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Take back a transaction that was committed, or that may have been: for callers that change more than a database."""
+"""Roll back a transaction that was committed, or that may have been: for callers that change more than a database."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def with_uuids(changes: Iterable[Change]) -> list[Change]:
 
 
 def undo(changes: Sequence[Change]) -> list[Operation]:
-    """Return the operations that take back inserts and updates.
+    """Return the operations that roll back inserts and updates.
 
     Members that were added to a set of references stay: another program may rely on them by now.
 

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Which pod has which address: a table in memory that gives no address twice.
 
-It is filled from the ports of the Northbound database, and from the annotations of pods whose port was lost.
+What it is filled from, and in which order, is in :mod:`.beliefs` and in :class:`.pod_addresses.PodAddresses`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from .._common import addressing
 from .._common.errors import OvnKubernetesError
 
 FIRST_POD = addressing.HOST + 1  # offset in a node's subnet
+# Prefix lengths of an address whose IP version the node has no subnet of any more: the defaults of
+# ovn_node_subnet_prefix.
+PREFIXES = {4: 24, 6: 64}
 
 
 class Exhausted(OvnKubernetesError):
@@ -31,6 +34,15 @@ class _Slot(NamedTuple):
     version: int
     number: int
 
+    @classmethod
+    def of(cls, text: str) -> _Slot:
+        """Return the slot of an address without prefix length."""
+        ip = ipaddress.ip_address(text)
+        return cls(ip.version, int(ip))
+
+    def __str__(self) -> str:
+        return str(ipaddress.IPv4Address(self.number) if self.version == 4 else ipaddress.IPv6Address(self.number))
+
 
 class _Range(NamedTuple):
     """The addresses for pods in a subnet: the numbers from ``first`` to ``end``, without ``end``."""
@@ -44,11 +56,6 @@ class _Range(NamedTuple):
         """Return whether an address lies in it."""
         return slot.version == self.version and self.first <= slot.number < self.end
 
-    def cidr(self, slot: _Slot) -> str:
-        """Return an address with the subnet's prefix length."""
-        ip = ipaddress.IPv4Address(slot.number) if self.version == 4 else ipaddress.IPv6Address(slot.number)
-        return f"{ip}/{self.prefix}"
-
 
 @functools.lru_cache(maxsize=4096)
 def _range(subnet: str) -> _Range:
@@ -59,118 +66,163 @@ def _range(subnet: str) -> _Range:
     return _Range(net.version, base + FIRST_POD, end, net.prefixlen)
 
 
-class Addresses:
-    """The addresses of all node subnets, and their holders.
+def is_for_pods(address: str, subnets: Iterable[str]) -> bool:
+    """Return whether an address is one that pods of a node with these subnets get."""
+    slot = _Slot.of(address)
+    return any(_range(subnet).has(slot) for subnet in subnets)
 
-    A holder is named by a key: of a pod, or of a port that is not a pod's.
+
+class Networks:
+    """Networks, of few sizes: whether an address is in one of them costs the same for any number of them."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self._numbers: dict[
+            tuple[int, int], set[int]
+        ] = {}  # (IP version, bits for hosts) -> networks, without these bits
+        for one in networks:
+            net = addressing.network(one)
+            bits = net.max_prefixlen - net.prefixlen
+            self._numbers.setdefault((net.version, bits), set()).add(int(net.network_address) >> bits)
+
+    def have(self, address: str) -> bool:
+        """Return whether an address is in one of them."""
+        slot = _Slot.of(address)
+        return any(
+            version == slot.version and slot.number >> bits in numbers
+            for (version, bits), numbers in self._numbers.items()
+        )
+
+
+class Addresses:
+    """The addresses of all pods, and those of other ports.
+
+    A pod is named by its key; no two pods have the same address. A port that is not a pod's is named by its row's UUID,
+    and may have an address that a pod has too.
     Addresses are given in turn, not the lowest first. So a freed one is not in use at once, and packets for its last
     holder don't reach the next one.
     """
 
     def __init__(self) -> None:
-        self._holder: dict[_Slot, str] = {}
-        self._slots: dict[str, list[_Slot]] = {}  # key -> what it holds
-        self._claims: dict[
-            _Slot, list[str]
-        ] = {}  # keys that have an address too that another key holds, in their order
+        self._holder: dict[_Slot, str] = {}  # address -> pod
+        self._slots: dict[str, list[_Slot]] = {}  # pod -> its addresses
+        self._others: dict[_Slot, set[str]] = {}  # address -> ports that are not pods'
+        self._of_other: dict[str, set[_Slot]] = {}  # port that is not a pod's -> its addresses
         self._next: dict[str, int] = {}  # subnet -> number at which the next search starts
 
     def __len__(self) -> int:
-        return len(self._holder)
+        return len(self._holder) + sum(slot not in self._holder for slot in self._others)
+
+    # Pods.
 
     def has(self, key: str) -> bool:
-        """Return whether this key holds addresses."""
+        """Return whether this pod has addresses."""
         return key in self._slots
 
+    def of(self, key: str) -> tuple[str, ...]:
+        """Return the pod's addresses, without prefix length."""
+        return tuple(map(str, self._slots.get(key, ())))
+
     def fit(self, key: str, subnets: Sequence[str]) -> bool:
-        """Return whether all addresses that this key holds are in these subnets."""
+        """Return whether all addresses of this pod are in these subnets."""
         return all(any(_range(subnet).has(slot) for subnet in subnets) for slot in self._slots.get(key, ()))
 
-    def reserve(self, key: str, addresses: Iterable[str]) -> bool:
-        """Note that ``key`` has these addresses already.
+    def reserve(self, key: str, addresses: Iterable[str], alone: bool = False) -> bool:
+        """Note that a pod has these addresses already; it gets all of them or none.
 
-        Of an address that another key holds, ``key`` becomes the holder when the other one is released.
-
-        :returns: whether it holds all of them now.
+        :param alone: it gets none that a port has that is not a pod's.
+        :returns: whether it has them now. It has not when another pod has one, when there is none, or when there are
+            two of one IP version, which no pod needs.
         """
-        held, complete = self._slots.setdefault(key, []), True
-        for text in addresses:
-            ip = ipaddress.ip_address(text)
-            slot = _Slot(ip.version, int(ip))
-            if self._holder.setdefault(slot, key) != key:
-                complete = False
-                claims = self._claims.setdefault(slot, [])
-                claims += [key] if key not in claims else []
-            elif slot not in held:
-                held.append(slot)
-        if not held:
-            del self._slots[key]
-        return complete
+        slots = list(map(_Slot.of, addresses))
+        taken = any(self._holder.get(slot, key) != key or (alone and slot in self._others) for slot in slots)
+        if taken or not slots or len({slot.version for slot in slots}) != len(slots):
+            return False
+        self._set(key, slots)
+        return True
 
     def release(self, key: str) -> bool:
-        """Free all addresses of ``key``; return whether it had any."""
-        self._drop_claims(key)
-        slots = self._slots.pop(key, [])
-        for slot in slots:
-            self._free(slot)
-        return bool(slots)
+        """Free all addresses of a pod; return whether it had any."""
+        had = key in self._slots
+        self._set(key, [])
+        return had
 
     def take(self, key: str, subnets: Sequence[str]) -> tuple[str, ...]:
-        """Return an address with prefix length in each of ``subnets``: those that ``key`` holds there, else free ones.
+        """Return an address with prefix length in each of ``subnets``: those that the pod has there, and no other port,
+        else free ones.
 
-        What it holds elsewhere becomes free.
+        What it has elsewhere becomes free.
 
-        :raises Exhausted: when a subnet has none; ``key`` then holds nothing.
+        :raises Exhausted: when a subnet has none; the pod then has nothing.
         """
         held = self._slots.get(key, [])
-        cidrs: list[str] = []
         taken: list[_Slot] = []
         for subnet in subnets:
             span = _range(subnet)
-            slot = next(filter(span.has, held), None)
+            own = (slot for slot in held if span.has(slot) and slot not in self._others)
+            slot = next(own, None) or self._find_free(subnet, span)
             if slot is None:
-                slot = self._find_free(subnet, span)
-                if slot is None:
-                    self._slots.pop(key, None)
-                    for one in {*taken, *held}:
-                        self._free(one)
-                    raise Exhausted(
-                        f"subnet {subnet} has no free address: give the node a larger one, or delete a pod there"
-                    )
-                self._holder[slot] = key
+                self._set(key, [])
+                raise Exhausted(
+                    f"subnet {subnet} has no free address: give the node a larger one, or delete a pod there"
+                )
             taken.append(slot)
-            cidrs.append(span.cidr(slot))
-        for slot in held:
-            if slot not in taken:
-                self._free(slot)
-        self._slots[key] = taken
-        self._drop_claims(key)
-        return tuple(cidrs)
+        self._set(key, taken)
+        return self.cidrs(key, subnets)
 
-    def _free(self, slot: _Slot) -> None:
-        """Take an address from its holder; the first key that claims it becomes the holder."""
-        claims = self._claims.pop(slot, [])
-        if not claims:
+    def cidrs(self, key: str, subnets: Sequence[str]) -> tuple[str, ...]:
+        """Return the addresses of a pod with prefix length, in the order of ``subnets``.
+
+        One that is in none of them has the prefix length of that of its IP version: nodes' subnets are of one size.
+        """
+        ranges = [_range(subnet) for subnet in subnets]
+
+        def rank(slot: _Slot) -> int:
+            return next((place for place, span in enumerate(ranges) if span.version == slot.version), len(ranges))
+
+        def prefix(slot: _Slot) -> int:
+            fitting = [span for span in ranges if span.has(slot)]
+            alike = [span for span in ranges if span.version == slot.version]
+            return next((span.prefix for span in (*fitting, *alike)), PREFIXES[slot.version])
+
+        return tuple(f"{slot}/{prefix(slot)}" for slot in sorted(self._slots.get(key, ()), key=rank))
+
+    def _set(self, key: str, slots: list[_Slot]) -> None:
+        """Give a pod these addresses, and no others."""
+        for slot in self._slots.pop(key, ()):
             del self._holder[slot]
-            return
-        heir, *others = claims
-        self._holder[slot] = heir
-        self._slots.setdefault(heir, []).append(slot)
-        if others:
-            self._claims[slot] = others
+        if slots:
+            self._slots[key] = slots
+            self._holder.update(dict.fromkeys(slots, key))
 
-    def _drop_claims(self, key: str) -> None:
-        for slot in [slot for slot, keys in self._claims.items() if key in keys]:
-            self._claims[slot].remove(key)
-            if not self._claims[slot]:
-                del self._claims[slot]
+    # Ports that are not pods'.
+
+    def set_other(self, port: str, addresses: Iterable[str]) -> None:
+        """Note the addresses of a port that is not a pod's; pods get none of them."""
+        for slot in self._of_other.pop(port, ()):
+            self._others[slot].discard(port)
+            if not self._others[slot]:
+                del self._others[slot]
+        slots = set(map(_Slot.of, addresses))
+        if slots:
+            self._of_other[port] = slots
+        for slot in slots:
+            self._others.setdefault(slot, set()).add(port)
+
+    def pods_with_addresses_of(self, port: str) -> set[str]:
+        """Return the pods that have an address of a port that is not a pod's."""
+        return {self._holder[slot] for slot in self._of_other.get(port, ()) if slot in self._holder}
+
+    def others_of(self, key: str) -> list[str]:
+        """Return the ports, not pods', that have an address of this pod, sorted."""
+        return sorted({port for slot in self._slots.get(key, ()) for port in self._others.get(slot, ())})
 
     def _find_free(self, subnet: str, span: _Range) -> _Slot | None:
-        """Return the next address that nobody holds, None: all are held."""
+        """Return the next address that nobody has, None: all are in use."""
         start = self._next.get(subnet, span.first)
         for begin, stop in ((start, span.end), (span.first, start)):
             for number in range(begin, stop):
-                if (span.version, number) not in self._holder:
+                slot = _Slot(span.version, number)
+                if slot not in self._holder and slot not in self._others:
                     self._next[subnet] = number + 1 if number + 1 < span.end else span.first
-                    return _Slot(span.version, number)
+                    return slot
         return None

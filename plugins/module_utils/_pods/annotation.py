@@ -35,6 +35,11 @@ FACTORS = {
     "Ti": 2**40,
     "Pi": 2**50,
 }
+# Characters. What the watcher writes has less than 400; users may write 256 KiB (TotalAnnotationSizeLimitB of
+# Kubernetes' apimachinery).
+LONGEST = 1024
+TOO_LONG = "(too long)"  # what is kept instead of a longer text: it is no JSON, and no quantity
+SHOWN = 100  # characters of a user's text that an error shows
 LOWEST_RATE, HIGHEST_RATE = 10**3, 10**15  # bits a second
 
 
@@ -62,13 +67,13 @@ class PodAnnotations(NamedTuple):
 
     @classmethod
     def from_mapping(cls, annotations: Mapping[str, str]) -> PodAnnotations:
-        """Take them from all annotations of a pod."""
+        """Take them from all annotations of a pod, without texts that are too long."""
         return cls(
-            annotations.get(names.POD_ANNOTATION),
-            annotations.get(names.POD_NETWORKS_ANNOTATION),
-            annotations.get(names.POD_UID_ANNOTATION),
-            annotations.get(names.EGRESS_BANDWIDTH),
-            annotations.get(names.INGRESS_BANDWIDTH),
+            _short(annotations.get(names.POD_ANNOTATION)),
+            _short(annotations.get(names.POD_NETWORKS_ANNOTATION)),
+            _short(annotations.get(names.POD_UID_ANNOTATION)),
+            _short(annotations.get(names.EGRESS_BANDWIDTH)),
+            _short(annotations.get(names.INGRESS_BANDWIDTH)),
         )
 
     @property
@@ -79,6 +84,10 @@ class PodAnnotations(NamedTuple):
             names.POD_NETWORKS_ANNOTATION: self.networks,
             names.POD_UID_ANNOTATION: self.uid,
         }
+
+
+def _short(text: str | None) -> str | None:
+    return TOO_LONG if text is not None and len(text) > LONGEST else text
 
 
 class PodRoute(NamedTuple):
@@ -165,30 +174,36 @@ def parse(annotations: PodAnnotations) -> PodNetwork | None:
     except KeyError as exc:
         raise AnnotationError(f"annotation {name} lacks {exc.args[0]}") from None
     except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as exc:
-        raise AnnotationError(f"annotation {name} can't be used: {exc}") from None
+        reason = f"it has more than {LONGEST} characters" if text == TOO_LONG else f"{exc!s:.{SHOWN}}"
+        raise AnnotationError(f"annotation {name} can't be used: {reason}") from None
     versions = [addressing.family(cidr) for cidr in network.addresses]
     if len(versions) != len(set(versions)):
         addresses = ", ".join(network.addresses)
-        raise AnnotationError(f"annotation {name} gives {addresses}: a pod has at most one address of each IP version")
+        raise AnnotationError(
+            f"annotation {name} gives {addresses:.{SHOWN}}: a pod has at most one address of each IP version"
+        )
     return network
 
 
 def claimed_addresses(annotations: PodAnnotations) -> tuple[str, ...]:
-    """Return the addresses that the annotations tell of, without prefix length; none when no annotation can be
-    understood.
+    """Return the addresses that the annotations tell of, without prefix length.
 
-    The watcher keeps these for the pod when its port was lost. It must not fail because of what somebody has written
-    there.
+    None when no annotation can be understood, when there are two of one IP version, or when the two annotations
+    contradict each other: the watcher has not written that.
     """
+    found = []
     for text, name in (
         (annotations.networks, names.POD_NETWORKS_ANNOTATION),
         (annotations.network, names.POD_ANNOTATION),
     ):
         try:
-            return normalized_addresses(cidr.split("/")[0] for cidr in _cidrs(_fields(text, name)))
+            found.append(normalized_addresses(cidr.split("/")[0] for cidr in _cidrs(_fields(text, name))))
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
             continue
-    return ()
+    if not found or not set(found[-1]) <= set(found[0]):
+        return ()
+    versions = [addressing.family(ip) for ip in found[0]]
+    return found[0] if len(versions) == len(set(versions)) else ()
 
 
 def normalized_addresses(texts: Iterable[str]) -> tuple[str, ...]:
@@ -215,5 +230,5 @@ def _rate(text: str | None, name: str) -> int | None:
     match = QUANTITY.fullmatch(text.strip())
     rate = int(float(match[1]) * FACTORS[match[2]]) if match else 0
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise AnnotationError(f"annotation {name} is {text!r}: write bits a second from 1k to 1P, like 10M")
+        raise AnnotationError(f"annotation {name} is {text!r:.{SHOWN}}: write bits a second from 1k to 1P, like 10M")
     return rate

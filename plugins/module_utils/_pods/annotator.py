@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, MutableMapping
 from http import HTTPStatus
@@ -13,14 +14,23 @@ from typing import Any, Protocol
 
 from .._common.errors import APIRefused, KubernetesError
 from .._common.retry import Pause
+from .._reconcile.retries import Failure, after
 from .annotation import PodAnnotations
 from .model import Pod
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 CONCURRENT_PATCHES = 32  # requests to the API server at one time
 PAUSE = Pause(0.2, longest=5.0)  # between two attempts for one pod
+PAUSE_OF_THE_OBJECT = Pause(0.2, longest=60.0)  # where only another change of the pod helps, which is heard
 # The pod is gone, or it is another one of this name: the watch tells that in a moment.
 EXPECTED_REFUSALS = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+# What is wrong is the pod's own: its author has to mend it.
+OF_THE_OBJECT = (
+    *EXPECTED_REFUSALS,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 class PatchClient(Protocol):
@@ -35,28 +45,35 @@ class Annotator:
 
     :param pods: key -> pod, the informer's store. A written pod is updated there, so that the watch's echo is no
         change.
-    :param on_written: called with the key of a pod when its annotations are written.
+    :param on_written: called with a pod when its annotations are written.
     :param plan_again: called with a pod's key, and seconds: the pod has to be looked at again after that.
+    :param on_refused: called with a pod's key and a reason when the API server refuses its object; once for each new
+        reason.
 
     :ivar written: how many pods were annotated.
     :ivar failures: how many attempts failed.
+    :ivar failing: key -> failed attempts in a row.
     """
 
     def __init__(
         self,
         client: PatchClient,
         pods: MutableMapping[str, Pod],
-        on_written: Callable[[str], object],
+        on_written: Callable[[Pod], object],
         plan_again: Callable[[str, float], object],
+        on_refused: Callable[[str, str], object],
     ) -> None:
         self.written = 0
         self.failures = 0
+        self.failing: dict[str, Failure] = {}
         self._client = client
         self._pods = pods
         self._on_written = on_written
         self._plan_again = plan_again
+        self._on_refused = on_refused
         self._tasks: dict[str, asyncio.Task[None]] = {}  # key of a pod -> the attempt under way
-        self._attempts: dict[str, int] = {}  # key -> failed attempts
+        self._written: dict[str, PodAnnotations] = {}  # key -> what is being written
+        self._again: set[str] = set()  # keys for which something else is desired by now
         self._limit = asyncio.Semaphore(CONCURRENT_PATCHES)
 
     def __len__(self) -> int:
@@ -68,20 +85,24 @@ class Annotator:
         return key in self._tasks
 
     def forget(self, key: str) -> None:
-        """Forget the failures of a pod that was deleted."""
-        self._attempts.pop(key, None)
+        """Forget the failures of a pod that was deleted, or is as desired."""
+        self.failing.pop(key, None)
 
     def write(self, pod: Pod, annotations: PodAnnotations) -> None:
-        """Begin to write a pod's annotations."""
-        self._tasks[pod.key] = asyncio.create_task(self._write(pod, annotations))
+        """Begin to write a pod's annotations; where others are being written, look at the pod again afterwards."""
+        if pod.key not in self._tasks:
+            self._written[pod.key] = annotations
+            self._tasks[pod.key] = asyncio.create_task(self._write(pod, annotations))
+        elif annotations != self._written[pod.key]:
+            self._again.add(pod.key)
 
     async def _write(self, pod: Pod, annotations: PodAnnotations) -> None:
         key = pod.key
-        attempts = self._attempts.pop(key, 0)
         pause: float | None = None
         try:
             await self._patch(pod, annotations)
             LOG.info("pod %s: annotated %s", key, annotations.network)
+            self.forget(key)
             current = self._pods.get(key)
             if current is pod:
                 texts = pod.annotations._replace(
@@ -90,28 +111,61 @@ class Annotator:
                 self._pods[key] = pod._replace(annotations=texts)
             elif current is not None:
                 pause = 0.0  # it has changed meanwhile
-        except APIRefused as exc:
-            pause = self._failed(key, exc, attempts, exc.status not in EXPECTED_REFUSALS)
+            if key in self._again:
+                pause = 0.0
         except KubernetesError as exc:
-            pause = self._failed(key, exc, attempts, attempts == 0)
+            pause = self._failed(key, exc)
+            if pod.is_annotated and _is_refused(exc):
+                await self._withdraw(pod)
         finally:
-            del self._tasks[key]
+            del self._tasks[key], self._written[key]
+            self._again.discard(key)
         if pause is not None and key in self._pods:
             self._plan_again(key, pause)
 
     async def _patch(self, pod: Pod, annotations: PodAnnotations) -> None:
+        """Write annotations."""
+        await self._send(pod, annotations)
+        self.written += 1
+        self._on_written(pod)
+
+    async def _withdraw(self, pod: Pod) -> None:
+        """Remove the annotations of a pod that seem to be its own, and can't be replaced: its node would believe what
+        its user has written there, when he has filled the others so that there is no room for more.
+        """
+        with contextlib.suppress(KubernetesError):
+            await self._send(pod, PodAnnotations())
+
+    async def _send(self, pod: Pod, annotations: PodAnnotations) -> None:
         """Send the request; with the UID in it the API server refuses it for another pod of this name."""
         body = {"metadata": {"uid": pod.uid, "annotations": annotations.written}}
         async with self._limit:
             await self._client.patch(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status", body)
-        self.written += 1
-        self._on_written(pod.key)
 
-    def _failed(self, key: str, error: KubernetesError, attempts: int, report: bool) -> float:
-        """Count a failed attempt; return the seconds until the next one."""
+    def _failed(self, key: str, error: KubernetesError) -> float:
+        """Count a failed attempt, and report a new reason; return the seconds until the next attempt."""
         self.failures += 1
+        before, reason = self.failing.get(key), str(error)
+        attempts = before.attempts if before else 0
+        is_expected = isinstance(error, APIRefused) and error.status in EXPECTED_REFUSALS
+        is_of_the_pod = _is_of_the_pod(error)
         if key in self._pods:
-            self._attempts[key] = attempts + 1
-        if report:
-            LOG.warning("pod %s: %s", key, error)
-        return PAUSE.seconds(attempts)
+            self.failing[key] = after(before, reason, is_of_the_pod)
+            if not is_expected and (before is None or before.reason != reason):
+                LOG.warning("pod %s: %s", key, reason)
+                if is_of_the_pod:
+                    self._on_refused(key, f"its annotations can't be written: {reason}")
+        pause = PAUSE_OF_THE_OBJECT if _is_refused(error) else PAUSE
+        return pause.seconds(attempts)
+
+
+def _is_of_the_pod(error: KubernetesError) -> bool:
+    """Return whether the API server refuses this pod's object, for example because its annotations are too large, and
+    not the watcher's requests.
+    """
+    return isinstance(error, APIRefused) and error.status in OF_THE_OBJECT
+
+
+def _is_refused(error: KubernetesError) -> bool:
+    """Return whether the pod is still there, and its own object is refused."""
+    return _is_of_the_pod(error) and not (isinstance(error, APIRefused) and error.status in EXPECTED_REFUSALS)

@@ -57,6 +57,7 @@ class PodInterface:
     :ivar namespace, pod, uid: the pod in Kubernetes.
     :ivar mtu: of the pods' network, in bytes.
     :ivar userspace: whether br-int has Open vSwitch's userspace datapath (netdev).
+    :ivar network_name: of the CNI configuration; empty: an earlier release has made the interface.
     """
 
     attachment: Attachment
@@ -67,11 +68,17 @@ class PodInterface:
     network: PodNetwork
     mtu: int
     userspace: bool
+    network_name: str = ""
 
     @property
     def ifname(self) -> str:
         """The name of the link in the pod."""
         return self.attachment.ifname
+
+    @property
+    def container(self) -> str:
+        """The ID of the sandbox."""
+        return self.attachment.container
 
     @property
     def pod_key(self) -> str:
@@ -133,6 +140,7 @@ def rows(interface: PodInterface) -> list[Row]:
                     "ip_address": ",".join(network.addresses),
                     "sandbox": interface.attachment.container,
                     names.NETNS_KEY: interface.netns,
+                    **({names.NETWORK_KEY: interface.network_name} if interface.network_name else {}),
                 },
             },
             kind="adopted",

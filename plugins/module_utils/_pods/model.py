@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .._common import addressing, names
+from .._kube.reference import Reference
 from .annotation import PodAnnotations, PodNetwork, parse
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -22,6 +25,10 @@ FINISHED = ("Succeeded", "Failed")  # phases in which the containers have ended 
 WITH_PORT_SELECTOR = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 # On the API server's copy of a static pod: the UID that the kubelet and the runtime have for it.
 STATIC_POD_UID = "kubernetes.io/config.mirror"
+UID = re.compile(r"[0-9A-Za-z-]{1,64}")  # the kubelet makes an MD5 sum, unless the manifest has a UID
+HOST_PORTS = 1000  # of a pod; further ones are not served
+SHOWN = 3  # wrong host ports of a pod that the log has
+STATUS_IPS = 8  # entries of a pod's podIPs that are looked at
 ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
@@ -54,6 +61,8 @@ class Pod(NamedTuple):
     :ivar static_uid: the UID that the runtime has for a static pod, None for any other pod.
     :ivar of_daemon_set: whether a DaemonSet has made it.
     :ivar is_running: whether its containers were started; False for the watcher, which does not use it.
+    :ivar status_ips: the addresses that the kubelet has reported, at most one of each IP version; for the watcher only.
+    :ivar created: when, as the API server writes it (RFC 3339, UTC); for the watcher only.
     """
 
     namespace: str
@@ -65,6 +74,8 @@ class Pod(NamedTuple):
     static_uid: str | None = None
     of_daemon_set: bool = False
     is_running: bool = False
+    status_ips: tuple[str, ...] = ()
+    created: str = ""
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -81,7 +92,7 @@ class Pod(NamedTuple):
             sys.intern(names.node_name(spec.get("nodeName") or "")),
             texts,
             (),
-            annotations.get(STATIC_POD_UID),
+            static_uid(meta),
             any(owner.get("kind") == "DaemonSet" for owner in meta.get("ownerReferences") or ()),
         )
 
@@ -91,30 +102,46 @@ class Pod(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
     @property
+    def reference(self) -> Reference:
+        """The object that an event about it names."""
+        return Reference("Pod", self.namespace, self.name, self.uid)
+
+    @property
     def stays_on_drain(self) -> bool:
         """Return whether ``kubectl drain --ignore-daemonsets`` leaves it on its node."""
         return self.of_daemon_set or self.static_uid is not None
 
+    @property
+    def identity(self) -> str:
+        """The UID that its sandbox has. A static pod keeps it when its copy at the API server is made anew."""
+        return self.static_uid or self.uid
+
     def has_uid(self, uid: str) -> bool:
         """Return whether a runtime that names this UID means this pod. Empty: the runtime names none."""
         return uid in ("", self.uid, self.static_uid)
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether its annotations were written for it, as far as they say."""
+        return bool(self.annotations.uid) and self.has_uid(self.annotations.uid or "")
 
     def network(self) -> PodNetwork | None:
         """Return the network that its annotations tell of; None: the watcher has not written them for this pod yet.
 
         :raises AnnotationError: when they can't be used.
         """
-        return parse(self.annotations) if self.annotations.uid == self.uid else None
+        return parse(self.annotations) if self.is_annotated else None
 
 
 def pod_with_port(item: Mapping[str, Any]) -> Pod | None:
     """Make a pod for the watcher; None for one that gets no logical port: on the host's network, without a node, or
     finished.
     """
-    spec = item["spec"]
+    spec = item.get("spec") or {}
     if spec.get("hostNetwork") or not spec.get("nodeName") or _is_finished(item):
         return None
-    return Pod.from_object(item)
+    created = item["metadata"].get("creationTimestamp") or ""
+    return Pod.from_object(item)._replace(status_ips=status_ips(item), created=created)
 
 
 def pod_of_node(item: Mapping[str, Any]) -> Pod | None:
@@ -131,26 +158,53 @@ def _is_finished(item: Mapping[str, Any]) -> bool:
     return (item.get("status") or {}).get("phase") in FINISHED
 
 
+def static_uid(meta: Mapping[str, Any]) -> str | None:
+    """Return the UID of a static pod, from the metadata of its copy; None for any other pod."""
+    text = (meta.get("annotations") or {}).get(STATIC_POD_UID)
+    return text if isinstance(text, str) and UID.fullmatch(text) else None
+
+
+def status_ips(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the addresses in a pod's status: the first one of each IP version."""
+    entries = (item.get("status") or {}).get("podIPs")
+    if not isinstance(entries, list):
+        return ()
+    texts = (entry.get("ip") for entry in entries[:STATUS_IPS] if isinstance(entry, dict))
+    by_version: dict[int, str] = {}
+    for ip in filter(None, map(addressing.unicast, texts)):
+        by_version.setdefault(addressing.family(ip), ip)
+    return tuple(by_version.values())
+
+
 def _host_ports(item: Mapping[str, Any]) -> Iterator[HostPort]:
-    """Yield the host ports of all containers."""
+    """Yield the host ports of all containers; the log has what is not served."""
     spec = item.get("spec") or {}
-    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
-        for port in container.get("ports") or ():
-            if not port.get("hostPort"):
-                continue
-            address = addressing.normalized(port.get("hostIP") or "0.0.0.0")
-            if address is None:  # the API server takes any text
-                LOG.warning(
-                    "pod %s/%s: hostIP %.50r of host port %s is not an address: that port is not served",
-                    item["metadata"].get("namespace"),
-                    item["metadata"].get("name"),
-                    port["hostIP"],
-                    port["hostPort"],
-                )
-                continue
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    ports = (port for container in containers for port in container.get("ports") or () if port.get("hostPort"))
+    wrong = 0
+    for port in itertools.islice(ports, HOST_PORTS):
+        address = addressing.normalized(port.get("hostIP") or "0.0.0.0")
+        if address is not None:
             yield HostPort(
                 port.get("protocol", "TCP").lower(),
                 port["hostPort"],
                 None if address in ALL_ADDRESSES else address,
                 port["containerPort"],
             )
+            continue
+        wrong += 1
+        if wrong <= SHOWN:  # the API server takes any text, in any number of ports
+            LOG.warning(
+                "pod %s/%s: hostIP %.50r of host port %s is not an address: that port is not served",
+                item["metadata"].get("namespace"),
+                item["metadata"].get("name"),
+                port["hostIP"],
+                port["hostPort"],
+            )
+    if next(ports, None) is not None:
+        LOG.warning(
+            "pod %s/%s has more than %d host ports: the others are not served",
+            item["metadata"].get("namespace"),
+            item["metadata"].get("name"),
+            HOST_PORTS,
+        )

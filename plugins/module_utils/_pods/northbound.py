@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from .._common import addressing, names
+from .._common.errors import SettingsError
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._ovsdb.values import as_set
-from .annotation import PodNetwork, normalized_addresses
+from .annotation import PodAnnotations, PodNetwork, normalized_addresses
 from .model import Pod
 
 KIND = "Pod"
+TABLE = "Logical_Switch_Port"
+STATIC = "static"  # names.STAYS_KEY of a static pod's port; "true" is a DaemonSet's
 
 
 class NodeSwitch(NamedTuple):
@@ -29,9 +33,21 @@ class NodeSwitch(NamedTuple):
 
     @classmethod
     def from_row(cls, row: CurrentRow) -> NodeSwitch:
-        """Make it from a row of Logical_Switch."""
-        subnets = tuple(subnet for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",") if subnet)
+        """Make it from a row of Logical_Switch; without subnets where somebody has spoiled one of them."""
+        subnets = _networks(row.external_id(names.SUBNETS_KEY) or "")
         return cls(row.name or "", subnets, row.external_id(names.CHASSIS_KEY))
+
+
+@functools.lru_cache(maxsize=4096)
+def _networks(text: str) -> tuple[str, ...]:
+    """Return the networks in a list with commas; none where one of them is no network."""
+    found = tuple(filter(None, text.split(",")))
+    try:
+        for one in found:
+            addressing.network(one)
+    except SettingsError:
+        return ()
+    return found
 
 
 def owner(key: str) -> Owner:
@@ -44,7 +60,7 @@ def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
     line = " ".join([network.mac, *(cidr.split("/")[0] for cidr in network.addresses)])
     return [
         Row(
-            "Logical_Switch_Port",
+            TABLE,
             owner(pod.key),
             "port",
             names.pod_port(pod.namespace, pod.name),
@@ -52,23 +68,39 @@ def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
             {
                 "addresses": (line,),
                 "port_security": (line,),
-                "options": {"iface-id-ver": pod.uid, "requested-chassis": switch.chassis},
+                "options": {"iface-id-ver": pod.identity, "requested-chassis": switch.chassis},
                 "external_ids": {
                     "namespace": pod.namespace,
                     names.POD_MARK: "true",
-                    names.STAYS_KEY: "true" if pod.stays_on_drain else None,
+                    names.STAYS_KEY: (STATIC if pod.static_uid else "true") if pod.stays_on_drain else None,
                 },
             },
+            "known",
         )
     ]
 
 
-def network(switch: NodeSwitch, cidrs: tuple[str, ...]) -> PodNetwork:
-    """Return the network of a pod on this switch with these addresses."""
-    gateways = {
-        addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in switch.subnets
-    }
-    return PodNetwork(addressing.mac_of(cidrs), cidrs, tuple(gateways[addressing.family(cidr)] for cidr in cidrs))
+def network(cidrs: tuple[str, ...]) -> PodNetwork:
+    """Return the network of a pod with these addresses, whose prefix lengths are those of its node's subnets."""
+    gateways = tuple(
+        addressing.nth(str(addressing.interface(cidr).network), addressing.ROUTER, prefix=False) for cidr in cidrs
+    )
+    return PodNetwork(addressing.mac_of(cidrs), cidrs, gateways)
+
+
+def static_pod(port: CurrentRow, switch: str) -> Pod | None:
+    """Return the static pod that a port was made for; None for the port of any other pod."""
+    uid = port.map_value("options", "iface-id-ver")
+    if port.owner is None or port.owner.type != KIND or port.external_id(names.STAYS_KEY) != STATIC or not uid:
+        return None
+    namespace, _slash, name = port.owner.name.partition("/")
+    return Pod(namespace, name, uid, switch, PodAnnotations(), static_uid=uid)
+
+
+def is_port_of(port: CurrentRow, pod: Pod) -> bool:
+    """Return whether a port of this pod's name was made for this pod."""
+    uid = port.map_value("options", "iface-id-ver")
+    return bool(uid) and pod.has_uid(uid or "")
 
 
 def addresses_of_port(port: CurrentRow) -> tuple[str, ...]:
@@ -77,10 +109,3 @@ def addresses_of_port(port: CurrentRow) -> tuple[str, ...]:
     """
     lines = as_set(port.columns["addresses"])
     return normalized_addresses(word for line in lines for word in line.split()[1:])
-
-
-def is_of(port: CurrentRow, network: PodNetwork) -> bool:
-    """Return whether a pod's port has the MAC and the addresses of this network."""
-    macs = [line.split()[0] for line in as_set(port.columns["addresses"]) if line.split()]
-    addresses = sorted(cidr.split("/")[0] for cidr in network.addresses)
-    return macs == [network.mac] and sorted(addresses_of_port(port)) == addresses

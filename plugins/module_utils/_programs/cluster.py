@@ -21,18 +21,23 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
+from .._reconcile import retries
 from .._reconcile.engine import Engine
 from .._services import host as services_host
 from .._services import northbound as services_northbound
+from .._services.address_book import AddressBook
+from .._services.host_planner import HostPlanner
 from .._services.model import LABEL_SELECTOR, EndpointSlice, Node, Service
-from .._services.reconcile import HostPlanner, ServicePlanner
+from .._services.reconcile import ServicePlanner
+from .._services.surroundings import set_known_addresses
 from .kubernetes_events import EventWriter
+from .leadership import Leadership
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
 TABLES = {
     "Logical_Switch": ("name", "external_ids"),
-    "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "external_ids"),
+    "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
     "Logical_Router": ("name", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
@@ -41,6 +46,8 @@ TABLES = {
     "Load_Balancer_Group": ("name",),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
+# Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
+KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -65,7 +72,15 @@ class Cluster:
     ) -> None:
         self.client = client
         self.replica = Replica(
-            northbound, names.NORTHBOUND, TABLES, self._row_changed, WITH_PARENT, LOCK, self._state_changed, tls
+            northbound,
+            names.NORTHBOUND,
+            TABLES,
+            self._row_changed,
+            WITH_PARENT,
+            LOCK,
+            self._state_changed,
+            tls,
+            lasting=KINDS,
         )
         pods = Informer(
             client,
@@ -73,9 +88,15 @@ class Cluster:
             pods_model.pod_with_port,
             self._pod_changed,
             fields=pods_model.WITH_PORT_SELECTOR,
+            on_state=self._state_changed,
         )
         services = Informer(
-            client, "/api/v1/services", Service.from_object, self._service_changed, labels=LABEL_SELECTOR
+            client,
+            "/api/v1/services",
+            Service.from_object,
+            self._service_changed,
+            labels=LABEL_SELECTOR,
+            on_state=self._state_changed,
         )
         slices = Informer(
             client,
@@ -83,8 +104,9 @@ class Cluster:
             EndpointSlice.from_object,
             self._slice_changed,
             labels=LABEL_SELECTOR,
+            on_state=self._state_changed,
         )
-        nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed)
+        nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
@@ -93,8 +115,12 @@ class Cluster:
         }
         self.events = EventWriter(client, "ovn-k8s-watcher")
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
-        self.services = ServicePlanner(services.store, slices.store, observe)
-        self.hosts = HostPlanner(self.replica, nodes.store, self.services, client.settings.service_subnets)
+        book = AddressBook(services.store, client.settings.external_ip_networks)
+        set_known_addresses(book, client.settings)
+        self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
+        self.hosts = HostPlanner(
+            self.replica, nodes.store, self.services, book, self.events.write, client.settings.service_subnets
+        )
         self.services.hosts = self.hosts
         self.engine = Engine(
             self.replica,
@@ -107,8 +133,9 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.engine
-        self.api_health = HealthCheck(client)
-        self.synced = asyncio.Event()
+        self.api_health = HealthCheck(client, self._state_changed)
+        self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
+        self.synced = self.leadership.synced
 
     async def run(self) -> None:
         """Work for ever; ends only with an exception."""
@@ -118,7 +145,7 @@ class Cluster:
                 self.replica.run(),
                 self.engine.run(),
                 self.api_health.run(),
-                self._begin(),
+                self.leadership.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
         }
@@ -131,31 +158,14 @@ class Cluster:
             await end(tasks)
             await self.events.close()
 
-    async def _begin(self) -> None:
-        """Begin to write when everything is known: what is missing then does not exist."""
-        for informer in self.informers.values():
-            await informer.synced.wait()
-        await self.replica.ready.wait()
-        self.synced.set()
-        counts = ", ".join(f"{len(informer.store)} {kind}" for kind, informer in self.informers.items())
-        LOG.info("everything is known: %s", counts)
-        self._state_changed()
+    def _begin(self) -> None:
+        """Look at everything."""
+        self.pods.begin()
+        self.services.begin(self.replica.owners(services_northbound.KIND))
+        self.hosts.mark_all()
 
     def _state_changed(self) -> None:
-        """Take in that the replica's connection or its lock came or went."""
-        if not (self.replica.connected and self.replica.locked):
-            if self.engine.active:
-                reason = (
-                    "another watcher holds the lock" if self.replica.connected else "the Northbound database is away"
-                )
-                LOG.warning("standing by: %s", reason)
-            self.engine.stop()
-        elif self.synced.is_set() and not self.engine.active:
-            LOG.info("this watcher acts")
-            self.pods.begin()
-            self.services.begin(self.replica.owners(services_northbound.KIND))
-            self.hosts.mark_all()
-            self.engine.start()
+        self.leadership.update()
 
     def problem(self) -> str | None:
         """Return why this watcher does not work, in one sentence; None when it works, or stands by for the one that
@@ -163,12 +173,24 @@ class Cluster:
         """
         if not self.replica.connected:
             return "there is no connection to the Northbound database"
-        for kind, informer in self.informers.items():
-            if not informer.synced.is_set():
-                return f"the API server has not sent its {kind} yet"
-            if not informer.current:
-                return f"the watch of {kind} is interrupted"
-        return self.api_health.problem
+        return self.leadership.problem() or self._stuck()
+
+    def stuck(self) -> dict[retries.Key, retries.Failure]:
+        """Return the objects that this watcher can't serve for long: no rows, or no annotation."""
+        annotations = retries.stuck(self.pods.annotator.failing) if self.engine.active else {}
+        return {
+            **{retries.Key(pods_northbound.KIND, name): failure for name, failure in annotations.items()},
+            **self.engine.stuck(),
+        }
+
+    def _stuck(self) -> str | None:
+        """Return which objects can't be made as desired for long; None when there are none."""
+        stuck = self.stuck()
+        if not stuck:
+            return None
+        key, failure = next(iter(stuck.items()))
+        others = f" (and {len(stuck) - 1} other objects)" if len(stuck) > 1 else ""
+        return f"{key}{others} fails for more than {retries.STUCK:.0f} s: {failure.reason}"
 
     def is_alive(self) -> bool:
         """Return whether the loop goes on."""
@@ -178,14 +200,16 @@ class Cluster:
     # Events: which planner has to know.
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        if table == "Logical_Switch_Port" and self.pods.is_only_up(old, new):
+            return
+        self.engine.row_changed(old, new)
         if table == "Logical_Switch_Port":
             self.pods.port_changed(old, new)
-        elif table == "Load_Balancer":
-            self.services.balancer_changed(old, new)
         elif table == "Load_Balancer_Group":
             if new is not None and old is None:
                 self.services.mark_all()
-        else:
+        elif table in ("Logical_Switch", "Logical_Router"):
+            self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
             if table == "Logical_Switch":
                 for name in {row.name for row in (old, new) if row is not None}:

@@ -13,18 +13,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
 from .._ovsdb.connection import MISSING_LIBRARY
+from . import log, version
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
     from typing import Any
 
+OPEN_FILES = 65536  # as LimitNOFILE of the units says
 LOOK = 5.0  # seconds between two checks of the program's files
 OPTIONS = ("detach", "monitor", "pidfile", "log_file", "verbose")
 NO_SYSTEMD = "the Python library 'systemd' is missing on this host: install python3-systemd"
@@ -38,7 +41,7 @@ LEVELS = {
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ovs-vswitchd(8) for daemons and logs.
+    """Add --version, and the options of ovs-vswitchd(8) for daemons and logs.
 
     They are --detach, --monitor, --no-chdir, --pidfile[=FILE], --overwrite-pidfile, --log-file[=FILE] and
     -vMODULE:DESTINATION:LEVEL.
@@ -51,6 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         import ovs.util
     except ImportError:
         raise DatabaseError(MISSING_LIBRARY) from None
+    version.add_option(parser)
     notifier()  # so that a missing library is an error now, and not at the first message
     ovs.util.PROGRAM_NAME = parser.prog
     ovs.daemon.add_args(parser)
@@ -83,8 +87,9 @@ def start(options: argparse.Namespace) -> None:
     """
     import ovs.daemon
 
+    _raise_file_limit()
     if not any(getattr(options, name) for name in OPTIONS):
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        log.begin()
         return
     _log(options)
     ovs.daemon.handle_args(options)
@@ -93,12 +98,37 @@ def start(options: argparse.Namespace) -> None:
         threading.Thread(target=_serve_appctl, name="control", daemon=True).start()
 
 
+def _raise_file_limit() -> None:
+    """Let the program open as many files as the system lets it, up to :data:`OPEN_FILES`: started without its unit, it
+    has the 1,024 of a shell.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def ready() -> None:
     """Say that the program serves: its parent process exits, and systemd knows."""
+    started()
+    complete()
+
+
+def complete() -> None:
+    """The second half of :func:`ready`: systemd knows that nothing is missing any more."""
+    notifier()("READY=1")
+
+
+def started() -> None:
+    """The first half of :func:`ready`, once: the parent process exits, the program works as far as this host goes."""
     import ovs.daemon
 
     ovs.daemon.daemonize_complete()
-    notifier()("READY=1")
+
+
+def status(text: str) -> None:
+    """Say in one sentence what the program waits for; ``systemctl status`` shows it."""
+    notifier()(f"STATUS={text}")
 
 
 def alive() -> None:

@@ -3,134 +3,47 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """``ovn-k8s-egress``: keep the cluster's default routes on gateways that are alive.
 
-It runs on every master; an OVSDB lock elects the one that acts. It sends each gateway router an echo request (RFC 792,
-RFC 4443) to its join address, and each next hop one to an address that the gateway translates. The requests leave
-through the master's management port, so they take the way of pods' packets: a reply shows that the gateway's Open
-vSwitch forwards, and that its uplink works. The database keeps the state: a gateway that is down has a mark there.
+It runs on every master; an OVSDB lock elects the one that acts. It probes the gateways (:mod:`.gateway_probe`), decides
+which of them carry traffic (:mod:`.._topology.egress_health`), and writes that (:mod:`.._topology.egress`). The
+database keeps the state: a gateway that is down has a mark there, and each gateway's row has its share of the pods.
+
+Beside that it deletes chassis of hosts that have come back with another system-id (:mod:`.stale_chassis`).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
+import functools
 import itertools
 import logging
-import os
+import textwrap
+import threading
 import time
 from typing import TYPE_CHECKING
 
-from .._common import addressing, names
+from .._common import names
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
-from .._common.icmp import IcmpType, Icmpv6Type
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import converge_rows, plan_rows, read_rows
-from .._topology.egress import QUERIES, Egress, EgressGateway, Health, Selected, egress_gateways, select
+from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
+from .._topology.egress_health import ROUTER, Liveness, kinds
+from . import log
 from .daemon import notifier
+from .egress_metrics import EgressMetrics, serve
+from .gateway_probe import library, probe
+from .stale_chassis import StaleChassis
+from .version import add_option as add_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any
+
+    from .._topology.egress_health import Health
 
 LOCK = "ovn_kubernetes_egress"
-ECHO_REPLIES = (IcmpType.ECHOREPLY, Icmpv6Type.ECHO_REPLY)
-READ_LIMIT = 1.0  # seconds to read what has come already, also on a socket that receives many packets of others
+# Seconds until slots are dealt for the first time although no next hop has answered, or not all gateways have.
+BEGIN_WITHOUT_HOPS, BEGIN_AFTER = 2.0, 10.0
+LONGEST_LINE = 240  # characters of the log: the match of a share has thousands
 LOG = logging.getLogger("ovn-k8s-egress")
-
-
-def library() -> Any:
-    """Return icmplib; :raises DatabaseError: it is missing."""
-    try:
-        import icmplib
-    except ImportError:
-        raise DatabaseError("the Python library 'icmplib' is missing on this host: install python3-icmplib") from None
-    return icmplib
-
-
-def probe(addresses: Iterable[str], timeout: float, number: int) -> dict[str, bool]:
-    """Send an echo request to all addresses at once; return address -> whether it replied within ``timeout`` seconds.
-
-    It uses plain sockets of the library: what the library has for many hosts at once takes a second to end, however
-    short the timeout is.
-
-    :param number: the number of the round, which tells late replies to an earlier round apart.
-    """
-    addresses = list(addresses)
-    icmp = library()
-    # Each round is a new connection for the gateway's conntrack: a lasting one would go where it went first,
-    # whatever the next hop is now.
-    identifier = ((os.getpid() + number) & 0xFFFF, number & 0xFFFF)
-    replied = dict.fromkeys(addresses, False)
-    deadline = time.monotonic() + timeout
-    with contextlib.ExitStack() as sockets:
-        waiting = []
-        for version, open_socket in ((4, icmp.ICMPv4Socket), (6, icmp.ICMPv6Socket)):
-            targets = [address for address in addresses if addressing.family(address) == version]
-            if targets:
-                socket = open_socket(privileged=True)
-                sockets.callback(socket.close)
-                sent = {target for target in targets if _send(socket, icmp.ICMPRequest(target, *identifier))}
-                waiting.append((socket, sent))
-        for socket, sent in waiting:
-            for address in _replies(socket, sent, identifier, deadline):
-                replied[address] = True
-    return replied
-
-
-def _replies(socket: Any, addresses: set[str], identifier: tuple[int, int], deadline: float) -> Iterable[str]:
-    """Yield the addresses that have replied until the deadline.
-
-    What has come is read, however late this process gets to it.
-    """
-    waiting = set(addresses)
-    limit = max(deadline, time.monotonic()) + READ_LIMIT
-    while waiting and time.monotonic() < limit:
-        reply = _receive(socket, deadline - time.monotonic())
-        if reply is None:
-            return
-        if reply.source in waiting and (reply.id, reply.sequence) == identifier and reply.type in ECHO_REPLIES:
-            waiting.remove(reply.source)
-            yield reply.source
-
-
-def _send(socket: Any, request: Any) -> bool:
-    """Send a request; return whether there is a route for it."""
-    try:
-        socket.send(request)
-    except library().ICMPLibError:
-        return False
-    return True
-
-
-def _receive(socket: Any, timeout: float) -> Any:
-    """Return the next ICMP packet; None when none comes in time. Packets that came before are still there."""
-    try:
-        return socket.receive(timeout=max(timeout, 0.01))
-    except library().ICMPLibError:
-        return None
-
-
-def judge(
-    gateways: Iterable[EgressGateway], health: Mapping[str, Health], replies: Mapping[str, bool]
-) -> dict[str, Health]:
-    """Return the health of each address after one more round.
-
-    An address without a health yet starts with the mark in the database.
-
-    :param health: of the earlier rounds.
-    :param replies: address -> whether it replied.
-    """
-    judged = {}
-    for gateway in gateways:
-        for address in gateway.all_ips():
-            is_probe = address in gateway.probe_ips
-            is_down = addressing.family(address) in gateway.down if is_probe else _is_router_down(gateway)
-            judged[address] = (health.get(address) or Health(not is_down)).after(replies.get(address, False))
-    return judged
-
-
-def _is_router_down(gateway: EgressGateway) -> bool:
-    """Return whether the mark says that the whole gateway is down."""
-    return bool(gateway.down) and gateway.down >= gateway.versions
 
 
 def log_changes(
@@ -157,36 +70,133 @@ def log_changes(
                 )
 
 
+def log_waits(gateways: Iterable[EgressGateway], liveness: Liveness, now: float) -> None:
+    """Log which gateways have begun to answer and must go on doing so before they get their default routes back."""
+    for gateway in gateways:
+        for version in sorted(gateway.versions - liveness.selected.get(gateway.name, frozenset())):
+            presence = liveness.presence[gateway.name, version]
+            if presence.good_since == now and presence.hold:
+                LOG.warning(
+                    "gateway %s answers again: its IPv%d default route returns after %.0f s of answers, since it went "
+                    "%d times",
+                    gateway.name,
+                    version,
+                    presence.hold,
+                    presence.flaps,
+                )
+
+
 def write(connect: Callable[[], Connection], connection: Connection, desired: Egress) -> None:
-    """Converge the routes and marks. A gateway that is removed meanwhile shows in the next round."""
+    """Converge the routes and marks, if this master still acts when everything is read.
+
+    A gateway that is removed meanwhile shows in the next round.
+    """
     try:
-        if plan_rows(connection, desired).changes:
+        if plan_rows(connection, desired).changes and LOCK in connection.locks:
             for operation in converge_rows(connect, desired, "ovn-k8s-egress").plan:
-                LOG.info("%s", operation.describe())
+                LOG.info("%s", textwrap.shorten(operation.describe(), LONGEST_LINE, placeholder=" ..."))
     except (Disconnected, DatabaseUnreachable):
         raise
     except DatabaseError as exc:
         LOG.warning("trying again: %s", exc)
 
 
-def watch(connect: Callable[[], Connection], interval: float, timeout: float, notify: Callable[[str], object]) -> None:
-    """Probe and write for as long as the connection lasts; :raises DatabaseError: it has ended."""
+class Round:
+    """The rounds of one program, while it is the one that acts.
+
+    :param metrics: takes in what the rounds show.
+    """
+
+    def __init__(self, metrics: EgressMetrics) -> None:
+        self._metrics = metrics
+        self._liveness = _new_liveness()
+        self._began = 0.0
+        self._known: frozenset[str] = frozenset()
+
+    def forget(self) -> None:
+        """Forget what was seen: it is old when this master acts again."""
+        self._liveness, self._known = _new_liveness(), frozenset()
+        self._metrics.forget()
+
+    def desired(self, gateways: Sequence[EgressGateway], replies: Mapping[str, int], now: float) -> Egress:
+        """Return what the database must hold after the replies of a round.
+
+        :param replies: address -> which of its requests was answered; 0: none.
+        :param now: the time of a monotonic clock, in seconds.
+        """
+        liveness = self._liveness
+        old = liveness.selected
+        liveness.take_in(gateways, replies, now)
+        log_changes(gateways, liveness.health, old, liveness.selected)
+        log_waits(gateways, liveness, now)
+        self._metrics.take_in(gateways, replies, liveness)
+        known = frozenset(gateway.name for gateway in gateways)
+        if known != self._known:  # new ones have their time to answer, however long the program has run
+            self._known, self._began = known, now
+        return Egress(
+            tuple(
+                Selected(gateway, liveness.selected[gateway.name], liveness.flaps(gateway.name, now))
+                for gateway in gateways
+            ),
+            begins=self._is_complete(gateways, now - self._began),
+        )
+
+    def _is_complete(self, gateways: Iterable[EgressGateway], waited: float) -> bool:
+        """Return whether all gateways that are likely to answer have done so, and carry traffic.
+
+        :param waited: seconds since these gateways are known.
+        """
+        if waited >= BEGIN_AFTER:
+            return True
+        gateways = list(gateways)
+        if any(gateway.versions - self._liveness.selected[gateway.name] for gateway in gateways):
+            return False
+        answered: dict[str, set[bool]] = {}
+        for gateway in gateways:
+            for kind, address in kinds(gateway):
+                answered.setdefault(kind, set()).add(self._liveness.health[address].answered)
+        if all(some == {True} for some in answered.values()):
+            return True
+        some_hops = any(len(some) > 1 for some in answered.values())
+        return waited >= BEGIN_WITHOUT_HOPS and answered.get(ROUTER) == {True} and not some_hops
+
+
+def _new_liveness() -> Liveness:
+    return Liveness(epoch=time.time() - time.monotonic())
+
+
+def watch(
+    connect: Callable[[], Connection],
+    interval: float,
+    timeout: float,
+    notify: Callable[[str], object],
+    acts: threading.Event,
+    metrics: EgressMetrics,
+) -> None:
+    """Probe and write for as long as the connection lasts.
+
+    :param acts: set while this master is the one that acts.
+    :raises DatabaseError: the connection has ended.
+    """
     connection = connect()
-    health: dict[str, Health] = {}
-    selected: dict[str, frozenset[int]] = {}
+    rounds = Round(metrics)
     connection.lock(LOCK)
     notify("READY=1")
     try:
         for number in itertools.count():
             started = time.monotonic()
             gateways = egress_gateways(read_rows(connection, QUERIES))
-            if LOCK in connection.locks:
+            if LOCK not in connection.locks:
+                acts.clear()
+                rounds.forget()
+            else:
+                acts.set()
                 addresses = [address for gateway in gateways for address in gateway.all_ips()]
-                health = judge(gateways, health, probe(addresses, timeout, number))
-                old, selected = selected, select(gateways, health)
-                log_changes(gateways, health, old, selected)
-                desired = Egress(tuple(Selected(gateway, selected[gateway.name]) for gateway in gateways))
-                write(connect, connection, desired)
+                replies = probe(addresses, timeout, number)
+                silent = [address for address in addresses if not replies.get(address)]
+                if silent:
+                    LOG.debug("no answer from %s", ", ".join(silent))
+                write(connect, connection, rounds.desired(gateways, replies, time.monotonic()))
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:
@@ -202,17 +212,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)"
     )
     parser.add_argument(
+        "--southbound", default=names.SOUTHBOUND_SOCKET, help="where the Southbound database is (default: %(default)s)"
+    )
+    parser.add_argument(
         "--interval", type=float, default=0.3, help="seconds between two probes of a gateway (default: %(default)s)"
     )
     parser.add_argument(
         "--timeout", type=float, default=0.25, help="seconds to wait for an answer (default: %(default)s)"
     )
+    parser.add_argument(
+        "--listen",
+        metavar="ADDRESS:PORT",
+        default=names.EGRESS_LISTEN,
+        help="where /metrics and /healthz are (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rebalance",
+        action="store_true",
+        help="only divide the pods equally among gateways that carry traffic, and end; connections that move are cut",
+    )
+    add_version(parser)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log.begin()
     logging.getLogger("icmplib").setLevel(logging.WARNING)
     try:
+        connect = functools.partial(Connection, options.northbound, names.NORTHBOUND)
+        if options.rebalance:
+            for operation in rebalance(connect, "ovn-k8s-egress --rebalance").plan:
+                LOG.info("%s", textwrap.shorten(operation.describe(), LONGEST_LINE, placeholder=" ..."))
+            return 0
         library()
-        watch(lambda: Connection(options.northbound, names.NORTHBOUND), options.interval, options.timeout, notifier())
+        notify = notifier()
+        acts = threading.Event()
+        StaleChassis(options.northbound, options.southbound, acts.is_set).start()
+        metrics = EgressMetrics()
+        serve(options.listen, metrics)
+        watch(connect, options.interval, options.timeout, notify, acts, metrics)
     except DatabaseError as exc:
         LOG.error("%s", exc)
         return 1

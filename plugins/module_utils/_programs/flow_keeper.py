@@ -20,6 +20,7 @@ from .._common import names
 from .._common.errors import BridgeIncomplete, FlowError, HostError
 from .._common.tasks import end
 from .._netlink import events
+from .._netlink.listening import LocalHost, read_listeners
 from .._openflow.flows import CookieFlows
 from .._ovsdb.replica import Replica
 from .._topology.flows import flows
@@ -59,6 +60,7 @@ class FlowKeeper:
         self._flows = CookieFlows(bridge, names.FLOW_COOKIE)
         self._wake = asyncio.Event()
         self._is_ready = False
+        self._knows_services = False
         self._others_cleared = False
         self._desired: tuple[str, ...] | None = None  # of the last comparison
         self._southbound: Replica | None = None
@@ -121,11 +123,29 @@ class FlowKeeper:
             failing_since, last_error = None, None
             if not self._is_ready:
                 self._is_ready = True
-                daemon.ready()
+                daemon.started()
+            if not self._knows_services:
+                self._look_for_services()
             daemon.alive()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), CHECK_INTERVAL)
             await asyncio.sleep(0)  # events of the same moment lead to one comparison
+
+    def _look_for_services(self) -> None:
+        """Tell systemd that the program is ready, when the load balancers have come for the first time.
+
+        Later the last copy serves while the Southbound database is away.
+        """
+        self._knows_services = self._southbound is None or self._southbound.ready.is_set()
+        if self._knows_services:
+            daemon.status("all flows are there")
+            daemon.complete()
+        else:
+            text = (
+                f"the Southbound database {self._southbound_remote} has not sent the services yet: they have no flows"
+            )
+            daemon.status(text)
+            LOG.warning("%s", text)
 
     async def _converge(self) -> None:
         """Change flows until a comparison finds no difference.
@@ -164,7 +184,8 @@ class FlowKeeper:
         await self._follow_southbound()
         # In a thread: newer versions of pyroute2 have an event loop of their own.
         addresses = await asyncio.to_thread(events.addresses_of, self._bridge)
-        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(addresses))
+        host = LocalHost(frozenset(addresses), await asyncio.to_thread(read_listeners))
+        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(host))
         self._desired = desired = flows(shared) if shared else ()
         changes = await self._flows.plan(desired)
         if changes:
@@ -193,7 +214,7 @@ class FlowKeeper:
                     if count:
                         LOG.info("bridge %s: %d flows deleted, its NIC is no longer shared", row.name, count)
 
-    def _services(self, addresses: Collection[str]) -> tuple[ServiceEndpoint, ...]:
+    def _services(self, host: LocalHost) -> tuple[ServiceEndpoint, ...]:
         """Return what the gateway router balances; while the Southbound database is away, as it was last."""
         if self._southbound is None:
             return ()
@@ -202,8 +223,9 @@ class FlowKeeper:
             rows["Load_Balancer"].values(),
             rows["Chassis_Template_Var"].values(),
             self._external_ids().get("system-id"),
-            addresses,
+            host.addresses,
             self._overlay_networks,
+            host.listens,
         )
 
     def _external_ids(self) -> dict[str, str]:
@@ -224,7 +246,9 @@ class FlowKeeper:
         self._southbound_remote = remote
         if not remote:
             return
-        self._southbound = Replica(remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, on_change=self._row_changed)
+        self._southbound = Replica(
+            remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, on_change=self._row_changed, on_state=self._wake.set
+        )
         self._southbound_task = asyncio.create_task(self._southbound.run())
         # A bridge without flows can't wait: the way to the database may lead through it.
         if await self._flows.current():

@@ -19,7 +19,6 @@ from .._common.errors import BridgeIncomplete, OvnKubernetesError
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query
-from .._topology.host import GATEWAY_FILE, NODE_FILE
 from . import daemon
 from .flow_keeper import LOG, FlowKeeper, delete_flows
 
@@ -51,7 +50,7 @@ def overlay_networks(node: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 async def keep_flows(bridge: str, options: argparse.Namespace) -> None:
     """Keep a bridge's flows. The keeper's events belong to the event loop in which it is made."""
-    networks = overlay_networks(read_settings(NODE_FILE))
+    networks = overlay_networks(read_settings(names.NODE_SETTINGS))
     await FlowKeeper(bridge, options.physical_interface, options.open_vswitch, networks).run()
 
 
@@ -102,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.clear:
             asyncio.run(clear(options.open_vswitch))
             return 0
-        bridge = options.physical_bridge or read_settings(GATEWAY_FILE).get("bridge")
+        bridge = options.physical_bridge or read_settings(names.GATEWAY_SETTINGS).get("bridge")
         if not bridge:
             raise BridgeIncomplete(
-                f"no gateway of this host shares a NIC ({GATEWAY_FILE}): "
+                f"no gateway of this host shares a NIC ({names.GATEWAY_SETTINGS}): "
                 "give --physical-bridge and --physical-interface"
             )
         daemon.start(options)

@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._common import names
 from .._common.errors import OvnKubernetesError
 from .._common.result import Result
+from .._host.drop_watch import start_watch_of_drops
 from .._nic.moved import moved_nics
-from .._topology.host import GATEWAY_FILE, NODE_FILE, Host
+from .._topology.host import Host
+from . import log, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,16 +27,20 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-host")
 
 
-def main(_arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program: log a line for each change; return 1 after a sentence for each thing that is wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parser = argparse.ArgumentParser(prog="ovn-k8s-host", description="Converge this host from its saved settings.")
+    version.add_option(parser)
+    parser.parse_args(arguments or [])
+    log.begin()
     host = Host()
     status = _run(host.finish_uplinks)
     # Each NIC is restored by itself. No new move of the underlay's NIC: there is no one to confirm it.
     parts: list[Callable[[], Result]] = [partial(host.restore_uplink, nic) for nic in moved_nics()]
     parts += [
-        partial(_converge_saved, NODE_FILE, partial(host.node, move_underlay=False)),
-        partial(_converge_saved, GATEWAY_FILE, host.gateway),
+        partial(_converge_saved, names.NODE_SETTINGS, partial(host.node, move_underlay=False, accepted=True)),
+        partial(_converge_saved, names.GATEWAY_SETTINGS, partial(host.gateway, accepted=True)),
+        _watch_drops,
     ]
     return max([status, *map(_run, parts)])
 
@@ -40,12 +48,19 @@ def main(_arguments: Sequence[str] | None = None) -> int:
 def _run(part: Callable[[], Result]) -> int:
     """Run one part and return its exit status. The other parts run even when it fails."""
     try:
-        for operation in part().plan:
-            LOG.info("%s", operation.describe())
+        result = part()
+        for text in (*(operation.describe() for operation in result.plan), *result.notes):
+            LOG.info("%s", text)
     except (OvnKubernetesError, KeyError, OSError, ValueError) as exc:
         LOG.error("%s", exc)
         return 1
     return 0
+
+
+def _watch_drops() -> Result:
+    """Keep the drops of NICs that neither node nor gateway has asked for, too."""
+    start_watch_of_drops()
+    return Result()
 
 
 def _converge_saved(path: str, converge: Callable[[Any], Result]) -> Result:

@@ -18,6 +18,8 @@ from .._common.errors import HostError, OvnKubernetesError
 from .._host.commands import command_files
 from .._host.converge import converge_state
 from .._host.desired import File, HostState
+from .._topology.in_bridges import refuse_while_needed
+from . import version
 from .result import ENABLED
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ class Place(NamedTuple):
 
 
 PLACES = (Place("service", "/etc/systemd/system", 0o644), Place("", "/opt/cni/bin", 0o755))
-UNIT = "ovn-k8s-host.service"
 SYSTEMD = ("org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager")
 EXAMPLES = """examples:
   scp ovn_kubernetes.pyz kube-minion1:
@@ -76,13 +77,13 @@ def update_systemd(removed: Sequence[str]) -> None:
             call(*SYSTEMD, "DisableUnitFiles", "asb", (removed, False))
         call(*SYSTEMD, "Reload")
         if not removed:
-            call(*SYSTEMD, "EnableUnitFiles", "asbb", ([UNIT], False, True))
+            call(*SYSTEMD, "EnableUnitFiles", "asbb", ([names.HOST_UNIT], False, True))
             call(*SYSTEMD, "Reload")
-            call(*SYSTEMD, "StartUnit", "ss", (UNIT, "replace"))
+            call(*SYSTEMD, "StartUnit", "ss", (names.HOST_UNIT, "replace"))
     except HostError as exc:
         raise HostError(
             f"all files are in their places, but {exc}; or do it yourself: "
-            f"systemctl daemon-reload && systemctl enable --now {UNIT}"
+            f"systemctl daemon-reload && systemctl enable --now {names.HOST_UNIT}"
         ) from None
 
 
@@ -94,8 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Install this archive, its commands, its units and the CNI plugin on this host.",
     )
-    parser.add_argument("--remove", action="store_true", help="remove all of it")
+    parser.add_argument("--remove", action="store_true", help="remove all of it, once no NIC is in a bridge")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done")
+    version.add_option(parser)
     options = parser.parse_args(arguments)
     try:
         _install(options)
@@ -106,7 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _install(options: argparse.Namespace) -> None:
-    """Install or remove the files, and update systemd where its units are concerned."""
+    """Install or remove the files, and update systemd where its units are concerned.
+
+    :raises HostError: a NIC of this host is in a bridge, and nothing could give it back afterwards.
+    """
+    if options.remove:
+        refuse_while_needed()
     path: str = __loader__.archive  # type: ignore[name-defined]  # zipimport.zipimporter.archive
     with open(path, "rb") as stream:
         archive = stream.read()
@@ -124,4 +131,4 @@ def _install(options: argparse.Namespace) -> None:
     if not options.dry_run and (units_differ or os.path.exists(ENABLED) == options.remove):
         units = [name for name in packed if name.endswith(".service")]
         update_systemd(units if options.remove else [])
-        sys.stdout.write("units: disabled\n" if options.remove else f"unit {UNIT}: enabled\n")
+        sys.stdout.write("units: disabled\n" if options.remove else f"unit {names.HOST_UNIT}: enabled\n")

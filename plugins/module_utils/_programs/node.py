@@ -15,6 +15,8 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,20 +24,31 @@ from typing import Any
 
 from .._common import names
 from .._common.errors import KubernetesError, OvnKubernetesError
+from .._kube.client import Client
+from .._kube.settings import Settings
+from .._pods.cni import condition
 from .._services import nftables
-from . import daemon
-from .node_server import NodeServer
+from .._services.health import HealthChecks
+from . import daemon, log
+from .node_server import NodeServer, Overlay
 
 LOG = logging.getLogger("ovn-k8s-node")
 WORKERS = 4  # threads
+CLEAR_TIMEOUT = 5.0  # seconds for the API server while the overlay is removed
+REMOTE = re.compile(r"(?:tcp|ssl):(\[[^\]]*\]|[^:,]+):")  # of a database, ovsdb(7): with its address
 NODE_SETTINGS = names.SETTINGS_DIRECTORY + "/node.json"
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace, health: HealthChecks) -> None:
     """Run the program's server. :raises OvnKubernetesError: when it can't begin, or fails."""
-    pod_networks = options.cluster_subnet or _saved_settings().get("cluster_subnets", ())
+    saved = _saved_settings()
+    overlay = Overlay(
+        options.cluster_subnet or saved.get("cluster_subnets", ()),
+        saved.get("routes", ()),
+        [ip.strip("[]") for ip in REMOTE.findall(saved.get("southbound", ""))],
+    )
     with ThreadPoolExecutor(WORKERS) as workers:
-        await NodeServer(options, NODE_SETTINGS, pod_networks, workers).serve()
+        await NodeServer(options, NODE_SETTINGS, overlay, workers, health).serve()
 
 
 def _saved_settings() -> dict[str, Any]:
@@ -52,9 +65,35 @@ def _this_node() -> str | None:
     return names.node_name(name) if name else None
 
 
-def clear() -> None:
-    """Remove the rules of services; print a line when there were any, for the play that calls this."""
+def say_stopped(options: argparse.Namespace) -> None:
+    """Keep new pods away from this node, since its server does not run.
+
+    :raises KubernetesError: the API server does not take it.
+    """
+    settings = Settings.read(options.kubernetes)
+    with contextlib.suppress(OSError):
+        os.close(os.open(os.path.join(options.run, names.CNI_UNAVAILABLE), os.O_WRONLY | os.O_CREAT, 0o600))
+    wanted = condition.desired(condition.STOPPED_MESSAGE, condition.STOPPED)
+    asyncio.run(
+        condition.with_client(
+            lambda: Client(settings, agent="ovn-k8s-node"), lambda client: condition.write(client, options.node, wanted)
+        )
+    )
+
+
+def clear(options: argparse.Namespace) -> None:
+    """Remove the rules of services and the node's condition; print a line for each that was there, for the play that
+    calls this. A condition that can't be removed now is left.
+    """
     node = _this_node()
+    with contextlib.suppress(KubernetesError):
+        settings = Settings.read(options.kubernetes)
+        work = condition.with_client(
+            lambda: Client(settings, agent="ovn-k8s-node", timeout=CLEAR_TIMEOUT),
+            lambda client: condition.take_away(client, options.node or ""),
+        )
+        if asyncio.run(work):
+            sys.stdout.write("the node's condition NetworkUnavailable is removed\n")
     if node:
         nftables.set_route_localnet(names.management_link(node), on=False)
     if nftables.exists():
@@ -107,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--listen",
-        default="127.0.0.1:9410",
+        default=names.NODE_LISTEN,
         metavar="ADDRESS:PORT",
         help="metrics, /healthz, /readyz and /findings (default: %(default)s)",
     )
@@ -120,7 +159,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CIDR",
         help="a network of the cluster's pods (default: as this host's settings say)",
     )
-    parser.add_argument("--clear", action="store_true", help="remove the rules of services, and end")
+    parser.add_argument(
+        "--clear", action="store_true", help="remove the rules of services and the node's condition, and end"
+    )
+    parser.add_argument(
+        "--say-stopped", action="store_true", help="set the node's condition NetworkUnavailable, and end"
+    )
     return parser
 
 
@@ -131,14 +175,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         daemon.add_options(parser)
         options = parser.parse_args(arguments)
         if options.clear:
-            clear()
+            clear(options)
+            return 0
+        if options.say_stopped:
+            log.begin()
+            say_stopped(options)
             return 0
         daemon.start(options)
         if not options.node:
             raise KubernetesError(
                 "this host is not a node of the overlay: run ovn.kubernetes.site, or name the node with --node"
             )
-        asyncio.run(serve(options))
+        health = HealthChecks.start()
+        try:
+            asyncio.run(serve(options, health))
+        finally:
+            health.close()
     except OvnKubernetesError as exc:
         LOG.error("%s", exc)
         return 1

@@ -14,10 +14,11 @@ import signal
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._common import names
 from .._common.inotify import watch
+from .._common.retry import Pause
 from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
@@ -26,6 +27,7 @@ from .._kube.settings import Settings
 from .._kube.token import keep_fresh
 from .._netlink.events import drain, subscribe
 from .._pods.cni.attachments import Attachments
+from .._pods.cni.condition import Condition
 from .._pods.cni.daemons import daemons
 from .._pods.cni.endpoint import Endpoint
 from .._pods.cni.findings import Findings
@@ -34,6 +36,7 @@ from .._pods.cni.operations import Operations
 from .._pods.cni.ports import Ports
 from .._pods.cni.readiness import Readiness, plugin_problem
 from .._pods.cni.records import Records
+from .._pods.cni.sweep import Sweep
 from .._pods.cni.underlay import Underlay
 from .._pods.cni.upkeep import Upkeep
 from .._pods.interface import Attachment
@@ -46,8 +49,22 @@ from .kubernetes_events import EventWriter
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds from the loss of a link until its port is looked at: the runtime's own DEL usually comes in that time.
 SWEEP_DELAY = 1.0
+SWEEP_AGAIN = Pause(1.0, longest=30.0)  # seconds from one that could not do all until the next
 LINKS_DELAY = 0.1  # seconds: the kernel tells of one change by several events
 HEARTBEAT = 10.0  # seconds between two signs of life for systemd
+
+
+class Overlay(NamedTuple):
+    """The overlay, as a node's settings have it.
+
+    :ivar pod_networks: the networks of all pods.
+    :ivar other_networks: the services', and the join network.
+    :ivar masters: addresses of the hosts with the Southbound database.
+    """
+
+    pod_networks: Sequence[str]
+    other_networks: Sequence[str] = ()
+    masters: Sequence[str] = ()
 
 
 class NodeServer:
@@ -55,16 +72,18 @@ class NodeServer:
 
     :param options: the program's options.
     :param settings_file: the node's settings; when they are replaced, the program ends.
-    :param pod_networks: the networks of all pods.
+    :param overlay: what the node's settings say of the whole overlay.
     :param workers: threads for what blocks.
+    :param health: answers the health checks of services.
     """
 
     def __init__(
         self,
         options: argparse.Namespace,
         settings_file: str,
-        pod_networks: Sequence[str],
+        overlay: Overlay,
         workers: ThreadPoolExecutor,
+        health: HealthChecks,
     ) -> None:
         self._options = options
         self._settings_file = settings_file
@@ -74,7 +93,7 @@ class NodeServer:
         self.client = Client(settings, agent="ovn-k8s-node")
         # The node's account may not read endpoint slices and other nodes. The server's own account may.
         self.own_client = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
-        self.health = HealthChecks()
+        self._health = health
         self.pods = KnownPods()
         self.informer = Informer(
             self.client, "/api/v1/pods", pod_of_node, self._pod_changed, fields=f"spec.nodeName={options.node}"
@@ -82,14 +101,17 @@ class NodeServer:
         self.pods.store, self.pods.synced = self.informer.store, self.informer.synced
         self.services = HostServices(
             options.node,
-            pod_networks,
+            overlay.pod_networks,
             self.own_client,
             self.pods.store,
-            self.health.answer,
+            health.answer,
+            overlay.other_networks,
+            dataclasses.replace(settings, host_addresses=dict.fromkeys(overlay.masters, "")),
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
         self.underlay = Underlay(self.ports.replica, names.management_link(options.node))
+        self.condition = Condition(self.client, options.node)
         self.readiness = Readiness(
             self.ports,
             self.informer.synced,
@@ -100,6 +122,7 @@ class NodeServer:
                 self._socket_problem,
             ],
             [one.remote_problem for one in self.daemons],
+            self.condition.set,
         )
         records = Records(os.path.join(options.run, names.CNI_ATTACHMENTS))
         records.read()
@@ -113,8 +136,8 @@ class NodeServer:
             self.readiness,
             options.patience,
             os.path.join(options.run, names.CNI_DELETIONS),
-            self.upkeep.lost_sandbox,
         )
+        self.sweep = Sweep(self.pods, self.attachments, options.run, self.upkeep.lost_sandbox)
         self._durations = node_metrics.make(lambda: self.readiness.problem() is None, lambda: len(self.informer.store))
         self.endpoint = Endpoint(self.operations, self._observe, self.readiness.update)
 
@@ -126,6 +149,8 @@ class NodeServer:
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.pods.changed(key, old, new)
         self.services.pod_changed(old, new)
+        if old is None and new is not None:
+            self.upkeep.pod_came(key)
 
     def _state_changed(self) -> None:
         """Take in that Open vSwitch's database or a daemon came or went, or one of the node's own rows changed."""
@@ -181,6 +206,7 @@ class NodeServer:
                 self.ports.replica.run(),
                 self.informer.run(),
                 self.readiness.keep_configuration(options.cni_configuration, options.run),
+                self.condition.run(),
                 self._sweep(),
                 self._follow_links(),
                 self.upkeep.run(),
@@ -188,6 +214,7 @@ class NodeServer:
                 watch([options.cni_plugin], self.readiness.update),
                 *(one.run() for one in self.daemons),
                 self.services.run(),
+                self._health.ended(),
                 *(HealthCheck(client).run() for client in (self.client, self.own_client)),
                 _keep_alive(),
                 _wait_until_replaced(options.kubernetes, self.client.settings.ca_file, self._settings_file),
@@ -206,8 +233,7 @@ class NodeServer:
             await end([*tasks, *helpers])
             self.findings.close()
             await self.events.close()
-            await web.cleanup()
-            await self.health.close()
+            web.close()
             await self.own_client.close()
             await self.client.close()
 
@@ -242,15 +268,18 @@ class NodeServer:
         """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a
         port has lost its link.
         """
+        failures = 0
         while True:
             await self._lost_link.wait()
             await asyncio.sleep(SWEEP_DELAY)
             self._lost_link.clear()
             try:
-                await self.operations.sweep()
+                await self.sweep.run()
+                failures = 0
             except Exception as exc:
                 LOG.error("ports that have lost their sandbox can't be removed: %s; trying again", exc)
-                await asyncio.sleep(SWEEP_DELAY)
+                await asyncio.sleep(SWEEP_AGAIN.seconds(failures))
+                failures += 1
                 self._lost_link.set()
 
 

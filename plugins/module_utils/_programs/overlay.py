@@ -20,6 +20,7 @@ from .._ovsdb.connection import Connection
 from .._topology import host as host_module
 from .._topology import options as topology_options
 from .._topology.cluster import Cluster
+from .._topology.gateway_checks import missing_next_hops
 from .._topology.node import Node
 from .._topology.northbound import Northbound
 from .._topology.overlay import Overlay
@@ -110,7 +111,7 @@ def _node_settings(
 
     Without ``routes`` the caller sets those of a new node.
     """
-    saved = legacy_settings.read_saved(host_module.NODE_FILE)
+    saved = legacy_settings.read_saved(names.NODE_SETTINGS)
     saved.update(
         name=node.name,
         subnets=options.switch_subnet,
@@ -185,12 +186,13 @@ def gateway_init(options: argparse.Namespace, notes: list[str]) -> Iterator[Resu
     settings = legacy_settings.read(options.db)
     host, northbound = host_module.Host(options.db, options.dry_run), _northbound(options, settings)
     mtu = facts.link_mtu(names.management_link(names.node_name(options.node_name)))
-    gateway_options = dict(vars(options), chassis=host.chassis(), physical_mac=None, mtu=mtu)
+    gateway_options = dict(vars(options), chassis=host.chassis(), physical_mac=None, physical_mtu=None, mtu=mtu)
     former = host.former()
     northbound.preflight(Overlay(gateways=(_gateway(gateway_options),), former=former))
+    notes += missing_next_hops(_gateway(gateway_options))
     result = host.gateway(topology_options.gateway_host(gateway_options, options.cluster_ip_subnet))
     yield result
-    gateway_options["physical_mac"] = result.facts["physical_mac"]
+    gateway_options.update({fact: result.facts[fact] for fact in ("physical_mac", "physical_mtu")})
     yield northbound.converge(Overlay(gateways=(_gateway(gateway_options),), former=former))
 
 

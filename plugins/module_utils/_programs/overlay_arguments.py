@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 
 from .._common import names
+from . import version
 
 DESCRIPTION = "Make this host a master, a node or a gateway of the OVN overlay."
 EXAMPLES = """examples:
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    version.add_option(program)
     commands = program.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
     for name, description in COMMANDS.items():
         command = commands.add_parser(

@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import sys
 
+from .._common.version import VERSION
+
 PROGRAMS = (
+    "drops",
     "egress",
     "gateway_helper",
     "host",
@@ -22,8 +25,14 @@ PROGRAMS = (
 
 
 def main() -> int:
-    """Run the program that the command line names and return its exit status; 2 for an unknown name."""
+    """Run the program that the command line names and return its exit status; 2 for an unknown name.
+
+    ``--version`` in place of a program shows the version of the archive.
+    """
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name == "--version":
+        sys.stdout.write(f"ovn_kubernetes.pyz {VERSION}\n")
+        return 0
     if name not in PROGRAMS:
         sys.stderr.write(f"{name or 'no program'}: choose one of {', '.join(PROGRAMS)}\n")
         return 2

@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import Any
 
-from .._common.errors import ClientMissing, KubernetesError
-from .._kube.client import MISSING_LIBRARY
+from .._common.errors import KubernetesError
+from .._common.http_server import Answer, HttpServer
 
-if TYPE_CHECKING:
-    from aiohttp import web
-
+CONNECTIONS = 32  # at the same time
 NO_PROMETHEUS = "the Python library 'prometheus_client' is missing on this host: install python3-prometheus-client"
 
 
@@ -27,48 +27,48 @@ def prometheus() -> Any:
     return prometheus_client
 
 
+class Telemetry:
+    """The pages, until they are closed."""
+
+    def __init__(self, server: HttpServer, listening: asyncio.AbstractServer) -> None:
+        self._server = server
+        self._listening = listening
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._listening.close()
+        self._server.close()
+
+
 async def listen(
     address: str, problem: Callable[[], str | None], pages: Mapping[str, Callable[[], Awaitable[object]]] | None = None
-) -> web.AppRunner:
-    """Serve at ``ADDRESS:PORT``, until ``cleanup()`` of the result is called.
+) -> Telemetry:
+    """Serve at ``ADDRESS:PORT``.
 
     :param problem: returns why the program does not work now, in one sentence; None when it works.
     :param pages: path -> returns what to answer there as JSON.
     :raises KubernetesError: when a library is missing, or the address can't be used.
     """
-    try:
-        from aiohttp import web
-    except ImportError:
-        raise ClientMissing(MISSING_LIBRARY) from None
     library = prometheus()
 
-    async def healthy(_request: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    async def respond(path: str) -> Answer:
+        if path == "/healthz":
+            return Answer(HTTPStatus.OK, b"ok\n")
+        if path == "/readyz":
+            reason = problem()
+            return Answer(HTTPStatus.SERVICE_UNAVAILABLE if reason else HTTPStatus.OK, f"{reason or 'ok'}\n".encode())
+        if path == "/metrics":
+            return Answer(HTTPStatus.OK, library.generate_latest(), library.CONTENT_TYPE_LATEST)
+        if pages and path in pages:
+            text = json.dumps(await pages[path]()) + "\n"
+            return Answer(HTTPStatus.OK, text.encode(), "application/json")
+        return Answer(HTTPStatus.NOT_FOUND, b"there is no such page\n")
 
-    async def ready(_request: web.Request) -> web.Response:
-        reason = problem()
-        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
-
-    async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=library.generate_latest(), headers={"Content-Type": library.CONTENT_TYPE_LATEST})
-
-    def page(content: Callable[[], Awaitable[object]]) -> Any:
-        async def answer(_request: web.Request) -> web.Response:
-            return web.Response(text=json.dumps(await content()) + "\n", content_type="application/json")
-
-        return answer
-
-    application = web.Application()
-    application.add_routes([web.get(path, page(content)) for path, content in (pages or {}).items()])
-    application.add_routes([web.get("/healthz", healthy), web.get("/readyz", ready), web.get("/metrics", metrics)])
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
+    server = HttpServer(CONNECTIONS)
     host, _colon, port = address.rpartition(":")
     try:
-        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
-    except (OSError, ValueError) as exc:
-        await runner.cleanup()
+        return Telemetry(server, await server.listen(host.strip("[]"), int(port), respond))
+    except (OSError, ValueError, OverflowError) as exc:
         raise KubernetesError(
             f"{address} can't be listened on: {exc}; write an address of this host and a free port"
         ) from None
-    return runner

@@ -4,7 +4,7 @@
 """The change of a host's NICs, as systemd runs it: apart from the connection that asked for it.
 
 ``uplinks apply`` carries the planned change out and waits for its confirmation. ``uplinks settle`` runs
-after it, however it ended, and takes back what nobody has confirmed. systemd runs both again until neither
+after it, however it ended, and rolls back what nobody has confirmed. systemd runs both again until neither
 fails: a kill only makes the rollback come sooner.
 """
 
@@ -19,8 +19,10 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common.errors import OvnKubernetesError
-from .._nic.executor import apply, await_confirmation, finish_or_roll_back
+from .._host.drop_watch import start_watch_of_drops
+from .._nic.executor import apply, await_confirmation, finish_or_roll_back, is_too_late
 from .._nic.journal import PLANNED, host_journal
+from . import log, version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,33 +37,43 @@ ANSWER_TIMEOUT = 2.0  # seconds for whoever asked to send its answer before the 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program. Return its exit status."""
-    parser = argparse.ArgumentParser(prog="uplinks", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="ovn-k8s-uplinks", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("action", choices=ACTIONS)
+    version.add_option(parser)
     action = parser.parse_args(arguments).action
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log.begin()
     journal = host_journal()
     try:
         with journal.held(wait=True):
             change = journal.pending()
-            if change and action == "apply" and change.state == PLANNED:
+            if change and action == "apply" and change.state == PLANNED and not is_too_late(change):
                 _apply(journal, change)
             finish_or_roll_back(journal)
             if change:
                 ended = journal.current()
                 LOG.info("%s", " ".join(filter(None, [f"{ended.state}:", ended.names, ended.reason])))
+        start_watch_of_drops()
     except (OvnKubernetesError, OSError) as error:
         LOG.error("%s", error)
-        return 0 if journal.pending() is None else 1
+        return _is_pending(journal)
     return 0
+
+
+def _is_pending(journal: Journal) -> int:
+    """Return the exit status: 1 lets systemd run this again, since something is left to be rolled back."""
+    try:
+        return 0 if journal.pending() is None else 1
+    except OvnKubernetesError:
+        return 1
 
 
 def _apply(journal: Journal, change: JournaledChange) -> None:
     """Carry out the change, and wait until it is confirmed."""
     deadline = time.monotonic() + change.timeout
     _await_end(change.asked_by)
-    apply(journal)
+    applied = apply(journal)
     LOG.info("done: %s; waiting for the confirmation", change.names)
-    await_confirmation(journal, deadline)
+    await_confirmation(journal, applied, deadline)
 
 
 def _await_end(pid: int | None) -> None:

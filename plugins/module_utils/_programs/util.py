@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""``ovn-k8s-util``: moves NICs into bridges of their own, and back, as a change that the host takes back unless it is
+"""``ovn-k8s-util``: moves NICs into bridges of their own, and back, as a change that the host rolls back unless it is
 confirmed."""
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .._nic.journal import host_journal
 from .._nic.moved import moved_nics
 from .._nic.plan import plan
 from .._ovsdb.connection import Connection
+from . import version
 from .result import UNCHANGED, note_disabled_unit, run_command
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ CONFIRMED = "Confirmed."
 EXAMPLES = """examples:
   ovn-k8s-util nics-to-bridge eth0        eth0 goes into breth0, with its addresses and routes
   ovn-k8s-util confirm                    it stays; without this the host takes it back after the time-out
-  ovn-k8s-util nics-to-bridge eth0 --yes  for scripts: confirmed at once; a step that fails is still taken back
+  ovn-k8s-util nics-to-bridge eth0 --yes  for scripts: confirmed at once; a step that fails is still rolled back
   ovn-k8s-util bridges-to-nic breth0      the inverse
 
 Exit status: 0 done, or nothing to do; 1 failed, with one sentence; 2 wrong usage.
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     complete = (
         CONFIRMED
         if options.yes
-        else f"Done. Run within {options.timeout} s, best over a new connection, or it is taken back: "
+        else f"Done. Run within {options.timeout} s, best over a new connection, or it is rolled back: "
         "ovn-k8s-util confirm"
     )
     return run_command(command, lambda notes: _move(options, notes), options.dry_run, complete, UNCHANGED)
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
         description="Move NICs into bridges of their own, and back; the host takes it back by itself unless it is "
         "confirmed.",
     )
+    version.add_option(program)
     commands = program.add_subparsers(
         dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm"
     )
@@ -102,7 +104,7 @@ def _add_options(command: argparse.ArgumentParser, arguments: str) -> None:
         type=int,
         default=30,
         metavar="SECONDS",
-        help="until it is taken back (default: %(default)s)",
+        help="until it is rolled back (default: %(default)s)",
     )
     command.add_argument("--yes", action="store_true", help="confirm at once")
     command.add_argument(

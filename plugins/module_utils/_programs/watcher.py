@@ -21,7 +21,7 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
-from . import daemon, telemetry
+from . import daemon, log, telemetry
 from .cluster import Cluster
 from .watcher_metrics import WatcherMetrics
 
@@ -58,7 +58,7 @@ async def watch(access: str, northbound: str, listen: str) -> None:
     finally:
         await end(helpers)
         if web is not None:
-            await web.cleanup()
+            web.close()
         await client.close()
 
 
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--listen",
-        default="127.0.0.1:9409",
+        default=names.WATCHER_LISTEN,
         metavar="ADDRESS:PORT",
         help="where /healthz, /readyz and /metrics are; empty: nowhere (default: %(default)s)",
     )
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         daemon.start(options)
         asyncio.run(watch(options.kubernetes, options.northbound, options.listen))
     except OvnKubernetesError as exc:
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        log.begin()
         LOG.error("%s", exc)
         return 1
     return 0

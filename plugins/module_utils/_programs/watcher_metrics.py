@@ -70,6 +70,11 @@ class WatcherMetrics:
                 "Objects whose rows can't be as desired now",
                 lambda: len(engine.failing),
             ),
+            (
+                "ovn_k8s_watcher_stuck_objects",
+                "Objects that fail for so long that /readyz says it",
+                lambda: len(cluster.stuck()),
+            ),
             ("ovn_k8s_watcher_retries", "Times that an object was tried again", lambda: engine.retries),
             ("ovn_k8s_watcher_leader", "1 when this watcher acts", lambda: int(engine.active)),
             ("ovn_k8s_watcher_addresses", "Addresses that pods and ports have", lambda: len(pods.addresses)),
@@ -98,6 +103,13 @@ class WatcherMetrics:
             "resource",
             cluster.informers,
             lambda informer: len(informer.store),
+        )
+        self._by_label(
+            "ovn_k8s_watcher_watch_current",
+            "1 while the objects in memory are those of the API server",
+            "resource",
+            cluster.informers,
+            lambda informer: int(informer.current),
         )
         self._by_label(
             "ovn_k8s_watcher_watch_restarts",

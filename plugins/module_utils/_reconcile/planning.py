@@ -12,7 +12,7 @@ from .._common.errors import OvnKubernetesError
 from .._ovsdb.difference import difference
 from .._ovsdb.plan import Plan
 from .._ovsdb.rows import SetMembers
-from .._ovsdb.schema import PARENTS
+from .._ovsdb.schema import PARENTS, UNIQUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,9 +46,16 @@ if TYPE_CHECKING:
 
 
 class NotReady(OvnKubernetesError):
-    """An object can't be converged now. It is tried again later, and when something that it depends on changes."""
+    """An object can't be converged now. It is tried again later, and when something that it depends on changes.
+
+    :ivar keeps_rows: the rows that it has are right as far as can be told; else they are deleted already.
+    """
 
     code = "not_ready"
+
+    def __init__(self, text: str, keeps_rows: bool = False) -> None:
+        super().__init__(text)
+        self.keeps_rows = keeps_rows
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,13 @@ class ObjectPlan:
     """The plan of one object.
 
     :ivar again: plan it again afterwards: these changes were only the first part.
+    :ivar rivals: owners whose rows have a value that the plan needs, and that only one row may have. They must be
+        planned together with this object.
     """
 
     plan: Plan
     again: bool = False
+    rivals: frozenset[Owner] = frozenset()
 
 
 def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
@@ -71,8 +81,8 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     current = replica.owned(planner.owner(name), planner.tables)
     try:
         desired = planner.desired(name)
-    except NotReady:
-        if not current:
+    except NotReady as exc:
+        if not current or exc.keeps_rows:
             raise
         return ObjectPlan(Plan(difference([], current, {})), again=True)  # delete its old rows already
     # A row can't move to another parent: it is deleted first, and inserted by the next plan.
@@ -83,7 +93,8 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     if misplaced:
         return ObjectPlan(Plan(difference([], misplaced, {})), again=True)
     by_name = _rows_by_name(replica, desired)
-    return ObjectPlan(Plan(difference(desired, current, by_name), by_name))
+    changes = difference(desired, current, by_name)
+    return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes))
 
 
 def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str, str | None], str]) -> bool:
@@ -93,6 +104,20 @@ def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str,
         return False
     parent = replica.parent(row.table, row.uuid)
     return parent is None or parent.name != desired
+
+
+def _rivals(replica: Replica, changes: Sequence[Change]) -> frozenset[Owner]:
+    """Return the owners of other rows with a value that a change writes and that only one row may have."""
+    found = set()
+    for change in changes:
+        column = UNIQUE.get(change.table)
+        if column is None or change.kind == "delete" or column not in change.columns:
+            continue
+        value, own = change.columns[column].after, change.current.uuid if change.current else None
+        for row in replica.rows[change.table].values():
+            if row.columns[column] == value and row.uuid != own and row.owner is not None:
+                found.add(row.owner)
+    return frozenset(found)
 
 
 def _rows_by_name(replica: Replica, desired: Sequence[Row]) -> dict[tuple[str, str], CurrentRow]:

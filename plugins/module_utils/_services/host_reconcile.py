@@ -13,15 +13,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from .._common import names
 from .._common.errors import HostError
 from .._common.retry import Pause
+from .._common.tasks import collect
 from .._kube.client import Client
 from .._kube.informer import Informer
+from .._kube.settings import Settings
 from .._netlink import conntrack
+from .._netlink.listening import LocalHost, read_local_host, read_next_hops
 from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables
+from .address_book import SERVICES_USE, AddressBook, Owner
+from .host_rule_records import HealthCheck, HostRules
 from .host_rules import (
-    HealthCheck,
-    HostRules,
     changed_ports,
     health_checks,
     host_rules,
@@ -29,7 +32,9 @@ from .host_rules import (
     udp_rules,
 )
 from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
+from .node_addresses import NodeAddresses
 from .slice_index import SliceIndex
+from .surroundings import set_known_addresses
 
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds in which changes gather, at least. They gather as long as the last ones took, so that half of the time is left
@@ -38,6 +43,7 @@ WINDOW = 0.01
 # Seconds between two checks of what no event tells: whether the rules still exist, and whether the port of a health
 # check is free now.
 CHECK_INTERVAL = 30.0
+TABLE_INTERVAL = 5.0  # the same, for the table alone: that costs little, and who loads a firewall anew removes it whole
 PAUSE = Pause(0.5, longest=30.0)  # after a failure
 
 HealthAnswerer = Callable[[Mapping[int, HealthCheck]], Awaitable[None]]
@@ -51,6 +57,8 @@ class HostServices:
     :param client: may read services, endpoint slices and nodes.
     :param pods: key -> pod, of this node.
     :param answer: makes these health checks be answered: by port.
+    :param networks: further networks of the overlay: the services', the join network.
+    :param settings: say whose further addresses are; None: they don't.
     """
 
     def __init__(
@@ -60,6 +68,8 @@ class HostServices:
         client: Client,
         pods: Mapping[str, Pod],
         answer: HealthAnswerer,
+        networks: Iterable[str] = (),
+        settings: Settings | None = None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -77,6 +87,19 @@ class HostServices:
         self._pods = pods
         self._answer = answer
         self._slices = SliceIndex(self.slices.store)
+        self._book = AddressBook(self.services.store, settings.external_ip_networks if settings else ())
+        # Which of the others is the services' is not known here: a cluster address may be in any of them, and an
+        # address outside in none.
+        self._book.set_networks(
+            [
+                *((network, "the pods' network") for network in self._pod_networks),
+                *((network, SERVICES_USE) for network in networks),
+            ]
+        )
+        if settings:
+            set_known_addresses(self._book, settings)
+        self._addresses = NodeAddresses(self._book, self.nodes.store)
+        self._local = LocalHost()
         self._wake = asyncio.Event()
         self._own_addresses: Sequence[str] = ()
         self._gather_until = 0.0
@@ -86,8 +109,12 @@ class HostServices:
         self._problem: str | None = None
 
     def problem(self) -> str | None:
-        """Return why the host does not serve services as it should, in one sentence; None when it does."""
-        return self._problem
+        """Return why the host does not serve services as it should, in one sentence; None when it does.
+
+        Once everything has come, an outage of the API server is no problem.
+        """
+        missing = (one.problem() for one in (self.services, self.nodes, self.slices) if not one.synced.is_set())
+        return next(missing, self._problem)
 
     async def run(self) -> None:
         """Work for ever."""
@@ -95,18 +122,22 @@ class HostServices:
 
     # Events.
 
-    def _node_changed(self, _key: str, old: Node | None, new: Node | None) -> None:
+    def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
+        self._addresses.update(key, old, new)
         node = new or old
         if node is not None and node.name == self.node:
             self._own_addresses = new.addresses if new else ()
         self._wake.set()
 
-    def _service_changed(self, _key: str, _old: Service | None, _new: Service | None) -> None:
+    def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
+        self._book.update(key, old, new)
         # Which services have an endpoint at this host is found when the rules are made.
         self._wake.set()
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self._slices.update(key, old, new)
+        if self._book.slice_changed(key, old, new):
+            self._wake.set()
         parts = [part for part in (old, new) if part is not None]
         service = self.services.store.get(parts[-1].service)  # the new one's, where there is one
         names_endpoints = (
@@ -126,12 +157,18 @@ class HostServices:
         for informer in (self.services, self.nodes, self.slices):
             await informer.synced.wait()
         self._wake.set()
-        failures = 0
+        failures, last_check = 0, asyncio.get_running_loop().time()
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), CHECK_INTERVAL)
+                await asyncio.wait_for(self._wake.wait(), min(TABLE_INTERVAL, CHECK_INTERVAL))
             try:
-                await (self._follow_changes() if self._wake.is_set() else self._check())
+                if self._wake.is_set():
+                    await self._follow_changes()
+                elif asyncio.get_running_loop().time() - last_check >= CHECK_INTERVAL:
+                    last_check = asyncio.get_running_loop().time()
+                    await self._check()
+                elif not await asyncio.to_thread(nftables.exists):
+                    await self._write_again()
                 failures, self._problem = 0, None
                 continue
             except HostError as exc:
@@ -156,30 +193,40 @@ class HostServices:
             self._gather_until = 2 * loop.time() - started
 
     async def _check(self) -> None:
-        """Repair what others have removed (a firewall that reloads removes all tables), and try the ports of health
-        checks again.
+        """Repair what others have removed (a firewall that reloads removes all tables), leave ports to programs of this
+        host that listen on them now, and try the ports of health checks again.
         """
         if not await asyncio.to_thread(nftables.has_rules):
-            LOG.warning("another program has removed the rules of services: writing them again")
-            self._written = None
+            await self._write_again()
+        elif self._written is not None and await asyncio.to_thread(read_local_host) != self._local:
             await self._converge()
         await self._answer(self._answered or {})
 
+    async def _write_again(self) -> None:
+        """Write the rules that another program has removed."""
+        LOG.warning("another program has removed the rules of services: writing them again")
+        self._written = None
+        await self._converge()
+
     async def _converge(self) -> None:
-        states = list(self._states())
+        if any(service.external_ips for service in self.services.store.values()):
+            routers = await asyncio.to_thread(read_next_hops) - self._addresses.all()
+            self._book.set_owner("routes", Owner("an external router", is_host=False), routers)
+        states = await collect(self._states())
         checks = health_checks(self.node, states)
         if checks != self._answered:
             await self._answer(checks)
             self._answered = checks
-        hosts = {node.name: node.addresses for node in self.nodes.store.values()}
+        nodes = list(self.nodes.store.items())
+        hosts = dict(await collect((node.name, self._addresses.of(key).addresses) for key, node in nodes))
         await asyncio.to_thread(self._write, hosts, states, list(self._host_ports()))
 
     def _states(self) -> Iterator[ServiceState]:
         """Yield the services that this host needs rules for."""
-        for key, service in self.services.store.items():
-            state = self._slices.state(key, service)
-            if needs_rules(service) or any(part.has_endpoint_at(self._own_addresses) for part in state.slices):
-                yield state
+        for key, service in list(self.services.store.items()):
+            parts = self._slices.of(key)
+            if needs_rules(service) or any(part.has_endpoint_at(self._own_addresses) for part in parts):
+                yield ServiceState(self._book.served(service).service, parts)
 
     def _host_ports(self) -> Iterator[PodHostPorts]:
         """Yield the host ports of the pods that have a network."""
@@ -197,7 +244,9 @@ class HostServices:
 
         With many services this takes long, so it runs in a thread: pods wait in the loop.
         """
-        rules = host_rules(self.node, names.management_link(self.node), self._pod_networks, hosts, states, pods)
+        self._local = read_local_host()
+        link = names.management_link(self.node)
+        rules = host_rules(self.node, link, self._pod_networks, hosts, states, pods, self._local)
         if rules == self._written:
             return
         if self._written is None:
@@ -211,6 +260,13 @@ class HostServices:
         if self._stale_ports:
             conntrack.forget_udp(sorted(self._stale_ports))
             self._stale_ports.clear()
+        for port in set(rules.kept_ports) - set(self._written.kept_ports if self._written else ()):
+            LOG.warning(
+                "host port %d/%s of a pod is not served at %s: a program of this host listens on it",
+                port.port,
+                port.protocol,
+                port.address or "any address",
+            )
         self._written = rules
         LOG.info(
             "services: %d node ports, %d addresses of services for the host's own connections, %d host ports",

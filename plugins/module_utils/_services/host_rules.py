@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What one host's own network stack does for services, and for pods with host ports: the rules as values.
+"""What one host's own network stack does for services, and for pods with host ports.
 
 A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. The host's own
 connections to addresses outside do so too. So the host's rules name endpoints only in two cases: a service whose
@@ -11,110 +11,23 @@ traffic from outside stays on the host, and a service with an endpoint at the ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Union
 
 from .._common import addressing
+from .._netlink.listening import Listener, LocalHost
 from .._pods.model import PodHostPorts
+from .host_rule_records import (
+    HealthCheck,
+    HostPortRule,
+    HostRules,
+    NodePortRule,
+    NodePortTargets,
+    OwnAddressRule,
+    PortRule,
+    ServiceAddressRule,
+)
 from .model import Service, ServicePort, ServiceState, Target, of_version
 
-
-@dataclass(frozen=True)
-class NodePortTargets:
-    """Where a node port leads, of one IP version.
-
-    :ivar cluster: the service's cluster address, or all its endpoints.
-    :ivar local: the endpoints on this host, when traffic from outside stays here (``externalTrafficPolicy: Local``);
-        else None.
-    :ivar other_hosts: the node port at hosts that have endpoints, for this host's own connections when it has none.
-    """
-
-    version: int
-    cluster: tuple[Target, ...]
-    local: tuple[Target, ...] | None = None
-    other_hosts: tuple[Target, ...] = ()
-
-
-@dataclass(frozen=True)
-class NodePortRule:
-    """A port of each of the host's own addresses that leads to a service.
-
-    :ivar protocol: tcp, udp or sctp.
-    :ivar affinity: whether a client keeps its endpoint.
-    """
-
-    protocol: str
-    port: int
-    targets: tuple[NodePortTargets, ...]
-    affinity: bool = False
-
-
-@dataclass(frozen=True)
-class ServiceAddressRule:
-    """An address of a service for the host's own connections: the service has an endpoint at the host, or the address
-    is outside the cluster.
-
-    :ivar version: the IP version.
-    :ivar protocol: tcp, udp or sctp.
-    :ivar targets: where the connections go.
-    :ivar affinity: whether a client keeps its endpoint.
-    """
-
-    version: int
-    protocol: str
-    address: str
-    port: int
-    targets: tuple[Target, ...]
-    affinity: bool = False
-
-
-@dataclass(frozen=True)
-class HostPortRule:
-    """A port of the host that leads to a pod (``hostPort``).
-
-    :ivar version: the IP version.
-    :ivar protocol: tcp, udp or sctp.
-    :ivar address: of the host; None: all addresses of the IP version.
-    :ivar target: the pod's address and port.
-    """
-
-    version: int
-    protocol: str
-    port: int
-    address: str | None
-    target: Target
-
-
-@dataclass(frozen=True)
-class HostRules:
-    """All rules of one host.
-
-    :ivar link: the link of the management port.
-    :ivar pod_networks: the networks of all pods.
-    :ivar host_addresses: own addresses of all hosts, sorted.
-    """
-
-    link: str
-    pod_networks: tuple[str, ...]
-    host_addresses: tuple[str, ...]
-    node_ports: tuple[NodePortRule, ...] = ()
-    service_addresses: tuple[ServiceAddressRule, ...] = ()
-    host_ports: tuple[HostPortRule, ...] = ()
-
-
-# What is done with one port of a protocol.
-PortRule = Union[NodePortRule, ServiceAddressRule, HostPortRule]
-
-
-class HealthCheck(NamedTuple):
-    """The answer to a load balancer outside that checks this host.
-
-    :ivar endpoints: how many ready endpoints of the service are on this host.
-    """
-
-    namespace: str
-    name: str
-    endpoints: int
+NOTHING_LOCAL = LocalHost()
 
 
 def needs_rules(service: Service) -> bool:
@@ -129,17 +42,24 @@ def host_rules(
     hosts: Mapping[str, Sequence[str]],
     states: Iterable[ServiceState],
     pods: Iterable[PodHostPorts] = (),
+    local: LocalHost = NOTHING_LOCAL,
 ) -> HostRules:
     """Return the rules of one host.
+
+    An address of another host is left to that host, and a port that this host's own programs listen on is theirs.
 
     :param node: the name of the host's node.
     :param link: the link of its management port.
     :param hosts: name of a node -> its own addresses, of all nodes.
     :param states: services that need rules, or have an endpoint at this host's own addresses.
     :param pods: the host's pods with host ports.
+    :param local: the host's own addresses and listening programs.
     """
     node_ports: list[NodePortRule] = []
     addresses: list[ServiceAddressRule] = []
+    own_addresses: list[OwnAddressRule] = []
+    here = {*hosts.get(node, ()), *local.addresses}
+    elsewhere = {ip for name, own in hosts.items() if name != node for ip in own} - here
     for state in states:
         for port in state.service.ports:
             cluster: dict[int, tuple[Target, ...]] = {}
@@ -147,17 +67,32 @@ def host_rules(
                 version = addressing.family(ip)
                 cluster[version], own = _cluster_targets(node, hosts.get(node, ()), state, port, ip)
                 addresses += own
-            addresses += _external_addresses(state, port, cluster)
+            for rule in _external_addresses(state, port, cluster):
+                if rule.address not in here:
+                    addresses += [rule] if rule.address not in elsewhere else []
+                elif not local.listens(rule.protocol, rule.address, rule.port):
+                    as_node_port = _node_port(node, rule.port, state, port, {}, {rule.version: rule.targets})
+                    own_addresses.append(OwnAddressRule(rule.address, as_node_port))
             if port.node_port:
                 node_ports.append(_node_port(node, port.node_port, state, port, hosts, cluster))
+    host_ports = _host_ports(pods)
     return HostRules(
         link,
         tuple(pod_networks),
         tuple(sorted(ip for own_addresses in hosts.values() for ip in own_addresses)),
         tuple(sorted(node_ports, key=lambda rule: (rule.protocol, rule.port))),
         tuple(sorted(addresses, key=lambda rule: (rule.version, rule.address, rule.protocol, rule.port))),
-        _host_ports(pods),
+        host_ports,
+        tuple(sorted(own_addresses, key=lambda rule: (rule.address, rule.protocol, rule.port))),
+        _kept_ports(host_ports, local),
     )
+
+
+def _kept_ports(host_ports: Iterable[HostPortRule], local: LocalHost) -> tuple[Listener, ...]:
+    """Return what programs of the host listen on, of the ports that lead to pods too."""
+    ports = {(rule.protocol, rule.port) for rule in host_ports}
+    kept = [listener for listener in local.listeners if (listener.protocol, listener.port) in ports]
+    return tuple(sorted(kept, key=lambda one: (one.protocol, one.port, one.address or "")))
 
 
 def _cluster_targets(
@@ -184,7 +119,7 @@ def _external_addresses(
     ``internalTrafficPolicy`` is not for these addresses: the connections may go to any endpoint.
     """
     service = state.service
-    for ip in service.external_ips:
+    for ip in service.external_ips_of(port):
         version = addressing.family(ip)
         targets = tuple(state.targets(port, version)) if service.internal_local else cluster.get(version)
         if targets:
@@ -245,7 +180,12 @@ def _host_ports(pods: Iterable[PodHostPorts]) -> tuple[HostPortRule, ...]:
 def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
     """Return what the rules do with each UDP port."""
     result: dict[int, set[PortRule]] = {}
-    everything: tuple[PortRule, ...] = (*rules.node_ports, *rules.host_ports, *rules.service_addresses)
+    everything: tuple[PortRule, ...] = (
+        *rules.node_ports,
+        *rules.host_ports,
+        *rules.service_addresses,
+        *rules.own_addresses,
+    )
     for rule in everything:
         if rule.protocol == "udp":
             result.setdefault(rule.port, set()).add(rule)

@@ -12,10 +12,12 @@ Addresses are texts in their usual spelling. Text such as ``ip:port`` is made at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from .._common import addressing, names
+from .._common.remotes import with_port
+from .._kube.reference import Reference
 
 # Leave out services that another proxy serves, and headless ones (the API server's well-known labels).
 LABEL_SELECTOR = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
@@ -25,6 +27,15 @@ MAXIMUM_AFFINITY_TIMEOUT = 65535  # seconds, ovn-nb(5): the idle timeout of a fl
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 # Types of services that have node ports.
 NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
+# Limits of one object, so that none occupies the program: of the ports of a service and of a slice, of the ports of all
+# addresses outside of a service, and of the endpoints behind all of its ports.
+MAXIMUM_PORTS, MAXIMUM_CLAIMS, MAXIMUM_TARGETS = 1000, 1000, 50000
+MAXIMUM_BACKENDS = 1_000_000  # of all its virtual addresses together: 20 MB of rows
+MAXIMUM_SLICE_PORTS = 50000  # of all its slices together
+MAXIMUM_NODE_ADDRESSES = 16
+# How many own addresses of one IP version a host has: the node's, and the gateway's where it is another one.
+ADDRESSES_OF_A_HOST = 2
+LINK_LOCAL = ("169.254.", "fe")  # how such addresses begin, among others
 IP_VERSIONS = {"IPv4": 4, "IPv6": 6}  # addressType of an endpoint slice -> IP version
 
 
@@ -38,7 +49,18 @@ class Target(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return with_port(self.address, self.port)
+
+
+class Claim(NamedTuple):
+    """A port of an address outside that a service is to be reached at."""
+
+    address: str
+    protocol: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol} port {self.port} of {self.address}"
 
 
 class ServicePort(NamedTuple):
@@ -65,6 +87,11 @@ class Service(NamedTuple):
     :ivar internal_local: whether ``internalTrafficPolicy`` is Local.
     :ivar external_local: whether ``externalTrafficPolicy`` is Local.
     :ivar health_port: the ``healthCheckNodePort``, None: there is none.
+    :ivar uid: the object's.
+    :ivar created: when the object was created (RFC 3339, in UTC): the older one of two services keeps an address.
+    :ivar balancer_ips: those of ``external_ips`` that a load balancer has given.
+    :ivar unusable: what of the object can't be served at all, in words.
+    :ivar taken: ports of ``external_ips`` that another one has (:class:`.address_book.AddressBook`).
     """
 
     namespace: str
@@ -77,6 +104,11 @@ class Service(NamedTuple):
     internal_local: bool
     external_local: bool
     health_port: int | None
+    uid: str = ""
+    created: str = ""
+    balancer_ips: tuple[str, ...] = ()
+    unusable: tuple[str, ...] = ()
+    taken: frozenset[Claim] = frozenset()
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Service | None:
@@ -94,25 +126,43 @@ class Service(NamedTuple):
                 port["port"],
                 port.get("nodePort") if has_node_ports else None,
             )
-            for port in spec.get("ports") or ()
+            for port in (spec.get("ports") or ())[:MAXIMUM_PORTS]
         )
+        most = MAXIMUM_CLAIMS // max(len(ports), 1)
+        given, written = _load_balancer_addresses(item), spec.get("externalIPs") or ()
+        balancer_ips = _usable(given)[:most]
+        external_ips = _usable([*written[: most - len(balancer_ips)], *balancer_ips])
+        unusable = [f"{text} is no address of a machine" for text in _unusable([*written, *given])]
+        if len(written) + len(given) > most:
+            unusable.append(f"more than {most} addresses outside")
+        if len(spec.get("ports") or ()) > MAXIMUM_PORTS:
+            unusable.append(f"more than {MAXIMUM_PORTS} ports")
         return cls(
             meta["namespace"],
             meta["name"],
             cluster_ips,
-            _usable([*(spec.get("externalIPs") or ()), *_load_balancer_addresses(item)]),
+            external_ips,
             ports,
             spec.get("sessionAffinity") == "ClientIP",
             _affinity_timeout(item),
             spec.get("internalTrafficPolicy") == "Local",
-            spec.get("externalTrafficPolicy") == "Local" and has_node_ports,
+            spec.get("externalTrafficPolicy") == "Local" and (has_node_ports or bool(external_ips)),
             spec.get("healthCheckNodePort") or None,
+            meta.get("uid") or "",
+            meta.get("creationTimestamp") or "",
+            balancer_ips,
+            tuple(unusable[:MAXIMUM_CLAIMS]),
         )
 
     @property
     def key(self) -> str:
         """``namespace/name``, for messages and owner keys."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def reference(self) -> Reference:
+        """The service, for events about it."""
+        return Reference("Service", self.namespace, self.name, self.uid)
 
     @property
     def ip_versions(self) -> list[int]:
@@ -123,6 +173,16 @@ class Service(NamedTuple):
     def has_node_ports(self) -> bool:
         """Whether connections to the nodes' own addresses reach it."""
         return any(port.node_port for port in self.ports)
+
+    def claims(self) -> Iterator[Claim]:
+        """Yield the ports of its addresses outside."""
+        for address in self.external_ips:
+            for port in self.ports:
+                yield Claim(address, port.protocol, port.port)
+
+    def external_ips_of(self, port: ServicePort) -> list[str]:
+        """Return its addresses outside that serve a port."""
+        return [ip for ip in self.external_ips if Claim(ip, port.protocol, port.port) not in self.taken]
 
     @property
     def is_local(self) -> bool:
@@ -178,14 +238,15 @@ class EndpointSlice(NamedTuple):
             ready = conditions.get("ready") is not False
             serving = conditions.get("serving", ready) is not False
             draining = serving and bool(conditions.get("terminating"))
+            # The addresses of an endpoint are interchangeable (Endpoint of discovery.k8s.io/v1): the first is enough.
             endpoints += [
                 Endpoint(address, names.node_name(node) if node else None, ready, draining)
-                for address in _usable(entry["addresses"])
+                for address in _usable(entry["addresses"][:1])
                 if addressing.family(address) == version
             ]
         ports = tuple(
             SlicePort(port.get("name") or "", port.get("protocol") or "TCP", port["port"])
-            for port in item.get("ports") or ()
+            for port in (item.get("ports") or ())[:MAXIMUM_PORTS]
             if port.get("port")
         )
         return cls(f"{item['metadata']['namespace']}/{service}", version, ports, tuple(endpoints))
@@ -196,26 +257,60 @@ class EndpointSlice(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A node: its name in the overlay, and its own addresses."""
+    """A node.
+
+    :ivar name: in the overlay.
+    :ivar addresses: its own, as its kubelet reports them (``InternalIP``).
+    :ivar outer_addresses: its ``ExternalIP``.
+    :ivar created: when the object was created (RFC 3339, in UTC).
+    """
 
     name: str
     addresses: tuple[str, ...]
+    outer_addresses: tuple[str, ...] = ()
+    created: str = ""
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Node:
         """Make a node from an object."""
-        addresses = (item.get("status") or {}).get("addresses") or ()
+        meta, entries = item["metadata"], (item.get("status") or {}).get("addresses") or ()
+
+        def of_type(kind: str) -> tuple[str, ...]:
+            return _usable(entry["address"] for entry in entries if entry["type"] == kind)[:MAXIMUM_NODE_ADDRESSES]
+
         return cls(
-            names.node_name(item["metadata"]["name"]),
-            _usable(entry["address"] for entry in addresses if entry["type"] == "InternalIP"),
+            names.node_name(meta["name"]),
+            of_type("InternalIP"),
+            of_type("ExternalIP"),
+            meta.get("creationTimestamp") or "",
         )
 
 
-class ServiceState(NamedTuple):
-    """A service with its endpoint slices."""
+class ServiceState:
+    """A service with its endpoint slices.
 
-    service: Service
-    slices: Sequence[EndpointSlice]
+    :ivar slices: those with endpoints, without endpoints beyond :data:`MAXIMUM_TARGETS` and :data:`MAXIMUM_BACKENDS`,
+        for all ports of the service together; and without slices beyond :data:`MAXIMUM_SLICE_PORTS`.
+    :ivar left_out: how many endpoints were left out.
+    """
+
+    def __init__(self, service: Service, slices: Iterable[EndpointSlice]) -> None:
+        self.service = service
+        self.slices: list[EndpointSlice] = []
+        self.left_out = 0
+        ports = max(len(service.ports), 1)
+        addresses = len(service.cluster_ips) + len(service.external_ips) + ADDRESSES_OF_A_HOST
+        room = min(MAXIMUM_TARGETS // ports, MAXIMUM_BACKENDS // (ports * addresses))
+        slice_ports = MAXIMUM_SLICE_PORTS
+        for part in slices:
+            kept = part.endpoints[:room] if len(part.ports) <= slice_ports else ()
+            self.left_out += len(part.endpoints) - len(kept)
+            if kept:
+                room -= len(kept)
+                slice_ports -= len(part.ports)
+                self.slices.append(part if len(kept) == len(part.endpoints) else part._replace(endpoints=kept))
+        self._numbers = [{(one.name, one.protocol): one.port for one in part.ports} for part in self.slices]
+        self._on_node: dict[str | None, list[tuple[int, Endpoint]]] = {}  # node -> number of a slice, and an endpoint
 
     def targets(self, port: ServicePort, version: int, node: str | None = None) -> list[Target]:
         """Return the endpoints behind one of its ports, sorted by their text.
@@ -227,17 +322,24 @@ class ServiceState(NamedTuple):
         """
         ready: set[Target] = set()
         draining: set[Target] = set()
-        for part in self.slices:
-            if part.version != version:
-                continue
-            numbers = [one.port for one in part.ports if one.name == port.name and one.protocol == port.protocol]
-            for endpoint in part.endpoints if numbers else ():
-                if node is not None and endpoint.node != node:
-                    continue
-                if endpoint.ready or endpoint.draining:
-                    group = ready if endpoint.ready else draining
-                    group.update(Target(endpoint.address, number) for number in numbers)
+        for place, endpoint in self._endpoints(node):
+            number = self._numbers[place].get((port.name, port.protocol))
+            if number is not None and self.slices[place].version == version:
+                if endpoint.ready:
+                    ready.add(Target(endpoint.address, number))
+                elif endpoint.draining:
+                    draining.add(Target(endpoint.address, number))
         return sorted(ready or draining, key=str)
+
+    def _endpoints(self, node: str | None) -> Iterable[tuple[int, Endpoint]]:
+        """Return the endpoints of one node, or all of them, each with the number of its slice."""
+        everything = ((place, one) for place, part in enumerate(self.slices) for one in part.endpoints)
+        if node is None:
+            return everything
+        if not self._on_node:
+            for place, one in everything:
+                self._on_node.setdefault(one.node, []).append((place, one))
+        return self._on_node.get(node, ())
 
     def nodes(self) -> list[str]:
         """Return the nodes that its endpoints are on, ready or not, sorted."""
@@ -276,6 +378,17 @@ def _affinity_timeout(item: Mapping[str, Any]) -> int | None:
 def _usable(texts: Iterable[object]) -> tuple[str, ...]:
     """Return the texts that are unicast addresses of one machine, in their usual spelling, each once.
 
-    The API server does not check all of these texts, and they go into rules that root loads.
+    The API server does not check all of these texts, and they go into rules that root loads. A link-local address is
+    not one machine's: each link has its own, 169.254.169.254 for example.
     """
-    return tuple(dict.fromkeys(filter(None, map(addressing.unicast, texts))))
+    return tuple(dict.fromkeys(ip for ip in map(addressing.unicast, texts) if ip and not _is_link_local(ip)))
+
+
+def _unusable(texts: Iterable[object]) -> list[str]:
+    """Return the addresses, in their usual spelling, that are none of one machine. Other text is left out."""
+    found = dict.fromkeys(filter(None, map(addressing.normalized, texts)))
+    return [text for text in found if addressing.unicast(text) is None or _is_link_local(text)]
+
+
+def _is_link_local(ip: str) -> bool:
+    return ip.startswith(LINK_LOCAL) and addressing.address(ip).is_link_local

@@ -13,7 +13,7 @@ from .._host.desired import HostState, Sysctl
 from .._host.plan import plan_host
 from .._host.read import read_current
 from .._netlink.libraries import nftables
-from .host_rules import HostRules
+from .host_rule_records import HostRules
 from .ruleset import FAMILY, REMOVE, TABLE, render, serves_loopback
 
 # Where nft(8) lists what is done with a UDP port: a chain of a node port, or one rule.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from .._common import names
 from .._ovsdb.rows import ExactMap, Owner, Row
-from .model import PROTOCOLS, Service, ServicePort, ServiceState, Target, of_version
+from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, ServiceState, Target, of_version
 
 KIND = "Service"
 # The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
@@ -23,8 +23,6 @@ HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
 # Choose the endpoint by the client's address. OVN's own affinity (options:affinity_timeout) drops a client's first
 # packet to learn from it.
 AFFINITY = ("ip_dst", "ip_src")
-# How many own addresses of one IP version a host has: the node's, and the gateway's where it is another one.
-ADDRESSES_OF_A_HOST = 2
 # The load balancers that one protocol of a service may have, in the order of their rows.
 KINDS = ("cluster", "outside", "local", "node", "outside_local", "node_local")
 
@@ -102,7 +100,7 @@ def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: Serv
             add("cluster", str(Target(ip, port.port)), backends, template=False)
     # Addresses outside are apart where the two sorts of addresses differ in their traffic policy.
     kind = "outside" if service.external_local or service.internal_local else "cluster"
-    for ip in of_version(service.external_ips, version):
+    for ip in of_version(service.external_ips_of(port), version):
         add(kind, str(Target(ip, port.port)), backends, template=False)
         if service.external_local:
             add("outside_local", _template_vip(ip, port.port), local_backends)
@@ -120,6 +118,9 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) ->
     timeout = service.affinity_timeout if scope.version is None else None
     options = {
         "reject": "true",
+        # No router answers ARP and neighbour discovery for its addresses: each gateway would, beside whoever announces
+        # them, and a router that answers for a host's address takes that host's traffic.
+        "neighbor_responder": "none",
         "hairpin_snat_ip": " ".join(HAIRPIN.values()) if scope.version is None else HAIRPIN[scope.version],
         # Forget connections to an endpoint that has gone: a client of UDP would send to it until they time out.
         "ct_flush": "true" if protocol == "UDP" else None,
@@ -141,6 +142,7 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) ->
             "selection_fields": AFFINITY if service.affinity and not timeout else (),
             "external_ids": {names.SERVICE_KIND_KEY: "Service", names.SERVICE_OWNER_KEY: service.key},
         },
+        "known",
     )
 
 

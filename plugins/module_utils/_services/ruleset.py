@@ -7,9 +7,10 @@ transaction.
 The way of a packet through the table:
 
 - ``guard`` (before conntrack) drops loopback addresses that come in through the management link.
-- ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port.
+- ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port, then
+  to ``own_addresses``, for services that have such an address (:class:`.host_rule_records.OwnAddressRule`).
 - ``output`` does the same for the host's own connections. Before that it looks for addresses of services
-  (:class:`.host_rules.ServiceAddressRule`).
+  (:class:`.host_rule_records.ServiceAddressRule`).
 - ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
 """
 
@@ -18,7 +19,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 
-from .host_rules import HostPortRule, HostRules, NodePortRule, ServiceAddressRule
+from .._common import addressing
+from .._netlink.listening import Listener
+from .host_rule_records import HostPortRule, HostRules, NodePortRule, OwnAddressRule, ServiceAddressRule
 from .model import Target, of_version
 
 FAMILY, TABLE = "inet", "ovn_kubernetes"
@@ -50,10 +53,15 @@ def render(rules: HostRules) -> str:
         f"table {FAMILY} {TABLE} {{",
         *_sets(rules),
         "chain host_ports {",
+        *map(_kept_port, rules.kept_ports),
         *(_host_port(port) for port in rules.host_ports if not _is_at_loopback(port)),
         "}",
         "chain loopback_ports {",
+        *map(_kept_port, rules.kept_ports),
         *(_host_port(port) for port in rules.host_ports if serves_loopback(port)),
+        "}",
+        "chain own_addresses {",
+        *(line for rule in rules.own_addresses for line in _own_address(rule)),
         "}",
         *chains,
         f"map node_ports {{ type inet_proto . inet_service : verdict;{_elements(elements)} }}",
@@ -103,7 +111,11 @@ def _elements(elements: Sequence[str]) -> str:
 
 def _to_own_addresses() -> list[str]:
     """Return the rules for what is for one of the host's own addresses."""
-    return ["fib daddr type local jump host_ports", "fib daddr type local meta l4proto . th dport vmap @node_ports"]
+    return [
+        "fib daddr type local jump host_ports",
+        "fib daddr type local meta l4proto . th dport vmap @node_ports",
+        "fib daddr type local jump own_addresses",
+    ]
 
 
 def _loopback_ports() -> list[str]:
@@ -117,6 +129,14 @@ def _loopback_ports() -> list[str]:
         f"ip daddr {LOOPBACK[4]} return",
         f"ip6 daddr {LOOPBACK[6]} return",
     ]
+
+
+def _kept_port(listener: Listener) -> str:
+    """Return the rule that leaves a port to the host's own program."""
+    match = f"{listener.protocol} dport {listener.port}"
+    if listener.address is None:
+        return f"{match} return"
+    return f"{IP[addressing.family(listener.address)]} daddr {listener.address} {match} return"
 
 
 def _host_port(port: HostPortRule) -> str:
@@ -143,6 +163,13 @@ def _node_port(port: NodePortRule) -> Iterator[str]:
             own = targets.other_hosts or targets.cluster
             yield f"{match} fib saddr type local {_dnat(version, own, port.affinity)}"
             yield f"{match} drop"
+
+
+def _own_address(rule: OwnAddressRule) -> Iterator[str]:
+    """Yield the rules of one port of one own address that leads to a service."""
+    ip = IP[addressing.family(rule.address)]
+    for line in _node_port(rule.node_port):
+        yield f"{ip} daddr {rule.address} {rule.protocol} dport {rule.port} {line}"
 
 
 def _service_address(rule: ServiceAddressRule) -> str:

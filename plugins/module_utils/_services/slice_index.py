@@ -30,7 +30,10 @@ class SliceIndex:
         if new is not None:
             self._keys.setdefault(new.service, set()).add(key)
 
+    def of(self, key: str) -> list[EndpointSlice]:
+        """Return the slices of a service, by the order of their keys."""
+        return [self._slices[one] for one in sorted(self._keys.get(key, ())) if one in self._slices]
+
     def state(self, key: str, service: Service) -> ServiceState:
         """Return the service with its slices."""
-        keys = sorted(self._keys.get(key, ()))
-        return ServiceState(service, [self._slices[one] for one in keys if one in self._slices])
+        return ServiceState(service, self.of(key))

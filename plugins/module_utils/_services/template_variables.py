@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from .._common import addressing, names
 from .._ovsdb.rows import ExactMap, Row
 from .host import Host
-from .model import ServiceState, Target, of_version
-from .northbound import ADDRESSES_OF_A_HOST
+from .model import ADDRESSES_OF_A_HOST, ServiceState, Target, of_version
 
 ROLE = ("Chassis_Template_Var", "variables")
 # ovn-controller complains about a variable without a value. No packet has these destinations.

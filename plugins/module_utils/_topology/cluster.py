@@ -25,6 +25,9 @@ ROLES = (  # every row with owner keys that a cluster may have, or had in an ear
     ("Logical_Switch_Port", "join-to-router"),
 )
 JOIN_SUBNETS = {4: "100.64.0.0/16", 6: "fd98::/64"}  # by IP version, where the user names none
+# Neighbours that a router learns are rows of the Southbound database, and pods announce themselves: without these
+# options (ovn-nb(5), Logical_Router) each address that ever was there would stay. Seconds.
+LEARNING = {"always_learn_from_arp_request": "false", "mac_binding_age_threshold": "300"}
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,22 @@ def rows(cluster: Cluster) -> list[Row]:
     router = names.CLUSTER_ROUTER
     router_port, switch_port = names.router_to_join(router), names.join_to_router(router)
     addresses = tuple(addressing.nth(subnet, addressing.ROUTER) for subnet in cluster.joins())
+    # For the watcher: no service and no node has an address in them.
+    networks = {
+        names.CLUSTER_SUBNETS_KEY: ",".join(cluster.subnets),
+        names.JOIN_SUBNETS_KEY: ",".join(cluster.joins()),
+    }
     return [
         Row("Load_Balancer_Group", OWNER, "lb-group", names.LB_GROUP_ALL, kind="named"),
         Row("Load_Balancer_Group", OWNER, "lb-group-switches", names.LB_GROUP_SWITCHES, kind="named"),
         Row("Load_Balancer_Group", OWNER, "lb-group-routers", names.LB_GROUP_ROUTERS, kind="named"),
-        Row("Logical_Router", OWNER, "router", router, columns={"external_ids": {names.CLUSTER_ROUTER_MARK: "yes"}}),
+        Row(
+            "Logical_Router",
+            OWNER,
+            "router",
+            router,
+            columns={"external_ids": {names.CLUSTER_ROUTER_MARK: "yes"}, "options": LEARNING},
+        ),
         Row(
             "Logical_Router_Port",
             OWNER,
@@ -91,7 +105,7 @@ def rows(cluster: Cluster) -> list[Row]:
             router,
             {"networks": addresses, "mac": addressing.mac_of(addresses), "external_ids": {names.JOIN_MARK: "yes"}},
         ),
-        Row("Logical_Switch", OWNER, "join", names.JOIN_SWITCH),
+        Row("Logical_Switch", OWNER, "join", names.JOIN_SWITCH, columns={"external_ids": networks}),
         Row("Logical_Switch_Port", OWNER, "join-to-router", switch_port, names.JOIN_SWITCH, router_peer(router_port)),
     ]
 

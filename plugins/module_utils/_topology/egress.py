@@ -1,39 +1,60 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Which gateways carry the cluster's default traffic: those that reach their next hops.
+"""What the Northbound database holds of the cluster's default traffic: which gateways carry it, and which pods' each.
 
-Each gateway gets two kinds of probes. One goes to its router, at its join address. The other goes to an address that
-the gateway translates to its next hop (:func:`.._common.address_rules.probe_address`).
-Many routers do not answer an echo, so a probe of a next hop counts only when the next hop of another gateway answers.
-When nobody answers, more likely this host itself is cut off.
+A gateway that carries traffic (:mod:`.egress_health`) has a default route of the cluster router, and slots of the pods'
+addresses (:mod:`.egress_slots`), which its router's row remembers. The policies come after the routes, and take only
+packets that a default route takes. A router without a policy for a packet selects one of the default routes by a hash.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common import addressing, names
+from .._ovsdb.converge import converge_rows, read_rows
 from .._ovsdb.rows import Owner, Query, Row, includes
 from .._ovsdb.values import as_set
-from .gateway import egress_rows
+from . import egress_slots
+from .egress_rows import (
+    OWNER,
+    Flaps,
+    down_mark,
+    egress_rows,
+    flaps_text,
+    inside_row,
+    parse_down_mark,
+    parse_flaps,
+    share_rows,
+    shares_of,
+)
+from .egress_slots import Share
+from .overlay_queries import COLUMNS, query_for_main_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from .._common.result import Result
+    from .._ovsdb.converge import DatabaseConnection
     from .._ovsdb.rows import CurrentRow
 
-    HealthByAddress = Mapping[str, "Health"]
+    Reads = Mapping[str, Sequence[CurrentRow]]
 
 GATEWAYS = {names.OWNER_CONTROLLER: names.CONTROLLER, names.OWNER_TYPE: "Gateway"}
 ROUTES = Query(
     "Logical_Router_Static_Route",
     (includes("external_ids", GATEWAYS),),
-    ("ip_prefix", "nexthop", "output_port", "external_ids"),
+    COLUMNS["Logical_Router_Static_Route"],
 )
+POLICIES = tuple(
+    Query("Logical_Router_Policy", (includes("external_ids", keys),), COLUMNS["Logical_Router_Policy"])
+    for keys in (GATEWAYS, OWNER.keys())
+)
+ROUTERS = Query("Logical_Router", (includes("external_ids", GATEWAYS),), ("name", "external_ids"))
 QUERIES = (
-    Query("Logical_Router", (includes("external_ids", GATEWAYS),), ("name", "external_ids")),
+    ROUTERS,
     Query(
         "Logical_Router_Port",
         (includes("external_ids", dict(GATEWAYS, **{names.JOIN_MARK: "yes"})),),
@@ -41,7 +62,9 @@ QUERIES = (
     ),
     ROUTES,
 )
-DEAD_AFTER, ALIVE_AFTER = 3, 3  # probes in a row without, and with, a reply
+OURS = ["map", [[names.OWNER_CONTROLLER, names.CONTROLLER]]]
+# Names of the reads.
+HELD, FOREIGN, NODES = "routers of gateways", "routes of others", "nodes"
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,9 @@ class EgressGateway:
     :ivar join_ips: its addresses on the join switch, with prefix length.
     :ivar versions: the IP versions that it has next hops of.
     :ivar probe_ips: the addresses that it translates to its next hops, at most one of each family.
-    :ivar down: the IP versions that the mark of its router names (:func:`down_mark`).
+    :ivar down: the IP versions that the mark of its router names (:func:`.egress_rows.down_mark`).
+    :ivar slots: IP version -> how many slots of the pods' addresses it has.
+    :ivar flaps: IP version -> how often it went, as its router's row remembers it.
     """
 
     name: str
@@ -60,6 +85,8 @@ class EgressGateway:
     versions: frozenset[int]
     probe_ips: tuple[str, ...] = ()
     down: frozenset[int] = frozenset()
+    slots: Mapping[int, int] = field(default_factory=dict)
+    flaps: Mapping[int, Flaps] = field(default_factory=dict)
 
     @property
     def owner(self) -> Owner:
@@ -81,82 +108,14 @@ class EgressGateway:
 
 
 class Selected(NamedTuple):
-    """A gateway, and the IP versions whose default traffic goes through it."""
+    """A gateway, and the IP versions whose default traffic goes through it.
+
+    :ivar flaps: IP version -> how often it went; None: as the database has it.
+    """
 
     gateway: EgressGateway
     versions: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Health:
-    """What the probes of an address have shown.
-
-    :ivar alive: the verdict.
-    :ivar against: the last probes in a row that contradict the verdict.
-    :ivar answered: whether there was ever a reply.
-    """
-
-    alive: bool = True
-    against: int = 0
-    answered: bool = False
-
-    def after(self, reply: bool) -> Health:
-        """Return the health after one more probe."""
-        answered = self.answered or reply
-        if reply == self.alive:
-            return Health(self.alive, 0, answered)
-        against = self.against + 1
-        if against >= (DEAD_AFTER if self.alive else ALIVE_AFTER):
-            return Health(not self.alive, 0, answered)
-        return Health(self.alive, against, answered)
-
-
-def select(gateways: Sequence[EgressGateway], health: HealthByAddress) -> dict[str, frozenset[int]]:
-    """Return gateway's name -> the IP versions whose default traffic goes through it.
-
-    :param health: of all addresses of the gateways.
-    """
-    selected: dict[str, set[int]] = {gateway.name: set() for gateway in gateways}
-    for version in (4, 6):
-        for gateway in _select_version(gateways, health, version):
-            selected[gateway.name].add(version)
-    return {name: frozenset(versions) for name, versions in selected.items()}
-
-
-def _select_version(
-    gateways: Sequence[EgressGateway], health: HealthByAddress, version: int
-) -> Sequence[EgressGateway]:
-    """Return the gateways for one IP version: those whose next hops answer, else all that answer, else all."""
-    able = [gateway for gateway in gateways if version in gateway.versions]
-    # Of a router with both families one reply is enough: the same Open vSwitch forwards both.
-    alive = [gateway for gateway in able if any(health[address].alive for address in gateway.router_ips)]
-    hops = {}
-    for gateway in able:
-        address = gateway.probe_ip(version)
-        if address:
-            hops[gateway.name] = health[address]
-    leading: list[EgressGateway] = []
-    if any(hop.alive and hop.answered for hop in hops.values()):
-        leading = [gateway for gateway in alive if gateway.name not in hops or hops[gateway.name].alive]
-    return leading or alive or able
-
-
-def down_mark(down: Collection[int], versions: Collection[int]) -> str | None:
-    """Return the mark of a gateway's router while its default traffic goes elsewhere; None: no mark.
-
-    :param down: the IP versions whose traffic goes elsewhere.
-    :param versions: all IP versions that the gateway has next hops of.
-    """
-    if not down:
-        return None
-    if set(down) == set(versions):
-        return "down"
-    return "down " + " ".join(f"IPv{version}" for version in sorted(down))
-
-
-def parse_down_mark(text: str | None) -> frozenset[int]:
-    """Return the IP versions that a mark names: the inverse of :func:`down_mark`."""
-    return frozenset(version for version in (4, 6) if text == "down" or f"IPv{version}" in (text or ""))
+    flaps: Mapping[int, Flaps] | None = None
 
 
 def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
@@ -168,6 +127,8 @@ def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
     versions: dict[str, set[int]] = {}
     probe_ips: dict[str, list[str]] = {}
     down: dict[str, frozenset[int]] = {}
+    slots: dict[str, dict[int, int]] = {}
+    flaps: dict[str, dict[int, Flaps]] = {}
     for row in rows:
         if row.owner is None:
             continue
@@ -180,6 +141,10 @@ def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
             probe_ips.setdefault(name, []).append(row.columns["ip_prefix"].split("/")[0])
         elif role == "router":
             down[name] = parse_down_mark(row.external_id(names.EGRESS_KEY))
+            flaps[name] = parse_flaps(row.external_id(names.EGRESS_FLAPS_KEY))
+            slots[name] = {
+                version: len(share.slots) for version, share in shares_of(row.columns["external_ids"]).items()
+            }
     return [
         EgressGateway(
             name,
@@ -187,6 +152,8 @@ def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
             frozenset(versions.get(name, ())),
             tuple(sorted(probe_ips.get(name, ()), key=addressing.family)),
             down[name],
+            slots[name],
+            flaps[name],
         )
         for name in sorted(down)
         if name in join_ips
@@ -195,9 +162,15 @@ def egress_gateways(rows: Iterable[CurrentRow]) -> list[EgressGateway]:
 
 @dataclass(frozen=True)
 class Egress:
-    """The default routes and the marks of all gateways, as :class:`.._ovsdb.converge.DesiredRows`."""
+    """The default routes, the shares and the marks of all gateways, as :class:`.._ovsdb.converge.DesiredRows`.
+
+    :ivar begins: deal the slots also when no gateway has any yet.
+    :ivar rebalance: give all gateways that carry traffic equally many slots.
+    """
 
     gateways: tuple[Selected, ...]
+    begins: bool = True
+    rebalance: bool = False
 
     @property
     def fast_path(self) -> None:
@@ -210,32 +183,49 @@ class Egress:
         return ("name", "external_ids")
 
     def owned_queries(self, owners: Iterable[Owner] | None = None) -> list[Query]:
-        """Return the query for all routes of gateways."""
-        return [ROUTES]
+        """Return the queries for all routes and policies of gateways."""
+        return [ROUTES, *POLICIES]
 
     def renamed_owners(self, current: Sequence[CurrentRow]) -> dict[Owner, str]:
         """Return none: gateways are known by the names that their rows have."""
         return {}
 
     def owned_rows(self, current: Sequence[CurrentRow], renamed: Mapping[Owner, str]) -> list[CurrentRow]:
-        """Return the default routes of the gateways that are known: others are being added or removed."""
+        """Return the default routes and shares of the gateways that are known, since others are being added or removed,
+        and the policies about all gateways."""
         known = {selected.gateway.owner for selected in self.gateways}
-        return [row for row in current if (row.role or "").startswith("egress-") and row.owner in known]
+        return [
+            row
+            for row in current
+            if row.owner == OWNER or (row.owner in known and (row.role or "").startswith(("egress-", "share-")))
+        ]
 
     def reads(self, current: Sequence[CurrentRow], renamed: Mapping[Owner, str]) -> dict[str, Query]:
-        """Return none: the rows depend on nothing else."""
-        return {}
+        """Return what else the rows depend on: name -> query. Only the first slots depend on the nodes."""
+        reads = {
+            HELD: ROUTERS,
+            FOREIGN: Query(
+                "Logical_Router_Static_Route",
+                (("external_ids", "excludes", OURS),),
+                ("ip_prefix", "policy", "nexthop"),
+            ),
+        }
+        if self.gateways and not any((row.role or "").startswith("share-") for row in current):
+            reads[NODES] = query_for_main_rows("Node")
+        return reads
 
-    def rows(
-        self,
-        current: Sequence[CurrentRow],
-        renamed: Mapping[Owner, str],
-        reads: Mapping[str, Sequence[CurrentRow]],
-    ) -> list[Row]:
-        """Return a route through each selected gateway, and the mark of the others, which modules heed too."""
+    def rows(self, current: Sequence[CurrentRow], renamed: Mapping[Owner, str], reads: Reads) -> list[Row]:
+        """Return a route through each selected gateway and its share, the policies for what stays inside, and the mark
+        of the other gateways, which modules heed too."""
+        shares = {version: self._shares(version, reads) for version in (4, 6)}
         out = []
-        for gateway, versions in self.gateways:
+        for gateway, versions, flaps in self.gateways:
+            remembered = flaps_text(gateway.flaps if flaps is None else flaps)
             mark = down_mark(gateway.versions - versions, gateway.versions)
+            own = {version: shares[version][gateway.name] for version in (4, 6) if gateway.name in shares[version]}
+            texts = {
+                names.EGRESS_SLOTS_KEY[version]: str(own[version]) if version in own else None for version in (4, 6)
+            }
             out.append(
                 Row(
                     "Logical_Router",
@@ -243,8 +233,54 @@ class Egress:
                     "router",
                     names.gateway_router(gateway.name),
                     kind="shared",
-                    columns={"external_ids": {names.EGRESS_KEY: mark}},
+                    columns={"external_ids": {names.EGRESS_KEY: mark, names.EGRESS_FLAPS_KEY: remembered, **texts}},
                 )
             )
             out += egress_rows(gateway.owner, gateway.join_ips, versions)
-        return out
+            out += share_rows(gateway.owner, gateway.join_ips, own)
+        join_ips = [cidr for selected in self.gateways for cidr in selected.gateway.join_ips]
+        return out + [inside_row(version, join_ips, reads.get(FOREIGN, ())) for version in (4, 6) if shares[version]]
+
+    def _shares(self, version: int, reads: Reads) -> dict[str, Share]:
+        """Return gateway -> its share of a version; gateways without slots are left out."""
+        held = egress_slots.consistent(
+            {
+                row.owner.name: share
+                for row in reads.get(HELD, ())
+                if row.owner is not None and row.role == "router"
+                for share in [shares_of(row.columns.get("external_ids", {})).get(version)]
+                if share is not None
+            }
+        )
+        if not held and not self.begins:
+            return {}
+        carriers = [selected.gateway.name for selected in self.gateways if version in selected.versions]
+        divide = egress_slots.rebalance if self.rebalance else egress_slots.deal
+        subnets = [
+            subnet
+            for row in reads.get(NODES, ())
+            for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",")
+            if subnet
+        ]
+        shift = next((share.shift for share in held.values()), None) or egress_slots.shift_for(subnets, version)
+        dealt = divide({name: share.slots for name, share in held.items()}, carriers)
+        return {name: Share(shift, slots) for name, slots in dealt.items() if slots}
+
+
+def rebalance(connect: Callable[[], DatabaseConnection], comment: str, check: bool = False) -> Result:
+    """Give all gateways that carry traffic equally many slots of the pods' addresses.
+
+    Who carries traffic is what the routers' marks say. Connections that move to another gateway are cut.
+
+    :param connect: opens a connection, which is closed at the end.
+    :param comment: the program and its purpose, for the database's log.
+    :param check: plan only.
+    :raises DatabaseError: nothing was changed.
+    """
+    connection = connect()
+    try:
+        gateways = egress_gateways(read_rows(connection, QUERIES))
+    finally:
+        connection.close()
+    selected = tuple(Selected(gateway, gateway.versions - gateway.down) for gateway in gateways)
+    return converge_rows(connect, Egress(selected, rebalance=True), comment, check)

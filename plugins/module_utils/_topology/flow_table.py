@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CLASSIFY, CONNECTIONS = 0, 1  # OpenFlow tables: every packet enters the first, the second comes after conntrack
+# OpenFlow tables: every packet enters the first, the others come after conntrack.
+CLASSIFY, CONNECTIONS, PODS_FRAGMENTS = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ FRAGMENT = FlowKind(
     CLASSIFY,
     210,
     "NIC, patch",
-    "fragments",
+    "fragments of TCP, UDP, SCTP, ICMP; all of IPv6",
     "conntrack first",
-    "only the first fragment has the ports; conntrack knows them for all",
+    "only the first fragment has the ports, of IPv6 also the protocol; conntrack knows them for all",
 )
 TUNNEL = FlowKind(
     CLASSIFY,
@@ -81,9 +82,17 @@ FROM_PODS = FlowKind(
     CLASSIFY,
     90,
     "patch",
-    "IP",
+    "TCP, UDP, SCTP, ICMP",
     "NIC, committed to conntrack (zone 64000, mark 1)",
     "replies are then known as the pods'",
+)
+NOT_KEPT_APART = FlowKind(
+    CLASSIFY,
+    85,
+    "patch",
+    "other IP: ESP, AH, GRE, IP in IP",
+    "nowhere",
+    "SNAT changes the address only, so the host's tunnel with the same peer would be the pod's",
 )
 OUTGOING = FlowKind(
     CLASSIFY,
@@ -93,8 +102,10 @@ OUTGOING = FlowKind(
     "NIC",
     "not NORMAL: the bridge would learn one MAC on two ports, in turns",
 )
-INCOMING = FlowKind(CLASSIFY, 50, "NIC", "IP for the MAC", "conntrack, then the table below")
-FOR_HOST = FlowKind(CLASSIFY, 40, "any other port", "for the MAC", "LOCAL")
+INCOMING = FlowKind(CLASSIFY, 50, "NIC", "TCP, UDP, SCTP, ICMP for the MAC", "conntrack, then the table below")
+FOR_HOST = FlowKind(
+    CLASSIFY, 40, "NIC, any other port", "all else for the MAC", "LOCAL", "other protocols are the host's"
+)
 REST = FlowKind(
     CLASSIFY,
     1,
@@ -134,6 +145,15 @@ ICMP_ERROR = FlowKind(
 HOSTS_CONNECTION = FlowKind(
     CONNECTIONS, 0, "NIC", "the rest", "LOCAL", "what is not the pods' is the host's, so the host's need not be tracked"
 )
+PODS_FRAGMENT = FlowKind(
+    PODS_FRAGMENTS,
+    100,
+    "patch",
+    "a fragment of TCP, UDP, SCTP, ICMP",
+    "NIC, committed to conntrack",
+    "as whole packets",
+)
+OTHER_FRAGMENT = FlowKind(PODS_FRAGMENTS, 0, "patch", "a fragment of another protocol", "nowhere", "as whole packets")
 
 KINDS = (
     FRAGMENT,
@@ -142,6 +162,7 @@ KINDS = (
     NEIGHBOUR_REQUEST,
     NEIGHBOUR,
     FROM_PODS,
+    NOT_KEPT_APART,
     OUTGOING,
     INCOMING,
     FOR_HOST,
@@ -151,6 +172,8 @@ KINDS = (
     SERVICE_FRAGMENT,
     ICMP_ERROR,
     HOSTS_CONNECTION,
+    PODS_FRAGMENT,
+    OTHER_FRAGMENT,
 )
 
 
@@ -162,10 +185,11 @@ def markdown_tables() -> str:
         for kind in KINDS
         if kind.table == CLASSIFY
     ]
-    lines += ["", "| priority | after conntrack | goes to | why |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {kind.priority} | {kind.matches} | {kind.output} | {kind.reason} |"
-        for kind in KINDS
-        if kind.table == CONNECTIONS
-    ]
+    for table, title in ((CONNECTIONS, "after conntrack"), (PODS_FRAGMENTS, "fragments of IPv6 from pods")):
+        lines += ["", f"| priority | {title} | goes to | why |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {kind.priority} | {kind.matches} | {kind.output} | {kind.reason} |"
+            for kind in KINDS
+            if kind.table == table
+        ]
     return "\n".join(lines) + "\n"

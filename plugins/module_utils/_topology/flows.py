@@ -9,8 +9,10 @@ one whose connection they belong to. docs/gateways.md has the picture, :mod:`.fl
 meaning.
 
 The router's SNAT takes source ports that the host's kernel does not choose by itself (names.SHARED_PORTS), so the two
-never open the same connection twice. Packets with a VLAN tag, and packets between other ports, are forwarded as without
-the flows (NORMAL).
+never open the same connection twice. That needs a protocol with ports, or with an identifier as ICMP has it. Of others
+(ESP, AH, GRE, IP in IP) SNAT changes the address only: two connections with one peer are one for conntrack. So they
+are the host's, and those of pods are dropped. Packets with a VLAN tag, and packets between other ports, are forwarded
+as without the flows (NORMAL).
 """
 
 from __future__ import annotations
@@ -31,7 +33,11 @@ PODS_MARK = "0x1"  # ct_mark of the pods' connections
 UNTAGGED = "vlan_tci=0x0000/0x1fff"
 TRACK = f"ct(table={flow_table.CONNECTIONS},zone={ZONE})"
 COMMIT = f"ct(commit,zone={ZONE},exec(set_field:{PODS_MARK}->ct_mark))"
+TRACK_PODS_FRAGMENT = f"ct(table={flow_table.PODS_FRAGMENTS},zone={ZONE})"
 ANY_IP = ("ip", "ipv6")
+# The protocols whose connections SNAT keeps apart, by IP version.
+KEPT_APART = {4: ("tcp", "udp", "sctp", "icmp"), 6: ("tcp6", "udp6", "sctp6", "icmp6")}
+KEPT_APART_IPV6 = (socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_SCTP, socket.IPPROTO_ICMPV6)
 NEIGHBOUR_DISCOVERY = (
     Icmpv6Type.ROUTER_SOLICITATION,
     Icmpv6Type.ROUTER_ADVERTISEMENT,
@@ -103,13 +109,20 @@ def _untagged(port: int | str, *fields: str) -> str:
 
 
 def _fragments(shared: SharedNic) -> Iterator[str]:
-    """Yield the flows that let conntrack reassemble fragments: only the first one has the ports."""
+    """Yield the flows that let conntrack reassemble fragments: only the first one has the ports.
+
+    All fragments of IPv4 have the protocol. Of IPv6 the first one alone has it, and conntrack says it of the others.
+    """
     start = flow_table.FRAGMENT.prefix
-    for family in ANY_IP:
+    commit = f"{COMMIT},output:{shared.nic_port}"
+    for family in (*KEPT_APART[4], "ipv6"):
         incoming = _untagged(shared.nic_port, family, "nw_frag=yes", f"dl_dst={shared.mac}")
         yield f"{start},{incoming},actions={TRACK}"
         outgoing = _untagged(shared.patch_port, family, "nw_frag=yes")
-        yield f"{start},{outgoing},actions={COMMIT},output:{shared.nic_port}"
+        yield f"{start},{outgoing},actions={TRACK_PODS_FRAGMENT if family == 'ipv6' else commit}"
+    for number in KEPT_APART_IPV6:
+        yield (f"{flow_table.PODS_FRAGMENT.prefix},ct_state=-inv+trk,ipv6,ct_nw_proto={number:d},actions={commit}")
+    yield f"{flow_table.OTHER_FRAGMENT.prefix},actions=drop"
 
 
 def _tunnels(shared: SharedNic) -> Iterator[str]:
@@ -154,9 +167,11 @@ def _neighbours(shared: SharedNic) -> Iterator[str]:
 
 def _outgoing(shared: SharedNic) -> Iterator[str]:
     """Yield the flows to the NIC. Only the pods' connections are committed: every other one is the host's."""
-    for family in ANY_IP:
-        match = _untagged(shared.patch_port, family)
+    for protocol in (*KEPT_APART[4], *KEPT_APART[6]):
+        match = _untagged(shared.patch_port, protocol)
         yield f"{flow_table.FROM_PODS.prefix},{match},actions={COMMIT},output:{shared.nic_port}"
+    for family in ANY_IP:
+        yield f"{flow_table.NOT_KEPT_APART.prefix},{_untagged(shared.patch_port, family)},actions=drop"
     # Not NORMAL for these two ports: the bridge would learn one MAC on both, in turns.
     for port in (shared.patch_port, "LOCAL"):
         yield f"{flow_table.OUTGOING.prefix},{_untagged(port)},actions=output:{shared.nic_port}"
@@ -164,8 +179,8 @@ def _outgoing(shared: SharedNic) -> Iterator[str]:
 
 def _incoming(shared: SharedNic) -> Iterator[str]:
     """Yield the flows for packets to the shared MAC. Broadcast and multicast reach both by NORMAL."""
-    for family in ANY_IP:
-        match = _untagged(shared.nic_port, family, f"dl_dst={shared.mac}")
+    for protocol in (*KEPT_APART[4], *KEPT_APART[6]):
+        match = _untagged(shared.nic_port, protocol, f"dl_dst={shared.mac}")
         yield f"{flow_table.INCOMING.prefix},{match},actions={TRACK}"
     yield f"{flow_table.FOR_HOST.prefix},{UNTAGGED},dl_dst={shared.mac},actions=LOCAL"
     yield f"{flow_table.REST.prefix},actions=NORMAL"

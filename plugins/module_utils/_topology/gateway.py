@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A gateway in the Northbound database: a router on one chassis, between the join switch and the physical network.
 
-Egress: the cluster router has one default route for each gateway (ECMP). A route is removed while its gateway is dead;
-the program ``ovn-k8s-egress`` on the masters decides that (:mod:`.egress`). A distributed router can't run BFD for its
-routes, and an HA chassis group would send all traffic through one gateway at a time.
+Egress: the cluster router has one default route for each gateway, and one policy that sends the gateway's share of the
+pods there. Both are removed while the gateway is dead; the program ``ovn-k8s-egress`` on the masters decides that
+(:mod:`.egress`). A distributed router can't run BFD for its routes, and an HA chassis group would send all traffic
+through one gateway at a time.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING
 from .._common import addressing, names
 from .._common.address_rules import probe_address
 from .._ovsdb.rows import Owner, Ref, Row, SetMembers
-from .cluster import router_peer
+from .cluster import LEARNING, router_peer
+from .egress_rows import egress_rows, share_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from .egress_slots import Share
 
 ROLES = (  # every row that a gateway may have, or had in an earlier release: (table, role)
     ("Logical_Router", "router"),
@@ -33,7 +37,12 @@ ROLES = (  # every row that a gateway may have, or had in an earlier release: (t
     ),
     *(
         (table, f"{role}-{version}")
-        for table, role in (("NAT", "snat"), ("NAT", "hop"), ("Logical_Router_Policy", "pinned"))
+        for table, role in (
+            ("NAT", "snat"),
+            ("NAT", "hop"),
+            ("Logical_Router_Policy", "pinned"),
+            ("Logical_Router_Policy", "share"),
+        )
         for version in (4, 6)
     ),
 )
@@ -54,6 +63,8 @@ class Gateway:
         known now.
     :ivar mtu: of the pods' network, in bytes. Larger packets from the physical network are answered with an ICMP error,
         since no tunnel would take them.
+    :ivar physical_mtu: of its NIC, in bytes; None: not known now. Where it is smaller than the pods' network's, larger
+        packets of pods are answered with an ICMP error.
     :ivar shared: whether the host uses the NIC too, with the same addresses and MAC.
     :ivar pinned: subnets of pods whose traffic to the physical network uses this gateway only; None: as the database
         has it.
@@ -67,6 +78,7 @@ class Gateway:
     chassis: str | None = None
     mac: str | None = None
     mtu: int | None = None
+    physical_mtu: int | None = None
     shared: bool = False
     pinned: tuple[str, ...] | None = None
 
@@ -92,18 +104,30 @@ class Place:
         return tuple(addressing.nth(join, self.offset) for join in self.joins)
 
 
-def rows(gateway: Gateway, place: Place, down: Collection[int] = (), host_ips: Iterable[str] = ()) -> list[Row]:
+def rows(
+    gateway: Gateway,
+    place: Place,
+    down: Collection[int] = (),
+    host_ips: Iterable[str] = (),
+    shares: Mapping[int, Share] | None = None,
+) -> list[Row]:
     """Return the gateway's rows in the Northbound database, in the order in which a packet from a pod meets them.
 
     :param gateway: with its chassis and MAC.
     :param place: its place in the cluster, which :func:`.gateway_checks.check_place` accepts.
     :param down: IP versions whose default traffic does not go through it now.
     :param host_ips: the host's addresses in the overlay, where host and gateway share the NIC.
+    :param shares: IP version -> the gateway's share of the pods.
     """
     routes_of = {addressing.family(hop) for hop in gateway.next_hops} - set(down)
     return [
         *_pinned_rows(gateway, place),
         *egress_rows(gateway.owner, place.join_ips(), routes_of),
+        *share_rows(
+            gateway.owner,
+            place.join_ips(),
+            {version: share for version, share in (shares or {}).items() if version in routes_of},
+        ),
         *(_shared_address_rows(gateway, host_ips) if gateway.shared else ()),
         *_router_rows(gateway, place),
         *_cluster_rows(gateway, place),
@@ -135,19 +159,6 @@ def _pinned_rows(gateway: Gateway, place: Place) -> list[Row]:
                 )
             )
     return out
-
-
-def egress_rows(owner: Owner, join_ips: Iterable[str], versions: Collection[int]) -> list[Row]:
-    """Return the cluster's default routes through one gateway.
-
-    :param join_ips: the gateway's addresses on the join switch, with prefix length.
-    :param versions: the IP versions that get a route.
-    """
-    return [
-        _route(owner, f"egress-{version}", names.CLUSTER_ROUTER, addressing.ANYWHERE[version], _bare(cidr))
-        for version, cidr in ((addressing.family(cidr), cidr) for cidr in join_ips)
-        if version in versions
-    ]
 
 
 def _shared_address_rows(gateway: Gateway, host_ips: Iterable[str]) -> list[Row]:
@@ -187,14 +198,14 @@ def _router_rows(gateway: Gateway, place: Place) -> list[Row]:
                 "options": {
                     "chassis": gateway.chassis,
                     "lb_force_snat_ip": "router_ip",
-                    "always_learn_from_arp_request": "false",
-                    "mac_binding_age_threshold": "300",
+                    **LEARNING,
                 },
                 "load_balancer_group": SetMembers(
                     (Ref("Load_Balancer_Group", names.LB_GROUP_ALL), Ref("Load_Balancer_Group", names.LB_GROUP_ROUTERS))
                 ),
                 "external_ids": {
                     names.PHYSICAL_IPS_KEY: ",".join(gateway.physical_ips),
+                    names.NEXT_HOPS_KEY: ",".join(gateway.next_hops) or None,
                     names.CHASSIS_KEY: gateway.chassis,
                 },
             },
@@ -278,7 +289,7 @@ def _external_rows(gateway: Gateway) -> list[Row]:
             "router-to-external",
             router_port,
             names.gateway_router(name),
-            {"networks": gateway.physical_ips, "mac": gateway.mac},
+            {"networks": gateway.physical_ips, "mac": gateway.mac, **_mtu_columns(gateway)},
         ),
         Row("Logical_Switch", owner, "external", switch),
         Row(
@@ -298,6 +309,22 @@ def _external_rows(gateway: Gateway) -> list[Row]:
             {"type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}},
         ),
     ]
+
+
+def _mtu_columns(gateway: Gateway) -> dict[str, dict[str, str | None]]:
+    """Return what the outer port has of the NIC's MTU; nothing where that is not known.
+
+    The router answers packets that don't fit (gateway_mtu, ovn-nb(5)). It compares the size of each packet then, so it
+    has the option only where packets of pods may be larger.
+    """
+    outside = gateway.physical_mtu
+    if not outside:
+        return {}
+    is_smaller = gateway.mtu is None or outside < gateway.mtu
+    return {
+        "options": {"gateway_mtu": str(outside) if is_smaller else None},
+        "external_ids": {names.PHYSICAL_MTU_KEY: str(outside)},
+    }
 
 
 def _route(owner: Owner, role: str, router: str, prefix: str, next_hop: str, output_port: Sequence[str] = ()) -> Row:

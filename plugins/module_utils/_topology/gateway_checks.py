@@ -80,6 +80,9 @@ def _next_hop_problems(gateway: Gateway, hop: str, subject: str) -> Iterator[Pro
     if own is None:
         problem = f"is IPv{ip.version}, and the gateway has no IPv{ip.version} address"
         yield Problem("next_hops", problem, "give it one, or remove the next hop", hop, subject)
+    elif addressing.inside(addressing.single(hop), gateway.cluster_subnets):
+        pods = ", ".join(gateway.cluster_subnets)
+        yield Problem("next_hops", f"is in the pods' network {pods}", "give the external router's", hop, subject)
     elif ip == own.ip:
         yield Problem("next_hops", "is the gateway's own address", "give the external router's", hop, subject)
     # A router at a link-local address, or of a gateway with a single-address prefix, is on the link by definition.
@@ -100,6 +103,19 @@ def _pinned_problems(gateway: Gateway, subject: str) -> Iterator[Problem]:
             yield Problem("pinned_subnets", problem, "name subnets of pods", subnet, subject)
         elif addressing.family(subnet) not in families(gateway.next_hops):
             yield Problem("pinned_subnets", "needs a next hop of its family", "give a default_gw", subnet, subject)
+
+
+def missing_next_hops(gateway: Gateway) -> Iterator[str]:
+    """Yield a sentence for each IP version in which the gateway has an address and no next hop: it works, and leads no
+    further than its own network."""
+    for cidr in gateway.physical_ips:
+        version = addressing.family(cidr)
+        if version not in families(gateway.next_hops):
+            link = f", and the NIC behind {gateway.bridge} has no default route" if gateway.shared else ""
+            yield (
+                f"gateway {gateway.owner.name} has no IPv{version} next hop{link}: pods reach only the network of "
+                f"{cidr} through it; give default_gw (in the inventory ovn_gateway_next_hop) if they are to reach more"
+            )
 
 
 def sharing_problems(gateways: Sequence[Gateway], others: Mapping[str, Sequence[str]]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._common import addressing, names
+from .._common import addressing, names, remotes
 from .._common.errors import HostError
 from .._host import facts
 from .._nic.moved import moved_nics
@@ -57,7 +57,8 @@ class HostFacts:
         """
         node = node_policy.Node(settings["name"], tuple(settings["subnets"]), tuple(settings["cluster_subnets"]))
         node_policy.check(node, settings.get("mtu"))
-        encap_ip = settings.get("encap_ip") or self.default_address()
+        given = settings.get("encap_ip") or self.default_address()
+        encap_ip = addressing.normalized(given) or given  # as others write it, to compare
         link = self.learn(facts.link_of_address, encap_ip)
         if link is None and not self._check:
             raise HostError(
@@ -65,13 +66,17 @@ class HostFacts:
                 "give the address of the NIC that is connected to the other nodes"
             )
         datapath_type = settings.get("datapath_type") or self.datapath_type()
-        link_mtu = self.learn(facts.link_mtu, link) or DEFAULT_LINK_MTU
+        if datapath_type == "netdev" and link is not None and self.learn(facts.leads_out, link) is False:
+            raise HostError(
+                f"encap_ip {encap_ip} is on {link}, and the userspace datapath sends tunnels through the bridge of a "
+                "NIC only: give the address of the NIC that is connected to the other nodes"
+            )
         host = NodeHost(
             node,
             settings["southbound"],
             settings.get("encap_type") or "geneve",
             encap_ip,
-            settings.get("mtu") or link_mtu - addressing.GENEVE_OVERHEAD[addressing.family(encap_ip)],
+            settings.get("mtu") or self._mtu(encap_ip, settings["southbound"]),
             datapath_type,
             routes=tuple(settings.get("routes") or ()),
             programs=os.path.exists(names.ARCHIVE),
@@ -82,6 +87,11 @@ class HostFacts:
         if datapath_type == "netdev":
             underlay_nic = next((nic for nic in moved_nics() if link == names.uplink_bridge(nic)), link)
         return CompleteNode(host, underlay_nic)
+
+    def _mtu(self, encap_ip: str, southbound: str) -> int:
+        """Return what the tunnels' way out leaves to the pods, in bytes."""
+        outgoing = self.learn(facts.outgoing_mtu, encap_ip, remotes.addresses(southbound))
+        return int(outgoing or DEFAULT_LINK_MTU) - addressing.GENEVE_OVERHEAD[addressing.family(encap_ip)]
 
     def bridge(self, bridge: str, versions: Iterable[int]) -> dict[str, Any]:
         """Return what a gateway takes from a shared NIC's bridge, as facts of a result.
@@ -101,7 +111,14 @@ class HostFacts:
             physical_ips += [cidr for cidr in addresses if addressing.family(cidr) == version][:1]
             next_hop = self.learn(facts.next_hop, bridge, version)
             next_hops += [next_hop] if next_hop else []
-        return {"physical_mac": mac, "bridge": bridge, "physical_ip": physical_ips, "default_gw": next_hops}
+        nic = next((nic for nic in moved_nics() if bridge == names.uplink_bridge(nic)), bridge)
+        return {
+            "physical_mac": mac,
+            "physical_mtu": self.learn(facts.link_mtu, nic),
+            "bridge": bridge,
+            "physical_ip": physical_ips,
+            "default_gw": next_hops,
+        }
 
     def default_address(self) -> str:
         """Return the address of the default route's link; :raises HostError: there is no default route."""

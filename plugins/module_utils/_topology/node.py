@@ -33,12 +33,14 @@ class Node:
     :ivar subnets: its pods' subnets, one of each family of the cluster's.
     :ivar cluster_subnets: the pods' networks of the whole cluster.
     :ivar chassis: the host's system-id, which identifies a node under a new name; None: not known.
+    :ivar encap_ips: the host's tunnel addresses; empty: not known.
     """
 
     name: str
     subnets: tuple[str, ...]
     cluster_subnets: tuple[str, ...]
     chassis: str | None = None
+    encap_ips: tuple[str, ...] = ()
 
     @property
     def owner(self) -> Owner:
@@ -114,6 +116,8 @@ def rows(node: Node) -> list[Row]:
     external_ids = {names.SUBNETS_KEY: ",".join(node.subnets)}
     if node.chassis:
         external_ids[names.CHASSIS_KEY] = node.chassis
+    if node.encap_ips:
+        external_ids[names.ENCAP_IPS_KEY] = ",".join(node.encap_ips)
     return [
         Row(
             "Logical_Switch",

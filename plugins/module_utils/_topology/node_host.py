@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .._common import addressing, names
 from .._host.commands import command_files
 from .._host.desired import Address, File, HostState, Link, Route, Sysctl
+from .._host.drop_watch import DropWatch
 from .._ovsdb.rows import Owner, Row
 from .node import Node
 
@@ -27,6 +28,8 @@ class NodeHost:
     :ivar mtu: of the pods' network, in bytes.
     :ivar datapath_type: ``system`` or ``netdev``.
     :ivar routes: more networks that are reached through the overlay: the services', the join network.
+    :ivar own_links: the overlay's links on this host, also of a former name: their routes may be replaced, those of
+        other links are somebody's own.
     :ivar programs: whether the archive of the programs is on this host, so that its commands belong into the PATH.
     :ivar saved_forwarding: net.ipv4.ip_forward before the node came; None: not known.
     :ivar saved_hostname: external_ids:hostname of Open vSwitch before the node came, "" where there was none;
@@ -40,6 +43,7 @@ class NodeHost:
     mtu: int
     datapath_type: str
     routes: tuple[str, ...] = ()
+    own_links: frozenset[str] = frozenset()
     programs: bool = False
     saved_forwarding: str | None = None
     saved_hostname: str | None = None
@@ -113,7 +117,7 @@ def state(host: NodeHost) -> HostState:
         addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False) for subnet in node.subnets
     }
     routes = [
-        Route(link, subnet, router_ips[addressing.family(subnet)])
+        Route(link, subnet, router_ips[addressing.family(subnet)], replaces=host.own_links)
         for subnet in node.cluster_subnets + host.routes
         if addressing.family(subnet) in router_ips
     ]
@@ -124,6 +128,7 @@ def state(host: NodeHost) -> HostState:
         # With several NICs the reply to a pod may take another way than the request: loose mode, not strict (RFC 3704).
         sysctls=(Sysctl(FORWARDING, "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
         files=command_files(host.programs),
+        companions=(DropWatch(),) if host.datapath_type == "netdev" else (),
     )
 
 

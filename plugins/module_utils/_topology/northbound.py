@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from .._common.errors import Conflict
 from .._ovsdb.converge import converge_rows, plan_rows
 from .._ovsdb.transaction import operations
+from . import egress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,3 +53,7 @@ class Northbound:
         """Make the database hold the overlay's rows; raise as :meth:`preflight` does."""
         overlay.check()
         return converge_rows(self._connect, overlay, self._comment, self._check)
+
+    def rebalance(self) -> Result:
+        """Divide the pods equally among the gateways that carry traffic; :raises DatabaseError: nothing was changed."""
+        return egress.rebalance(self._connect, self._comment, self._check)

@@ -29,7 +29,8 @@ def node(
     :param subnet_option: the option with the node's subnets.
     """
     subnets = tuple(options[subnet_option] or ())
-    return Node(options["node_name"], subnets, tuple(cluster_subnets), options["chassis"])
+    encap_ips = tuple(filter(None, [options.get("encap_ip")]))
+    return Node(options["node_name"], subnets, tuple(cluster_subnets), options["chassis"], encap_ips)
 
 
 def gateway(options: Mapping[str, Any], cluster_subnets: Sequence[str]) -> Gateway:
@@ -48,6 +49,7 @@ def gateway(options: Mapping[str, Any], cluster_subnets: Sequence[str]) -> Gatew
         options["chassis"],
         options["physical_mac"],
         options["mtu"],
+        options["physical_mtu"],
         shared=bool(bridge),
     )
     gateway_checks.check(settings)

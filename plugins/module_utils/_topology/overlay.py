@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._ovsdb.rows import Owner, Query, by_name, includes
-from . import clones, drain, egress, gateway_checks, join_offsets, overlay_queries
+from . import clones, drain, egress_rows, gateway_checks, join_offsets, overlay_queries
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
 from . import node as node_policy
@@ -177,7 +177,8 @@ class Overlay:
         return [
             row
             for row in current
-            if row.owner in owners and not (row.table == "Logical_Router_Policy" and row.owner in unspecified)
+            if row.owner in owners
+            and not (row.owner in unspecified and row.table == "Logical_Router_Policy" and not _is_share(row))
         ]
 
     def reads(self, current: Rows, renamed: Mapping[Owner, str]) -> dict[str, Query]:
@@ -232,8 +233,11 @@ class Overlay:
         for gateway in self.gateways:
             place = Place(joins, offsets[gateway.owner])
             gateway_checks.check_place(gateway, place)
-            down = egress.parse_down_mark(state.known(gateway.owner, names.EGRESS_KEY))
-            out += gateway_policy.rows(_completed(gateway, state), place, down, self._host_ips(gateway, reads))
+            router = state.find(gateway.owner, *overlay_queries.MAIN_ROWS["Gateway"])
+            external_ids = router.columns["external_ids"] if router else {}
+            down = egress_rows.parse_down_mark(external_ids.get(names.EGRESS_KEY))
+            shares = egress_rows.shares_of(external_ids)
+            out += gateway_policy.rows(_completed(gateway, state), place, down, self._host_ips(gateway, reads), shares)
         return out
 
     def _check_against_others(self, state: CurrentState, reads: Mapping[str, Rows]) -> None:
@@ -281,14 +285,22 @@ class Overlay:
         return tuple(addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in subnets)
 
 
+def _is_share(row: CurrentRow) -> bool:
+    """Return whether a row is the policy for a gateway's share of the pods."""
+    return (row.role or "").startswith("share-")
+
+
 def _completed(gateway: Gateway, state: CurrentState) -> Gateway:
-    """Return the gateway with a chassis and a MAC: what is not known of its host now stays as the database has it."""
+    """Return the gateway with a chassis, a MAC and its NIC's MTU: what is not known of its host now stays as the
+    database has it."""
     port = state.find(gateway.owner, "Logical_Router_Port", "router-to-external")
     current_mac = port.columns["mac"] if port else None
+    current_mtu = (port.external_id(names.PHYSICAL_MTU_KEY) or "") if port else ""
     return replace(
         gateway,
         chassis=gateway.chassis or state.known(gateway.owner, names.CHASSIS_KEY) or gateway.owner.name,
         mac=gateway.mac or current_mac or addressing.mac_of(gateway.physical_ips),
+        physical_mtu=gateway.physical_mtu or (int(current_mtu) if current_mtu.isdecimal() else None),
     )
 
 

@@ -8,18 +8,25 @@ The controller plans from it where the Northbound database knows nothing of the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING
 
-from .._common import addressing, names
+from .._common import addressing, names, remotes
 from .._common.errors import DatabaseError, HostError, SettingsError
+from .._common.route_mtus import compact
+from .._netlink.route_mtus import read_route_mtus
+from .._nic.moved import moved_nics
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
+
+    from .._ovsdb.rows import CurrentRow
 
 LARGEST_FILE = 65536  # bytes; the settings of a node are some hundred
 PATIENCE = 3.0  # seconds for Open vSwitch to answer
@@ -28,14 +35,42 @@ PATIENCE = 3.0  # seconds for Open vSwitch to answer
 def read_own_facts() -> dict[str, Any]:
     """Return ``system_id``, and ``node`` and ``subnets`` as they were saved; empty where there is none.
 
-    ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing.
+    ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing. ``gateway`` is whether the host
+    has anything of a gateway, ``central`` whether it has the overlay's databases, ``databases`` the addresses at which
+    it looks for them. ``route_mtus`` are networks that the host has routes to, each with the MTU of the way; what is
+    not there has that of the next wider one.
     """
     found: dict[str, Any] = {"system_id": system_id(), "node": "", "subnets": [], "problem": ""}
+    found["route_mtus"] = [list(route) for route in _route_mtus()]
+    found["gateway"] = is_gateway()
+    found["central"] = os.path.exists(names.CENTRAL_DROP_IN)
+    found["databases"] = saved_databases()
     try:
         found["node"], found["subnets"] = saved_node()
     except HostError as error:
         found["problem"] = str(error)
     return found
+
+
+def saved_databases(path: str = names.NODE_SETTINGS) -> list[str]:
+    """Return the addresses at which the host looks for the Southbound database, as it has saved them."""
+    try:
+        return remotes.addresses(str(json.loads(_read(path))["southbound"]))
+    except (OSError, KeyError, TypeError, ValueError):
+        return []
+
+
+def is_gateway() -> bool:
+    """Return whether the host has anything of a gateway, also where a removal was interrupted."""
+    files = (names.GATEWAY_SETTINGS, names.GATEWAY_HELPER_UNIT)
+    return any(map(os.path.exists, files)) or bool(moved_nics("gateway"))
+
+
+def _route_mtus() -> list[tuple[str, int]]:
+    try:
+        return compact(read_route_mtus())
+    except OSError:
+        return []  # Ansible's own facts have the links
 
 
 def system_id(remote: str = names.LOCAL_SOCKET, file: str = names.SYSTEM_ID_FILE) -> str:
@@ -78,6 +113,27 @@ def saved_node(path: str = names.NODE_SETTINGS) -> tuple[str, list[str]]:
     except (KeyError, TypeError, ValueError, SettingsError):
         reason = "it has no name, or no subnets"
     raise HostError(f"{path}, which says what subnet the host's pods have, can't be read: {reason}")
+
+
+def saved_networks(path: str = names.NODE_SETTINGS) -> list[str]:
+    """Return the networks that the host leads into the overlay, as it has saved them; empty where nothing is known."""
+    try:
+        settings = json.loads(_read(path))
+        return [str(addressing.network(one)) for one in [*settings["cluster_subnets"], *(settings["routes"] or ())]]
+    except (OSError, KeyError, TypeError, ValueError, SettingsError):
+        return []
+
+
+def own_links(rows: Iterable[CurrentRow], node: str | None = None) -> set[str]:
+    """Return the overlay's own links on this host: those of its rows, and those of the node's names.
+
+    :param rows: of the host's part of the node.
+    :param node: its name; the saved one counts too.
+    """
+    links = {row.name for row in rows if row.role == "management-interface" and row.name}
+    with contextlib.suppress(HostError):
+        links |= {names.management_link(name) for name in (node, saved_node()[0]) if name}
+    return links
 
 
 def _read(path: str) -> str:

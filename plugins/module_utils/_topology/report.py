@@ -13,7 +13,7 @@ from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
 from .._ovsdb.values import as_set
-from . import drain
+from . import drain, egress_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ SOUTHBOUND = (
 )
 
 
-def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[str, Any]:
+def read_overlay(northbound: str, southbound: str, database_file: str, timeout: float = 10.0) -> dict[str, Any]:
     """Return ``nodes``, ``gateways``, ``chassis`` and ``leftover_subnets``, each a dictionary by name, and
     ``pods_marked``, whether ports say which pods a drain leaves.
 
@@ -55,12 +55,13 @@ def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[s
     :param southbound: remote of the Southbound database.
     :param database_file: the Northbound database's file. While it is missing and the remote is this host's socket,
         OVN has never run here, and the overlay is empty.
+    :param timeout: seconds for connecting, and for each reply.
     :raises DatabaseError: a database can't be read.
     """
     if not os.path.exists(database_file) and northbound == names.NORTHBOUND_SOCKET:
         return {"nodes": {}, "gateways": {}, "chassis": {}, "leftover_subnets": {}, "pods_marked": False}
-    rows = _read(northbound, names.NORTHBOUND, NORTHBOUND)
-    registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND))
+    rows = _read(northbound, names.NORTHBOUND, NORTHBOUND, timeout)
+    registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND, timeout))
     found = nodes(rows)
     pods = drain.pods_by_node({net: [net] for node in found.values() for net in node["subnets"]}, ports(rows))
     for node in found.values():
@@ -77,8 +78,8 @@ def read_overlay(northbound: str, southbound: str, database_file: str) -> dict[s
     }
 
 
-def _read(remote: str, database: str, queries: Iterable[Query]) -> list[CurrentRow]:
-    connection = Connection(remote, database)
+def _read(remote: str, database: str, queries: Iterable[Query], timeout: float) -> list[CurrentRow]:
+    connection = Connection(remote, database, timeout)
     try:
         rows: list[CurrentRow] = read_rows(connection, queries)
         return rows
@@ -123,8 +124,9 @@ def leftover_subnets(rows: Iterable[CurrentRow]) -> dict[str, list[str]]:
 def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
     """Return node name -> its gateway, from rows of the Northbound database.
 
-    A gateway has its addresses on the physical network and on the join switch, its MAC on the physical network, its
-    chassis, and whether it carries default traffic.
+    A gateway has its addresses on the physical network and on the join switch, its MAC on the physical network and its
+    NIC's MTU, its chassis, whether it carries default traffic, and how many slots of the pods' addresses it has, of 256
+    for each IP version that it carries.
     """
     rows = list(rows)
     ports = [row for row in rows if row.table == "Logical_Router_Port"]
@@ -133,20 +135,38 @@ def gateways(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:
         for row in ports
         if row.role == "router-to-join"
     }
-    macs = {
-        str(row.external_id(names.OWNER_NAME)): row.columns["mac"] for row in ports if row.role == "router-to-external"
-    }
+    outer = {str(row.external_id(names.OWNER_NAME)): row for row in ports if row.role == "router-to-external"}
     return {
         str(row.external_id(names.OWNER_NAME)): {
             "physical_ips": _split(row.external_id(names.PHYSICAL_IPS_KEY)),
             "join_ips": join_ips.get(str(row.external_id(names.OWNER_NAME)), []),
             "chassis": row.map_value("options", "chassis"),
-            "mac": macs.get(str(row.external_id(names.OWNER_NAME))),
+            **_outer_port(outer.get(str(row.external_id(names.OWNER_NAME)))),
             "alive": row.external_id(names.EGRESS_KEY) != "down",
+            "slots": _slots(row),
         }
         for row in rows
         if row.table == "Logical_Router" and row.role == "router"
     }
+
+
+def _slots(router: CurrentRow) -> dict[str, int]:
+    """Return IP version -> the number of a gateway's slots, of the versions that it has next hops of and that are not
+    marked as down."""
+    versions = {addressing.family(hop) for hop in _split(router.external_id(names.NEXT_HOPS_KEY))}
+    shares = egress_rows.shares_of(router.columns["external_ids"])
+    return {
+        f"IPv{version}": len(shares[version].slots) if version in shares else 0
+        for version in sorted(versions - egress_rows.parse_down_mark(router.external_id(names.EGRESS_KEY)))
+    }
+
+
+def _outer_port(port: CurrentRow | None) -> dict[str, Any]:
+    """Return what a gateway's port has of its NIC."""
+    if port is None:
+        return {"mac": None, "mtu": None}
+    mtu = port.external_id(names.PHYSICAL_MTU_KEY) or ""
+    return {"mac": port.columns["mac"], "mtu": int(mtu) if mtu.isdecimal() else None}
 
 
 def chassis(rows: Iterable[CurrentRow]) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from .._ovsdb.values import as_set
 from .flows import ServiceEndpoint, SharedNic, Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .._ovsdb.rows import CurrentRow
 
@@ -103,6 +103,7 @@ def services(
     chassis: str | None,
     addresses: Collection[str],
     overlay_networks: Iterable[str] | None = None,
+    listens: Callable[[str, str, int], bool] = lambda _protocol, _address, _port: False,
 ) -> tuple[ServiceEndpoint, ...]:
     """Return what load balancers serve to the physical network.
 
@@ -112,6 +113,7 @@ def services(
     :param addresses: the host's addresses: a load balancer there, such as a node port, is the router's.
     :param overlay_networks: networks whose addresses only the overlay uses, such as that of the services;
         None: not known, so only the host's own addresses count.
+    :param listens: whether a program of the host has a port (protocol, address, number), which then stays the host's.
     """
     values = {
         name: value
@@ -129,6 +131,10 @@ def services(
                 continue
             ip = ipaddress.ip_address(match[1].strip("[]"))
             in_overlay = any(ip.version == network.version and ip in network for network in networks)
-            if str(ip) in addresses or (overlay_networks is not None and not in_overlay):
-                endpoints.add(ServiceEndpoint(str(ip), protocol, int(match[2])))
+            endpoint = ServiceEndpoint(str(ip), protocol, int(match[2]))
+            if endpoint.address in addresses:
+                if not listens(protocol, endpoint.address, endpoint.port):
+                    endpoints.add(endpoint)
+            elif overlay_networks is not None and not in_overlay:
+                endpoints.add(endpoint)
     return tuple(sorted(endpoints))

@@ -34,7 +34,7 @@ FILES = {
 }
 SECRET = 0o600  # mode of files that only root may read
 OTHER_FILE = "the program that reads it runs with other settings, or not at all"
-NEW_PODS = "the runtime can't connect new pods, and the node is NotReady"
+NEW_PODS = "the runtime can't connect new pods"
 
 
 def packages(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
@@ -150,9 +150,36 @@ def gateway_bridge(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     """Yield addresses on the bridge of a NIC that only the gateway uses."""
     for bridge, addresses in lasting.bridge_addresses.items():
         for address in addresses:
-            causes = "the host itself answers on the gateway's network, and may send the pods' packets another way"
+            causes = "the host answers for it on its other NICs, and reaches no other host that has it"
             mend = f"ip address del {address} dev {bridge}"
             yield Finding(bridge, f"foreign address {address} on the gateway's bridge {bridge}", causes, mend, WARNING)
+
+
+def controllers(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield OpenFlow controllers of others, which came after the overlay: a site run refuses those that were there
+    before.
+    """
+    for bridge, targets in lasting.controllers.items():
+        text = f"{bridge} has the controller {', '.join(targets)} of another program"
+        causes = "that program deletes the overlay's flows there, or keeps ovn-controller from its own"
+        yield Finding(bridge, text, causes, f"take the host out there, then ovs-vsctl del-controller {bridge}")
+
+
+def unfinished(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield a change of NICs that could not be rolled back completely."""
+    if lasting.unfinished:
+        causes = "the host may lose its network at the next boot, and no NIC can be moved"
+        mend = f"mend what is named; it goes on by itself, and at once with systemctl restart {names.HOST_UNIT}"
+        yield Finding("NICs", lasting.unfinished, causes, mend)
+
+
+def left_out(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield addresses of programs that a bridge does not get again at a boot."""
+    for bridge, addresses in lasting.left_out.items():
+        text = f"{', '.join(addresses)} was on the NIC of {bridge}, and is taken for the address of a program"
+        causes = f"{bridge} does not get it again at a boot: its program has to bring it"
+        mend = "is it the host's own: write it into the configuration of the network"
+        yield Finding(bridge, text, causes, mend, WARNING)
 
 
 def units(expected: Expected, passing: Passing) -> Iterator[Finding]:
@@ -224,6 +251,9 @@ LASTING: tuple[LastingCheck, ...] = (
     parts,
     pods_mtu,
     gateway_bridge,
+    controllers,
+    left_out,
+    unfinished,
     overlay,
 )
 PASSING: tuple[PassingCheck, ...] = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .._common.result import Operation
     from .._host.units import Status, Unit
     from .._topology.overlay import Overlay
+    from .._topology.user_settings import Setting
 
 NODE_SERVER = "ovn-k8s-node.service"
 
@@ -54,6 +55,7 @@ class Expected:
     """What a host should have.
 
     :ivar node, gateway: settings as :meth:`.._topology.host.Host.node` and ``gateway`` take them; None: not compared.
+    :ivar user_settings: users' own settings of Open vSwitch, compared with the node's part.
     :ivar shared_nic: the NIC that gateway and host share; empty: none.
     :ivar is_gateway: the gateway's part is compared.
     :ivar serves_pods: Kubernetes' pods run here.
@@ -64,6 +66,7 @@ class Expected:
 
     node: Mapping[str, Any] | None = None
     gateway: Mapping[str, Any] | None = None
+    user_settings: tuple[Setting, ...] | None = None
     shared_nic: str = ""
     is_gateway: bool = False
     serves_pods: bool = False
@@ -122,7 +125,11 @@ class Lasting:
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar pod_links: the pods' interfaces.
     :ivar bridge_addresses: addresses of the bridge of a NIC that only the gateway uses, and the bridge's name.
+    :ivar controllers: OpenFlow controllers of br-int and of the gateway's bridge: bridge -> targets.
+    :ivar left_out: addresses of programs that moved with NICs into bridges, and do not come back at a boot: bridge ->
+        addresses with their reasons.
     :ivar overlay: the Northbound rows.
+    :ivar unfinished: the change of NICs that could not be rolled back completely, and why; empty: there is none.
     """
 
     packages: frozenset[str] | None = None
@@ -134,6 +141,9 @@ class Lasting:
     mtu: int | None = None
     pod_links: tuple[PodLink, ...] = ()
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    controllers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unfinished: str = ""
     overlay: Compared = Compared()
 
 

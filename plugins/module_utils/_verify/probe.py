@@ -20,7 +20,6 @@ from .._openflow.client import run_client
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
-from .._topology import host as host_part
 from . import echo
 from .facts import NODE_SERVER, Passing
 from .read import saved_settings, text_of
@@ -63,7 +62,7 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         # A program that does not run is one finding, not two.
         {unit: text for unit, text in not_ready.items() if unit not in statuses or statuses[unit].running},
         text_of(names.CNI_CONFIGURATION) if expected.serves_pods else "",
-        (saved_settings(host_part.NODE_FILE) or {}).get("mtu"),
+        (saved_settings(names.NODE_SETTINGS) or {}).get("mtu"),
         reported,
         unreported,
         flows,

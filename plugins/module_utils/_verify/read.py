@@ -14,12 +14,14 @@ from .._common import names
 from .._common.errors import DatabaseError, HostError, OvnKubernetesError
 from .._common.files import read_file
 from .._host import facts
-from .._nic.moved import moved_nics
+from .._host.packages import installed
+from .._nic.journal import host_journal
+from .._nic.moved import moved_nic, moved_nics
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
 from .._pods.interface import OWNER_TYPE
-from .._topology import host as host_part
+from .._topology.foreign import read_bridge
 from .._topology.host import Host
 from .digest import digest
 from .facts import Compared, ExpectedFile, FileState, Lasting, PodLink
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._common.result import Operation
+    from .._topology.user_settings import Setting
     from .facts import Expected
 
     Run = Callable[[list[str]], "tuple[int, str, str]"]
@@ -47,17 +50,17 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
     shared: dict[str, Any] = {}
     problem, pods = _pods(remote)
     node = gateway = Compared()
-    saved = saved_settings(host_part.NODE_FILE)
+    saved = saved_settings(names.NODE_SETTINGS)
     if not problem:
         host = Host(remote, check=True)
         wanted = expected.node or saved
         if wanted:
-            node = _compared(lambda: _plan_node(host, wanted or {}, shared))
+            node = _compared(lambda: _plan_node(host, wanted or {}, shared, expected.user_settings))
         if expected.is_gateway:
             gateway = _compared(lambda: _plan_gateway(host, expected, shared))
     tokens = [ExpectedFile(token.path) for token in expected.tokens]
     lasting = Lasting(
-        packages=_packages(expected.packages, run),
+        packages=installed(expected.packages, run),
         files={file.path: _file(file) for file in (*expected.files, *tokens)},
         tokens={token.path: text_of(token.path).strip() for token in expected.tokens},
         open_vswitch=problem,
@@ -66,6 +69,9 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
         mtu=(saved or {}).get("mtu"),
         pod_links=_pod_links(pods),
         bridge_addresses=_bridge_addresses(expected),
+        controllers={} if problem else _controllers(expected, remote),
+        left_out=_left_out(),
+        unfinished=_unfinished(),
     )
     return lasting, shared
 
@@ -80,17 +86,18 @@ def _compared(plan: Plan) -> Compared:
 
 
 def _plan_node(
-    host: Host, settings: Mapping[str, Any], shared: dict[str, Any]
+    host: Host, settings: Mapping[str, Any], shared: dict[str, Any], user_settings: Sequence[Setting] | None
 ) -> tuple[Sequence[Operation], Sequence[str]]:
     """Return the plan of the node's part, and notes on what it does not show."""
     result = host.node(settings)
     shared.update({key: result.facts[key] for key in ("chassis", "mtu")})
-    return _without_commands(result.plan), result.notes
+    differing = [] if user_settings is None else host.differing_settings(user_settings)
+    return [*_without_commands(result.plan), *differing], result.notes
 
 
 def _plan_gateway(host: Host, expected: Expected, shared: dict[str, Any]) -> tuple[Sequence[Operation], Sequence[str]]:
     """Return the plan of the gateway's part, with that of the NICs that it shares, or shared before."""
-    settings = expected.gateway or saved_settings(host_part.GATEWAY_FILE)
+    settings = expected.gateway or saved_settings(names.GATEWAY_SETTINGS)
     if settings is None:
         return (), ()
     nic = expected.shared_nic
@@ -99,7 +106,7 @@ def _plan_gateway(host: Host, expected: Expected, shared: dict[str, Any]) -> tup
         moves += host.uplinks([nic], True, "gateway", settings.get("datapath_type")).plan
     moves += host.uplinks([one for one in moved_nics("gateway") if one != nic], False, "gateway").plan
     result = host.gateway(settings)
-    shared.update(physical_mac=result.facts.get("physical_mac"))
+    shared.update({fact: result.facts.get(fact) for fact in ("physical_mac", "physical_mtu")})
     return [*moves, *result.plan], result.notes
 
 
@@ -143,20 +150,6 @@ def _file(expected: ExpectedFile) -> FileState | None:
     return FileState(digest(file.content), file.mode, file.content if expected.block else "", owner)
 
 
-def _packages(wanted: Sequence[str], run: Run) -> frozenset[str] | None:
-    """Return those of the packages that are installed, or that another installed one provides."""
-    if not wanted:
-        return frozenset()
-    if os.path.exists("/usr/bin/dpkg-query"):  # dpkg-query(1)
-        _code, out, _err = run(["/usr/bin/dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n", *wanted])
-        return frozenset(line.split()[0] for line in out.splitlines() if line.endswith(" installed"))
-    if os.path.exists("/usr/bin/rpm"):  # rpm(8)
-        _code, out, err = run(["/usr/bin/rpm", "-q", "--whatprovides", *wanted])
-        missing = {line.split()[-1] for line in (out + err).splitlines() if line.startswith("no package provides ")}
-        return frozenset(wanted) - missing
-    return None
-
-
 def _pods(remote: str) -> tuple[str, dict[str, str]]:
     """Return why Open vSwitch's database can't be read, and the links of the pods: link -> pod."""
     query = Query("Interface", (includes("external_ids", PODS),), ("name", "external_ids"))
@@ -179,6 +172,25 @@ def _pod_links(pods: Mapping[str, str]) -> tuple[PodLink, ...]:
     return tuple(PodLink(pods[link], mtu) for link, mtu in mtus.items() if mtu is not None)
 
 
+def _unfinished() -> str:
+    """Return what of a change of NICs could not be rolled back; empty: nothing."""
+    try:
+        change = host_journal().pending()
+    except HostError as error:
+        return str(error)
+    if change is None or not change.left:
+        return ""
+    return f"a change of the NICs {change.names} ({change.reason}) could not be rolled back completely: {change.left}"
+
+
+def _left_out() -> dict[str, Sequence[str]]:
+    try:
+        kept = {names.uplink_bridge(nic): moved_nic(nic) for nic in moved_nics()}
+    except (HostError, OSError):
+        return {}  # the comparison of the host's own part says why
+    return {bridge: moved.left_out for bridge, moved in kept.items() if moved and moved.left_out}
+
+
 def _bridge_addresses(expected: Expected) -> dict[str, Sequence[str]]:
     nic = (expected.gateway or {}).get("nic")
     if not nic:
@@ -188,3 +200,18 @@ def _bridge_addresses(expected: Expected) -> dict[str, Sequence[str]]:
         return {bridge: facts.configured_addresses(bridge)}
     except HostError:
         return {}
+
+
+def _controllers(expected: Expected, remote: str) -> dict[str, Sequence[str]]:
+    """Return the OpenFlow controllers of the bridges that the overlay uses."""
+    gateway = expected.gateway or {}
+    uplink = names.uplink_bridge(gateway["nic"]) if gateway.get("nic") else gateway.get("bridge")
+    try:
+        connection = Connection(remote, names.LOCAL, TIMEOUT)
+        try:
+            bridges = [read_bridge(connection, name) for name in (names.INTEGRATION_BRIDGE, uplink) if name]
+        finally:
+            connection.close()
+    except DatabaseError:
+        return {}  # said already
+    return {bridge.name: bridge.controllers for bridge in bridges if bridge and bridge.controllers}

@@ -57,6 +57,8 @@ OPERATIONS = {
     "file": "the programs, and the next boot, miss what is in there",
     "offload": "packets from this host arrive with wrong checksums",
     "drop": "the host itself answers packets that are for the gateway",
+    "watch": "after the next reload of nftables the host itself answers packets that are for bridges",
+    "openvswitch": "Open vSwitch works with another value than ovn_openvswitch_settings has, or with its default",
     "uplink": "the addresses are not where the tunnels or the gateway need them",
 }
 OTHER_OPERATION = "the host or the overlay is not as the inventory says"

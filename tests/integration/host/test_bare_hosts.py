@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects hosts as they come: without the folders that others make, and with a strict umask."""
+"""Protects hosts as they come: with package lists that are young and empty."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-TASKS = ROOT / "roles" / "node" / "tasks" / "cni.yml"
-# An empty /opt that only this process and its children see.
-EMPTY = 'mount -t tmpfs none /opt && umask 077 && "$@"; status=$?; find /opt -printf "%m %p\\n" >tree; exit $status'
 
 
 def playbook(folder, prologue, name, python, *arguments, **environment):
@@ -29,43 +26,6 @@ def playbook(folder, prologue, name, python, *arguments, **environment):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Return a function that runs the CNI plugin's tasks with an empty /opt, and returns what is said and the modes
-    below /opt."""
-    tasks = [task for task in yaml.safe_load(TASKS.read_text(encoding="utf-8")) if "node server" not in task["name"]]
-    assert len(tasks) == 3
-    loopback = tmp_path / "loopback"
-    loopback.write_text("loopback", encoding="utf-8")
-    variables = {
-        "ansible_os_family": "Debian",
-        "common_packages_result": {},
-        "node_loopback": {"Debian": str(loopback)},
-    }
-    facts = {"name": "Set facts", "ansible.builtin.set_fact": {"os_family": "Debian", "cacheable": True}}
-    play = [{"name": "CNI", "hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [facts, *tasks]}]
-    (tmp_path / "play.yml").write_text(yaml.safe_dump(play), encoding="utf-8")
-    (tmp_path / "files").symlink_to(ROOT / "roles" / "node" / "files")
-
-    def run(*arguments):
-        playbook(tmp_path, EMPTY, "play.yml", sys.executable, *arguments)
-        return (tmp_path / "tree").read_text(encoding="utf-8").splitlines()
-
-    return run
-
-
-def test_the_cni_plugins_have_a_folder(run):
-    """Protects a play that runs before the kubelets, whose packages make /opt/cni/bin; runtimes of other users read
-    it."""
-    assert [line for line in run("--check") if not line.endswith(" /opt")] == []
-    assert {line for line in run() if not line.endswith(" /opt")} == {
-        "755 /opt/cni",
-        "755 /opt/cni/bin",
-        "755 /opt/cni/bin/ovn-k8s-cni-overlay",
-        "755 /opt/cni/bin/loopback",
-    }
 
 
 LISTS = ROOT / "roles" / "common" / "tasks" / "packages_Debian.yml"

@@ -20,6 +20,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import lib
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.addresses import read_addresses
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.routes import read_routes
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import RouteSocket
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import own_facts
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.host_facts import HostFacts
 
 
 @pytest.fixture(name="eth0")
@@ -46,6 +48,106 @@ def test_a_links_own_values(eth0):
         [],
     )
     assert facts.link_mac("a-name-that-no-link-can-have") is None
+
+
+def on_the_loopback():
+    """Tunnel addresses on the loopback, and another way out."""
+    ip("address add 10.255.0.12/32 dev lo")
+    ip("address add fd55::12/128 dev lo")
+    pair("eth1")
+    ip("link set eth1 mtu 1400")
+    ip("address add 10.55.0.12/24 dev eth1")
+
+
+def test_an_address_on_the_loopback_has_the_mtu_of_the_links_that_lead_out(eth0):
+    """Protects tunnels whose address is announced with BGP: 65536 fits through no link. ECMP, a metric of the route,
+    the longest prefix and both families count."""
+    on_the_loopback()
+    assert facts.outgoing_mtu("10.255.0.12", []) == 1400  # no default route: the least one
+    ip("route add default via 10.44.0.1")
+    ip("route add 10.255.0.13/32 via 10.55.0.254")
+    ip("route add 10.255.0.14/32 nexthop via 10.44.0.1 nexthop via 10.55.0.254")
+    ip("route add 10.255.0.15/32 via 10.44.0.1 mtu 1300")
+    ip("route add fd55::/64 via fd44::1")
+    own = "10.255.0.12"
+    assert facts.outgoing_mtu(own, []) == facts.outgoing_mtu(own, ["10.255.0.99", own]) == 1450
+    assert facts.outgoing_mtu(own, ["10.255.0.99", "10.255.0.13"]) == 1400
+    assert facts.outgoing_mtu(own, ["10.255.0.14"]) == 1400
+    assert facts.outgoing_mtu(own, ["10.255.0.15", "fd55::13"]) == 1300
+    assert facts.outgoing_mtu("fd55::12", ["fd55::13", "10.255.0.15"]) == 1450
+    assert facts.outgoing_mtu("10.44.0.12", ["10.44.0.13"]) == facts.outgoing_mtu("10.44.0.12", []) == 1450
+
+
+def test_the_facts_of_the_kernel_and_those_of_ansible_say_the_same(eth0):
+    """Protects the controller's answer, which it gets from a few routes of the host, without asking it again."""
+    on_the_loopback()
+    ip("route add 10.255.0.0/24 via 10.44.0.1")
+    ip("route add 10.255.0.13/32 via 10.55.0.254")
+    ip("route add blackhole 10.99.0.0/16")
+    found = own_facts.read_own_facts()
+    assert sorted(map(tuple, found["route_mtus"])) == [
+        ("10.255.0.0/24", 1450),
+        ("10.255.0.13/32", 1400),
+        ("10.44.0.0/24", 1450),
+        ("10.55.0.0/24", 1400),
+        ("fd44::/64", 1450),
+    ]
+
+
+def test_the_kernels_own_lookup_counts(eth0):
+    """Protects tunnels of hosts with policy routing: rules lead them another way than the main table says, by the other
+    end's address or by their own."""
+    on_the_loopback()
+    ip("route add default via 10.44.0.1")
+    ip("route add 10.66.0.0/16 via 10.44.0.1")
+    ip("route add default via 10.55.0.254 table 100")
+    ip("route add 10.77.0.0/24 via 10.55.0.254 table 100 mtu 1300")
+    ip("rule add to 10.66.1.0/24 lookup 100 priority 500")
+    ip("rule add to 10.77.0.0/16 lookup 100 priority 501")
+    assert facts.outgoing_mtu("10.44.0.12", ["10.66.1.9"]) == 1400
+    assert facts.outgoing_mtu("10.44.0.12", ["10.66.2.9", "10.88.0.9"]) == 1450
+    assert facts.outgoing_mtu("10.44.0.12", ["10.77.0.9"]) == 1300
+    found = dict(map(tuple, own_facts.read_own_facts()["route_mtus"]))
+    assert found == {
+        "0.0.0.0/0": 1450,
+        "10.55.0.0/24": 1400,
+        "10.66.1.0/24": 1400,
+        "10.77.0.0/16": 1400,
+        "10.77.0.0/24": 1300,
+        "fd44::/64": 1450,
+    }
+    ip("rule add from 10.255.0.12 lookup 100 priority 502")
+    assert facts.outgoing_mtu("10.255.0.12", ["10.88.0.9"]) == 1400
+    assert facts.outgoing_mtu("10.44.0.12", ["10.88.0.9"]) == facts.outgoing_mtu("10.44.0.99", ["10.88.0.9"]) == 1450
+
+
+def test_the_overlays_own_link_is_no_way_out(eth0):
+    """Protects the tunnels' MTU from being made from itself, and from falling with each run."""
+    ip("address add 10.255.0.12/32 dev lo")
+    pair("k8s-node1")
+    ip("link set k8s-node1 mtu 1392")
+    ip("address add 192.168.1.2/24 dev k8s-node1")
+    ip("route add 192.168.0.0/16 via 192.168.1.1")
+    assert facts.outgoing_mtu("10.255.0.12", []) == 1450
+    assert {mtu for _network, mtu in own_facts.read_own_facts()["route_mtus"]} == {1450}
+
+
+def test_a_node_whose_tunnels_end_on_the_loopback(eth0):
+    """Protects modules and commands, which no controller tells the MTU, and the loopback from a move into a bridge."""
+    on_the_loopback()
+    ip("route add default via 10.44.0.1")
+    ip("route add 10.255.0.10/32 via 10.55.0.254")
+    settings = {"name": "node1", "subnets": ["192.168.1.0/24"], "cluster_subnets": ["192.168.0.0/16"]}
+    settings.update(encap_ip="10.255.0.12", southbound="tcp:10.255.0.10:6642", datapath_type="system")
+    assert HostFacts(check=False).node_host(settings).host.mtu == 1400 - 58
+    assert HostFacts(check=False).node_host({**settings, "encap_ip": "fd55:0::12"}).host.encap_ip == "fd55::12"
+    with pytest.raises(HostError, match=r"^encap_ip 10.255.0.12 is on lo, and the userspace datapath sends tunnels"):
+        HostFacts(check=False).node_host({**settings, "datapath_type": "netdev"})
+
+
+def test_which_links_lead_out(eth0):
+    """Protects the NIC that the userspace datapath's tunnels need: the loopback is none."""
+    assert [facts.leads_out(link) for link in ("lo", "eth0", "nosuch")] == [False, True, False]
 
 
 def test_the_default_route_is_the_one_with_the_lowest_metric(eth0):
@@ -126,7 +228,7 @@ def test_the_error_says_which_library_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "pyroute2"]:
         monkeypatch.delitem(sys.modules, name)
     libraries.pyroute2_core.cache_clear()
-    messages.messages.cache_clear()
+    messages._messages.cache_clear()
     try:
         with pytest.raises(HostError, match=r"^python3-pyroute2 is missing on this host: install it \(Debian"):
             facts.link_mtu("lo")
@@ -177,3 +279,35 @@ def test_routes_of_other_links_are_skipped(eth0):
         )
         assert configured == []
         assert len(read_routes(kernel, lambda route: "eth0p" in route.links and route.version == 4)) == 1000
+
+
+def test_the_routers_of_a_links_own_default_routes(eth0):
+    """Protects a gateway on a NIC whose default route is not the host's best, in both families and in other tables."""
+    pair("eth1")
+    ip("address add 10.55.0.12/24 dev eth1")
+    ip("address add fd55::12/64 dev eth1")
+    ip("route add default via 10.55.0.254 metric 10")
+    ip("route add default via 10.44.0.1 metric 200")
+    ip("route add default via 10.44.0.9 metric 300")
+    ip("-6 route add default via fd55::1 metric 10")
+    ip("-6 route add default via fe80::99 dev eth0 metric 2000")
+    assert facts.routers() == {"eth0": ["10.44.0.1", "fe80::99"], "eth1": ["10.55.0.254", "fd55::1"]}
+    assert [facts.next_hop("eth0", version) for version in (4, 6)] == ["10.44.0.1", "fe80::99"]
+    assert facts.default_route_link(4) == "eth1"
+    ip("route delete default via 10.44.0.1 dev eth0")
+    ip("route delete default via 10.44.0.9 dev eth0")
+    assert facts.next_hop("eth0", 4) is None
+    ip("route add default via 10.44.0.7 table 100")
+    assert facts.next_hop("eth0", 4) is None
+    ip("rule add from 10.44.0.12 lookup 100")
+    assert facts.next_hop("eth0", 4) == "10.44.0.7"
+    ip("route add default metric 5 nexthop via 10.44.0.3 nexthop via 10.55.0.3")
+    assert facts.routers()["eth0"][0] == "10.44.0.3" and facts.next_hop("eth1", 4) == "10.55.0.3"
+
+
+def test_the_hosts_own_addresses_come_first():
+    """Protects tunnels and gateways from an address that a program moves between hosts, and that was there first."""
+    pair("eth7")
+    ip("address add 10.57.0.100/32 dev eth7")
+    ip("address add 10.57.0.12/24 dev eth7")
+    assert facts.configured_addresses("eth7") == ["10.57.0.12/24", "10.57.0.100/32"]

@@ -14,7 +14,7 @@ from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host as host_module
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import part
 
 NODE = {
     "node_name": "node1",
@@ -144,7 +144,7 @@ def test_ovs_vswitchd_does_not_run(vswitch, monkeypatch):
     """Protects against a call that waits for ever for ports that nothing makes, and against the rows that it wrote."""
     vswitch.daemon.terminate()
     vswitch.daemon.wait(10)
-    monkeypatch.setattr(host_module, "Connection", lambda remote, database: Connection(remote, database, timeout=1.0))
+    monkeypatch.setattr(part, "Connection", lambda remote, database: Connection(remote, database, timeout=1.0))
     assert refused(vswitch, "ovn_minion_init", **NODE, datapath_type="system") == (
         "ovs-vswitchd did not take over the change in time: start it (systemctl start "
         "openvswitch-switch) and look at its log"

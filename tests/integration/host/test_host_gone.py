@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import pathlib
 import subprocess
 
 import pytest
+from database_server import wait_for
 from kernel_links import pair, snapshot
 from network_namespace import ip, ip_batch
 from vswitch import Vswitch
@@ -76,6 +78,69 @@ def test_a_gateways_nic_gets_back_what_it_had(vswitch):
     vswitch.host().gateway(None)
     assert (snapshot("eth1"), offloads("eth1")) == before
     assert vswitch.host().gateway(None).plan == []
+
+
+def delete_bridge(vswitch, name):
+    """``ovs-vsctl del-br``."""
+    (uuid,) = (uuid for uuid, row in vswitch.everything()["Bridge"].items() if row["name"] == name)
+    vswitch.transact(
+        {
+            "op": "mutate",
+            "table": "Open_vSwitch",
+            "where": [],
+            "mutations": [["bridges", "delete", ["set", [["uuid", uuid]]]]],
+        }
+    )
+    wait_for(lambda: name not in ip("link"), "the bridge to go")
+
+
+def settings_of(nic):
+    """Return the settings of a link that a gateway changes."""
+    return [ip(f"-d link show dev {nic}").split("promiscuity")[0]] + [
+        pathlib.Path("/proc/sys/net", family, "conf", nic, key).read_text()
+        for family, key in (("ipv4", "arp_ignore"), ("ipv6", "accept_ra"), ("ipv6", "disable_ipv6"))
+    ]
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["converged again", "removed at once"])
+def test_a_gateways_nic_gets_back_what_it_had_although_its_bridge_was_deleted(vswitch, again):
+    """Protects addresses, routes, offloads and settings of the NIC against somebody who deletes the bridge, whose row
+    kept them."""
+    pathlib.Path("/proc/sys/net/ipv4/conf/eth1/arp_ignore").write_text("2")
+    before = snapshot("eth1"), offloads("eth1"), settings_of("eth1")
+    settings = {"nic": "eth1", "datapath_type": "netdev"}
+    vswitch.host().gateway(settings)
+    delete_bridge(vswitch, "breth1")
+    if again:
+        vswitch.host().gateway(settings)
+        assert vswitch.host().gateway(settings).plan == []
+    vswitch.host().gateway(None)
+    assert (snapshot("eth1"), offloads("eth1"), settings_of("eth1")) == before
+    assert not list(vswitch.kept.glob("*.before")) and vswitch.host().gateway(None).plan == []
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["converged again", "removed at once"])
+def test_forwarding_is_restored_although_br_int_was_deleted(vswitch, again):
+    """Protects net.ipv4.ip_forward and the host's name in Open vSwitch as they were before the node, likewise."""
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    vswitch.host().node(NODE)
+    assert oct((vswitch.kept / "node.before").stat().st_mode)[-3:] == "600"
+    delete_bridge(vswitch, "br-int")
+    if again:
+        vswitch.host().node(NODE)
+        assert vswitch.host().node(NODE).plan == []
+    vswitch.host().node(None)
+    assert forwarding() == "0" and "hostname" not in str(vswitch.rows("Open_vSwitch")[0]["external_ids"])
+
+
+def test_what_an_earlier_version_has_kept_in_the_row_alone_counts(vswitch):
+    """Protects hosts whose node came with an earlier version: the file appears with the next run."""
+    pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+    vswitch.host().node(NODE)
+    (vswitch.kept / "node.before").unlink()
+    assert [item.describe().rpartition("/")[2] for item in vswitch.host().node(NODE).plan] == ["node.before: add"]
+    vswitch.host().node(None)
+    assert forwarding() == "0"
 
 
 def test_a_gateway_is_removed_although_its_nic_is_gone(vswitch):

@@ -10,7 +10,7 @@ from database_server import wait_for
 from kernel_links import pair
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import probe
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.gateway_probe import probe
 
 
 def probed(addresses, timeout, number=1):

@@ -24,6 +24,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.interface imp
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster import Cluster
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import Overlay
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.user_settings import Setting
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import NODE_SERVER, Expected, Peer, Token
@@ -142,8 +143,10 @@ def test_all_that_is_wrong_is_found_at_once(host):
     host.northbound.transact({"op": "delete", "table": "Logical_Switch", "where": [["name", "==", "node1"]]})
     host.southbound.transact({"op": "delete", "table": "Chassis", "where": []})
     host.system = RUNNING.replace("active\nSubState=running", "inactive\nSubState=dead")
-    found = host.findings(peers=(Peer("node2", "192.0.2.1"),))
+    idle = Setting("Open_vSwitch", ".", "other_config", "max-idle", "30000")
+    found = host.findings(peers=(Peer("node2", "192.0.2.1"),), user_settings=(idle,))
     assert {
+        "Open_vSwitch . other_config:max-idle differs: unset -> 30000",
         "route 192.168.0.0/16 via 192.168.7.1 dev k8s-node1 is missing",
         "Logical_Switch node1 is missing",
         "ovn-controller.service does not run: inactive (dead)",
@@ -169,6 +172,24 @@ def test_databases_that_do_not_answer_are_findings(host):
     assert [one.subject for one in found.values()] == ["Northbound", "Southbound"]
     host.vswitch.stop()
     assert any(wrong.startswith("Open vSwitch's database can't be read: ") for wrong in host.findings())
+
+
+def test_controllers_of_another_program(host):
+    """Protects a host on which another network came after the overlay: verify names its controllers."""
+    for number, bridge in enumerate(("br-int", "breth1")):
+        host.vswitch.transact(
+            {"op": "insert", "table": "Controller", "uuid-name": "c", "row": {"target": f"tcp:127.0.0.1:{number + 1}"}},
+            {
+                "op": "update",
+                "table": "Bridge",
+                "where": [["name", "==", bridge]],
+                "row": {"controller": ["named-uuid", "c"]},
+            },
+        )
+    assert set(host.findings()) == {
+        "br-int has the controller tcp:127.0.0.1:1 of another program",
+        "breth1 has the controller tcp:127.0.0.1:2 of another program",
+    }
 
 
 def test_pods_with_another_mtu_and_a_foreign_address_are_warnings(host):

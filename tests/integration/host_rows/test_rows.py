@@ -115,11 +115,15 @@ def test_a_gateway_changes_to_another_nic(local):
     assert converge(local, "Gateway", gateway_rows("eth2")) == []
 
 
-def test_an_existing_integration_bridge_is_used(local):
-    """Protects hosts on which ovn-controller made br-int: it stays with its ports, also after the node is removed."""
+@pytest.mark.parametrize("keys", [{}, {"k8s.ovn.org/owner-controller": "default-network-controller"}])
+def test_an_existing_integration_bridge_is_used(local, keys):
+    """Protects hosts on which ovn-controller made br-int: it stays with its ports, also after the node is removed, and
+    also with those of another controller that has owner keys like ours.
+    """
+    port = {"name": "pod", "interfaces": ["named-uuid", "i"], "external_ids": ["map", list(map(list, keys.items()))]}
     local.transact(
         {"op": "insert", "table": "Interface", "uuid-name": "i", "row": {"name": "pod"}},
-        {"op": "insert", "table": "Port", "uuid-name": "p", "row": {"name": "pod", "interfaces": ["named-uuid", "i"]}},
+        {"op": "insert", "table": "Port", "uuid-name": "p", "row": port},
         {"op": "insert", "table": "Bridge", "uuid-name": "b", "row": {"name": "br-int", "ports": ["named-uuid", "p"]}},
         {
             "op": "mutate",

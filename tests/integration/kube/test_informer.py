@@ -20,6 +20,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
     KubernetesError,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import client as client_module
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import informer as informer_module
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.informer import Informer
@@ -61,6 +62,33 @@ class Script:
                 await response.write(piece)
                 await asyncio.sleep(0)
         return response
+
+
+def test_a_page_that_is_too_large_is_requested_with_fewer_objects(monkeypatch):
+    """Protects memory, and the loop, from a list of objects that somebody has made as large as they may be."""
+    monkeypatch.setattr(client_module, "LARGEST_PAGE", 5000)
+    things = [thing(f"t{number}", padding="x" * 1000) for number in range(9)]
+
+    class Large(Script):
+        """A server with these objects."""
+
+        async def __call__(self, request):
+            if "watch" in request.query:
+                return await super().__call__(request)
+            limit, begin = int(request.query["limit"]), int(request.query.get("continue", 0))
+            self.asked.append(limit)
+            more = str(begin + limit) if begin + limit < len(things) else None
+            return web.json_response(page(*things[begin : begin + limit], more=more))
+
+    script = Large([], [])
+
+    async def scenario(informer, told):
+        await until(informer.synced.is_set)
+        assert len(informer.store) == len(things)
+        limits = [limit for limit in script.asked if isinstance(limit, int)]
+        assert limits[:4] == [500, 62, 7, 1] and max(limits[4:]) < 8
+
+    follow(script, scenario)
 
 
 def page(*items, version="10", more=None):
@@ -243,3 +271,60 @@ def test_a_refusal_says_what_the_server_said():
         assert (caught.value.status, caught.value.reason) == (409, "Scripted")
 
     follow(Script([409]), scenario)
+
+
+def test_a_lost_connection_goes_on_only_where_the_history_is_the_same():
+    """Protects against a cluster that was restored from a backup: a watch from a version of the lost history hears
+    nothing. The newest object that was heard is the witness; without it everything is listed anew.
+    """
+    heard = [{"type": "ADDED", "object": thing("c", "21")}, "nonsense"]
+    intact, restored = page(thing("c", "21"), version="30"), page(version="5")
+    script = Script([page(thing("a")), intact, restored, page(thing("b"), version="6")], [heard, ["nonsense"]])
+
+    async def scenario(informer, told):
+        await until(lambda: set(informer.store) == {"ns/b"})
+        await until(lambda: len([query for query, _token in script.asked if "watch" in query]) == 3)
+        queries = [query for query, _token in script.asked]
+        assert [query["resourceVersion"] for query in queries if "watch" in query] == ["10", "21", "6"]
+        short = {"limit": "1", "fieldSelector": "spec.nodeName=n1,metadata.name=c,metadata.namespace=ns"}
+        assert [query for query in queries if query.get("limit") == "1"] == [short, short]
+        assert told[1:] == [("ns/c", None, "21"), ("ns/b", None, "1"), ("ns/a", "1", None), ("ns/c", "21", None)]
+
+    follow(script, scenario, fields="spec.nodeName=n1")
+
+
+def test_a_deletion_has_no_witness():
+    """Protects against an object that a backup brings back: after a deletion everything is listed anew."""
+    deleted = [{"type": "DELETED", "object": thing("a", "21")}, "nonsense"]
+    script = Script([page(thing("a")), page(thing("a", "5"), version="40")], [deleted])
+
+    async def scenario(informer, told):
+        await until(lambda: informer.store == {"ns/a": "5"})
+
+    follow(script, scenario)
+
+
+@pytest.mark.parametrize("versions", [("10", "9"), ("9", "7")])
+def test_versions_that_went_back_are_noticed_in_silence(monkeypatch, versions):
+    """Protects a watch that stays open and hears nothing: its version is compared with the server's now and then."""
+    monkeypatch.setattr(informer_module, "COMPARE_SECONDS", (0.02, 0.03))
+    script = Script([page(thing("a"), version=versions[0]), page(thing("b"), version=versions[1])])
+
+    async def scenario(informer, told):
+        await until(lambda: set(informer.store) == {"ns/b"})
+        listed = len([query for query, _token in script.asked if query.get("limit") == "500"])
+        await until(lambda: len(script.asked) > 8)
+        assert (listed, informer.problem()) == (2, None)
+        assert len([query for query, _token in script.asked if query.get("limit") == "500"]) == 2
+
+    follow(script, scenario)
+
+
+def test_what_never_came_is_named_with_its_reason():
+    """Protects whoever waits for a program that is not ready: what the API server refuses is in the sentence."""
+
+    async def scenario(informer, told):
+        await until(lambda: "(403)" in (informer.problem() or ""))
+        assert informer.problem().startswith("the API server has not sent its things yet: the API server refused /thi")
+
+    follow(Script([403]), scenario)

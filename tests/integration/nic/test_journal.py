@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A change on disk: done, taken back from any place, confirmed by others; with a real kernel, and without Open
+"""A change on disk: done, rolled back from any place, confirmed by others; with a real kernel, and without Open
 vSwitch's part."""
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import
     Journal,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.serialize import to_json
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import uplinks
 
 FAILS = {"step": to_json(LinkStep("lo", mtu=-1 & 0xFFFFFFFF))}
 
@@ -68,7 +69,7 @@ def network():
 
 
 def test_done_and_confirmed(journal, acts, tmp_path):
-    """Protects a change that succeeds: it stays, and a later call has nothing to take back."""
+    """Protects a change that succeeds: it stays, and a later call has nothing to roll back."""
     with journal.held():
         begin(journal, acts)
         assert journal.read().state == PLANNED
@@ -190,8 +191,35 @@ def test_a_bridge_that_is_made_again_gets_all_back(journal, monkeypatch):
     assert "10.44.0.12" not in ip("address show dev eth0")
 
 
+@pytest.mark.parametrize(("datapath", "link"), [("system", "breth0"), ("netdev", "eth0")])
+def test_a_nic_that_can_not_be_taken_out_of_its_bridge(journal, acts, tmp_path, monkeypatch, datapath, link):
+    """Protects a host whose Open vSwitch can't change its rows, with a full disk for example: in the kernel's datapath
+    the bridge has the addresses until the NIC is out of it, since the NIC itself receives nothing."""
+    before = network()
+
+    def write_rows(nic, settings, remote):
+        if settings is None:
+            raise HostError("no room for rows")
+
+    monkeypatch.setattr(executor, "PATIENCE", 0.0)
+    monkeypatch.setattr(executor, "write_rows", write_rows)
+    rows = {"rows": "eth0", "before": None, "after": {"promiscuous": False, "datapath_type": datapath}}
+    with journal.held():
+        begin(journal, [rows, *acts, FAILS])
+        with pytest.raises(HostError, match=r"link lo: mtu .* not all could be rolled back: no room for rows"):
+            executor.apply(journal)
+    with pytest.raises(HostError, match="not all could be rolled back: no room for rows"):
+        executor.finish_pending(journal)
+    other = "eth0" if link == "breth0" else "breth0"
+    assert "10.44.0.12/24" in ip(f"address show dev {link}") and "10.44.0.12" not in ip(f"address show dev {other}")
+    assert f"default via 10.44.0.1 dev {link}" in ip("route") and not (tmp_path / "kept.json").exists()
+    monkeypatch.setattr(executor, "write_rows", lambda *_arguments: None)
+    executor.finish_pending(journal)
+    assert journal.read().state == UNDONE and network() == before
+
+
 def test_a_rollback_that_is_begun_again_ends(journal):
-    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is taken back a second
+    """Protects against a rollback that never ends: the drop at the NIC is gone already when it is rolled back a second
     time."""
     pair("eth0")
     begin(journal, [{"step": to_json(DropStep("eth0", True))}, {"step": to_json(DropStep("other", True))}])
@@ -215,8 +243,46 @@ def test_one_at_a_time(journal, acts):
     begin(journal, acts)
     with journal.held() as first, journal.held() as second:
         assert (first, second) == (True, False)
-    with pytest.raises(HostError, match=r"under way \(eth0\): wait until it is confirmed or taken back, 7 s at most"):
+    with pytest.raises(HostError, match=r"under way \(eth0\): wait until it is confirmed or rolled back, 7 s at most"):
         executor.refuse_while_pending(journal)
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["the unit begins", "the unit is gone"])
+def test_a_change_that_systemd_is_about_to_begin(journal, acts, monkeypatch, comes):
+    """Protects a change whose unit waits until Open vSwitch has started: the host's boot unit, which starts then too,
+    leaves it to that unit; without one it is rolled back."""
+    begin(journal, acts)
+    asked = []
+
+    def is_loaded(unit):
+        asked.append(unit)
+        if len(asked) == 3 and comes:
+            with journal.held():
+                executor.apply(journal)
+                journal.confirm("one")
+        return len(asked) < 3 or comes
+
+    monkeypatch.setattr(executor, "is_loaded", is_loaded)
+    executor.finish_pending(journal)
+    assert set(asked) == {"ovn-k8s-uplinks.service"} and len(asked) == 3
+    change = journal.read()
+    assert (change.state, change.reason) == (
+        (CONFIRMED, None) if comes else (UNDONE, "the change was stopped before its first step")
+    )
+
+
+def test_a_change_that_systemd_begins_too_late(journal, acts, monkeypatch):
+    """Protects a host against a change that begins when nobody waits for it any more; the words say what was slow."""
+    before = network()
+    monkeypatch.setattr(uplinks, "host_journal", lambda: journal)
+    monkeypatch.setattr(uplinks, "start_watch_of_drops", lambda: None)
+    begin(journal, acts)
+    late = journals.boot_time() + 8
+    monkeypatch.setattr(executor, "boot_time", lambda: late)
+    assert uplinks.main(["apply"]) == 0
+    change = journal.read()
+    assert change.state == UNDONE and change.reason.startswith("it was not begun within 7 s: look at the services")
+    assert network() == before
 
 
 def test_only_root_can_read_it(journal, acts):

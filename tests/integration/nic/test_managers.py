@@ -147,7 +147,7 @@ def test_ifupdown_in_included_files(files):
 
 
 def test_two_managers_are_refused(files):
-    """Protects against a move that one of them would take back."""
+    """Protects against a move that one of them would roll back."""
     use_networkd(files)
     use_ifupdown(files)
     with pytest.raises(HostError, match="lo is configured by systemd-networkd and ifupdown at once"):

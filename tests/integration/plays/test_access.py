@@ -12,35 +12,40 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+SECRET = "e30.c2VjcmV0.of-the-second-program"
 MODULE = f"""#!{sys.executable}
 # WANT_JSON
-print('{{"changed": false, "accounts": {{}}, "tokens": {{}}}}')
+print('{{"changed": false, ANSWER}}')
 """
 PLAY = """
 - hosts: all
   gather_facts: false
   tasks:
-    - ansible.builtin.import_role: {name: ovn.kubernetes.common, tasks_from: access}
+    - ansible.builtin.import_role: {name: ovn.kubernetes.master, tasks_from: access}
 """
 # On the machine the folder of the settings is another one.
 SCRIPT = """
 mkdir -p /etc/ovn-kubernetes; mount -t tmpfs none /etc/ovn-kubernetes; cd /etc/ovn-kubernetes
 chmod 750 .; printf old >node.token; chmod 644 node.token; chown 1000 node.token
-"$@" --check; stat -c '%a %u' . node.token; "$@"; stat -c '%a %u' . node.token; cat node.token; echo; "$@"; ls
+"$@" --check --diff; ls; stat -c '%a %u' . node.token
+"$@" -vvv --diff; stat -c '%a %u' . node.token b.token; cat node.token b.token >&2
+"$@"; ls
 """
 
 
-def test_tokens_that_others_can_read(tmp_path):
-    """Protects the API server: a token that is there is root's alone again, and keeps its text. Check mode only says
-    so, the second run changes nothing, and a token that is not there is not made."""
+def test_tokens_of_a_host(tmp_path):
+    """Protects the API server: a token that is there is root's alone again, and keeps its text; a new one is written
+    once, in the first run already, which brings the programs, and is shown nowhere. Check mode only says what differs,
+    and the last run changes nothing."""
     collection = tmp_path / "ansible_collections" / "ovn" / "kubernetes"
     (collection / "plugins" / "modules").mkdir(parents=True)
     for name in ("galaxy.yml", "meta", "roles"):
         (collection / name).symlink_to(ROOT / name)
-    for name in ("filter", "plugin_utils", "module_utils"):
+    for name in ("action", "filter", "lookup", "plugin_utils", "module_utils", "modules/ovn_host.py"):
         (collection / "plugins" / name).symlink_to(ROOT / "plugins" / name)
-    for name in ("ovn_kubernetes_access", "ovn_kubernetes_token"):
-        (collection / "plugins" / "modules" / f"{name}.py").write_text(MODULE, encoding="utf-8")
+    for name, answer in (("access", {"accounts": {"b": "u1"}}), ("token", {"tokens": {"b": SECRET}})):
+        text = MODULE.replace("ANSWER", json.dumps(answer)[1:-1])
+        (collection / "plugins" / "modules" / f"ovn_kubernetes_{name}.py").write_text(text, encoding="utf-8")
     programs = [
         {"account": name, "file": f"/etc/ovn-kubernetes/{name}.json", "settings": {"ca_file": ""}} for name in "ab"
     ]
@@ -49,10 +54,12 @@ def test_tokens_that_others_can_read(tmp_path):
     )
     kubernetes = {"accounts": True, "server": "https://127.0.0.1:1", "programs": programs}
     variables = {
-        "common_all_settings": {"host1": {"kubernetes": kubernetes}},
+        "common_all_settings": {"host1": {"kubernetes": kubernetes, "log_level": "info"}},
         "common_all_names": {},
-        "common_administrator": {},
-        "common_authority": "",
+        "common_all_former": {},
+        "common_api": {"server": "https://127.0.0.1:1"},
+        "common_archive": "/etc/ovn-kubernetes/programs.pyz",
+        "common_archive_checksum": "{{ lookup('ovn.kubernetes.runtime', checksum=true) }}",
         "ansible_python_interpreter": sys.executable,
     }
     (tmp_path / "play.yml").write_text(PLAY, encoding="utf-8")
@@ -80,7 +87,10 @@ def test_tokens_that_others_can_read(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     recaps = [number for number, line in enumerate(lines) if line.startswith("host1 ")]
-    assert lines[recaps[0] + 1 : recaps[0] + 4] == ["", "750 0", "644 1000"]
-    assert lines[recaps[1] + 1 : recaps[1] + 5] == ["", "755 0", "600 0", "old"]
+    assert "+file /etc/ovn-kubernetes/a.json mode 0644" in lines[: recaps[0]]
+    assert lines[recaps[0] + 2 : recaps[0] + 5] == ["node.token", "750 0", "644 1000"]
+    assert lines[recaps[1] + 2 : recaps[1] + 5] == ["755 0", "600 0", "600 0"]
+    assert done.stderr.endswith(f"old{SECRET}\n")
     assert "changed=0 " in lines[recaps[2]]
-    assert lines[recaps[2] + 2 :] == ["a.json", "b.json", "node.token"]
+    assert lines[recaps[2] + 2 :] == ["a.json", "b.json", "b.token", "log.env", "node.token", "programs.pyz"]
+    assert SECRET not in done.stdout and SECRET not in done.stderr[: -len(SECRET) - 1]

@@ -65,7 +65,7 @@ class Lab:
         (collection / "plugins" / "modules").mkdir(parents=True)
         for name in ("playbooks", "galaxy.yml", "meta"):
             (collection / name).symlink_to(ROOT / name)
-        for name in ("filter", "plugin_utils", "module_utils"):
+        for name in ("filter", "lookup", "plugin_utils", "module_utils"):
             (collection / "plugins" / name).symlink_to(ROOT / "plugins" / name)
         for name in MODULES:
             text = MODULE.format(python=sys.executable, name=name)
@@ -210,6 +210,24 @@ def test_a_dead_node_whose_name_is_made_from_facts(lab):
     assert "ovn_remove_hosts names ovn-node2, whose node name is made from facts" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("hosts", "confirmed", "removed"),
+    [
+        ("", "true", ["ovn-master", "ovn-node1", "ovn-node2"]),
+        ('["ovn-node1", "ovn-node2"]', "", ["ovn-node1", "ovn-node2"]),
+        ("ovn-node1 ovn-node2", "no", ["ovn-node1", "ovn-node2"]),
+    ],
+)
+def test_answers_of_a_survey(lab, hosts, confirmed, removed):
+    """Protects AWX job templates, which always give both variables: a question without an answer is none that names
+    hosts, and several hosts are written as everywhere else."""
+    answers = json.dumps({"ovn_remove_hosts": hosts, "ovn_remove_confirmed": confirmed})
+    done, calls = lab.remove("-e", answers)
+    assert done.returncode == 0, done.stdout + done.stderr
+    hosts_parts = [part for part in own_parts(calls) if part.startswith("node of ")]
+    assert hosts_parts == [f"node of {host} alias {host}" for host in removed]
+
+
 KUBECONFIG = """
 current-context: lab
 clusters: [{name: lab, cluster: {server: "https://10.0.0.1:6443"}}]
@@ -251,6 +269,7 @@ def test_answers_without_a_code(lab):
         (["ovn_remove_confirmed=true", "--limit", "ovn-node2"], "give -e ovn_remove_hosts=ovn-node2, without --limit"),
         (["ovn_remove_hosts=ovn-node2,ovn-node1", "--limit", "ovn-node1"], "names ovn-node2, which --limit leaves out"),
         (["ovn_remove_hosts=ovn-master"], "which is a master"),
+        (["{ovn_remove_hosts: '', ovn_remove_confirmed: ''}"], "Say what to remove: either"),
         (["ovn_remove_hosts=ovn-node2", "-e", "ovn_remove_confirmed=true"], "Say what to remove: either"),
         (["ovn_remove_hosts=ovn-node2", "--tags", "node"], "--tags node selects nothing to remove"),
         (["ovn_remove_host=ovn-node2"], "did you mean ovn_remove_hosts?"),

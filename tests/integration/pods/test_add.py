@@ -82,14 +82,20 @@ def test_the_pod_has_what_its_annotation_says(ready, sandbox):
     assert {("default", "192.168.1.1"), ("default", "fd10:128:0:1::1"), ("10.96.0.0/16", "192.168.1.1")} <= routes
 
 
+def links_of_node():
+    """The node's links, without what the kernel sets a moment later by itself (linkwatch)."""
+    links = json.loads(node_ip("link show"))
+    return [{key: value for key, value in link.items() if key not in ("flags", "operstate")} for link in links]
+
+
 def test_w20_an_add_that_is_repeated_changes_nothing(ready, sandbox):
     """Protects runtimes that call again because a result was lost: same result, same rows, same links."""
     place = sandbox()
     ready.api.change("ADDED", pod("web", annotation=network(3)))
     first = ready.cni("ADD", netns=place.path)
-    ports, links = ready.pod_ports(), node_ip("link show")
+    ports, links = ready.pod_ports(), links_of_node()
     assert first[0] == 0 and ready.cni("ADD", netns=place.path) == first
-    assert ready.pod_ports() == ports and node_ip("link show") == links
+    assert ready.pod_ports() == ports and links_of_node() == links
     assert ready.database.file.read_text().count("ovn-k8s-node: ") == 1
 
 
@@ -243,18 +249,28 @@ def test_a_pod_that_is_given_another_network_meanwhile(ready, sandbox):
 
 
 def test_a_static_pod(ready, sandbox):
-    """Protects pods from manifests on the host: the runtime knows them by the manifest's hash, the API server's copy by
-    a UID of its own.
+    """Protects pods from manifests on the host: kubelet and runtime know them by the manifest's hash, the API server's
+    copy has a UID of its own. The copy may be deleted and made anew while the pod runs.
     """
     place = sandbox()
-    ready.api.change(
-        "ADDED", pod("web", uid="uid-of-copy", annotation=network(3), **{"kubernetes.io/config.mirror": "hash"})
-    )
+
+    def copy(uid, written_for):
+        mirror = {"kubernetes.io/config.mirror": "hash"}
+        return pod("web", uid=uid, annotation=network(3), written_for=written_for, **mirror)
+
+    ready.api.change("ADDED", copy("uid-of-copy", "hash"))
     code, result = ready.cni("ADD", netns=place.path, uid="hash")
     assert code == 0, result
-    ((_name, keys),) = ready.pod_ports().items()
-    assert keys["iface-id-ver"] == "uid-of-copy"
+    before = ready.pod_ports()
+    assert [keys["iface-id-ver"] for keys in before.values()] == ["hash"]
     assert ready.cni("CHECK", netns=place.path, uid="hash", config={"prevResult": result}) == (0, None)
+    ready.api.change("DELETED", copy("uid-of-copy", "hash"))
+    ready.api.change("ADDED", copy("uid-of-next-copy", "hash"))
+    wait_for(
+        lambda: ready.cni("CHECK", netns=place.path, uid="hash", config={"prevResult": result}) == (0, None),
+        "the next copy to be taken for the same pod",
+    )
+    assert ready.pod_ports() == before and json.loads(ready.http_get("/findings")[1]) == []
 
 
 @pytest.mark.parametrize(
@@ -340,3 +356,18 @@ def test_many_at_once(ready, sandbox):
         network(number)["ip_address"] for number in range(10, 34)
     )
     assert len(ready.pod_ports()) == len(places)
+
+
+def test_a_static_pod_that_an_earlier_release_attached(ready, sandbox):
+    """Protects a static pod over an update: its port and its record have the UID of its copy, and get the other one."""
+    place = sandbox()
+    mirror = {"kubernetes.io/config.mirror": "hash"}
+    ready.api.change("ADDED", pod("web", uid="uid-of-copy", annotation=network(3)))
+    assert ready.cni("ADD", netns=place.path, uid="uid-of-copy")[0] == 0
+    assert [keys["iface-id-ver"] for keys in ready.pod_ports().values()] == ["uid-of-copy"]
+    ready.api.change("MODIFIED", pod("web", uid="uid-of-copy", annotation=network(3), written_for="hash", **mirror))
+    ready.stop()
+    ready.start()
+    wait_for(
+        lambda: [keys["iface-id-ver"] for keys in ready.pod_ports().values()] == ["hash"], "the port to have the UID"
+    )

@@ -10,8 +10,10 @@ import subprocess
 import network_namespace
 import pytest
 from database_server import wait_for
-from kubernetes_server import Kubernetes
+from kubernetes_server import Kubernetes, programs
 from node_server import answer, host_links, network
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import accounts
 
 PODS = "/api/v1/namespaces/default/pods"
 
@@ -25,8 +27,16 @@ def namespace():
 
 @pytest.fixture(scope="module")
 def api_server(namespace):
-    """The API server of ``kubernetes``."""
+    """The API server of ``kubernetes``. Nodes may read all that the account of a node's server may."""
     server = Kubernetes(flags=["--advertise-address=192.0.2.1"])  # the namespace has no route to take one from
+    rules = [rule for rule in accounts.node_rules("node1") if "list" in rule["verbs"]]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "services"}
+    subjects = [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:nodes"}]
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    server.create(f"{rbac}/clusterroles", {"metadata": {"name": "services"}, "rules": rules})
+    server.create(
+        f"{rbac}/clusterrolebindings", {"metadata": {"name": "services"}, "roleRef": role, "subjects": subjects}
+    )
     yield server
     server.remove()
 
@@ -126,3 +136,41 @@ def test_the_nodes_account_may_write_events(served, sandbox):
         lambda: "NetworkRepaired" in [one["reason"] for one in kubernetes.items("/api/v1/namespaces/default/events")],
         "the event",
     )
+
+
+@pytest.fixture
+def controllers(kubernetes, tmp_path):
+    """Kubernetes' controller manager, with what makes taints from conditions."""
+    access = tmp_path / "controllers.kubeconfig"
+    access.write_text(json.dumps(kubernetes.kubeconfig()))
+    program = programs("kube-controller-manager") / "kube-controller-manager"
+    arguments = ["--leader-elect=false", "--controllers=node-lifecycle-controller", "--secure-port=0"]
+    with (tmp_path / "controllers.log").open("w") as log:
+        process = subprocess.Popen([program, f"--kubeconfig={access}", *arguments], stdout=log, stderr=log)
+    yield
+    process.kill()
+    process.wait(timeout=10)
+
+
+def test_the_nodes_account_keeps_new_pods_away(controllers, served):
+    """Protects new pods from a node that can't serve them: its account may write NetworkUnavailable, Kubernetes makes
+    the taint from it, and the kubelet's own conditions stay.
+    """
+    kubernetes, node = served
+    path = "/api/v1/nodes/node1"
+
+    def conditions():
+        return {one["type"]: one for one in kubernetes.get(path)["status"]["conditions"]}
+
+    def has(status, taint=False):
+        found = [(one["key"], one["effect"]) for one in kubernetes.get(path)["spec"].get("taints", ())]
+        wanted = [("node.kubernetes.io/network-unavailable", "NoSchedule")] if taint else []
+        return conditions().get("NetworkUnavailable", {}).get("status") == status and found == wanted
+
+    wait_for(lambda: has("False"), "the condition of a node that serves pods")
+    node.daemons["ovn-controller"].stop()
+    wait_for(lambda: has("True", taint=True), "the taint of a node that does not")
+    assert conditions()["NetworkUnavailable"]["message"].startswith("ovn-controller does not run: ")
+    node.daemons["ovn-controller"].start()
+    wait_for(lambda: has("False"), "the node to serve pods again")
+    assert "Ready" in conditions()

@@ -7,6 +7,7 @@ gets there in the end (W18, W20).
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import time
@@ -196,9 +197,11 @@ def test_w18_stale_ports_go_at_the_first_start_after_a_boot(ready, sandbox):
     ready.start(wait=False)
     wait_for(lambda: not ready.configuration.exists(), "the configuration of before the boot to go")
     wait_for(lambda: not ready.pod_ports(), "the stale port to go")
-    assert not ready.configuration.exists()
+    wait_for(ready.unavailable, "the condition, which is set at once after a boot")
+    wait_for(ready.configuration.exists, "the configuration, for deletions, where the node stays broken")
+    assert ready.unavailable() and json.loads(ready.configuration.read_text())["cniVersion"] == "1.0.0"
     ready.controller.silent = False
-    wait_for(ready.configuration.exists, "the configuration")
+    wait_for(lambda: ready.unavailable() == "", "the node to take pods")
 
 
 def test_the_runtimes_configuration_is_written_last(node):
@@ -263,3 +266,67 @@ def test_w2_a_short_outage_of_the_api_server(ready, sandbox):
     ready.api.set_away(False)
     assert answer(call)[0] == 0
     in_order(ready, ["one", "two"])
+
+
+DEEP = '{"cniVersion": "1.0.0", "name": "n", "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+
+
+def test_a_left_deletion_that_can_not_be_read_blocks_no_other(ready, sandbox):
+    """Protects the node from one bad file: all deletions after it stayed undone, and no port was ever swept again. It
+    is carried out as far as it can be understood, said, and out of the way.
+    """
+    places = {name: sandbox(name) for name in ("deep", "two", "lost")}
+    for number, name in enumerate(places, start=3):
+        add(ready, places[name], name, number)
+    ready.stop()
+    assert ready.cni("DEL", container="c-deep", name="deep", stdin=DEEP) == (0, None)
+    assert ready.cni("DEL", container="c-two", name="two") == (0, None)
+    folder = ready.run / "cni-deletions"
+    (folder / "00-not-utf-8").write_bytes(b"CNI_COMMAND=DEL\0CNI_CONTAINERID=\xff\xfe\0CNI_IFNAME=eth0\0\0\xff")
+    (folder / "00-no-request").write_bytes(b"\0" * 100)
+    (folder / "00-folder").mkdir()
+    os.mkfifo(folder / "00-fifo")
+    places["lost"].remove()
+    ready.start()
+    wait_for(lambda: not list(folder.iterdir()), "the deletions to be out of the way")
+    wait_for(lambda: not ready.pod_ports() and not host_links(), "all ports to go")
+    said = ready.text().count("a deletion that was left can't be read")
+    refused = sorted(path.name for path in (ready.run / "cni-refused").iterdir())
+    assert said == len(refused) == 5 and len([name for name in refused if name.startswith("00-")]) == 4
+
+
+def test_a_deletion_that_was_left_is_not_for_the_next_add(ready, sandbox):
+    """Protects a sandbox that is made again under its old ID from the deletion of what it was before."""
+    place = sandbox()
+    add(ready, place)
+    ready.stop()
+    assert ready.cni("DEL", container="c-web", netns=place.path) == (0, None)
+    call = ready.call("ADD", container="c-web", netns=place.path)
+    ready.start()
+    assert answer(call)[0] == 0
+    wait_for(lambda: not list((ready.run / "cni-deletions").iterdir()), "the deletion to be forgotten")
+    in_order(ready, ["web"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 60_000,
+        '{"attachment": ["c-web", "eth0"]}',
+        '{"attachment": ["c-web", "eth0"], "netns": 1, "namespace": "ns", "pod": "web", "uid": "u", "mtu": "x", '
+        '"userspace": 1, "network": {"mac": 1, "addresses": "x", "gateways": [], "routes": []}}',
+    ],
+    ids=["deep", "parts", "types"],
+)
+def test_a_record_that_can_not_be_read_stops_nothing(ready, sandbox, text):
+    """Protects a node whose server ended at each start because of one file that it had written itself."""
+    add(ready, sandbox())
+    ready.stop()
+    (record,) = (ready.run / "cni-attachments").iterdir()
+    good = record.read_text()
+    record.write_text(text)
+    ready.start()
+    assert f"the record {record} can't be used and is removed" in ready.text()
+    wait_for(record.exists, "the record to be made again from the port")
+    wait_for(lambda: json.loads(record.read_text()) == json.loads(good), "it to be as before")
+    in_order(ready, ["web"])

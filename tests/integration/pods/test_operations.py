@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import socket
 import subprocess
+import time
 
 import pytest
 from database_server import wait_for
@@ -164,6 +167,44 @@ def test_gc_removes_attachments_that_are_not_valid(added, sandbox):
         assert [keys["iface-id"] for keys in node.pod_ports().values()] == ["ns_two"] and len(host_links()) == 1
 
 
+def test_gc_of_a_network_leaves_those_of_others(added, sandbox):
+    """Protects pods from the GC of a second network of the same plugin, as Multus makes them (CNI 1.1.0: a network's GC
+    is about its own attachments), also after a restart; and what a release before has made, whose network nobody knows.
+    """
+    node, _place, _result = added
+    for number, name in enumerate(("two", "three"), start=4):
+        node.api.change("ADDED", pod(name, annotation=network(number)))
+        code, result = node.cni(
+            "ADD", container=f"c-{name}", netns=sandbox(name).path, name=name, config={"name": "other-net"}
+        )
+        assert code == 0, result
+
+    def gc(name, *valid):
+        config = {"name": name, "cni.dev/valid-attachments": [{"containerID": one, "ifname": "eth0"} for one in valid]}
+        assert node.cni("GC", container=None, ifname=None, version="1.1.0", config=config) == (0, None)
+        return sorted(keys["iface-id"] for keys in node.pod_ports().values())
+
+    node.stop()
+    node.start()
+    assert gc("other-net", "c-two") == ["ns_two", "ns_web"]
+    assert gc("nobody-knows-it") == ["ns_two", "ns_web"]
+    node.stop()
+    shutil.rmtree(node.run / "cni-attachments")
+    (port,) = [port for port, keys in node.pod_ports().items() if keys["iface-id"] == "ns_web"]
+    keys = ["set", ["k8s.ovn.org/network"]]
+    node.database.transact(
+        {
+            "op": "mutate",
+            "table": "Interface",
+            "where": [["name", "==", port]],
+            "mutations": [["external_ids", "delete", keys]],
+        }
+    )
+    node.start()
+    assert gc("ovn-kubernetes") == ["ns_two", "ns_web"]
+    assert gc("other-net") == ["ns_web"]
+
+
 def test_gc_removes_what_has_only_a_record(added):
     """Protects against a port that was just taken away: what ADD has kept would make it again."""
     node, _netns, _result = added
@@ -186,8 +227,8 @@ def test_gc_removes_what_has_only_a_record(added):
 
 
 def test_status_follows_readiness(ready):
-    """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason, and recovers by
-    itself.
+    """Protects a node from being Ready when no pod can start: STATUS fails with code 50 and the reason once that has
+    lasted, and recovers by itself.
     """
     assert ready.cni("STATUS", container=None, ifname=None, version="1.1.0") == (0, None)
     ready.remove_flows()
@@ -214,6 +255,8 @@ def test_w20_version_is_answered_always(node, version):
         assert code == 0 and result["supportedVersions"] == ["1.0.0", "1.1.0"]
 
 
+DEEP = "[" * 150 + "]" * 150
+
 ERRORS = {
     "unsupported version": ({"command": "ADD", "netns": "/n", "version": "0.4.0"}, 1, "0.4.0"),
     "STATUS before 1.1.0": ({"command": "STATUS", "version": "1.0.0"}, 1, "STATUS"),
@@ -234,18 +277,60 @@ ERRORS = {
     "no JSON": ({"command": "ADD", "netns": "/n", "stdin": "{"}, 6, "not JSON"),
     "no object": ({"command": "ADD", "netns": "/n", "stdin": "[]"}, 6, "not a JSON object"),
     "no name": ({"command": "ADD", "netns": "/n", "config": {"name": ""}}, 7, "name"),
+    "no text as name": ({"command": "ADD", "netns": "/n", "config": {"name": 5}}, 7, "name"),
+    "a name that is a path": ({"command": "ADD", "netns": "/n", "config": {"name": "../x"}}, 7, "../x"),
+    "no text as version": ({"command": "ADD", "netns": "/n", "config": {"cniVersion": ["1.0.0"]}}, 1, "1.0.0"),
+    "nested too deeply": ({"command": "ADD", "netns": "/n", "stdin": DEEP}, 6, "in each other"),
+    "nested too deeply for Python": ({"command": "DEL", "stdin": "[" * 100_000}, 6, "in each other"),
+    "a zero byte": ({"command": "ADD", "netns": "/n", "stdin": '{"name": "\0"}'}, 6, "not JSON"),
+    "no number of JSON": ({"command": "ADD", "netns": "/n", "stdin": '{"cniVersion": NaN}'}, 6, "not JSON"),
+    "prevResult that is none": ({"command": "ADD", "netns": "/n", "config": {"prevResult": [1]}}, 7, "prevResult"),
+    "ips that are none": ({"command": "ADD", "netns": "/n", "config": {"prevResult": {"ips": 1}}}, 7, "ips"),
+    "a configuration that is too large": (
+        {"command": "ADD", "netns": "/n", "config": {"x": "y" * (1 << 20)}},
+        7,
+        "less than 1048576 bytes",
+    ),
+    "variables that are too large": (
+        {"command": "ADD", "netns": "/n", "environment": {f"CNI_{number}": "x" * 100_000 for number in range(12)}},
+        7,
+        "less than 1048576 bytes",
+    ),
+    "a container's ID that is no file's name": ({"command": "DEL", "container": "x" * 101}, 4, "CNI_CONTAINERID"),
+    "a pod's name that can't be one": (
+        {"command": "ADD", "netns": "/n", "name": "x" * 10_000},
+        4,
+        "K8S_POD_NAME 'xxx",
+    ),
     "CHECK without prevResult": ({"command": "CHECK", "netns": "/n"}, 7, "prevResult"),
     "GC without attachments": ({"command": "GC", "version": "1.1.0"}, 7, "valid-attachments"),
 }
 
 
 def test_w20_errors_are_those_of_the_specification(ready):
-    """Protects the readers of errors: the specification's code, the request's version, one sentence."""
+    """Protects the readers of errors: the specification's code, the request's version, one sentence, at once."""
     for case, (arguments, code, words) in ERRORS.items():
+        began = time.monotonic()
         status, error = ready.cni(**arguments)
         assert (status, error["code"]) == (1, code) and words in error["msg"], (case, error)
+        assert time.monotonic() - began < 5 and len(error["msg"]) < 300, (case, error)
         if code not in (1, 6):
             assert error["cniVersion"] == arguments.get("version", "1.0.0"), case
+
+
+def test_a_request_that_is_too_large_is_answered(ready, sandbox):
+    """Protects whoever else speaks to the socket: the server says what it does not take, and not "does not answer"."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(5)
+        link.connect(str(ready.run / "cni.sock"))
+        link.sendall(b"%d\n" % (1 << 21))
+        code, _sign, text = link.makefile("rb").read().partition(b"\n")
+    assert code == b"1" and "less than 1048576 bytes" in json.loads(text)["msg"]
+    large = {"x": "y" * (1 << 20)}
+    assert ready.cni("VERSION", container=None, ifname=None, netns=None, config=large)[0] == 0
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
+    code, result = ready.cni("ADD", netns=sandbox().path, config={"prevResult": {"ips": None, "interfaces": None}})
+    assert code == 0 and len(result["ips"]) == 1, result
 
 
 def test_a_namespace_that_does_not_exist(ready):

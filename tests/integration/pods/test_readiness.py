@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""What makes new pods fail, readiness says at once, and the runtime's configuration, which the kubelet's Ready follows,
-goes after a while; what somebody removes of it is there again at once.
+"""What makes new pods fail, readiness says at once, and the condition NetworkUnavailable and STATUS after a while.
+
+The runtime's configuration stays, since without it pods can't be deleted; what somebody removes of it is there again at
+once.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
+import preloaded
 import pytest
 from database_server import wait_for
 from node_server import network, pod
@@ -29,14 +33,79 @@ def says(node, words):
         ("ovn-controller", "systemctl start ovn-controller"),
     ],
 )
-def test_readiness_follows_the_daemons(ready, name, command):
-    """Protects new pods: with a daemon stopped the node said ok, and they hung."""
+def test_readiness_follows_the_daemons(ready, sandbox, name, command):
+    """Protects new pods: with a daemon stopped the node said ok, and they hung. The scheduler and the runtime are told
+    after a while, and pods can be deleted all the time.
+    """
+    place = sandbox()
+    ready.api.change("ADDED", pod("web", annotation=network(3)))
+    assert ready.cni("ADD", netns=place.path)[0] == 0
+    wait_for(lambda: ready.unavailable() == "", "the condition of a node that serves pods")
     ready.daemons[name].stop()
     wait_for(lambda: says(ready, f"{name} does not run: {command}"), "readiness to say so", 2)
-    wait_for(lambda: not ready.configuration.exists(), "the configuration to go")
+    assert status(ready) is None, "a daemon that restarts is not worth it"
+    wait_for(lambda: ready.unavailable() == f"{name} does not run: {command}", "the condition")
+    assert (status(ready)["code"], status(ready)["msg"]) == (50, ready.unavailable())
+    ready.configuration.unlink()
+    wait_for(ready.configuration.exists, "the configuration to be there again", PROMPT)
+    assert ready.cni("DEL", netns=place.path) == (0, None) and ready.pod_ports() == {}
     ready.daemons[name].start()
-    wait_for(ready.configuration.exists, "the configuration to come back")
+    wait_for(lambda: ready.unavailable() == "" and status(ready) is None, "the node to take pods again")
     assert ready.http_get("/readyz") == (200, "ok\n")
+
+
+def status(node):
+    """The error of STATUS; None: the node takes pods."""
+    return node.cni("STATUS", container=None, ifname=None, version="1.1.0")[1]
+
+
+def test_the_configuration_stays_while_the_server_is_away(ready):
+    """Protects the deletion of pods on a node whose server is stopped, or starts while something is broken: without the
+    configuration containerd refuses it. The condition stays, whatever somebody else makes of it, until pods are served.
+    """
+    before = json.loads(ready.configuration.read_text())
+    ready.daemons["ovn-controller"].stop()
+    wait_for(ready.unavailable, "the condition")
+    ready.stop()
+    ready.configuration.unlink()
+    ready.api.conditions.clear()
+    ready.database.stop()
+    ready.start(wait=False)
+    wait_for(ready.unavailable, "the condition, also of a server that has just started")
+    wait_for(ready.configuration.exists, "the configuration")
+    assert {**before, "plugins": [{"type": "ovn-k8s-cni-overlay"}]} == json.loads(ready.configuration.read_text())
+    assert status(ready)["code"] == 50
+    ready.database.start()
+    ready.daemons["ovn-controller"].start()
+    wait_for(lambda: ready.unavailable() == "", "the node to take pods again")
+    assert json.loads(ready.configuration.read_text()) == before
+    ready.api.conditions.clear()
+    wait_for(lambda: ready.unavailable() == "", "the condition to be there again")
+
+
+def test_a_server_that_stays_away_keeps_new_pods_away(ready):
+    """Protects new pods from a node whose server does not run: what its unit starts then says so, and the next server
+    takes it back; the removal of the overlay takes the condition away, and not that of somebody else.
+    """
+
+    def run(option):
+        with (ready.folder / "once.log").open("a") as log:
+            access = ["--kubernetes", str(ready.folder / "kubernetes.json"), "--run", str(ready.run)]
+            program = preloaded.start("node_program:main", ["--node", "node1", *access, option], log)
+        assert program.wait(timeout=30) == 0
+
+    ready.stop()
+    run("--say-stopped")
+    assert "ovn-k8s-node does not run" in ready.unavailable()
+    assert ready.api.conditions["NetworkUnavailable"]["reason"] == "OVNKubernetesStopped"
+    ready.start()
+    wait_for(lambda: ready.unavailable() == "", "the server to take it back")
+    ready.stop()
+    run("--clear")
+    assert ready.unavailable() is None
+    ready.api.conditions["NetworkUnavailable"] = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRoutes"}
+    run("--clear")
+    assert ready.api.conditions["NetworkUnavailable"]["reason"] == "NoRoutes"
 
 
 def test_readiness_follows_the_southbound_database(ready):

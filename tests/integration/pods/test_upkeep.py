@@ -243,6 +243,22 @@ def test_a_pod_that_was_deleted_is_not_repaired(ready, sandbox):
     assert port not in ready.pod_ports()
 
 
+def test_a_static_pod_whose_copy_comes_back_is_repaired(ready, sandbox):
+    """Protects a static pod that lost its port while its copy at the API server was away, so that it seemed deleted."""
+    mirror = {"kubernetes.io/config.mirror": "static"}
+    ready.api.change("ADDED", pod("web", annotation=network(3), **mirror))
+    assert ready.cni("ADD", netns=sandbox().path, uid="static")[0] == 0
+    (port,) = ready.pod_ports()
+    other = add(ready, sandbox("two"), "two", 4)
+    ready.api.change("DELETED", pod("web", **mirror))
+    delete_port(ready, port)
+    delete_port(ready, other)
+    wait_for(lambda: other in ready.pod_ports(), "the other's port", PROMPT)
+    assert port not in ready.pod_ports()
+    ready.api.change("ADDED", pod("web", uid="next", annotation=network(3), written_for="static", **mirror))
+    wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
+
+
 def test_a_pod_that_breaks_again_and_again_is_repaired_less_often(ready, sandbox):
     """Protects the host from a program that takes away what is repaired: the pause grows."""
     port, times = add(ready, sandbox()), []
@@ -271,11 +287,12 @@ def test_pods_without_a_record(ready, sandbox):
     wait_for(lambda: list((ready.run / "cni-attachments").iterdir()), "the record", PROMPT)
     delete_port(ready, port)
     wait_for(lambda: ready.pod_ports().get(port) == before, "the port", PROMPT)
+    wait_for(lambda: ready.text().count("was broken and is repaired") == 1, "the first repair to end", PROMPT)
     forget(ready)
     delete_link(ready, port)
     ready.start()
     wait_for(lambda: port in host_links() and ready.pod_ports().get(port) == before, "the link", 2 * PROMPT)
-    wait_for(lambda: ready.text().count("was broken and is repaired") == 2, "both repairs to end", PROMPT)
+    wait_for(lambda: ready.text().count("was broken and is repaired") == 2, "the second repair to end", PROMPT)
 
 
 def test_the_port_goes_to_the_newest_sandbox_also_without_a_record(ready, sandbox):
@@ -290,6 +307,34 @@ def test_the_port_goes_to_the_newest_sandbox_also_without_a_record(ready, sandbo
     assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
 
 
+def sandboxes(node):
+    """The sandboxes that have ports."""
+    return sorted(keys["sandbox"] for keys in node.pod_ports().values())
+
+
+def bring_back(node, ports, interfaces, uid):
+    """Make the port of c-old again, in one transaction."""
+    (interface,) = [row for row in interfaces if dict(row["external_ids"][1]).get("sandbox") == "c-old"]
+    (port,) = [row for row in ports if row["name"] == interface["name"]]
+    keys = dict(dict(interface["external_ids"][1]), **{"iface-id-ver": uid})
+    row = {"name": port["name"], "external_ids": ["map", list(map(list, keys.items()))]}
+    node.database.transact(
+        {"op": "insert", "table": "Interface", "uuid-name": "i", "row": row},
+        {
+            "op": "insert",
+            "table": "Port",
+            "uuid-name": "p",
+            "row": {"name": port["name"], "external_ids": port["external_ids"], "interfaces": ["named-uuid", "i"]},
+        },
+        {
+            "op": "mutate",
+            "table": "Bridge",
+            "where": [["name", "==", "br-int"]],
+            "mutations": [["ports", "insert", ["set", [["named-uuid", "p"]]]]],
+        },
+    )
+
+
 def test_an_older_add_does_not_take_the_port_back(ready, sandbox):
     """Protects a pod's newest sandbox from the ADD of an older one that was slower: it fails, and takes nothing."""
     old, new = sandbox("old"), sandbox("new")
@@ -298,12 +343,55 @@ def test_an_older_add_does_not_take_the_port_back(ready, sandbox):
     first = ready.call("ADD", container="c-old", netns=old.path)
     wait_for(ready.pod_ports, "the first ADD to wait for its flows")
     second = ready.call("ADD", container="c-new", netns=new.path)
-    wait_for(lambda: len(ready.pod_ports()) == 2, "the second ADD to wait for its flows")
+    code, result = answer(first)
+    assert (code, result["code"]) == (1, 11) and "newer sandbox" in result["msg"]
+    wait_for(lambda: sandboxes(ready) == ["c-new"], "the second ADD to wait for its flows")
     ready.controller.silent = False
     assert answer(second)[0] == 0
-    code, result = answer(first)
-    assert code == 1 and "newer sandbox" in result["msg"]
-    assert [keys["sandbox"] for keys in ready.pod_ports().values()] == ["c-new"]
+    assert sandboxes(ready) == ["c-new"]
+    assert ready.cni("DEL", container="c-old", netns=old.path) == (0, None) and sandboxes(ready) == ["c-new"]
+
+
+def test_older_sandboxes_lose_their_ports_before_the_newest_gets_one(ready, sandbox):
+    """Protects the newest sandbox from an older one with the same iface-id, which ovn-controller bound in its place:
+    also for the moment in which the new one waits for its flows, of any of its links, and without a record.
+    """
+    old, new = sandbox("old"), sandbox("new")
+    add(ready, old, container="c-old")
+    assert ready.cni("ADD", container="c-old", netns=old.path, ifname="net1")[0] == 0
+    for path in (ready.run / "cni-attachments").iterdir():
+        path.unlink()
+    ready.controller.silent = True
+    call = ready.call("ADD", container="c-new", netns=new.path)
+    wait_for(lambda: "c-new" in sandboxes(ready), "the new port")
+    assert sandboxes(ready) == ["c-new"]
+    ready.controller.silent = False
+    assert answer(call)[0] == 0
+    log = ready.database.file.read_text()
+    assert log.index("ovn-k8s-node: newer sandbox of ns/web") < log.rindex("ovn-k8s-node: ADD ns/web")
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "at the start"])
+@pytest.mark.parametrize("renamed", [True, False], ids=["another uid", "same uid"])
+def test_the_sweep_leaves_the_port_of_the_newest_sandbox(ready, sandbox, running, renamed):
+    """Protects a pod whose two sandboxes have a port: an ADD was interrupted, or a release before has made both. The
+    pod's UID decides, else which pair is newer.
+    """
+    old, new = sandbox("old"), sandbox("new")
+    add(ready, old, container="c-old")
+    ports = ready.database.rows("Port"), ready.database.rows("Interface")
+    assert ready.cni("ADD", container="c-new", netns=new.path)[0] == 0
+    assert sandboxes(ready) == ["c-new"]
+    if not running:
+        ready.stop()
+    bring_back(ready, *ports, uid="uid-0" if renamed else "uid-1")
+    wait_for(lambda: len(sandboxes(ready)) == 2 or running, "both ports")
+    if not running:
+        ready.start()
+    wait_for(lambda: ready.database.file.read_text().count("newer sandbox of ns/web") == 2, "the sweep", PROMPT)
+    assert sandboxes(ready) == ["c-new"]
+    assert ready.cni("DEL", container="c-old", netns=old.path) == (0, None) and sandboxes(ready) == ["c-new"]
+    assert [keys["iface-id"] for keys in ready.pod_ports().values()] == ["ns_web"]
 
 
 def test_pods_are_repaired_while_the_api_server_is_away(ready, sandbox):
@@ -418,7 +506,7 @@ def test_a_pod_that_runs_without_a_port_is_found(ready):
 def test_an_address_that_the_node_does_not_serve_any_more_is_found(ready, sandbox):
     """Protects static pods and those of DaemonSets, which keep their addresses when their node's subnet changes."""
     add(ready, sandbox())
-    subprocess.run(["ip", "address", "add", "192.168.1.2/24", "dev", "k8s-node1"], check=True, timeout=10)
+    subprocess.run(["ip", "address", "replace", "192.168.1.2/24", "dev", "k8s-node1"], check=True, timeout=10)
     wait_for(lambda: json.loads(ready.http_get("/findings")[1]) == [], "the address to be in the node's subnet")
     subprocess.run(["ip", "address", "flush", "dev", "k8s-node1"], check=True, timeout=10)
     subprocess.run(["ip", "address", "add", "192.168.9.2/24", "dev", "k8s-node1"], check=True, timeout=10)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
 import threading
 import types
 
 import pytest
-from network_namespace import ip, ip_batch, load_nftables, namespace
+from network_namespace import ip, ip_batch, load_nftables, namespace, router
 from northbound import Northbound
 from vswitch import Vswitch
 
@@ -157,18 +156,3 @@ def bare(monkeypatch):
             host.router(f"address add {ROUTER}/24 dev eth0p")
             ip(f"route add default via {ROUTER}")
             yield host
-
-
-@contextlib.contextmanager
-def router(link):
-    """A process in a network namespace of its own, to which a link goes."""
-    with subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE
-    ) as process:
-        try:
-            process.stdout.readline()  # it is there now
-            ip(f"link set {link} netns {process.pid}")
-            ip(f"link set {link} up", f"/proc/{process.pid}/ns/net")
-            yield process.pid
-        finally:
-            process.kill()

@@ -7,16 +7,19 @@ The flows are there when they should be, and only then (W23).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
+import sys
 import time
 
 import preloaded
 import pytest
 from database_server import PROGRAMS, Server, wait_for
-from network_namespace import ip, namespace
+from network_namespace import ip, namespace, router
 from vswitch import Vswitch
 
 MAC = "52:54:00:00:00:01"
@@ -210,6 +213,35 @@ def host():
             made.remove()
 
 
+# An echo server for datagrams of IPv6; and all that comes of a protocol, by its size.
+ECHO = """
+import socket
+one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); one.bind(("::", 8099)); print("ready", flush=True)
+while True:
+    data, peer = one.recvfrom(65000); one.sendto(data, peer)
+"""
+HEAR = """
+import socket, sys
+one = socket.socket(socket.AF_INET6 if sys.argv[1] == "6" else socket.AF_INET, socket.SOCK_RAW, int(sys.argv[2]))
+one.settimeout(20); print("ready", flush=True)
+while True:
+    data = one.recv(65000); print(len(data) - (20 if sys.argv[1] == "4" else 0), flush=True)
+"""
+SEND = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+for size in map(int, sys.argv[3:]):
+    socket.socket(family, socket.SOCK_RAW, int(sys.argv[2])).sendto(bytes(size), (sys.argv[1], 0))
+"""
+ASK = """
+import socket, sys
+one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); one.settimeout(2); one.connect((sys.argv[1], 8099))
+one.send(bytes(int(sys.argv[2])))
+try:
+    print(len(one.recv(65000)))
+except OSError as error:
+    print(error)
+"""
 IN, OUT, POD = f"in_port=eth0,dl_dst={MAC}", "in_port=LOCAL", "in_port=p1"
 ARP = "dl_src=aa:aa:aa:00:00:01,arp"
 WAYS = [
@@ -244,6 +276,20 @@ WAYS = [
     (f"{POD},tcp,nw_src=10.44.0.12,tcp_dst=443", {"outside"}),
     (f"{POD},icmp6,icmpv6_type=135", {"outside"}),
     (f"{POD},{ARP},arp_op=1", {"outside"}),
+    # Protocols that SNAT can't keep apart are the host's alone, in both directions.
+    *(
+        (f"{way},{version},nw_proto={number}{more}", where)
+        for version, number, more in (
+            *((version, number, "") for version in ("ip", "ipv6") for number in (4, 41, 47, 50, 51, 89, 115)),
+            *(("ip", number, ",ip_frag=" + part) for number in (50, 47) for part in ("first", "later")),
+        )
+        for way, where in ((POD, set()), (IN, {"host"}), (OUT, {"outside"}))
+    ),
+    (f"{POD},ip,nw_proto=17,ip_frag=later", {"outside"}),
+    (f"{POD},udp,nw_src=10.44.0.12,udp_src=20000,udp_dst=4500", {"outside"}),
+    (f"{POD},sctp6,sctp_dst=5", {"outside"}),
+    (f"{POD},icmp,icmp_type=8", {"outside"}),
+    *((f"{IN},udp,nw_dst=10.44.0.12,udp_src={port},udp_dst={port}", {"host"}) for port in (500, 4500)),
     # Tagged packets are others' affair.
     (f"{IN},dl_vlan=7,tcp,nw_dst=10.44.0.12,tcp_dst=30080", {"as without us"}),
 ]
@@ -270,6 +316,23 @@ def test_ways(host):
     host.help()
     host.until(lambda: any("tp_dst=30082" in line for line in host.flows()), "the node ports")
     assert {packet: host.goes(packet) for packet, _ports in WAYS} == dict(WAYS)
+
+
+def test_a_port_that_the_host_listens_on(host):
+    """Protects the host's own programs (SSH, the API server): a load balancer at the host's address does not get their
+    port.
+    """
+    host.router()
+    vips = [["10.44.0.12:2222", "192.168.1.3:80"], ["10.44.0.12:30080", "192.168.1.3:80"]]
+    host.southbound.transact(
+        {"op": "insert", "table": "Load_Balancer", "row": {"name": "a", "protocol": "tcp", "vips": ["map", vips]}}
+    )
+    with socket.create_server(("0.0.0.0", 2222)):
+        host.help()
+        host.until(lambda: any("tp_dst=30080" in line for line in host.flows()), "the node port")
+        assert not any("tp_dst=2222" in line for line in host.flows())
+    ip("address add 10.44.0.13/24 dev breth0")
+    host.until(lambda: any("tp_dst=2222" in line for line in host.flows()), "the port that nobody has any more")
 
 
 def test_the_flows_follow_what_they_are_made_from(host):
@@ -346,7 +409,7 @@ def test_w23_flows_come_back(host):
     """
     host.router()
     host.help()
-    lines = host.parted(41)
+    lines = host.parted(66)
     for what, act in (
         ("the deleted flows", lambda: host.tool("ovs-ofctl", "del-flows", "breth0")),
         ("the changed flows", lambda: host.tool("ovs-ofctl", "mod-flows", "breth0", "table=1,actions=drop")),
@@ -425,3 +488,92 @@ def test_pidfile_detach_and_clear(host):
     os.kill(pid, signal.SIGKILL)
     host.help("--clear")
     assert host.helper.wait(20) == 0 and host.flows() == [] and len(host.flows("cookie=0/0")) == 2
+
+
+def test_services_that_never_came(host, systemd):
+    """Protects against a gateway that is said to work and has no flows of services: the flows that need no services
+    come at once, and the unit is ready when the Southbound database has sent them, or nothing is known of one.
+    """
+    host.environment["NOTIFY_SOCKET"] = os.environ["NOTIFY_SOCKET"]
+    host.router()
+    host.southbound.stop()
+    host.help()
+    waits = "has not sent the services yet: they have no flows"
+    systemd.hears(f"STATUS=the Southbound database {host.southbound.remote} {waits}")
+    assert len(host.flows()) > 30
+    host.southbound.start()
+    systemd.hears("READY=1")
+
+
+class Place:
+    """A network namespace of its own, at one end of a link."""
+
+    def __init__(self, after, link, addresses, mac):
+        self.process = after.enter_context(router(link))
+        self._after = after
+        self.path = f"/proc/{self.process}/ns/net"
+        ip(f"link set {link} address {mac} mtu 1400", self.path)
+        for address in addresses:
+            ip(f"address add {address} dev {link}{' nodad' if ':' in address else ''}", self.path)
+
+    def start(self, script, *arguments):
+        """A program that runs there, which has said that it is ready."""
+        return start(self._after, ["nsenter", f"--net={self.path}"], script, *arguments)
+
+    def run(self, script, *arguments):
+        command = ["nsenter", f"--net={self.path}", sys.executable, "-c", script, *map(str, arguments)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+
+
+def start(after, prefix, script, *arguments):
+    """A program that has said that it is ready; it ends with ``after``."""
+    command = [*prefix, sys.executable, "-c", script, *map(str, arguments)]
+    process = after.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+    after.callback(process.kill)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_what_can_not_be_kept_apart_stays_the_hosts(host):
+    """Protects the host's own tunnels (IPsec, GRE): of pods only what SNAT keeps apart leaves, also in fragments of
+    both families, and all else that comes in is the host's.
+    """
+    outside, other = "52:54:00:00:00:fe", {"10.44.0.12": "10.44.0.250", "fd44::12": "fd44::250"}
+    with contextlib.ExitStack() as after:
+        host.router()
+        ip("link add pod type veth peer name inpod")
+        ip("link set pod up mtu 1400")
+        host.vsctl("add-port", "br-int", "pod")
+        for ways in ("in_port=pod,actions=output:p2", "in_port=p2,actions=output:pod"):
+            host.tool("ovs-ofctl", "add-flow", "br-int", ways)
+        pod = Place(after, "inpod", ("10.44.0.12/24", "fd44::12/64"), MAC)
+        there = Place(after, "eth0p", ("10.44.0.250/24", "fd44::250/64"), outside)
+        for where, link, address, mac in (
+            *((there.path, "eth0p", own, MAC) for own in other),
+            *((pod.path, "inpod", far, outside) for far in other.values()),
+        ):
+            ip(f"neigh replace {address} lladdr {mac} nud permanent dev {link}", where)
+        for where, link in (
+            ((), "eth0"),
+            (("nsenter", f"--net={pod.path}"), "inpod"),
+            ((), "pod"),
+            (("nsenter", f"--net={there.path}"), "eth0p"),
+        ):
+            subprocess.run([*where, "ethtool", "-K", link, "tx", "off"], check=True, capture_output=True)
+        # As a drop at the NIC does: the host has what the bridge gives it.
+        ip("address flush dev eth0")
+        host.help()
+        host.parted()
+        there.start(ECHO)
+        host.until(lambda: pod.run(ASK, "fd44::250", 100) == "100", "an answer to a pod")
+        answers = [pod.run(ASK, "fd44::250", 3000) for _one in range(5)]
+        assert answers.count("3000") >= 4, answers
+        for version, (own, far) in (("4", ("10.44.0.12", "10.44.0.250")), ("6", ("fd44::12", "fd44::250"))):
+            for protocol in (50, 47):
+                heard, here = there.start(HEAR, version, protocol), start(after, (), HEAR, version, protocol)
+                pod.run(SEND, far, protocol, 101, 3001)
+                there.run(SEND, own, protocol, 102, 3002)
+                assert [here.stdout.readline() for _one in range(2)] == ["102\n", "3002\n"]
+                # The bridge had the pod's packets before: none of them has come, and this is the first one.
+                subprocess.run([sys.executable, "-c", SEND, far, str(protocol), "103"], check=True)
+                assert heard.stdout.readline() == "103\n"

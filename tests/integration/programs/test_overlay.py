@@ -14,6 +14,9 @@ import pytest
 from database_server import Server
 from network_namespace import ip
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import used
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import result as answer
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host
 
@@ -24,6 +27,7 @@ GATEWAY = (
     "--node-name=kube-minion1 "
     "--default-gw 10.55.0.254"
 )
+ROUTER = "10.44.0.254"
 COMPLETE = "Initialization complete.\n"
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"
 
@@ -54,6 +58,67 @@ def test_the_seed_commands_twice(bare):
         assert bare.seen() == after
     assert column(bare.nb.rows("NAT", ["type", "==", "snat"]), "external_ip") == ["10.55.0.12"]
     assert "192.168.2.2/24" in ip("address") and "192.168.0.0/16 via 192.168.2.1" in ip("route")
+
+
+OVERLAPS = "cluster_ip_subnet 192.168.0.0/16 overlaps {}: choose a network that nothing else uses"
+
+
+def test_an_administrator_in_the_pods_network(bare, monkeypatch):
+    """Protects the session: README's own network has many a bastion in it. Nothing is touched."""
+    monkeypatch.setenv("SSH_CONNECTION", "192.168.5.9 50000 10.44.0.12 22")
+    before = bare.seen()
+    status, _said, complained = bare.run(MASTER)
+    assert status == 1 and OVERLAPS.format("192.168.5.9, from which this session comes (through eth0)") in complained
+    assert bare.seen() == before
+
+
+@pytest.mark.parametrize(
+    ("route", "again"),
+    [
+        (f"192.168.0.0/16 via {ROUTER}", f"192.168.0.0/16 via {ROUTER} dev eth0"),
+        (f"192.168.0.0/16 via {ROUTER} metric 100", f"192.168.0.0/16 via {ROUTER} dev eth0 metric 100"),
+        ("blackhole 192.168.0.0/16", "blackhole 192.168.0.0/16"),
+    ],
+)
+def test_a_route_of_somebody_is_never_lost(bare, route, again):
+    """Protects somebody's own route to the same network: refused, and at a boot it is left alone too."""
+    ip(f"route add {route}")
+    before = bare.seen()
+    status, _said, complained = bare.run(MASTER)
+    assert status == 1 and OVERLAPS.format(f"the route {again}") in complained
+    assert bare.seen() == before
+    ip(f"route delete {route}")
+    assert bare.run(MASTER)[0] == 0
+    ip("route delete 192.168.0.0/16 dev k8s-kube-master")
+    ip(f"route add {route}")
+    settings = json.loads((bare.kept / "node.json").read_text())
+    if "metric" not in route and "blackhole" not in route:
+        with pytest.raises(HostError, match=r"^this host has the route 192\.168\.0\.0/16 via .* already, and"):
+            host.Host(bare.remote).node(settings, move_underlay=False, accepted=True)
+    assert again.split(" dev")[0] in ip("route")
+
+
+def test_a_boot_is_not_refused(bare, monkeypatch):
+    """Protects a node whose host uses the cluster's own name server: at a boot no route leads there yet."""
+    resolver = bare.directory / "resolv.conf"
+    resolver.write_text("nameserver 10.96.0.10\n")
+    assert bare.run(f"{MASTER} --service-ip-subnet 10.96.0.0/16")[0] == 0
+    monkeypatch.setattr(used, "RESOLVER_FILES", (str(resolver),))
+    assert bare.run(f"{MASTER} --service-ip-subnet 10.96.0.0/16") == (0, COMPLETE, "")
+    ip("route delete 10.96.0.0/16")
+    settings = json.loads((bare.kept / "node.json").read_text())
+    host.Host(bare.remote).node(settings, move_underlay=False, accepted=True)
+    assert "10.96.0.0/16 via 192.168.1.1" in ip("route")
+
+
+def test_a_gateway_without_next_hop_says_so(bare):
+    """Protects egress: such a gateway works, and leads no further than its own network."""
+    assert bare.run(MASTER)[0] == 0 and bare.run(MINION)[0] == 0
+    status, _said, complained = bare.run(GATEWAY.replace("--default-gw 10.55.0.254", ""))
+    assert status == 0 and complained == (
+        "ovn-k8s-overlay gateway-init: note: gateway kube-minion1 has no IPv4 next hop: pods reach only the network of "
+        "10.55.0.12/24 through it; give default_gw (in the inventory ovn_gateway_next_hop) if they are to reach more\n"
+    )
 
 
 def test_the_services_network(bare):
@@ -88,7 +153,7 @@ def test_settings_that_nobody_can_read(bare):
     bare.nb.master()
     assert bare.run(MINION)[0] == 0
     for text in ("{", "3"):
-        pathlib.Path(host.NODE_FILE).write_text(text)
+        pathlib.Path(names.NODE_SETTINGS).write_text(text)
         status, said, complained = bare.run(MINION)
         assert (
             (status, said) == (1, "")

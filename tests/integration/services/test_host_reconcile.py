@@ -6,6 +6,7 @@ services' and pods' addresses).
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 import subprocess
 
@@ -332,6 +333,22 @@ def test_rules_that_can_not_be_written(namespace, tmp_path):
         made.remove()
 
 
+@pytest.mark.parametrize("kind", ["services", "endpointslices", "nodes"])
+def test_services_that_never_came(namespace, tmp_path, kind):
+    """Protects against a host that says that all is well and has no rules: it may not read what they are made of."""
+    made = Node(tmp_path / "host", vswitchd=False)
+    try:
+        made.api.forbidden = {kind}
+        made.start(wait=False)
+        wait_for(lambda: f"/{kind}" in made.text(), "the refusal")
+        wait_for(lambda: f"the API server has not sent its {kind} yet: " in made.http_get("/readyz")[1], "the reason")
+        assert made.http_get("/readyz")[0] == 503
+        made.api.forbidden = set()
+        wait_for(lambda: "has not sent" not in made.http_get("/readyz")[1], "the rules to be made")
+    finally:
+        made.remove()
+
+
 def test_loopback_addresses_are_for_the_hosts_own_programs(host):
     """Protects the host's own programs at a loopback address from a node port of the same number: OVN could not
     answer."""
@@ -351,7 +368,7 @@ def test_rules_of_a_removed_node(host, monkeypatch, capsys):
     monkeypatch.setattr(node_program, "NODE_SETTINGS", str(host.folder / "node.json"))
     (host.folder / "node.json").write_text('{"name": "node1"}')
     for said in ("the rules of services are removed\n", ""):
-        node_program.clear()
+        node_program.clear(argparse.Namespace(kubernetes=str(host.folder / "no.json"), node="node1"))
         assert (capsys.readouterr().out, nftables.exists(), route_localnet()) == (said, False, "0")
 
 
@@ -438,3 +455,73 @@ def test_host_ports_of_several_pods(host, overlay, client):
         for process in (more, inner):
             process.kill()
             process.wait()
+
+
+def test_a_host_port_that_the_host_listens_on(host, client):
+    """Protects the host's own programs (SSH, the API server) from a pod that asks for their port, from outside and for
+    the host itself.
+    """
+    own = listen("10.0.0.1:54330")
+    try:
+        made = pod("greedy", annotation=network(3))
+        ports = [{"hostPort": 54330, "containerPort": 8080}, {"hostPort": 54331, "containerPort": 8080}]
+        made["spec"]["containers"] = [{"ports": ports}]
+        host.api.change("ADDED", made)
+        wait_for(lambda: "2 host ports" in host.text(), f"the host ports\n{host.text()}")
+        assert ask(54331, where=client) == "192.168.1.3:8080 from 192.168.1.2"
+        assert ask(54330, where=client).startswith("10.0.0.1:54330 from") and ask(54330).startswith("10.0.0.1:54330 ")
+        assert "host port 54330/tcp of a pod is not served at 10.0.0.1: a program of this host" in host.text()
+    finally:
+        own.kill()
+        own.wait()
+    wait_for(lambda: ask(54330, where=client) == "192.168.1.3:8080 from 192.168.1.2", "the port that is free now")
+
+
+def listed(chain):
+    """The rules of a chain."""
+    command = ["nft", "list", "chain", "inet", "ovn_kubernetes", chain]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def test_addresses_of_other_hosts(host):
+    """Protects the hosts' own connections (to the API server, to SSH, to the network's router) from a service that
+    names a node's address, the router's, or one of the overlay.
+    """
+    ip("route add default via 10.0.0.254")
+    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3"]
+    host.api.change("ADDED", service("mallory", 9, None, externalIPs=stolen), "services")
+    host.api.change("ADDED", service("other", 10, None, externalIPs=["198.51.100.8"]), "services")
+    wait_for(lambda: "198.51.100.8" in listed("output"), "the rule of the address that is nobody's")
+    everything = listed("output") + listed("own_addresses")
+    assert not [address for address in stolen if f"ip daddr {address} " in everything]
+
+
+def test_own_addresses_where_they_are_allowed(host, client):
+    """Protects externalIPs at hosts' own addresses where the administrator allows them: they are served from outside
+    and for the host itself, but for a port that a program of the host listens on; other hosts' are left to those hosts.
+    """
+    host.stop()
+    host.set_api_server(server=host.api.url, external_ip_networks=["10.0.0.0/24"])
+    ports = [{"name": str(port), "protocol": "TCP", "port": port} for port in (8443, 8444, 22)]
+    web = service("all", 1, None, externalIPs=["10.0.0.1", "10.0.0.9"])
+    web["spec"]["ports"] = [{"name": "", "protocol": "TCP", "port": 80}, *ports]
+    own = listen("10.0.0.1:8444")
+    try:
+        host.api.change("MODIFIED", web, "services")
+        host.start(wait=False)
+        wait_for(lambda: "10.0.0.1 tcp dport 80" in listed("own_addresses"), f"the rules\n{host.text()}")
+        assert ask(80, where=client) == ask(80) == "10.96.0.1:80 from 192.168.1.2"
+        assert ask(8444, where=client).startswith("10.0.0.1:8444 from") and ask(8444).startswith("10.0.0.1:8444 from")
+        assert "10.0.0.9" not in listed("output") + listed("own_addresses")
+        assert "dport 22" not in listed("output") + listed("own_addresses")
+        assert "dport 8443" in listed("own_addresses")
+        later = listen("10.0.0.1:8443")
+        try:
+            wait_for(lambda: "dport 8443" not in listed("own_addresses"), "a program that came later to have its port")
+        finally:
+            later.kill()
+            later.wait()
+        wait_for(lambda: "dport 8443" in listed("own_addresses"), "the port of a program that ended")
+    finally:
+        own.kill()
+        own.wait()

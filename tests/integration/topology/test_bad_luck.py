@@ -116,7 +116,7 @@ def test_permission_denied(nb):
     assert result["failed"] and result["changed"] is False
     assert (
         result["msg"]
-        == f"can't use database OVN_Northbound at {nb.remote}: permission denied: run as root (become: true)"
+        == f"can't use database OVN_Northbound at {nb.remote}: permission denied: run as root (ansible_become: true)"
     )
     assert nb.everything() == before
 

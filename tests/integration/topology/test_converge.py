@@ -209,3 +209,49 @@ def test_the_join_network_does_not_move_under_a_gateway(nb):
         "join_subnet '100.70.0.0/16' differs from the current one, and gateway node2 would keep its old address: "
         "name all gateways in the call"
     )
+
+
+def outer_mtu(nb, name="rtoe-GR_node1"):
+    (port,) = [row for row in nb.rows("Logical_Router_Port") if row["name"] == name]
+    return dict(port["options"][1]).get("gateway_mtu")
+
+
+KINDS = {"dedicated": {}, "shared": {"physical_interface": None, "bridge_interface": "br-outside"}}
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("dual", [False, True], ids=["v4", "dual"])
+def test_a_narrow_nic_outside_has_its_mtu_at_the_outer_port(nb, kind, dual):
+    """Protects pods on jumbo tunnels: without the option their packets vanish at the NIC, and path MTU discovery with
+    them. A NIC that takes all packets has no such option, which costs a comparison of each."""
+    nb.master(dual=dual)
+    nb.node(1, dual=dual)
+    nb.gateway(1, dual=dual, mtu=8942, physical_mtu=1500, **kind)
+    assert outer_mtu(nb) == "1500"
+    assert nb.gateway(1, dual=dual, mtu=8942, **kind)["plan"] == []  # as where the host is not known in a run
+    nb.gateway(1, dual=dual, mtu=1442, **kind)
+    assert outer_mtu(nb) is None
+    nb.gateway(1, dual=dual, mtu=8942, **kind)
+    assert outer_mtu(nb) == "1500"
+    nb.gateway(1, dual=dual, mtu=8942, physical_mtu=9000, **kind)
+    assert outer_mtu(nb) is None
+
+
+def test_gateways_that_the_call_names_are_gone_with_it(nb, fresh):
+    """Protects hosts that have left ovn_gateways: rows go in the one transaction, others stay."""
+    nb.build(nodes=(1, 2), gateways=(1, 2))
+    other = fresh()
+    other.build(nodes=(1, 2), gateways=(2,))
+    arguments = {
+        "nodes": [node_settings(1), node_settings(2)],
+        "gateways": [gateway_settings(2)],
+        "absent_gateways": ["Node1", "never-there"],
+    }
+    before = len(nb.transactions())
+    planned = nb.master(check=True, **arguments)
+    assert nb.master(**arguments)["plan"] == planned["plan"] != []
+    assert len(nb.transactions()) == before + 1
+    assert {row["name"] for row in nb.rows("Logical_Router")} == {row["name"] for row in other.rows("Logical_Router")}
+    assert not nb.master(**arguments)["changed"]
+    said = nb.refused("ovn_master_init", **{**arguments, "absent_gateways": ["node2"]})
+    assert said == "gateways and absent_gateways both name node2: name it in one of them"

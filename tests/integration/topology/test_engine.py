@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
@@ -89,3 +90,47 @@ def test_one_object_stops_no_other(nb):
 
     asyncio.run(asyncio.wait_for(main(), 60))
     assert {row["name"] for row in nb.rows("Load_Balancer")} == good
+
+
+class Others(Things):
+    """Another kind of object; planning one of its objects costs processor time."""
+
+    @staticmethod
+    def owner(name):
+        """Whose rows they are."""
+        return Owner("Other", name)
+
+    def desired(self, name):
+        """One row, after a while."""
+        end = time.thread_time() + 0.01
+        while time.thread_time() < end:
+            pass
+        return super().desired(name)
+
+
+def test_many_objects_that_cost_much_delay_others_for_a_moment_only(nb):
+    """Protects a pod beside 100 objects whose planning takes a second, and the loop, which must not be silent."""
+    nb.build()
+    others, things = Others({f"other{number}" for number in range(100)}), Things({"good"})
+
+    async def main():
+        replica = Replica(nb.remote, "OVN_Northbound", TABLES, parents_of=("Load_Balancer",), lock="l")
+        engine = Engine(replica, "l", {"Thing": things, "Other": others})
+        tasks = [asyncio.create_task(replica.run()), asyncio.create_task(engine.run())]
+        await asyncio.wait_for(replica.ready.wait(), 20)
+        for name in sorted(others.names):
+            engine.mark("Other", name)
+        engine.start()
+        while not others.made:
+            await asyncio.sleep(0.001)
+        engine.mark("Thing", "good")
+        while not things.made:
+            await asyncio.sleep(0.001)
+        assert len(others.made) < 60
+        while others.made != others.names:
+            await asyncio.sleep(0.01)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(main(), 60))

@@ -240,3 +240,27 @@ def test_a_member_that_does_not_lead_is_passed_over():
     finally:
         second.remove()
         first.remove()
+
+
+def test_a_lock_is_given_back_and_asked_for_again(nb):
+    """Protects a failover that a program asks for itself: it knows at once that it has no lock, the other one gets it,
+    and the last wish counts, however fast it changes.
+    """
+
+    async def scenario(first, _told):
+        second = Replica(nb.remote, "OVN_Northbound", TABLES, lock="l")
+        keeper = asyncio.create_task(second.run())
+        await asyncio.wait_for(second.ready.wait(), 20)
+        first.want_lock(False)
+        assert not first.locked
+        await until(lambda: second.locked, "the lock to pass on")
+        for wanted in (True, False, True, False, True):
+            first.want_lock(wanted)
+        second.want_lock(False)
+        await until(lambda: first.locked, "the lock to come back")
+        await first.transact([{"op": "assert", "lock": "l"}])
+        assert not second.locked
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+
+    follow(nb.remote, scenario, lock="l")

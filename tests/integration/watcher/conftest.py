@@ -146,11 +146,22 @@ class World:
         self.nb.remove()
 
 
-@pytest.fixture
-def world(kubernetes):
-    """A cluster of two nodes and one gateway, without watcher."""
+def made_world(kubernetes, **options):
+    """A cluster of two nodes and one gateway, for a fixture."""
     nb = Northbound()
-    nb.build(nodes=(1, 2), gateways=(1,))
+    nb.build(nodes=(1, 2), gateways=(1,), **options)
     one = World(nb, kubernetes)
     yield one
     one.remove()
+
+
+@pytest.fixture
+def world(kubernetes):
+    """A cluster of two nodes and one gateway, without watcher."""
+    yield from made_world(kubernetes)
+
+
+@pytest.fixture
+def dual_world(kubernetes):
+    """The same with both IP versions."""
+    yield from made_world(kubernetes, dual=True)

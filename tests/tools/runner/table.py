@@ -18,8 +18,8 @@ NO_HOSTS = "no hosts of before"
 # Molecule keeps in mind what it has made, and the scenarios share their hosts.
 FORGET = "molecule destroy --scenario-name kubernetes && molecule destroy --scenario-name default"
 BY_FILE = ("--numprocesses=2", "--dist=loadfile")
-NICS = ("--timeout=900", *(f"tests/nics/test_{name}.py" for name in ("refused", "taken_back", "way_there_and_back")))
-MANAGERS = ("--timeout=900", *(f"tests/nics/test_{name}.py" for name in ("managers", "managers_taken_back")))
+NICS = ("--timeout=900", "tests/nics", "--ignore-glob=*/test_managers*.py")
+MANAGERS = ("--timeout=900", *(f"tests/nics/test_managers{name}.py" for name in ("", "_gateway", "_taken_back")))
 
 
 def check(
@@ -125,12 +125,40 @@ TABLE: tuple[Step, ...] = (
         limit=900,
     ),
     check("changelog", 2, "antsibull-changelog", "lint", groups=("lint",)),
+    check("licences", 3, "reuse", "lint", groups=("lint",)),
     check("build", 5, "tests/tools/build-collection", groups=("lint",)),
-    # pylint takes as long as all other tests together, and keeps all processors busy.
-    check("sanity, pylint", 60, "tests/tools/sanity", "--test=pylint", groups=("sanity",), limit=1800),
-    check("sanity, the others", 150, "tests/tools/sanity", "--skip-test=pylint", groups=("sanity",), limit=1800),
+    check("galaxy-importer", 40, "tests/tools/galaxy-import", groups=("lint",), limit=900),
+    check(
+        "documentation",
+        20,
+        "antsibull-docs",
+        "lint-collection-docs",
+        "--plugin-docs",
+        "--validate-collection-refs",
+        "all",
+        ".",
+        groups=("lint",),
+        limit=600,
+    ),
+    # pylint takes as long as all other tests together. The oldest and the newest release of ansible-core look at what
+    # the archive has, that of the tools at the whole tree.
+    check("sanity, pylint", 40, "tests/tools/sanity", "--archive", "--test=pylint", groups=("sanity",), limit=1800),
+    check("sanity, the others", 60, "tests/tools/sanity", "--skip-test=pylint", groups=("sanity",), limit=1800),
+    *(
+        check(
+            f"sanity, {core} ansible-core",
+            60,
+            "tests/tools/sanity",
+            f"--core={core}",
+            "--archive",
+            "--skip-test=pylint",
+            groups=("sanity",),
+            limit=1800,
+        )
+        for core in ("oldest", "newest")
+    ),
     # Tests without hosts.
-    pytest("units", "units", 77, 1, "tests/unit", also=("check",)),
+    pytest("units", "units", 45, 1, "tests/unit", also=("check",)),
     # Rows in database servers, and a host's network namespaces. They wait a lot: two files at a time.
     pytest(
         "integration, rows",
@@ -149,17 +177,28 @@ TABLE: tuple[Step, ...] = (
         *BY_FILE,
         *(f"tests/integration/{name}" for name in ("host", "nic", "plays", "programs")),
     ),
+    pytest("integration, AWX", "integration", 70, 1, *BY_FILE, "--timeout=900", "tests/integration/awx"),
     pytest(
         "integration with Kubernetes",
         "integration",
-        130,
+        155,
         0.6,
         *(f"tests/integration/{name}" for name in ("pods", "services", "kube", "watcher")),
         needs=(PROGRAMS,),
     ),
+    # Two minutes, at a third of what the processors could do.
+    Step(
+        "soak",
+        ("integration",),
+        ("nice", "tests/soak/run", "--seconds=120", "--rate=3"),
+        170,
+        600,
+        0.7,
+        (*SET_UP, PROGRAMS),
+    ),
     # NICs on hosts of their own: one host on which everything is tried, and one for each network manager.
-    pytest("nics", "nics", 880, 0.5, *NICS, limit=4000, needs=(IMAGE,)),
-    pytest("managers", "managers", 830, 0.5, *MANAGERS, limit=4000, needs=(IMAGE,)),
+    pytest("nics", "nics", 400, 0.5, *NICS, limit=4000, needs=(IMAGE,)),
+    pytest("managers", "managers", 600, 0.5, *MANAGERS, limit=4000, needs=(IMAGE,)),
     # One lab for the scenarios default and kubernetes: its hosts are made once, and Kubernetes is added to the overlay
     # that is there.
     Step(NO_HOSTS, (), ("bash", "-c", FORGET), 10, 300, NEVER_WAITS, (*SET_UP, IMAGE)),

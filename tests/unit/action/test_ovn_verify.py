@@ -76,13 +76,13 @@ def test_kubernetes_nodes_are_read_with_the_overlay(task):
 @pytest.mark.parametrize("content", ['{\n    "a": null,\n    "b": [1]\n}\n', {"b": [1], "a": None}])
 def test_objects_of_json_are_compared_by_their_values(task, content):
     """Protects verify with versions of Ansible that write a text of JSON as they like."""
-    _result, (_module, arguments) = task({}, files=[{"dest": "/etc/a", "content": content}])
+    _result, (_module, arguments) = task({}, files=[{"path": "/etc/a", "content": content}])
     assert arguments["files"][0]["sha256"] == digest('{"a": null, "b": [1]}') != digest('{"a": null, "b": [2]}')
 
 
 def test_contents_become_checksums(task):
     """Protects the size of the call, and what is in the files: the host gets a checksum."""
-    files = [{"dest": "/etc/a", "content": "text"}, {"path": "/etc/b", "sha256": "1"}]
+    files = [{"path": "/etc/a", "content": "text"}, {"path": "/etc/b", "sha256": "1"}]
     _result, (_module, arguments) = task({}, files=files)
     assert arguments["files"] == [
         {"path": "/etc/a", "sha256": "982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1"},

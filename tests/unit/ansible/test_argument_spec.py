@@ -113,3 +113,31 @@ def test_no_dictionary_has_a_secret_in_it(name, monkeypatch):
     """Protects credentials of every module: Ansible logs a dictionary as text, where a secret of several lines is not
     found."""
     assert not list(with_secrets(arguments_of(name, monkeypatch)["argument_spec"]))
+
+
+GROUPS = {  # of meta/runtime.yml -> the options that it is for
+    "ovn": ("northbound", "timeout"),
+    "kubernetes": tuple(argument_spec.KUBERNETES_READER),
+}
+
+
+def memberships(name):
+    """The groups that a module's documentation, or one of its fragments, says that it is in."""
+    documentation = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).DOCUMENTATION)
+    attributes = {}
+    for fragment in documentation.get("extends_documentation_fragment", ()):
+        code = importlib.import_module(PACKAGE + "doc_fragments." + fragment.rpartition(".")[2])
+        attributes.update(yaml.safe_load(code.ModuleDocFragment.DOCUMENTATION).get("attributes") or {})
+    attributes.update(documentation.get("attributes") or {})
+    return attributes.get("action_group", {}).get("membership", [])
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_has_the_modules_that_share_its_options(group, monkeypatch):
+    """Protects module_defaults of a group: a member without one of the options would refuse it, and a module that has
+    all of them would be left out; the documentation says the same."""
+    runtime = yaml.safe_load((PLUGINS.parent / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    sharing = [name for name in MODULES if set(GROUPS[group]) <= set(arguments_of(name, monkeypatch)["argument_spec"])]
+    assert runtime["action_groups"][group] == sharing
+    assert [name for name in MODULES if f"ovn.kubernetes.{group}" in memberships(name)] == sharing
+    assert set(runtime["action_groups"]) == set(GROUPS)

@@ -11,14 +11,20 @@ import threading
 import pytest
 from module_calls import call
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import kubernetes
+
 TOKEN = "the-token-of-the-watcher"
 NODES = {"kind": "NodeList", "metadata": {}, "items": [{"metadata": {"name": name}} for name in ("node1", "node2")]}
 
 
-def pod(address, uid="1", of="1"):
-    """A pod with the annotations of an address."""
+def pod(address, uid="1", of="1", ips=(), **spec):
+    """A pod with the annotations of an address.
+
+    :param ips: what its kubelet reports.
+    """
     network = json.dumps({"ip_address": address, "mac_address": "0a:00:00:00:00:01", "gateway_ip": "10.0.0.1"})
-    return {"metadata": {"uid": uid, "annotations": {"ovn": network, "ovn.kubernetes/pod-uid": of}}}
+    meta = {"uid": uid, "annotations": {"ovn": network, "ovn.kubernetes/pod-uid": of}}
+    return {"metadata": meta, "spec": spec, "status": {"podIPs": [{"ip": ip} for ip in ips]}}
 
 
 PODS = {
@@ -64,8 +70,8 @@ def server():
     api.server_close()
 
 
-def ask(**kubernetes):
-    result = call("ovn_info", database_file="/nowhere", **kubernetes)
+def ask(**options):
+    result = call("ovn_info", database_file="/nowhere", **options)
     assert not result.get("failed"), result
     assert TOKEN not in json.dumps({**result, "invocation": None})
     return result["kubernetes_nodes"]
@@ -78,6 +84,20 @@ def test_the_names_of_nodes(server, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert ask(server=server, token=TOKEN) == ["node1", "node2"]
     assert ask() is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "subnets"),
+    [
+        ([pod("192.168.5.9/24", ips=["192.168.5.9"]), pod("192.168.7.7/24")], ["192.168.5.0/24"]),
+        ([pod("192.168.7.7/24", ips=["192.168.5.9"])], []),
+        ([pod("10.0.0.7/8", ips=["10.0.0.7"], hostNetwork=True)], []),
+        ([pod("192.168.7.7/24", of="")], []),
+    ],
+)
+def test_what_the_kubelet_reports_counts_before_annotations(pods, subnets):
+    """Protects a node whose rows were lost from a user who writes another node's subnet into his pod's annotations."""
+    assert kubernetes.pod_subnets(pods) == subnets
 
 
 @pytest.mark.parametrize("more", [{"server": "http://127.0.0.1:9", "token": TOKEN}, {"token": "another"}])

@@ -13,18 +13,21 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks impor
 
 
 def watch(path, on_change, enough):
-    """Watch a file until there is enough."""
+    """Watch a file until there is enough, and touch it once it is watched."""
 
     async def work():
-        found = asyncio.Event()
+        watched, found = asyncio.Event(), asyncio.Event()
 
         def changed():
+            if not watched.is_set():
+                watched.set()
+                return
             on_change()
             if enough():
                 found.set()
 
         task = asyncio.ensure_future(inotify.watch([str(path)], changed))
-        await asyncio.sleep(0)  # it has begun
+        await asyncio.wait_for(watched.wait(), 5)  # what has changed before that is looked at now
         path.touch()
         try:
             await asyncio.wait_for(found.wait(), 5)

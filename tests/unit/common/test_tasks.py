@@ -38,3 +38,29 @@ def test_a_lost_cancellation_is_repeated(monkeypatch):
 def test_nothing_to_end():
     """Protects programs that have started no tasks yet."""
     asyncio.run(tasks.end([]))
+
+
+def test_long_work_leaves_turns_to_others(monkeypatch):
+    """Protects pods on a host: thousands of services are looked at in the loop that gives pods their interfaces."""
+    monkeypatch.setattr(tasks, "PIECE", -1)
+    seen = []
+
+    async def other():
+        while True:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    def numbers():
+        for number in range(3):
+            seen.append(number)
+            yield number
+
+    async def run():
+        task = asyncio.ensure_future(other())
+        try:
+            return await tasks.collect(numbers())
+        finally:
+            await tasks.end([task])
+
+    assert asyncio.run(run()) == [0, 1, 2]
+    assert seen[:5] == [0, "other", 1, "other", 2]

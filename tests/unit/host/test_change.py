@@ -38,7 +38,9 @@ def test_an_inverse_that_fails_hides_neither_the_cause_nor_the_others():
             rollback.add(lambda: fail(DatabaseError("gone")))
             raise HostError("cause")
 
-    with pytest.raises(RollbackFailed, match=r"^cause; what was done before could not be taken back: gone: ") as raised:
+    with pytest.raises(
+        RollbackFailed, match=r"^cause; what was done before could not be rolled back: gone: "
+    ) as raised:
         change()
     assert done == ["first"] and isinstance(raised.value.__cause__, HostError)
 

@@ -350,7 +350,7 @@ def test_managers_are_told_after_their_files():
         assert [undone[0].tells, undone[2].tells, undone[2].to_bridge] == [False, True, False]
         back = plan_host(CurrentState(files={"/etc/a": None}), HostState(files=(file,), file_readers=(reader.back(),)))
         assert [step.tells for step in (back[0], back[2])] == [False, True] and not back[2].to_bridge
-        # One that takes what it has at any moment lets go before anything else is taken back.
+        # One that takes what it has at any moment lets go before anything else is rolled back.
         assert [back[2].undo().tells, back[0].undo().tells, back[0].undo().to_bridge] == [first, True, True]
     assert (
         plan_host(

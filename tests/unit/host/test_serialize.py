@@ -14,15 +14,27 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.files import FileContent
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import File
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.files import FileStep, SysctlStep
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.links import DropStep, LinkStep, OffloadStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.links import (
+    DropStep,
+    LinkStep,
+    OffloadStep,
+    OptionsStep,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.moves import MoveStep
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import AddressStep, RouteStep, RuleStep
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import (
+    AddressStep,
+    NeighbourStep,
+    RouteStep,
+    RuleStep,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import Rtn, RtProt, RtScope
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import (
     KernelAddress,
     KernelLink,
+    KernelNeighbour,
     KernelRoute,
     KernelRule,
+    LinkOptions,
     Nexthop,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.managers.base import Profile
@@ -58,6 +70,8 @@ ROUTE = KernelRoute(
     nexthop_id=5,
 )
 RULE = KernelRule(6, 600, "eth0", "eth1", (("table", 100), ("flags", 2)), ((10, b"\x01"),))
+NEIGHBOUR = KernelNeighbour("eth0", "10.44.0.1", "02:00:00:00:00:09", 0x40, 0x10, 1, 18)
+OPTIONS = LinkOptions(False, False, True, 7, "::7")
 LINK = KernelLink("eth0", True, 1500, "02:00:00:00:00:01", True)
 RESOLVER = LinkResolver(
     ((2, b"\xc0\x00\x02\x35", 53, "dns.example"),),
@@ -82,6 +96,14 @@ SAMPLES = [
 ]
 
 
+# Types and fields that commit c128c27 did not know.
+LATER = {
+    "NeighbourStep": NeighbourStep(NEIGHBOUR, True),
+    "OptionsStep": OptionsStep("breth0", OPTIONS, LinkOptions()),
+    "AddressOfProgram": AddressStep(replace(ADDRESS, protocol=18), True),
+    "HandoverAlone": HandoverStep("ifupdown", "eth0", "breth0", alone=True),
+    "MoveOfNeighbours": MoveStep("eth0", "breth0", taken_neighbours=(NEIGHBOUR,), given_neighbours=(NEIGHBOUR,)),
+}
 # What the code of commit c128c27 wrote for SAMPLES and RECORDS.
 WRITTEN = json.loads(pathlib.Path(__file__).with_name("records_c128c27.json").read_text(encoding="utf-8"))
 PROFILE = Profile("4d3c", True, "01:02", "::1", 100)
@@ -92,7 +114,7 @@ RECORDS = {
 }
 
 
-@pytest.mark.parametrize("step", SAMPLES, ids=lambda step: type(step).__name__)
+@pytest.mark.parametrize("step", [*SAMPLES, *LATER.values()], ids=lambda step: type(step).__name__)
 def test_steps_and_their_inverses_survive(step):
     """Protects each field of each kind of step, and of its inverse."""
     for one in (step, step.undo()):
@@ -107,14 +129,16 @@ def test_values_of_earlier_versions_are_read(name):
 
 @pytest.mark.parametrize("name", sorted(RECORDS))
 def test_earlier_versions_can_read_values(name):
-    """Protects a host whose update is taken back while a NIC is moved: the names in the format stay."""
+    """Protects a host whose update is rolled back while a NIC is moved: the names in the format stay."""
     assert NIC_FORMAT.to_json(RECORDS[name]) == WRITTEN[name]
 
 
 def test_samples_fill_each_field():
     """Protects the tests above: the loss of a field that samples leave at its default would not be noticed."""
     for filled, bare in (
-        (ADDRESS, KernelAddress("", "")),
+        (replace(ADDRESS, protocol=18), KernelAddress("", "")),
+        (NEIGHBOUR, KernelNeighbour("", "")),
+        (OPTIONS, LinkOptions()),
         (ROUTE, KernelRoute("", ())),
         (ROUTE.nexthops[0], Nexthop("")),
         (RULE, KernelRule(0, 0)),
@@ -138,8 +162,11 @@ def test_each_type_of_the_format_is_tested():
         "Nexthop",
         "Profile",
     }
-    assert set(NIC_FORMAT.types) == set(RECORDS) | inside
-    assert all(f'"{name}"' in json.dumps(WRITTEN) for name in NIC_FORMAT.types)
+    later = {"FoundNeighbour", "LinkOptions", "NeighbourStep", "OptionsStep"}
+    assert set(NIC_FORMAT.types) == set(RECORDS) | inside | later
+    assert all(f'"{name}"' in json.dumps(WRITTEN) for name in set(NIC_FORMAT.types) - later)
+    written = json.dumps([NIC_FORMAT.to_json(step) for step in LATER.values()])
+    assert all(f'"{name}"' in written for name in later)
 
 
 def test_numbers_of_the_kernel_are_numbers():

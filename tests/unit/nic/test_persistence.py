@@ -273,6 +273,40 @@ def test_network_manager_serves_the_bridge_where_an_address_is_leased():
     assert persistence(configured(NETWORK_MANAGER, profile="4d3c"), "breth0").handovers[0].profile == Profile("4d3c")
 
 
+def test_a_nic_that_only_the_gateway_uses():
+    """Protects against a manager that goes on with the NIC: a DHCP client would put the address back. The bridge gets
+    nothing, and the NIC keeps what is about its hardware."""
+    alone = persistence(configured(NETWORKD, NETWORK, leased=("192.0.2.11/24",)), "breth0", alone=True)
+    nic, bridge = (settings(file.content) for file in alone.files)
+    assert nic == [
+        ("Match", ["Name=eth0"]),
+        ("Network", ["DHCP=no", "LinkLocalAddressing=no", "IPv6AcceptRA=no", "LLDP=no"]),
+        ("Link", ["RequiredForOnline=no"]),
+        ("Link", ["MTUBytes=9000"]),
+        ("TokenBucketFilter", ["Rate=100M"]),
+    ]
+    assert bridge == [("Match", ["Name=breth0"]), ("Link", ["Unmanaged=yes"])]
+    assert [file.content for file in alone.previous] == [None, None]
+    alone = persistence(configured(IFUPDOWN, INTERFACES), "breth0", alone=True)
+    (file,) = alone.files
+    assert "breth0 inet" not in file.content and "auto breth0" not in file.content
+    assert "iface eth0 inet manual\n    mtu 9000\n    post-up ethtool -K eth0 tso off\n" in file.content
+    assert "192.0.2.11" not in file.content and alone.previous == (File("/etc/network/interfaces", INTERFACES),)
+    # A lease that could not move to a bridge is no reason to refuse.
+    leased = configured(NETWORK_MANAGER, leased=("192.0.2.11/24",), helper="dhclient", profile="4d3c", metric=101)
+    alone = persistence(leased, "breth0", alone=True)
+    assert alone.files[0].content.splitlines()[1:] == [
+        "[device-ovn-kubernetes-eth0]",
+        "match-device=interface-name:eth0,interface-name:breth0",
+        "managed=0",
+    ]
+    (handover,) = alone.handovers
+    assert handover.alone and handover.early and handover.profile == Profile("4d3c", metric=101)
+    assert handover.back().steps().last.alone
+    with pytest.raises(HostError, match="who renews it is not known"):
+        persistence(configured(None, leased=("192.0.2.11/24",)), "breth0", alone=True)
+
+
 def test_nobody_configures_the_nic():
     """Protects hosts without a manager: no files, our own unit brings back what the NIC had."""
     desired = persistence(configured(None), "breth0")

@@ -234,3 +234,34 @@ def test_nothing_wanted_means_everything_of_ours_goes(as_current):
     assert [kind for kind, _label, _columns in plan([], [as_current(row()), as_current(row(role="x", name="x"))])] == [
         "delete"
     ] * 2
+
+
+def test_a_row_that_has_lost_its_keys_is_known_by_all_else(as_current):
+    """Protects ours and others': without owner keys a row of our name is ours when nothing else differs, and only then,
+    and never when another controller claims it.
+    """
+    desired = row({"column": "a"}, kind="known")
+    lost = as_current(desired, owned=False)
+    ((kind, _label, columns),) = plan([desired], by_name={("Logical_Switch", "sw"): lost})
+    assert (kind, list(columns), columns["external_ids"][1]) == ("update", ["external_ids"], NODE.keys("switch"))
+    claimed = as_current(desired, owned=False, external_ids={"k8s.ovn.org/owner-controller": "other"})
+    for theirs in (as_current(desired, owned=False, column="b"), claimed):
+        with pytest.raises(DatabaseError, match="belongs to somebody else"):
+            plan([desired], by_name={("Logical_Switch", "sw"): theirs})
+
+
+def test_of_two_rows_with_one_identity_the_one_with_the_name_stays(as_current):
+    """Protects a row from another one to which somebody gave its owner keys."""
+    right, other = as_current(row()), as_current(row(name="other"))
+    for current in ([right, other], [other, right]):
+        assert [(kind, label) for kind, label, _columns in plan([row()], current)] == [
+            ("delete", "Logical_Switch other")
+        ]
+
+
+def test_a_row_without_its_role_is_known_by_its_name(as_current):
+    """Protects a row whose identity somebody removed: it is restored, not made a second time."""
+    keys = {key: value for key, value in NODE.keys("switch").items() if key != "k8s.ovn.org/id"}
+    current = as_current(row(), external_ids=keys)
+    ((kind, _label, columns),) = plan([row()], [current], {("Logical_Switch", "sw"): current})
+    assert kind == "update" and list(columns["external_ids"][1]) == ["k8s.ovn.org/id"]

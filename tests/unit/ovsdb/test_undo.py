@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects hosts whose change failed half-way: what was written can be taken back."""
+"""Protects hosts whose change failed half-way: what was written can be rolled back."""
 
 from __future__ import annotations
 

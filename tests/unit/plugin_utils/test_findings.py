@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.filter.findings import findings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.version import VERSION
 
 HOSTS = ("master", "node1", "node2")
 NAMES = {"master": "kube-master", "node1": "kube-node1", "node2": "kube-node2"}
@@ -61,6 +64,7 @@ def test_hosts_in_order_have_no_row():
         "table": [],
         "errors": 0,
         "warnings": 0,
+        "versions": [],
         "summary": "0 errors and 0 warnings",
     }
 
@@ -144,6 +148,17 @@ def test_what_the_database_has_of_a_host_is_compared_with_the_host():
     ]
 
 
+@pytest.mark.parametrize(("own", "written", "causes"), [(1500, 9000, "are lost"), (9000, 1500, "smaller than")])
+def test_a_nic_with_another_mtu_is_named(own, written, causes):
+    """Protects pods behind a NIC that was changed: the gateway's router answers by the MTU that the database has. What
+    follows depends on which one is larger."""
+    gateways = {name: {**gateway, "mtu": written} for name, gateway in OVERLAY["gateways"].items()}
+    variables = hostvars(node1={"common_verified": {"facts": {"physical_mtu": own}}})
+    (row,) = table(variables, overlay={**OVERLAY, "gateways": gateways})["rows"]
+    assert row["wrong"] == f"its gateway's MTU is {own}, and the Northbound database has {written}"
+    assert causes in row["causes"]
+
+
 def test_a_token_of_an_account_that_was_made_again():
     """Protects nodes whose account was deleted and made again: the token looks good, and is not."""
     variables = hostvars(
@@ -191,6 +206,27 @@ def test_the_chassis_of_before_a_host_was_installed_anew_is_a_warning():
     assert words(found) == [("master", text)] and found["rows"][0]["mend"].endswith("ovn.kubernetes.site")
 
 
+def test_a_chassis_that_says_that_it_is_another_node_is_a_warning():
+    """Protects the reader where nothing is deleted, since it can't be decided: both names are in the row."""
+    nodes = {**OVERLAY["nodes"], "kube-node1": {"chassis": "id-kube-node1", "subnets": [], "encap_ips": []}}
+    other = next(name for name in nodes if name != "kube-node1")
+    chassis = {**OVERLAY["chassis"], "id-kube-node1": {"hostname": other}}
+    found = table(hostvars(), overlay={**OVERLAY, "nodes": nodes, "chassis": chassis})
+    assert f"chassis id-kube-node1 is node kube-node1's, and says that it is {other}" in [
+        row["wrong"] for row in found["rows"]
+    ]
+
+
+def test_a_gateway_without_pods_is_a_warning():
+    """Protects the gateways that carry another one's share: whoever looks learns how to give it back."""
+    slots = {"node1": {"IPv4": 256, "IPv6": 0}, "node2": {"IPv4": 0, "IPv6": 0}, "lonely": {}}
+    overlay = {"nodes": {}, "gateways": {name: {"slots": own} for name, own in slots.items()}}
+    found = table(hostvars(), overlay=overlay)
+    (warning,) = [row for row in found["rows"] if "pods leave through" in row["wrong"]]
+    assert (warning["host"], warning["severity"]) == ("node2", "warning") and "(IPv4)" in warning["wrong"]
+    assert "ovn_egress_rebalance=true" in warning["mend"] and found["errors"] == 0
+
+
 def test_a_play_without_the_master_does_not_judge_the_overlay():
     """Protects --limit: what other hosts have is not called left over."""
     nodes = {**OVERLAY["nodes"], "gone": {"chassis": "id-gone", "subnets": [], "encap_ips": []}}
@@ -203,3 +239,40 @@ def test_the_command_names_the_inventory_shortly():
     sources = [os.path.abspath("inventory/lab")]
     found = findings(variables, HOSTS, NAMES, {}, OVERLAY, "master", sources)
     assert found["rows"][0]["mend"] == "ansible-playbook -i inventory/lab ovn.kubernetes.site"
+
+
+def versions(**changes):
+    """All hosts with the same versions, but for those of some."""
+    return hostvars(
+        **{
+            host: {
+                "common_verified": {
+                    "facts": {"versions": {"collection": "1.0.0", "openvswitch": "3.5.0", "ovn": "25.03.0", **more}}
+                }
+            }
+            for host, more in {**{host: {} for host in HOSTS}, **changes}.items()
+        }
+    )
+
+
+def test_the_versions_of_all_hosts_are_shown():
+    """Protects who asks what runs where: one line a host, and the controller's; equal ones are no finding."""
+    found = table(versions(master={"central": "25.03.0"}))
+    assert [" ".join(line.split()) for line in found["versions"]] == [
+        "HOST | COLLECTION | OPEN VSWITCH | OVN | OVN CENTRAL",
+        f"(controller) | {VERSION} | - | - | -",
+        "master | 1.0.0 | 3.5.0 | 25.03.0 | 25.03.0",
+        "node1 | 1.0.0 | 3.5.0 | 25.03.0 | -",
+        "node2 | 1.0.0 | 3.5.0 | 25.03.0 | -",
+    ]
+    assert found["rows"] == []
+
+
+def test_a_difference_between_hosts_is_said():
+    """Protects a half upgraded cluster: one warning for each program, with all hosts; OVN central is OVN too."""
+    found = table(versions(master={"central": "23.03.1"}, node2={"collection": "0.9.0"}))
+    assert [(row["host"], row["severity"], row["wrong"]) for row in found["rows"]] == [
+        ("(all)", "warning", "different versions of the collection: 0.9.0 on node2; 1.0.0 on master, node1"),
+        ("(all)", "warning", "different versions of OVN: 23.03.1 on master; 25.03.0 on master, node1, node2"),
+    ]
+    assert found["rows"][0]["mend"].endswith("ovn.kubernetes.site") and "packages" in found["rows"][1]["mend"]

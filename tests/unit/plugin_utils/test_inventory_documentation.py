@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._templates import TEMPLATE
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._unsupported import UNSUPPORTED
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._values import READERS, read
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import PLAY, VARIABLES, closest
@@ -87,4 +88,5 @@ def test_the_sample_shows_right_values():
     assert len(lines) > 10
     for line in lines:
         for name, value in yaml.safe_load(line).items():
-            read(VARIABLES[name], value)
+            if not TEMPLATE.search(str(value)):  # Ansible computes it
+                read(VARIABLES[name], value)

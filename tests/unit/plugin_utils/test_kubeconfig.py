@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
+import pathlib
 import time
 
 import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.ovn.kubernetes.plugins.filter.authority import authority
-from ansible_collections.ovn.kubernetes.plugins.filter.kubeconfig import kubeconfig
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._programs import needs_token
+from ansible_collections.ovn.kubernetes.plugins.filter.api_access import api_access
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.host import token_state
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._kubeconfig import Unusable, authority, kubeconfig
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._programs import accounts_without_token
 
 PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 
@@ -65,6 +67,31 @@ def test_files_beside_the_kubeconfig(config, tmp_path):
     }
 
 
+def test_text_instead_of_a_path(config):
+    """Protects users of a vault, of a credential of AWX, or of a lookup: the text itself, in YAML and in JSON."""
+    text = pathlib.Path(config({"token": "t"}, {"certificate-authority-data": encoded(PEM)})).read_text()
+    answer = {"server": "https://10.0.0.1:6443", "ca": PEM, "token": "t"}
+    assert kubeconfig(text) == kubeconfig(json.dumps(yaml.safe_load(text))) == answer
+
+
+def test_text_that_names_a_file_beside_it(config):
+    """Protects against files of whatever folder the play was started in, and the text against being shown."""
+    text = pathlib.Path(config({"token": "hidden"}, {"certificate-authority": "ca.crt"})).read_text()
+    with pytest.raises(Unusable) as error:
+        kubeconfig(text)
+    assert "hidden" not in str(error.value)
+    assert str(error.value).endswith(
+        'was given as text, and names the file "ca.crt" without its folder: give one that holds all itself, as '
+        "kubectl config view --raw --flatten writes it"
+    )
+
+
+@pytest.mark.parametrize("text", ["no kubeconfig\nat all\n", "{", "a: [\n", "\0\n"])
+def test_text_that_is_no_kubeconfig(text):
+    with pytest.raises(Unusable, match="is no kubeconfig: give the path of one"):
+        kubeconfig(text)
+
+
 @pytest.mark.parametrize(
     ("user", "context", "text"),
     [
@@ -75,21 +102,21 @@ def test_files_beside_the_kubeconfig(config, tmp_path):
             "its key",
         ),
         ({}, "one", "has no credential: give a kubeconfig with a token, or with a client certificate and its key"),
-        ({"token": "t"}, "two", "is no complete kubeconfig: it has no context 'two'"),
+        ({"token": "t"}, "two", 'is no complete kubeconfig: it has no context "two"'),
         ({"client-key-data": "%%%"}, "one", "has a client-key-data that is not base64"),
     ],
 )
 def test_what_can_not_be_used(config, user, context, text):
     path = config(user, context=context)
-    with pytest.raises(AnsibleFilterError) as error:
+    with pytest.raises(Unusable) as error:
         kubeconfig(path)
-    assert str(error.value) == f"ovn.kubernetes.kubeconfig: {path} {text}"
+    assert str(error.value) == text
 
 
 def test_an_authority_is_text_or_a_path(tmp_path):
     path = tmp_path / "ca.crt"
     path.write_text(PEM)
-    assert authority(PEM) == authority(str(path)) == PEM
+    assert authority(PEM) == authority(PEM.strip()) == authority(str(path)) == PEM
 
 
 def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
@@ -115,7 +142,38 @@ def token(account="ovn-k8s-watcher", uid="u1", age=0, life=1000):
         (lambda: "static-token", True),
     ],
 )
-def test_a_token_is_replaced_only_when_it_can_not_be_used(make, expected):
+def test_a_token_is_replaced_only_when_it_can_not_be_used(make, expected, tmp_path):
     """Protects a second site run against changing tokens, and a first run after a long time against keeping an expired
     one."""
-    assert needs_token(make(), "ovn-k8s-watcher", "u1") is expected
+    account, file = "ovn-k8s-watcher", tmp_path / "token"
+    file.write_text(make(), encoding="utf-8")
+    state = token_state({"account": account, "path": str(file)})
+    assert bool(accounts_without_token([{account: state}], {account: "u1"})) is expected
+    assert make() == "" or make() not in str(state)
+
+
+def test_how_the_play_reaches_the_api_server(cluster, config):
+    """Protects whoever has a kubeconfig for another network: what the inventory names goes before it."""
+    assert api_access(cluster.hostvars, cluster.groups) == {}
+    cluster.everywhere(ovn_kubernetes_api="https://10.0.0.7:6443/", ovn_kubernetes_token="watcher")
+    assert api_access(cluster.hostvars, cluster.groups) == {"server": "https://10.0.0.7:6443", "token": "watcher"}
+    path = config({"token": "admin"}, {"certificate-authority-data": encoded(PEM)})
+    cluster.everywhere(ovn_kubernetes_admin_kubeconfig=path)
+    assert api_access(cluster.hostvars, cluster.groups) == {
+        "server": "https://10.0.0.7:6443",
+        "token": "admin",
+        "ca": PEM,
+    }
+
+
+def test_what_can_not_be_read_names_its_variable(cluster):
+    cluster.everywhere(ovn_kubernetes_api="https://10.0.0.7:6443", ovn_kubernetes_ca="/nowhere")
+    with pytest.raises(AnsibleFilterError, match="ovn_kubernetes_ca can't be read on the controller"):
+        api_access(cluster.hostvars, cluster.groups)
+
+
+def test_an_address_from_facts_that_are_missing(cluster):
+    """Protects ansible-core before 2.19, which computes templates that it does not use: what can't be known yet is no
+    error."""
+    cluster.everywhere(ovn_kubernetes_api="https://{{ ansible_facts.default_ipv4.address }}:6443")
+    assert api_access(cluster.hostvars, cluster.groups) == {}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.ovn.kubernetes.plugins.action import ovn_minion_init
 from ansible_collections.ovn.kubernetes.plugins.action.ovn_minion_init import ActionModule
 
 from ..test_roles import ROLES
@@ -27,7 +28,7 @@ def task(monkeypatch):
         done, answers = [], list(moves)
         monkeypatch.setattr(ActionBase, "run", lambda self, tmp=None, task_vars=None: {})
         action = ActionModule.__new__(ActionModule)
-        action._task = SimpleNamespace(args=arguments)
+        action._task = SimpleNamespace(args=arguments, environment=[])
         monkeypatch.setattr(action, "_execute_module", lambda **_: done.append("module") or dict(module), raising=False)
 
         def move(nics, state, datapath_type):
@@ -77,12 +78,29 @@ def test_tasks_that_move_no_nic(task, arguments):
 def test_a_move_that_fails(task):
     """Protects the user against a result that hides the failure, and the other NIC."""
     answer, done = task(
-        {"node_name": "n1"}, CURRENT, {"failed": True, "msg": "taken back", "changed": False, "bridges": {}}
+        {"node_name": "n1"}, CURRENT, {"failed": True, "msg": "rolled back", "changed": False, "bridges": {}}
     )
-    assert len(done) == 2 and answer["failed"] and answer["msg"] == "taken back" and not answer["changed"]
+    assert len(done) == 2 and answer["failed"] and answer["msg"] == "rolled back" and not answer["changed"]
 
 
 def test_ovn_master_init_is_the_same_task():
     """Protects the master's NIC, which would silently stay out of its bridge without the redirection."""
     runtime = yaml.safe_load((ROLES.parent / "meta" / "runtime.yml").read_text(encoding="utf-8"))
     assert runtime["plugin_routing"]["modules"]["ovn_master_init"]["action_plugin"] == "ovn.kubernetes.ovn_minion_init"
+
+
+def test_what_may_cut_the_host_off_is_confirmed_first(task, monkeypatch):
+    """Protects the host: the module leaves addresses and routes out, and is called again once they are confirmed."""
+    network, calls = {"link": "k8s-n1"}, []
+
+    def confirm(within, name, arguments, task_vars):
+        calls.append(arguments)
+        modules["network"] = None
+        return {"changed": True, "bridges": {}, "plan": ["route"]}
+
+    modules = dict(CURRENT, network=network)
+    monkeypatch.setattr(ovn_minion_init, "run_action", confirm)
+    answer, done = task({"node_name": "n1"}, modules)
+    assert [call["_network"] for call in calls] == [network]
+    assert done == ["module", "module", (["eth0"], "present", "netdev"), (["eth7"], "absent", None)]
+    assert answer["plan"] == ["row", "route", "row", "move", "move"] and not answer.get("network")

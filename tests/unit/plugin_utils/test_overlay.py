@@ -49,7 +49,12 @@ def test_a_gateway_whose_host_failed_gets_no_rows(result, included):
 
 def test_a_gateway_has_what_is_known_of_it():
     """Protects the module's options: what has no value is left out, since an empty text is no NIC."""
-    hostvars = {"h1": {"gateway_result": {"physical_mac": "02:00:00:00:00:01"}, "node_result": {"chassis": "id-1"}}}
+    hostvars = {
+        "h1": {
+            "gateway_result": {"physical_mac": "02:00:00:00:00:01", "physical_mtu": 1500},
+            "node_result": {"chassis": "id-1"},
+        }
+    }
     assert overlay_gateways(SETTINGS, [], hostvars) == [
         {
             "node_name": "n1",
@@ -57,6 +62,7 @@ def test_a_gateway_has_what_is_known_of_it():
             "physical_ip": ["10.55.0.12/24"],
             "default_gw": ["10.55.0.254"],
             "physical_mac": "02:00:00:00:00:01",
+            "physical_mtu": 1500,
             "mtu": 1400,
             "chassis": "id-1",
         }

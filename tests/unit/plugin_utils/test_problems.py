@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 
 import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _subnets
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _problems_hosts, _subnets
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import VARIABLES
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 THREE = "ovn-master, ovn-node1 and ovn-node2"
@@ -280,6 +283,51 @@ def test_a_host_that_only_a_misspelt_group_has(cluster):
     ]
 
 
+@pytest.mark.parametrize(
+    ("group", "meant"),
+    [
+        ("ovn-nodes", "ovn_nodes"),
+        ("OVN_Nodes", "ovn_nodes"),
+        ("OVN.nodes", "ovn_nodes"),
+        ("ovn_workers", "ovn_nodes"),
+        ("ovn_minion", "ovn_nodes"),
+        ("ovn-control-plane", "ovn_masters"),
+        ("OVNGateways", "ovn_gateways"),
+    ],
+)
+def test_a_group_under_another_name(cluster, group, meant):
+    """Protects hosts against being left out without a word: names as people write them."""
+    cluster.groups[group] = ["other"]
+    assert cluster.problems() == [
+        f"other: the group {group} is not one of this collection, and the host is in none that is: did you mean "
+        f"{meant}?"
+    ]
+    cluster.groups[group] = [NODE1]
+    assert cluster.problems() == []
+
+
+def test_a_group_without_our_prefix(cluster):
+    """Protects hosts of a group gateways where there is no ovn_gateways; beside it the name is somebody else's."""
+    cluster.groups["gateways"] = ["other"]
+    assert cluster.problems() == []
+    del cluster.groups["ovn_gateways"]
+    assert (
+        "other: the group gateways is not one of this collection, and the host is in none that is: did you mean "
+        "ovn_gateways?"
+    ) in cluster.problems()
+
+
+def test_a_host_with_our_variables_outside_of_our_groups(cluster):
+    """Protects a gateway that is in no group of ours. What all hosts have in common says nothing about one of them."""
+    cluster.on("other", ovn_gateway_interface="eth1", ovn_node_subnet="192.168.9.0/24")
+    assert cluster.problems() == [
+        "other: ovn_node_subnet is set, and the host is in none of ovn_masters, ovn_nodes, ovn_gateways: add it to "
+        "ovn_nodes, or remove the variable"
+    ]
+    cluster.without("other", "ovn_node_subnet").everywhere(ovn_gateway_interface="eth1")
+    assert not any(said.startswith("other:") for said in cluster.problems())
+
+
 def test_a_next_hop_that_is_another_gateway(cluster):
     """Protects egress against a loop between gateways."""
     cluster.groups["ovn_gateways"].append(NODE2)
@@ -297,6 +345,28 @@ def test_secrets_are_not_shown(cluster):
     said = cluster.problems()
     assert len(said) == 4
     assert "hidden" not in "".join(said)
+
+
+SECRETS = (
+    "apiVersion: v1\nclusters: []\nusers: [{user: {token: hidden}}]\n",
+    "-----BEGIN RSA PRIVATE KEY-----hidden",
+    "LS0tLS1CRUdJTiBSU0EgaGlkZGVu",
+    "eyJhbGciOiJSUzI1NiJ9.hidden.c2ln",
+    "token: hidden",
+    {"user": {"token": "hidden"}},
+    {"client-key-data": "hidden"},
+    ["password=hidden"],
+    "hidden.0123456789abcdef",
+)
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=range(len(SECRETS)))
+@pytest.mark.parametrize("name", sorted({*VARIABLES, "ovn_nonsense"}))
+def test_a_secret_in_the_wrong_place_is_not_shown(cluster, name, secret):
+    """Protects tokens and keys against being printed where they were given as something else, by mistake."""
+    said = "".join(cluster.everywhere(**{"ovn_kubernetes_api": "https://10.0.0.1:6443", name: secret}).problems())
+    assert said
+    assert not {"hidden", "aGlkZGVu", "0123456789abcdef"}.intersection(re.findall(r"\w+", said))
 
 
 def test_secrets_that_differ_are_not_shown(cluster):
@@ -372,3 +442,122 @@ def test_wrong_arguments(hostvars, groups, text):
     """Protects whoever calls the filter: a sentence, not a traceback."""
     with pytest.raises(AnsibleFilterError, match=text):
         problems(hostvars, groups)
+
+
+OVERLAPS = 'ovn_cluster_subnet "192.168.0.0/16" overlaps {}: choose another network for ovn_cluster_subnet'
+
+
+def test_an_address_of_a_host_in_the_overlay(cluster):
+    """Protects the controller's way to a host: it must not lead into the overlay. Local connections have none."""
+    cluster.on(NODE1, ansible_host="192.168.5.9")
+    assert cluster.problems() == [
+        'ovn-node1: ansible_host "192.168.5.9" is in ovn_cluster_subnet "192.168.0.0/16": hosts are not in the '
+        "overlay, choose another network for ovn_cluster_subnet"
+    ]
+    assert cluster.on(NODE1, ansible_host="bastion.example.net").problems() == []
+    assert cluster.on(NODE1, ansible_host="192.168.5.9", ansible_connection="local").problems() == []
+
+
+@pytest.mark.parametrize("url", ["https://192.168.5.9:6443", "https://10.96.0.1", "https://[fd98::1]:6443"])
+def test_an_api_server_in_the_overlay(cluster, url):
+    """Protects programs that need the API server before the overlay is there."""
+    cluster.everywhere(
+        ovn_cluster_subnet=["192.168.0.0/16", "fd10::/48"],
+        ovn_service_subnet=["10.96.0.0/16"],
+        ovn_kubernetes_api=url,
+        ovn_kubernetes_token="secret",
+    )
+    (problem,) = cluster.problems()
+    assert f'{THREE}: ovn_kubernetes_api "{url}" is in ovn_' in problem and "not in the overlay" in problem
+
+
+def test_a_second_nic_and_a_name_server_in_the_overlay(cluster):
+    """Protects what a host has and uses, as Ansible's own facts have it."""
+    cluster.with_facts()
+    facts = cluster.hostvars[NODE1]["ansible_facts"]
+    facts["eth1"]["ipv4"] = {"address": "192.168.7.1", "netmask": "255.255.255.0", "network": "192.168.7.0"}
+    cluster.hostvars[NODE2]["ansible_facts"]["dns"] = {"nameservers": ["127.0.0.53", "192.168.5.53"]}
+    assert cluster.problems() == [
+        "ovn-node1: " + OVERLAPS.format("192.168.7.1/24, which eth1 has"),
+        "ovn-node2: " + OVERLAPS.format("192.168.5.53, a name server of this host"),
+    ]
+
+
+def test_our_own_links_are_no_problem(cluster):
+    """Protects the second run, and addresses of services that programs of Kubernetes serve on links of their own."""
+    cluster.everywhere(ovn_service_subnet="10.96.0.0/16").with_facts()
+    facts = cluster.hostvars[NODE1]["ansible_facts"]
+    facts["interfaces"] += ["k8s-ovn-node1", "nodelocaldns"]
+    facts["k8s_ovn_node1"] = {"device": "k8s-ovn-node1", "ipv4": {"address": "192.168.1.2", "prefix": "24"}}
+    facts["nodelocaldns"] = {"device": "nodelocaldns", "ipv4": {"address": "10.96.0.10", "prefix": "32"}}
+    facts["dns"] = {"nameservers": ["10.96.0.10"]}
+    assert cluster.problems() == []
+
+
+def test_what_a_host_itself_has_found_counts(cluster):
+    """Protects what only the host knows: its routes, its session. Facts of an old cache do not count."""
+    cluster.with_facts()
+    facts = cluster.hostvars[NODE1]["ansible_facts"]
+    facts["eth1"]["ipv4"] = {"address": "192.168.7.1", "netmask": "255.255.255.0", "network": "192.168.7.0"}
+    session = {"network": "192.168.0.0/16", "use": "192.168.5.9, from which this session comes (through eth0)"}
+    facts["ovn_kubernetes"] = {"in_use": [session, {"network": "10.0.0.0/8", "use": "nothing of ours"}]}
+    assert problems(cluster.hostvars, cluster.groups, gathered=[NODE1]) == [
+        "ovn-node1: " + OVERLAPS.format(session["use"])
+    ]
+    assert problems(cluster.hostvars, cluster.groups) == [
+        "ovn-node1: " + OVERLAPS.format("192.168.7.1/24, which eth1 has")
+    ]
+
+
+def test_a_host_whose_open_vswitch_another_program_uses(cluster):
+    """Protects all hosts of the play: it stops before it changes any of them. Facts of an old cache do not count."""
+    cluster.with_facts()
+    text = "br-int on this host is another program's, whose flows would vanish: it has 7 flows; use another host"
+    cluster.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"] = {"foreign": text}
+    assert problems(cluster.hostvars, cluster.groups, gathered=[NODE1]) == [f"ovn-node1: {text}"]
+    assert problems(cluster.hostvars, cluster.groups) == []
+
+
+def test_a_chassis_of_another_ovn(cluster):
+    """Protects another OVN, and all hosts of the play: nothing else on such a host need be foreign. A host that has
+    lost its settings has our database."""
+    cluster.with_facts()
+    facts = cluster.hostvars[NODE1]["ansible_facts"]
+    facts["ovn_kubernetes"] = {"southbound_before": "tcp:10.9.9.9:6642"}
+    (problem,) = problems(cluster.hostvars, cluster.groups, gathered=[MASTER, NODE1])
+    assert problem.startswith(
+        "ovn-node1: this host is a chassis of another OVN already (ovn-remote tcp:10.9.9.9:6642): take it out there"
+    )
+    facts["ovn_kubernetes"] = {"southbound_before": "tcp:10.44.0.11:6642"}
+    assert problems(cluster.hostvars, cluster.groups, gathered=[MASTER, NODE1]) == []
+
+
+def test_a_next_hop_in_the_overlay(cluster):
+    """Protects egress: a router off the gateway's subnet is not a pod."""
+    cluster.on(NODE1, ovn_gateway_ip="10.55.0.12/32", ovn_gateway_next_hop="192.168.5.9")
+    (problem,) = cluster.problems()
+    assert 'ovn_gateway_next_hop "192.168.5.9" is in the pods\' network 192.168.0.0/16' in problem
+
+
+IDLE = {"table": "Open_vSwitch", "record": ".", "column": "other_config", "key": "max-idle", "value": 30000}
+
+
+@pytest.mark.parametrize("settings", [[IDLE], json.dumps([IDLE])])
+def test_settings_of_open_vswitch(cluster, settings):
+    """Protects users' own settings, also as text of a survey, and the message about a key that is the collection's."""
+    assert cluster.everywhere(ovn_openvswitch_settings=settings).problems() == []
+    ours = {**IDLE, "column": "external_ids", "key": "ovn-remote", "value": "tcp:10.0.0.1:6642"}
+    assert cluster.everywhere(ovn_openvswitch_settings=[IDLE, ours]).problems() == [
+        f'{THREE}: ovn_openvswitch_settings "Open_vSwitch . external_ids:ovn-remote" is set by this collection itself: '
+        "remove the entry"
+    ]
+
+
+def test_settings_of_open_vswitch_without_their_collection(cluster, monkeypatch):
+    """Protects against a play that stops in the middle of its changes, since a module is missing on the controller."""
+    monkeypatch.setattr(_problems_hosts, "COLLECTION", "nobody.nothing")
+    cluster.on(NODE1, ovn_openvswitch_settings=[IDLE])
+    assert cluster.problems() == [
+        "ovn-node1: ovn_openvswitch_settings needs the collection nobody.nothing, which is not on the controller: "
+        "install it, or remove the variable"
+    ]

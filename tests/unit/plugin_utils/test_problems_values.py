@@ -48,7 +48,7 @@ EVERYWHERE = [
     ),
     (
         {"ovn_cluster_subnet": " "},
-        'ovn_cluster_subnet " " is empty: remove the line, or write it like "192.168.0.0/16"',
+        'ovn_cluster_subnet "" is empty: remove the line, or write it like "192.168.0.0/16"',
     ),
     ({"ovn_cluster_subnet": []}, 'ovn_cluster_subnet [] is empty: remove the line, or write it like "192.168.0.0/16"'),
     (
@@ -79,6 +79,10 @@ EVERYWHERE = [
         {"ovn_service_subnet": "fd96::/112"},
         'ovn_service_subnet "fd96::/112" is IPv6, and ovn_cluster_subnet has no IPv6 network: remove it, or add '
         "one there",
+    ),
+    (
+        {"ovn_external_ip_networks": ["10.44.0.0/24", "10.44.1.7/24"]},
+        'ovn_external_ip_networks "10.44.1.7/24" has host bits set: the network is 10.44.1.0/24',
     ),
     (
         {"ovn_join_subnet": "192.168.0.0/24"},
@@ -134,7 +138,7 @@ EVERYWHERE = [
     ({"ovn_mtu": 100}, "ovn_mtu 100 is out of range: write a number from 576 to 65535"),
     ({"ovn_mtu": 70000}, "ovn_mtu 70000 is out of range: write a number from 576 to 65535"),
     ({"ovn_tls": "maybe"}, 'ovn_tls "maybe" is neither true nor false: write true or false'),
-    ({"ovn_tls": 1}, "ovn_tls 1 is neither true nor false: write true or false"),
+    ({"ovn_tls": 2}, "ovn_tls 2 is neither true nor false: write true or false"),
     (
         {"ovn_tls": "True"},
         'ovn_tls "True" isn\'t supported yet: leave it out or false, and keep the underlay a network that you trust',
@@ -160,7 +164,16 @@ EVERYWHERE = [
             "ovn_kubernetes_token": "hidden",
             "ovn_kubernetes_ca": "/no/ca",
         },
-        "ovn_kubernetes_ca can't be read on the controller (/no/ca): No such file or directory: "
+        'ovn_kubernetes_ca can\'t be read on the controller ("/no/ca"): No such file or directory: '
+        "write PEM text, or the path of such a file on the controller",
+    ),
+    (
+        {
+            "ovn_kubernetes_api": "http://10.0.0.1:8080",
+            "ovn_service_subnet": "10.96.0.0/16",
+            "ovn_kubernetes_ca": "no PEM",
+        },
+        'ovn_kubernetes_ca can\'t be read on the controller ("no PEM"): No such file or directory: '
         "write PEM text, or the path of such a file on the controller",
     ),
     (
@@ -169,8 +182,34 @@ EVERYWHERE = [
             "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_admin_kubeconfig": "/no/config",
         },
-        'ovn_kubernetes_admin_kubeconfig "/no/config" can\'t be read on the controller (/no/config): No such file '
-        "or directory",
+        'ovn_kubernetes_admin_kubeconfig "/no/config" can\'t be read on the controller ("/no/config"): No such file '
+        "or directory: give the path of one, or its whole text",
+    ),
+    (
+        {"ovn_kubernetes_token": "/etc/token"},
+        "ovn_kubernetes_token looks like a path: write the token itself, best in a vault, or read the file with "
+        "lookup('ansible.builtin.file', PATH)",
+    ),
+    (
+        {"ovn_kubernetes_token": "Bearer abc"},
+        "ovn_kubernetes_token has spaces or several lines, which no token has: write the token itself, best in a "
+        "vault, or read the file with lookup('ansible.builtin.file', PATH)",
+    ),
+    (
+        {"ovn_cluster_subnet": "[10.0.0.0/16"},
+        'ovn_cluster_subnet "[10.0.0.0/16" is not a list in JSON or YAML: write the values with commas',
+    ),
+    (
+        {"ovn_masters": ["m1"]},
+        "ovn_masters is a group of hosts, not a variable: put the hosts into it, and remove the variable",
+    ),
+    ({"onv_mtu": 1400}, "onv_mtu is not a variable of this collection: did you mean ovn_mtu?"),
+    ({"ovnmtu": 1400}, "ovnmtu is not a variable of this collection: did you mean ovn_mtu?"),
+    ({"OVN_MTU": 1400}, "OVN_MTU is not a variable of this collection: did you mean ovn_mtu?"),
+    ({"ovn-mtu": 1400}, "ovn-mtu is not a variable of this collection: did you mean ovn_mtu?"),
+    (
+        {"Ovn_Cluster_Subnet": "x"},
+        "Ovn_Cluster_Subnet is not a variable of this collection: did you mean ovn_cluster_subnet?",
     ),
     (
         {"ovn_kubernetes_api": "10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
@@ -304,6 +343,10 @@ ON_GATEWAY = [
     (
         {"ovn_node_name": "OVN-Master"},
         'ovn_node_name "ovn-master" is also the name of ovn-master: give each host its own',
+    ),
+    (
+        {"ovn_log_level": "verbose"},
+        'ovn_log_level "verbose" is not offered: write "error" or "warning" or "info" or "debug"',
     ),
     ({"ovn_datapath_type": "dpdk"}, 'ovn_datapath_type "dpdk" is not offered: write "system" or "netdev"'),
 ]

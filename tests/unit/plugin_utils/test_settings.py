@@ -10,9 +10,11 @@ import json
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
+IDLE = {"table": "Open_vSwitch", "record": ".", "column": "other_config", "key": "max-idle", "value": 30000}
 
 
 def of(cluster, host=None):
@@ -32,6 +34,7 @@ def test_defaults(cluster):
         "node_subnets": [],
         "southbound_remote": "tcp:10.44.0.11:6642",
         "datapath_type": "",
+        "log_level": "info",
         "gateway": {
             "physical_interface": "eth1",
             "shared_interface": "",
@@ -39,6 +42,7 @@ def test_defaults(cluster):
             "physical_ips": ["10.55.0.12/24"],
             "default_gws": ["10.55.0.254"],
         },
+        "openvswitch_settings": [],
         "tls": False,
         "kubernetes": None,
     }
@@ -51,6 +55,7 @@ def test_variables_that_are_set(cluster):
         ovn_service_subnet="10.96.0.0/16,fd96::/112",
         ovn_join_subnet="100.70.0.0/16",
         ovn_mtu="1400",
+        ovn_openvswitch_settings=[IDLE],
         ovn_kubernetes_api="https://10.0.0.1:6443/",
         ovn_kubernetes_token="hidden",
     )
@@ -59,6 +64,7 @@ def test_variables_that_are_set(cluster):
         ovn_encap_ip="fd44::2",
         ovn_node_name="Node.One",
         ovn_datapath_type="netdev",
+        ovn_log_level="debug",
         ovn_node_subnet=["192.168.2.0/24", "fd10:0:0:2::/64"],
         ovn_gateway_ip="10.55.0.12/24,fd55::12/64",
     )
@@ -73,6 +79,7 @@ def test_variables_that_are_set(cluster):
         "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
         "southbound_remote": "tcp:[fd44::1]:6642",
         "datapath_type": "netdev",
+        "log_level": "debug",
         "gateway": {
             "physical_interface": "eth1",
             "shared_interface": "",
@@ -80,6 +87,7 @@ def test_variables_that_are_set(cluster):
             "physical_ips": ["10.55.0.12/24", "fd55::12/64"],
             "default_gws": ["10.55.0.254"],
         },
+        "openvswitch_settings": [{**IDLE, "value": "30000"}],
         "tls": False,
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
@@ -137,6 +145,56 @@ def test_mtu_is_the_smallest_one(cluster):
     assert of(cluster, NODE1)["mtu"] == 8942
 
 
+LOOPBACK = {"ipv4": {"address": "127.0.0.1"}, "type": "loopback", "device": "lo", "mtu": 65536}
+
+
+def on_the_loopback(cluster, routes=None, link="lo", mtu=1500):
+    """Give each host a tunnel address on its loopback, or on a link like it."""
+    cluster.with_facts(mtu=mtu)
+    for number, host in enumerate((MASTER, NODE1, NODE2), 11):
+        facts = cluster.on(host, ovn_encap_ip=f"10.255.0.{number}").hostvars[host]["ansible_facts"]
+        second = [{"address": f"10.255.0.{number}", "netmask": "255.255.255.255", "network": f"10.255.0.{number}"}]
+        facts.update({link: {**LOOPBACK, "device": link, "ipv4_secondaries": second}})
+        facts["interfaces"] = [*facts["interfaces"], link]
+        facts["all_ipv4_addresses"] = [*facts["all_ipv4_addresses"], f"10.255.0.{number}"]
+        if routes:
+            cluster.own(host, route_mtus=routes)
+    return cluster
+
+
+@pytest.mark.parametrize("link", ["lo", "dummy0"])
+def test_a_tunnel_address_on_the_loopback_has_the_mtu_of_the_way_out(cluster, link):
+    """Protects hosts that announce their address with BGP from tunnels with the loopback's MTU of 65536."""
+    assert of(on_the_loopback(cluster, link=link), NODE1)["mtu"] == 1442
+
+
+@pytest.mark.parametrize(
+    ("routes", "mtu"),
+    [
+        ([["0.0.0.0/0", 1500], ["10.255.0.0/24", 9000]], 8942),  # a fabric beside the network of the default route
+        ([["0.0.0.0/0", 1500], ["10.255.0.0/24", 9000], ["10.255.0.13/32", 1400]], 1342),  # one host is behind less
+        ([["0.0.0.0/0", 1500], ["172.16.0.0/12", 9000]], 1442),
+    ],
+)
+def test_the_routes_to_the_other_hosts_decide(cluster, routes, mtu):
+    """Protects the MTU on hosts with several ways out: the least one towards the others, not the first or the best."""
+    assert of(on_the_loopback(cluster, routes), NODE1)["mtu"] == mtu
+
+
+def test_ovn_mtu_is_compared_with_the_way_out(cluster):
+    """Protects the validation: on the loopback everything seemed to fit."""
+    on_the_loopback(cluster, [["0.0.0.0/0", 1500]]).everywhere(ovn_mtu=8942)
+    assert "ovn_mtu 8942 does not fit through the underlay's 1500" in "".join(cluster.problems())
+
+
+def test_the_default_routes_source_address_on_the_loopback(cluster):
+    """Protects hosts whose default route has a source address elsewhere: Ansible gives that link's MTU."""
+    cluster.with_facts()
+    for host in (MASTER, NODE1, NODE2):
+        cluster.hostvars[host]["ansible_facts"]["default_ipv4"]["mtu"] = 65536
+    assert of(cluster, NODE1)["mtu"] == 1442
+
+
 def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
     """Protects a host behind a narrow link that a run leaves out, or can't reach, from packets that it can't
     receive."""
@@ -145,6 +203,14 @@ def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
     assert of(cluster, NODE1)["mtu"] == 8942
     del cluster.hostvars[NODE2]["ansible_facts"]
     assert of(cluster, NODE1)["mtu"] == 1342
+
+
+def test_the_databases_listen_where_they_are_looked_for(cluster):
+    """Protects an IPv6 underlay: ovn-ctl's default is IPv4. Elsewhere no port is opened that nobody needs."""
+    assert central_options(cluster.with_facts().hostvars, cluster.groups) == ""
+    cluster.on(MASTER, ovn_encap_ip="fd44::11").on(NODE1, ovn_encap_ip="fd44::12").on(NODE2, ovn_encap_ip="fd44::13")
+    assert central_options(cluster.hostvars, cluster.groups) == " --db-sb-addr=[::]"
+    assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
 
 
 def test_default_route_of_ipv6_only(cluster):
@@ -306,3 +372,22 @@ def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
     }
     assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
     assert "hidden" not in json.dumps(of(cluster, MASTER))
+
+
+def test_addresses_that_services_may_have(cluster):
+    """Protects hosts: both programs know where hosts' addresses are allowed, and the watcher knows the masters that are
+    no nodes, whose addresses Kubernetes does not know.
+    """
+    cluster.groups["ovn_nodes"] = [NODE1, NODE2]
+    cluster.with_facts().everywhere(
+        ovn_service_subnet="10.96.0.0/16",
+        ovn_kubernetes_api="https://10.0.0.1:6443",
+        ovn_kubernetes_token="hidden",
+        ovn_external_ip_networks="10.44.0.0/24, 203.0.113.7/32, fd44::/64",
+    )
+    allowed = ["10.44.0.0/24", "203.0.113.7/32", "fd44::/64"]
+    (watcher,) = of(cluster, MASTER)["kubernetes"]["programs"]
+    assert watcher["settings"]["external_ip_networks"] == allowed
+    assert watcher["settings"]["host_addresses"] == {"10.44.0.11": "ovn-master"}
+    (node,) = of(cluster, NODE1)["kubernetes"]["programs"]
+    assert node["settings"]["external_ip_networks"] == allowed and "host_addresses" not in node["settings"]

@@ -96,3 +96,17 @@ def test_a_nic_without_an_address(shared):
         'ovn-node1: ovn_gateway_shared_interface "eth2" has no address, and ovn_gateway_ip is not set: give the '
         "NIC an address, or set ovn_gateway_ip"
     ]
+
+
+def test_a_default_route_that_is_not_the_hosts_best(shared):
+    """Protects egress through a NIC beside a better one, such as a management network: its own routers count."""
+    facts = shared.hostvars[NODE1]["ansible_facts"]
+    facts["default_ipv4"] = {**facts["default_ipv4"], "interface": "eth1", "gateway": "10.66.0.1"}
+    assert gateway(shared)["default_gws"] == []
+    facts["ovn_kubernetes"] = {"routers": {"eth0": ["10.44.0.1", "fd44::1"], "eth1": ["10.66.0.1"]}}
+    assert gateway(shared)["default_gws"] == ["10.44.0.1"]
+    assert gateway(shared.dual())["default_gws"] == ["10.44.0.1", "fd44::1"]
+    facts["ovn_kubernetes"]["routers"] = {"eth0": ["fe80::1"], "breth0": ["10.44.0.2"]}
+    assert gateway(shared)["default_gws"] == ["10.44.0.2", "fe80::1"]
+    facts["ovn_kubernetes"]["routers"] = {"eth1": ["10.66.0.1"]}
+    assert gateway(shared)["default_gws"] == []

@@ -12,13 +12,9 @@ import pathlib
 import subprocess
 import sys
 
-import jinja2
 import pytest
-from ansible.errors import AnsibleFilterError
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
 
-from ansible_collections.ovn.kubernetes.plugins.filter.authority import authority
-from ansible_collections.ovn.kubernetes.plugins.filter.kubeconfig import kubeconfig
 from ansible_collections.ovn.kubernetes.plugins.filter.node_names import node_names
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
@@ -191,13 +187,3 @@ def test_a_name_from_facts_that_are_missing(cluster):
     assert node_names(cluster.hostvars, cluster.groups) == {}
     with pytest.raises(Exception, match="ovn_node_name is made from facts, and the host's facts are not known: gather"):
         settings(cluster.hostvars, cluster.groups, "ovn-node1")
-
-
-@pytest.mark.parametrize("read", [kubeconfig, authority])
-def test_an_undefined_value_of_a_filter(read):
-    """Protects ansible-core before 2.19, which computes the branch of a template that is not taken: of all errors only
-    Jinja's own is no failure there. Encrypted values are decrypted first."""
-    with pytest.raises(jinja2.UndefinedError):
-        read(jinja2.StrictUndefined(name="ovn_kubernetes_admin_kubeconfig"))
-    with pytest.raises(AnsibleFilterError, match="/nowhere"):
-        read(Encrypted("/nowhere"))

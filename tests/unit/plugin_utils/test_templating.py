@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".cache" / "collections"
+ROLES = COLLECTIONS.parents[1] / "roles"
+
+PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 
 INVENTORY = {
     "all": {
@@ -49,6 +52,7 @@ PLAY = [
         "name": "Ask the filters",
         "hosts": "ovn_masters:ovn_nodes:ovn_gateways",
         "gather_facts": False,
+        "vars_files": [str(ROLES / role / "vars" / "main.yml") for role in ("common", "master")],
         "vars": {
             "ovn_play_variable": "is not the inventory's, and nobody's business",
             "known": {"nodes": {"ovn-node2": {"subnets": ["192.168.9.0/25"]}}},
@@ -76,6 +80,7 @@ PLAY = [
                     "content": (
                         "{{ {'problems': hostvars | ovn.kubernetes.problems(groups),"
                         " 'subnets': hostvars | ovn.kubernetes.node_subnets(groups, known),"
+                        " 'api': common_api, 'packages': master_all_packages.Debian,"
                         " 'node': hostvars | ovn.kubernetes.settings(groups, 'ovn-node1'),"
                         " 'all': hostvars | ovn.kubernetes.settings(groups, ansible_play_hosts)} | to_json }}"
                     ),
@@ -176,6 +181,49 @@ def test_answers_of_a_survey(play):
     assert answers["node"]["mtu"] == 1400
     assert answers["node"]["tls"] is False
     assert answers["node"]["join_subnets"] == ["100.70.0.0/16", "fd99::/64"]
+
+
+def test_questions_that_were_not_answered(play, monkeypatch):
+    """Protects AWX job templates: an optional question without an answer is an empty extra variable, which must not
+    hide what the inventory has, nor be refused. What -e has else stays."""
+    monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_mtu", 1380)
+    done, answers = play(ovn_mtu="", ovn_kubernetes_api=" ", ovn_remove_hosts="", ovn_join_subnet="100.70.0.0/16")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers["node"]["mtu"] == 1380
+    assert answers["node"]["join_subnets"][0] == "100.70.0.0/16"
+    assert answers["node"]["kubernetes"] is None
+    assert answers["api"] == {} and "python3-aiohttp" not in answers["packages"]
+
+
+def test_how_the_roles_reach_the_api_server(play, monkeypatch, tmp_path):
+    """Protects the roles' own variables: they have what the filters have, without an empty extra variable that hides
+    the inventory's value, and without spaces around it; the administrator's credential goes before a token."""
+    (tmp_path / "ca.crt").write_text(PEM, encoding="utf-8")
+    user = {"name": "u", "user": {"token": "of-the-administrator"}}
+    config = {
+        "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://10.9.9.9:6443"}}],
+        "users": [user],
+    }
+    (tmp_path / "config").write_text(json.dumps(config), encoding="utf-8")
+    for name, value in (
+        ("api", "https://10.0.0.1:6443/ "),
+        ("ca", f"{tmp_path / 'ca.crt'} "),
+        ("token", " of-the-watcher\n"),
+    ):
+        monkeypatch.setitem(INVENTORY["all"]["vars"], f"ovn_kubernetes_{name}", value)
+    monkeypatch.setitem(INVENTORY["all"]["vars"], "ovn_service_subnet", "10.96.0.0/16")
+    server = {"server": "https://10.0.0.1:6443", "ca": PEM}
+    done, answers = play(
+        ovn_kubernetes_api="", ovn_kubernetes_ca=" ", ovn_kubernetes_token="", ovn_kubernetes_admin_kubeconfig=""
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers["api"] == {**server, "token": "of-the-watcher"}
+    assert "python3-aiohttp" in answers["packages"]
+    done, answers = play(ovn_kubernetes_admin_kubeconfig=f" {tmp_path / 'config'}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert answers["api"] == {**server, "token": "of-the-administrator"}
 
 
 def test_removal_is_not_confirmed_in_the_inventory(play, monkeypatch):

@@ -12,6 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from ansible_collections.ovn.kubernetes.plugins.filter.verification import verification
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.verify import gateway_settings, node_settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import options
 
@@ -28,8 +29,9 @@ def overlay(*hosts):
     return {"nodes": nodes, "gateways": {NODE1: {"join_ips": ["100.64.0.2"], "mac": None}}, "chassis": {}}
 
 
-def verify(cluster, current, hosts=HOSTS, reached=HOSTS):
-    return verification(cluster.hostvars, cluster.groups, {host: host for host in HOSTS}, current, hosts, reached)
+def verify(cluster, current, hosts=HOSTS, reached=HOSTS, gathered=None):
+    names = {host: host for host in HOSTS}
+    return verification(cluster.hostvars, cluster.groups, names, current, hosts, reached, gathered)
 
 
 def test_all_hosts_are_compared_with_what_site_gives_them(cluster):
@@ -61,8 +63,8 @@ def test_a_host_that_is_not_reached_is_left_out(cluster):
 
 def test_a_limited_play_asks_hosts_that_it_leaves_out(cluster):
     """Protects --limit: one host can be verified alone, and the tunnels to all others are among it."""
-    found = verify(cluster.with_facts(), overlay(*HOSTS), [NODE1], [NODE1])
-    assert set(found["settings"]) == {NODE1}
+    found = verify(cluster.with_facts(), overlay(*HOSTS), [NODE1], [NODE1], [NODE1, MASTER])
+    assert set(found["settings"]) == {NODE1} and found["problems"] == []
     assert [peer["name"] for peer in found["peers"][NODE1]] == [NODE2, MASTER]
 
 
@@ -84,15 +86,19 @@ def test_a_host_that_has_lost_its_default_route_hides_nothing(cluster):
     assert found["settings"][NODE2]["kubernetes"] is None
 
 
-def templated(role, task, **variables):
-    """The options that a role gives to a module; those without a value left out."""
-    path = ROLES / role / "tasks" / "converge.yml"
-    (options_of,) = (one[task] for one in yaml.safe_load(path.read_text(encoding="utf-8")) if task in one)
+def templated(role, file, **variables):
+    """The options that a role gives to ovn_host for its part of the host; those without a value left out."""
+    path = ROLES / role / "tasks" / file
+    (arguments,) = (
+        one["ovn.kubernetes.ovn_host"]
+        for one in yaml.safe_load(path.read_text(encoding="utf-8"))
+        if "ovn.kubernetes.ovn_host" in one
+    )
     loader = DataLoader()
     templar = Templar(
         loader, variables={"omit": "OMIT", "common_all_former": {}, "inventory_hostname": NODE1, **variables}
     )
-    made = {key: templar.template(trusted(value)) for key, value in options_of.items()}
+    made = {key: templar.template(trusted(value)) for key, value in arguments[role].items()}
     return {key: None if value == "OMIT" else value for key, value in made.items()}
 
 
@@ -112,7 +118,10 @@ def test_site_and_verify_give_a_host_the_same_options(cluster, datapath):
     if datapath:
         cluster.on(NODE1, ovn_datapath_type=datapath)
     settings = verify(cluster.with_facts(), overlay(*HOSTS))["settings"][NODE1]
-    node = templated("node", "ovn.kubernetes.ovn_minion_init", node_settings=settings, node_subnets=["192.168.8.0/24"])
+    node = templated("node", "converge.yml", node_settings=settings, node_subnets=["192.168.8.0/24"])
     assert options.node_host(node, node["cluster_ip_subnet"]) == node_settings(settings, ["192.168.8.0/24"])
-    gateway = templated("gateway", "ovn.kubernetes.ovn_gateway", gateway_settings=settings)
-    assert options.gateway_host(gateway, gateway["cluster_ip_subnet"]) == gateway_settings(settings)
+    gateway = templated("gateway", "host.yml", gateway_settings=settings)
+    given = argument_spec.OVN_HOST["argument_spec"]["gateway"]["options"]
+    assert set(gateway) <= set(given)
+    own = {**gateway, "datapath_type": None}  # it is for the move of a shared NIC
+    assert options.gateway_host(own, gateway["cluster_ip_subnet"]) == gateway_settings(settings)

@@ -58,45 +58,57 @@ def test_a_move_to_another_subnet_frees_the_old_address():
     assert len(table) == 1
 
 
-def test_an_address_that_another_key_holds_is_not_reserved():
-    """Protects the first of two ports that have one address in the database."""
+def test_no_two_pods_have_one_address():
+    """Protects the first of two pods whose ports have one address: the second gets another, or keeps its own."""
     table = Addresses()
     assert table.reserve("a", ["192.168.1.3"])
-    assert not table.reserve("b", ["192.168.1.3"])
+    assert not table.reserve("b", ["192.168.1.3", "fd10:0:0:1::3"])
     assert not table.has("b")
     assert table.take("b", DUAL[:1]) == ("192.168.1.4/24",)
+    assert not table.reserve("b", ["192.168.1.3"])
+    assert table.of("b") == ("192.168.1.4",)
 
 
-def test_an_address_that_two_have_is_free_when_both_are_gone():
-    """Protects a port that is not a pod's and has a pod's address: when the pod is deleted, no other pod gets the
-    address.
+def test_a_pod_has_no_more_than_it_needs():
+    """Protects all other pods from one that claims every address of a subnet."""
+    table = Addresses()
+    assert not table.reserve("greedy", [f"192.168.1.{number}" for number in range(3, 255)])
+    assert not table.reserve("greedy", [])
+    assert len(table) == 0
+
+
+def test_a_port_that_is_not_a_pods_takes_nothing_from_a_pod():
+    """Protects a running pod whose address somebody gives to another port; when the pod is deleted, no other pod gets
+    the address until that port is gone.
     """
     table = Addresses()
     assert table.take("a", DUAL[:1]) == ("192.168.1.3/24",)
-    assert not table.reserve("foreign", ["192.168.1.3"])
+    table.set_other("foreign", ["192.168.1.3", "10.9.9.9"])
+    assert (table.of("a"), table.others_of("a")) == (("192.168.1.3",), ["foreign"])
+    assert table.pods_with_addresses_of("foreign") == {"a"} and len(table) == 2
+    assert table.reserve("a", ["192.168.1.3"]) and not table.reserve("a", ["192.168.1.3"], alone=True)
+    assert table.take("a", DUAL[:1]) == ("192.168.1.4/24",)  # of a pod of this name that is not served yet
     table.release("a")
     small = ("192.168.1.0/29",)
-    assert [table.take(name, small) for name in "bcd"] == [
+    assert {table.take(name, small) for name in "bcd"} == {
         ("192.168.1.4/29",),
         ("192.168.1.5/29",),
         ("192.168.1.6/29",),
-    ]
+    }
     with pytest.raises(Exhausted):
         table.take("e", small)
-    table.release("foreign")
+    table.set_other("foreign", [])
     assert table.take("e", small) == ("192.168.1.3/29",)
 
 
-def test_a_key_that_got_another_address_does_not_claim_the_first_one():
-    """Protects against an address that is held for a pod that does not have it."""
+def test_addresses_of_an_earlier_subnet():
+    """Protects the annotation of a pod that keeps its addresses: prefix lengths and order are of today's subnets."""
     table = Addresses()
-    table.take("a", DUAL[:1])
-    for _time in range(2):
-        table.reserve("b", ["192.168.1.3"])
-    assert table.take("b", DUAL[:1]) == ("192.168.1.4/24",)
-    table.release("a")
-    table.release("b")
-    assert len(table) == 0
+    table.reserve("a", ["fd10:0:0:1::3", "192.168.1.3"])
+    assert table.cidrs("a", DUAL) == ("192.168.1.3/24", "fd10:0:0:1::3/64")
+    assert table.cidrs("a", ("10.0.0.0/23", "fd99::/80")) == ("192.168.1.3/23", "fd10:0:0:1::3/80")
+    assert table.cidrs("a", ("fd99::/80",)) == ("fd10:0:0:1::3/80", "192.168.1.3/24")
+    assert not table.fit("a", ("fd99::/80",)) and table.fit("a", DUAL)
 
 
 def test_any_order_of_events_gives_no_address_twice():

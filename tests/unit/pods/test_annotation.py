@@ -17,7 +17,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.annotation im
 ONE = {
     "ovn": json.dumps({"ip_address": "192.168.1.3/24", "mac_address": "0A:58:C0:A8:01:03", "gateway_ip": "192.168.1.1"})
 }
-SUBNETS = ("192.168.1.0/24", "fd10:0:0:1::/64")
 CIDRS = ("192.168.1.3/24", "fd10:0:0:1::3/64")
 
 
@@ -26,9 +25,9 @@ def parse(annotations):
     return annotation.parse(PodAnnotations.from_mapping(annotations))
 
 
-def render(subnets=SUBNETS, cidrs=CIDRS):
-    """The annotations of a pod with these addresses on a switch with these subnets."""
-    return annotation.render(northbound.network(northbound.NodeSwitch("node1", subnets, None), cidrs), "uid-1")
+def render(cidrs=CIDRS):
+    """The annotations of a pod with these addresses."""
+    return annotation.render(northbound.network(cidrs), "uid-1")
 
 
 def test_the_annotation_of_the_original_tool():
@@ -53,7 +52,7 @@ def test_the_annotation_is_what_earlier_readers_expect():
     """Protects the plugin's contract: exactly three texts, the address with its prefix; and ovn-kubernetes' annotation
     beside it.
     """
-    written = render(SUBNETS[:1], CIDRS[:1])
+    written = render(CIDRS[:1])
     assert written.network == (
         '{"ip_address": "192.168.1.3/24", "mac_address": "0a:58:c0:a8:01:03", "gateway_ip": "192.168.1.1"}'
     )

@@ -15,7 +15,7 @@ CIDRS = ("192.168.1.3/24", "fd10:0:0:1::3/64")
 def test_the_port_is_locked_to_its_addresses():
     """Protects against pods that take others' addresses (W15), and against a port on the wrong host."""
     pod = pod_with_port({"metadata": {"namespace": "ns", "name": "web-0", "uid": "u1"}, "spec": {"nodeName": "Node1"}})
-    (row,) = northbound.rows(pod, SWITCH, northbound.network(SWITCH, CIDRS))
+    (row,) = northbound.rows(pod, SWITCH, northbound.network(CIDRS))
     line = ("0a:58:c0:a8:01:03 192.168.1.3 fd10:0:0:1::3",)
     assert (row.name, row.parent) == ("ns_web-0", "node1")
     assert row.columns["addresses"] == row.columns["port_security"] == line

@@ -166,6 +166,6 @@ def test_wrong_usage_of_util_is_2(capsys, arguments):
 
 @pytest.mark.parametrize("seconds", ["1", "-10", "4000"])
 def test_a_time_in_which_nobody_can_confirm_is_refused(capsys, seconds):
-    """Protects against a move that can only be taken back, or never is: refused before anything is looked at."""
+    """Protects against a move that can only be rolled back, or never is: refused before anything is looked at."""
     assert util.main(["nics-to-bridge", "eth0", "--timeout", seconds]) == 1
     assert f"--timeout {seconds} does not fit: give 5 to 3600 seconds" in capsys.readouterr().err

@@ -30,6 +30,7 @@ async def running(monkeypatch, write, answer):
     monkeypatch.setattr(host_reconcile.nftables, "write", write)
     monkeypatch.setattr(host_reconcile.nftables, "current_udp_rules", dict)
     monkeypatch.setattr(host_reconcile.nftables, "has_rules", lambda: True)
+    monkeypatch.setattr(host_reconcile.nftables, "exists", lambda: True)
     services = host_reconcile.HostServices("node1", (), None, {}, answer)
     for informer in (services.services, services.nodes, services.slices):
         informer.synced.set()
@@ -91,3 +92,30 @@ def test_pods_are_served_while_rules_are_written(monkeypatch):
 
     asyncio.run(story())
     assert all(later[0] - earlier[1] >= earlier[1] - earlier[0] for earlier, later in zip(writes, writes[1:]))
+
+
+def test_a_table_that_another_program_removes_is_written_again_soon(monkeypatch):
+    """Protects services on a host whose firewall is loaded anew: the table alone is looked for far more often than
+    everything is checked.
+    """
+    written, there = [], [True]
+
+    def write(rules):
+        written.append(rules)
+        there[0] = True
+
+    async def answer(_checks):
+        pass
+
+    monkeypatch.setattr(host_reconcile, "CHECK_INTERVAL", 600.0)
+    monkeypatch.setattr(host_reconcile, "TABLE_INTERVAL", 0.02)
+
+    async def story():
+        async with running(monkeypatch, write, answer):
+            monkeypatch.setattr(host_reconcile.nftables, "exists", lambda: there[0])
+            await until(lambda: len(written) == 1)
+            there[0] = False
+            await until(lambda: len(written) == 2)
+
+    asyncio.run(story())
+    assert there == [True]

@@ -6,7 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Node, Target
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import model
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import (
+    EndpointSlice,
+    Node,
+    ServiceState,
+    Target,
+)
 
 from .objects import endpoints, service
 
@@ -46,3 +52,37 @@ def test_texts_that_are_no_addresses_are_left_out():
 def test_a_target_as_text():
     """Protects load balancers and rules: an IPv6 address stands in brackets (W17)."""
     assert (str(Target("10.0.0.1", 80)), str(Target("fd10::3", 80))) == ("10.0.0.1:80", "[fd10::3]:80")
+
+
+def test_a_service_with_too_many_endpoints(monkeypatch):
+    """Protects the watcher from slices of one service, which may be many and large: what is planned is bounded, and an
+    endpoint with a hundred addresses is one endpoint.
+    """
+    monkeypatch.setattr(model, "MAXIMUM_TARGETS", 500)
+    item = {
+        "metadata": {"namespace": "ns", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "ports": [{"name": str(number), "port": 8080} for number in range(1, 2000)],
+    }
+    parts = [
+        EndpointSlice.from_object(
+            {**item, "endpoints": [{"addresses": [f"10.{part}.0.{n}"] * 100} for n in range(200)]}
+        )
+        for part in range(3)
+    ]
+    assert {len(part.endpoints) for part in parts} == {200} and len(parts[0].ports) == 1000
+    few = ServiceState(service(ports=({"name": "1", "port": 80},)), parts)
+    assert (len(few.targets(few.service.ports[0], 4)), few.left_out) == (500, 100)
+    wide = ServiceState(service(ports=tuple({"name": str(number), "port": number} for number in range(1, 101))), parts)
+    assert sum(len(wide.targets(port, 4)) for port in wide.service.ports) == 500
+    assert wide.left_out == 595
+    monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1000)
+    known = ServiceState(
+        service(ports=({"name": "1", "port": 80},), externalIPs=[f"77.0.0.{n}" for n in range(1, 98)]), parts
+    )
+    assert len(known.targets(known.service.ports[0], 4)) == 10
+    # Each slice may name ports of its own, whether the service has them or not.
+    monkeypatch.setattr(model, "MAXIMUM_SLICE_PORTS", 2500)
+    monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1_000_000)
+    wordy = ServiceState(few.service, [parts[0]._replace(endpoints=()), *parts])
+    assert (len(wordy.slices), len(wordy.targets(few.service.ports[0], 4)), wordy.left_out) == (2, 400, 200)

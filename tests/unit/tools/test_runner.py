@@ -103,6 +103,13 @@ def test_what_did_not_run_in_time_has_failed():
     assert (found["late"].outcome, found["late"].failed) == (Outcome.NOT_RUN, 1)
 
 
+def test_what_this_machine_cannot_run_is_no_failure():
+    """Protects the sum: a step that is left out counts as neither, and the run says why."""
+    found = run(step("newest", "echo there is no Python for it; exit 77"))["newest"]
+    assert (found.passed, found.failed, found.skipped) == (0, 0, 1)
+    assert found.details == ("newest: there is no Python for it",)
+
+
 def test_words_of_ansible_are_found():
     """Protects the end of the log: it says which task failed, without Molecule's frame and colours."""
     log = '\x1b[31m  │ fatal: [host1]: FAILED! => {\x1b[0m\n  │     "msg": "no route"\n  │ }\n\nPLAY RECAP\n'

@@ -9,17 +9,27 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import judge, log_changes, main
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress import (
+    BEGIN_AFTER,
+    BEGIN_WITHOUT_HOPS,
+    Round,
+    log_changes,
+    main,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_metrics import FAMILIES, EgressMetrics
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress import (
-    ALIVE_AFTER,
-    DEAD_AFTER,
     Egress,
     EgressGateway,
-    Health,
     Selected,
     egress_gateways,
     parse_down_mark,
+)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress_health import (
+    ALIVE_AFTER,
+    DEAD_AFTER,
+    Health,
+    judge,
     select,
 )
 
@@ -224,6 +234,91 @@ def test_whoever_reads_the_journal_learns_what_is_away(caplog):
         "gateway node2: it does not answer: its IPv6 default route goes",
         "gateway node1 answers again: its IPv4 default route returns",
     ]
+
+
+PLAIN = (candidate(1), candidate(2))
+
+
+def replies(*silent, tries=1):
+    """Answers of all addresses of PLAIN but those of these gateways."""
+    return {address: tries for one in PLAIN if one not in silent for address in one.all_ips()}
+
+
+def carriers(egress):
+    """Who carries traffic then."""
+    return {gateway.name for gateway, versions, _flaps in egress.gateways if versions}
+
+
+def test_the_first_slots_wait_for_gateways_that_have_not_answered_yet():
+    """Protects new clusters: a gateway that answers a moment after the others would have no pods until a rebalance."""
+    rounds = Round(EgressMetrics())
+    assert not rounds.desired(PLAIN, replies(PLAIN[0]), 0.0).begins
+    assert rounds.desired(PLAIN, replies(), 0.3).begins
+    rounds.forget()
+    hops = dict.fromkeys([ip for one in PLAIN for ip in one.probe_ips], 0)
+    assert not rounds.desired(PLAIN, {**replies(), **hops}, 50.0).begins
+    assert rounds.desired(PLAIN, {**replies(), **hops}, 50.0 + BEGIN_WITHOUT_HOPS).begins  # they drop echoes
+    rounds.forget()
+    assert not rounds.desired(PLAIN, replies(PLAIN[0]), 100.0).begins
+    assert not rounds.desired(PLAIN, replies(PLAIN[0]), 100.0 + BEGIN_WITHOUT_HOPS).begins
+    assert rounds.desired(PLAIN, replies(PLAIN[0]), 100.0 + BEGIN_AFTER).begins
+
+
+def test_the_first_gateways_of_a_program_that_has_run_for_long():
+    """Protects new clusters: the program runs before the gateways' rows come, and routers of new hosts answer one
+    after another."""
+    rounds = Round(EgressMetrics())
+    assert rounds.desired([], {}, 0.0).gateways == ()
+    begins = [rounds.desired(PLAIN, {}, now).begins for now in (900.0, 900.0 + BEGIN_WITHOUT_HOPS)]  # nobody yet
+    now = 900.0 + BEGIN_WITHOUT_HOPS
+    for _round in range(DEAD_AFTER):
+        now += 0.3
+        begins.append(rounds.desired(PLAIN, replies(PLAIN[0]), now).begins)
+    for _round in range(ALIVE_AFTER - 1):  # it was taken for dead meanwhile
+        now += 0.3
+        begins.append(rounds.desired(PLAIN, replies(), now).begins)
+    assert not any(begins)
+    egress = rounds.desired(PLAIN, replies(), now + 0.3)
+    assert egress.begins and carriers(egress) == {one.name for one in PLAIN}
+
+
+def test_whoever_reads_the_journal_learns_why_a_gateway_waits(caplog):
+    """Protects operators: a gateway that answers and carries nothing has a reason."""
+    rounds, now = Round(EgressMetrics()), 0.0
+    for _flap in range(3):
+        for silent, some in ((PLAIN[:1], 3), ((), 3), ((), 40)):
+            for _round in range(some):
+                now += 0.3
+                egress = rounds.desired(PLAIN, replies(*silent), now)
+    assert carriers(egress) == {"node1", "node2"}
+    assert [line for line in caplog.messages if "times" in line] == [
+        f"gateway node1 answers again: its IPv4 default route returns after {seconds} s of answers, since it went "
+        f"{number} times"
+        for number, seconds in ((2, 5), (3, 10))
+    ]
+
+
+def test_loss_and_flaps_are_measured():
+    """Protects operators: a network that loses echoes, and a gateway that flaps, show before they hurt."""
+    metrics = EgressMetrics()
+    rounds, now = Round(metrics), 0.0
+    gateways = (replace(PLAIN[0], slots={4: 256}), PLAIN[1])
+    for silent, tries, some in (((), 1, 10), ((), 3, 1), (gateways[1:], 1, 4), ((), 1, 5)):
+        for _round in range(some):
+            now += 0.3
+            answers = {address: tries for one in gateways if one not in silent for address in one.all_ips()}
+            rounds.desired(gateways, answers, now)
+    values = {(name.removeprefix("ovn_k8s_egress_"), *labels): value for name, labels, value in metrics.samples()}
+    assert values["gateway_slots", "node1", "IPv4"] == 256
+    assert values["gateway_carries_traffic", "node2", "IPv4"] == 1
+    assert values["gateway_flaps", "node2", "IPv4"] == values["gateway_departures", "node2", "IPv4"] == 1
+    assert values["gateway_flaps", "node1", "IPv4"] == 0
+    assert values["echoes_sent", "node1", "IPv4", "next hop"] == 10 + 3 + 4 + 5
+    assert values["echoes_lost", "node1", "IPv4", "next hop"] == 2
+    assert values["echoes_lost", "node2", "IPv4", "next hop"] == 2 + 4 * 3
+    assert {family.name for family in metrics.collect()} == set(FAMILIES)
+    rounds.forget()
+    assert list(metrics.samples()) == []
 
 
 @pytest.mark.parametrize("missing", ["icmplib", "systemd"])

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.names import SHARED_PORTS
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import (
     ServiceEndpoint,
     SharedNic,
     Tunnel,
     flows,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import GENEVE_PORT
 
 MAC, OWN = "52:54:00:00:00:01", ("10.44.0.12", "fd44::12", "fe80::1")
 NIC = SharedNic(
@@ -34,3 +36,10 @@ def test_tunnels_that_end_at_another_nic_have_no_flows():
     """Protects tunnels on another NIC: their port is not this one's."""
     lines = flows(SharedNic(1, 2, MAC, OWN))
     assert not any("6081" in line or "tp_dst" in line for line in lines) and len(lines) == len(flows(NIC)) - 2 - 2 * 3
+
+
+def test_no_pod_has_a_port_of_the_hosts_tunnels():
+    """Protects answers to pods, whatever their port: the flows lead those to the tunnels' port to the host. And
+    protects its IPsec, whose both sides send from the port that they send to."""
+    first, last = map(int, SHARED_PORTS.split("-"))
+    assert not {500, 4500, GENEVE_PORT}.intersection(range(first, last + 1))

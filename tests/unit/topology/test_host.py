@@ -7,12 +7,24 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import Address, Route, SavedNic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.desired import (
+    Address,
+    IngressDrop,
+    Link,
+    Route,
+    SavedNic,
+    Sysctl,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress, KernelRoute, Nexthop
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.saved import as_text, from_text
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow, ListMember
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway_host, node, node_host
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import host as host_part
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import (
+    gateway_host,
+    node,
+    node_host,
+    node_part,
+    part,
+)
 
 BEFORE = SavedNic(
     "eth1",
@@ -130,9 +142,32 @@ def test_a_gateways_nic():
     assert columns(rows, "Open_vSwitch", ".")["external_ids"] == {
         "ovn-bridge-mappings": ListMember("physnet", "breth1")
     }
-    gone, state = gateway_host.absent_rows(), gateway_host.absent_state("eth1", BEFORE)
+    mac = bridge["other_config"]["hwaddr"]
+    assert mac != "52:54:00:00:00:01" and int(mac[:2], 16) & 3 == 2  # another one, unicast and locally administered
+    gone = gateway_host.absent_rows()
     assert gone[0].columns["external_ids"] == {"ovn-bridge-mappings": ListMember("physnet", None)}
-    assert state.saved_nics == (BEFORE,)
+    assert gateway_host.absent_state("eth1").absent_drops == (IngressDrop("eth1"),)
+
+
+def test_the_host_has_no_stack_on_a_gateways_network():
+    """Protects the gateway's MAC and address from the host's own answers, and the host from routers there."""
+    state = gateway_host.state(gateway_host.GatewayHost("eth1.7", "52:54:00:00:00:01", "system"))
+    assert Link("breth1.7", owned=False, up=False) in state.links and Link("eth1.7", owned=False) in state.links
+    assert {(sysctl.link, sysctl.parts[-1], sysctl.value) for sysctl in state.sysctls} == {
+        (link, *setting)
+        for link in ("eth1.7", "breth1.7")
+        for setting in (("disable_ipv6", "1"), ("accept_ra", "0"), ("arp_ignore", "8"))
+    }
+    without = gateway_host.state(gateway_host.GatewayHost("eth1.7", "52:54:00:00:00:01", "system", ipv6=False))
+    assert {sysctl.parts[-1] for sysctl in without.sysctls} == {"arp_ignore"}
+
+
+def test_what_a_gateways_nic_gets_back():
+    """Protects against settings of nobody: of a text that somebody has changed only known ones are set."""
+    text = gateway_host.settings_text({"ipv6/conf/{link}/accept_ra": "2", "ipv4/conf/{link}/arp_ignore": None})
+    for kept in (text, f"{text},net/ipv4/ip_forward=0,ipv4/conf/{{link}}/arp_ignore=,x"):
+        assert gateway_host.absent_state("eth1", kept).sysctls == (Sysctl("net/ipv6/conf/eth1/accept_ra", "2"),)
+    assert gateway_host.absent_state("eth1").sysctls == ()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"addresses": [{"is": "FoundAddress"}]}', '{"more": []}'])
@@ -146,11 +181,11 @@ def test_a_host_that_is_known_under_its_former_name(monkeypatch):
     """Protects a host with a new name and a new address: its file has the name that the caller knows. A clone's caller
     knows none."""
     asked = []
-    monkeypatch.setattr(host_part.clones, "refuse_registered", lambda *arguments: asked.append(arguments))
-    monkeypatch.setattr(host_part.own_facts, "saved_node", lambda path: ("older", []))
-    current = host_part.Current((), CurrentRow("Open_vSwitch", "u", {"external_ids": {"system-id": "id-1"}}, {}))
+    monkeypatch.setattr(node_part.clones, "refuse_registered", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(node_part.own_facts, "saved_node", lambda path: ("older", []))
+    current = part.Current((), CurrentRow("Open_vSwitch", "u", {"external_ids": {"system-id": "id-1"}}, {}))
     node = settings()
-    host_part._refuse_clone(current, node, frozenset({"older"}))
+    node_part._refuse_clone(current, node, frozenset({"older"}))
     assert asked == []
-    host_part._refuse_clone(current, node, frozenset())
+    node_part._refuse_clone(current, node, frozenset())
     assert asked == [(node.southbound, "id-1", node.node.owner.name, node.encap_ip)]

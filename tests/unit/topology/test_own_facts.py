@@ -24,6 +24,14 @@ def test_saved_settings(file):
     assert own_facts.saved_node(str(file)) == ("node1", ["192.168.2.0/24", "fd10::/64"])
 
 
+def test_where_the_databases_were(file):
+    """Protects whoever replaces a master: the hosts say where the former one was; a damaged file says nothing."""
+    assert own_facts.saved_databases(str(file)) == []
+    for content, found in (("{", []), ("[]", []), ('{"southbound": "tcp:[fd44::11]:6642,unix:/x"}', ["fd44::11"])):
+        file.write_text(content)
+        assert own_facts.saved_databases(str(file)) == found
+
+
 DAMAGED = [
     *["", "{", "[]", "null", '{"name": "node1"}', '{"name": 1, "subnets": []}', " " * 70000, "\udcff"],
     *['{"name": "a", "subnets": "192.168.2.0/24"}', '{"name": "a", "subnets": ["x"]}', '{"name": "a", "subnets": [7]}'],

@@ -106,6 +106,9 @@ def test_services_are_load_balancers_at_the_hosts_addresses():
         ("fd44::12", "udp", 30053),
     )
     assert services(balancers, variables, "id-1", OWN) == own
+    # What a program of the host listens on is the host's.
+    taken = services(balancers, variables, "id-1", OWN, (), lambda *port: port in {("tcp", "10.44.0.12", 30080)})
+    assert set(taken) & set(own) == set(own[1:]) and ("203.0.113.9", "tcp", 80) in taken
     # Where it is known what is for the inside alone, all else comes from outside: external addresses of services.
     assert services(balancers, variables, "id-1", OWN, ("10.96.0.0/16", "192.168.0.0/16")) == tuple(
         sorted((*own, ("203.0.113.9", "tcp", 80)))

@@ -7,6 +7,8 @@ A line is ``holder > table name column:value``.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
@@ -24,7 +26,7 @@ GROUPS = [
     "group clusterLBGroup",
     "group clusterSwitchLBGroup",
     "group clusterRouterLBGroup",
-    "router ovn_cluster_router",
+    "router ovn_cluster_router options:always_learn_from_arp_request=false,mac_binding_age_threshold=300",
 ]
 
 
@@ -165,6 +167,16 @@ def test_gateway_v6(picture):
         "GR_node1 > rport rtoe-GR_node1 networks:fd55::12/64 mac:52:54:00:00:00:01",
         *OUTSIDE,
     ]
+
+
+def test_pods_source_ports_are_not_the_hosts():
+    """Protects the host's own connections where it has the pods' address: ports that its kernel chooses, node ports and
+    those of IKE, from which both sides send.
+    """
+    shared = replace(made((V4, V6), ("10.55.0.12/24", "fd55::12/64"), ()), shared=True)
+    ranges = {row.columns.get("external_port_range") for row in gateway.rows(shared, gateway.Place((JOIN4, JOIN6), 2))}
+    first, last = map(int, (ranges - {None}).pop().split("-"))
+    assert len(ranges) == 2 and 4500 < first < last < 30000
 
 
 def test_gateway_dual(picture):

@@ -150,6 +150,11 @@ CASES = {
         {"bridge_addresses": {"breth1": ["10.1.1.1/24"]}},
         "foreign address 10.1.1.1/24 on the gateway's bridge breth1",
     ),
+    "controller": (
+        {"controllers": {"br-int": ("tcp:127.0.0.1:6633",)}},
+        "br-int has the controller tcp:127.0.0.1:6633 of another program",
+    ),
+    "NICs": ({"unfinished": "a change of the NICs eth0 is left"}, "a change of the NICs eth0 is left"),
     "row": ({"overlay": Compared([Change("insert", SWITCH, None)])}, "Logical_Switch node1 is missing"),
     "Northbound": ({"overlay": Compared(problem="gone")}, "the Northbound database can't be compared: gone"),
 }

@@ -60,7 +60,7 @@ class Step(abc.ABC):
 
     @abc.abstractmethod
     def undo(self) -> Step | None:
-        """Return the step that takes this one back, None when there is nothing to take back."""
+        """Return the inverse of this step, None when there is nothing to roll back."""
 
     @abc.abstractmethod
     def apply(self, context: StepContext) -> bool:

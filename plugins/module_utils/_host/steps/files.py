@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,9 @@ class FileStep(Step):
             return []
         head = [f"file {self.path} mode {file.mode:04o}"]
         # Of a secret, only describe() shows that its content changes.
-        return head if self.secret else head + [f"{self.path}: {line}" for line in file.content.splitlines()]
+        if self.secret or "\0" in file.content:  # a program has no lines
+            return head
+        return head + [f"{self.path}: {line}" for line in file.content.splitlines()]
 
     def before(self) -> list[str]:
         return self._lines(self.current)
@@ -117,3 +120,42 @@ class FileStep(Step):
             return remove_file(self.path)
         write_file(self.path, self.desired)
         return True
+
+
+@dataclass(frozen=True)
+class AccessStep(Step):
+    """Give a file or a folder that is there its mode, and root as its owner.
+
+    :ivar mode, owner: what it gets.
+    :ivar current_mode, current_owner: what it has before the step.
+    """
+
+    path: str
+    mode: int
+    current_mode: int
+    current_owner: int
+    owner: int = 0
+
+    def describe(self) -> str:
+        return f"{self.path}: {_access(self.current_mode, self.current_owner)} -> {_access(self.mode, self.owner)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "file", "operation": "access", "path": self.path, "mode": f"{self.mode:04o}"}
+
+    def before(self) -> list[str]:
+        return [f"{self.path}: {_access(self.current_mode, self.current_owner)}"]
+
+    def after(self) -> list[str]:
+        return [f"{self.path}: {_access(self.mode, self.owner)}"]
+
+    def undo(self) -> AccessStep:
+        return AccessStep(self.path, self.current_mode, self.mode, self.owner, self.current_owner)
+
+    def apply(self, context: StepContext) -> bool:
+        os.chown(self.path, self.owner, -1)  # before the mode: it may take bits of the mode away, chown(2)
+        os.chmod(self.path, self.mode)
+        return True
+
+
+def _access(mode: int, owner: int) -> str:
+    return f"mode {mode:04o}, owner {owner}"

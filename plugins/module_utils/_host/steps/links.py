@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Steps that change a link: its settings, its offloads, its ingress drop."""
+"""Steps that change a link: its settings and options, its offloads, its ingress drop."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..._common.names import uplink_bridge
 from ..._netlink.ethtool import OFFLOADS, set_offloads
 from ..._netlink.ingress import add_drop, remove_drop
-from ..._netlink.links import set_link
-from ..._netlink.records import KernelLink
+from ..._netlink.links import set_link, set_options
+from ..._netlink.records import KernelLink, LinkOptions
 from .base import PresenceStep, Step
 
 if TYPE_CHECKING:
@@ -81,6 +81,50 @@ class LinkStep(Step):
     def apply(self, context: StepContext) -> bool:
         context.require_link(self.name)
         set_link(context.kernel, self.name, self.up, self.mtu, self.mac, self.promiscuous)
+        return True
+
+
+@dataclass(frozen=True)
+class OptionsStep(Step):
+    """Give a link its options.
+
+    :ivar current: those before the step. None: the link does not exist yet, and its options go with it.
+    """
+
+    link: str
+    options: LinkOptions
+    current: LinkOptions | None = None
+
+    atomic = False
+
+    def _text(self, options: LinkOptions) -> str:
+        values = {
+            "arp": "on" if options.arp else "off",
+            "multicast": "on" if options.multicast else "off",
+            "allmulticast": "on" if options.all_multicast else "off",
+            "group": str(options.group),
+            "token": options.token or "none",
+        }
+        return f"link {self.link}: {', '.join(f'{key} {value}' for key, value in values.items())}"
+
+    def describe(self) -> str:
+        return self._text(self.options)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "link", "operation": "options", "link": self.link, **asdict(self.options)}
+
+    def before(self) -> list[str]:
+        return [self._text(self.current)] if self.current else []
+
+    def after(self) -> list[str]:
+        return [self._text(self.options)]
+
+    def undo(self) -> OptionsStep | None:
+        return replace(self, options=self.current, current=self.options) if self.current else None
+
+    def apply(self, context: StepContext) -> bool:
+        context.require_link(self.link)
+        set_options(context.kernel, self.link, self.options)
         return True
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Steps that add or remove one address, one route or one rule."""
+"""Steps that add or remove one address, one neighbour, one route or one rule."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..._netlink.addresses import add_address, remove_address
-from ..._netlink.constants import RT_TABLE_MAIN
-from ..._netlink.records import KernelAddress, KernelRoute, KernelRule
+from ..._netlink.constants import RT_TABLE_MAIN, Rtn
+from ..._netlink.neighbours import add_neighbour, remove_neighbour
+from ..._netlink.records import KernelAddress, KernelNeighbour, KernelRoute, KernelRule
 from ..._netlink.routes import add_route, remove_route
 from ..._netlink.rules import add_rule, remove_rule
 from .base import PresenceStep
 
 if TYPE_CHECKING:
     from .base import StepContext
+
+
+# Types of routes that ip-route(8) names.
+TYPES: dict[int, str] = {
+    Rtn.LOCAL: "local",
+    Rtn.BLACKHOLE: "blackhole",
+    Rtn.UNREACHABLE: "unreachable",
+    Rtn.PROHIBIT: "prohibit",
+    Rtn.THROW: "throw",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,34 @@ class AddressStep(PresenceStep):
             return remove_address(context.kernel, self.address)
         context.require_link(self.address.link)
         return add_address(context.kernel, self.address)
+
+
+@dataclass(frozen=True)
+class NeighbourStep(PresenceStep):
+    """Add a configured neighbour to its link, or remove it."""
+
+    neighbour: KernelNeighbour
+    present: bool
+
+    @property
+    def thing(self) -> str:
+        kind = "proxy neighbour" if self.neighbour.proxy else "neighbour"
+        return f"{kind} {self.neighbour.ip} on {self.neighbour.link}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "kind": "neighbour",
+            "operation": self.verb,
+            "link": self.neighbour.link,
+            "address": self.neighbour.ip,
+            "mac": self.neighbour.mac,
+        }
+
+    def apply(self, context: StepContext) -> bool:
+        if not self.present:
+            return remove_neighbour(context.kernel, self.neighbour)
+        context.require_link(self.neighbour.link)
+        return add_neighbour(context.kernel, self.neighbour)
 
 
 @dataclass(frozen=True)
@@ -93,7 +132,8 @@ class RuleStep(PresenceStep):
 def route_text(route: KernelRoute) -> str:
     """Return a route as ip-route(8) writes it. What has its usual value is left out."""
     hops = [f"via {hop.via} dev {hop.link}" if hop.via else f"dev {hop.link}" for hop in route.nexthops]
-    words = [route.destination, " nexthop ".join(hops)]
+    words = [TYPES[route.type]] if route.type in TYPES else []
+    words += [route.destination, *([" nexthop ".join(hops)] if hops else [])]
     if route.source:
         words.append(f"src {route.source}")
     if route.metric:

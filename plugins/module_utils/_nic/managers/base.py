@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from ..._common.files import read_file
 from ..._host.desired import File
-from ..._netlink.addresses import read_addresses
-from ..._netlink.socket import RouteSocket
 
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -72,6 +70,8 @@ class NicConfiguration:
     :ivar files: what the manager reads about the NIC; empty: nothing that matters here.
     :ivar leased: addresses (with prefix length) that end unless a program renews them.
     :ivar running: names of the managers that run on this host, whether they configure this NIC or not.
+    :ivar advertised: whether the manager takes addresses from router advertisements, if it handles them.
+    :ivar addresses: static ones that the manager itself says, beside those in files; without prefix length.
     """
 
     nic: str
@@ -81,6 +81,8 @@ class NicConfiguration:
     lease: Lease | None = None
     leased: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
+    advertised: bool = True
+    addresses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,14 @@ class Manager(abc.ABC):
         :raises HostError: the move can't be made permanent, in one sentence.
         """
 
+    @abc.abstractmethod
+    def files_alone(self, nic: NicConfiguration, bridge: str) -> ManagerFiles:
+        """Return the files by which the manager leaves the NIC and its bridge alone, for a NIC that the host does not
+        use any more.
+
+        :raises HostError: it can't, in one sentence.
+        """
+
     def unmanaged_bridge(self, nic: str, bridge: str) -> File | None:
         """Return the file by which this manager leaves a bridge alone, where another one configures the NIC; None: it
         would anyhow."""
@@ -180,6 +190,15 @@ class Manager(abc.ABC):
     @abc.abstractmethod
     def notify(self, step: HandoverStep) -> None:
         """Tell the running manager that its files have changed, and wait until it has done what they say.
+
+        :raises HostError: it does not answer, or failed.
+        """
+
+    @abc.abstractmethod
+    def notify_alone(self, step: HandoverStep) -> None:
+        """Tell the running manager to leave the NIC alone, or (``to_bridge`` is false) to configure it again.
+
+        It is not waited for leases: they are asked for, and may come later.
 
         :raises HostError: it does not answer, or failed.
         """
@@ -208,12 +227,3 @@ def read_assignments(path: str) -> dict[str, str]:
 def link_exists(name: str) -> bool:
     """Return whether there is such a link."""
     return os.path.exists(f"/sys/class/net/{name}")
-
-
-def has_addresses(*links: str) -> bool:
-    """Return whether one of the links has an address that somebody configured.
-
-    :raises OSError: the kernel's.
-    """
-    with RouteSocket() as kernel:
-        return any(address.configured for address in read_addresses(kernel, set(links)))

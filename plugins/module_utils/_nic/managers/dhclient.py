@@ -9,6 +9,7 @@ A client is found by its process. It keeps its leases and its DUID in files (dhc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -122,18 +123,20 @@ def move_client(source: str, target: str) -> bool:
     release.
 
     How a client was started is known from the running process only. So it is noted in a file until all of them run
-    again: a program that takes back an interrupted change reads it.
+    again: a program that rolls back an interrupted change reads it. Where it can't be written, the clients move all the
+    same.
 
     :returns: whether there was a client.
     :raises HostError: a client does not end, or gets no lease.
     """
-    note = os.path.join(names.RUN_DIRECTORY, f"dhclient-{'-'.join(sorted((source, target)))}.json")
+    note = _note(source, target)
     commands = _read_note(note, source)
     known = [command[1:] for command in commands]
     commands += [process.command for process in clients(source) if process.command[1:] not in known]
     if not commands:
         return False
-    write_file(note, FileContent(json.dumps({"link": source, "commands": commands}) + "\n", 0o600))
+    with contextlib.suppress(OSError):
+        _write_note(note, source, commands)
     stop_clients(source)
     for command in commands:
         arguments = [_renamed(word, source, target) for word in command[1:]]
@@ -144,7 +147,8 @@ def move_client(source: str, target: str) -> bool:
                 _move_leases(word, source, target)
         program = os.path.realpath("/sbin/dhclient" if command[0] == "dhclient" else command[0])
         _start([program, *arguments], target)
-    remove_file(note)
+    with contextlib.suppress(OSError):
+        remove_file(note)
     return True
 
 
@@ -154,6 +158,38 @@ def restart_client(link: str) -> None:
     A running client receives nothing any more when the link was removed and made again.
     """
     move_client(link, link)
+
+
+def suspend_clients(link: str) -> None:
+    """End the clients of a link, and note how they were started, for :func:`resume_clients`."""
+    commands = [process.command for process in clients(link)]
+    if commands:
+        _write_note(_note(link, link), link, commands)
+    stop_clients(link)
+
+
+def resume_clients(link: str) -> None:
+    """Start the clients again that were suspended.
+
+    :raises HostError: one gets no lease.
+    """
+    if read_file(_note(link, link)):
+        move_client(link, link)
+
+
+def forget_clients(link: str) -> None:
+    """Forget clients that were suspended: another program starts new ones."""
+    with contextlib.suppress(OSError):
+        remove_file(_note(link, link))
+
+
+def _note(source: str, target: str) -> str:
+    """Return the path of the note about clients that move between two links."""
+    return os.path.join(names.RUN_DIRECTORY, f"dhclient-{'-'.join(sorted((source, target)))}.json")
+
+
+def _write_note(note: str, link: str, commands: list[list[str]]) -> None:
+    write_file(note, FileContent(json.dumps({"link": link, "commands": commands}) + "\n", 0o600))
 
 
 def stop_clients(link: str) -> None:
@@ -185,13 +221,22 @@ def _read_note(note: str, link: str) -> list[list[str]]:
 
 def _move_leases(path: str, source: str, target: str) -> None:
     """Move a file of leases, with the client's DUID, to the other link. The old one goes, since it would be out of date
-    later."""
+    later.
+
+    Without room on the disk the file moves as it is: the client asks for a lease anew then.
+    """
     file = read_file(path)
     if file is None:
         return
     content = re.sub(rf'interface "{re.escape(source)}";', f'interface "{target}";', file.content)
-    write_file(_renamed(path, source, target), FileContent(content, file.mode))
-    remove_file(path)
+    renamed = _renamed(path, source, target)
+    with contextlib.suppress(OSError):
+        try:
+            write_file(renamed, FileContent(content, file.mode))
+        except OSError:
+            os.rename(path, renamed)
+        else:
+            remove_file(path)
 
 
 def _renamed(word: str, source: str, target: str) -> str:

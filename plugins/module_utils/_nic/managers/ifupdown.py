@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING
 
 from ..._common.dbus import call
 from ..._common.errors import HostError
+from ..._common.failures import Failures
 from ..._common.files import FileContent, read_file, write_file
 from ..._common.systemd import run_unit
 from ..._host.desired import File
 from ..._netlink.addresses import read_addresses, remove_address
+from ..._netlink.constants import INFINITY
 from ..._netlink.socket import RouteSocket
+from ..lasting import addresses_in, is_configuration
 from . import dhclient, interfaces_file
-from .base import Manager, ManagerFiles, NicConfiguration, NicLink, has_addresses
+from .base import Manager, ManagerFiles, NicConfiguration, NicLink, link_exists
 
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -72,22 +75,41 @@ class Ifupdown(Manager):
         desired, previous = interfaces_file.move_stanzas(nic, bridge)
         return ManagerFiles((*desired, ORDER), (*previous, File(ORDER.path, None)), configures_bridge=True)
 
+    def files_alone(self, nic: NicConfiguration, bridge: str) -> ManagerFiles:
+        return ManagerFiles(*interfaces_file.move_stanzas(nic, bridge, alone=True))
+
     def notify(self, step: HandoverStep) -> None:
-        call(*SYSTEMD, "Reload")
         source, target = (step.nic, step.bridge) if step.to_bridge else (step.bridge, step.nic)
-        client_moved = dhclient.move_client(source, target)
-        if client_moved and step.to_bridge:
-            _remove_renewed_addresses(step.nic, step.bridge)
-        _write_ifstate(step.bridge, step.to_bridge)
-        if step.to_bridge and not has_addresses(step.bridge):
-            _ifup(step.bridge)
-        elif step.to_bridge and not client_moved:
-            # A return to the NIC is taken back: the bridge may have been made anew, as a link that the client does not
-            # know.
-            dhclient.restart_client(step.bridge)
+        failures, client_moved = Failures(), False
+        with failures.collected():
+            client_moved = dhclient.move_client(source, target)
+            if client_moved and step.to_bridge:
+                _remove_renewed_addresses(step.nic, step.bridge)
+        with failures.collected(IFSTATE):
+            _write_ifstate(step.bridge, step.to_bridge)
+        with failures.collected():
+            if step.to_bridge and not _has_own_addresses(step.bridge):
+                _ifup(step.bridge)
+            elif step.to_bridge and not client_moved:
+                # A return to the NIC is rolled back: the bridge may have been made anew, as a link that the client does
+                # not know.
+                dhclient.restart_client(step.bridge)
+        with failures.collected():  # systemd has read the files that a boot reads
+            call(*SYSTEMD, "Reload")
+        failures.raise_any()
+
+    def notify_alone(self, step: HandoverStep) -> None:
+        if step.to_bridge:
+            dhclient.suspend_clients(step.nic)
+            _remove_addresses(step.nic)
+        elif link_exists(step.nic) and _has_own_addresses(step.nic):  # the taking is rolled back
+            dhclient.resume_clients(step.nic)
+        elif link_exists(step.nic):
+            dhclient.forget_clients(step.nic)
+            _run_ifup(step.nic)
 
     def must_restore(self, handover: Handover, had_addresses: bool) -> bool:
-        return had_addresses and not has_addresses(handover.bridge)
+        return had_addresses and not _has_own_addresses(handover.bridge)
 
 
 def _read_files(path: str, seen: set[str]) -> tuple[File, ...]:
@@ -106,6 +128,17 @@ def _read_files(path: str, seen: set[str]) -> tuple[File, ...]:
             for included in sorted(glob.glob(pattern)):
                 files += _read_files(included, seen) if os.path.isfile(included) else ()
     return tuple(files)
+
+
+def _has_own_addresses(bridge: str) -> bool:
+    """Return whether the bridge has addresses that may be ifupdown's: none that a program put there beside them."""
+    texts = [file.content or "" for file in _read_files(INTERFACES, set())]
+    named = {address for text in texts for address in addresses_in(text)}
+    with RouteSocket() as kernel:
+        present = [address for address in read_addresses(kernel, {bridge}) if address.configured]
+    return any(
+        address.ip in named or address.valid != INFINITY or is_configuration(address, (), ()) for address in present
+    )
 
 
 def _ifstate_lines() -> list[str]:
@@ -146,13 +179,27 @@ def _remove_renewed_addresses(nic: str, bridge: str) -> None:
                 remove_address(kernel, address)
 
 
+def _remove_addresses(nic: str) -> None:
+    """Remove what the DHCP client gave the NIC again after it had lost its addresses."""
+    with RouteSocket() as kernel:
+        for address in read_addresses(kernel, {nic}):
+            if address.configured:
+                remove_address(kernel, address)
+
+
+def _run_ifup(link: str) -> str:
+    """Run ifup for a link; a DHCP client that gets no lease at once goes on asking. Return the name of its unit."""
+    unit = f"ovn-k8s-ifup-{link}.service"
+    run_unit(unit, f"ifup of {link}", [os.path.realpath(IFUP), "--force", link], IFUP_TIMEOUT)
+    return unit
+
+
 def _ifup(bridge: str) -> None:
     """Run ifup for a bridge that has lost what ifup did before, and with it a DHCP client.
 
     :raises HostError: the bridge has no addresses afterwards.
     """
     dhclient.stop_clients(bridge)
-    unit = f"ovn-k8s-ifup-{bridge}.service"
-    run_unit(unit, f"ifup of {bridge}", [os.path.realpath(IFUP), "--force", bridge], IFUP_TIMEOUT)
-    if not has_addresses(bridge):
+    unit = _run_ifup(bridge)
+    if not _has_own_addresses(bridge):
         raise HostError(f"ifup gave {bridge} no addresses: look at its log (journalctl -u {unit})")

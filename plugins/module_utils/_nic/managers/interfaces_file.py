@@ -55,6 +55,7 @@ NIC_OPTIONS = {"mtu", "hwaddress", "slaves", "vlan-raw-device", "vlan_raw_device
 NIC_PREFIXES = ("bond-", "ethernet-", "link-", "offload-", "hardware-", "driver-", "gro-", "gso-", "tso-")
 NIC_COMMAND = re.compile(r"(^|[\s/])(ethtool|ip\s+link|mii-tool)\s")
 METHODS = {"inet": {"static", "dhcp"}, "inet6": {"static", "auto", "dhcp"}}
+MARK_ALONE = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, for the gateway alone."
 MARK = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses."
 
 
@@ -86,9 +87,10 @@ class Options:
     bridge: list[str]
 
 
-def move_stanzas(nic: NicConfiguration, bridge: str) -> tuple[tuple[File, ...], tuple[File, ...]]:
+def move_stanzas(nic: NicConfiguration, bridge: str, alone: bool = False) -> tuple[tuple[File, ...], tuple[File, ...]]:
     """Return the files that have to change, as they are to be and as they are.
 
+    :param alone: whether the host does not use the NIC, so that the bridge gets nothing.
     :raises HostError: a file says that the NIC can't be moved, or none has a stanza of the NIC.
     """
     desired: list[File] = []
@@ -96,7 +98,7 @@ def move_stanzas(nic: NicConfiguration, bridge: str) -> tuple[tuple[File, ...], 
     has_stanza = False
     for file in nic.files:
         current = file.content or ""
-        text = _move_in_file(file.path, current, nic.nic, bridge, has_stanza)
+        text = _move_in_file(file.path, current, nic.nic, bridge, has_stanza, alone)
         if text == current:
             continue
         if file.path.startswith("/run/"):
@@ -115,7 +117,7 @@ def move_stanzas(nic: NicConfiguration, bridge: str) -> tuple[tuple[File, ...], 
     return tuple(desired), tuple(previous)
 
 
-def _move_in_file(path: str, text: str, nic: str, bridge: str, has_stanza: bool) -> str:
+def _move_in_file(path: str, text: str, nic: str, bridge: str, has_stanza: bool, alone: bool) -> str:
     """Return the text with the NIC's stanzas made the bridge's.
 
     :param has_stanza: whether a file before this one has the NIC's own stanza already.
@@ -125,17 +127,18 @@ def _move_in_file(path: str, text: str, nic: str, bridge: str, has_stanza: bool)
     for stanza in stanzas(text):
         if not stanza.is_iface(nic):
             _refuse(stanza, nic, path)
-            out += _with_bridge_at_boot(stanza, nic, bridge)
+            out += stanza.lines if alone else _with_bridge_at_boot(stanza, nic, bridge)
             continue
         options = _options(stanza, nic, bridge, path)
         if not has_stanza and not begun:
-            out += [MARK.format(nic=nic, bridge=bridge), f"iface {nic} inet manual", *options.nic]
+            mark = MARK_ALONE if alone else MARK
+            out += [mark.format(nic=nic, bridge=bridge), f"iface {nic} inet manual", *options.nic]
             begun = True
         elif options.nic:
             out += [f"iface {nic} {stanza.family} manual", *options.nic]
-        if stanza.method != "manual":
+        if stanza.method != "manual" and not alone:
             out += [f"iface {bridge} {' '.join(stanza.words[2:])}", *options.bridge]
-    if begun and bridge not in _names_at_boot(out):
+    if begun and not alone and bridge not in _names_at_boot(out):
         out += [f"auto {bridge}"]
     return "\n".join(out) + "\n"
 

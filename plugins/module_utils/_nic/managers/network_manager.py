@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..._common.errors import HostError
+from ..._common.failures import do_all
 from ..._common.files import read_file
 from ..._host.desired import File
 from . import dhclient
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 DEVICES = dbus.DEVICES
 RESOLV_CONF = "/etc/resolv.conf"
 DIRECTORY = "/etc/NetworkManager/conf.d"
+HEAD_ALONE = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, for the gateway alone.\n"
 HEAD = "# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, which has its addresses.\n"
 DEVICE = "[device-ovn-kubernetes-{nic}]\nmatch-device={links}\nmanaged=0\n"
 STATIC_ADVICE = "give {nic} static addresses (nmcli connection modify), or let systemd-networkd configure it"
@@ -88,10 +90,12 @@ class NetworkManager(Manager):
         )
 
     def query(self, nic: NicConfiguration) -> NicConfiguration:
-        """Return the configuration with the metric that the NIC's routes have now."""
+        """Return the configuration with the metric that the NIC's routes have now, and what its profile says."""
         if not isinstance(nic, NetworkManagerNic):
             return nic
-        return replace(nic, metric=dbus.current_metric(nic.nic, nic.profile, nic.metric))
+        metric = dbus.current_metric(nic.nic, nic.profile, nic.metric)
+        static = dbus.static_addresses(nic.profile)
+        return replace(nic, metric=metric, advertised=dbus.takes_advertisements(nic.profile), addresses=static)
 
     def refuse(self, nic: NicConfiguration, datapath: str) -> None:
         dbus.refuse(nic.nic, profile_of(nic), datapath)
@@ -105,18 +109,45 @@ class NetworkManager(Manager):
         desired = (File(_path(nic.nic), content),)
         return ManagerFiles(desired, removed(desired), configures_bridge=profile.on_bridge, profile=profile)
 
+    def files_alone(self, nic: NicConfiguration, bridge: str) -> ManagerFiles:
+        links = ",".join(f"interface-name:{link}" for link in (nic.nic, bridge))
+        head = HEAD_ALONE.format(nic=nic.nic, bridge=bridge)
+        desired = (File(_path(nic.nic), head + DEVICE.format(nic=nic.nic, links=links)),)
+        uuid = nic.profile if isinstance(nic, NetworkManagerNic) else ""
+        metric = nic.metric if isinstance(nic, NetworkManagerNic) else NO_METRIC
+        return ManagerFiles(desired, removed(desired), profile=Profile(uuid, metric=metric))
+
     def unmanaged_bridge(self, nic: str, bridge: str) -> File | None:
         return File(_path(nic), _unmanaged(nic, bridge, [bridge]))
 
     def notify(self, step: HandoverStep) -> None:
-        dbus.reload()
-        dbus.set_managed(step.nic, not step.to_bridge)
+        do_all(
+            dbus.reload,
+            lambda: dbus.set_managed(step.nic, not step.to_bridge),
+            lambda: self._configure(step),
+        )
+
+    @staticmethod
+    def _configure(step: HandoverStep) -> None:
+        """Let NetworkManager configure the NIC, or the bridge, or nothing."""
         if step.profile is None or not step.profile.on_bridge:
             dbus.set_managed(step.bridge, False)
         elif step.to_bridge and link_exists(step.bridge):
             dbus.activate_bridge(step.bridge, step.profile, step.waits)
         if not step.to_bridge and link_exists(step.nic):
             dbus.activate_nic(step.nic, step.profile)
+
+    def notify_alone(self, step: HandoverStep) -> None:
+        def activate() -> None:
+            if not step.to_bridge and link_exists(step.nic):
+                dbus.activate_nic(step.nic, step.profile, completely=False)
+
+        do_all(
+            dbus.reload,
+            lambda: dbus.set_managed(step.nic, not step.to_bridge),
+            lambda: dbus.set_managed(step.bridge, False),
+            activate,
+        )
 
     def must_restore(self, handover: Handover, had_addresses: bool) -> bool:
         profile = handover.profile

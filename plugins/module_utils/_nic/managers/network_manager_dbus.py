@@ -110,6 +110,21 @@ def current_metric(nic: str, uuid: str, default: int) -> int:
     return metrics[0] if metrics else default
 
 
+def takes_advertisements(uuid: str) -> bool:
+    """Return whether a profile takes addresses from router advertisements (``ipv6.method`` of nm-settings(5))."""
+    path = _profile_path(uuid)
+    profile = _profile_settings(path) if path else AUTOMATIC
+    return profile.get("ipv6", {}).get("method", ("s", "auto"))[1] in ("auto", "dhcp")
+
+
+def static_addresses(uuid: str) -> tuple[str, ...]:
+    """Return the static addresses of a profile, without prefix length."""
+    path = _profile_path(uuid)
+    profile = _profile_settings(path) if path else {}
+    data = [entry for part in FAMILIES for entry in profile.get(part, {}).get("address-data", ("", []))[1]]
+    return tuple(str(entry["address"][1]) for entry in data if "address" in entry)
+
+
 def reload() -> None:
     """Let NetworkManager read its files again."""
     call(NM, PATH, NM, "Reload", "u", (0,))
@@ -153,8 +168,10 @@ def activate_bridge(bridge: str, profile: Profile, completely: bool) -> None:
     _wait(lambda: configures(bridge, completely), bridge)
 
 
-def activate_nic(nic: str, profile: Profile | None) -> None:
+def activate_nic(nic: str, profile: Profile | None, completely: bool = True) -> None:
     """Let NetworkManager configure the NIC by the profile that it had.
+
+    :param completely: wait until the NIC has its addresses.
 
     Without that it would see the addresses, leave them as they are, and not set the name servers.
 
@@ -162,18 +179,22 @@ def activate_nic(nic: str, profile: Profile | None) -> None:
     """
     device = _device(nic)
     path = _profile_path(profile.uuid) if profile else None
+    lowest = DeviceState.ACTIVATED if completely else DeviceState.PREPARE
     if profile is None or path is None:
-        _wait(lambda: read_property(NM, device, DEVICE, "State") == DeviceState.ACTIVATED, nic)
+        _wait(lambda: bool(lowest <= read_property(NM, device, DEVICE, "State") <= DeviceState.ACTIVATED), nic)
         return
     uuid = profile.uuid
     _wait(lambda: read_property(NM, device, DEVICE, "State") >= DeviceState.DISCONNECTED, nic)
     if _active_profile(device) != uuid:
         call(NM, PATH, NM, "ActivateConnection", "ooo", (path, device, NO_OBJECT))
     _wait(
-        lambda: read_property(NM, device, DEVICE, "State") == DeviceState.ACTIVATED and _active_profile(device) == uuid,
+        lambda: (
+            bool(lowest <= read_property(NM, device, DEVICE, "State") <= DeviceState.ACTIVATED)
+            and _active_profile(device) == uuid
+        ),
         nic,
     )
-    if profile.metric not in (NO_METRIC, default_metric(device_state(_index(nic)))):
+    if completely and profile.metric not in (NO_METRIC, default_metric(device_state(_index(nic)))):
         _set_metric(device, profile.metric)
 
 

@@ -9,6 +9,7 @@ It keeps what it knows of a link in /run/systemd/netif, as KEY=value lines. The 
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
@@ -75,11 +76,34 @@ class Networkd(Manager):
             awaited=netplan.is_awaited(link.name),
         )
 
+    def query(self, nic: NicConfiguration) -> NicConfiguration:
+        """Check what networkd has been told of the NIC at run time.
+
+        :raises HostError: something that is in no file, and would be lost.
+        """
+        try:
+            text = call(*NETWORK1, "DescribeLink", "i", (link_index(nic.nic),))[0]
+        except (HostError, OSError):  # networkd before version 250 can't say it
+            return nic
+        found = runtime_settings(text)
+        if found:
+            raise HostError(
+                f"{', '.join(found)} of {nic.nic} was set at run time (resolvectl), is in no file of systemd-networkd, "
+                f"and would be lost: write it into the NIC's .network file, and run resolvectl revert {nic.nic}"
+            )
+        return nic
+
     def files(self, nic: NicConfiguration, bridge: str) -> ManagerFiles:
         desired = networkd_files.files(nic, bridge)
         if isinstance(nic, NetworkdNic) and nic.awaited:
             desired += (netplan.wait_online_file(nic.nic, bridge),)
         return ManagerFiles(desired, removed(desired), configures_bridge=True)
+
+    def files_alone(self, nic: NicConfiguration, bridge: str) -> ManagerFiles:
+        desired = networkd_files.files_alone(nic, bridge)
+        if isinstance(nic, NetworkdNic) and nic.awaited:
+            desired += (netplan.wait_online_file(nic.nic, bridge),)
+        return ManagerFiles(desired, removed(desired))
 
     def unmanaged_bridge(self, nic: str, bridge: str) -> File | None:
         return networkd_files.unmanaged_bridge(nic, bridge)
@@ -89,13 +113,23 @@ class Networkd(Manager):
         link = step.bridge if step.to_bridge else step.nic
         if not link_exists(link):
             return
+        self._wait_taken(link)
+        self._wait_configured(link)
+        if _state(link) == "failed":
+            raise HostError(f"systemd-networkd could not configure {link}: look at networkctl status {link}")
+
+    def notify_alone(self, step: HandoverStep) -> None:
+        call(*NETWORK1, "Reload")
+        if link_exists(step.nic):
+            self._wait_taken(step.nic)
+
+    @staticmethod
+    def _wait_taken(link: str) -> None:
+        """Wait until networkd has begun with the link."""
         _wait(
             lambda: _state(link) not in ("pending", "initialized"),
             f"systemd-networkd does not take {link}: look at networkctl",
         )
-        self._wait_configured(link)
-        if _state(link) == "failed":
-            raise HostError(f"systemd-networkd could not configure {link}: look at networkctl status {link}")
 
     @staticmethod
     def _wait_configured(link: str) -> None:
@@ -116,6 +150,23 @@ class Networkd(Manager):
             finally:
                 for hint in hints:
                     remove_route(kernel, hint)
+
+
+def runtime_settings(description: str) -> list[str]:
+    """Return what of a link was set at run time, such as ``DNS``.
+
+    :param description: of the link, JSON of org.freedesktop.network1(5).
+    """
+    try:
+        link = json.loads(description)
+    except ValueError:
+        return []
+    lists = {key: value for key, value in link.items() if isinstance(value, list)} if isinstance(link, dict) else {}
+    return sorted(
+        key
+        for key, entries in lists.items()
+        if any(isinstance(entry, dict) and entry.get("ConfigSource") == "runtime" for entry in entries)
+    )
 
 
 def _files(known: dict[str, str]) -> tuple[File, ...]:

@@ -72,6 +72,20 @@ LLDP=no
 [Link]
 RequiredForOnline=no
 """
+ALONE_FILE = """\
+# Part of the Ansible collection ovn.kubernetes: {nic} is a port of {bridge}, and only the gateway uses it.
+[Match]
+Name={nic}
+
+[Network]
+DHCP=no
+LinkLocalAddressing=no
+IPv6AcceptRA=no
+LLDP=no
+
+[Link]
+RequiredForOnline=no
+"""
 BRIDGE_FILE = """\
 # Part of the Ansible collection ovn.kubernetes: {bridge} in the place of {nic}, as in {sources}. \
 Change it here as long as {nic} is in {bridge}.
@@ -116,13 +130,7 @@ def files(nic: NicConfiguration, bridge: str) -> tuple[File, ...]:
 
     :raises HostError: the NIC's own files say that it can't be moved.
     """
-    source = nic.files[0].path
-    nic_path, bridge_path = paths(nic.nic, bridge)
-    if source.rpartition("/")[2] < nic_path.rpartition("/")[2]:
-        raise HostError(
-            f"{source}, which configures {nic.nic}, comes before any file that could take its place: rename it, so "
-            "that it begins with 10- or more"
-        )
+    nic_path, bridge_path = _path_of_nic(nic, bridge), paths(nic.nic, bridge)[1]
     nic_lines, bridge_lines = _split(nic, bridge)
     sources = ", ".join(file.path for file in nic.files)
     nic_head = NIC_FILE.format(nic=nic.nic, bridge=bridge)
@@ -131,6 +139,31 @@ def files(nic: NicConfiguration, bridge: str) -> tuple[File, ...]:
         File(nic_path, nic_head + "".join(f"{line}\n" for line in nic_lines)),
         File(bridge_path, bridge_head + "".join(f"{line}\n" for line in [*bridge_lines, *dhcp_identity(nic)])),
     )
+
+
+def files_alone(nic: NicConfiguration, bridge: str) -> tuple[File, ...]:
+    """Return the files of a NIC that the host does not use, and of its bridge: both without addresses.
+
+    :raises HostError: the NIC's own files say that it can't be moved.
+    """
+    nic_path = _path_of_nic(nic, bridge)
+    nic_lines, _bridge_lines = _split(nic, bridge)
+    text = ALONE_FILE.format(nic=nic.nic, bridge=bridge) + "".join(f"{line}\n" for line in nic_lines)
+    return File(nic_path, text), unmanaged_bridge(nic.nic, bridge)
+
+
+def _path_of_nic(nic: NicConfiguration, bridge: str) -> str:
+    """Return the path of the NIC's new file.
+
+    :raises HostError: its own comes before.
+    """
+    source, (path, _bridge_path) = nic.files[0].path, paths(nic.nic, bridge)
+    if source.rpartition("/")[2] < path.rpartition("/")[2]:
+        raise HostError(
+            f"{source}, which configures {nic.nic}, comes before any file that could take its place: rename it, so "
+            "that it begins with 10- or more"
+        )
+    return path
 
 
 def unmanaged_bridge(nic: str, bridge: str) -> File:

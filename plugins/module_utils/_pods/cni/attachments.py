@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from ..._common import names
@@ -31,14 +32,13 @@ T = TypeVar("T")
 
 
 class _Beginning(NamedTuple):
-    """When an ADD began, and for which interface of which pod.
+    """When an ADD began, and for which pod.
 
     :ivar order: greater than those of all that began before.
     """
 
     order: int
     pod: tuple[str, str]
-    ifname: str
 
 
 class Attachments:
@@ -89,9 +89,9 @@ class Attachments:
         loop.run_in_executor(None, sent.close)
 
     def begin(self, attachment: Attachment, namespace: str, pod: str) -> None:
-        """Take in that an ADD begins, whose sandbox is newer than those of all that began before."""
+        """Take in that an ADD begins. A sandbox is newer than those whose first ADD began before its own."""
         self._count += 1
-        self._beginnings[attachment] = _Beginning(self._count, (namespace, pod), attachment.ifname)
+        self._beginnings.setdefault(attachment, _Beginning(self._count, (namespace, pod)))
 
     def end(self, attachment: Attachment) -> None:
         """Take in that an ADD has ended. One that has made nothing does not count any more."""
@@ -109,54 +109,99 @@ class Attachments:
         except OSError as exc:
             raise HostError(f"what was made can't be recorded below {names.RUN_DIRECTORY}: {exc.strerror}") from None
 
-    async def replace_older(self, interface: PodInterface) -> None:
-        """Take the port from older sandboxes of the same pod, since ovn-controller would bind either of them. Their
+    async def replace_older(self, interface: PodInterface, stop: Callable[[Attachment], object]) -> None:
+        """Take the ports from older sandboxes of the same pod, since ovn-controller would bind either of them. Their
         links stay until the runtime deletes them.
 
         The older one's lock is held, and its record goes first: a repair that waits for the lock then does nothing.
         Only a newer one waits for an older one, so no two wait for each other.
 
+        :param stop: ends an ADD that goes on for an attachment.
         :raises HostError: the pod has a newer sandbox.
         """
         self._check_newest(interface)
         for attachment in self._of_same_pod(interface):
-            async with self.locks.hold(attachment):
-                self._forget(attachment)
-                await self.ports.converge(attachment.owner, [], f"ovn-k8s-node: newer sandbox of {interface.pod}")
-            LOG.info("%s/%s: a newer sandbox has its port", interface.namespace, interface.pod)
+            stop(attachment)
+            await self._take_port(attachment, interface.pod_key)
+
+    async def _take_port(self, attachment: Attachment, pod: str) -> None:
+        """Delete the port of a sandbox, whose pod has a newer one, with its record."""
+        async with self.locks.hold(attachment):
+            self._forget(attachment)
+            changes = await self.ports.converge(attachment.owner, [], f"ovn-k8s-node: newer sandbox of {pod}")
+        if changes:
+            LOG.info("%s: a newer sandbox than %s has its port", pod, attachment.container[:SHOWN_ID])
+
+    async def keep_newest(self, pods: KnownPods) -> None:
+        """Take the ports from all sandboxes of a pod but the newest, where none of them is worked on: an ADD may have
+        been interrupted.
+
+        :raises OvnKubernetesError: the last that kept one from it; all others are done.
+        """
+        failure: OvnKubernetesError | None = None
+        for port, attachments in self.ports.doubles().items():
+            if any(attachment in self.locks for attachment in attachments):
+                continue
+            pod = pods.store.get(port.replace("_", "/", 1))
+            current = {one for one, uid in attachments.items() if pod is None or pod.has_uid(uid or "")}
+            order = await self.in_thread(pod_links.by_age, list(attachments))
+            newest = max(attachments, key=lambda one: (one in current, order.index(one)))
+            for attachment in attachments:
+                if attachment.container != newest.container:
+                    try:
+                        await self._take_port(attachment, port.replace("_", "/", 1))
+                    except OvnKubernetesError as exc:
+                        failure = exc
+        if failure is not None:
+            raise failure
 
     def _check_newest(self, interface: PodInterface) -> None:
+        """Refuse a sandbox that is not its pod's newest; :raises HostError: it is not."""
         mine = self._beginnings.get(interface.attachment)
-        if mine is None:
-            return
-        if any(one[1:] == mine[1:] and one.order > mine.order for one in self._beginnings.values()):
-            raise HostError(f"pod {interface.namespace}/{interface.pod} has a newer sandbox, which gets its port")
+        others = [one for attachment, one in self._beginnings.items() if attachment.container != interface.container]
+        if mine is not None and any(one.pod == mine.pod and one.order > mine.order for one in others):
+            raise HostError(f"pod {interface.pod_key} has a newer sandbox, which gets its port")
 
     def _of_same_pod(self, interface: PodInterface) -> list[Attachment]:
-        """Return the other attachments of the same interface of a pod."""
-        return [
-            attachment
-            for attachment, other in self.records.items()
-            if (other.namespace, other.pod, other.ifname) == (interface.namespace, interface.pod, interface.ifname)
-            and attachment != interface.attachment
-        ]
+        """Return the attachments of a pod in other sandboxes: those that have a record, a port, or an ADD."""
+        pod = (interface.namespace, interface.pod)
+        port = names.pod_port(*pod)
+        found = {
+            *(one for one, other in self.records.items() if (other.namespace, other.pod) == pod),
+            *(one for one, row in self.ports.attachments().items() if row.external_id("iface-id") == port),
+            *(one for one, beginning in self._beginnings.items() if beginning.pod == pod),
+        }
+        return sorted(one for one in found if one.container != interface.container)
 
     def rebuild(self, pods: KnownPods) -> None:
         """Make the records that are missing, of attachments that nobody works on, once the pods are known."""
         if not pods.synced.is_set() or self.ports.own.problem() is not None:
             return
+        for interface in list(self.records.values()):
+            pod = pods.get(interface.pod_key, interface.uid)
+            if pod is not None and interface.uid != pod.identity and interface.attachment not in self.locks:
+                # An earlier release has attached a static pod by the UID of its copy.
+                self._record(replace(interface, uid=pod.identity))
         for attachment, row in self.ports.attachments().items():
             if attachment in self.records or attachment in self.locks:
                 continue
-            interface = rebuilt(attachment, row, pods.store, self.ports.own.facts())
-            if interface is None or self._of_same_pod(interface):
-                continue
-            try:
-                self.records.add(interface)
-            except OSError as exc:
-                LOG.error("what %s/%s has can't be recorded: %s", interface.namespace, interface.pod, exc.strerror)
-                return
-            LOG.info("%s/%s: recorded what it has", interface.namespace, interface.pod)
+            rebuilt_interface = rebuilt(attachment, row, pods.store, self.ports.own.facts())
+            if rebuilt_interface is not None and not self._of_same_pod(rebuilt_interface):
+                self._record(rebuilt_interface)
+
+    def _record(self, interface: PodInterface) -> None:
+        """Record what an attachment has without an ADD, as far as it can be written."""
+        try:
+            self.records.add(interface)
+        except OSError as exc:
+            LOG.error("what %s has can't be recorded: %s", interface.pod_key, exc.strerror)
+        else:
+            LOG.info("%s: recorded what it has", interface.pod_key)
+
+    def of_network(self, name: str) -> set[Attachment]:
+        """Return the attachments of a network. Those that an earlier release has made say none, and are of none."""
+        recorded = {attachment for attachment, interface in self.records.items() if interface.network_name == name}
+        return recorded | {attachment for attachment, network in self.ports.networks().items() if network == name}
 
     async def remove(self, attachment: Attachment, what: str) -> None:
         """Remove the port, the links and the record, as far as they exist."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The file with the runtime's network configuration: the kubelet calls the node Ready when it exists."""
+"""The file with the runtime's network configuration: without it the kubelet calls the node NotReady."""
 
 from __future__ import annotations
 

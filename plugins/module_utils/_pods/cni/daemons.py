@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ..._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from ..._ovsdb.channel import Channel
+from ..._ovsdb.control_socket import control_socket
 
 LOOK = 2.0  # seconds between two questions
 RETRY = 0.5  # seconds until a daemon that does not run is looked for again
 # Seconds for an answer: ovn-controller does not answer while it computes all flows anew.
 PATIENCE = 10.0
-LARGEST_PID = 32  # bytes
 
 
 class Kind(NamedTuple):
@@ -97,12 +96,6 @@ class Daemon:
             self.problem, self.is_cut_off = problem, is_cut_off
             self._on_change()
 
-    def _socket(self) -> str:
-        """Return its control socket. :raises OSError, ValueError: there is no pid file."""
-        with open(os.path.join(self._directory, f"{self._kind.name}.pid"), encoding="ascii") as file:
-            pid = int(file.read(LARGEST_PID))
-        return f"unix:{self._directory}/{self._kind.name}.{pid}.ctl"
-
     async def _is_gone(self) -> bool:
         """Return whether nobody listens at its control socket."""
         try:
@@ -112,7 +105,9 @@ class Daemon:
         return False
 
     async def _open(self) -> Channel:
-        return await Channel.open(self._socket(), lambda _method, _params: None, PATIENCE)
+        """:raises OSError, ValueError: there is no pid file."""
+        remote = control_socket(self._directory, self._kind.name)
+        return await Channel.open(remote, lambda _method, _params: None, PATIENCE)
 
     async def _follow(self) -> None:
         """Ask until the connection ends, which always ends in an exception."""

@@ -19,15 +19,18 @@ from ..._common import inotify
 from ..._common.retry import Pause
 from ..._common.tasks import end
 from . import protocol, result
-from .protocol import CniError, ErrorCode, Request
+from .errors import CniError, ErrorCode
+from .protocol import LARGEST_REQUEST, Request
 
 LOG = logging.getLogger("ovn-k8s-node")
-LARGEST_REQUEST = 1 << 20  # bytes
+PATIENCE = 10.0  # seconds for the whole of a request
 BACKLOG = 1024  # connections that wait to be accepted
 AGAIN = Pause(0.2, longest=5.0)  # seconds until a socket that can't be opened is tried again
 
 # Called with the command, whether it failed, and its seconds.
 Observer = Callable[[str, bool, float], object]
+# A file's device, number, and the time of its last change in nanoseconds.
+Identity = tuple[int, int, int]
 
 
 class Runner(Protocol):
@@ -48,6 +51,28 @@ class Reply(NamedTuple):
         return b"%d\n%s" % (self.exit_code, self.text.encode())
 
 
+def _error_reply(error: CniError, version: str) -> Reply:
+    return Reply(1, json.dumps(result.error(error, version)))
+
+
+TOO_LARGE = _error_reply(
+    CniError(
+        ErrorCode.INVALID_CONFIGURATION,
+        f"the network configuration and the runtime's variables must have less than {LARGEST_REQUEST} bytes",
+    ),
+    "",
+)
+
+
+async def _payload(reader: asyncio.StreamReader) -> bytes | None:
+    """Return a request; None: it is too large, or does not say how large it is."""
+    try:
+        length = int(await reader.readline())
+    except ValueError:
+        return None
+    return await reader.readexactly(length) if 0 <= length <= LARGEST_REQUEST else None
+
+
 class Endpoint:
     """Take requests from the socket, and send their results.
 
@@ -61,7 +86,7 @@ class Endpoint:
         self._on_change = on_change
         self._problem: str | None = "the socket for the CNI plugin is not open yet"
         self._server: asyncio.AbstractServer | None = None
-        self._socket: int | None = None  # its number on the file system
+        self._socket: Identity | None = None
 
     async def keep(self, path: str) -> None:
         """Open the socket again whenever somebody has removed or replaced it, for ever."""
@@ -71,7 +96,8 @@ class Endpoint:
             while True:
                 await changed.wait()
                 changed.clear()
-                if _inode(path) != self._socket:
+                # Removed before it was looked at for the first time: there is none, and None was kept.
+                if (found := _identity(path)) is None or found != self._socket:
                     LOG.warning("%s was removed: opening it again", path)
                     await self.close()
                     await self._listen_in_the_end(path)
@@ -113,7 +139,7 @@ class Endpoint:
             self._server = await asyncio.start_unix_server(self._serve, path, backlog=BACKLOG)
         finally:
             os.umask(umask)
-        self._socket = _inode(path)
+        self._socket = _identity(path)
         self._set(None)
 
     async def close(self) -> None:
@@ -122,15 +148,11 @@ class Endpoint:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            try:
-                length = int(await reader.readline())
-            except ValueError:
-                length = LARGEST_REQUEST + 1
-            if 0 < length <= LARGEST_REQUEST:
-                reply = await self._reply(await reader.readexactly(length), reader)
-                writer.write(reply.pack())
-                await writer.drain()
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+            payload = await asyncio.wait_for(_payload(reader), PATIENCE)
+            reply = TOO_LARGE if payload is None else await self._reply(payload, reader)
+            writer.write(reply.pack())
+            await writer.drain()
         writer.close()
 
     async def _reply(self, payload: bytes, reader: asyncio.StreamReader) -> Reply:
@@ -152,18 +174,22 @@ class Endpoint:
         except Exception as exc:
             LOG.exception("%s could not be done", what)
             error = CniError(ErrorCode.FAILED, f"a fault in ovn-k8s-node: {type(exc).__name__}: {exc}")
-        self._observe(command, error is not None, time.monotonic() - started)
-        if error is None:
-            return Reply(0, text)
-        return Reply(1, json.dumps(result.error(error, protocol.version_of(payload))))
+        seconds = time.monotonic() - started
+        LOG.debug("%s: %s after %.3f s", what, "done" if error is None else f"code {error.code:d}", seconds)
+        self._observe(command, error is not None, seconds)
+        return Reply(0, text) if error is None else _error_reply(error, protocol.version_of(payload))
 
 
-def _inode(path: str) -> int | None:
-    """Return the number of a file, None: there is none."""
+def _identity(path: str) -> Identity | None:
+    """Return what tells a file from a later one of its name, None: there is none.
+
+    A file system gives the number of a removed file to the next one, so the time is part of it.
+    """
     try:
-        return os.stat(path, follow_symlinks=False).st_ino
+        found = os.stat(path, follow_symlinks=False)
     except OSError:
         return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns
 
 
 async def _while_connected(

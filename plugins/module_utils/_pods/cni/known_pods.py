@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from ..._common import names
 from ..annotation import AnnotationError, PodNetwork
 from ..model import Pod
-from .protocol import CniError, ErrorCode
+from .errors import CniError, ErrorCode
 
 
 class KnownPods:
@@ -84,7 +84,7 @@ class KnownPods:
 
     async def wait_for_deletion(self, key: str, uid: str) -> None:
         """Wait until the pod of this name does not have this UID any more."""
-        while (pod := self.store.get(key)) is not None and pod.uid == uid:
+        while (pod := self.store.get(key)) is not None and pod.identity == uid:
             await self._change(key)
 
     def missing(self, key: str, uid: str) -> str:

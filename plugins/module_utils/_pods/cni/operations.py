@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from ..._common.errors import OvnKubernetesError
@@ -17,9 +19,11 @@ from ..model import Pod
 from . import deletions, protocol, result
 from .attachments import Attachments
 from .concurrency import run_to_end
+from .errors import CniError, ErrorCode
 from .known_pods import KnownPods, deleted
-from .protocol import CniError, ErrorCode, Request
+from .protocol import Request
 from .readiness import Readiness
+from .sweep import remove_each
 
 LOG = logging.getLogger("ovn-k8s-node")
 
@@ -29,7 +33,6 @@ class Operations:
 
     :param add_timeout: seconds after which ADD gives up.
     :param deletions_directory: where the plugin leaves its DEL requests while this server is away.
-    :param on_lost_sandbox: called with an attachment before it is removed because its sandbox is gone.
     """
 
     def __init__(
@@ -39,7 +42,6 @@ class Operations:
         readiness: Readiness,
         add_timeout: float,
         deletions_directory: str,
-        on_lost_sandbox: Callable[[Attachment], object],
     ) -> None:
         self._pods = pods
         self._attachments = attachments
@@ -47,9 +49,8 @@ class Operations:
         self._locks = attachments.locks
         self._readiness = readiness
         self._add_timeout = add_timeout
-        self._deletions_directory = deletions_directory
-        self._on_lost_sandbox = on_lost_sandbox
-        self._adding: dict[Attachment, asyncio.Future[dict[str, Any]]] = {}
+        self._deletions = deletions_directory
+        self._adding: dict[Attachment, _Adding] = {}
 
     async def run(self, request: Request) -> dict[str, Any] | None:
         """Return the result of a request, None where the command has none.
@@ -75,13 +76,13 @@ class Operations:
     async def _add(self, request: Request) -> dict[str, Any]:
         async with self._locks.hold(request.attachment):
             progress = _Progress()
-            reasons: list[str | None] = []  # of giving up
+            await self._finish_deletion(request.attachment)
             self._attachments.begin(request.attachment, request.namespace, request.pod_name)
-            work = self._adding[request.attachment] = asyncio.ensure_future(self._attach(request, progress))
+            work = asyncio.ensure_future(self._attach(request, progress))
+            adding = self._adding[request.attachment] = _Adding(work)
 
             def give_up() -> None:
-                reasons.append(progress.waits_for())
-                work.cancel()
+                adding.stop(f"gave up after {self._add_timeout:.0f} s: {progress.waits_for()}")
 
             timer = asyncio.get_running_loop().call_later(self._add_timeout, give_up)
             try:
@@ -95,9 +96,22 @@ class Operations:
                 timer.cancel()
                 del self._adding[request.attachment]
                 self._attachments.end(request.attachment)
-            if work.cancelled() and reasons:
-                raise CniError(ErrorCode.TRY_AGAIN_LATER, f"gave up after {self._add_timeout:.0f} s: {reasons[0]}")
+            if work.cancelled() and adding.reason:
+                raise CniError(ErrorCode.TRY_AGAIN_LATER, adding.reason)
             return work.result()
+
+    async def _finish_deletion(self, attachment: Attachment) -> None:
+        """Carry out the DEL request that was left for an attachment, before it is made anew."""
+        path = deletions.path_of(self._deletions, attachment)
+        if os.path.lexists(path):
+            await self._attachments.remove(attachment, "a deletion that was left")
+            deletions.LeftDeletion(path, b"").remove()
+
+    def _make_way(self, attachment: Attachment) -> None:
+        """End the ADD of a sandbox whose pod has a newer one."""
+        adding = self._adding.get(attachment)
+        if adding is not None:
+            adding.stop("the pod has a newer sandbox, which gets its port")
 
     async def _attach(self, request: Request, progress: _Progress) -> dict[str, Any]:
         progress.waits_for = lambda: self._pods.missing(request.pod, request.uid)
@@ -107,8 +121,8 @@ class Operations:
         interface = self._interface(request, pod, network)
         progress.waits_for = lambda: "the pod's links and its port in Open vSwitch's database are not made yet"
         try:
+            await self._attachments.replace_older(interface, self._make_way)
             mac = await self._attachments.make(interface, f"ovn-k8s-node: ADD {request.pod}")
-            await self._attachments.replace_older(interface)
             progress.waits_for = lambda: self._ports.why_no_flows(interface)
             await self._unless_deleted(self._ports.wait_for_flows(interface.host_link), pod)
             self._check_same_network(pod, network)
@@ -129,16 +143,17 @@ class Operations:
             request.netns,
             request.namespace,
             request.pod_name,
-            pod.uid,
+            pod.identity,
             network,
             node.mtu,
             node.userspace,
+            request.network,
         )
 
     async def _unless_deleted(self, work: Coroutine[Any, Any, None], pod: Pod) -> None:
         """Wait for work, but not longer than the pod exists. :raises CniError: when the pod was deleted."""
         task = asyncio.ensure_future(work)
-        deletion = asyncio.ensure_future(self._pods.wait_for_deletion(pod.key, pod.uid))
+        deletion = asyncio.ensure_future(self._pods.wait_for_deletion(pod.key, pod.identity))
         try:
             await asyncio.wait((task, deletion), return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
@@ -156,7 +171,7 @@ class Operations:
 
         :raises CniError: when the network is another one, or the pod was deleted.
         """
-        current_pod = self._pods.get(pod.key, pod.uid)
+        current_pod = self._pods.get(pod.key, pod.identity)
         if current_pod is None:
             raise deleted(pod.key)
         current = self._pods.network_of(current_pod)
@@ -172,7 +187,7 @@ class Operations:
     async def _del(self, request: Request) -> None:
         adding = self._adding.get(request.attachment)
         if adding is not None:
-            adding.cancel()
+            adding.stop()
         async with self._locks.hold(request.attachment):
             await self._attachments.remove(request.attachment, request.pod)
 
@@ -196,14 +211,15 @@ class Operations:
             contradiction = result.contradiction(request, network)
             if contradiction:
                 raise CniError(ErrorCode.DIFFERS, contradiction)
-            interface = self._interface(request, pod, network)
+            of_network = self._ports.networks().get(request.attachment, "")
+            interface = replace(self._interface(request, pod, network), network_name=of_network)
             lines = await self._attachments.differences(interface)
             if not self._ports.has_flows(interface.host_link):
                 lines.append(self._ports.why_no_flows(interface))
             if lines:
                 raise CniError(ErrorCode.DIFFERS, f"pod {request.pod} is not as it should be: {'; '.join(lines)}")
 
-    # GC, STATUS, and what follows from events.
+    # GC and STATUS.
 
     async def _gc(self, request: Request) -> None:
         try:
@@ -217,30 +233,30 @@ class Operations:
             ) from None
         if not self._ports.replica.connected:
             raise CniError(ErrorCode.TRY_AGAIN_LATER, self._ports.own.problem() or "")
-        for attachment in {*self._ports.attachments(), *self._attachments.records}:
-            if attachment not in valid and attachment not in self._adding:
-                async with self._locks.hold(attachment):
-                    await self._attachments.remove(attachment, "GC")
+        # One that is worked on now is newer than the runtime's list.
+        unknown = self._attachments.of_network(request.network) - valid
+        await remove_each(self._attachments, unknown, f"GC of network {request.network}")
 
     async def _status(self, _request: Request) -> None:
-        problem = self._readiness.problem()
+        problem = self._readiness.told()
         if problem:
             raise CniError(ErrorCode.NOT_AVAILABLE, problem)
 
-    async def sweep(self) -> None:
-        """Carry out the DEL requests that were left for this server, and remove the ports whose sandbox is gone."""
-        for left in deletions.read(self._deletions_directory):
-            try:
-                await self._del(protocol.parse(left.payload))
-            except CniError as exc:
-                LOG.warning("a deletion that was left can't be done: %s", exc.msg)
-            left.remove()
-        self._attachments.rebuild(self._pods)
-        for attachment in await self._attachments.without_sandbox(self._pods.synced.is_set()):
-            if attachment not in self._locks:
-                async with self._locks.hold(attachment):
-                    self._on_lost_sandbox(attachment)
-                    await self._attachments.remove(attachment, "its sandbox is gone")
+
+class _Adding:
+    """An ADD that goes on.
+
+    :ivar reason: why it was stopped; empty: it was not, or by a DEL.
+    """
+
+    def __init__(self, work: asyncio.Future[dict[str, Any]]) -> None:
+        self.reason = ""
+        self._work = work
+
+    def stop(self, reason: str = "") -> None:
+        """End it; it cleans up first."""
+        self.reason = self.reason or reason
+        self._work.cancel()
 
 
 class _Progress:

@@ -18,7 +18,7 @@ from ..._host.read import read_and_plan
 from ..._host.sysctl import read_sysctl
 from ..._netlink.announce import announce as send
 from ..._netlink.ethtool import OFFLOADS
-from ..._netlink.links import set_link
+from ..._netlink.links import link_index, set_link
 from ..._netlink.namespace import inside, is_namespace, opened
 from ..._netlink.records import KernelLink
 from ..._netlink.shaping import limit_rate
@@ -223,6 +223,20 @@ def faults(interfaces: Sequence[PodInterface]) -> dict[Attachment, str]:
     return {
         interface.attachment: "; ".join(lines) for interface, lines in wrong if lines and is_namespace(interface.netns)
     }
+
+
+def by_age(attachments: Sequence[Attachment]) -> list[Attachment]:
+    """Return the attachments in the order in which their pairs were made: the kernel gives each link a higher number
+    than all before. Those without a pair come first.
+    """
+
+    def number(attachment: Attachment) -> int:
+        try:
+            return link_index(attachment.host_link)
+        except OSError:
+            return 0
+
+    return sorted(attachments, key=number)
 
 
 def without_sandbox(sandboxes: Sequence[Sandbox]) -> list[Attachment]:

@@ -44,7 +44,7 @@ PAUSE = Pause(0.05, jitter=0.98)
 class Ports:
     """The pods' ports, and who waits until ovn-controller has installed their flows.
 
-    :param on_lost_link: called when Open vSwitch has lost the link of a pod's port.
+    :param on_lost_link: called when Open vSwitch has lost the link of a pod's port, or two are for one logical port.
     :param on_port: called with the attachment whose port was changed by somebody, or by this program.
     :param on_state: called when what :attr:`own` tells may have changed.
     """
@@ -76,8 +76,13 @@ class Ports:
         waiter = self._waiters.get(new.name or "")
         if waiter is not None and has_flows(new) and not waiter.done():
             waiter.set_result(None)
-        if as_set(new.columns["error"]):
+        if as_set(new.columns["error"]) or (old is None and self._is_double(new)):
             self._on_lost_link()
+
+    def _is_double(self, row: CurrentRow) -> bool:
+        """Return whether another interface is for the same logical port."""
+        port, others = row.external_id("iface-id"), self.replica.rows["Interface"].values()
+        return any(one.uuid != row.uuid and one.external_id("iface-id") == port for one in others)
 
     def can_change(self) -> bool:
         """Return whether the database is there, and the bridge."""
@@ -90,6 +95,19 @@ class Ports:
             for name in self.replica.owners(OWNER_TYPE)
             for row in self.replica.owned(Owner(OWNER_TYPE, name), ("Interface",))
         }
+
+    def networks(self) -> dict[Attachment, str]:
+        """Return the names of the networks that the attachments with a port are of; empty: it says none."""
+        return {key: row.external_id(names.NETWORK_KEY) or "" for key, row in self.attachments().items()}
+
+    def doubles(self) -> dict[str, dict[Attachment, str | None]]:
+        """Return the logical ports that attachments of several sandboxes are for, with these attachments and the UID of
+        the pod that each is for.
+        """
+        ports: dict[str, dict[Attachment, str | None]] = {}
+        for attachment, row in self.attachments().items():
+            ports.setdefault(row.external_id("iface-id") or "", {})[attachment] = row.external_id("iface-id-ver")
+        return {port: found for port, found in ports.items() if port and len({one.container for one in found}) > 1}
 
     def interface_ids(self) -> set[str]:
         """Return the logical ports that this host's interfaces are for, whoever has made them."""
@@ -133,7 +151,7 @@ class Ports:
         if bridge is None or bridge.name != names.INTEGRATION_BRIDGE:
             return []
         found = (port, self.replica.named("Interface", link))
-        return [row for row in found if row is not None and row.owner is None]
+        return [row for row in found if row is not None and row.controller is None]
 
     async def converge(self, owner: Owner, desired: Sequence[Row], comment: str) -> Sequence[Change]:
         """Make the database have the desired rows of an owner, and no others of this owner; return what was changed.

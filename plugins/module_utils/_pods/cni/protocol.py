@@ -10,7 +10,6 @@ The specification: https://www.cni.dev/docs/spec/
 
 from __future__ import annotations
 
-import enum
 import json
 import re
 from collections.abc import Mapping
@@ -19,6 +18,8 @@ from typing import Any
 
 from ..._common import names
 from ..interface import Attachment
+from .errors import CniError, ErrorCode
+from .texts import read_args, read_configuration, shown
 
 VERSIONS = ("1.0.0", "1.1.0")
 UNVERSIONED = "0.1.0"  # what a configuration without cniVersion means
@@ -37,39 +38,14 @@ REQUIRED_VARIABLES = {
     "CHECK": ("CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"),
     "DEL": ("CNI_CONTAINERID", "CNI_IFNAME"),
 }
-CONTAINER_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")
+# A container's ID and a link's name together, in hexadecimal, are the name of a file.
+CONTAINER_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]{0,99}")
 LINK_NAME = re.compile(r"[^\s/:]{1,15}")
+NETWORK_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.\-]*")  # section 1, "Configuration format"
+POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.\-]{0,251}[a-z0-9])?")  # and a namespace's, RFC 1123
+LARGEST_REQUEST = 1 << 20  # bytes; the plugin knows it too
+NAME_RULE = "a name begins with a letter or a digit, and letters, digits, '_', '.' and '-' follow"
 VALID_ATTACHMENTS = "cni.dev/valid-attachments"  # of GC: attachments that stay
-
-
-class ErrorCode(enum.IntEnum):
-    """Error codes: section 5, "Error". From 100 on they are the plugin's own."""
-
-    INCOMPATIBLE_VERSION = 1
-    UNSUPPORTED_FIELD = 2
-    UNKNOWN_CONTAINER = 3
-    INVALID_ENVIRONMENT = 4
-    IO_FAILURE = 5
-    DECODING_FAILURE = 6
-    INVALID_CONFIGURATION = 7
-    TRY_AGAIN_LATER = 11
-    NOT_AVAILABLE = 50  # of STATUS: ADD can't be served
-    FAILED = 100
-    DIFFERS = 101  # of CHECK: the interface is not as desired
-    BAD_ANNOTATION = 102  # an annotation of the pod can't be used
-
-
-class CniError(Exception):
-    """The error that the runtime gets.
-
-    :ivar msg: one sentence: what is wrong, where, what would be right.
-    """
-
-    def __init__(self, code: ErrorCode, msg: str, details: str = "") -> None:
-        super().__init__(msg)
-        self.code = code
-        self.msg = msg
-        self.details = details
 
 
 @dataclass(frozen=True)
@@ -91,6 +67,11 @@ class Request:
     netns: str = ""
     args: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> str:
+        """Name of the network configuration; empty where it was not read."""
+        return str(self.config.get("name") or "")
 
     @property
     def attachment(self) -> Attachment:
@@ -129,21 +110,20 @@ def version_of(payload: bytes) -> str:
     """Return the version that a request's configuration names, empty where it can't be read."""
     try:
         version = json.loads(payload.partition(b"\0\0")[2])["cniVersion"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return ""
     return version if isinstance(version, str) else ""
 
 
 def parse(payload: bytes) -> Request:
     """Read a request. :raises CniError: for what is missing or wrong in it."""
-    head, _end, body = payload.partition(b"\0\0")
-    environment = dict(item.split("=", 1) for item in head.decode("utf-8", "replace").split("\0") if "=" in item)
+    environment, body = _split(payload)
     command = environment.get("CNI_COMMAND", "")
     if command not in COMMANDS:
         raise CniError(
-            ErrorCode.INVALID_ENVIRONMENT, f"CNI_COMMAND is {command!r}: it must be one of {', '.join(COMMANDS)}"
+            ErrorCode.INVALID_ENVIRONMENT, f"CNI_COMMAND is {shown(command)}: it must be one of {', '.join(COMMANDS)}"
         )
-    config = _config(body)
+    config = read_configuration(body)
     version = config.get("cniVersion") or UNVERSIONED
     if command == "VERSION":
         return Request(command, version)
@@ -151,10 +131,28 @@ def parse(payload: bytes) -> Request:
         supported = " or ".join(COMMANDS[command])
         raise CniError(
             ErrorCode.INCOMPATIBLE_VERSION,
-            f"{command} with cniVersion {version} is not supported: the configuration may say {supported}",
+            f"{command} with cniVersion {shown(version)} is not supported: the configuration may say {supported}",
         )
     if not config.get("name"):
         raise CniError(ErrorCode.INVALID_CONFIGURATION, "the network configuration has no name")
+    if not isinstance(config["name"], str) or not NETWORK_NAME.fullmatch(config["name"]):
+        name = shown(config["name"])
+        raise CniError(ErrorCode.INVALID_CONFIGURATION, f"the network configuration has the name {name}: {NAME_RULE}")
+    return _request(command, version, environment, config)
+
+
+def parse_deletion(payload: bytes) -> Request:
+    """Read a DEL request by its variables alone, which say enough. :raises CniError: they don't."""
+    return _request("DEL", VERSIONS[0], _split(payload)[0], {})
+
+
+def _split(payload: bytes) -> tuple[dict[str, str], bytes]:
+    """Return the variables of a request, and its configuration."""
+    head, _end, body = payload.partition(b"\0\0")
+    return dict(item.split("=", 1) for item in head.decode("utf-8", "replace").split("\0") if "=" in item), body
+
+
+def _request(command: str, version: str, environment: Mapping[str, str], config: Mapping[str, Any]) -> Request:
     _check_variables(command, environment)
     request = Request(
         command,
@@ -162,28 +160,11 @@ def parse(payload: bytes) -> Request:
         environment.get("CNI_CONTAINERID", ""),
         environment.get("CNI_IFNAME", ""),
         environment.get("CNI_NETNS", ""),
-        _args(environment.get("CNI_ARGS", "")),
+        read_args(environment.get("CNI_ARGS", "")),
         config,
     )
     _check_request(request)
     return request
-
-
-def _config(body: bytes) -> dict[str, Any]:
-    """Return the network configuration."""
-    try:
-        config = json.loads(body.decode() or "{}")
-    except ValueError as exc:
-        raise CniError(
-            ErrorCode.DECODING_FAILURE,
-            "the network configuration on the plugin's standard input is not JSON",
-            str(exc),
-        ) from None
-    if not isinstance(config, dict):
-        raise CniError(
-            ErrorCode.DECODING_FAILURE, "the network configuration on the plugin's standard input is not a JSON object"
-        )
-    return config
 
 
 def _check_variables(command: str, environment: Mapping[str, str]) -> None:
@@ -197,7 +178,7 @@ def _check_variables(command: str, environment: Mapping[str, str]) -> None:
     ):
         value = environment.get(name)
         if value and (not pattern.fullmatch(value) or value in (".", "..")):
-            raise CniError(ErrorCode.INVALID_ENVIRONMENT, f"{name} is {value!r}, which can't be {what}")
+            raise CniError(ErrorCode.INVALID_ENVIRONMENT, f"{name} is {shown(value)}, which can't be {what}")
 
 
 def _check_request(request: Request) -> None:
@@ -209,27 +190,42 @@ def _check_request(request: Request) -> None:
                 ErrorCode.INVALID_ENVIRONMENT,
                 f"CNI_ARGS lacks {', '.join(missing)}: this plugin is for a Kubernetes runtime",
             )
+    for name in ("K8S_POD_NAMESPACE", "K8S_POD_NAME"):
+        value = request.args.get(name)
+        if value and not POD_NAME.fullmatch(value):
+            raise CniError(ErrorCode.INVALID_ENVIRONMENT, f"CNI_ARGS has {name} {shown(value)}, which can't be one")
+    _check_previous(request)
     if request.command == "CHECK" and not isinstance(request.config.get("prevResult"), dict):
         raise CniError(ErrorCode.INVALID_CONFIGURATION, "CHECK needs the prevResult of ADD in its configuration")
     if request.command == "GC" and not isinstance(request.config.get(VALID_ATTACHMENTS), list):
         raise CniError(ErrorCode.INVALID_CONFIGURATION, f"GC needs {VALID_ATTACHMENTS} in its configuration")
 
 
-def _args(text: str) -> dict[str, str]:
-    """Return ``A=1;B=2`` as a dictionary."""
-    pairs = [pair.partition("=") for pair in text.split(";") if pair]
-    faults = [key + sign + value for key, sign, value in pairs if not sign or not key]
-    if faults:
-        raise CniError(
-            ErrorCode.INVALID_ENVIRONMENT, f"CNI_ARGS has {faults[0]!r}: it must be KEY=VALUE pairs with ; between them"
-        )
-    return {key: value for key, _sign, value in pairs}
+def _check_previous(request: Request) -> None:
+    """Check the types in prevResult, whose parts are passed on. :raises CniError: for the first that is wrong."""
+    previous = request.config.get("prevResult")
+    if request.command not in ("ADD", "CHECK") or previous is None:
+        return
+    if not isinstance(previous, dict):
+        raise CniError(ErrorCode.INVALID_CONFIGURATION, "prevResult must be an object")
+    for part, kind, what in (
+        ("interfaces", list, "a list"),
+        ("ips", list, "a list"),
+        ("routes", list, "a list"),
+        ("dns", dict, "an object"),
+    ):
+        if previous.get(part) is not None and not isinstance(previous[part], kind):
+            raise CniError(ErrorCode.INVALID_CONFIGURATION, f"{part} of prevResult must be {what}")
 
 
-def configuration(mtu: int) -> str:
+def configuration(mtu: int | None) -> str:
     """Return the configuration list for the runtime.
 
-    Its version is one that every runtime in use knows: containerd 1.7 knows none after it.
+    Its ``cniVersion`` is one that every runtime in use knows: containerd 1.7 knows none after it. A runtime that knows
+    ``cniVersions`` takes the highest that it has, and calls STATUS from 1.1.0 on.
+
+    :param mtu: of the pods' network, in bytes; None: it can't be known now.
     """
-    plugin = {"type": names.CNI_PLUGIN, "mtu": mtu}
-    return json.dumps({"cniVersion": VERSIONS[0], "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"
+    plugin = {"type": names.CNI_PLUGIN, **({} if mtu is None else {"mtu": mtu})}
+    versions = {"cniVersion": VERSIONS[0], "cniVersions": list(VERSIONS)}
+    return json.dumps({**versions, "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

@@ -38,4 +38,14 @@ def rebuilt(attachment: Attachment, row: CurrentRow, pods: Mapping[str, Pod], no
     if annotated is None:
         return None
     network = replace(annotated, mac=mac, addresses=addresses)
-    return PodInterface(attachment, netns, namespace, name, uid or pod.uid, network, node.mtu, node.userspace)
+    return PodInterface(
+        attachment,
+        netns,
+        namespace,
+        name,
+        pod.identity,
+        network,
+        node.mtu,
+        node.userspace,
+        row.external_id(names.NETWORK_KEY) or "",
+    )

@@ -18,8 +18,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..._common.files import FileContent, remove_file, write_file
-from ..annotation import PodNetwork, PodRoute
+from ..._common import addressing
+from ..._common.files import FileContent, read_regular_file, remove_file, write_file
+from ..annotation import MAC, PodNetwork, PodRoute
 from ..interface import Attachment, PodInterface
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -51,7 +52,7 @@ class Records(Mapping[Attachment, PodInterface]):
             for entry in list(os.scandir(self._directory)):
                 try:
                     interface = _parse(entry.path)
-                except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+                except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as exc:
                     LOG.warning("the record %s can't be used and is removed: %s", entry.path, exc)
                     with contextlib.suppress(OSError):
                         os.unlink(entry.path)
@@ -77,15 +78,41 @@ class Records(Mapping[Attachment, PodInterface]):
 
 
 def _parse(path: str) -> PodInterface:
-    """Return the interface in a file. :raises ValueError, TypeError, KeyError, AttributeError: it is not a record."""
-    with open(path, encoding="utf-8") as stream:
-        fields: dict[str, Any] = json.loads(stream.read(LARGEST))
+    """Return the interface in a file.
+
+    :raises OSError: it can't be read.
+    :raises ValueError, TypeError, KeyError, AttributeError, RecursionError: it is not a record.
+    """
+    fields: dict[str, Any] = json.loads(read_regular_file(path, LARGEST))
     container, ifname = fields.pop("attachment")
     network = dict(fields.pop("network"))
     for key in ("addresses", "gateways"):
         network[key] = tuple(network[key])
     network["routes"] = tuple(PodRoute(*route) for route in network["routes"])
     interface = PodInterface(Attachment(container, ifname), network=PodNetwork(**network), **fields)
+    _check(interface)
     if interface.host_link != os.path.basename(path):
         raise ValueError(f"it is about {interface.host_link}")
     return interface
+
+
+def _check(interface: PodInterface) -> None:
+    """Check the values, which become rows, links and routes. :raises ValueError, TypeError: one can't be right."""
+    network = interface.network
+    texts = [*interface.attachment, interface.netns, interface.namespace, interface.pod, interface.uid]
+    texts += [interface.network_name, network.mac, *network.addresses, *network.gateways]
+    texts += [text for route in network.routes for text in route]
+    numbers = [interface.mtu, *(rate for rate in (network.egress_rate, network.ingress_rate) if rate is not None)]
+    if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        raise ValueError("a text in it can't be right")
+    are_numbers = all(isinstance(one, int) and not isinstance(one, bool) and one > 0 for one in numbers)
+    if not are_numbers or not isinstance(interface.userspace, bool):
+        raise ValueError("a number in it can't be right")
+    if not MAC.fullmatch(network.mac):
+        raise ValueError(f"{network.mac} is no MAC")
+    for cidr in network.addresses:
+        addressing.interface(cidr)
+    for ip in (*network.gateways, *(route.next_hop for route in network.routes)):
+        addressing.address(ip)
+    for route in network.routes:
+        addressing.network(route.destination)

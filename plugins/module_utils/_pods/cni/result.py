@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..annotation import PodNetwork
-from .protocol import VERSIONS, CniError, Request
+from .errors import CniError
+from .protocol import VERSIONS, Request
 
 
 def success(request: Request, host_link: str, host_mac: str, network: PodNetwork, mtu: int) -> dict[str, Any]:
@@ -25,13 +26,13 @@ def success(request: Request, host_link: str, host_mac: str, network: PodNetwork
     if request.version != VERSIONS[0]:  # 1.1.0 has added the MTU
         for interface in made:
             interface["mtu"] = mtu
-    interfaces = [*previous.get("interfaces", ()), *made]
-    ips = [*previous.get("ips", ())]
+    interfaces = [*(previous.get("interfaces") or ()), *made]
+    ips = [*(previous.get("ips") or ())]
     for cidr in network.addresses:
         gateway = network.gateway(cidr)
         ips.append({"address": cidr, "interface": len(interfaces) - 1, **({"gateway": gateway} if gateway else {})})
     routes = [
-        *previous.get("routes", ()),
+        *(previous.get("routes") or ()),
         *({"dst": route.destination, "gw": route.next_hop} for route in network.all_routes()),
     ]
     return {
@@ -39,7 +40,7 @@ def success(request: Request, host_link: str, host_mac: str, network: PodNetwork
         "interfaces": interfaces,
         "ips": ips,
         "routes": routes,
-        "dns": previous.get("dns", {}),
+        "dns": previous.get("dns") or {},
     }
 
 
@@ -67,11 +68,13 @@ def contradiction(request: Request, network: PodNetwork) -> str | None:
     """Return where the prevResult of CHECK differs from the pod's network, as a sentence; None: nowhere."""
     previous = request.config["prevResult"]
     interfaces = [
-        (item.get("name"), item.get("sandbox", "")) for item in previous.get("interfaces", ()) if isinstance(item, dict)
+        (item.get("name"), item.get("sandbox", ""))
+        for item in previous.get("interfaces") or ()
+        if isinstance(item, dict)
     ]
     if (request.ifname, request.netns) not in interfaces:
         return f"prevResult has no interface {request.ifname} in {request.netns}"
-    addresses = [item.get("address") for item in previous.get("ips", ()) if isinstance(item, dict)]
+    addresses = [item.get("address") for item in previous.get("ips") or () if isinstance(item, dict)]
     missing = [cidr for cidr in network.addresses if cidr not in addresses]
     if missing:
         says = ", ".join(map(str, addresses)) or "no address"

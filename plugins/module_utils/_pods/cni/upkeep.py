@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ..._common.errors import OvnKubernetesError
 from ..._common.retry import Pause
 from ..._common.tasks import end
+from ..._kube.reference import OnEvent
 from ..interface import Attachment, PodInterface
 from ..model import Pod
 from . import pod_links
@@ -35,8 +36,6 @@ AGAIN = Pause(0.5, longest=60.0)
 LOCKED = 1.0  # seconds until an attachment is looked at again that a request works on
 HEALTHY = 120.0  # seconds without a fault after which the next one is the first again
 REPAIRED, BROKEN = "NetworkRepaired", "NetworkBroken"
-
-EventWriter = Callable[[Pod, str, str], object]
 
 
 @dataclass
@@ -58,11 +57,11 @@ class Upkeep:
 
     :param can_repair: returns whether the database and the daemons are there that a repair needs. When they come back,
         the caller says that everything has changed.
-    :param on_event: writes a Kubernetes event about a pod.
+    :param on_event: writes a Kubernetes event.
     """
 
     def __init__(
-        self, attachments: Attachments, pods: KnownPods, can_repair: Callable[[], bool], on_event: EventWriter
+        self, attachments: Attachments, pods: KnownPods, can_repair: Callable[[], bool], on_event: OnEvent
     ) -> None:
         self._attachments = attachments
         self._pods = pods
@@ -91,6 +90,13 @@ class Upkeep:
         elif self._links is not None:
             self._links.update(links)
         self._wake.set()
+
+    def pod_came(self, key: str) -> None:
+        """Look at what a pod has: while the API server's copy of a static pod was away, it was not repaired."""
+        for interface in self._attachments.records.values():
+            if interface.pod_key == key:
+                self.port_changed(interface.attachment)
+                self.links_changed({interface.host_link})
 
     def everything_changed(self) -> None:
         """Look at all, also at what has no record yet."""
@@ -229,13 +235,11 @@ class Upkeep:
         """
         pod = self._pods.get(interface.pod_key, interface.uid)
         if pod is not None:
-            self._on_event(pod, reason, f"{message}: {advice(pod)}" if ask else message)
+            self._on_event(pod.reference, reason, f"{message}: {advice(pod)}" if ask else message)
 
 
 def advice(pod: Pod) -> str:
-    """Return how a pod gets a new sandbox. To delete the copy of a static pod does not end the pod: it only takes the
-    port away from it, since the next copy has another UID.
-    """
+    """Return how a pod gets a new sandbox. To delete the copy of a static pod does not end the pod."""
     if pod.static_uid is not None:
         return f"on {pod.node}, move the manifest of static pod {pod.key} out of the kubelet's staticPodPath and back"
     return f"kubectl delete pod -n {pod.namespace} {pod.name}"

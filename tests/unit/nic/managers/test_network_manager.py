@@ -108,7 +108,7 @@ class Bus:
     ],
 )
 def test_what_network_manager_refuses_is_refused_before(monkeypatch, profile, datapath, settings, reason):
-    """Protects against a change that would always be taken back, and against a NIC that an 802.1X switch blocks."""
+    """Protects against a change that would always be rolled back, and against a NIC that an 802.1X switch blocks."""
     Bus(monkeypatch, settings, Capabilities=[1, 2])
     with pytest.raises(HostError, match=reason) if reason else contextlib.nullcontext():
         network_manager_dbus.refuse("eth0", profile, datapath)

@@ -33,6 +33,10 @@ def test_what_a_runtime_says(make_request):
         b"\xff\xfe\0\0\xff",
         b"CNI_COMMAND=ADD\0\0[1]",
         b'CNI_COMMAND=ADD\0\0{"cniVersion": 1}',
+        b'CNI_COMMAND=ADD\0\0{"cniVersion": "1.0.0", "name": {}}',
+        b'CNI_COMMAND=ADD\0\0{"cniVersion": "\\ud800", "name": "n"}',
+        b"CNI_COMMAND=ADD\0\0" + b"[" * 200_000,
+        b"CNI_COMMAND=DEL\0\0" + b'{"a":' * 90_000 + b"1" + b"}" * 90_000,
     ],
 )
 def test_no_request_breaks_the_server(payload):
@@ -46,8 +50,9 @@ def test_no_request_breaks_the_server(payload):
 
 
 def test_the_runtimes_configuration():
-    """Protects the runtime: a valid list (CNI 1.0.0) that names our plugin."""
+    """Protects the runtime: a valid list (CNI 1.0.0) that names our plugin. One that knows CNI 1.1.0 calls STATUS."""
     content = json.loads(protocol.configuration(1400))
+    assert content["cniVersions"] == ["1.0.0", "1.1.0"]
     assert (content["cniVersion"], content["name"], content["plugins"]) == (
         "1.0.0",
         "ovn-kubernetes",

@@ -36,8 +36,9 @@ class Kept:
         own = SimpleNamespace(problem=lambda: None, flows_problem=lambda: None, facts=lambda: NodeFacts(1400, False))
         synced = asyncio.Event()
         synced.set()
+        self.told = []
         self.readiness = readiness.Readiness(
-            SimpleNamespace(own=own), synced, [lambda: self.need], [lambda: self.delay]
+            SimpleNamespace(own=own), synced, [lambda: self.need], [lambda: self.delay], self.told.append
         )
         self._keeping = asyncio.ensure_future(self.readiness.keep_configuration(str(self.path), str(folder / "run")))
         self.readiness.update()
@@ -50,6 +51,12 @@ class Kept:
     async def until(self, exists):
         """Wait for the file to come or go."""
         while self.path.exists() != exists:
+            done, _pending = await asyncio.wait([self._keeping], timeout=0.01)
+            assert not done, self._keeping
+
+    async def until_told(self, problem):
+        """Wait until others are told this."""
+        while self.readiness.told() != problem or self.told[-1:] != [problem]:
             done, _pending = await asyncio.wait([self._keeping], timeout=0.01)
             assert not done, self._keeping
 
@@ -78,20 +85,24 @@ def run(folder, scenario):
 
 def test_a_node_that_is_cut_off_stays_in_its_services(grace, tmp_path):
     """Protects every Service of a cluster whose databases are away for a while: all nodes are cut off at once, what is
-    set up goes on, and without the configuration all pods would leave their Services.
+    set up goes on, and with a failing STATUS all pods would leave their Services. The configuration stays in any case.
     """
 
     async def scenario(kept):
+        await kept.until_told(None)
         kept.set(delay="cut off")
         await kept.pass_time(4 * GRACE)
-        assert kept.path.exists() and kept.readiness.report() == "cut off"
+        assert kept.readiness.told() is None and kept.readiness.report() == "cut off"
         kept.set(need="dead", delay="cut off")
-        await kept.until(exists=False)
+        await kept.until_told("dead")
+        kept.path.unlink()
+        await kept.until(exists=True)
         kept.set(delay="cut off")
         await kept.pass_time(GRACE)
-        assert not kept.path.exists(), "a node that can't take pods does not become ready"
+        assert kept.readiness.told() == "cut off", "a node that can't take pods does not become ready"
         kept.set()
-        await kept.until(exists=True)
+        await kept.until_told(None)
+        assert kept.path.exists()
 
     run(tmp_path, scenario)
 

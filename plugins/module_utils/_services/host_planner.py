@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keep the Northbound rows that each host has for services."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .._common import addressing, names
+from .._kube import reference
+from .._kube.reference import OnEvent
+from .._ovsdb.plan import Change
+from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._reconcile.engine import Engine
+from . import host, host_rows
+from .address_book import REFUSED, AddressBook
+from .host import Host
+from .model import Node
+from .node_addresses import NodeAddresses
+from .surroundings import Surroundings, split
+
+if TYPE_CHECKING:
+    from .reconcile import ServicePlanner
+
+
+class HostPlanner:
+    """The planner of what each host has for services.
+
+    :param replica: the Northbound database.
+    :param nodes: name in Kubernetes -> node, the informer's store.
+    :param book: says which addresses of a node are its own.
+    :param on_event: writes an event about a node.
+    :param service_subnets: the networks that the API server takes cluster addresses from.
+
+    :ivar engine: set by whoever makes the engine.
+    """
+
+    tables = ("Chassis_Template_Var", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL")
+    engine: Engine
+
+    def __init__(
+        self,
+        replica: Replica,
+        nodes: Mapping[str, Node],
+        services: ServicePlanner,
+        book: AddressBook,
+        on_event: OnEvent,
+        service_subnets: Sequence[str] = (),
+    ) -> None:
+        self._replica = replica
+        self._nodes = nodes
+        self._services = services
+        self._on_event = on_event
+        self._service_subnets = tuple(service_subnets)
+        self._surroundings = Surroundings(replica, book, service_subnets)
+        self._addresses = NodeAddresses(book, nodes, self._has_route)
+        self._refused: dict[str, str] = {}  # key -> what the last event says
+
+    # Events.
+
+    def node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
+        """Take in a change of a node."""
+        node = new or old
+        if node is not None:
+            self.engine.mark(host.KIND, node.name)
+        if node is not None and new is None:
+            self._refused.pop(node.name, None)
+        others, services = self._addresses.update(key, old, new)
+        self.mark_nodes(others)
+        self._services.recheck(services)
+        # A host's routing policy names the addresses of all hosts. Few hosts have one.
+        owners = {row.owner for row in self._replica.rows["Logical_Router_Policy"].values()}
+        self.mark_nodes(owner.name for owner in owners if owner is not None and owner.type == host.KIND)
+
+    def row_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a switch or a router: of the object that it belongs to, and belonged to before."""
+        owners = {row.owner for row in (old, new) if row is not None and row.owner is not None}
+        if any(owner.type == "Cluster" for owner in owners) and (old is None or new is None):
+            self.mark_all()
+        self.mark_nodes(owner.name for owner in owners if owner.type in ("Node", "Gateway"))
+
+    def surroundings_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in what a change of a switch or a router says of the overlay's networks, of nodes and of gateways."""
+        services, addresses = self._surroundings.owners_changed(table, old, new)
+        self._services.recheck(services)
+        self.mark_nodes(self._addresses.reporting(addresses))
+        if self._surroundings.networks_changed(table, new or old):
+            for key, node in list(self._nodes.items()):
+                self._addresses.update(key, node, node)
+            self.mark_all()
+            self._services.mark_all()
+
+    def mark_all(self) -> None:
+        """Look at all hosts again."""
+        in_kubernetes = {node.name for node in self._nodes.values()}
+        self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
+
+    def mark_nodes(self, nodes: Iterable[str | None]) -> None:
+        """Look at these hosts again."""
+        for name in nodes:
+            if name:
+                self.engine.mark(host.KIND, name)
+
+    # For the engine.
+
+    @staticmethod
+    def owner(name: str) -> Owner:
+        """Return the owner of a host's rows."""
+        return host.owner(name)
+
+    def desired(self, name: str) -> list[Row]:
+        """Return the host's rows; none for a host that has no switch in the overlay."""
+        switch = self._replica.named("Logical_Switch", name)
+        chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
+        if switch is None or not chassis:
+            return []
+        own = self._addresses.of(self._key(name))
+        return host_rows.rows(
+            Host(
+                name,
+                chassis,
+                split(switch.external_id(names.SUBNETS_KEY)),
+                own.addresses,
+                self._gateway_addresses(name),
+            ),
+            self._addresses.all(),
+            self._services.local(),
+            self._service_subnets,
+            self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None,
+        )
+
+    def _key(self, name: str) -> str:
+        """Return the key of a node, which need not be in lower case."""
+        return (
+            name if name in self._nodes else next((key for key, one in self._nodes.items() if one.name == name), name)
+        )
+
+    def _has_route(self, name: str, ip: str) -> bool:
+        """Return whether a node has the route to an address."""
+        rows = self._replica.owned(host.owner(name), ("Logical_Router_Static_Route",))
+        return any(row.columns["ip_prefix"] == addressing.single(ip) for row in rows)
+
+    def _gateway_addresses(self, name: str) -> tuple[str, ...]:
+        """Return the addresses of the gateway on a host, without prefix length."""
+        router = self._replica.named("Logical_Router", names.gateway_router(name))
+        cidrs = split(router.external_id(names.PHYSICAL_IPS_KEY)) if router else ()
+        return tuple(cidr.split("/")[0] for cidr in cidrs)
+
+    def done(self, name: str, changes: Sequence[Change]) -> None:
+        """Report what is refused."""
+        key = self._key(name)
+        node, own = self._nodes.get(key), self._addresses.of(key)
+        if node is None or not own.refusals:
+            self._refused.pop(name, None)
+        elif own.message() != self._refused.get(name):
+            self._refused[name] = own.message()
+            self._on_event(reference.node(node.name), REFUSED, own.message())
+
+    def failed(self, name: str, reason: str) -> None:
+        """Do nothing: the log has it."""

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects whoever runs a playbook that would do nothing: an inventory without hosts, and tags that select nothing, are
+said and are errors."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SAMPLE = ROOT / "inventory" / "sample"
+
+
+def run(playbook, *arguments):
+    """Return the exit code and what was said."""
+    done = subprocess.run(
+        [ROOT / "tests" / "tools" / "bin" / "ansible-playbook", playbook, *map(str, arguments)],
+        env={**os.environ, "COLUMNS": "4000"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("playbook", ["site", "remove"])
+def test_an_inventory_without_hosts(tmp_path, playbook):
+    """Protects against a run that does nothing and ends with 0."""
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text("all: {hosts: {}}\n", encoding="utf-8")
+    code, said = run(f"ovn.kubernetes.{playbook}", "-i", inventory)
+    assert (code, "ovn_masters has no host: put the host" in said) == (2, True), said
+
+
+@pytest.mark.parametrize("playbook", ["site", "remove"])
+def test_a_tag_that_nothing_has(playbook):
+    """Protects against a misspelt tag, with which Ansible runs nothing and ends with 0."""
+    code, said = run(f"ovn.kubernetes.{playbook}", "-i", SAMPLE, "--tags", "gatway")
+    assert code == 2 and "--tags gatway selects nothing: the tags are master, node, gateway, overlay" in said, said
+
+
+@pytest.mark.parametrize("tags", ["gateway", "kubernetes,gatway", "always"])
+def test_tags_that_select_something(tags):
+    """Protects the tags that README names, and the validation alone."""
+    code, said = run("ovn.kubernetes.validate", "-i", SAMPLE, "--tags", tags)
+    assert code == 0, said
+
+
+def test_tags_that_are_left_out():
+    """Protects --skip-tags: what is left is a run like any other."""
+    code, said = run("ovn.kubernetes.validate", "-i", SAMPLE, "--skip-tags", "gateway")
+    assert code == 0, said
+
+
+def test_a_tag_of_the_users_own_playbook(tmp_path):
+    """Protects playbooks that import ours under a tag of their own."""
+    playbook = tmp_path / "site.yml"
+    playbook.write_text("- import_playbook: ovn.kubernetes.validate\n  tags: [network]\n", encoding="utf-8")
+    code, said = run(playbook, "-i", SAMPLE, "--tags", "network")
+    assert code == 0, said

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the watcher's memory: services, slices and nodes that came and went leave nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_book import AddressBook
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_planner import HostPlanner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Node, Service
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.reconcile import ServicePlanner
+
+TABLES = dict.fromkeys(
+    ("Logical_Switch", "Logical_Router", "Logical_Router_Static_Route", "Logical_Router_Policy"),
+    ("name", "external_ids"),
+)
+
+
+class Engine:
+    """A stand-in for the loop: it keeps which objects were marked."""
+
+    def __init__(self, active):
+        self.active, self.marked = active, set()
+
+    def mark(self, kind, name):
+        """Mark an object."""
+        if self.active:
+            self.marked.add((kind, name))
+
+
+class Watcher:
+    """The planners, and the stores that informers would keep."""
+
+    def __init__(self, active):
+        self.services, self.slices, self.nodes, self.events = {}, {}, {}, []
+        replica = Replica("unix:/nowhere", "OVN_Northbound", TABLES)
+        book = AddressBook(self.services)
+
+        def on_event(*event):
+            self.events.append(event)
+
+        self.planner = ServicePlanner(self.services, self.slices, book, on_event, lambda _what, _seconds: None)
+        self.hosts = HostPlanner(replica, self.nodes, self.planner, book, on_event, ("10.96.0.0/16",))
+        self.planner.hosts = self.hosts
+        self.planner.engine = self.hosts.engine = self.engine = Engine(active)
+
+    def put(self, store, key, new, on_change):
+        """Change an object, as an informer does."""
+        old = store.pop(key, None)
+        if new is not None:
+            store[key] = new
+        on_change(key, old, new)
+
+    def work(self):
+        """Do what the loop does with marked objects."""
+        while self.engine.marked:
+            kind, name = self.engine.marked.pop()
+            planner = self.planner if kind == "Service" else self.hosts
+            planner.desired(name)
+            planner.done(name, [])
+
+
+def held(one, seen):
+    """How many members all containers below an object have."""
+    if id(one) in seen or not type(one).__module__.startswith("ansible_collections"):
+        return 0
+    seen.add(id(one))
+    values = vars(one).values() if hasattr(one, "__dict__") else ()
+    return sum(
+        held(value, seen) + (len(value) if isinstance(value, Sized) and not isinstance(value, str) else 0)
+        for value in values
+    )
+
+
+@pytest.mark.parametrize("active", [True, False], ids=["acts", "stands by"])
+def test_a_churn_leaves_nothing(active):
+    """Protects a watcher that runs for months, and one that stands by for as long: the planners hold as many objects
+    as before, also of services and nodes that were refused an address.
+    """
+    watcher = Watcher(active)
+
+    def churn(number):
+        meta = {"namespace": "ns", "name": f"s{number}", "uid": f"u{number}"}
+        spec = {
+            "type": "NodePort",
+            "clusterIPs": [f"10.96.1.{number}"],
+            "externalIPs": [f"198.51.100.{number}", "10.96.0.1"],
+            "externalTrafficPolicy": "Local",
+            "ports": [{"port": 80, "nodePort": 30000 + number}],
+        }
+        service = Service.from_object({"metadata": meta, "spec": spec})
+        part = EndpointSlice.from_object(
+            {
+                "metadata": {"namespace": "ns", "labels": {"kubernetes.io/service-name": f"s{number}"}},
+                "addressType": "IPv4",
+                "ports": [{"port": 8080}],
+                "endpoints": [{"addresses": ["192.168.1.3"], "nodeName": f"n{number}"}],
+            }
+        )
+        addresses = [{"type": "InternalIP", "address": ip} for ip in (f"10.0.0.{number}", "10.96.0.9")]
+        node = Node.from_object({"metadata": {"name": f"n{number}"}, "status": {"addresses": addresses}})
+        changes = (
+            (watcher.nodes, f"n{number}", node, watcher.hosts.node_changed),
+            (watcher.services, f"ns/s{number}", service, watcher.planner.service_changed),
+            (watcher.slices, f"ns/s{number}", part, watcher.planner.slice_changed),
+        )
+        for store, key, new, on_change in changes:
+            watcher.put(store, key, new, on_change)
+        watcher.work()
+        for store, key, _new, on_change in changes:
+            watcher.put(store, key, None, on_change)
+        if number % 2:  # the loop need not look at it before the watcher stands by
+            watcher.work()
+
+    def count():
+        watcher.work()
+        return held(watcher.planner, set()) + held(watcher.hosts, set())
+
+    before = count()
+    for number in range(1, 200):
+        churn(number)
+    assert count() == before
+    assert len(watcher.events) == (2 * 199 if active else 0)
+
+
+def test_hosts_share_what_they_ask_for():
+    """Protects a cluster of a thousand hosts: what all of them need of services with a traffic policy is made once,
+    and anew after each change of a service, its endpoints, or who has its addresses.
+    """
+    watcher = Watcher(True)
+
+    def put(store, key, new, on_change):
+        before = watcher.planner.local()
+        watcher.put(store, key, new, on_change)
+        after = watcher.planner.local()
+        assert after is not before and watcher.planner.local() is after
+        return [(one.service.external_ips, len(one.nodes())) for one in after]
+
+    spec = {
+        "type": "NodePort",
+        "clusterIPs": ["10.96.0.1"],
+        "externalIPs": ["10.0.0.1"],
+        "externalTrafficPolicy": "Local",
+        "ports": [{"port": 80}],
+    }
+    service = Service.from_object({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec})
+    part = EndpointSlice.from_object(
+        {
+            "metadata": {"namespace": "ns", "labels": {"kubernetes.io/service-name": "web"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["192.168.1.3"], "nodeName": "n1"}],
+        }
+    )
+    node = Node("n1", ("10.0.0.1",))
+    assert put(watcher.services, "ns/web", service, watcher.planner.service_changed) == [(("10.0.0.1",), 0)]
+    assert put(watcher.slices, "ns/web-1", part, watcher.planner.slice_changed) == [(("10.0.0.1",), 1)]
+    assert put(watcher.nodes, "n1", node, watcher.hosts.node_changed) == [((), 1)]
+    assert watcher.hosts._addresses.all() == {"10.0.0.1"}
+    assert put(watcher.nodes, "n1", None, watcher.hosts.node_changed) == [(("10.0.0.1",), 1)]
+    assert watcher.hosts._addresses.all() == set()
+    assert put(watcher.services, "ns/web", None, watcher.planner.service_changed) == []
