@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     class MoveNics(Protocol):
         """Moves NICs into their bridges, or back: :meth:`.host.Host.uplinks`."""
 
-        def __call__(self, nics: list[str], present: bool, user: str, datapath_type: str | None = None) -> Result: ...
+        def __call__(self, nics: list[str], present: bool, user: str, datapath_type: str | None = None) -> Result:
+            """Return what it has done, or would do."""
 
 
 NODE = Owner("Node", "host")
