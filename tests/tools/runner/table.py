@@ -127,19 +127,8 @@ TABLE: tuple[Step, ...] = (
     check("changelog", 2, "antsibull-changelog", "lint", groups=("lint",)),
     check("licences", 3, "reuse", "lint", groups=("lint",)),
     check("build", 5, "tests/tools/build-collection", groups=("lint",)),
-    check("galaxy-importer", 40, "tests/tools/galaxy-import", groups=("lint",), limit=900),
-    check(
-        "documentation",
-        20,
-        "antsibull-docs",
-        "lint-collection-docs",
-        "--plugin-docs",
-        "--validate-collection-refs",
-        "all",
-        ".",
-        groups=("lint",),
-        limit=600,
-    ),
+    check("galaxy-importer", 15, "tests/tools/galaxy-import", groups=("lint",), limit=900),
+    check("documentation", 15, "tests/tools/lint-documentation", groups=("lint",), limit=600),
     # pylint takes as long as all other tests together. The oldest and the newest release of ansible-core look at what
     # the archive has, that of the tools at the whole tree.
     check("sanity, pylint", 40, "tests/tools/sanity", "--archive", "--test=pylint", groups=("sanity",), limit=1800),
