@@ -7,11 +7,9 @@ The playbook runs with the ansible-core of the tests. What older versions give i
 
 from __future__ import annotations
 
-import os
-import pathlib
-import subprocess
 import sys
 
+import ansible_calls
 import pytest
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
 
@@ -19,7 +17,6 @@ from ansible_collections.ovn.kubernetes.plugins.filter.node_names import node_na
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 
-COLLECTIONS = pathlib.Path(__file__).resolve().parents[3] / ".cache" / "collections"
 LOCKED = "it is encrypted, and no vault password of this run opens it"
 SECRET = "sesame-open"
 
@@ -45,36 +42,24 @@ def vaulted(text):
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a function that runs a playbook with variables for all hosts, as lines of YAML."""
+    """Return a function that runs a playbook with variables for all hosts, as lines of YAML. Words that name one of its
+    files stand for that file."""
 
     def run(playbook, variables, *arguments):
         text = INVENTORY.replace("PYTHON", sys.executable).replace("VARIABLES", "\n    ".join(variables))
         (tmp_path / "inventory.yml").write_text(text, encoding="utf-8")
         (tmp_path / "pass").write_text("pass", encoding="utf-8")
         (tmp_path / "other").write_text("other", encoding="utf-8")
-        (tmp_path / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
         (tmp_path / "facts.yml").write_text(
             "- hosts: all\n  gather_facts: false\n  tasks:\n"
             "  - import_role: {name: ovn.kubernetes.common, tasks_from: facts}\n"
             "  - debug: {msg: 'settings {{ hostvars | ovn.kubernetes.settings(groups, inventory_hostname) }}'}\n",
             encoding="utf-8",
         )
-        environment = {
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS),
-            "ANSIBLE_HOME": str(tmp_path / "home"),
-            "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg"),
-            "ANSIBLE_NOCOLOR": "1",
-            "LC_ALL": "C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "inventory.yml", playbook, *arguments]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
-        said = done.stdout + done.stderr
+        given = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in (playbook, *arguments)]
+        code, said = ansible_calls.run("ansible-playbook", "-i", str(tmp_path / "inventory.yml"), *given, limit=120)
         assert "Traceback" not in said and SECRET not in said, said
-        return done.returncode, said
+        return code, said
 
     return run
 
