@@ -3,7 +3,7 @@
 """What tests cost: ``pytest -p processor_seconds`` ends with the processor seconds of the dearest ones.
 
 Those of all processes that a test starts are among them, daemons too, and those of the lab's hosts. Wall clock says
-X
+more about what else the machine does.
 """
 
 from __future__ import annotations
