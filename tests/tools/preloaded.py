@@ -86,13 +86,15 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
-def start(function, arguments, log, keep=(), imported=IMPORTED, **environment):
+def start(function, arguments, log, keep=(), imported=IMPORTED, python=sys.executable, early=(), **environment):
     """Call a function in a forked process, in this thread's network namespace.
 
     :param function: ``MODULE:NAME``; it takes the arguments, and its result is the exit status.
     :param log: an open file, to which the process writes.
     :param keep: further open files; the function takes their numbers after the arguments.
     :param imported: the modules that the process has from the start.
+    :param python: the interpreter. Another one than that of the tests has its own libraries, and those of tests/tools.
+    :param early: pairs of variables that the imported modules find already.
     :param environment: variables beside those of this process.
     """
     report, theirs = os.pipe()
@@ -101,11 +103,13 @@ def start(function, arguments, log, keep=(), imported=IMPORTED, **environment):
         "function": function,
         "arguments": arguments,
         "environment": dict(os.environ, **environment),
-        "path": sys.path,
+        "path": sys.path if python == sys.executable else None,
     }
     try:
         socket.send_fds(
-            _template(imported)[0], [json.dumps(request).encode()], [theirs, namespace, log.fileno(), *keep]
+            _template(imported, python, early)[0],
+            [json.dumps(request).encode()],
+            [theirs, namespace, log.fileno(), *keep],
         )
     finally:
         os.close(theirs)
@@ -136,19 +140,20 @@ def _python_path():
 
 
 @functools.cache
-def _template(imported):
+def _template(imported, python, early):
     """Return the way to the process that has imported everything, which is started now, and the process.
 
     It ends when this one does.
     """
+    own = {"PYTHONPATH": _python_path()} if python == sys.executable else {}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         number = theirs.fileno()
         process = subprocess.Popen(
-            [sys.executable, str(pathlib.Path(__file__)), str(number), *imported],
+            [python, str(pathlib.Path(__file__)), str(number), *imported],
             stdin=subprocess.DEVNULL,
             pass_fds=[number],
-            env=dict(os.environ, PYTHONPATH=_python_path()),
+            env={**os.environ, **own, **dict(early)},
         )
     return ours, process
 
@@ -195,7 +200,8 @@ def _work(request, namespace, log, *keep):
     os.close(log)
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.path[:] = request["path"]
+    if request["path"]:
+        sys.path[:] = request["path"]
     if "ovs.dirs" in sys.modules:
         importlib.reload(sys.modules["ovs.dirs"])  # it has read the environment
     call(request["function"], request["arguments"], keep)

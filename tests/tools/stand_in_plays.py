@@ -1,33 +1,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 """Our playbooks and roles as they are, with modules in the place of ours that only write down how they were called: for
-tests of the plays' own order and decisions, which need no hosts."""
+tests of the plays' own order and decisions, which need no hosts.
+
+What a role removes from a host is written down in the same way, since the host is this machine. Ansible is forked from
+a process that has imported it; our controller's parts of modules are real.
+"""
 
 from __future__ import annotations
 
+import atexit
 import copy
+import functools
 import json
-import os
 import pathlib
-import subprocess
+import shutil
+import tempfile
 
 import ansible_cores
+import preloaded
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Ansible puts a module below ansible_remote_tmp, which names the host.
-MODULE = """#!{python}
-# WANT_JSON
-import json, os, pathlib, sys
-arguments = {{key: value for key, value in json.load(open(sys.argv[1])).items() if not key.startswith("_")}}
-folder = pathlib.Path(os.environ["STAND_IN"])
-host = pathlib.Path(__file__).relative_to(folder / "remote").parts[0]
-with open(folder / "calls", "a") as calls:
-    calls.write(json.dumps([host, "{name}", arguments]) + "\\n")
-answers = json.loads((folder / "answers").read_text())
-print(json.dumps(dict(answers["{name}"], **answers.get("{name} " + host, {{}}))))
-"""
 FACTS = {
     "os_family": "Debian",
     "distribution": "Debian",
@@ -70,37 +65,51 @@ ANSWERS = {
     "ovn_services": {"found": []},
     "ovn_verify": {},
     "nics_to_bridge": {},
+    "ping": {},
 }
-
-
+# In the place of a role's tasks that remove files and services of the machine. No play of ours has a ping.
+PART = """- name: Write down that the host's own part is removed
+  ansible.builtin.ping:
+    data: "{role} of {{{{ inventory_hostname }}}} alias {{{{ common_all_settings[inventory_hostname].node_name }}}}"
+"""
+LIMIT = 170  # seconds of one run
 # The user is root, whom permissions do not stop.
-READ_ONLY = 'cd "$1"; shift; mount --bind "$PWD" "$PWD"; mount -o remount,ro,bind "$PWD"; cd "$PWD"; exec "$@"'
+READ_ONLY = 'mount --bind "$PWD" "$PWD"; mount -o remount,ro,bind "$PWD"'
+
+
+@functools.cache
+def collections():
+    """Return the folder of the collection for all plays, until this process ends."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="stand-in-"))
+    atexit.register(shutil.rmtree, folder)
+    collection = folder / "ansible_collections" / "ovn" / "kubernetes"
+    collection.mkdir(parents=True)
+    for name in ("galaxy.yml", "meta", "playbooks", "plugins"):
+        (collection / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "roles", collection / "roles")
+    for role in ("gateway", "master", "node"):
+        absent = collection / "roles" / role / "tasks" / "absent.yml"
+        absent.write_text(PART.format(role=role), encoding="utf-8")
+    return folder
 
 
 class Plays:
     """An inventory of a master and two nodes, one of them a gateway.
 
-    :ivar folder: of the collection and of all that the modules write.
+    :ivar folder: of all that is written.
     :ivar project: of the inventory and users' own playbooks. Plays run in it, and can't write there, as in AWX.
     :ivar hosts: host to its variables.
     :ivar groups: group to hosts.
     :ivar variables: of all hosts.
-    :ivar answers: module, or module and host with a space between, to its result.
+    :ivar script: prepares the mount namespace of a run, in the project's folder.
+    :ivar answers: module, or module and host with a space between, to its result. Modules that are not in it are real.
     """
 
     def __init__(self, folder, core=ansible_cores.OWN):
         self.folder, self.project = folder, folder / "project"
         self.python = str(ansible_cores.programs(core) / "python")
         self.project.mkdir()
-        collection = folder / "ansible_collections" / "ovn" / "kubernetes"
-        (collection / "plugins" / "modules").mkdir(parents=True)
-        for name in ("galaxy.yml", "meta", "playbooks", "roles"):
-            (collection / name).symlink_to(ROOT / name)
-        for name in ("action", "filter", "lookup", "plugin_utils", "module_utils"):
-            (collection / "plugins" / name).symlink_to(ROOT / "plugins" / name)
-        for name in ANSWERS:
-            text = MODULE.format(python=self.python, name=name)
-            (collection / "plugins" / "modules" / f"{name}.py").write_text(text, encoding="utf-8")
+        self.collections = collections()
         self.hosts = {
             name: {"ovn_encap_ip": f"10.44.0.{number}"}
             for number, name in enumerate(("ovn-master", "ovn-node1", "ovn-node2"), 11)
@@ -109,6 +118,7 @@ class Plays:
         self.groups = {"ovn_masters": ["ovn-master"], "ovn_nodes": ["ovn-node1", "ovn-node2"]}
         self.groups["ovn_gateways"] = ["ovn-node1"]
         self.variables = {"ovn_cluster_subnet": "192.168.0.0/16"}
+        self.script = READ_ONLY
         self.answers = copy.deepcopy(ANSWERS)
 
     def facts(self, host, **facts):
@@ -132,30 +142,28 @@ class Plays:
         children = {name: {"hosts": {member: {} for member in members}} for name, members in self.groups.items()}
         inventory = {"all": {"vars": self.variables, "hosts": hosts, "children": children}}
         (self.project / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-        (self.folder / "ansible.cfg").write_text("[defaults]\ninternal_poll_interval = 0.005\n", encoding="utf-8")
         (self.folder / "answers").write_text(json.dumps(self.answers), encoding="utf-8")
         calls = self.folder / "calls"
         calls.write_text("")
-        command = [self.python, "-m", "ansible", "playbook", "-i", "hosts.yml", str(playbook), *map(str, arguments)]
-        done = subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", str(self.project), *command],
-            cwd=self.folder,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
-                "ANSIBLE_HOME": str(self.folder / "home"),
-                "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "COLUMNS": "4000",
-                "STAND_IN": str(self.folder),
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as written:
+            process = preloaded.start(
+                "play_programs:main",
+                [str(self.project), self.script, "-i", "hosts.yml", str(playbook), *map(str, arguments)],
+                written,
+                imported=("play_programs",),
+                python=self.python,
+                early=(("ANSIBLE_COLLECTIONS_PATH", str(self.collections)),),
+                ANSIBLE_COLLECTIONS_PATH=str(self.collections),
+                ANSIBLE_HOME=str(self.folder / "home"),
+                ANSIBLE_NOCOLOR="1",
+                COLUMNS="4000",
+                STAND_IN=str(self.folder),
                 **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=170,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        return done.returncode, said, [tuple(json.loads(line)) for line in calls.read_text().splitlines()]
+            )
+            try:
+                code = process.wait(LIMIT)
+            finally:
+                process.kill()
+            written.seek(0)
+            said = written.read()
+        return code, said, [tuple(json.loads(line)) for line in calls.read_text().splitlines()]

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Our plays with stand-ins for the modules, on the oldest and the newest ansible-core."""
+"""Our plays with stand-ins for the modules."""
 
 from __future__ import annotations
 
+import ansible_cores
 import pytest
 from stand_in_plays import Plays
 
+KUBECONFIG = {
+    "current-context": "admin",
+    "contexts": [{"name": "admin", "context": {"cluster": "one", "user": "admin"}}],
+    "clusters": [{"name": "one", "cluster": {"server": "https://127.0.0.1:1"}}],
+    "users": [{"name": "admin", "user": {"token": "of-the-administrator"}}],
+}
+# For tests that go through whole plays: all their expressions, on both ends of what we support.
+BOTH = pytest.mark.parametrize("plays", ["oldest", "newest"], indirect=True)
 
-@pytest.fixture(params=["oldest", "newest"])
+
+@pytest.fixture
 def plays(tmp_path, request):
-    """An inventory of three hosts."""
-    return Plays(tmp_path, request.param)
+    """An inventory of three hosts, and the tools' own ansible-core unless a test says which ones."""
+    return Plays(tmp_path, getattr(request, "param", ansible_cores.OWN))
 
 
 def role(name, hosts, **more):

@@ -8,14 +8,7 @@ from __future__ import annotations
 import yaml
 from stand_in_plays import FACTS
 
-from .conftest import role
-
-KUBECONFIG = {
-    "current-context": "admin",
-    "contexts": [{"name": "admin", "context": {"cluster": "one", "user": "admin"}}],
-    "clusters": [{"name": "one", "cluster": {"server": "https://127.0.0.1:1"}}],
-    "users": [{"name": "admin", "user": {"token": "of-the-administrator"}}],
-}
+from .conftest import BOTH, KUBECONFIG, role
 
 
 def cached(plays):
@@ -28,6 +21,7 @@ def nodes_in_rows(calls):
     return [[node["node_name"] for node in call["nodes"]] for _host, name, call in calls if name == "ovn_master_init"]
 
 
+@BOTH
 def test_facts_of_yesterday(plays):
     """Protects against a cache of facts: a NIC that was missing then, and is there now, is judged as it is now; of
     hosts outside of the limit nothing is taken from the cache."""
@@ -60,6 +54,7 @@ def accounts(calls):
     return sorted(call["nodes"]), call["absent_nodes"]
 
 
+@BOTH
 def test_accounts_and_parts_of_the_inventory(plays):
     """Protects the accounts of nodes that a limit or a slice of a job leaves out: with a limit they are converged, and
     a slice, which does not know them, names none that go."""

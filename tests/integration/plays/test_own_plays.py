@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import role
+from .conftest import BOTH, role
 
 LEFT_OUT = "the facts and the plan that this task needs are missing: run the play from its beginning"
 
@@ -25,6 +25,7 @@ def test_without_masters(plays):
     assert calls == []
 
 
+@BOTH
 @pytest.mark.parametrize("playbook", ["role", "site"])
 def test_variables_of_the_play(plays, playbook):
     """Protects who sets a variable where hosts do not see it: it was accepted, and then "not set", or another value was
@@ -36,6 +37,7 @@ def test_variables_of_the_play(plays, playbook):
     assert calls == [] and "ovn_cluster_subnet is set by" not in said
 
 
+@BOTH
 def test_a_master_in_a_later_batch(plays):
     """Protects rolling runs: the master's facts are gathered when the first batch needs them, and a batch writes the
     rows of its own hosts."""
@@ -51,6 +53,7 @@ def test_a_master_in_a_later_batch(plays):
     assert rows == [["ovn-master", "ovn-node1"], ["ovn-master", "ovn-node2"], ["ovn-master"]]
 
 
+@BOTH
 def test_a_start_in_the_middle(plays):
     """Protects --start-at-task: what the task needs is said, in place of the name of a variable of ours."""
     task = "Converge files, services and the host's part of the node*"
