@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPENDENCIES = ROOT / ".cache" / "dependencies"
 READ_ONLY = 'mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; shift; exec "$@"'
 # What a process of AWX's containers does not have.
-FOREIGN = ("ANSIBLE_", "OVN_", "VIRTUAL_ENV", "AWX_", "CONTROLLER_")
+FOREIGN = ("ANSIBLE_", "OVN_", "VIRTUAL_ENV", "AWX_", "CONTROLLER_", "PYTHONDONTWRITEBYTECODE")
 RUN = """
 import json, os, sys, threading
 import ansible_runner

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import subprocess
 
+import ansible_calls
 import pytest
 import yaml
 
@@ -30,14 +29,10 @@ def test_options_follow_the_masters_tunnel_address(tmp_path, address, options):
     play = {"hosts": "ovn_masters", "gather_facts": False, "vars_files": variables, "tasks": [show]}
     for name, content in (("hosts.yml", inventory), ("play.yml", [play])):
         (tmp_path / name).write_text(yaml.safe_dump(content), encoding="utf-8")
-    command = [
-        ROOT / "tests" / "tools" / "bin" / "ansible-playbook",
-        "-i",
-        tmp_path / "hosts.yml",
-        tmp_path / "play.yml",
-    ]
-    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    code, said = ansible_calls.run(
+        "ansible-playbook", "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml"), limit=120
+    )
+    assert code == 0, said
     assert (tmp_path / "text").read_text(encoding="utf-8").splitlines()[1:] == [
         f'OVN_CTL_OPTS="{options}"',
         f'OVN_NORTHD_OPTS="{options}"',

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import shlex
-import subprocess
 
+import ansible_calls
 import pytest
 from document_commands import commands
 
@@ -21,13 +20,6 @@ def test_a_command_says_what_the_page_shows(command):
     """Protects the page against a command that is misspelt, or shows something else where all is well."""
     command = command.filled(INVENTORY=str(ROOT / "inventory" / "sample"))
     program, *arguments = shlex.split(command.text)
-    done = subprocess.run(
-        [ROOT / "tests" / "tools" / "bin" / program, *arguments],
-        env={**os.environ, "COLUMNS": "4000"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert command.is_answered_by(done.stdout), done.stdout
+    code, said = ansible_calls.run(program, *arguments, limit=120)
+    assert code == 0, said
+    assert command.is_answered_by(said), said
