@@ -8,10 +8,11 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: overlay_networks
 version_added: 0.1.0
-short_description: The networks that hosts lead into the overlay
+short_description: The networks that hosts lead into the overlay, and what they reach outside it
 description:
-  - The networks of pods, services and routers, and the API server, for M(ovn.kubernetes.ovn_facts), which finds what of
-    them a host has and uses already.
+  - The networks of pods, services and routers, the API server and the hosts' tunnel addresses, for
+    M(ovn.kubernetes.ovn_facts), which finds what of them a host has and uses already, and the MTU of its ways to others.
+  - A tunnel address counts here when C(ovn_encap_ip) has it, and without facts of the host.
   - What can't be read is left out. The filter P(ovn.kubernetes.problems#filter) says what is wrong with it.
 positional: groups
 seealso:
@@ -35,6 +36,7 @@ _value:
     cluster_ip_subnet: [192.168.0.0/16]
     routes: [10.96.0.0/16, 100.64.0.0/16]
     api_servers: [10.33.74.10]
+    tunnel_addresses: [10.44.0.11, 10.44.0.12]
 """
 
 import typing as t
@@ -42,6 +44,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleFilterError
 
+from ..plugin_utils._derived import configured_tunnel_addresses
 from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 from ..plugin_utils._problems_cluster import CLUSTER, overlay_networks
@@ -59,6 +62,7 @@ def networks(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> dict
         "cluster_ip_subnet": [str(one.network) for one in found if one.variable == CLUSTER],
         "routes": [str(one.network) for one in found if one.variable != CLUSTER],
         "api_servers": list(filter(None, [api_host(inventory.valid_cluster_value(API) or "")])),
+        "tunnel_addresses": configured_tunnel_addresses(inventory),
     }
 
 

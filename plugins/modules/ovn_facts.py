@@ -13,8 +13,8 @@ description:
   - Gathers facts about network and distribution as M(ansible.builtin.setup) does, and in the same task what the host
     itself knows of its node. Changes nothing.
   - What ethtool says of links is left out. Ansible asks for it link by link, and a node has a link for each pod.
-  - The tunnels' MTU is that of the ways to the other hosts, which the links alone do not tell where the tunnel address
-    is on the loopback.
+  - The tunnels' MTU is that of the ways to the other hosts, for which the kernel is asked. The links alone do not tell
+    it where the tunnel address is on the loopback, or where the host has policy routing.
   - Where the Northbound database was lost, a host keeps the subnet of its pods by these facts. Hosts that were cloned
     from one another are found by them.
   - What of the overlay's networks the host has and uses already is found before anything is changed - links, routes,
@@ -37,6 +37,11 @@ options:
         default: []
       api_servers:
         description: Addresses and names of API servers that the host's programs are to use.
+        type: list
+        elements: str
+        default: []
+      tunnel_addresses:
+        description: The tunnel addresses of all hosts, as far as the inventory has them.
         type: list
         elements: str
         default: []
@@ -161,14 +166,13 @@ ansible_facts:
           elements: str
           returned: always
           sample: [10.44.0.11]
-        route_mtus:
+        way_mtus:
           description:
-            - Networks that the host has routes to, each with the least MTU of the links on the way. A network with the
-              same MTU as the next wider one is left out.
-          type: list
-          elements: list
+            - IP version to the least MTU of the ways to the given tunnel addresses of other hosts. A version of which
+              none is reached is left out.
+          type: dict
           returned: always
-          sample: [["0.0.0.0/0", 1500], ["10.44.0.0/24", 9000]]
+          sample: {IPv4: 9000}
 error_code:
   description:
     - The kind of the error, such as C(host).
@@ -213,7 +217,7 @@ def main() -> None:
         overlay = module.params["overlay"]
         found = in_use(overlay["cluster_ip_subnet"], overlay["routes"], overlay["api_servers"])
         with plain_messages():  # nothing may be installed here yet
-            own = {**read_own_facts(), "in_use": found, "routers": routers(), **foreign_facts()}
+            own = {**read_own_facts(overlay["tunnel_addresses"]), "in_use": found, "routers": routers(), **foreign_facts()}
         return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)

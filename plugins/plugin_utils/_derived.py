@@ -10,7 +10,6 @@ import ipaddress
 import typing as t
 
 from ..module_utils._common.names import uplink_bridge
-from ..module_utils._common.route_mtus import ways
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._values import parse_address
@@ -54,6 +53,12 @@ def tunnel_ip(inventory: Inventory, host: str) -> IPAddress | None:
     return parse_address(tunnel_address(inventory, host))
 
 
+def configured_tunnel_addresses(inventory: Inventory) -> list[str]:
+    """Return the tunnel addresses that variables say, as far as they can be read; each once."""
+    found = (inventory.valid_value(host, "ovn_encap_ip") for host in inventory.hosts)
+    return list(dict.fromkeys(str(address) for address in found if address is not None))
+
+
 def required_tunnel_address(inventory: Inventory, host: str, reason: str) -> str:
     """Return the host's tunnel address.
 
@@ -78,16 +83,10 @@ def underlay_mtus(inventory: Inventory) -> dict[str, tuple[IPAddress, int]]:
     others; without hosts whose facts don't have it."""
     addresses = {host: tunnel_ip(inventory, host) for host in inventory.named}
     known = {host: address for host, address in addresses.items() if address is not None}
-    ways_by_routes: dict[tuple[tuple[str, int], ...], list[tuple[int, IPAddress]]] = {}  # many hosts have the same
     found = {}
     for host, address in known.items():
         facts = inventory.facts(host)
-        if facts.route_mtus not in ways_by_routes:
-            ways_by_routes[facts.route_mtus] = ways(facts.route_mtus, known.values())
-        to_others = (
-            mtu for mtu, peer in ways_by_routes[facts.route_mtus] if peer.version == address.version and peer != address
-        )
-        mtu = next(to_others, None) or facts.outgoing_mtu(address)
+        mtu = facts.way_mtu(address.version) or facts.outgoing_mtu(address)
         if mtu is not None:
             found[host] = address, mtu
     return found

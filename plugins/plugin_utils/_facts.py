@@ -185,15 +185,10 @@ class Facts:
         others = [name for name in self.links if not name.startswith(NO_WAY_OUT) and any(_entries(self._link(name)))]
         return min((mtu for mtu in map(self.mtu_of, others) if mtu is not None), default=None)
 
-    @property
-    def route_mtus(self) -> tuple[tuple[str, int], ...]:
-        """Network and MTU of the host's routes, as M(ovn.kubernetes.ovn_facts) has them."""
-        routes = self._dict("ovn_kubernetes").get("route_mtus") or ()
-        return tuple(
-            (str(route[0]), route[1])
-            for route in routes
-            if isinstance(route, (list, tuple)) and len(route) == 2 and _subnet(route[0]) and isinstance(route[1], int)
-        )
+    def way_mtu(self, version: int) -> int | None:
+        """Return the MTU of the ways to the others' tunnel addresses, as M(ovn.kubernetes.ovn_facts) has found it."""
+        ways = self._dict("ovn_kubernetes").get("way_mtus")
+        return _mtu({"mtu": ways.get(f"IPv{version}")}) if isinstance(ways, Mapping) else None
 
     def link_of(self, address: IPAddress) -> Link | None:
         """Return the link that has the address."""

@@ -289,7 +289,10 @@ OVN_FACTS: dict[str, Any] = {
         "overlay": {
             "type": "dict",
             "default": {},
-            "options": {name: {**TEXTS, "default": []} for name in ("cluster_ip_subnet", "routes", "api_servers")},
+            "options": {
+                name: {**TEXTS, "default": []}
+                for name in ("cluster_ip_subnet", "routes", "api_servers", "tunnel_addresses")
+            },
             "apply_defaults": True,
         },
     },

@@ -20,8 +20,7 @@ from .._netlink.ethtool import offloads_on
 from .._netlink.generic import has_generic_family
 from .._netlink.links import read_kind, read_link
 from .._netlink.records import KernelLink, KernelRoute, Nexthop, ip_version
-from .._netlink.route_mtus import read_route_mtus, read_way_mtu
-from .._netlink.routes import read_routes
+from .._netlink.routes import look_up, read_routes
 from .._netlink.rules import read_tables
 from .._netlink.socket import RouteSocket
 from .desired import SavedNic, Sysctl
@@ -29,7 +28,7 @@ from .ssh import session_address, ssh_server_addresses
 from .sysctl import read_sysctl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 DEFAULT_ROUTE = {4: "0.0.0.0/0", 6: "::/0"}
 DATAPATH_FAMILY = "ovs_datapath"  # linux/openvswitch.h, OVS_DATAPATH_FAMILY
@@ -129,21 +128,51 @@ def outgoing_mtu(ip: str, peers: Iterable[str]) -> int | None:
 
     :param peers: addresses of other hosts; those of another IP version don't count.
     """
-    own = ipaddress.ip_address(ip)
-    others = {peer for peer in map(ipaddress.ip_address, peers) if peer.version == own.version and peer != own}
-    try:
-        to_peers = [read_way_mtu(str(peer), ip) for peer in others]
-        mtu = min((mtu for mtu in to_peers if mtu is not None), default=None)
-        if mtu is not None:
-            return mtu
-        routes = read_route_mtus()
-    except OSError as error:
-        raise HostError(f"this host's routes can't be read: {error.strerror}") from error
+    version = ip_version(ip)
+    mtu = way_mtu((peer for peer in peers if ip_version(peer) == version), ip)
+    if mtu is not None:
+        return mtu
     link = link_of_address(ip)
-    if link is not None and leads_out(link):
-        return link_mtu(link)
-    default = default_route_link(own.version)
-    return link_mtu(default) if default else min((mtu for _network, mtu in routes), default=None)
+    if link is None or not leads_out(link):
+        link = default_route_link(version)
+    return link_mtu(link) if link else None
+
+
+def way_mtu(peers: Iterable[str], source: str | None = None) -> int | None:
+    """Return the least MTU, in bytes, of the ways by which the kernel sends packets to other hosts; None: there is no
+    way to any of them.
+
+    :param peers: their addresses, of one IP version; this host's own don't count.
+    :param source: the packets' own address; one that this host does not have yet counts as none.
+    """
+    mtus: dict[str, int | None] = {}  # of links
+    found: list[int | None] = []
+    with _kernel() as kernel:
+        for peer in peers:
+            route = look_up(kernel, peer, source, whole=True) or look_up(kernel, peer, whole=True)
+            if route is None or route.type == Rtn.LOCAL:
+                continue
+            for name in route.links.difference(mtus):
+                link = read_link(kernel, name)
+                mtus[name] = link.mtu if link else None
+            found += [route.mtu, *(mtus[name] for name in route.links)]
+    return min((mtu for mtu in found if mtu is not None), default=None)
+
+
+def way_mtus(addresses: Collection[str]) -> dict[int, int]:
+    """Return IP version -> the least MTU, in bytes, of the ways to other hosts; without versions that have none.
+
+    :param addresses: of all hosts' tunnels. The packets come from that which this host has.
+    """
+    with _kernel() as kernel:
+        own = {address.ip for address in read_addresses(kernel)}
+    found = {}
+    for version in (4, 6):
+        peers = [ip for ip in addresses if ip_version(ip) == version]
+        mtu = way_mtu(peers, next((ip for ip in peers if ip in own), None))
+        if mtu is not None:
+            found[version] = mtu
+    return found
 
 
 def leads_out(link: str) -> bool:

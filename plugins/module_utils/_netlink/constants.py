@@ -240,7 +240,6 @@ class RtnhF(IntFlag):
 class Fra(IntEnum):
     """Attributes of a rule (linux/fib_rules.h, FRA_*)."""
 
-    DST = 1
     IIFNAME = 3
     PRIORITY = 6
     TABLE = 15

@@ -21,10 +21,13 @@ from .constants import (
     Ntf,
     NtfExt,
     Nud,
+    Rta,
+    Rtax,
     Rtn,
     RtProt,
     RtScope,
 )
+from .messages import nested, unpack_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -252,6 +255,12 @@ class KernelRoute:
     def links(self) -> set[str]:
         """The links of its next hops."""
         return {hop.link for hop in self.nexthops}
+
+    @property
+    def mtu(self) -> int | None:
+        """The MTU that somebody has given the route itself."""
+        metrics = dict(nested(dict(self.extra).get(Rta.METRICS, b"")))
+        return unpack_number(metrics[Rtax.MTU]) if Rtax.MTU in metrics else None
 
     @property
     def direct(self) -> bool:

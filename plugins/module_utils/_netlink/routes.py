@@ -63,15 +63,22 @@ def read_all_routes(kernel: RouteSocket) -> list[KernelRoute]:
     ]
 
 
-def look_up(kernel: RouteSocket, ip: str) -> KernelRoute | None:
+def look_up(kernel: RouteSocket, ip: str, source: str | None = None, whole: bool = False) -> KernelRoute | None:
     """Return the route by which the kernel sends a packet of its own to an address now; None: it would not send it.
 
     The kernel has applied its rules of policy routing. ``destination`` is the address alone.
+
+    :param source: the packet's own address; None: the kernel chooses it. Of IPv4 it must be on this host.
+    :param whole: return the route as it is in its table, with all its next hops.
     """
     version = ip_version(ip)
     message = messages().route()
     message["family"], message["dst_len"] = AF_OF_VERSION[version], MOST_BITS[version]
-    set_attributes(message, {Rta.DST: pack_ip(ip)})
+    attributes: dict[int, bytes] = {Rta.DST: pack_ip(ip)}
+    if source is not None:
+        message["src_len"], attributes[Rta.SRC] = MOST_BITS[version], pack_ip(source)
+    message["flags"] = RtmF.FIB_MATCH if whole else 0
+    set_attributes(message, attributes)
     try:
         (reply,) = kernel.request(message, Rtm.GETROUTE, 0)
     except OSError as error:

@@ -85,7 +85,7 @@ class RouteSocket:
                 if sequence == self._sequence:
                     interrupted = interrupted or bool(reply_flags & NlFlag.DUMP_INTR)
                     if reply_type in (NlMsg.ERROR, NlMsg.DONE):
-                        raise_error(data, offset)
+                        _raise_error(data, offset)
                         return replies, interrupted
                     reply = self._reply_classes[reply_type](data[offset : offset + length])
                     reply.decode()
@@ -120,7 +120,7 @@ def _reply_classes() -> dict[int, Any]:
     }
 
 
-def raise_error(data: bytes, offset: int) -> None:
+def _raise_error(data: bytes, offset: int) -> None:
     """Raise the error of a message of the kernel, if it is one; ``offset`` is where the message begins."""
     code = -ERROR_CODE.unpack_from(data, offset + HEADER.size)[0]
     if code:

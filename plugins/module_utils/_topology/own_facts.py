@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 
 from .._common import addressing, names, remotes
 from .._common.errors import DatabaseError, HostError, SettingsError
-from .._common.route_mtus import compact
-from .._netlink.route_mtus import read_route_mtus
+from .._host import facts
 from .._nic.moved import moved_nics
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any
 
     from .._ovsdb.rows import CurrentRow
@@ -32,16 +31,17 @@ LARGEST_FILE = 65536  # bytes; the settings of a node are some hundred
 PATIENCE = 3.0  # seconds for Open vSwitch to answer
 
 
-def read_own_facts() -> dict[str, Any]:
+def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
     """Return ``system_id``, and ``node`` and ``subnets`` as they were saved; empty where there is none.
 
     ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing. ``gateway`` is whether the host
     has anything of a gateway, ``central`` whether it has the overlay's databases, ``databases`` the addresses at which
-    it looks for them. ``route_mtus`` are networks that the host has routes to, each with the MTU of the way; what is
-    not there has that of the next wider one.
+    it looks for them. ``way_mtus`` is the least MTU of the ways to the other hosts' tunnel addresses, for each IP version.
+
+    :param tunnel_addresses: of all hosts, as far as the inventory has them.
     """
     found: dict[str, Any] = {"system_id": system_id(), "node": "", "subnets": [], "problem": ""}
-    found["route_mtus"] = [list(route) for route in _route_mtus()]
+    found["way_mtus"] = _way_mtus(tunnel_addresses)
     found["gateway"] = is_gateway()
     found["central"] = os.path.exists(names.CENTRAL_DROP_IN)
     found["databases"] = saved_databases()
@@ -66,11 +66,11 @@ def is_gateway() -> bool:
     return any(map(os.path.exists, files)) or bool(moved_nics("gateway"))
 
 
-def _route_mtus() -> list[tuple[str, int]]:
+def _way_mtus(tunnel_addresses: Collection[str]) -> dict[str, int]:
     try:
-        return compact(read_route_mtus())
-    except OSError:
-        return []  # Ansible's own facts have the links
+        return {f"IPv{version}": mtu for version, mtu in facts.way_mtus(tunnel_addresses).items()}
+    except HostError:
+        return {}  # Ansible's own facts have the links
 
 
 def system_id(remote: str = names.LOCAL_SOCKET, file: str = names.SYSTEM_ID_FILE) -> str:

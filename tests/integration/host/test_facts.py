@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries, messages
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.addresses import read_addresses
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.plain import plain_messages
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.routes import read_routes
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.socket import RouteSocket
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import own_facts
@@ -63,7 +65,7 @@ def test_an_address_on_the_loopback_has_the_mtu_of_the_links_that_lead_out(eth0)
     """Protects tunnels whose address is announced with BGP: 65536 fits through no link. ECMP, a metric of the route,
     the longest prefix and both families count."""
     on_the_loopback()
-    assert facts.outgoing_mtu("10.255.0.12", []) == 1400  # no default route: the least one
+    assert facts.outgoing_mtu("10.255.0.12", []) is None  # no way out that is known
     ip("route add default via 10.44.0.1")
     ip("route add 10.255.0.13/32 via 10.55.0.254")
     ip("route add 10.255.0.14/32 nexthop via 10.44.0.1 nexthop via 10.55.0.254")
@@ -78,20 +80,23 @@ def test_an_address_on_the_loopback_has_the_mtu_of_the_links_that_lead_out(eth0)
     assert facts.outgoing_mtu("10.44.0.12", ["10.44.0.13"]) == facts.outgoing_mtu("10.44.0.12", []) == 1450
 
 
-def test_the_facts_of_the_kernel_and_those_of_ansible_say_the_same(eth0):
-    """Protects the controller's answer, which it gets from a few routes of the host, without asking it again."""
+@pytest.mark.parametrize("messages_of", [contextlib.nullcontext, plain_messages], ids=["library", "plain"])
+def test_the_ways_to_all_tunnel_addresses(eth0, messages_of):
+    """Protects the controller's answer, which it gets before the first package is installed: this host's own address
+    and those that it has no way to don't count, and each IP version has its own."""
     on_the_loopback()
     ip("route add 10.255.0.0/24 via 10.44.0.1")
     ip("route add 10.255.0.13/32 via 10.55.0.254")
     ip("route add blackhole 10.99.0.0/16")
-    found = own_facts.read_own_facts()
-    assert sorted(map(tuple, found["route_mtus"])) == [
-        ("10.255.0.0/24", 1450),
-        ("10.255.0.13/32", 1400),
-        ("10.44.0.0/24", 1450),
-        ("10.55.0.0/24", 1400),
-        ("fd44::/64", 1450),
-    ]
+    ip("route add fd55::/64 via fd44::1")
+    with messages_of():
+
+        def ways(*addresses):
+            return own_facts.read_own_facts(addresses)["way_mtus"]
+
+        assert ways("10.255.0.12", "10.255.0.14", "fd55::12", "fd55::14") == {"IPv4": 1450, "IPv6": 1450}
+        assert ways("10.255.0.12", "10.255.0.14", "10.255.0.13") == {"IPv4": 1400}
+        assert ways("10.255.0.12", "10.99.0.9", "192.0.2.9") == ways() == {}
 
 
 def test_the_kernels_own_lookup_counts(eth0):
@@ -107,29 +112,12 @@ def test_the_kernels_own_lookup_counts(eth0):
     assert facts.outgoing_mtu("10.44.0.12", ["10.66.1.9"]) == 1400
     assert facts.outgoing_mtu("10.44.0.12", ["10.66.2.9", "10.88.0.9"]) == 1450
     assert facts.outgoing_mtu("10.44.0.12", ["10.77.0.9"]) == 1300
-    found = dict(map(tuple, own_facts.read_own_facts()["route_mtus"]))
-    assert found == {
-        "0.0.0.0/0": 1450,
-        "10.55.0.0/24": 1400,
-        "10.66.1.0/24": 1400,
-        "10.77.0.0/16": 1400,
-        "10.77.0.0/24": 1300,
-        "fd44::/64": 1450,
-    }
+    assert facts.way_mtus(["10.44.0.12", "10.66.2.9"]) == {4: 1450}
+    assert facts.way_mtus(["10.44.0.12", "10.66.2.9", "10.66.1.9"]) == {4: 1400}
     ip("rule add from 10.255.0.12 lookup 100 priority 502")
     assert facts.outgoing_mtu("10.255.0.12", ["10.88.0.9"]) == 1400
     assert facts.outgoing_mtu("10.44.0.12", ["10.88.0.9"]) == facts.outgoing_mtu("10.44.0.99", ["10.88.0.9"]) == 1450
-
-
-def test_the_overlays_own_link_is_no_way_out(eth0):
-    """Protects the tunnels' MTU from being made from itself, and from falling with each run."""
-    ip("address add 10.255.0.12/32 dev lo")
-    pair("k8s-node1")
-    ip("link set k8s-node1 mtu 1392")
-    ip("address add 192.168.1.2/24 dev k8s-node1")
-    ip("route add 192.168.0.0/16 via 192.168.1.1")
-    assert facts.outgoing_mtu("10.255.0.12", []) == 1450
-    assert {mtu for _network, mtu in own_facts.read_own_facts()["route_mtus"]} == {1450}
+    assert facts.way_mtus(["10.88.0.9", "10.255.0.12"]) == {4: 1400}
 
 
 def test_a_node_whose_tunnels_end_on_the_loopback(eth0):

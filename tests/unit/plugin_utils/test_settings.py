@@ -11,6 +11,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
+from ansible_collections.ovn.kubernetes.plugins.filter.overlay_networks import networks
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
@@ -148,7 +149,7 @@ def test_mtu_is_the_smallest_one(cluster):
 LOOPBACK = {"ipv4": {"address": "127.0.0.1"}, "type": "loopback", "device": "lo", "mtu": 65536}
 
 
-def on_the_loopback(cluster, routes=None, link="lo", mtu=1500):
+def on_the_loopback(cluster, ways=None, link="lo", mtu=1500):
     """Give each host a tunnel address on its loopback, or on a link like it."""
     cluster.with_facts(mtu=mtu)
     for number, host in enumerate((MASTER, NODE1, NODE2), 11):
@@ -157,8 +158,8 @@ def on_the_loopback(cluster, routes=None, link="lo", mtu=1500):
         facts.update({link: {**LOOPBACK, "device": link, "ipv4_secondaries": second}})
         facts["interfaces"] = [*facts["interfaces"], link]
         facts["all_ipv4_addresses"] = [*facts["all_ipv4_addresses"], f"10.255.0.{number}"]
-        if routes:
-            cluster.own(host, route_mtus=routes)
+        if ways:
+            cluster.own(host, way_mtus=ways)
     return cluster
 
 
@@ -168,22 +169,28 @@ def test_a_tunnel_address_on_the_loopback_has_the_mtu_of_the_way_out(cluster, li
     assert of(on_the_loopback(cluster, link=link), NODE1)["mtu"] == 1442
 
 
-@pytest.mark.parametrize(
-    ("routes", "mtu"),
-    [
-        ([["0.0.0.0/0", 1500], ["10.255.0.0/24", 9000]], 8942),  # a fabric beside the network of the default route
-        ([["0.0.0.0/0", 1500], ["10.255.0.0/24", 9000], ["10.255.0.13/32", 1400]], 1342),  # one host is behind less
-        ([["0.0.0.0/0", 1500], ["172.16.0.0/12", 9000]], 1442),
-    ],
-)
-def test_the_routes_to_the_other_hosts_decide(cluster, routes, mtu):
-    """Protects the MTU on hosts with several ways out: the least one towards the others, not the first or the best."""
-    assert of(on_the_loopback(cluster, routes), NODE1)["mtu"] == mtu
+@pytest.mark.parametrize(("ways", "mtu"), [({"IPv4": 9000, "IPv6": 1400}, 8942), ({"IPv6": 9000}, 1442)])
+def test_the_ways_to_the_other_hosts_decide(cluster, ways, mtu):
+    """Protects the MTU on hosts with a fabric beside the network of the default route."""
+    assert of(on_the_loopback(cluster, ways), NODE1)["mtu"] == mtu
+
+
+def test_the_least_of_all_hosts_ways(cluster):
+    """Protects hosts with large frames against one that is behind less."""
+    on_the_loopback(cluster, {"IPv4": 9000}).own(NODE2, way_mtus={"IPv4": 1400})
+    assert of(cluster, NODE1)["mtu"] == 1342
+
+
+def test_each_host_is_asked_for_the_ways_to_all_tunnel_addresses(cluster):
+    """Protects the MTU against hosts that nobody has asked for: those whose addresses the inventory does not have yet
+    are not known, and a wrong one is for the validation."""
+    cluster.on(MASTER, ovn_encap_ip="10.255.0.11").on(NODE1, ovn_encap_ip="fd55:0::12").on(NODE2, ovn_encap_ip="no")
+    assert networks(cluster.hostvars, cluster.groups)["tunnel_addresses"] == ["10.255.0.11", "fd55::12"]
 
 
 def test_ovn_mtu_is_compared_with_the_way_out(cluster):
     """Protects the validation: on the loopback everything seemed to fit."""
-    on_the_loopback(cluster, [["0.0.0.0/0", 1500]]).everywhere(ovn_mtu=8942)
+    on_the_loopback(cluster, {"IPv4": 1500}).everywhere(ovn_mtu=8942)
     assert "ovn_mtu 8942 does not fit through the underlay's 1500" in "".join(cluster.problems())
 
 
