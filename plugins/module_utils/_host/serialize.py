@@ -136,6 +136,3 @@ class WireFormat:
             raise HostError(
                 f"a saved {name or 'value'} can't be read: another version of the collection wrote it, or it was edited"
             ) from None
-
-
-HOST_FORMAT = WireFormat(HOST_TYPES)

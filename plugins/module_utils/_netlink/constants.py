@@ -17,6 +17,7 @@ RT_TABLE_LOCAL = 255
 TC_H_ROOT = 0xFFFFFFFF  # linux/pkt_sched.h
 IFA_PROTO_STATIC = 4  # of addresses, as RTPROT_STATIC; those below are the kernel's (linux/if_addr.h, IFAPROT_*)
 ARPHRD_ETHER = 1  # linux/if_arp.h
+NETLINK_NETFILTER = 12  # linux/netlink.h
 USER_HZ = 100  # asm-generic/param.h: ticks in a second of times that the kernel reports
 
 

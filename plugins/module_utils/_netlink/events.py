@@ -11,19 +11,18 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
 from .addresses import read_addresses
 from .constants import Ifla, Rtm, RtmGrp
 from .messages import align, nested, unpack_name
+from .plain import HEADER
 from .socket import RouteSocket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NLMSGHDR = struct.Struct("IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 IFINFOMSG_BYTES = 16  # struct ifinfomsg
 GROUPS = RtmGrp.LINK | RtmGrp.IPV4_IFADDR | RtmGrp.IPV6_IFADDR
 
@@ -56,13 +55,13 @@ def drain(events: socket.socket) -> set[str] | None:
 
 def _links(data: bytes) -> Iterator[str]:
     """Yield the names of the links in a datagram of events."""
-    while len(data) >= NLMSGHDR.size:
-        length, kind, *_rest = NLMSGHDR.unpack_from(data)
+    while len(data) >= HEADER.size:
+        length, kind, *_rest = HEADER.unpack_from(data)
         if kind in (Rtm.NEWLINK, Rtm.DELLINK):
-            name = dict(nested(data[NLMSGHDR.size + IFINFOMSG_BYTES : length])).get(Ifla.IFNAME)
+            name = dict(nested(data[HEADER.size + IFINFOMSG_BYTES : length])).get(Ifla.IFNAME)
             if name:
                 yield unpack_name(name)
-        data = data[max(align(length), NLMSGHDR.size) :]
+        data = data[max(align(length), HEADER.size) :]
 
 
 def addresses_of(link: str) -> tuple[str, ...]:

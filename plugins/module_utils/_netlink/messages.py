@@ -16,14 +16,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .libraries import pyroute2_core
-from .plain import PlainMessage, is_plain
+from .plain import RTATTR, TYPE_MASK, PlainMessage, is_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# struct rtattr: length and type. The two highest bits of the type are flags (linux/netlink.h, NLA_TYPE_MASK).
-RTATTR = struct.Struct("HH")
-TYPE_MASK = 0x3FFF
 ATTRIBUTES_OF_A_MESSAGE = 64  # more than any message of the route family has
 
 IP_VERSIONS = {socket.AF_INET: 4, socket.AF_INET6: 6}

@@ -9,21 +9,20 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import struct
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
+from .constants import NETLINK_NETFILTER
 from .messages import align
+from .plain import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NETLINK_NETFILTER = 12  # linux/netlink.h
 NFNLGRP_NFTABLES = 7
 NFNL_SUBSYS_NFTABLES = 10
 NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN = 2, 5
 NFPROTO_NETDEV = 5  # linux/netfilter.h
-NLMSGHDR = struct.Struct("IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
 
 
 def subscribe() -> socket.socket:
@@ -61,11 +60,11 @@ def has_removed(events: socket.socket) -> bool:
 def _removals(data: bytes) -> Iterator[bool]:
     """Yield for each event of a datagram whether it is a removal. After the header comes struct nfgenmsg, whose first
     byte is the family."""
-    while len(data) > NLMSGHDR.size:
-        length, kind, *_rest = NLMSGHDR.unpack_from(data)
+    while len(data) > HEADER.size:
+        length, kind, *_rest = HEADER.unpack_from(data)
         yield (
             kind >> 8 == NFNL_SUBSYS_NFTABLES
             and kind & 0xFF in (NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN)
-            and data[NLMSGHDR.size] == NFPROTO_NETDEV
+            and data[HEADER.size] == NFPROTO_NETDEV
         )
-        data = data[max(align(length), NLMSGHDR.size) :]
+        data = data[max(align(length), HEADER.size) :]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError
+from .constants import NETLINK_NETFILTER
 from .ingress import TABLE
 from .libraries import nftables
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-NETLINK_NETFILTER = 12  # linux/netlink.h
 QUOTED = re.compile(r'"([^"]+)"')
 # Keys of the expression "meta" whose values are links (libnftables-json(5)).
 LINK_KEYS = frozenset({"iif", "oif", "iifname", "oifname", "ibrname", "obrname", "sdif", "sdifname"})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HEADER = struct.Struct("IHHII")  # struct nlmsghdr: length, type, flags, sequence number, port
-ATTRIBUTE = struct.Struct("HH")  # struct rtattr: length and type
+RTATTR = struct.Struct("HH")  # struct rtattr: length and type, whose two highest bits are flags
 TYPE_MASK = 0x3FFF  # linux/netlink.h, NLA_TYPE_MASK
 
 _IS_USED = contextvars.ContextVar("plain messages", default=False)
@@ -63,7 +63,7 @@ class PlainMessage(dict[str, Any]):
         body = self._struct().pack(*(int(self[name]) for name in self._names()))
         for number, value in self["attrs"]:
             body += bytes(-len(body) % 4)
-            body += ATTRIBUTE.pack(ATTRIBUTE.size + len(value), int(number)) + value
+            body += RTATTR.pack(RTATTR.size + len(value), int(number)) + value
         header = self["header"]
         self.data = (
             HEADER.pack(HEADER.size + len(body), header["type"], header["flags"], header["sequence_number"], 0) + body
@@ -74,11 +74,11 @@ class PlainMessage(dict[str, Any]):
         shape = self._struct()
         self.update(zip(self._names(), shape.unpack_from(self.data, HEADER.size)))
         offset, attributes = HEADER.size + shape.size, []
-        while offset + ATTRIBUTE.size <= len(self.data):
-            length, kind = ATTRIBUTE.unpack_from(self.data, offset)
-            if length < ATTRIBUTE.size:
+        while offset + RTATTR.size <= len(self.data):
+            length, kind = RTATTR.unpack_from(self.data, offset)
+            if length < RTATTR.size:
                 break
-            value = self.data[offset + ATTRIBUTE.size : offset + length]
+            value = self.data[offset + RTATTR.size : offset + length]
             attributes.append([str(kind & TYPE_MASK), value])
             offset += (length + 3) & ~3
         self["attrs"] = attributes

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from .constants import NlFlag, NlMsg, Rtm
 from .messages import align, messages
+from .plain import HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-HEADER = struct.Struct("IHHII")  # struct nlmsghdr: length, type, flags, sequence number, port
 ERROR_CODE = struct.Struct("i")  # struct nlmsgerr begins with it: a negative errno, 0 when there is no error
 DUMP_ATTEMPTS = 10
 RECEIVE_BYTES = 1 << 17  # the kernel sends at most 32 KiB at a time

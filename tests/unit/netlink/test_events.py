@@ -11,12 +11,13 @@ from unittest import mock
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import events
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import Ifla, Rtm
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.messages import attribute, pack_name
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.plain import HEADER
 
 
 def event(kind, name):
     """An event as the kernel sends it."""
     body = bytes(events.IFINFOMSG_BYTES) + attribute(Ifla.MTU, bytes(4)) + attribute(Ifla.IFNAME, pack_name(name))
-    return events.NLMSGHDR.pack(events.NLMSGHDR.size + len(body), kind, 0, 0, 0) + body
+    return HEADER.pack(HEADER.size + len(body), kind, 0, 0, 0) + body
 
 
 def drained(*datagrams):
