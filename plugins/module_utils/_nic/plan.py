@@ -82,7 +82,7 @@ def _move(connection: Database, nics: Sequence[CurrentNic], user: str, datapath_
     records: list[File] = []
     restoring: list[Step] = []
     notes: list[str] = []
-    files = files_of_others(nic.name for nic in nics)
+    files: dict[str, tuple[File, ...]] = {}
     for nic in nics:
         datapath = datapath_type or (nic.settings.datapath_type if nic.settings else current.datapath_type(connection))
         current.refuse_bridge(connection, nic.name, datapath, nic.settings is not None, nic.moved is not None)
@@ -107,7 +107,9 @@ def _move(connection: Database, nics: Sequence[CurrentNic], user: str, datapath_
             restoring += missing_steps(moved, nic.name, nic.bridge)
             restoring += managers_to_restore(moved.handovers, moved.had_addresses)
         files[nic.name] = moved.files
-    current.refuse_shared_files(files, {nic.name for nic in nics if nic.moved is None})
+    new = {nic.name for nic in nics if nic.moved is None}
+    if new:  # a bridge that is made again does not depend on what is kept of other NICs
+        current.refuse_shared_files({**files_of_others(nic.name for nic in nics), **files}, new)
     steps = [*read_and_plan(_joined([*states, HostState(files=tuple(records))])), *restoring]
     return Change(rows.acts + acts(steps), [*rows.changes, *steps], notes)
 

@@ -54,6 +54,9 @@ def _run(part: Callable[[], Result]) -> int:
     except (OvnKubernetesError, KeyError, OSError, ValueError) as exc:
         LOG.error("%s", exc)
         return 1
+    except Exception:
+        LOG.exception("a part of this host can't be converged")
+        return 1
     return 0
 
 

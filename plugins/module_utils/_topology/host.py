@@ -118,7 +118,7 @@ class Host:
 
     def restore_uplink(self, nic: str) -> Result:
         """Move a NIC into its bridge again, as its saved settings say."""
-        user = users_of(nic)[0]
+        user = next(iter(users_of(nic)), "request")
         change = restore_now(host_journal(), lambda: self.plan_uplinks([nic], True, user), [nic], self._local.remote)
         return Result(change.items, change.notes)
 

@@ -63,9 +63,8 @@ class NodePart:
         self.local.expect(part, settings)
         current = self.local.current(NODE)
         _refuse_uplink_of_old_release(current)
-        moved = moved_nics("node")
         if settings is None:
-            return self._remove(part, current, moved)
+            return self._remove(part, current)
         self._refuse_foreign(current, settings)
         host, underlay_nic = self.local.facts.node_host(settings)
         _refuse_clone(current, host, self.former)
@@ -73,7 +72,8 @@ class NodePart:
         if not self.accepted:
             self._refuse_used(host)
         host = self._with_saved(host, current)
-        spare_nics = [nic for nic in moved if nic != underlay_nic]
+        # A boot gives no NIC back, and must not depend on what is kept of each.
+        spare_nics = [] if self.accepted else [nic for nic in moved_nics("node") if nic != underlay_nic]
         moves = self._moves(underlay_nic, spare_nics, host.datapath_type)
         result = self._change(part, host, settings)
         result.plan = [*moves, *result.plan]
@@ -88,7 +88,8 @@ class NodePart:
         )
         return result
 
-    def _remove(self, part: Part, current: Current, moved: list[str]) -> Result:
+    def _remove(self, part: Part, current: Current) -> Result:
+        moved = moved_nics("node")
         forwarding, hostname = _saved_before_node(current)
         result = self.local.remove(part, node_host.absent_rows(hostname), Way(node_host.absent_state(forwarding)))
         if self.move_nics:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import pathlib
 import subprocess
 
 import pytest
@@ -316,10 +317,11 @@ def test_a_change_that_can_not_be_recorded_does_not_begin(moving):
     assert host.state() == host.before
 
 
-@pytest.mark.parametrize("broken", ["full", "read-only", "unreadable", "of another NIC"])
+@pytest.mark.parametrize("broken", ["full", "read-only", "unreadable", "of another NIC", "kept of another"])
 def test_a_boot_restores_the_bridge_whatever_the_journal_is_like(moving, tmp_path, broken):
-    """Protects a host whose NIC is in its bridge against a boot with a disk that is full or read-only, or after a
-    change of another NIC that can't be rolled back yet: without addresses nobody could mend that."""
+    """Protects a host whose NIC is in its bridge against a boot with a disk that is full or read-only, after a change
+    of another NIC that can't be rolled back yet, or with a file about another NIC that can't be read: without addresses
+    nobody could mend that."""
     (tmp_path / "ifup").unlink()  # no manager does it
     host = moving(False)
     ip("address flush dev breth0")
@@ -329,6 +331,8 @@ def test_a_boot_restores_the_bridge_whatever_the_journal_is_like(moving, tmp_pat
         host.var.read_only()
     elif broken == "unreadable":
         (host.var.path / "journal" / "change.json").write_text("{")
+    elif broken == "kept of another":
+        pathlib.Path(names.uplink_file("eth1")).write_text("[1]")
     else:
         cannot = {"step": {"is": "no step of this version"}}
         host_journal().begin("other", [cannot], ["eth1"], host.server.remote, 7)
