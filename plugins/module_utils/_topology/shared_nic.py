@@ -9,7 +9,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from .._common import names
+from .._common import addressing, names
 from .._common.errors import BridgeIncomplete
 from .._ovsdb.values import as_set
 from .flows import ServiceEndpoint, SharedNic, Tunnel
@@ -30,6 +30,7 @@ SOUTHBOUND_TABLES = {
     "Chassis_Template_Var": ("chassis", "variables"),
 }
 GENEVE_PORT = 6081  # RFC 8926
+HIGHEST_PORT = 65535
 LOCALNET_KEY = "ovn-localnet-port"  # ovn-controller(8)
 VIP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):(\d+)")
 TEMPLATE_VARIABLE = re.compile(r"\^(\w+)")  # ovn-nb(5), Chassis_Template_Var
@@ -129,9 +130,12 @@ def services(
             match = VIP.fullmatch(TEMPLATE_VARIABLE.sub(lambda variable: values.get(variable[1], ""), vip))
             if match is None:
                 continue
-            ip = ipaddress.ip_address(match[1].strip("[]"))
+            address, port = addressing.normalized(match[1].strip("[]")), int(match[2])
+            if address is None or not 0 < port <= HIGHEST_PORT:  # northd passes on what anybody has written
+                continue
+            ip = ipaddress.ip_address(address)
             in_overlay = any(ip.version == network.version and ip in network for network in networks)
-            endpoint = ServiceEndpoint(str(ip), protocol, int(match[2]))
+            endpoint = ServiceEndpoint(address, protocol, port)
             if endpoint.address in addresses:
                 if not listens(protocol, endpoint.address, endpoint.port):
                     endpoints.add(endpoint)

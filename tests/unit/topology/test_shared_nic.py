@@ -88,6 +88,7 @@ def test_services_are_load_balancers_at_the_hosts_addresses():
             protocol="udp",
             vips={"^NODE_IPv6:30053": "x", "^NODE_IPv4:30053": "x", "^NONE:1": "x"},
         ),
+        row("Load_Balancer", "4", protocol=(), vips={"10.44.0.300:80": "", "10.44.0.12:70000": "", "[::g]:1": ""}),
         row("Load_Balancer", "3", protocol=(), vips={"[fd44::12]:30081": "", "203.0.113.9:80": ""}),
     ]
     variables = [
