@@ -11,7 +11,8 @@ version_added: 0.1.0
 short_description: The networks that hosts lead into the overlay, and what they reach outside it
 description:
   - The networks of pods, services and routers, the API server and the hosts' tunnel addresses, for
-    M(ovn.kubernetes.ovn_facts), which finds what of them a host has and uses already, and the MTU of its ways to others.
+    M(ovn.kubernetes.ovn_facts), which finds what of them a host has and uses already, and what fits through its ways to
+    the others.
   - A tunnel address counts here when C(ovn_encap_ip) has it, and without facts of the host.
   - What can't be read is left out. The filter P(ovn.kubernetes.problems#filter) says what is wrong with it.
 positional: groups

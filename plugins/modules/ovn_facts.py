@@ -217,7 +217,8 @@ def main() -> None:
         overlay = module.params["overlay"]
         found = in_use(overlay["cluster_ip_subnet"], overlay["routes"], overlay["api_servers"])
         with plain_messages():  # nothing may be installed here yet
-            own = {**read_own_facts(overlay["tunnel_addresses"]), "in_use": found, "routers": routers(), **foreign_facts()}
+            own = {**read_own_facts(overlay["tunnel_addresses"]), **foreign_facts()}
+            own.update(in_use=found, routers=routers())
         return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)

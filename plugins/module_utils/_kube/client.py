@@ -34,7 +34,7 @@ PAGE = 500  # objects in one page of a list, at most
 LARGEST_PAGE = 1 << 24  # bytes: an object may have 1.5 MiB. A page that has more is requested with fewer objects
 FEWER = 8
 CONNECTIONS = 48
-SHOWN = 200  # characters of an error page that a message shows
+SHOWN = 1000  # characters of an error that a message shows; the server puts what users have written into it
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
 
@@ -277,14 +277,15 @@ class Client:
         text = await response.text()
         try:
             status = json.loads(text)
-            message, reason = status.get("message") or text, status.get("reason") or ""
+            message, reason = str(status.get("message") or text), str(status.get("reason") or "")
         except (ValueError, AttributeError, RecursionError):
-            message, reason = text.strip()[:SHOWN], ""
+            message, reason = text.strip(), ""
         if response.status == HTTPStatus.UNAUTHORIZED:
             self._token_stamp = None
             file = self.settings.token_file
             message = f"the token in {file} is not accepted" if file else "it requires a token: name a token_file"
-        raise APIRefused(f"the API server refused {path}: {message} ({response.status})", response.status, reason)
+        text = f"the API server refused {path}: {message:.{SHOWN}} ({response.status})"
+        raise APIRefused(text, response.status, reason)
 
     def _headers(self) -> dict[str, str]:
         """Return the headers of the credential and the impersonation."""

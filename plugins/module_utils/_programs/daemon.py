@@ -187,6 +187,7 @@ def _log(options: argparse.Namespace) -> None:
     import ovs.vlog  # after its init() no module of the library that logs may be imported for the first time
 
     handler = _OvsLog(ovs.vlog.Vlog(ovs.util.PROGRAM_NAME))
+    handler.setFormatter(log.LineFormatter())
     for level in options.verbose or ():
         error = ovs.vlog.Vlog.set_levels_from_string(level)
         if error:

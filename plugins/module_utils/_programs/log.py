@@ -22,7 +22,7 @@ def begin() -> None:
     """Begin to log; nothing where the program logs already."""
     given = os.environ.get(names.LOG_LEVEL, "") or "info"
     handler = logging.StreamHandler()
-    handler.setFormatter(_JournalFormatter("%(message)s") if _is_journal() else logging.Formatter("%(message)s"))
+    handler.setFormatter(JournalFormatter() if _is_journal() else LineFormatter())
     logging.basicConfig(level=LEVELS.get(given, logging.INFO), handlers=[handler])
     if given not in LEVELS:
         LOG.warning("%s is %s, and info is taken: write one of %s", names.LOG_LEVEL, given, ", ".join(LEVELS))
@@ -37,7 +37,17 @@ def _is_journal() -> bool:
     return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
-class _JournalFormatter(logging.Formatter):
+class LineFormatter(logging.Formatter):
+    """Make one line of each message. Users' texts come with errors of the API server: none of them may look like
+    another line, or move a terminal's cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message with escapes in the place of what can't be printed."""
+        text = super().formatMessage(record)
+        return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+class JournalFormatter(LineFormatter):
     """Begin each line with its priority, as sd-daemon(3) has it, so that ``journalctl -p warning`` finds it."""
 
     def format(self, record: logging.LogRecord) -> str:

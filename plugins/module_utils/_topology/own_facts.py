@@ -36,7 +36,7 @@ def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
 
     ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing. ``gateway`` is whether the host
     has anything of a gateway, ``central`` whether it has the overlay's databases, ``databases`` the addresses at which
-    it looks for them. ``way_mtus`` is the least MTU of the ways to the other hosts' tunnel addresses, for each IP version.
+    it looks for them. ``way_mtus`` is the least MTU of the ways to the other hosts' tunnels, for each IP version.
 
     :param tunnel_addresses: of all hosts, as far as the inventory has them.
     """

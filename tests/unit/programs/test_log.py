@@ -67,5 +67,11 @@ def test_the_journal_gets_priorities(logged):
 
 def test_each_line_of_a_traceback_has_its_priority():
     """Protects tracebacks from being cut: the journal makes an entry of each line."""
-    record = logging.makeLogRecord({"levelno": 40, "msg": "first\nsecond"})
-    assert log._JournalFormatter("%(message)s").format(record) == "<3>first\n<3>second"
+    record = logging.makeLogRecord({"levelno": 40, "msg": "first", "exc_text": "second\nthird"})
+    assert log.JournalFormatter().format(record) == "<3>first\n<3>second\n<3>third"
+
+
+def test_a_message_is_one_line():
+    """Protects the log from lines that a user has made up: the API server's errors have his texts."""
+    record = logging.makeLogRecord({"levelno": 40, "msg": 'é "a\\b" %s', "args": ("x\n<6>all is well\x1b[2J\u2028",)})
+    assert log.LineFormatter().format(record) == 'é "a\\b" x\\n<6>all is well\\x1b[2J\\u2028'
