@@ -19,7 +19,7 @@ from .decode import decode
 from .transport import set_keepalive, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from typing import Any
 
     import aiohttp
@@ -119,11 +119,17 @@ class Client:
             parameters["continue"] = meta["continue"]
 
     async def watch(
-        self, path: str, version: str, query: Query | None = None, seconds: int = 300
+        self,
+        path: str,
+        version: str,
+        query: Query | None = None,
+        seconds: int = 300,
+        on_open: Callable[[], object] = lambda: None,
     ) -> AsyncIterator[Object]:
         """Yield each event after ``version``, bookmarks too, until the server ends the watch.
 
         :param seconds: after which the server ends it.
+        :param on_open: called once the server has begun it.
         :raises APIUnreachable: the connection ended before.
         :raises APIRefused: the API server refused the request.
         """
@@ -145,6 +151,7 @@ class Client:
                 await self._check(response, path)
                 set_keepalive(response)
                 self._watches.add(response)
+                on_open()
                 try:
                     async for chunk in response.content.iter_any():
                         first, *others = chunk.split(b"\n")

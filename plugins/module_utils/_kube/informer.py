@@ -15,6 +15,7 @@ After each lost connection, and now and then, it is checked that the server stil
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -41,6 +42,7 @@ SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner counts as failed
 WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
 COMPARE_SECONDS = (45.0, 75.0)  # a random time between them, between two comparisons of versions
 SHOWN = 300  # characters of what is wrong with an object, which may have a user's text
+NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 EXPIRED = ("Expired", "Gone")  # reasons of a Status with which a watch ends when its version is too old
 
 
@@ -109,6 +111,11 @@ class Informer(Generic[T]):
             return f"the API server has not sent its {self.kind} yet{reason}"
         return None if self.current else f"the watch of {self.kind} is interrupted{reason}"
 
+    def lasting_problem(self) -> str | None:
+        """Return what of :meth:`problem` is no outage: nothing has come yet, or this program may not read it."""
+        is_outage = not (isinstance(self._error, APIRefused) and self._error.status in NOT_ALLOWED)
+        return None if self.synced.is_set() and is_outage else self.problem()
+
     async def run(self) -> None:
         """Keep the store up to date for ever; after a failure try again, after a pause that grows."""
         failures = 0
@@ -122,7 +129,6 @@ class Informer(Generic[T]):
                     self._version = await self._list()
                     failures = 0
                 self._in_doubt = False
-                self._set_current(None)
                 await self._follow(self._version)
                 if time.monotonic() - started < SHORT_WATCH:
                     raise KubernetesError(f"the API server ends each watch of {self.path} at once")
@@ -181,7 +187,10 @@ class Informer(Generic[T]):
 
     async def _watch(self, version: str) -> None:
         """Watch until the server ends it, or an event says that the list must be read again."""
-        async for event in self._client.watch(self.path, version, self._query, random.randint(*WATCH_SECONDS)):
+        seconds = random.randint(*WATCH_SECONDS)
+        # A watch that is refused again and again is not current in between.
+        opened = functools.partial(self._set_current, None)
+        async for event in self._client.watch(self.path, version, self._query, seconds, opened):
             self._version = self._handle(event, self._version or version)
             if self._version is None:
                 break

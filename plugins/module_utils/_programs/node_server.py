@@ -183,7 +183,8 @@ class NodeServer:
 
     def problem(self) -> str | None:
         """Return why the program does not do all its work, None when it does."""
-        return "; ".join(filter(None, (self.readiness.report(), self.services.problem()))) or None
+        pods = self.readiness.report() or self.informer.lasting_problem()
+        return "; ".join(filter(None, (pods, self.services.problem()))) or None
 
     # The loop.
 

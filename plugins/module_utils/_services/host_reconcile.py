@@ -113,8 +113,8 @@ class HostServices:
 
         Once everything has come, an outage of the API server is no problem.
         """
-        missing = (one.problem() for one in (self.services, self.nodes, self.slices) if not one.synced.is_set())
-        return next(missing, self._problem)
+        problems = (one.lasting_problem() for one in (self.services, self.nodes, self.slices))
+        return next(filter(None, problems), self._problem)
 
     async def run(self) -> None:
         """Work for ever."""

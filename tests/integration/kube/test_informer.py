@@ -39,7 +39,8 @@ def thing(name, version="1", **more):
 
 
 class Script:
-    """A server whose lists and watches are scripted; the last entry of each goes on for ever."""
+    """A server whose lists and watches are scripted; the last entry of each goes on for ever, and a number is the
+    status with which each is refused."""
 
     def __init__(self, lists, watches=()):
         self.lists, self.watches, self.asked = list(lists), list(watches), []
@@ -51,6 +52,8 @@ class Script:
             if isinstance(answer, int):
                 return web.json_response({"message": "no", "reason": "Scripted"}, status=answer)
             return web.json_response(answer)
+        if self.watches and isinstance(self.watches[0], int):
+            return web.json_response({"message": "no", "reason": "Scripted"}, status=self.watches[0])
         response = web.StreamResponse()
         await response.prepare(request)
         if not self.watches:
@@ -328,3 +331,21 @@ def test_what_never_came_is_named_with_its_reason():
         assert informer.problem().startswith("the API server has not sent its things yet: the API server refused /thi")
 
     follow(Script([403]), scenario)
+
+
+@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (503, False)])
+def test_a_watch_that_is_refused_is_never_current(status, lasts):
+    """Protects standbys from a watcher that is deaf and keeps the lock, since each attempt looked like a watch; and
+    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway."""
+    script = Script([page(thing("a"))], [status])
+    states = []
+
+    async def scenario(informer, told):
+        await until(lambda: informer.restarts > 3)
+        assert not informer.current and states == [] and f"({status})" in informer.problem()
+        assert (informer.lasting_problem() is not None) == lasts
+        script.watches.clear()
+        await until(lambda: informer.current)
+        assert states == ["changed"] and informer.problem() is None and informer.lasting_problem() is None
+
+    follow(script, scenario, on_state=lambda: states.append("changed"))

@@ -19,6 +19,7 @@ def test_a_part_that_fails_stops_no_other(monkeypatch, error):
 
     class FirstFails:
         node = gateway = Result  # nothing is saved of them, so nobody calls it
+
         def finish_uplinks(self):
             return Result()
 
