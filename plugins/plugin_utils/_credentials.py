@@ -13,7 +13,7 @@ import os
 import typing as t
 from collections.abc import Mapping
 
-from ._errors import show
+from ._errors import show_path
 from ._templates import Undefined
 from ._variables import VARIABLES, Variable
 
@@ -29,7 +29,7 @@ def credentials(environment: Mapping[str, str] | None = None) -> dict[str, t.Any
 
 
 def _value(variable: Variable, path: str) -> t.Any:
-    where = f"{variable.file_environment} names {show(path)}"
+    where = f"{variable.file_environment} names {show_path(path)}"
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
             text = file.read()
@@ -37,4 +37,6 @@ def _value(variable: Variable, path: str) -> t.Any:
         return Undefined(f"{where}, which can't be read on the controller: {error.strerror}")
     except ValueError:  # bytes that are no text, or a path that can't be one
         return Undefined(f"{where}, which is not text")
-    return text if variable.kind == "token" else path
+    if variable.kind != "token":
+        return path
+    return text if text.strip() else Undefined(f"{where}, which is empty")

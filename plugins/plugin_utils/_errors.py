@@ -11,13 +11,17 @@ import re
 import typing as t
 
 SHOWN = 100  # characters of a value that a message shows
-# What a secret looks like that stands in a place which is for something else: lines of a file, PEM (also in base64), a
-# JSON web token (RFC 7519), a bootstrap token of Kubernetes, a field of a kubeconfig.
+# What a secret looks like that stands in a place which is for something else: PEM (also in base64), a JSON web token
+# (RFC 7519), a bootstrap token of Kubernetes, the user of a URL, a header, a field of a kubeconfig, and 32 letters and
+# digits in a row, as in base64 and in hexadecimal tokens.
 SECRET = re.compile(
-    r"\n|\\n|-----BEGIN|LS0tLS1CRUdJT|\beyJ[\w-]{8}|\b[a-z0-9]{6}\.[a-z0-9]{16}\b"
-    r"|(token|password|secret|key|-data)[\"']?\s*[:=]",
+    r"-----BEGIN|LS0tLS1CRUdJT|\beyJ[\w-]{8}|\b[a-z0-9]{6}\.[a-z0-9]{16}\b|(//|:)[^/\s\"]*@|\b(bearer|basic)\s"
+    r"|(token|passw\w*|passphrase|secret|credentials?|(client|api|private)[-_]?key|-data)[\\\"']*\s*[:=]"
+    r"|(?=[a-z+=]{0,31}[0-9])(?=[0-9+=]{0,31}[a-z])[0-9a-z+=]{32}",
     re.IGNORECASE,
 )
+LINES = re.compile(r"\\[nr]")  # in JSON: lines of a file
+PATHS = ("/", "~", "./", "../")
 NOT_SHOWN = "(not shown, since it may be a secret)"
 ADDRESSES = (
     ipaddress.IPv4Address,
@@ -64,12 +68,25 @@ def show(value: t.Any) -> str:
 
     What may be a secret is not shown.
     """
-    if isinstance(value, ADDRESSES):
-        value = str(value)
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    if SECRET.search(text):
+    text = _json(value)
+    if SECRET.search(text) or LINES.search(text):
         return NOT_SHOWN
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def may_be_secret(value: t.Any) -> bool:
+    """Return whether a secret may be in the value."""
+    return SECRET.search(_json(value)) is not None
+
+
+def show_path(path: str) -> str:
+    """Return the path of a credential's file as :func:`show` does; what does not begin like a path may be the
+    credential."""
+    return show(path) if path.startswith(PATHS) else NOT_SHOWN
+
+
+def _json(value: t.Any) -> str:
+    return json.dumps(str(value) if isinstance(value, ADDRESSES) else value, ensure_ascii=False, default=str)
 
 
 def count(number: int, noun: str) -> str:

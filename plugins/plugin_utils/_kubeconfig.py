@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import typing as t
 
 import yaml
 
-from ._errors import show
+from ._errors import NOT_SHOWN, show, show_path
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+LINE = re.compile(rf"^{CERTIFICATE}\s*$", re.MULTILINE)  # in text that has lost its lines nothing reads it
+# Bearer tokens have fewer characters (RFC 6750, 2.1), but API servers take more of those in a file.
+TOKEN = re.compile(r"(?![\"'])[!-~]+")
 
 
 class Unusable(Exception):
@@ -26,9 +30,19 @@ def authority(value: str) -> str:
 
     :raises Unusable: it is neither.
     """
-    text = f"{value.rstrip()}\n" if CERTIFICATE in value else _read(value)
-    if CERTIFICATE not in text:
-        raise Unusable("holds no certificate in PEM")
+    return _certificates(f"{value.rstrip()}\n" if CERTIFICATE in value else _read(value))
+
+
+def _certificates(text: str, which: str = "") -> str:
+    """Return PEM text that everybody may read.
+
+    :param which: what has it, for the message.
+    :raises Unusable: it is something else.
+    """
+    if not LINE.search(text):
+        raise Unusable(f"{which}holds no certificate in PEM, with its lines")
+    if "PRIVATE KEY-----" in text:
+        raise Unusable(f"{which}holds a private key, and all users of a host may read it there: leave the key out")
     return text
 
 
@@ -55,8 +69,12 @@ def kubeconfig(value: str) -> dict[str, str]:
             options[option] = _decoded(entry, f"{key}-data")
         elif entry.get(key):
             options[option] = _read(entry[key], folder)
+    if "ca" in options:
+        options["ca"] = _certificates(options["ca"], "has a certificate-authority that ")
     if user.get("token") or user.get("tokenFile"):
         options["token"] = user.get("token") or _read(user["tokenFile"], folder).strip()
+        if not isinstance(options["token"], str) or not TOKEN.fullmatch(options["token"]):
+            raise Unusable("has a token that is not one word of ASCII text")
     if "token" not in options and not ("certificate" in options and "key" in options):
         asks = user.get("exec") or user.get("auth-provider")
         reason = "asks a program for its credential" if asks else "has no credential"
@@ -94,14 +112,20 @@ def _read(path: t.Any, folder: str | None = "", advice: str = "") -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise Unusable(f"can't be read on the controller ({show(path)}): {error.strerror}{advice}") from None
+        raise Unusable(f"can't be read on the controller{_named(path)}: {error.strerror}{advice}") from None
     except ValueError:  # bytes that are no text, or a path that can't be one
-        raise Unusable(f"is not text ({show(path)})") from None
+        raise Unusable(f"is not text{_named(path)}") from None
+
+
+def _named(path: str) -> str:
+    shown = show_path(path)
+    return "" if shown == NOT_SHOWN else f" ({shown})"
 
 
 def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:
     """Return the cluster, user or context of this name."""
-    for entry in config.get(f"{kind}s") or []:
+    entries = config.get(f"{kind}s")
+    for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and entry.get("name") == name:
             found = entry.get(kind)
             if isinstance(found, dict):
@@ -112,5 +136,5 @@ def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]
 def _decoded(entry: dict[str, t.Any], key: str) -> str:
     try:
         return base64.b64decode(entry[key], validate=True).decode()
-    except ValueError:
+    except (TypeError, ValueError):
         raise Unusable(f"has a {key} that is not base64") from None

@@ -9,11 +9,12 @@ A host that is in none of our groups is left out by every play, so a name that w
 from __future__ import annotations
 
 import difflib
+import re
 
 from ._inventory import GATEWAYS, GROUPS, MASTERS, NODES, Inventory
 from ._report import Report
 from ._unsupported import MASTERS_TEXT, MAXIMUM_MASTERS
-from ._variables import GATEWAY, HOST, VARIABLES
+from ._variables import GATEWAY, HOST, MISSPELT_PREFIX, PREFIX, VARIABLES, meant
 
 NUMBERS_OF_MASTERS = (1, 3, 5)  # with another number a database loses its majority too easily, ovsdb(7)
 SIMILARITY = 0.85  # of a group's name to one of ours, for which it is taken for a mistake
@@ -31,6 +32,7 @@ OTHER_WORDS = {
     "worker": NODES,
     "egress": GATEWAYS,
     "gateway": GATEWAYS,
+    "gw": GATEWAYS,
 }
 
 
@@ -45,29 +47,28 @@ def add_group_problems(inventory: Inventory, report: Report) -> None:
 
 def _add_misspelt(inventory: Inventory, group: str, members: list[str], report: Report) -> None:
     """Add a group whose name means one of ours, and that has a host that is in none of ours."""
-    meant = _meant(inventory, group)
+    ours = _group_meant(inventory, group)
     left_out = [host for host in members if not inventory.is_host(host)]
     text = f"the group {group} is not one of this collection"
-    if meant and f"{group}s" == meant and not inventory.groups.get(meant) and members:
-        report.add(members, f"{text}: did you mean {meant}?")
-    elif meant and left_out:
-        report.add(left_out, f"{text}, and the host is in none that is: did you mean {meant}?")
+    if ours and f"{group}s" == ours and not inventory.groups.get(ours) and members:
+        report.add(members, f"{text}: did you mean {ours}?")
+    elif ours and left_out:
+        report.add(left_out, f"{text}, and the host is in none that is: did you mean {ours}?")
 
 
-def _meant(inventory: Inventory, group: str) -> str:
+def _group_meant(inventory: Inventory, group: str) -> str:
     """Return the one of our groups that the name means; empty: none of them.
 
     Without our prefix a name may belong to something else, so it counts only where ours is not there at all.
     """
-    name = group.lower().replace("-", "_").replace(".", "_")
-    if name in GROUPS:
-        return name
+    name = re.sub(r"[^a-z0-9]+", "_", group.lower()).strip("_")
+    prefixed = MISSPELT_PREFIX.fullmatch(name)
+    word = re.sub(r"^(k8s|kube|kubernetes)_", "", prefixed["rest"]) if prefixed else name
     ours = name.startswith("ovn")
-    word = name[len("ovn") :].strip("_") if ours else name
-    meant = OTHER_WORDS.get(word) or OTHER_WORDS.get(word[:-1] if word.endswith("s") else word, "")
-    if meant:
-        return meant if ours or meant not in inventory.groups else ""
-    return "".join(difflib.get_close_matches(name, GROUPS, n=1, cutoff=SIMILARITY)) if ours else ""
+    known = OTHER_WORDS.get(word) or OTHER_WORDS.get(word[:-1] if word.endswith("s") else word, "")
+    if known:
+        return known if ours or known not in inventory.groups else ""
+    return "".join(difflib.get_close_matches(PREFIX + word, GROUPS, n=1, cutoff=SIMILARITY)) if ours else ""
 
 
 def _add_left_out(inventory: Inventory, report: Report) -> None:
@@ -75,12 +76,14 @@ def _add_left_out(inventory: Inventory, report: Report) -> None:
 
     What every host of the inventory has says nothing about one of them.
     """
-    names = [name for name, variable in VARIABLES.items() if variable.scope in (HOST, GATEWAY)]
+    places = {name: place for place, (name, one) in enumerate(VARIABLES.items()) if one.scope in (HOST, GATEWAY)}
     for host in inventory.others:
-        found = [name for name in names if inventory.is_set(host, name)]
+        names = [*inventory.names(host), *inventory.other_names(host)]
+        meanings = {name: name if name in VARIABLES else meant(name) for name in names}
+        found = sorted((name for name in names if meanings[name] in places), key=lambda name: places[meanings[name]])
         own = [name for name in found if not all(inventory.is_set(other, name) for other in inventory.hosts)]
         if own:
-            group = GATEWAYS if VARIABLES[own[0]].scope == GATEWAY else NODES
+            group = GATEWAYS if VARIABLES[meanings[own[0]]].scope == GATEWAY else NODES
             report.add(
                 host,
                 f"{own[0]} is set, and the host is in none of {', '.join(GROUPS)}: add it to {group}, or remove the "

@@ -54,7 +54,7 @@ def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
         try:
             kubeconfig(admin)
         except Unusable as error:
-            report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {show(admin)} {error}")
+            report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {error}")
 
 
 def _add_authority(inventory: Inventory, report: Report) -> None:

@@ -16,7 +16,8 @@ from ._templates import Undefined
 from ._unsupported import UNSUPPORTED
 from ._variables import ALL, GATEWAY, PLAY, VARIABLES, Variable, closest, meant
 
-SECRET_WORDS = ("token", "password", "secret", "key")  # in unknown names, whose values are not shown then
+# In unknown names, whose values are not shown then.
+SECRET_WORDS = ("token", "pass", "secret", "key", "cred", "auth", "bearer", "cert", "config", "vault")
 
 
 def add_variable_problems(inventory: Inventory, report: Report) -> None:
@@ -46,7 +47,7 @@ def _unknown(inventory: Inventory, host: str, name: str) -> str:
     similar, value = closest(name), inventory.raw(host, name)
     secret = (
         (similar and VARIABLES[similar].secret)
-        or any(word in name for word in SECRET_WORDS)
+        or any(word in name.lower() for word in SECRET_WORDS)
         or inventory.is_secret(host, name)
     )
     shown = "" if secret or isinstance(value, Undefined) else f" {show(value)}"

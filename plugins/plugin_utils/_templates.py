@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 
 from ansible.parsing.vault import AnsibleVaultError
 
+from ._errors import NOT_SHOWN, may_be_secret
+
 Variables = Mapping[str, t.Any]
 
 TEMPLATE = re.compile(r"\{\{.*\}\}|\{%.*%\}", re.DOTALL)
@@ -37,7 +39,8 @@ def computed(variables: Variables, name: str) -> t.Any:
     except AnsibleVaultError:
         return Undefined(LOCKED)
     except Exception as error:  # a template can raise anything; it is reported with the host and the variable
-        return Undefined(" ".join(str(error).split()) or type(error).__name__)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return Undefined(NOT_SHOWN if may_be_secret(reason) else reason)
 
 
 def plain(value: t.Any) -> t.Any:

@@ -26,7 +26,8 @@ from ..module_utils._common import address_rules, addressing
 from ..module_utils._common.addressing import normalized
 from ..module_utils._common.errors import SettingsError
 from ..module_utils._topology import user_settings
-from ._errors import NOT_SHOWN, InvalidValue, show
+from ._errors import NOT_SHOWN, PATHS, InvalidValue, may_be_secret, show
+from ._kubeconfig import TOKEN
 from ._variables import Variable
 
 if t.TYPE_CHECKING:
@@ -43,6 +44,10 @@ LINK_NAME = re.compile(r"[^\s/:\"']{1,15}")
 
 # Where one value may be several: commas, lines, spaces. None of them can be in an address or in a host's name.
 SEPARATORS = re.compile(r"[,\s]+")
+LISTS = ("[", "- ")  # how lists in JSON or YAML begin
+# What surveys, files and copies of a page leave around a value: spaces, the ends of lines, marks that nobody sees.
+AROUND = re.compile(r"^[\s\ufeff\u200b]+|[\s\ufeff\u200b]+$")
+QUOTED = re.compile(r"""(["'])([^"']*)\1""")
 
 # Types of tunnels that are known elsewhere, and why OVN's features or Linux don't work with them.
 UNUSABLE_TUNNELS = {
@@ -66,20 +71,30 @@ def read(variable: Variable, value: t.Any) -> t.Any:
 
     :raises InvalidValue: the variable can't have this value.
     """
-    if isinstance(value, str):
-        value = value.strip()  # surveys and vaults often leave a space or the end of a line
+    value = _trimmed(value)
     if is_empty(value):
         raise InvalidValue(value, f"is empty: remove the line, or write it like {show(variable.example)}")
-    return READERS[variable.kind](variable, value)
+    try:
+        return READERS[variable.kind](variable, value)
+    except InvalidValue as error:
+        # A part of a secret may not look like one.
+        raise InvalidValue(value if may_be_secret(value) else error.value, error.text) from None
 
 
 def is_empty(value: t.Any) -> bool:
-    """Return whether the variable is set to nothing."""
-    return (
-        value is None
-        or (isinstance(value, str) and not value.strip())
-        or (isinstance(value, (list, dict)) and not value)
-    )
+    """Return whether the variable is set to nothing, also as a list of nothing, which a form may give."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_empty, value))
+    return value is None or (isinstance(value, (str, dict)) and _trimmed(value) in ("", "[]", {}))
+
+
+def _trimmed(value: t.Any) -> t.Any:
+    """Return text without what is around it by mistake, and everything else as it is."""
+    if not isinstance(value, str):
+        return value
+    text = AROUND.sub("", value)
+    quoted = QUOTED.fullmatch(text)
+    return AROUND.sub("", quoted[2]) if quoted else text
 
 
 def parse_address(value: t.Any) -> IPAddress | None:
@@ -90,15 +105,15 @@ def parse_address(value: t.Any) -> IPAddress | None:
 
 def _items(value: t.Any) -> list[t.Any]:
     """Return the entries of a list, or of text with several values: those of a list in JSON or YAML too."""
-    if isinstance(value, str) and value.startswith("["):
+    if isinstance(value, str) and value.startswith(LISTS):
         try:
-            value = yaml.safe_load(value)
+            value = yaml.load(value, Loader=yaml.BaseLoader)  # all values as text: 1:2 is no number of YAML 1.1
         except yaml.YAMLError:
             raise InvalidValue(value, "is not a list in JSON or YAML: write the values with commas") from None
-    if isinstance(value, str):
-        return [part for part in SEPARATORS.split(value) if part]
+    elif isinstance(value, str):
+        value = [part for part in SEPARATORS.split(value) if part]
     items = value if isinstance(value, (list, tuple)) else [value]
-    return [item.strip() if isinstance(item, str) else item for item in items]
+    return list(map(_trimmed, items))
 
 
 def _one_of_each_family(rule: Callable[[str, str], Item]) -> Reader:
@@ -178,10 +193,12 @@ def _token(_variable: Variable, value: t.Any) -> str:
     advice = "write the token itself, best in a vault, or read the file with lookup('ansible.builtin.file', PATH)"
     if not isinstance(value, str):
         raise InvalidValue(value, f"is not text: {advice}")
-    if value.startswith(("/", "~", "./", "../")):
+    if value.startswith(PATHS):
         raise InvalidValue(value, f"looks like a path: {advice}")
-    if len(value.split()) > 1:
-        raise InvalidValue(value, f"has spaces or several lines, which no token has: {advice}")
+    if not TOKEN.fullmatch(value):
+        raise InvalidValue(
+            value, f"has spaces, several lines, quotes or letters beyond ASCII, which no token has: {advice}"
+        )
     return value
 
 
@@ -196,17 +213,17 @@ def _choice(variable: Variable, value: t.Any) -> str:
 
 
 def _url(variable: Variable, value: t.Any) -> str:
-    if not isinstance(value, str) or not _is_url(value):
-        raise InvalidValue(value, f"is not the address of an API server: write it like {show(variable.example)}")
-    return value
-
-
-def _is_url(text: str) -> bool:
     try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        parts = urlsplit(value if isinstance(value, str) and not re.search(r"\s", value) else "")
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:  # brackets or a port that can't be right
-        return False
+        known = False
+    if not known:
+        raise InvalidValue(value, f"is not the address of an API server: write it like {show(variable.example)}")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        text = "has a user or a query: give the credential apart from it, and write it like"
+        raise InvalidValue(value, f"{text} {show(variable.example)}")
+    return parts.geturl()  # its scheme in lower case
 
 
 def _node_name(variable: Variable, value: t.Any) -> str:
@@ -241,7 +258,7 @@ def _hosts(variable: Variable, value: t.Any) -> list[str]:
 
 
 def _openvswitch_settings(_variable: Variable, value: t.Any) -> list[dict[str, str]]:
-    entries = _items(value) if isinstance(value, str) and value.startswith("[") else value
+    entries = _items(value) if isinstance(value, str) and value.startswith(LISTS) else value
     try:
         return [setting._asdict() for setting in user_settings.read(entries)]
     except SettingsError as error:

@@ -22,7 +22,8 @@ GATEWAY = "gateway"  # each host of ovn_gateways has its own
 PLAY = "play"  # an extra variable of one play
 
 PREFIX = "ovn_"
-MISSPELT_PREFIX = re.compile(r"(ovn|onv|nov|von|ovm|0vn)[_-]?(?P<rest>[a-z].*)", re.IGNORECASE)
+# Transposed, doubled and neighbouring letters of the prefix, without what may be somebody else's, and other separators.
+MISSPELT_PREFIX = re.compile(r"(ovnn|ovn|onv|nov|von|ovm|ovb|obn|pvn|ivn|0vn)[_.\s-]*(?P<rest>[a-z].*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,7 @@ _TABLE = (
         "/home/me/.kube/config",
         "An administrator's kubeconfig, its path on the controller or its text; with it the site play makes the "
         "service accounts and tokens itself, with least privilege.",
+        secret=True,
         credential="administrator's kubeconfig",
     ),
     Variable(
@@ -304,14 +306,15 @@ VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _TABLE
 
 def closest(name: str) -> str:
     """Return the known variable whose name is most similar, or an empty text when none is similar enough."""
-    return _closest(name[len(PREFIX) :], 0.6)
+    rest = name[len(PREFIX) :].lower()
+    return _closest(rest, 0.6) or next((known for known in VARIABLES if known.endswith(f"_{rest}")), "")
 
 
 def meant(name: str) -> str:
     """Return the known variable that a name with a misspelt prefix means, like ``onv_mtu``, ``ovnmtu``, ``OVN_MTU``;
     empty text for all other names."""
     found = None if name.startswith(PREFIX) else MISSPELT_PREFIX.fullmatch(name)
-    return _closest(found["rest"].lower().replace("-", "_"), 0.85) if found else ""
+    return _closest(re.sub(r"[.\s-]+", "_", found["rest"].lower()), 0.85) if found else ""
 
 
 def _closest(rest: str, cutoff: float) -> str:

@@ -102,7 +102,7 @@ def test_a_secret_in_the_wrong_credential(folder, project, inventory):
     secret, nor does the environment that it writes down."""
     wrong = {"ovn_kubernetes_admin_kubeconfig": KEY, "ovn_kubernetes_token": PEM}
     done = awx_job.Job(folder, project, "verify", inventory, API, wrong).run()
-    assert done.status == "failed" and "ovn_kubernetes_token has spaces or several lines" in done.failures, done.output
+    assert done.status == "failed" and "ovn_kubernetes_token has spaces, several lines" in done.failures, done.output
     assert done.holding(SECRETS) == []
     environment = json.loads((done.artifacts / "command").read_text(encoding="utf-8"))["env"]
     assert os.path.isfile(environment["OVN_KUBERNETES_TOKEN_FILE"])

@@ -293,6 +293,11 @@ def test_a_host_that_only_a_misspelt_group_has(cluster):
         ("ovn_minion", "ovn_nodes"),
         ("ovn-control-plane", "ovn_masters"),
         ("OVNGateways", "ovn_gateways"),
+        ("_ovn_nodes", "ovn_nodes"),
+        ("ovn_ndoes", "ovn_nodes"),
+        ("ovn_k8s_nodes", "ovn_nodes"),
+        ("ovn_mastres", "ovn_masters"),
+        ("ovn_gw", "ovn_gateways"),
     ],
 )
 def test_a_group_under_another_name(cluster, group, meant):
@@ -307,14 +312,17 @@ def test_a_group_under_another_name(cluster, group, meant):
 
 
 def test_a_group_without_our_prefix(cluster):
-    """Protects hosts of a group gateways where there is no ovn_gateways; beside it the name is somebody else's."""
-    cluster.groups["gateways"] = ["other"]
+    """Protects hosts of such groups where ours is not there; beside it the name is somebody else's."""
+    names = ("gateways", "Gateway", "onv_gateways", "0vn-gateways")
+    cluster.groups.update({name: ["other"] for name in names})
     assert cluster.problems() == []
     del cluster.groups["ovn_gateways"]
-    assert (
-        "other: the group gateways is not one of this collection, and the host is in none that is: did you mean "
-        "ovn_gateways?"
-    ) in cluster.problems()
+    found = cluster.problems()
+    for name in names:
+        assert (
+            f"other: the group {name} is not one of this collection, and the host is in none that is: did you mean "
+            "ovn_gateways?"
+        ) in found
 
 
 def test_a_host_with_our_variables_outside_of_our_groups(cluster):
@@ -325,6 +333,10 @@ def test_a_host_with_our_variables_outside_of_our_groups(cluster):
         "ovn_nodes, or remove the variable"
     ]
     cluster.without("other", "ovn_node_subnet").everywhere(ovn_gateway_interface="eth1")
+    assert not any(said.startswith("other:") for said in cluster.problems())
+    cluster.on("other", OVN_GATEWAY_IP="10.55.0.13/24")
+    assert any(said.startswith("other: OVN_GATEWAY_IP is set,") for said in cluster.problems())
+    cluster.without("other", "OVN_GATEWAY_IP")
     assert not any(said.startswith("other:") for said in cluster.problems())
 
 

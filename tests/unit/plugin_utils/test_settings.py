@@ -15,6 +15,7 @@ from ansible_collections.ovn.kubernetes.plugins.filter.overlay_networks import n
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
+PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
 IDLE = {"table": "Open_vSwitch", "record": ".", "column": "other_config", "key": "max-idle", "value": 30000}
 
 
@@ -350,7 +351,7 @@ def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
                         "name": "a",
                         "cluster": {
                             "server": "https://10.0.0.1:6443",
-                            "certificate-authority-data": base64.b64encode(b"PEM").decode(),
+                            "certificate-authority-data": base64.b64encode(PEM.encode()).decode(),
                         },
                     }
                 ],
