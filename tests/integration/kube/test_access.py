@@ -10,20 +10,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pathlib
+import re
+import shlex
 import stat
+import subprocess
 import time
 
 import pytest
-from kubernetes_server import Refused
+from kubernetes_server import Refused, programs
 from module_calls import call
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.verify import accounts_findings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.verify import DELETE, accounts_findings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import token as tokens
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts import ROLES, node_user
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "/api/v1/namespaces/ovn-kubernetes"
 BINDING = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/ovn-k8s-node-node1"
 
@@ -365,3 +370,42 @@ def test_verify_without_an_api_server_is_one_finding(admin):
     found, uids = verified({**admin, "server": "https://127.0.0.1:9"}, ["node1"])
     (wrong,) = found
     assert wrong.startswith("the programs' accounts can't be compared: ") and uids is None
+
+
+def commands():
+    """The commands of kubectl that the pages have, and those of what verify says, in an order in which all can work."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))
+    found = {command for command in re.findall(r"`(kubectl [^`]+)`", pages) if " " in command}
+    found.update(command.strip() for command in re.findall(r"kubectl [^;]+", DELETE.format("ovn-k8s-node-node2")))
+    return sorted(found, key=lambda command: ("delete node" in command, " delete " in command, command))
+
+
+def test_the_commands_of_the_pages_work(access, kubernetes, tmp_path):
+    """Protects who follows a page, or what verify says: each command does its work on what the play has made."""
+    access()
+    for node in ("node1", "node2"):
+        kubernetes.add_node(node)
+    kubernetes.add_pod("web", "node2")
+    config = {
+        "current-context": "one",
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        "clusters": [
+            {"name": "one", "cluster": {"server": kubernetes.url, "certificate-authority": str(kubernetes.ca_file)}}
+        ],
+        "users": [{"name": "one", "user": {"token": kubernetes.admin}}],
+    }
+    (tmp_path / "config").write_text(json.dumps(config), encoding="utf-8")
+    ran = []
+    for command in commands():
+        _kubectl, *arguments = shlex.split(command.replace("NODE", "node1"))
+        if arguments[-1] == "pod":  # no kubelet ends it
+            arguments += ["web", *(["--force"] if "delete" in arguments else [])]
+        ran.append(arguments)
+        program = [programs("kubectl") / "kubectl", f"--kubeconfig={tmp_path / 'config'}", *arguments]
+        done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert {"drain", "uncordon", "describe", "serviceaccount"} <= {word for arguments in ran for word in arguments}
+    assert [node["metadata"]["name"] for node in kubernetes.items("/api/v1/nodes")] == ["node2"]
+    left = [one["metadata"]["name"] for one in kubernetes.items(f"{NAMESPACE}/serviceaccounts")]
+    assert [name for name in left if name.startswith("ovn-k8s")] == ["ovn-k8s-watcher"]
+    assert kubernetes.items("/api/v1/namespaces/default/pods") == []
