@@ -25,6 +25,9 @@ LOCKED = (
     "(--vault-id or --vault-password-file)"
 )
 
+OMITTED = "__omit_place_holder__"  # how Ansible's omit begins before 2.19
+OMIT = "omit is for options of modules, and not for variables: leave the variable out, or give it a value"
+
 
 class Undefined(t.NamedTuple):
     """Stands for a value that Ansible could not compute from its template."""
@@ -59,6 +62,8 @@ def plain(value: t.Any) -> t.Any:
         # Older versions return a template that can't be computed as it is.
         if TEMPLATE.search(value):
             raise ValueError("its template can't be computed")
+        if value.startswith(OMITTED):
+            raise ValueError(OMIT)
         return str(value)
     if getattr(value, "__ENCRYPTED__", False) is True:  # ansible-core before 2.19 decrypts inline values when asked
         return _decrypted(value)
@@ -68,6 +73,8 @@ def plain(value: t.Any) -> t.Any:
         return [plain(item) for item in value]
     if isinstance(getattr(value, "_marker_undecryptable_ciphertext", None), str):  # from 2.19 on
         raise ValueError(LOCKED)
+    if type(value).__name__ == "_OmitType":  # from 2.19 on
+        raise ValueError(OMIT)
     # Jinja's Undefined, in a class of Ansible: it raises errors for everything but this attribute.
     reason = getattr(value, "_undefined_message", None)
     raise ValueError(str(reason) if isinstance(reason, str) else f"it is {type(value).__name__}")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects who runs the playbooks as jobs of AWX: with a cache of facts, on slices and with limits, in a project that
-can't be written."""
+"""Protects who runs the playbooks as jobs of AWX: with a cache of facts, on slices and with limits."""
 
 from __future__ import annotations
 
@@ -77,10 +76,3 @@ def test_a_slice_without_the_master(plays):
     del plays.hosts["ovn-master"], plays.groups["ovn_masters"]
     code, said, calls = plays.run("ovn.kubernetes.site", "-e", "awx_job_id=7")
     assert code == 2 and "a part of the inventory each, so turn job slicing off" in said and calls == [], said
-
-
-def test_nothing_is_written_beside_the_inventory(plays):
-    """Protects projects that can't be written, and those that are under version control."""
-    code, said, _calls = plays.run("ovn.kubernetes.site", "--diff")
-    assert code == 0, said
-    assert sorted(path.name for path in plays.project.iterdir()) == ["hosts.yml"]
