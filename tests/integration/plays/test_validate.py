@@ -1,37 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 """Protects whoever runs a playbook that would do nothing: an inventory without hosts, and tags that select nothing, are
-said and are errors."""
+said and are errors, on the oldest and the newest ansible-core."""
 
 from __future__ import annotations
 
-import pathlib
-
 import ansible_calls
+import ansible_cores
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-SAMPLE = ROOT / "inventory" / "sample"
+SAMPLE = ansible_cores.ROOT / "inventory" / "sample"
+BOTH = pytest.mark.parametrize(("core", "playbook"), [("oldest", "site"), ("newest", "remove")])
 
 
-def run(playbook, *arguments):
+def run(playbook, *arguments, core=ansible_cores.OWN):
     """Return the exit code and what was said."""
-    return ansible_calls.run("ansible-playbook", str(playbook), *map(str, arguments), limit=120)
+    arguments = ["ansible-playbook", str(playbook), *map(str, arguments)]
+    if core == ansible_cores.OWN:
+        return ansible_calls.run(*arguments, limit=120)
+    return ansible_cores.run(core, *arguments, limit=120)
 
 
-@pytest.mark.parametrize("playbook", ["site", "remove"])
-def test_an_inventory_without_hosts(tmp_path, playbook):
+@BOTH
+def test_an_inventory_without_hosts(tmp_path, core, playbook):
     """Protects against a run that does nothing and ends with 0."""
     inventory = tmp_path / "hosts.yml"
     inventory.write_text("all: {hosts: {}}\n", encoding="utf-8")
-    code, said = run(f"ovn.kubernetes.{playbook}", "-i", inventory)
+    code, said = run(f"ovn.kubernetes.{playbook}", "-i", inventory, core=core)
     assert (code, "ovn_masters has no host: put the host" in said) == (2, True), said
 
 
-@pytest.mark.parametrize("playbook", ["site", "remove"])
-def test_a_tag_that_nothing_has(playbook):
+@BOTH
+def test_a_tag_that_nothing_has(core, playbook):
     """Protects against a misspelt tag, with which Ansible runs nothing and ends with 0."""
-    code, said = run(f"ovn.kubernetes.{playbook}", "-i", SAMPLE, "--tags", "gatway")
+    code, said = run(f"ovn.kubernetes.{playbook}", "-i", SAMPLE, "--tags", "gatway", core=core)
     assert code == 2 and "--tags gatway selects nothing: the tags are master, node, gateway, overlay" in said, said
 
 
