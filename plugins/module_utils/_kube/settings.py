@@ -51,8 +51,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         # The annotation is no guarantee: the value comes from a file.
-        url = urllib.parse.urlsplit(self.server) if isinstance(self.server, str) else None
-        if url is None or url.scheme not in ("http", "https") or not url.hostname:
+        text = self.server if isinstance(self.server, str) else ""
+        try:
+            url = urllib.parse.urlsplit(text)
+            known = url.scheme in ("http", "https") and bool(url.hostname)
+        except ValueError:  # brackets that can't be right
+            known = False
+        if "@" in text:  # all messages about the server show its URL
+            raise KubernetesError("the API server's URL has a user: give the credential apart from it")
+        if not known:
             raise KubernetesError(f"the API server {self.server!r} is not a URL: write it like https://10.33.74.1:6443")
 
     @classmethod

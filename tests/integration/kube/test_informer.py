@@ -255,8 +255,13 @@ def test_errors_are_sentences(tmp_path):
         await client.close()
 
     asyncio.run(main())
-    with pytest.raises(KubernetesError, match="is not a URL"):
-        Settings("host:6443")
+    for server in ("host:6443", "https://[::1:6443", 6443):
+        with pytest.raises(KubernetesError, match="is not a URL"):
+            Settings(server)
+    for server in ("https://me:s3cret@host:6443", "me:s3cret@host:6443"):
+        with pytest.raises(KubernetesError, match="has a user") as caught:
+            Settings(server)
+        assert "s3cret" not in str(caught.value)
     with pytest.raises(KubernetesError, match="can't be read"):
         Settings.read(str(tmp_path / "missing"))
     (tmp_path / "bad").write_text('{"server": "http://a", "token": "s3cret"}')

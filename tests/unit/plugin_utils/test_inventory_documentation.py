@@ -54,6 +54,7 @@ def test_the_description_is_consistent(variable):
     if variable.default is not None:
         read(variable, list(variable.default) if isinstance(variable.default, tuple) else variable.default)
     assert closest(variable.name) == variable.name
+    assert variable.secret == bool(variable.credential)  # and so the roles' options have no_log
 
 
 def load(path):
