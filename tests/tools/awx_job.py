@@ -3,7 +3,9 @@
 """A job as AWX runs it, by ansible-runner: a private folder with the project, which can't be written, the collections
 that the project names, the inventory as a program, the answers of a survey, and credentials as files.
 
-From awx/main/tasks/jobs.py. AWX does it in a container; here a mount namespace makes the project's folder read-only.
+From awx/main/tasks/jobs.py. AWX does it in a container. Jobs with an image do so here, with the image's collections, as
+without ``collections/requirements.yml``; those without one save its time, and a mount namespace makes the project's
+folder read-only.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import sys
 import tempfile
 
 import awx_rules
+import execution_environment
 import yaml
 
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._awx import credential_types, survey
@@ -38,11 +41,8 @@ print(done.status)
 """
 
 
-def project(folder):
-    """Lay a project as AWX's project update does; return its folder, beside that of the collections.
-
-    ansible-galaxy runs in the project's folder, and installs what ``collections/requirements.yml`` names.
-    """
+def checkout(folder):
+    """Lay the repository as a project; return its folder. Jobs with an image need no more."""
     made = folder / "project"
     made.mkdir()
     listed = subprocess.run(
@@ -55,6 +55,15 @@ def project(folder):
         if (ROOT / name).is_file():
             (made / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, made / name)
+    return made
+
+
+def project(folder):
+    """Lay a project as AWX's project update does; return its folder, beside that of the collections.
+
+    ansible-galaxy runs in the project's folder, and installs what ``collections/requirements.yml`` names.
+    """
+    made = checkout(folder)
     collections = folder / "requirements_collections"
     requirements = made / "collections" / "requirements.yml"
     subprocess.run(
@@ -72,28 +81,44 @@ def own_environment(home):
     """Return this process's environment without what its shell says of Ansible and of us."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     programs = f"{pathlib.Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {**kept, "HOME": str(home), "PATH": programs}
+    return {**kept, "HOME": str(home), "PATH": f"{execution_environment.PODMAN}:{programs}"}
 
 
 class Job:
     """One job of a template.
 
-    :param project: what :func:`project` has laid.
+    :param project: what :func:`project` has laid, or :func:`checkout`.
     :param inventory: what ``ansible-inventory --list`` says.
     :param answers: of the template's survey; forms give "" for those that are left out.
     :param options: ``check`` and ``limit``, which are asked for at the launch.
     :param credentials: the variable that each one stands for -> its text.
     :param before: the job whose facts AWX has kept.
+    :param image: the execution environment in which it runs.
+    :param shown: folders of this machine that the container sees.
     :ivar status, output: how it has ended, and what it has said.
     """
 
-    def __init__(self, folder, project, playbook, inventory, answers=None, credentials=None, before=None, **options):
+    def __init__(
+        self,
+        folder,
+        project,
+        playbook,
+        inventory,
+        answers=None,
+        credentials=None,
+        before=None,
+        image=None,
+        shown=(),
+        **options,
+    ):
         self.private = pathlib.Path(tempfile.mkdtemp(prefix="awx_", dir=folder))
+        self._root = pathlib.Path("/runner") if image else self.private
         for name in ("env", "inventory", "cp"):
             (self.private / name).mkdir(mode=0o700)
-        for laid in ("project", "requirements_collections"):
-            (self.private / laid).symlink_to(project.parent / laid)
-        self._project = project
+        if not image:
+            for laid in ("project", "requirements_collections"):
+                (self.private / laid).symlink_to(project.parent / laid)
+        self._read_only = [] if image else ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", project]
         asked = {question["variable"]: "" for question in survey(playbook)["spec"]}
         awx_rules.check_answers(survey(playbook), {**asked, **(answers or {})})
         extra = {**asked, **(answers or {}), "awx_job_id": 1, "tower_job_id": 1, "awx_user_name": "admin"}
@@ -104,12 +129,12 @@ class Job:
         if before is not None:
             shutil.copytree(before.artifacts / "fact_cache", self.artifacts / "fact_cache")
         self._write("env/settings", json.dumps({"job_timeout": 0, "suppress_ansible_output": True}))
-        self._write("inventory/hosts", f"#!{sys.executable}\nprint({json.dumps(inventory)!r})\n", 0o700)
-        collections = f"{self.private}/requirements_collections:{DEPENDENCIES}"
+        self._write("inventory/hosts", f"#!/usr/bin/env python3\nprint({json.dumps(inventory)!r})\n", 0o700)
+        others = "/usr/share/ansible/collections" if image else DEPENDENCIES
         environment = {
-            "ANSIBLE_COLLECTIONS_PATH": collections,
+            "ANSIBLE_COLLECTIONS_PATH": f"{self._root}/requirements_collections:{others}",
             "ANSIBLE_RETRY_FILES_ENABLED": "False",
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self.private / "cp"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._root / "cp"),
             "AWX_PRIVATE_DATA_DIR": str(self.private),
             "JOB_ID": "1",
         }
@@ -118,7 +143,7 @@ class Job:
             if name in (credentials or {}):
                 environment.update(awx_rules.injected(made, {name: credentials[name]}, self._secret_file))
         self._options = {
-            "ident": 1,
+            "ident": self.private.name,
             "private_data_dir": str(self.private),
             "playbook": f"playbooks/{playbook}.yml",
             "inventory": str(self.private / "inventory" / "hosts"),
@@ -126,6 +151,15 @@ class Job:
             "suppress_env_files": True,
             "fact_cache_type": "jsonfile",
         }
+        if image:
+            # Without cgroups, since crun wants to raise limits for them, which not every machine allows.
+            self._options.update(
+                container_image=image,
+                process_isolation=True,
+                process_isolation_executable="podman",
+                container_options=["--user=root", "--network=host", "--cgroups=disabled"],
+                container_volume_mounts=[f"{project}:/runner/project:ro", *(f"{one}:{one}:ro" for one in shown)],
+            )
         self.status, self.output = "", ""
 
     def _write(self, name, text, mode=0o600):
@@ -135,14 +169,15 @@ class Job:
         return path
 
     def _secret_file(self, text):
-        return str(self._write(f"env/tmp{len(list((self.private / 'env').iterdir()))}", text))
+        name = f"env/tmp{len(list((self.private / 'env').iterdir()))}"
+        self._write(name, text)
+        return str(self._root / name)
 
     def start(self):
         """Start it; :meth:`wait` waits for its end."""
         self._write("options", json.dumps(self._options))
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", self._project, sys.executable, "-c", RUN]
-            + [self.private / "options"],
+            [*self._read_only, sys.executable, "-c", RUN, self.private / "options"],
             env={**own_environment(self.private), "LC_ALL": "C.UTF-8"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,7 +204,12 @@ class Job:
     @property
     def artifacts(self):
         """The folder that AWX fetches, with events, facts, environment and output."""
-        return self.private / "artifacts" / "1"
+        return self.private / "artifacts" / self.private.name
+
+    @property
+    def progress(self):
+        """How many events it has had."""
+        return len(list(self.artifacts.glob("job_events/*-*.json")))
 
     def events(self, kind):
         """Return the events of one kind, in their order; while the job runs, those that are complete."""
@@ -178,6 +218,12 @@ class Job:
             with contextlib.suppress(ValueError, FileNotFoundError):  # it is being written, or gets its name
                 found.append(json.loads(path.read_text(encoding="utf-8")))
         return sorted((one for one in found if one.get("event") == kind), key=lambda event: event["counter"])
+
+    @property
+    def task(self):
+        """The last task that it has started; "" before the first one."""
+        started = self.events("playbook_on_task_start")
+        return started[-1]["event_data"]["task"] if started else ""
 
     @property
     def failures(self):

@@ -10,6 +10,7 @@ import os
 import subprocess
 
 import awx_job
+import execution_environment
 import pytest
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.c2VjcmV0LXRva2Vu.c2ln"
@@ -74,8 +75,8 @@ def test_the_collection_is_the_project(project):
 @pytest.mark.timeout(900)
 def test_a_valid_inventory(job):
     """Protects the first step of the workflow: with every credential, and a form that was hardly filled in, the job is
-    successful, in check mode too, and reaches no host."""
-    done = job("validate", API, check=True)
+    successful, in check mode too, and reaches no host; in the image of the documentation, with its collections."""
+    done = job("validate", API, check=True, image=execution_environment.image())
     assert done.status == "successful", done.output
     assert done.events("runner_on_unreachable") == [] == done.events("runner_on_failed")
 

@@ -186,7 +186,9 @@ TABLE: tuple[Step, ...] = (
         *BY_FILE,
         *(f"tests/integration/{name}" for name in ("host", "nic", "plays", "programs")),
     ),
-    pytest("integration, AWX", "integration", 70, 1, *BY_FILE, "--timeout=900", "tests/integration/awx"),
+    pytest(
+        "integration, AWX", "integration", 75, 1, *BY_FILE, "--timeout=900", "tests/integration/awx", needs=(IMAGE,)
+    ),
     pytest(
         "integration with Kubernetes",
         "integration",
