@@ -113,7 +113,11 @@ class Inventory:
 
     def is_set(self, host: str, name: str) -> bool:
         """Return whether the host has this variable, with whatever value."""
-        return name in self._variables_of(host) or name in self._credentials
+        return self.is_in_inventory(host, name) or name in self._credentials
+
+    def is_in_inventory(self, host: str, name: str) -> bool:
+        """Return whether the inventory or an extra variable sets it, and not the environment alone."""
+        return name in self._variables_of(host)
 
     def hosts_with(self, name: str) -> list[str]:
         """Return the hosts that have this variable; all hosts when none has it."""

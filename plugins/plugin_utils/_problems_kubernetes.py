@@ -18,6 +18,7 @@ def add_kubernetes_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with the API server's variables."""
     api = inventory.valid_cluster_value(API)
     if not api:
+        _add_unused(inventory, report)
         return
     if not any(inventory.is_set(host, SERVICE) for host in inventory.hosts):
         report.add(
@@ -29,6 +30,24 @@ def add_kubernetes_problems(inventory: Inventory, report: Report) -> None:
     else:
         _add_credentials(inventory, api, report)
     _add_authority(inventory, report)
+
+
+def _add_unused(inventory: Inventory, report: Report) -> None:
+    """Add what is for an API server that nobody names.
+
+    What the environment gives may be for other inventories too.
+    """
+    if any(inventory.is_set(host, API) for host in inventory.hosts):
+        return  # its value is wrong, and that is said
+    for name in (ADMIN, TOKEN, CA):
+        hosts = [host for host in inventory.hosts if inventory.is_in_inventory(host, name)]
+        hosts = [host for host in hosts if inventory.valid_value(host, name)]
+        if hosts:
+            report.add(
+                hosts,
+                f"{name} is set, and {API} is not, without which the overlay has no Kubernetes: set {API}, or remove "
+                "the variable",
+            )
 
 
 def _add_clear_text(inventory: Inventory, report: Report) -> None:

@@ -4,8 +4,8 @@
 """Read single values of the inventory. Private to the collection.
 
 A reader takes what Ansible has and returns numbers, booleans, text, and addresses and networks of :mod:`ipaddress`.
-What addresses and networks can be
-used for is decided by the library (``_common/address_rules.py``), which modules and commands ask too.
+What addresses and networks can be used for is decided by the library (``_common/address_rules.py``), which modules and
+commands ask too.
 
 Networks and addresses come as lists with at most one of each family. Text may hold several, separated by commas, since
 surveys only give text.
@@ -14,6 +14,7 @@ surveys only give text.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import typing as t
 from collections.abc import Callable
@@ -188,6 +189,11 @@ def _text(variable: Variable, value: t.Any) -> str:
     return value
 
 
+def _kubeconfig(variable: Variable, value: t.Any) -> str:
+    """Return a path, or the text. Before ansible-core 2.19 a template's text in JSON becomes a dictionary."""
+    return json.dumps(value) if isinstance(value, dict) else _text(variable, value)
+
+
 def _token(_variable: Variable, value: t.Any) -> str:
     """Return a bearer token: one word (RFC 6750, 2.1)."""
     advice = "write the token itself, best in a vault, or read the file with lookup('ansible.builtin.file', PATH)"
@@ -275,6 +281,7 @@ READERS: dict[str, Reader] = {
     "whole": _whole_number,
     "boolean": _boolean,
     "text": _text,
+    "kubeconfig": _kubeconfig,
     "token": _token,
     "choice": _choice,
     "url": _url,

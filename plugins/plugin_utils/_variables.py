@@ -3,9 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The one description of the inventory's variables. Private to the collection.
 
-Made from it: the validation, the settings, meta/argument_specs.yml of the roles and the tables of docs/inventory.md.
-``tests/tools/generate-docs`` writes
-the latter two.
+Made from it: the validation, the settings, AWX's surveys and credential types, meta/argument_specs.yml of the roles and
+the tables of docs/inventory.md. ``tests/tools/generate-docs`` writes the latter two.
 """
 
 from __future__ import annotations
@@ -165,7 +164,7 @@ _TABLE = (
     Variable(
         "ovn_kubernetes_admin_kubeconfig",
         ALL,
-        "text",
+        "kubeconfig",
         None,
         "the file that `OVN_KUBERNETES_ADMIN_KUBECONFIG_FILE` names in the environment; else none",
         "/home/me/.kube/config",

@@ -74,6 +74,15 @@ def test_text_instead_of_a_path(config):
     assert kubeconfig(text) == kubeconfig(json.dumps(yaml.safe_load(text))) == answer
 
 
+def test_a_dictionary_instead_of_text(cluster, config):
+    """Protects users of a lookup: before ansible-core 2.19 a template's text in JSON becomes a dictionary."""
+    given = yaml.safe_load(pathlib.Path(config({"token": "t"})).read_text())
+    api = {"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"}
+    cluster.everywhere(**api, ovn_kubernetes_admin_kubeconfig=given)
+    assert cluster.problems() == []
+    assert api_access(cluster.hostvars, cluster.groups) == {"server": "https://10.0.0.1:6443", "token": "t"}
+
+
 def test_text_that_names_a_file_beside_it(config):
     """Protects against files of whatever folder the play was started in, and the text against being shown."""
     text = pathlib.Path(config({"token": "hidden"}, {"certificate-authority": "ca.crt"})).read_text()

@@ -35,9 +35,8 @@ def test_every_variable_with_a_right_value_has_no_problem(cluster):
         ovn_encap_type="geneve",
         ovn_mtu="1400",
         ovn_tls="false",
-        ovn_kubernetes_ca="PEM",
-        ovn_kubernetes_token="secret",
-        ovn_kubernetes_admin_kubeconfig="/root/config",
+        ovn_kubernetes_api="http://10.0.0.1:8080",
+        ovn_kubernetes_ca="-----BEGIN CERTIFICATE-----",
         ovn_remove_hosts="ovn-node1,ovn-node2",
         ovn_remove_confirmed="true",
         ovn_datapath_type="netdev",
@@ -355,7 +354,7 @@ def test_secrets_are_not_shown(cluster):
         ovn_kubernetes_token=["hidden-1"], ovn_kubernetes_tokn="hidden-2", ovn_the_password="hidden-3"
     ).on(NODE1, ovn_kubernetes_ca="hidden-4")
     said = cluster.problems()
-    assert len(said) == 4
+    assert len(said) == 5
     assert "hidden" not in "".join(said)
 
 
@@ -385,7 +384,7 @@ def test_secrets_that_differ_are_not_shown(cluster):
     """Protects tokens against being printed where two hosts have different ones, or one has none."""
     cluster.on(MASTER, ovn_kubernetes_token="hidden-1").on(NODE1, ovn_kubernetes_token="hidden-2")
     said = cluster.problems()
-    assert len(said) == 2
+    assert len(said) == 3
     assert "hidden" not in "".join(said)
 
 

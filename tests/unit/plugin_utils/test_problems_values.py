@@ -186,6 +186,11 @@ EVERYWHERE = [
         "or directory: give the path of one, or its whole text",
     ),
     (
+        {"ovn_kubernetes_admin_kubeconfig": "/root/config"},
+        "ovn_kubernetes_admin_kubeconfig is set, and ovn_kubernetes_api is not, without which the overlay has no "
+        "Kubernetes: set ovn_kubernetes_api, or remove the variable",
+    ),
+    (
         {"ovn_kubernetes_token": "/etc/token"},
         "ovn_kubernetes_token looks like a path: write the token itself, best in a vault, or read the file with "
         "lookup('ansible.builtin.file', PATH)",

@@ -63,7 +63,7 @@ KUBECONFIGS = {
     "base64 in lines": "\n".join(encoded(config())[at : at + 76] for at in range(0, 300, 76)),
     "a list": [config()],
     "a list of lines": config().splitlines(),
-    "a mapping": yaml.safe_load(config()),
+    "a mapping without its context": {**yaml.safe_load(config()), "current-context": "b"},
     "two documents": f"{config()}---\n{config()}",
     "broken": f"{config()}\n  : [\n",
     "no users": config(users={"a": {"token": SECRET}}),
