@@ -129,6 +129,15 @@ _value:
       description: From which level on the programs log.
       type: str
       sample: info
+    openvswitch_settings:
+      description: The entries of C(ovn_openvswitch_settings).
+      type: list
+      elements: dict
+      sample: []
+    rebalance_egress:
+      description: Whether this run divides the pods equally among the gateways.
+      type: bool
+      sample: false
     tls:
       description: Whether the databases speak SSL.
       type: bool

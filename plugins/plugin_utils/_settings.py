@@ -139,6 +139,7 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "gateway": _gateway(inventory, host),
         "log_level": log_level(inventory, host),
         "openvswitch_settings": inventory.value(host, "ovn_openvswitch_settings") or [],
+        "rebalance_egress": bool(inventory.value(host, "ovn_egress_rebalance")),
         "tls": cluster.tls,
         "kubernetes": cluster.access.of(host),
     }

@@ -39,7 +39,8 @@ def test_what_is_right(plays):
             ADMIN: yaml.safe_dump(KUBECONFIG).replace("\n", "\r\n"),
         }
     )
-    (plays.folder / "extra.json").write_text(json.dumps(EMPTY), encoding="utf-8")
+    extra = {**EMPTY, "ovn_egress_rebalance": "'y' "}
+    (plays.folder / "extra.json").write_text(json.dumps(extra), encoding="utf-8")
     environment = {
         "ANSIBLE_CACHE_PLUGIN": "jsonfile",
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(plays.folder / "facts"),
@@ -51,7 +52,7 @@ def test_what_is_right(plays):
     (access,) = [call for _host, module, call in calls if module == "ovn_kubernetes_access"]
     assert (access["server"], access["token"]) == ("https://10.0.0.1:6443", SECRET)
     (rows,) = [call for _host, module, call in calls if module == "ovn_master_init"]
-    assert rows["cluster_ip_subnet"] == ["192.168.0.0/16"]
+    assert (rows["cluster_ip_subnet"], rows["rebalance_egress"]) == (["192.168.0.0/16"], True)
     kept = [file.read_text("utf-8") for file in (plays.folder / "facts").iterdir()]
     assert len(kept) > 2 and [text for text in (said, *kept) if SECRET in text] == []
     assert sorted(path.name for path in plays.project.iterdir()) == ["hosts.yml"]
@@ -67,7 +68,7 @@ def test_what_is_wrong(plays):
             "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_token": f"Bearer {SECRET}",
             "ovn_mtu": "{{ nowhere }}",
-            ADMIN: KUBECONFIG,
+            ADMIN: [KUBECONFIG],
             "ovn_node_subnet_prefix": "{{ size | default(omit) }}",
             "ovn_join_subnet": "{{ a_secret | to_datetime }}",
             "a_secret": f"token: {SECRET}",

@@ -45,6 +45,7 @@ def test_defaults(cluster):
             "default_gws": ["10.55.0.254"],
         },
         "openvswitch_settings": [],
+        "rebalance_egress": False,
         "tls": False,
         "kubernetes": None,
     }
@@ -67,6 +68,7 @@ def test_variables_that_are_set(cluster):
         ovn_node_name="Node.One",
         ovn_datapath_type="netdev",
         ovn_log_level="debug",
+        ovn_egress_rebalance="y",
         ovn_node_subnet=["192.168.2.0/24", "fd10:0:0:2::/64"],
         ovn_gateway_ip="10.55.0.12/24,fd55::12/64",
     )
@@ -90,6 +92,7 @@ def test_variables_that_are_set(cluster):
             "default_gws": ["10.55.0.254"],
         },
         "openvswitch_settings": [{**IDLE, "value": "30000"}],
+        "rebalance_egress": True,
         "tls": False,
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
