@@ -19,7 +19,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common import name
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.outcome import Outcome, not_kept
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.reachability import NO_PROOF
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._actions import call_module
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._actions import call_module, run_action
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,19 +144,7 @@ class ActionModule(ActionBase):
 
     def _copy(self, source: str, target: str, mode: str) -> Values:
         """Run the action copy."""
-        task = self._task.copy()
-        task.args = {"src": source, "dest": target, "mode": mode}
-        action = self._shared_loader_obj.action_loader.get(
-            "ansible.legacy.copy",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        result: Values = action.run(task_vars=self._task_vars)
-        return result
+        return run_action(self, "ansible.legacy.copy", {"src": source, "dest": target, "mode": mode}, self._task_vars)
 
     def _disconnect(self) -> None:
         """Close the connection. The next phase makes a new one."""

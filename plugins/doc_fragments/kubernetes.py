@@ -29,6 +29,16 @@ options:
   key:
     description: PEM text of its key.
     type: str
+requirements:
+  - The Python library C(aiohttp) on the host (Debian and Ubuntu C(python3-aiohttp)).
+notes:
+  - P(ovn.kubernetes.api_access#filter) makes these options of the inventory and of a kubeconfig on the controller.
+author:
+  - ovn.kubernetes maintainers (!UNKNOWN)
+"""
+
+    ACTION_GROUP = r"""
+options: {}
 attributes:
   action_group:
     support: full
@@ -36,10 +46,4 @@ attributes:
       With C(group/ovn.kubernetes.kubernetes) C(module_defaults) sets O(server), O(ca), O(token), O(certificate) and
       O(key) for all of them.
     membership: [ovn.kubernetes.kubernetes]
-requirements:
-  - The Python library C(aiohttp) on the host (Debian and Ubuntu C(python3-aiohttp)).
-notes:
-  - P(ovn.kubernetes.api_access#filter) makes these options of the inventory and of a kubeconfig on the controller.
-author:
-  - ovn.kubernetes maintainers (!UNKNOWN)
 """

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: verification
-author:
-  - ovn.kubernetes maintainers (!UNKNOWN)
 version_added: 0.1.0
 short_description: What verify compares the hosts of an inventory with
 description:
@@ -17,14 +15,6 @@ description:
   - What is wrong with one host, or with the inventory, is part of the result, and hides nothing of other hosts.
 positional: groups, names, overlay, hosts, reached, gathered
 options:
-  _input:
-    description: C(hostvars).
-    type: dict
-    required: true
-  groups:
-    description: Ansible's C(groups).
-    type: dict
-    required: true
   names:
     description: Host to node name, as P(ovn.kubernetes.node_names#filter) returns them.
     type: dict
@@ -48,6 +38,7 @@ options:
       - All hosts whose facts this run has gathered, those of masters outside of the play too. By default O(reached).
     type: list
     elements: str
+extends_documentation_fragment: [ovn.kubernetes.inventory]
 """
 
 EXAMPLES = r"""

@@ -21,7 +21,7 @@ description:
     deleted.
   - A namespace C(ovn-kubernetes) without the label is used as it is, and stays. Any other object that has one of our
     names and lacks the label is an error.
-extends_documentation_fragment: [ovn.kubernetes.kubernetes]
+extends_documentation_fragment: [ovn.kubernetes.kubernetes, ovn.kubernetes.kubernetes.action_group]
 options:
   nodes:
     description: Kubernetes' names of nodes that run a node's server.

@@ -14,7 +14,7 @@ description:
     valid for a week, and the programs that have them renew them.
   - P(ovn.kubernetes.accounts_without_token#filter) returns the accounts that need a token; each call issues new ones.
     Give the task C(no_log).
-extends_documentation_fragment: [ovn.kubernetes.kubernetes]
+extends_documentation_fragment: [ovn.kubernetes.kubernetes, ovn.kubernetes.kubernetes.action_group]
 options:
   accounts:
     description: Names of the accounts.

@@ -231,13 +231,8 @@ options:
     description: Where this host's Open_vSwitch database is.
     type: str
     default: unix:/var/run/openvswitch/db.sock
+extends_documentation_fragment: [ovn.kubernetes.kubernetes.action_group]
 attributes:
-  action_group:
-    support: full
-    description: >-
-      With C(group/ovn.kubernetes.kubernetes) C(module_defaults) sets O(server), O(ca), O(token), O(certificate) and
-      O(key) for all of them.
-    membership: [ovn.kubernetes.kubernetes]
   check_mode:
     support: full
     description: Changes nothing at all.

@@ -41,10 +41,17 @@ def documented_options(name):
     """The options of a module's documentation, with those of its fragments."""
     documentation = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).DOCUMENTATION)
     options = dict(documentation.get("options") or {})
-    for fragment in documentation.get("extends_documentation_fragment", ()):
-        code = importlib.import_module(PACKAGE + "doc_fragments." + fragment.rpartition(".")[2])
-        options.update(yaml.safe_load(code.ModuleDocFragment.DOCUMENTATION)["options"])
+    for fragment in fragments(documentation):
+        options.update(fragment["options"])
     return options
+
+
+def fragments(documentation):
+    """Yield the fragments that a documentation names: ovn.kubernetes.FILE, or with .PART another part of the file."""
+    for name in documentation.get("extends_documentation_fragment", ()):
+        file, _dot, part = name.removeprefix("ovn.kubernetes.").partition(".")
+        code = importlib.import_module(PACKAGE + "doc_fragments." + file)
+        yield yaml.safe_load(getattr(code.ModuleDocFragment, part.upper() or "DOCUMENTATION"))
 
 
 def facts(options, suboptions):
@@ -125,9 +132,8 @@ def memberships(name):
     """The groups that a module's documentation, or one of its fragments, says that it is in."""
     documentation = yaml.safe_load(importlib.import_module(PACKAGE + "modules." + name).DOCUMENTATION)
     attributes = {}
-    for fragment in documentation.get("extends_documentation_fragment", ()):
-        code = importlib.import_module(PACKAGE + "doc_fragments." + fragment.rpartition(".")[2])
-        attributes.update(yaml.safe_load(code.ModuleDocFragment.DOCUMENTATION).get("attributes") or {})
+    for fragment in fragments(documentation):
+        attributes.update(fragment.get("attributes") or {})
     attributes.update(documentation.get("attributes") or {})
     return attributes.get("action_group", {}).get("membership", [])
 
