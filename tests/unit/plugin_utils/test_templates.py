@@ -25,8 +25,9 @@ all:
   vars:
     ansible_connection: local
     ansible_python_interpreter: PYTHON
-    ovn_cluster_subnet: 192.168.0.0/16
-    ovn_service_subnet: 10.96.0.0/16
+    # This machine's own facts are read, and it must not use these: RFC 2544 has them for benchmarks.
+    ovn_cluster_subnet: 198.18.0.0/16
+    ovn_service_subnet: 198.19.0.0/16
     VARIABLES
   children:
     ovn_masters: {hosts: {ovn-master: {ansible_host: 10.33.74.10}}}
