@@ -66,7 +66,9 @@ SNAPSHOT = (
     for f in 4 6; do printf 'address\nrule\nroute show table all\n' | ip -$f -batch -; done
     ip -o link; cat /etc/resolv.conf
     ip neighbour show nud permanent; ip neighbour show proxy; ip -6 neighbour show proxy
-    sysctl -a 2>/dev/null | grep -E 'eth[01].(log_martians|arp_announce|gc_stale_time|proxy_ndp|accept_ra) '
+    for key in log_martians arp_announce gc_stale_time proxy_ndp accept_ra; do
+        grep -s . /proc/sys/net/ipv[46]/*/eth[01]/$key
+    done
     for what in status llmnr mdns nta; do resolvectl $what; done
     nft list ruleset; find /etc/ovn-kubernetes -type f
     for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done

@@ -101,6 +101,14 @@ def places(kinds):
     return [*first, len(kinds)]
 
 
+def every_other(chosen, second=False):
+    """Return half of some places, where two faults or two ways of a change share them: each place has one of the two.
+
+    EVERY_PLACE in the environment gives all to both.
+    """
+    return list(chosen) if "EVERY_PLACE" in os.environ else list(chosen)[int(second) :: 2]
+
+
 def place_of_each_kind(kinds):
     """Return the place of the first step of each kind, and the end: where it does not matter which of them fails."""
     return sorted({*map(kinds.index, kinds), len(kinds)})

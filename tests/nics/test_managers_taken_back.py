@@ -16,7 +16,7 @@ from lab_hosts import lab, wait
 
 from .conftest import hold_worker, let_go, state, worker_is_held
 from .managed import MACHINES, NAMES, call, constant, everything, move, renewed, settled, together
-from .on_host import Changes
+from .on_host import Changes, every_other
 from .test_taken_back import FAILS
 
 pytestmark = pytest.mark.timeout(900)
@@ -78,15 +78,17 @@ class Rounds:
 
 
 def test_each_step_fails_in_turn(way):
-    """Protects each position where a manager is told or rows or files are about to be written: all is rolled back.
+    """Protects the positions where a manager is told or rows or files are about to be written: all is rolled back.
 
-    Also one between addresses and routes, and the end.
+    Also one between addresses and routes, and the end. The worker's death has the other half of the positions, and the
+    other way has them the other way round.
     """
 
     def fail(machine):
         with Rounds(machine, way) as rounds:
             places, acts = rounds.plan()
-            rounds.each(sorted({*places, acts // 2, acts} - {0}), at=None, acts=[FAILS])
+            chosen = every_other(places, second=way)
+            rounds.each(sorted({*chosen, acts // 2, acts} - {0}), at=None, acts=[FAILS])
 
     together(fail)
 
@@ -96,7 +98,7 @@ def test_the_worker_is_killed_in_each_step(way):
 
     def kill(machine):
         with Rounds(machine, way) as rounds:
-            rounds.each(rounds.plan()[0], die_at=None, later=0.05)
+            rounds.each(every_other(rounds.plan()[0], second=not way), die_at=None, later=0.05)
 
     together(kill)
 
