@@ -32,7 +32,7 @@ KILL_PLUGIN = (
     "end=$(($(date +%s) + 10)); while [ $(date +%s) -lt $end ]; do"
     " pgrep --exact ovn-k8s-cni-ove >/dev/null && sleep {moment:.3f} && "
     "pkill --signal KILL --exact ovn-k8s-cni-ove && exit;"
-    " sleep 0.005; done; exit 1"
+    " sleep 0.02; done; exit 1"
 )
 
 
