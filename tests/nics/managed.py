@@ -256,7 +256,7 @@ def settled(machine, seconds=60, look=network, before=None, what=None):
     """
     before = before or machine.seen["network"]
     try:
-        wait(lambda: look(machine) == before, seconds, machine.name)
+        wait(lambda: look(machine) == before, seconds, machine.name, pause=1)
     except AssertionError:
         after = look(machine)
         added, lost = [line for line in after if line not in before], [line for line in before if line not in after]
@@ -266,7 +266,7 @@ def settled(machine, seconds=60, look=network, before=None, what=None):
 def renewed(machine):
     """Wait until the DHCP server hears of the host's client again."""
     seconds = _until(machine)
-    wait(lambda: _until(machine) > seconds, 90, f"{machine.name} to renew its lease")
+    wait(lambda: _until(machine) > seconds, 90, f"{machine.name} to renew its lease", pause=1)
 
 
 def _until(machine):

@@ -53,7 +53,6 @@ def begin(asked):
     print(json.dumps([act["step"]["is"] if "step" in act else "rows" for act in acts]), flush=True)
 
 def kill(asked):
-    wait(lambda: worker() or ended())
     wait(lambda: JOURNAL.begun() > asked["die_at"] or ended())
     if JOURNAL.begun() <= asked["die_at"]:
         sys.exit(f"the change has ended before: {JOURNAL.read().reason}")

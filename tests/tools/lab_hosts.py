@@ -57,15 +57,18 @@ def on(host, command, check=True, limit=60, anew=False):
     return done.stdout if check else done
 
 
-def wait(question, seconds=60, what="the condition"):
-    """The first true answer to ``question()``."""
+def wait(question, seconds=60, what="the condition", pause=0.2):
+    """The first true answer to ``question()``.
+
+    :param pause: seconds from an answer to the next question; long for one that costs its host much.
+    """
     until = time.monotonic() + seconds
     while True:
         answer = question()
         if answer:
             return answer
         assert time.monotonic() < until, f"{what} did not come true in {seconds} s"
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 def inside(host, command, check=True, limit=60):
