@@ -70,7 +70,7 @@ SNAPSHOT = (
         grep -s . /proc/sys/net/ipv[46]/*/eth[01]/$key
     done
     for what in status llmnr mdns nta; do resolvectl $what; done
-    nft list ruleset; find /etc/ovn-kubernetes -type f
+    nft list ruleset; find /etc/ovn-kubernetes -type f; grep ovn-kubernetes /proc/mounts
     for nic in eth0 eth1; do ethtool -k $nic | grep -E '^(tx-checksumming|tcp-segmentation-offload)'; done
     """
     + DATABASE
@@ -135,16 +135,35 @@ def installed(machines):
     return machines
 
 
+@pytest.fixture(scope="session")
+def furnished(machine):
+    """What the host was seen to have when it was furnished: empty before."""
+    return []
+
+
 @pytest.fixture
-def host(machine):
-    """The host, as it was switched on, furnished; left without uplinks."""
-    on(machine, "set -e" + FURNITURE)
-    yield machine
+def host(machine, furnished):
+    """The host, furnished and without uplinks.
+
+    A boot is the dearest part of many tests: it comes only where the test before has left something else.
+    """
+    if not furnished or snapshot() != furnished:
+        restart()
+        on(machine, "set -e" + FURNITURE)
+        furnished[:] = snapshot()
+    return machine
+
+
+@pytest.fixture
+def bare(machine, furnished):
+    """The host as a boot leaves it, without uplinks."""
     restart()
+    furnished.clear()
+    return machine
 
 
 def restart():
-    """Switch the host off and on, without uplinks: the next test finds it as a boot leaves it."""
+    """Switch the host off and on, without uplinks: what comes next finds it as a boot leaves it."""
     inside(
         (
             "rm -rf /etc/ovn-kubernetes/uplinks /var/lib/ovn-kubernetes; "

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 
-from .conftest import HOST, call, inside
+from .conftest import HOST, call, inside, restart
 
 ADMINISTRATOR, SHOWN = "192.168.7.1", "198.51.100.7"
 NODE = {
@@ -36,8 +36,15 @@ table ip hidden {{
 NFT"""
 
 
+@pytest.fixture(scope="module")
+def booted(machine, furnished):
+    """The host as a boot leaves it; each test leaves it so."""
+    restart()
+    furnished.clear()
+
+
 @pytest.fixture
-def administrator(machine):
+def administrator(booted):
     """The controller's address in the pods' network, which the host's programs do not see."""
     address = f"{ADMINISTRATOR}/32"
     subprocess.run(["ip", "address", "add", address, "dev", "olab-under"], check=True, timeout=10)
@@ -73,7 +80,7 @@ def test_a_controller_that_still_reaches_the_host(administrator):
     assert again.good and not again.answer["changed"] and again.plan == []
 
 
-def test_a_controller_that_the_host_sees(machine):
+def test_a_controller_that_the_host_sees(booted):
     """Protects an administrator in the pods' network: refused before anything is changed."""
     subprocess.run(["ip", "address", "add", f"{ADMINISTRATOR}/32", "dev", "olab-under"], check=True, timeout=10)
     try:
