@@ -34,7 +34,8 @@ from .test_taken_back import FAILS
 pytestmark = pytest.mark.timeout(900)
 FOLDERS = "/var/lib/ovn-kubernetes /etc/ovn-kubernetes/uplinks"
 SMALL = f"""
-mkdir -p /etc/ovn-kubernetes/uplinks
+set -e
+mkdir -p {FOLDERS}
 for folder in {FOLDERS}; do
     mountpoint -q $folder && continue
     cp -a $folder /run/before
@@ -43,7 +44,8 @@ for folder in {FOLDERS}; do
     rm -r /run/before
 done
 """
-FILL = f"for folder in {FOLDERS}; do dd if=/dev/zero of=$folder/.filler bs=4k; done"
+# More than there is room for, and not all of this machine's disk should the file system be another one.
+FILL = f"for folder in {FOLDERS}; do mountpoint $folder && dd if=/dev/zero of=$folder/.filler bs=4k count=200; done"
 EMPTY = "rm -f /var/lib/ovn-kubernetes/.filler /etc/ovn-kubernetes/uplinks/.filler"
 # Without link-local networks: those of a link that has just come up are there a moment later.
 LOOK = (
@@ -53,7 +55,7 @@ LOOK = (
     """
     + DATABASE
 )
-FULL = f"({FILL}) 2>/dev/null; true"
+FULL = f"({FILL}) >/dev/null 2>&1; [ $(df --output=avail {FOLDERS} | tail -n +2 | tr -d ' \\n') = 00 ]"
 # systemd has noticed the death, and has started again all that it starts then; each death counts anew.
 STARTED = """
 is_up() {
