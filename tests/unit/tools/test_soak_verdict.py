@@ -81,6 +81,8 @@ def test_a_daemon_that_holds_more_and_more(verdict):
     assert problems(verdict, more) == {"ovn-controller holds": "nodes: 0 after the second quarter, 900 now"}
     little = figures(holds={"ovn-controller": {"flows-KB": 5400, "entries": 290}})
     assert problems(verdict, little) == {}
+    learned = figures(neighbours=40, holds={"ovn-controller": {"flows-KB": 5000, "entries": 550}})
+    assert problems(verdict, learned) == {}
 
 
 def test_objects_in_memory_are_counted_for_each_object_that_came(verdict):
