@@ -19,7 +19,7 @@ from lab_running_pods import MASTER, NODE, WATCHER, delete, inside, make, northb
 API, NB, NORTHD = UNITS = ("kube-apiserver", "ovn-ovsdb-server-nb", "ovn-northd")
 # Seconds. A long outage outlasts the watcher's WatchdogSec (30 s), its probes of the database (10 s) and the pause in
 # which a node reports no problem (30 s). The API server's also outlasts by far what notices it (33 s, health.py).
-SHORT, LONG, LONGEST = 2, 40, 60
+SHORT, LONG, LONGEST = 2, 35, 50
 PROMPT = 30  # seconds for what is to be done in an outage
 
 
