@@ -207,12 +207,13 @@ class FlowKeeper:
         """
         mappings = self._external_ids().get("ovn-bridge-mappings", "").split(",")
         in_use = {mapping.partition(":")[2] for mapping in mappings} | {self._bridge}
-        for row in self._local.rows["Bridge"].values():
-            if row.name is not None and row.name not in in_use:
-                with contextlib.suppress(FlowError):  # a bridge of others that does not answer
-                    count = await delete_flows(row.name)
-                    if count:
-                        LOG.info("bridge %s: %d flows deleted, its NIC is no longer shared", row.name, count)
+        # The rows may change while flows are deleted.
+        names = [row.name for row in self._local.rows["Bridge"].values() if row.name is not None]
+        for name in set(names) - in_use:
+            with contextlib.suppress(FlowError):  # a bridge of others that does not answer
+                count = await delete_flows(name)
+                if count:
+                    LOG.info("bridge %s: %d flows deleted, its NIC is no longer shared", name, count)
 
     def _services(self, host: LocalHost) -> tuple[ServiceEndpoint, ...]:
         """Return what the gateway router balances; while the Southbound database is away, as it was last."""
