@@ -60,7 +60,7 @@ certificates() { find /usr/local/share/ca-certificates -name '*.crt' -type f 2>/
 hosts_file() {
     local host
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n'
-    for host in ovn-master ovn-outside ovn-node{1..40}; do echo "10.44.0.$(number_of "$host") $host"; done
+    for host in ovn-master ovn-outside ovn-node{1..60}; do echo "10.44.0.$(number_of "$host") $host"; done
 }
 
 build_image() {
