@@ -128,7 +128,9 @@ class Job:
         self._write("env/cmdline", " ".join(arguments))
         if before is not None:
             shutil.copytree(before.artifacts / "fact_cache", self.artifacts / "fact_cache")
-        self._write("env/settings", json.dumps({"job_timeout": 0, "suppress_ansible_output": True}))
+        # Left to itself, ansible-runner sees a cancel up to 5 s later.
+        settings = {"job_timeout": 0, "suppress_ansible_output": True, "pexpect_timeout": 0.2}
+        self._write("env/settings", json.dumps(settings))
         self._write("inventory/hosts", f"#!/usr/bin/env python3\nprint({json.dumps(inventory)!r})\n", 0o700)
         others = "/usr/share/ansible/collections" if image else DEPENDENCIES
         environment = {
