@@ -108,8 +108,8 @@ class Schedule:
     def _next(self) -> Step | None:
         """Return the step that is to start now, if any."""
         ready = [step for step in self._waiting.values() if self._is_ready(step)]
-        used = sum(step.cores for step, _command in self._running.values())
-        fitting = [step for step in ready if used + step.cores <= self._cores or used == 0]
+        used = sum(step.uses for step, _command in self._running.values())
+        fitting = [step for step in ready if step.is_hurried or used + step.cores <= self._cores or used == 0]
         return max(fitting, key=lambda step: self._to_the_end[step.name], default=None)
 
     def _is_ready(self, step: Step) -> bool:

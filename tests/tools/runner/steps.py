@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 # Processors that the steps of the longest chain ask for: there is always room for them, and they are hurried.
 NEVER_WAITS = 0.1
+# Processors that the others leave to them, since the run ends when they do.
+LEFT_TO_HURRIED = 0.4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Step:
     def is_hurried(self) -> bool:
         """Return whether it gets a larger share of the processors than the steps beside it."""
         return self.cores <= NEVER_WAITS
+
+    @property
+    def uses(self) -> float:
+        """Return how many processors it takes from the steps beside it."""
+        return LEFT_TO_HURRIED if self.is_hurried else self.cores
 
     @property
     def file_name(self) -> str:
