@@ -83,9 +83,11 @@ def test_health_and_metrics(world):
         "the service to be counted",
     )
     wait_for(lambda: watcher.figure("ovn_k8s_watcher_failing_objects") == 1, "the pod that can't be made to be counted")
+    # The watcher hears of its own annotation a moment after the API server has it.
+    annotated = "ovn_k8s_watcher_pod_first_seen_annotated_duration_seconds_count"
+    wait_for(lambda: watcher.figure(annotated) == 1, "the annotation to be counted")
     figures = watcher.figures()
     assert figures["ovnkube_controller_pod_first_seen_lsp_created_duration_seconds_count"] == 1
-    assert figures["ovn_k8s_watcher_pod_first_seen_annotated_duration_seconds_count"] == 1
     assert figures["ovnkube_controller_northbound_database_connected"] == 1
     assert figures['ovn_k8s_watcher_cached_objects{resource="pods"}'] == 2
     assert watcher.get("/healthz")[0] == 200 and watcher.get("/readyz") == (200, "ok\n")
