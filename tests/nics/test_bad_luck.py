@@ -73,6 +73,28 @@ systemctl reset-failed ovsdb-server ovs-vswitchd openvswitch-switch
 FLAGS = "; ip -o link show dev eth0 | grep -o '<.*>'; ip neighbour show nud permanent; nft list ruleset"
 
 
+def rolled_back_at(changes, place, present, command, then, before):
+    """A change of eth0 with bad luck at a place, after which a step fails; the host has what it had before.
+
+    :param command, then: shell commands for the bad luck, and for looking once all was rolled back.
+    :returns: the kinds of the change's own steps.
+    """
+    kinds, reason, after = changes.rolled_back(
+        "eth0",
+        present=present,
+        at=place,
+        acts=[WAITS, FAILS],
+        timeout=60,
+        die_at=place,
+        victims=[],
+        command=command,
+        then=then,
+    )
+    assert "203.0.113.99/32" in reason, reason
+    assert constant(after) == before, f"step {place} of {len(kinds) - 2}"
+    return kinds[:place] + kinds[place + 2 :]
+
+
 @pytest.mark.parametrize("present", [True, False], ids=["there", "back"])
 def test_the_disk_is_full_in_the_middle(host, present):
     """Protects each kind of step, both ways. What else can break is in tests/integration/nic/test_way_back.py."""
@@ -84,20 +106,7 @@ def test_the_disk_is_full_in_the_middle(host, present):
     with Changes(HOST, ADDRESSES) as changes:
         places, place, acts = [], 0, 1
         while place <= acts:
-            whole, reason, after = changes.rolled_back(
-                "eth0",
-                present=present,
-                at=place,
-                acts=[WAITS, FAILS],
-                timeout=60,
-                die_at=place,
-                victims=[],
-                command=FULL,
-                then=f"{EMPTY}; {LOOK}",
-            )
-            acts = len(whole) - 2
-            assert "203.0.113.99/32" in reason, reason
-            assert constant(after) == before, f"step {place} of {acts}"
+            acts = len(rolled_back_at(changes, place, present, FULL, f"{EMPTY}; {LOOK}", before))
             places.append(place)
             place += max(1, acts // 6)
     assert len(places) > 5
@@ -115,28 +124,12 @@ def test_open_vswitch_dies_in_the_middle(host, present, victims):
     killed = "".join(f"pkill -9 -x {victim}; " for victim in victims.split()) + "true"
     hold()
     with Changes(HOST, ADDRESSES) as changes:
-
-        def killed_at(place):
-            kinds, reason, after = changes.rolled_back(
-                "eth0",
-                present=present,
-                at=place,
-                acts=[WAITS, FAILS],
-                timeout=60,
-                die_at=place,
-                victims=[],
-                command=killed,
-                then=STARTED + look,
-            )
-            assert "203.0.113.99/32" in reason, reason
-            assert constant(after) == before, f"step {place}"
-            return kinds[2:]
-
-        kinds = killed_at(0)
+        kinds = rolled_back_at(changes, 0, present, killed, STARTED + look, before)
         rows = kinds.index("rows")
         places = sorted({rows, rows + 1, len(kinds) // 2, len(kinds)} - {0})
+        # The two ways, and the victims, share the places.
         for place in every_other(places, second=present == ("ovsdb-server" in victims)):
-            killed_at(place)
+            rolled_back_at(changes, place, present, killed, STARTED + look, before)
     assert len(places) > 2
 
 
