@@ -22,6 +22,8 @@ USEC_PER_SEC = 1000000  # systemd's properties that end in USec
 POLL = 0.1  # seconds between two queries for a unit
 STOP_TIME = 60  # seconds for the command after the service's end
 SIGKILL = 9
+STARTS = 3  # attempts at a unit that other processes start too
+RUNS = ("active", "activating", "reloading")  # states of a unit that runs, or will again; org.freedesktop.systemd1(5)
 
 
 def wait_until_gone(unit: str, timeout: float) -> bool:
@@ -47,10 +49,11 @@ def is_booted() -> bool:
     return os.path.isdir("/run/systemd/system")
 
 
-def keep_running(unit: str, description: str, command: Sequence[str]) -> None:
+def keep_running(unit: str, description: str, command: Sequence[str]) -> bool:
     """Start a service that runs until its command ends without an error; after one systemd runs it again.
 
     :param command: the arguments; the program is an absolute path.
+    :returns: False when it runs already: another process may start it at the same moment.
     :raises HostError: systemd refuses the unit.
     """
     properties = [
@@ -62,7 +65,19 @@ def keep_running(unit: str, description: str, command: Sequence[str]) -> None:
         ("StartLimitIntervalUSec", ("t", 0)),
         ("CollectMode", ("s", "inactive-or-failed")),
     ]
-    _start(unit, "fail", properties)
+    for _ in range(STARTS):
+        if is_loaded(unit):
+            if _active_state(unit) in RUNS:
+                return False
+            wait_until_gone(unit, STOP_TIME)  # it is ending
+        try:
+            _start(unit, "fail", properties)
+        except HostError:
+            if not is_loaded(unit):
+                raise
+        else:
+            return True
+    raise HostError(f"{unit} was started and ended {STARTS} times by another process: see journalctl -u {unit}")
 
 
 def start_unit(unit: str, description: str, command: Sequence[str], after: Sequence[str], limit: float) -> None:

@@ -65,11 +65,8 @@ def start_watch() -> bool:
 
     :raises HostError: systemd refuses.
     """
-    if is_loaded(names.DROPS_UNIT):
-        return False
     command = [sys.executable, "-I", names.ARCHIVE, PROGRAM]
-    keep_running(names.DROPS_UNIT, "OVN overlay: drops at the NICs of the userspace datapath", command)
-    return True
+    return keep_running(names.DROPS_UNIT, "OVN overlay: drops at the NICs of the userspace datapath", command)
 
 
 def start_watch_of_drops() -> bool:

@@ -22,7 +22,12 @@ def started(monkeypatch, tmp_path):
     (tmp_path / "archive").touch()
     monkeypatch.setattr(drop_watch, "is_booted", lambda: True)
     monkeypatch.setattr(drop_watch, "is_loaded", units.__contains__)
-    monkeypatch.setattr(drop_watch, "keep_running", lambda unit, _description, _command: units.append(unit))
+
+    def keep_running(unit, _description, _command):
+        units.append(unit)
+        return units.count(unit) == 1
+
+    monkeypatch.setattr(drop_watch, "keep_running", keep_running)
     return units
 
 
@@ -44,6 +49,7 @@ def test_it_is_started_once(started):
 def test_systemd_never_gives_it_up(monkeypatch):
     """Protects the drops of a host that had no memory for a moment: systemd counts the starts of other units."""
     given = {}
+    monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "_start", lambda _unit, _mode, properties: given.update(properties))
     systemd.keep_running("ovn-k8s-drops.service", "drops", ["/bin/true"])
     assert given["StartLimitIntervalUSec"] == ("t", 0)
@@ -52,6 +58,7 @@ def test_systemd_never_gives_it_up(monkeypatch):
 def test_its_log_has_its_name(monkeypatch):
     """Protects whoever looks for its lines in the journal, where they had the name of the interpreter."""
     given = {}
+    monkeypatch.setattr(systemd, "is_loaded", lambda _unit: False)
     monkeypatch.setattr(systemd, "call", lambda *arguments: given.update(arguments[-1][2]))
     systemd.keep_running("ovn-k8s-drops.service", "drops", ["/bin/true"])
     assert given["SyslogIdentifier"] == ("s", "ovn-k8s-drops")
