@@ -18,29 +18,16 @@ from typing import Any, NamedTuple
 
 from .._common import addressing, names
 from .._common.errors import OvnKubernetesError
+from .._kube.quantity import quantity
 
 MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
-QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi|)")
-# Suffixes of quantities (resource.Quantity of Kubernetes' apimachinery).
-FACTORS = {
-    "": 1,
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "P": 10**15,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-    "Pi": 2**50,
-}
 # Characters. What the watcher writes has less than 400; users may write 256 KiB (TotalAnnotationSizeLimitB of
 # Kubernetes' apimachinery).
 LONGEST = 1024
 TOO_LONG = "(too long)"  # what is kept instead of a longer text: it is no JSON, and no quantity
 SHOWN = 100  # characters of a user's text that an error shows
-LOWEST_RATE, HIGHEST_RATE = 10**3, 10**15  # bits a second
+# Bits a second, as ExtractPodBandwidthResources of Kubernetes' pkg/util/bandwidth takes them.
+LOWEST_RATE, HIGHEST_RATE = 10**3, 10**15
 
 
 class AnnotationError(OvnKubernetesError, ValueError):
@@ -227,8 +214,10 @@ def _rate(text: str | None, name: str) -> int | None:
     """Return a limit in bits a second, written as a Kubernetes quantity; None: no limit."""
     if text is None:
         return None
-    match = QUANTITY.fullmatch(text.strip())
-    rate = int(float(match[1]) * FACTORS[match[2]]) if match else 0
+    try:
+        rate = quantity(text.strip())
+    except ValueError:
+        rate = 0
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AnnotationError(f"annotation {name} is {text!r:.{SHOWN}}: write bits a second from 1k to 1P, like 10M")
     return rate

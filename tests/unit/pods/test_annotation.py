@@ -80,6 +80,7 @@ def test_both_ip_versions_are_annotated():
         {names.POD_ANNOTATION: "[" * 100_000},
         {names.POD_NETWORKS_ANNOTATION: '{"default": ' * 100_000},
         {names.INGRESS_BANDWIDTH: "9" * 400 + "k"},
+        {names.INGRESS_BANDWIDTH: "1e" + "9" * 1000},
         {names.POD_ANNOTATION: json.dumps({"ip_address": "fe80::1%a b/64", "mac_address": "0a:58:c0:a8:01:03"})},
     ],
 )
@@ -91,7 +92,16 @@ def test_hostile_annotations(annotations):
         parse({**ONE, **annotations})
 
 
-@pytest.mark.parametrize("text", ["", "fast", "10Mbit", "-1M", "10", "1P1"])
+RATES = {"10M": 10**7, "1e7": 10**7, "10E6": 10**7, ".5G": 5 * 10**8, "1Gi": 2**30, "1P": 10**15, " 1k ": 1000}
+
+
+@pytest.mark.parametrize(("text", "rate"), RATES.items())
+def test_rates_are_quantities(text, rate):
+    """Protects pods with a limit that is written in another way than 10M: they did not start."""
+    assert parse({**ONE, names.EGRESS_BANDWIDTH: text}).egress_rate == rate
+
+
+@pytest.mark.parametrize("text", ["", "fast", "10Mbit", "-1M", "10", "1P1", "1E", "1e16", "998.9", "1e999999999"])
 def test_rates_that_are_none(text):
     """Protects users from a limit that has no effect: the error says which annotation, and what would be right."""
     with pytest.raises(annotation.AnnotationError, match=r"kubernetes.io/egress-bandwidth is .* write bits a second"):
