@@ -244,7 +244,7 @@ def test_status_follows_readiness(ready):
 # VERSION and errors.
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "0.4.0", "9.0.0"])
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "0.2.0", "9.0.0"])
 def test_w20_version_is_answered_always(node, version):
     """Protects runtimes, which call VERSION first: also without a server, and whatever version the configuration
     names."""
@@ -252,13 +252,14 @@ def test_w20_version_is_answered_always(node, version):
         if running:
             node.start()
         code, result = node.cni("VERSION", container=None, ifname=None, netns=None, version=version)
-        assert code == 0 and result["supportedVersions"] == ["1.0.0", "1.1.0"]
+        assert code == 0 and result["supportedVersions"] == ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"]
 
 
 DEEP = "[" * 150 + "]" * 150
 
 ERRORS = {
-    "unsupported version": ({"command": "ADD", "netns": "/n", "version": "0.4.0"}, 1, "0.4.0"),
+    "unsupported version": ({"command": "ADD", "netns": "/n", "version": "0.2.0"}, 1, "0.2.0"),
+    "CHECK before 0.4.0": ({"command": "CHECK", "netns": "/n", "version": "0.3.1"}, 1, "CHECK"),
     "STATUS before 1.1.0": ({"command": "STATUS", "version": "1.0.0"}, 1, "STATUS"),
     "GC before 1.1.0": ({"command": "GC", "version": "1.0.0"}, 1, "GC"),
     "no container": ({"command": "ADD", "netns": "/n", "container": None}, 4, "CNI_CONTAINERID"),
@@ -266,6 +267,7 @@ ERRORS = {
     "no namespace": ({"command": "ADD", "netns": None}, 4, "CNI_NETNS"),
     "no command": ({"command": "ADD", "environment": {"CNI_COMMAND": None}}, 4, "CNI_COMMAND"),
     "an unknown command": ({"command": "PING"}, 4, "CNI_COMMAND"),
+    "an older version": ({"command": "DEL", "ifname": None, "version": "0.3.1"}, 4, "CNI_IFNAME"),
     "no pod": (
         {"command": "ADD", "netns": "/n", "environment": {"CNI_ARGS": "IgnoreUnknown=1"}},
         4,

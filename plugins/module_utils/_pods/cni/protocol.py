@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Requests and errors of the CNI specification (versions 1.0.0 and 1.1.0), as the plugin passes them on.
+"""Requests and errors of the CNI specification (versions 0.3.0 to 1.1.0), as the plugin passes them on.
 
 Nothing is done here.
 
@@ -21,13 +21,14 @@ from ..interface import Attachment
 from .errors import CniError, ErrorCode
 from .texts import read_args, read_configuration, shown
 
-VERSIONS = ("1.0.0", "1.1.0")
+VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
+CONFIGURED = ("1.0.0", "1.1.0")  # what the node's own configuration names
 UNVERSIONED = "0.1.0"  # what a configuration without cniVersion means
 # command -> versions that have it
 COMMANDS = {
     "ADD": VERSIONS,
     "DEL": VERSIONS,
-    "CHECK": VERSIONS,
+    "CHECK": VERSIONS[2:],
     "VERSION": VERSIONS,
     "GC": ("1.1.0",),
     "STATUS": ("1.1.0",),
@@ -143,7 +144,7 @@ def parse(payload: bytes) -> Request:
 
 def parse_deletion(payload: bytes) -> Request:
     """Read a DEL request by its variables alone, which say enough. :raises CniError: they don't."""
-    return _request("DEL", VERSIONS[0], _split(payload)[0], {})
+    return _request("DEL", CONFIGURED[0], _split(payload)[0], {})
 
 
 def _split(payload: bytes) -> tuple[dict[str, str], bytes]:
@@ -227,5 +228,5 @@ def configuration(mtu: int | None) -> str:
     :param mtu: of the pods' network, in bytes; None: it can't be known now.
     """
     plugin = {"type": names.CNI_PLUGIN, **({} if mtu is None else {"mtu": mtu})}
-    versions = {"cniVersion": VERSIONS[0], "cniVersions": list(VERSIONS)}
+    versions = {"cniVersion": CONFIGURED[0], "cniVersions": list(CONFIGURED)}
     return json.dumps({**versions, "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

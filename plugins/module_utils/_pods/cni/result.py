@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Results of the CNI specification (section 5, "Result Types"), as JSON objects."""
+"""Results of the CNI specification (section 5, "Result Types"), as JSON objects.
+
+The versions differ: up to 0.4.0 each address says its IP version, and 1.1.0 has added the MTU.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..._common import addressing
 from ..annotation import PodNetwork
 from .errors import CniError
-from .protocol import VERSIONS, Request
+from .protocol import CONFIGURED, VERSIONS, Request
+
+WITH_IP_VERSION = ("0.3.0", "0.3.1", "0.4.0")
+WITH_MTU = ("1.1.0",)
 
 
 def success(request: Request, host_link: str, host_mac: str, network: PodNetwork, mtu: int) -> dict[str, Any]:
@@ -23,14 +30,19 @@ def success(request: Request, host_link: str, host_mac: str, network: PodNetwork
         {"name": host_link, "mac": host_mac},
         {"name": request.ifname, "mac": network.mac, "sandbox": request.netns},
     ]
-    if request.version != VERSIONS[0]:  # 1.1.0 has added the MTU
+    if request.version in WITH_MTU:
         for interface in made:
             interface["mtu"] = mtu
     interfaces = [*(previous.get("interfaces") or ()), *made]
     ips = [*(previous.get("ips") or ())]
     for cidr in network.addresses:
+        ip: dict[str, Any] = {"address": cidr, "interface": len(interfaces) - 1}
+        if request.version in WITH_IP_VERSION:
+            ip["version"] = str(addressing.family(cidr))
         gateway = network.gateway(cidr)
-        ips.append({"address": cidr, "interface": len(interfaces) - 1, **({"gateway": gateway} if gateway else {})})
+        if gateway:
+            ip["gateway"] = gateway
+        ips.append(ip)
     routes = [
         *(previous.get("routes") or ()),
         *({"dst": route.destination, "gw": route.next_hop} for route in network.all_routes()),
@@ -55,7 +67,7 @@ def versions(request: Request) -> dict[str, Any]:
 def error(exc: CniError, version: str) -> dict[str, Any]:
     """Return an error's object."""
     result = {
-        "cniVersion": version if version in VERSIONS else VERSIONS[0],
+        "cniVersion": version if version in VERSIONS else CONFIGURED[0],
         "code": int(exc.code),
         "msg": exc.msg,
     }

@@ -49,6 +49,22 @@ def test_no_request_breaks_the_server(payload):
     )
 
 
+OPERATIONS = {"ADD": "0.3.0", "DEL": "0.3.0", "CHECK": "0.4.0", "GC": "1.1.0", "STATUS": "1.1.0"}
+
+
+@pytest.mark.parametrize(("command", "first"), OPERATIONS.items())
+def test_operations_since_their_version(make_request, command, first):
+    """Protects meta plugins and configurations of an older version: each version has its operations, and no more."""
+    more = {"prevResult": {}, protocol.VALID_ATTACHMENTS: []}
+    for version in ("0.2.0", *protocol.VERSIONS, "1.2.0"):
+        if first <= version <= protocol.VERSIONS[-1]:
+            assert make_request(command, version, **more).version == version
+        else:
+            with pytest.raises(CniError, match=f"{command} with cniVersion '{version}'") as caught:
+                make_request(command, version, **more)
+            assert caught.value.code == ErrorCode.INCOMPATIBLE_VERSION
+
+
 def test_the_runtimes_configuration():
     """Protects the runtime: a valid list (CNI 1.0.0) that names our plugin. One that knows CNI 1.1.0 calls STATUS."""
     content = json.loads(protocol.configuration(1400))

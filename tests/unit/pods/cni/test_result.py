@@ -19,12 +19,15 @@ NETWORK = PodNetwork(
 
 @pytest.mark.parametrize("version", protocol.VERSIONS)
 def test_a_result_has_the_version_of_the_request(make_request, version):
-    """Protects runtimes that know the older version only: they refuse an answer in the newer one."""
+    """Protects runtimes, and Multus 3, that know an older version only: they refuse an answer in a newer one, or one
+    that lacks what theirs must have (an address's version, up to 0.4.0).
+    """
     made = result.success(make_request(version=version), "outer", "52:54:00:00:00:01", NETWORK, 1400)
-    assert made["cniVersion"] == version and [("mtu" in one) for one in made["interfaces"]] == [version != "1.0.0"] * 2
+    assert made["cniVersion"] == version and [("mtu" in one) for one in made["interfaces"]] == [version == "1.1.0"] * 2
+    four, six = ({"version": "4"}, {"version": "6"}) if version.startswith("0.") else ({}, {})
     assert made["ips"] == [
-        {"address": "192.168.1.3/24", "interface": 1, "gateway": "192.168.1.1"},
-        {"address": "fd10::3/64", "interface": 1},
+        {"address": "192.168.1.3/24", "interface": 1, "gateway": "192.168.1.1", **four},
+        {"address": "fd10::3/64", "interface": 1, **six},
     ]
     assert made["routes"] == [{"dst": "0.0.0.0/0", "gw": "192.168.1.1"}, {"dst": "10.96.0.0/16", "gw": "192.168.1.1"}]
 
