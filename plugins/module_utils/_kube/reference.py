@@ -10,20 +10,22 @@ from typing import NamedTuple
 
 
 class Reference(NamedTuple):
-    """An object of the core API.
+    """An object of the API.
 
     :ivar kind: as Kubernetes spells it, for example ``Pod``.
-    :ivar namespace: empty for a node.
+    :ivar namespace: empty for an object that has none, such as a node.
     :ivar uid: for a node its name, as the kubelet writes it: ``kubectl describe node`` looks for that.
+    :ivar api_version: group and version of the API.
     """
 
     kind: str
     namespace: str
     name: str
     uid: str
+    api_version: str = "v1"
 
     def __str__(self) -> str:
-        return f"{self.kind.lower()} {self.namespace}/{self.name}" if self.namespace else f"node {self.name}"
+        return f"{self.kind.lower()} {self.namespace}/{self.name}".replace(" /", " ")
 
 
 def node(name: str) -> Reference:

@@ -113,7 +113,7 @@ class Cluster:
             "endpointslices": slices,
             "nodes": nodes,
         }
-        self.events = EventWriter(client, "ovn-k8s-watcher")
+        self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
@@ -196,6 +196,10 @@ class Cluster:
         """Return whether the loop goes on."""
         busy_since = self.engine.busy_since
         return busy_since is None or asyncio.get_running_loop().time() - busy_since < LONGEST_BATCH
+
+    def _is_busy(self) -> bool:
+        """Return whether objects or annotations wait, which come before events."""
+        return bool(self.engine) or self.engine.busy_since is not None or bool(self.pods.annotator)
 
     # Events: which planner has to know.
 

@@ -16,6 +16,7 @@ import pytest
 from northbound import Northbound
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import kubernetes_events
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
 
 ROUND = 100  # of each kind at one time
@@ -94,10 +95,11 @@ async def churn(cluster, first, count, idle):
 
 
 @pytest.mark.parametrize("acts", [True, False], ids=["acts", "stands by"])
-def test_nothing_is_left_of_what_came_and_went(acts):
+def test_nothing_is_left_of_what_came_and_went(acts, monkeypatch):
     """Protects a master's memory: after 2,000 pods, services, slices and nodes came and went the watcher holds as many
     objects as before, also one that stands by.
     """
+    monkeypatch.setattr(kubernetes_events, "RATE", 1e6)
     nb = Northbound()
     nb.build(nodes=tuple(range(1, NODES + 1)), gateways=(1,))
 
@@ -106,7 +108,7 @@ def test_nothing_is_left_of_what_came_and_went(acts):
         engine = cluster.engine
 
         def idle():
-            return not (engine.busy_since or len(cluster.pods.annotator) or len(cluster.events._tasks) or len(engine))
+            return not (engine.busy_since or len(cluster.pods.annotator) or len(cluster.events) or len(engine))
 
         tasks = [asyncio.create_task(work) for work in (cluster.replica.run(), engine.run())]
         await asyncio.wait_for(cluster.replica.ready.wait(), 20)

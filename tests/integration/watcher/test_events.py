@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects pods from what is said about others: annotations come before events. A real database, an API server that
+takes everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from northbound import Northbound
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
+
+REFUSED = 400
+
+
+class Api:
+    """An API server that takes everything, and keeps what was asked for, in its order."""
+
+    settings = Settings("http://127.0.0.1:1", service_subnets=("10.96.0.0/16",))
+
+    def __init__(self):
+        self.requests = []
+
+    async def get(self, _path, **_query):
+        """A list without members."""
+        return {"metadata": {"resourceVersion": "1"}, "items": []}
+
+    async def patch(self, _path, _body):
+        """An annotation."""
+        self.requests.append("annotation")
+        return {}
+
+    async def create(self, _path, body):
+        """An event."""
+        self.requests.append(body["reason"])
+        return {}
+
+
+@pytest.fixture
+def northbound():
+    """A database with one node."""
+    nb = Northbound()
+    nb.build(nodes=(1,))
+    yield nb
+    nb.remove()
+
+
+def test_annotations_come_before_events(northbound):
+    """Protects pods that can be served from hundreds that can't, which came before them."""
+
+    async def main():
+        api = Api()
+        cluster = Cluster(api, northbound.remote)
+        for informer in cluster.informers.values():
+            informer.synced.set()
+            informer.current = True
+        for number in range(REFUSED + 20):
+            meta = {"namespace": "ns", "name": f"p{number}", "uid": f"u{number}", "resourceVersion": "1"}
+            spec = {"nodeName": "gone" if number < REFUSED else "node1", "containers": []}
+            event = {"type": "ADDED", "object": {"metadata": meta, "spec": spec, "status": {}}}
+            cluster.informers["pods"]._handle(event, "1")
+        works = (cluster.replica.run(), cluster.engine.run(), cluster.leadership.run())
+        tasks = [asyncio.create_task(work) for work in works]
+        while api.requests.count("annotation") < 20 or len(api.requests) < 21:
+            await asyncio.sleep(0.002)
+        await end(tasks)
+        await cluster.events.close()
+        return api.requests
+
+    requests = asyncio.run(asyncio.wait_for(main(), 60))
+    assert requests[:20] == ["annotation"] * 20 and requests[20] == "NetworkNotReady"
