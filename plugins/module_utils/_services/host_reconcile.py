@@ -269,8 +269,8 @@ class HostServices:
             )
         self._written = rules
         LOG.info(
-            "services: %d node ports, %d addresses of services for the host's own connections, %d host ports",
+            "services: %d node ports, %d ports of other addresses, %d host ports",
             len(rules.node_ports),
-            len(rules.service_addresses),
+            len(rules.service_addresses) + len(rules.outside_addresses),
             len(rules.host_ports),
         )

@@ -4,9 +4,9 @@
 """The routes between pods and the hosts' own addresses: through the host's management port, without a gateway.
 
 Pods reach hosts through the overlay. One kind of packet must not go straight to the host that it is for: the answer to
-a connection of another host to a node port with ``externalTrafficPolicy: Local``. The pod's host has translated the
-node port and has kept the client's address, so the answer must go back through the pod's host. A routing policy on the
-cluster router does that.
+a connection of another host to a node port, or to an address outside, with ``externalTrafficPolicy: Local``. The pod's
+host has translated it and has kept the client's address, so the answer must go back through the pod's host. A routing
+policy on the cluster router does that.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ def _reply_policy(host: Host, version: int, next_hop: str, sources: list[str], h
 
 
 def _kept_clients_endpoints(host: Host, version: int, states: Sequence[ServiceState]) -> set[str]:
-    """Return the addresses of the host's endpoints that node ports reach with the client's address kept."""
+    """Return the addresses of the host's endpoints that are reached with the client's address kept."""
     return {
         target.address
         for state in states
-        if state.service.external_local and state.service.has_node_ports
+        if state.service.external_local
         for port in state.service.ports
         for target in state.targets(port, version, host.name)
     }

@@ -44,13 +44,14 @@ class NodePortRule:
 
 @dataclass(frozen=True)
 class ServiceAddressRule:
-    """An address of a service for the host's own connections: the service has an endpoint at the host, or the address
-    is outside the cluster.
+    """An address of a service.
 
     :ivar version: the IP version.
     :ivar protocol: tcp, udp or sctp.
     :ivar targets: where the connections go.
     :ivar affinity: whether a client keeps its endpoint.
+    :ivar local: the endpoints on this host, for connections that come in, when traffic from outside stays here
+        (``externalTrafficPolicy: Local``); else None.
     """
 
     version: int
@@ -59,28 +60,7 @@ class ServiceAddressRule:
     port: int
     targets: tuple[Target, ...]
     affinity: bool = False
-
-
-@dataclass(frozen=True)
-class OwnAddressRule:
-    """A port of one of the host's own addresses that leads to a service, as the service's ``externalIPs`` say, or its
-    balancer.
-
-    :ivar node_port: what is done there, as at a node port.
-    """
-
-    address: str
-    node_port: NodePortRule
-
-    @property
-    def protocol(self) -> str:
-        """tcp, udp or sctp."""
-        return self.node_port.protocol
-
-    @property
-    def port(self) -> int:
-        """The port."""
-        return self.node_port.port
+    local: tuple[Target, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +87,9 @@ class HostRules:
     :ivar link: the link of the management port.
     :ivar pod_networks: the networks of all pods.
     :ivar host_addresses: own addresses of all hosts, sorted.
+    :ivar service_addresses: cluster addresses, for the host's own connections only: of services with an endpoint at
+        the host.
+    :ivar outside_addresses: addresses outside, for the host's own connections and for those that come in.
     :ivar kept_ports: ports of ``host_ports`` that programs of the host listen on, and keep.
     """
 
@@ -116,12 +99,12 @@ class HostRules:
     node_ports: tuple[NodePortRule, ...] = ()
     service_addresses: tuple[ServiceAddressRule, ...] = ()
     host_ports: tuple[HostPortRule, ...] = ()
-    own_addresses: tuple[OwnAddressRule, ...] = ()
+    outside_addresses: tuple[ServiceAddressRule, ...] = ()
     kept_ports: tuple[Listener, ...] = ()
 
 
 # What is done with one port of a protocol.
-PortRule = Union[NodePortRule, ServiceAddressRule, HostPortRule, OwnAddressRule]
+PortRule = Union[NodePortRule, ServiceAddressRule, HostPortRule]
 
 
 class HealthCheck(NamedTuple):

@@ -3,9 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What one host's own network stack does for services, and for pods with host ports.
 
-A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. The host's own
-connections to addresses outside do so too. So the host's rules name endpoints only in two cases: a service whose
-traffic from outside stays on the host, and a service with an endpoint at the host's own address.
+A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. Addresses outside
+do so too, for the host's own connections and for what comes in by whatever NIC, as in kube-proxy. So the host's rules
+name endpoints only in two cases: a service whose traffic from outside stays on the host, and a service with an endpoint
+at the host's own address.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from .host_rule_records import (
     HostRules,
     NodePortRule,
     NodePortTargets,
-    OwnAddressRule,
     PortRule,
     ServiceAddressRule,
 )
@@ -57,7 +57,7 @@ def host_rules(
     """
     node_ports: list[NodePortRule] = []
     addresses: list[ServiceAddressRule] = []
-    own_addresses: list[OwnAddressRule] = []
+    outside: list[ServiceAddressRule] = []
     here = {*hosts.get(node, ()), *local.addresses}
     elsewhere = {ip for name, own in hosts.items() if name != node for ip in own} - here
     for state in states:
@@ -67,12 +67,12 @@ def host_rules(
                 version = addressing.family(ip)
                 cluster[version], own = _cluster_targets(node, hosts.get(node, ()), state, port, ip)
                 addresses += own
-            for rule in _external_addresses(state, port, cluster):
-                if rule.address not in here:
-                    addresses += [rule] if rule.address not in elsewhere else []
-                elif not local.listens(rule.protocol, rule.address, rule.port):
-                    as_node_port = _node_port(node, rule.port, state, port, {}, {rule.version: rule.targets})
-                    own_addresses.append(OwnAddressRule(rule.address, as_node_port))
+            outside += [
+                rule
+                for rule in _external_addresses(node, state, port, cluster)
+                if rule.address not in elsewhere
+                and not (rule.address in here and local.listens(rule.protocol, rule.address, rule.port))
+            ]
             if port.node_port:
                 node_ports.append(_node_port(node, port.node_port, state, port, hosts, cluster))
     host_ports = _host_ports(pods)
@@ -81,11 +81,15 @@ def host_rules(
         tuple(pod_networks),
         tuple(sorted(ip for own_addresses in hosts.values() for ip in own_addresses)),
         tuple(sorted(node_ports, key=lambda rule: (rule.protocol, rule.port))),
-        tuple(sorted(addresses, key=lambda rule: (rule.version, rule.address, rule.protocol, rule.port))),
+        tuple(sorted(addresses, key=_order)),
         host_ports,
-        tuple(sorted(own_addresses, key=lambda rule: (rule.address, rule.protocol, rule.port))),
+        tuple(sorted(outside, key=_order)),
         _kept_ports(host_ports, local),
     )
+
+
+def _order(rule: ServiceAddressRule) -> tuple[int, str, str, int]:
+    return rule.version, rule.address, rule.protocol, rule.port
 
 
 def _kept_ports(host_ports: Iterable[HostPortRule], local: LocalHost) -> tuple[Listener, ...]:
@@ -112,18 +116,20 @@ def _cluster_targets(
 
 
 def _external_addresses(
-    state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
+    node: str, state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
 ) -> Iterator[ServiceAddressRule]:
-    """Yield the rules for the host's own connections to addresses outside, which need not leave the host first.
+    """Yield the rules for connections to addresses outside: the host's own, which need not leave it first, and others.
 
-    ``internalTrafficPolicy`` is not for these addresses: the connections may go to any endpoint.
+    ``internalTrafficPolicy`` is not for these addresses, and ``externalTrafficPolicy`` not for the host's own
+    connections: those may go to any endpoint.
     """
     service = state.service
     for ip in service.external_ips_of(port):
         version = addressing.family(ip)
         targets = tuple(state.targets(port, version)) if service.internal_local else cluster.get(version)
         if targets:
-            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity)
+            local = tuple(state.targets(port, version, node)) if service.external_local else None
+            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity, local)
 
 
 def _node_port(
@@ -184,7 +190,7 @@ def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
         *rules.node_ports,
         *rules.host_ports,
         *rules.service_addresses,
-        *rules.own_addresses,
+        *rules.outside_addresses,
     )
     for rule in everything:
         if rule.protocol == "udp":

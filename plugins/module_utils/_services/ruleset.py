@@ -7,10 +7,9 @@ transaction.
 The way of a packet through the table:
 
 - ``guard`` (before conntrack) drops loopback addresses that come in through the management link.
-- ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port, then
-  to ``own_addresses``, for services that have such an address (:class:`.host_rule_records.OwnAddressRule`).
-- ``output`` does the same for the host's own connections. Before that it looks for addresses of services
-  (:class:`.host_rule_records.ServiceAddressRule`).
+- ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port; then
+  what is for an address outside of a service, the host's own or not, to the chain of that address and port.
+- ``output`` does the same for the host's own connections. Before that it looks for cluster addresses of services.
 - ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
 """
 
@@ -21,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from .._common import addressing
 from .._netlink.listening import Listener
-from .host_rule_records import HostPortRule, HostRules, NodePortRule, OwnAddressRule, ServiceAddressRule
+from .host_rule_records import HostPortRule, HostRules, NodePortRule, ServiceAddressRule
 from .model import Target, of_version
 
 FAMILY, TABLE = "inet", "ovn_kubernetes"
@@ -47,6 +46,8 @@ def render(rules: HostRules) -> str:
         chain = f"{port.protocol}_{port.port}"
         elements.append(f"{port.protocol} . {port.port} : goto {chain}")
         chains += [f"chain {chain} {{", *_node_port(port), "}"]
+    for rule in rules.outside_addresses:
+        chains += [f"chain {_chain(rule)} {{", *_outside_address(rule), "}"]
     lines = [
         f"add table {FAMILY} {TABLE}",
         f"delete table {FAMILY} {TABLE}",
@@ -60,23 +61,21 @@ def render(rules: HostRules) -> str:
         *map(_kept_port, rules.kept_ports),
         *(_host_port(port) for port in rules.host_ports if serves_loopback(port)),
         "}",
-        "chain own_addresses {",
-        *(line for rule in rules.own_addresses for line in _own_address(rule)),
-        "}",
         *chains,
         f"map node_ports {{ type inet_proto . inet_service : verdict;{_elements(elements)} }}",
+        *_outside_maps(rules.outside_addresses),
         # The link may carry loopback addresses of the host's own connections (nftables.set_route_localnet), but none
         # may come in through it. This rule always stands: a program that ended may have left that setting on.
         f"chain guard {{ type filter hook prerouting priority {Priority.RAW:d}; policy accept;",
         f"iifname {link} ip daddr {LOOPBACK[4]} drop",
         "}",
         f"chain prerouting {{ type nat hook prerouting priority {Priority.NAT_DST:d}; policy accept;",
-        *_to_own_addresses(),
+        *_to_services(),
         "}",
         f"chain output {{ type nat hook output priority {Priority.NAT_DST:d}; policy accept;",
         *map(_service_address, rules.service_addresses),
         *_loopback_ports(),
-        *_to_own_addresses(),
+        *_to_services(),
         "}",
         f"chain postrouting {{ type nat hook postrouting priority {Priority.NAT_SRC:d}; policy accept;",
         *_masquerade(link, rules.host_ports),
@@ -109,13 +108,30 @@ def _elements(elements: Sequence[str]) -> str:
     return f" elements = {{ {', '.join(elements)} }};" if elements else ""
 
 
-def _to_own_addresses() -> list[str]:
-    """Return the rules for what is for one of the host's own addresses."""
+def _to_services() -> list[str]:
+    """Return the rules for what is for one of the host's own addresses, or for an address outside of a service."""
     return [
         "fib daddr type local jump host_ports",
         "fib daddr type local meta l4proto . th dport vmap @node_ports",
-        "fib daddr type local jump own_addresses",
+        *(f"{ip} daddr . meta l4proto . th dport vmap @outside{version}" for version, ip in IP.items()),
     ]
+
+
+def _outside_maps(rules: Sequence[ServiceAddressRule]) -> Iterator[str]:
+    """Yield the maps that lead to the chains of addresses outside."""
+    for version in IP:
+        elements = [
+            f"{rule.address} . {rule.protocol} . {rule.port} : goto {_chain(rule)}"
+            for rule in rules
+            if rule.version == version
+        ]
+        kind = f"type ipv{version}_addr . inet_proto . inet_service : verdict;"
+        yield f"map outside{version} {{ {kind}{_elements(elements)} }}"
+
+
+def _chain(rule: ServiceAddressRule) -> str:
+    """Return the name of the chain of an address outside. A name has no colons."""
+    return f"{rule.protocol}_{rule.port}_{rule.address.replace(':', '_')}"
 
 
 def _loopback_ports() -> list[str]:
@@ -152,7 +168,7 @@ def _node_port(port: NodePortRule) -> Iterator[str]:
     """
     for targets in port.targets:
         version = targets.version
-        match = f"meta nfproto ipv{version} meta l4proto {port.protocol}"
+        match = _match(version, port.protocol)
         if targets.local is None:
             yield f"{match} {_dnat(version, targets.cluster, port.affinity)}"
         elif targets.local:
@@ -165,11 +181,20 @@ def _node_port(port: NodePortRule) -> Iterator[str]:
             yield f"{match} drop"
 
 
-def _own_address(rule: OwnAddressRule) -> Iterator[str]:
-    """Yield the rules of one port of one own address that leads to a service."""
-    ip = IP[addressing.family(rule.address)]
-    for line in _node_port(rule.node_port):
-        yield f"{ip} daddr {rule.address} {rule.protocol} dport {rule.port} {line}"
+def _outside_address(rule: ServiceAddressRule) -> Iterator[str]:
+    """Yield the rules of one port of an address outside."""
+    match = _match(rule.version, rule.protocol)
+    to_targets = _dnat(rule.version, rule.targets, rule.affinity)
+    if rule.local is None:
+        yield f"{match} {to_targets}"
+        return
+    yield f"{match} fib saddr type local {to_targets}"  # the host itself may reach all endpoints
+    yield f"{match} {_dnat(rule.version, rule.local, rule.affinity)}" if rule.local else "drop"
+
+
+def _match(version: int, protocol: str) -> str:
+    """Return the match of a chain that is entered for this only: without it nft(8) takes no port to translate to."""
+    return f"meta nfproto ipv{version} meta l4proto {protocol}"
 
 
 def _service_address(rule: ServiceAddressRule) -> str:

@@ -108,7 +108,7 @@ def overlay(sandbox):
         "addr add 192.168.1.1/24 dev inside",
         "addr add 192.168.1.3/24 dev inside",
         "addr add 10.96.0.1/32 dev lo",
-        "addr add 10.96.0.2/32 dev lo",
+        "addr add 10.96.0.5/32 dev lo",
         "link set inside up",
         "link set lo up",
         "route add 10.0.0.0/24 via 192.168.1.2",
@@ -118,7 +118,7 @@ def overlay(sandbox):
     ip("route add 192.168.2.0/24 via 192.168.1.1")
     with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forwarding:
         forwarding.write("1")
-    process = listen("10.96.0.1:80", "10.96.0.2:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"])
+    process = listen("10.96.0.1:80", "10.96.0.5:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"])
     yield place
     process.kill()
     process.wait()
@@ -155,6 +155,8 @@ def host(namespace, tmp_path, client, overlay):
         ],
         "services": [
             service("all", 1, 30001, externalIPs=["198.51.100.7"]),
+            service("out", 5, None, externalIPs=["198.51.100.2"], externalTrafficPolicy="Local"),
+            service("away", 6, None, externalIPs=["198.51.100.3"], externalTrafficPolicy="Local"),
             service("stays", 2, 30002, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30012),
             service(
                 "elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013
@@ -163,6 +165,8 @@ def host(namespace, tmp_path, client, overlay):
         ],
         "endpointslices": [
             endpoints("all", 8080, "192.168.1.3"),
+            endpoints("out", 8080, "192.168.1.3"),
+            endpoints("away", 8080, "192.168.2.3", node="node2"),
             endpoints("stays", 8080, "192.168.1.3"),
             endpoints("elsewhere", 8080, "192.168.2.3", node="node2"),
             endpoints("own", 6443, "10.0.0.1"),
@@ -385,6 +389,18 @@ def test_an_address_outside_from_the_host_itself(host):
     """
     ip("route add default via 10.0.0.9")
     assert ask(80, "198.51.100.7") == "10.96.0.1:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.2") == "10.96.0.5:80 from 192.168.1.2"
+
+
+def test_an_address_outside_from_elsewhere(host, client):
+    """Protects externalIPs, and the addresses of a balancer outside, at hosts without a gateway: whoever sends packets
+    for them to the host is served; with externalTrafficPolicy Local by the host's own endpoints, or not at all.
+    """
+    client.run("ip", "route", "add", "198.51.100.0/24", "via", "10.0.0.1")
+    assert ask(80, "198.51.100.7", source="10.0.0.8", where=client) == "10.96.0.1:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.2", source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
+    assert ask(80, "198.51.100.2", source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
+    assert ask(80, "198.51.100.3", source="10.0.0.8", where=client, patience=1) == "silence"
 
 
 def test_a_service_that_the_host_is_an_endpoint_of(host, client):
@@ -477,9 +493,9 @@ def test_a_host_port_that_the_host_listens_on(host, client):
     wait_for(lambda: ask(54330, where=client) == "192.168.1.3:8080 from 192.168.1.2", "the port that is free now")
 
 
-def listed(chain):
-    """The rules of a chain."""
-    command = ["nft", "list", "chain", "inet", "ovn_kubernetes", chain]
+def listed(name, kind="chain"):
+    """The rules of a chain, or the elements of a map."""
+    command = ["nft", "list", kind, "inet", "ovn_kubernetes", name]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
 
@@ -491,9 +507,10 @@ def test_addresses_of_other_hosts(host):
     stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3"]
     host.api.change("ADDED", service("mallory", 9, None, externalIPs=stolen), "services")
     host.api.change("ADDED", service("other", 10, None, externalIPs=["198.51.100.8"]), "services")
-    wait_for(lambda: "198.51.100.8" in listed("output"), "the rule of the address that is nobody's")
-    everything = listed("output") + listed("own_addresses")
-    assert not [address for address in stolen if f"ip daddr {address} " in everything]
+    wait_for(
+        lambda: "198.51.100.8 . tcp . 80 " in listed("outside4", "map"), "the rule of the address that is nobody's"
+    )
+    assert not [address for address in stolen if f" {address} . " in listed("outside4", "map")]
 
 
 def test_own_addresses_where_they_are_allowed(host, client):
@@ -509,19 +526,20 @@ def test_own_addresses_where_they_are_allowed(host, client):
     try:
         host.api.change("MODIFIED", web, "services")
         host.start(wait=False)
-        wait_for(lambda: "10.0.0.1 tcp dport 80" in listed("own_addresses"), f"the rules\n{host.text()}")
+        wait_for(lambda: "10.0.0.1 . tcp . 80 " in listed("outside4", "map"), f"the rules\n{host.text()}")
         assert ask(80, where=client) == ask(80) == "10.96.0.1:80 from 192.168.1.2"
         assert ask(8444, where=client).startswith("10.0.0.1:8444 from") and ask(8444).startswith("10.0.0.1:8444 from")
-        assert "10.0.0.9" not in listed("output") + listed("own_addresses")
-        assert "dport 22" not in listed("output") + listed("own_addresses")
-        assert "dport 8443" in listed("own_addresses")
+        assert "10.0.0.9" not in listed("outside4", "map") and "tcp . 22 " not in listed("outside4", "map")
+        assert "tcp . 8443 " in listed("outside4", "map")
         later = listen("10.0.0.1:8443")
         try:
-            wait_for(lambda: "dport 8443" not in listed("own_addresses"), "a program that came later to have its port")
+            wait_for(
+                lambda: "tcp . 8443 " not in listed("outside4", "map"), "a program that came later to have its port"
+            )
         finally:
             later.kill()
             later.wait()
-        wait_for(lambda: "dport 8443" in listed("own_addresses"), "the port of a program that ended")
+        wait_for(lambda: "tcp . 8443 " in listed("outside4", "map"), "the port of a program that ended")
     finally:
         own.kill()
         own.wait()

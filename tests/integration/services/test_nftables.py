@@ -59,13 +59,25 @@ def test_every_form_in_both_ip_versions():
         for version, target in CLUSTER.items()
         for affinity in (False, True)
     )
+    outside = tuple(
+        ServiceAddressRule(version, protocol, address, 443, (CLUSTER[version],), affinity, local)
+        for version, addresses in {4: ("1.2.3.4", "1.2.3.5", "1.2.3.6"), 6: ("fd01::1", "fd01:0:1::", "::1:2")}.items()
+        for protocol in ("tcp", "udp", "sctp")
+        for address, local, affinity in zip(addresses, (None, TWO[version], ()), (False, True, False))
+    )
     host_ports = tuple(
         HostPortRule(version, protocol, 8080, address, TWO[version][0])
         for version, address in ((4, None), (4, "10.0.0.1"), (6, None), (6, "fd00::1"))
         for protocol in ("tcp", "udp")
     )
     rules = HostRules(
-        "k8s-node1", ("192.168.0.0/16", "fd10::/48"), ("10.0.0.1", "fd00::1"), node_ports, addresses, host_ports
+        "k8s-node1",
+        ("192.168.0.0/16", "fd10::/48"),
+        ("10.0.0.1", "fd00::1"),
+        node_ports,
+        addresses,
+        host_ports,
+        outside,
     )
     assert nftables.current_udp_rules() == {}
     nftables.write(rules)
@@ -73,7 +85,7 @@ def test_every_form_in_both_ip_versions():
     # After a start, conntrack forgets the UDP ports whose rules differ from the listed ones; no others.
     listed = nftables.current_udp_rules()
     nftables.write(rules)
-    assert nftables.current_udp_rules() == listed and set(listed) == {30001, 30004, 8080}
+    assert nftables.current_udp_rules() == listed and set(listed) == {30001, 30004, 8080, 443}
     nftables.write(dataclasses.replace(rules, node_ports=(*node_ports[:4], node_port(30004, "udp", NONE, NONE, True))))
     assert {port for port, what in nftables.current_udp_rules().items() if what != listed[port]} == {30004}
     nftables.write(HostRules("k8s-node1", (), ()))

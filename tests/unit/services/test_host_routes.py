@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_routes
 
-from .objects import HOSTS, LOCAL, balanced, host, on_nodes, state
+from .objects import HOSTS, LOCAL, balanced, host, on_nodes, service, state
 
 HERE = on_nodes(("192.168.1.3", "node1", True), ("192.168.2.3", "node2", True))
 
@@ -48,5 +48,7 @@ def test_answers_go_back_through_the_host_that_has_translated_the_node_port():
         "nexthops": ("192.168.1.2",),
         "match": "ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1, 10.0.0.2}",
     }
+    outside = service(externalIPs=["198.51.100.7"], **LOCAL)
+    assert routes(state(outside, HERE))["Logical_Router_Policy", "replies-4"] == policy
     of_host = routes(state(balanced(**LOCAL), on_nodes(("10.0.0.1", "node1", True))))
     assert not [role for _table, role in of_host if role.startswith("replies")]

@@ -31,16 +31,30 @@ def rules(made, *slices, node="node1"):
     [("Cluster", True, CLUSTER), ("Local", True, EVERYWHERE), ("Cluster", False, CLUSTER), ("Local", False, None)],
 )
 def test_addresses_outside(policy, backends, targets):
-    """Protects the host's connections to externalIPs: the internal traffic policy, by which OVN would keep them on the
-    host, is not for them.
+    """Protects externalIPs: the internal traffic policy, by which OVN would keep connections on the host, is not for
+    them.
     """
     made = service(externalIPs=["198.51.100.7", "fd77::7"], internalTrafficPolicy=policy)
     slices = [endpoints(("192.168.1.3", "node1", {}), ("192.168.2.3", "node2", {}))] if backends else []
     assert host_rules.needs_rules(made) and not host_rules.needs_rules(service())
     found = host_rules.host_rules("node3", "k8s-node3", (), {}, [state(made, *slices)])
-    assert [(rule.address, rule.port, rule.targets) for rule in found.service_addresses] == (
-        [("198.51.100.7", 80, targets)] if targets else []
+    assert [(rule.address, rule.port, rule.targets, rule.local) for rule in found.outside_addresses] == (
+        [("198.51.100.7", 80, targets, None)] if targets else []
     )
+
+
+@pytest.mark.parametrize("kind", ["ClusterIP", "NodePort", "LoadBalancer"])
+def test_addresses_outside_that_stay_on_the_host(kind):
+    """Protects externalTrafficPolicy Local at externalIPs, of a service of each type: what comes in goes to this host's
+    endpoints, or nowhere; and answers to other hosts, whose address is kept, come back through this host.
+    """
+    made = service(kind, externalIPs=["198.51.100.7", "10.0.0.1"], **LOCAL)
+    for node, local in (("node1", EVERYWHERE[:1]), ("node3", ())):
+        found = rules(made, HERE, node=node).outside_addresses
+        assert {rule.address: (rule.targets, rule.local) for rule in found} == {
+            "198.51.100.7": (CLUSTER, local),
+            **({"10.0.0.1": (CLUSTER, local)} if node == "node1" else {}),
+        }
 
 
 def test_a_node_port_leads_to_the_services_own_address():

@@ -175,6 +175,19 @@ def test_external_traffic_keeps_its_client_and_its_host():
         assert all(value.startswith("^LOCAL_") for value in row.columns["vips"].values())
 
 
+def test_external_traffic_to_addresses_outside_of_a_cluster_ip_service():
+    """Protects externalTrafficPolicy Local where only externalIPs are reached from outside (upstream's
+    ExternallyAccessible)."""
+    made = service(externalIPs=["1.2.3.4"], externalTrafficPolicy="Local")
+    rows = {row.role: row for row in northbound.rows(state(made, endpoints(("192.168.1.3", "node1", {}))))}
+    assert {role: row.parent for role, row in rows.items()} == {
+        "cluster-tcp": ALL,
+        "outside-tcp": SWITCHES,
+        "outside_local_IPv4-tcp": ROUTERS,
+    }
+    assert rows["outside-tcp"].columns["vips"] == {"1.2.3.4:80": "192.168.1.3:8080"}
+
+
 def test_a_pod_reaches_itself_through_its_service():
     """Protects hairpin traffic in both families."""
     (row,) = northbound.rows(state(service()))
