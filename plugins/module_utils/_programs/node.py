@@ -24,9 +24,10 @@ from typing import Any
 
 from .._common import names
 from .._common.errors import KubernetesError, OvnKubernetesError
+from .._common.files import read_file
 from .._kube.client import Client
 from .._kube.settings import Settings
-from .._pods.cni import condition
+from .._pods.cni import condition, conflist
 from .._services import nftables
 from .._services.health import HealthChecks
 from . import daemon, log
@@ -96,6 +97,11 @@ def clear(options: argparse.Namespace) -> None:
             sys.stdout.write("the node's condition NetworkUnavailable is removed\n")
     if node:
         nftables.set_route_localnet(names.management_link(node), on=False)
+    with contextlib.suppress(OSError):
+        file = read_file(options.cni_configuration)
+        added = ", ".join(conflist.added(file.content)) if file else ""
+        if added:
+            sys.stdout.write(f"{options.cni_configuration} goes with {added}, which others have added to it\n")
     if nftables.exists():
         nftables.remove()
         sys.stdout.write("the rules of services are removed\n")

@@ -12,10 +12,10 @@ from .._common import names
 from .._host.units import ABSENT, STARTED, plan
 from .._kube.token import unusable
 from .._ovsdb.plan import Change
-from .._pods.cni.protocol import configuration
+from .._pods.cni.conflist import configuration
 from . import words
 from .facts import NODE_SERVER
-from .finding import WARNING, Finding
+from .finding import ERROR, WARNING, Finding
 from .programs import line, readiness
 
 if TYPE_CHECKING:
@@ -124,8 +124,25 @@ def cni_configuration(expected: Expected, passing: Passing) -> Iterator[Finding]
     path, mend = names.CNI_CONFIGURATION, "systemctl restart ovn-k8s-node"
     if not passing.configuration:
         yield Finding(path, f"file {path} is missing", NEW_PODS, mend)
-    elif passing.mtu is not None and passing.configuration != configuration(passing.mtu):
+    elif passing.mtu is not None and passing.configuration != configuration(passing.mtu, passing.configuration):
         yield Finding(path, f"file {path} is not the node server's", NEW_PODS, mend)
+
+
+def earlier_configurations(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield network configurations of others that the runtime takes instead of the node server's."""
+    for other in lasting.earlier_configurations:
+        severity = WARNING if other.is_meta else ERROR
+        wrong = other.describe(names.CNI_CONFIGURATION)
+        yield Finding(names.CNI_CONFIGURATION, wrong, other.causes, other.mend, severity)
+
+
+def added_plugins(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield plugins that others have added to the node server's configuration, and that the runtime may not find."""
+    path = names.CNI_CONFIGURATION
+    for plugin in lasting.lost_plugins:
+        text = f"plugin {plugin}, which another program has added to {path}, is not in {names.PLUGINS_DIRECTORY}"
+        mend = f"install it there, or take it out of {path}"
+        yield Finding(path, text, f"{NEW_PODS}, unless it has that plugin elsewhere", mend, WARNING)
 
 
 def pods_mtu(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
@@ -249,6 +266,8 @@ LASTING: tuple[LastingCheck, ...] = (
     tokens,
     open_vswitch,
     parts,
+    earlier_configurations,
+    added_plugins,
     pods_mtu,
     gateway_bridge,
     controllers,

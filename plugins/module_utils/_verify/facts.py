@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from .._common.result import Operation
     from .._host.units import Status, Unit
+    from .._pods.cni.conflist import Earlier
     from .._topology.overlay import Overlay
     from .._topology.user_settings import Setting
 
@@ -128,6 +129,9 @@ class Lasting:
     :ivar controllers: OpenFlow controllers of br-int and of the gateway's bridge: bridge -> targets.
     :ivar left_out: addresses of programs that moved with NICs into bridges, and do not come back at a boot: bridge ->
         addresses with their reasons.
+    :ivar earlier_configurations: of others, which the runtime takes instead of the node server's.
+    :ivar lost_plugins: that others have added to the node server's configuration, and that are not in the plugins'
+        folder.
     :ivar overlay: the Northbound rows.
     :ivar unfinished: the change of NICs that could not be rolled back completely, and why; empty: there is none.
     """
@@ -143,6 +147,8 @@ class Lasting:
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     controllers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    earlier_configurations: Sequence[Earlier] = ()
+    lost_plugins: Sequence[str] = ()
     unfinished: str = ""
     overlay: Compared = Compared()
 

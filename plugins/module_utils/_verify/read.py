@@ -20,6 +20,7 @@ from .._nic.moved import moved_nic, moved_nics
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
+from .._pods.cni import conflist
 from .._pods.interface import OWNER_TYPE
 from .._topology.foreign import read_bridge
 from .._topology.host import Host
@@ -71,6 +72,8 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
         bridge_addresses=_bridge_addresses(expected),
         controllers={} if problem else _controllers(expected, remote),
         left_out=_left_out(),
+        earlier_configurations=conflist.earlier(names.CNI_CONFIGURATION) if expected.serves_pods else (),
+        lost_plugins=_lost_plugins() if expected.serves_pods else (),
         unfinished=_unfinished(),
     )
     return lasting, shared
@@ -148,6 +151,15 @@ def _file(expected: ExpectedFile) -> FileState | None:
     if file is None:
         return None
     return FileState(digest(file.content), file.mode, file.content if expected.block else "", owner)
+
+
+def _lost_plugins() -> list[str]:
+    """Return plugins that others have added to the node server's configuration, and that are not there."""
+    return [
+        one
+        for one in conflist.added(text_of(names.CNI_CONFIGURATION))
+        if not os.access(os.path.join(names.PLUGINS_DIRECTORY, one), os.X_OK)
+    ]
 
 
 def _pods(remote: str) -> tuple[str, dict[str, str]]:

@@ -365,14 +365,21 @@ def test_loopback_addresses_are_for_the_hosts_own_programs(host):
 
 
 def test_rules_of_a_removed_node(host, monkeypatch, capsys):
-    """Protects the host's loopback after the removal: neither rules are left, nor the setting that they guard."""
+    """Protects the host's loopback after the removal: neither rules are left, nor the setting that they guard. What
+    others have added to the runtime's configuration, which goes then, is named.
+    """
     load_nftables()
     host.stop()
     route_localnet("1")
     monkeypatch.setattr(node_program, "NODE_SETTINGS", str(host.folder / "node.json"))
     (host.folder / "node.json").write_text('{"name": "node1"}')
-    for said in ("the rules of services are removed\n", ""):
-        node_program.clear(argparse.Namespace(kubernetes=str(host.folder / "no.json"), node="node1"))
+    conflist = host.folder / "cni.conflist"
+    conflist.write_text('{"plugins": [{"type": "ovn-k8s-cni-overlay"}, {"type": "istio-cni"}]}')
+    options = argparse.Namespace(kubernetes=str(host.folder / "no.json"), node="node1", cni_configuration=str(conflist))
+    rules = "the rules of services are removed\n"
+    for said in (f"{conflist} goes with istio-cni, which others have added to it\n{rules}", ""):
+        node_program.clear(options)
+        conflist.unlink(missing_ok=True)
         assert (capsys.readouterr().out, nftables.exists(), route_localnet()) == (said, False, "0")
 
 

@@ -19,7 +19,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records im
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import Change
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner, Row
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import findings
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.protocol import configuration
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.conflist import Earlier, configuration
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import checks, words
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
     Compared,
@@ -303,6 +303,25 @@ def test_the_runtime_s_configuration(text, wrong):
     assert finding.wrong == f"file {names.CNI_CONFIGURATION} {wrong}"
     (finding,) = passing(configuration=text, not_ready={"ovn-k8s-node.service": "br-int is missing"})
     assert finding.wrong == "ovn-k8s-node is not ready: br-int is missing"
+
+
+def test_configurations_of_others():
+    """Protects users of a host that had another network, and of a service mesh that was removed in part: new pods have
+    another network, or none. What a mesh has added is no difference.
+    """
+    added = json.loads(configuration(1400))
+    added["plugins"].append({"type": "istio-cni"})
+    assert passing(configuration=json.dumps(added)) == []
+    others = (Earlier("/etc/cni/net.d/05-a.conf", ("flannel",)), Earlier("/etc/cni/net.d/06-b.conf", ("multus",), True))
+    found = lasting(earlier_configurations=others, lost_plugins=("istio-cni",))
+    assert [(one.severity, one.wrong) for one in found] == [
+        (ERROR, "/etc/cni/net.d/05-a.conf has flannel, and comes before 10-ovn-kubernetes.conflist"),
+        (WARNING, "/etc/cni/net.d/06-b.conf has multus, and comes before 10-ovn-kubernetes.conflist"),
+        (
+            WARNING,
+            f"plugin istio-cni, which another program has added to {names.CNI_CONFIGURATION}, is not in /opt/cni/bin",
+        ),
+    ]
 
 
 def test_systemd_that_does_not_answer_hides_nothing():

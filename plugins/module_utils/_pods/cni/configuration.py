@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Callable, Optional
 
 from ..._common.errors import HostError
+from ..._common.files import read_file
 from ..._common.retry import Pause
 from ..._host.apply import apply_steps
 from ..._host.desired import File, HostState
 from ..._host.read import read_and_plan
+from . import conflist
 
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds from a write that failed, or that somebody may undo, to the next: neither a full disk nor another program that
@@ -20,6 +23,7 @@ LOG = logging.getLogger("ovn-k8s-node")
 AGAIN = Pause(0.2, longest=30.0)
 STEADY = 60.0  # seconds without a write after which the next one is the first again
 OFTEN = 4  # writes after which somebody undoes them
+Make = Callable[[str], Optional[str]]
 
 
 class Configuration:
@@ -32,11 +36,13 @@ class Configuration:
     def __init__(self, path: str) -> None:
         self.path = path
         self.problem: str | None = None
+        self._known = ""  # its last text: whoever removes it does not mean the plugins that others have added
+        self._earlier: list[conflist.Earlier] = []
         self._writes = 0
         self._last = self._due = 0.0  # when it was written, and when it may be written again
 
-    def keep(self, content: str | None) -> float | None:
-        """Make the file have this content, None: remove it, unless that was done just now.
+    def keep(self, make: Make | None) -> float | None:
+        """Make the file have the content that is made of its text, None: remove it, unless that was done just now.
 
         :returns: seconds until it must be looked at again; None: only when something changes.
         """
@@ -46,7 +52,8 @@ class Configuration:
         is_due = now >= self._due
         undone = f"{self.path} is changed by another program again and again: look for another CNI agent"
         try:
-            steps = read_and_plan(HostState(files=(File(self.path, content),)))
+            self._read()
+            steps = read_and_plan(HostState(files=(File(self.path, make(self._known) if make else None),)))
             if steps and is_due:
                 self._count(now)
                 apply_steps(steps)
@@ -65,6 +72,23 @@ class Configuration:
             return self._due - now
         self.problem = None
         return None
+
+    def _read(self) -> None:
+        try:
+            file = read_file(self.path)
+        except OSError:
+            return  # the plan says why
+        self._known = file.content if file else self._known
+
+    def look_around(self) -> None:
+        """Log which configurations of others the runtime takes instead, when that changes."""
+        found = conflist.earlier(self.path)
+        for other in found:
+            if other not in self._earlier:
+                LOG.warning("%s: %s; %s", other.describe(self.path), other.causes, other.mend)
+        if self._earlier and not found:
+            LOG.info("%s comes first", self.path)
+        self._earlier = found
 
     def _count(self, now: float) -> None:
         """Take in that it is written now."""

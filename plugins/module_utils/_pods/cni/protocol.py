@@ -16,13 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._common import names
 from ..interface import Attachment
 from .errors import CniError, ErrorCode
 from .texts import read_args, read_configuration, shown
 
 VERSIONS = ("0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0")
-CONFIGURED = ("1.0.0", "1.1.0")  # what the node's own configuration names
+USUAL = "1.0.0"  # of an answer where the request names none
 UNVERSIONED = "0.1.0"  # what a configuration without cniVersion means
 # command -> versions that have it
 COMMANDS = {
@@ -144,7 +143,7 @@ def parse(payload: bytes) -> Request:
 
 def parse_deletion(payload: bytes) -> Request:
     """Read a DEL request by its variables alone, which say enough. :raises CniError: they don't."""
-    return _request("DEL", CONFIGURED[0], _split(payload)[0], {})
+    return _request("DEL", USUAL, _split(payload)[0], {})
 
 
 def _split(payload: bytes) -> tuple[dict[str, str], bytes]:
@@ -217,16 +216,3 @@ def _check_previous(request: Request) -> None:
     ):
         if previous.get(part) is not None and not isinstance(previous[part], kind):
             raise CniError(ErrorCode.INVALID_CONFIGURATION, f"{part} of prevResult must be {what}")
-
-
-def configuration(mtu: int | None) -> str:
-    """Return the configuration list for the runtime.
-
-    Its ``cniVersion`` is one that every runtime in use knows: containerd 1.7 knows none after it. A runtime that knows
-    ``cniVersions`` takes the highest that it has, and calls STATUS from 1.1.0 on.
-
-    :param mtu: of the pods' network, in bytes; None: it can't be known now.
-    """
-    plugin = {"type": names.CNI_PLUGIN, **({} if mtu is None else {"mtu": mtu})}
-    versions = {"cniVersion": CONFIGURED[0], "cniVersions": list(CONFIGURED)}
-    return json.dumps({**versions, "name": "ovn-kubernetes", "plugins": [plugin]}, indent=2) + "\n"

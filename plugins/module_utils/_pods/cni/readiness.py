@@ -10,13 +10,14 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Optional
 
 from ..._common import inotify, names
 from ..._common.tasks import end
 from .configuration import Configuration
+from .conflist import configuration
 from .ports import Ports
-from .protocol import configuration
 
 LOG = logging.getLogger("ovn-k8s-node")
 STARTUP = 1.0  # seconds after the start in which a problem is not reported
@@ -143,13 +144,14 @@ class Readiness:
             if problem != reported:
                 LOG.log(logging.WARNING if problem else logging.INFO, "%s", problem or "ready for pods")
                 reported = problem
+            file.look_around()
             waits = [patience.take(self._lasting_problem() is not None, asyncio.get_running_loop().time())]
             if patience.is_at_end:
                 self._tell(self._lasting_problem() or problem or self._told or STARTING)
                 if had_file and not os.path.exists(file.path):
-                    waits.append(file.keep(configuration(self._mtu())))
+                    waits.append(file.keep(partial(configuration, self._mtu())))
             elif problem is None:
-                waits.append(file.keep(configuration(self._mtu())))
+                waits.append(file.keep(partial(configuration, self._mtu())))
                 had_file = True
                 self._tell(None)
             with contextlib.suppress(asyncio.TimeoutError):

@@ -13,7 +13,7 @@ from typing import Any
 from ..._common import addressing
 from ..annotation import PodNetwork
 from .errors import CniError
-from .protocol import CONFIGURED, VERSIONS, Request
+from .protocol import USUAL, VERSIONS, Request
 
 WITH_IP_VERSION = ("0.3.0", "0.3.1", "0.4.0")
 WITH_MTU = ("1.1.0",)
@@ -67,7 +67,7 @@ def versions(request: Request) -> dict[str, Any]:
 def error(exc: CniError, version: str) -> dict[str, Any]:
     """Return an error's object."""
     result = {
-        "cniVersion": version if version in VERSIONS else CONFIGURED[0],
+        "cniVersion": version if version in VERSIONS else USUAL,
         "code": int(exc.code),
         "msg": exc.msg,
     }

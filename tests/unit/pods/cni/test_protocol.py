@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects requests of the CNI specification, their errors, and the runtime's configuration."""
+"""Protects requests of the CNI specification, and their errors."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
@@ -63,14 +61,3 @@ def test_operations_since_their_version(make_request, command, first):
             with pytest.raises(CniError, match=f"{command} with cniVersion '{version}'") as caught:
                 make_request(command, version, **more)
             assert caught.value.code == ErrorCode.INCOMPATIBLE_VERSION
-
-
-def test_the_runtimes_configuration():
-    """Protects the runtime: a valid list (CNI 1.0.0) that names our plugin. One that knows CNI 1.1.0 calls STATUS."""
-    content = json.loads(protocol.configuration(1400))
-    assert content["cniVersions"] == ["1.0.0", "1.1.0"]
-    assert (content["cniVersion"], content["name"], content["plugins"]) == (
-        "1.0.0",
-        "ovn-kubernetes",
-        [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}],
-    )

@@ -7,12 +7,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 from types import SimpleNamespace
 
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import configuration, readiness
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import configuration, conflist, readiness
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.own_rows import NodeFacts
 
 GRACE = 0.05  # seconds
@@ -31,7 +32,7 @@ class Kept:
 
     def __init__(self, folder):
         self.path = folder / "cni" / "10.conflist"
-        self.path.parent.mkdir()
+        self.path.parent.mkdir(exist_ok=True)
         self.need = self.delay = None
         own = SimpleNamespace(problem=lambda: None, flows_problem=lambda: None, facts=lambda: NodeFacts(1400, False))
         synced = asyncio.Event()
@@ -121,6 +122,30 @@ def test_a_problem_that_comes_and_goes_lasts():
     assert patience.take(False, healthy) == readiness.STEADY and patience.is_at_end
     assert patience.take(False, healthy + readiness.STEADY) is None and not patience.is_at_end
     assert patience.take(True, healthy + readiness.STEADY) == readiness.GRACE
+
+
+def test_plugins_of_others_stay(grace, tmp_path, caplog):
+    """Protects a service mesh, whose plugin was gone after each change of the node, and after each boot until it came
+    again; and users, who are told when another file comes first.
+    """
+    folder = tmp_path / "cni"
+    folder.mkdir()
+    meshed = json.loads(conflist.configuration(1300))
+    meshed["plugins"].append({"type": "istio-cni"})
+    (folder / "10.conflist").write_text(json.dumps(meshed))
+
+    async def scenario(kept):
+        (folder / "05-flannel.conf").write_text('{"type": "flannel"}')
+        kept.path.unlink()
+        while "05-flannel.conf has flannel" not in caplog.text or not kept.path.exists():
+            await kept.pass_time(0.01)
+        plugins = json.loads(kept.path.read_text())["plugins"]
+        assert plugins == [{"type": "ovn-k8s-cni-overlay", "mtu": 1400}, {"type": "istio-cni"}]
+        kept.readiness.update()
+        await kept.pass_time(GRACE)
+        assert caplog.text.count("05-flannel.conf") == 1
+
+    run(tmp_path, scenario)
 
 
 def test_another_program_that_removes_the_configuration(grace, tmp_path, monkeypatch):
