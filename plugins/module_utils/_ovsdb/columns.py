@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
-from .values import as_set, encode
+from .values import as_set, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +54,20 @@ def column_kinds(schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]])
                 f"table {table} of {schema['name']} has no column {missing[0]}: the database is too old"
             )
         out[table] = {column: _kind(known[column]["type"]) for column in columns}
+    return out
+
+
+def allowed_values(
+    schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]]
+) -> dict[tuple[str, str], frozenset[Any]]:
+    """Return (table, column) -> the values that it may have, where they are enumerated (RFC 7047, 3.2, <base-type>)."""
+    out = {}
+    for table, columns in tables.items():
+        for column in columns:
+            column_type = schema["tables"][table]["columns"][column]["type"]
+            key = column_type["key"] if isinstance(column_type, dict) else column_type
+            if isinstance(key, dict) and "enum" in key:
+                out[table, column] = frozenset(as_set(decode(key["enum"])))
     return out
 
 

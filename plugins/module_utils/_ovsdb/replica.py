@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .._common.retry import Pause
 from .channel import Channel
-from .columns import column_kinds
+from .columns import allowed_values, column_kinds
 from .replies import SERVER_COLUMNS, check_results, unusable_reason
 from .table_copy import TableCopy
 
@@ -76,6 +76,11 @@ class Replica(TableCopy):
         self._timeout = timeout
         self._servers: dict[str, dict[str, Any]] = {}  # rows of the server's table Database
         self._channel: Channel | None = None
+        self._allowed: dict[tuple[str, str], frozenset[Any]] = {}
+
+    def allowed_values(self, table: str, column: str) -> frozenset[Any]:
+        """Return the values that the server's schema allows in a column; empty: all of its type, or not known yet."""
+        return self._allowed.get((table, column), frozenset())
 
     def want_lock(self, wanted: bool) -> None:
         """Ask for the lock, or give it back and ask for it no more, now and after each new connection."""
@@ -137,6 +142,7 @@ class Replica(TableCopy):
         channel = self._channel = await Channel.open(remote, self._notified, self._timeout, self._tls)
         schema = await channel.request("get_schema", [self.database], self._timeout)
         kinds = column_kinds(schema, self._tables)
+        self._allowed = allowed_values(schema, self._tables)
         # The results are taken over before the coroutine goes on: notifications in the same packet change what they
         # say.
         await channel.request(

@@ -165,6 +165,7 @@ class Cluster:
         self.hosts.mark_all()
 
     def _state_changed(self) -> None:
+        self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
         self.leadership.update()
 
     def problem(self) -> str | None:

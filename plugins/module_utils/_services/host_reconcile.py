@@ -28,6 +28,7 @@ from .host_rules import (
     changed_ports,
     health_checks,
     host_rules,
+    names_endpoints,
     needs_rules,
     udp_rules,
 )
@@ -140,10 +141,8 @@ class HostServices:
             self._wake.set()
         parts = [part for part in (old, new) if part is not None]
         service = self.services.store.get(parts[-1].service)  # the new one's, where there is one
-        names_endpoints = (
-            service is None or service.external_local or (service.internal_local and bool(service.external_ips))
-        )
-        if names_endpoints or any(part.has_endpoint_at(self._own_addresses) for part in parts):
+        at_host = any(part.has_endpoint_at(self._own_addresses) for part in parts)
+        if service is None or names_endpoints(service) or at_host:
             self._wake.set()
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:

@@ -5,8 +5,8 @@
 
 A node port leads to the service's cluster address, where OVN's load balancer chooses the endpoint. Addresses outside
 do so too, for the host's own connections and for what comes in by whatever NIC, as in kube-proxy. So the host's rules
-name endpoints only in two cases: a service whose traffic from outside stays on the host, and a service with an endpoint
-at the host's own address.
+name endpoints only in three cases: a service whose traffic from outside stays on the host, a service with an endpoint
+at the host's own address, and one with session affinity, since OVN sees the host's address in the client's place.
 """
 
 from __future__ import annotations
@@ -28,11 +28,18 @@ from .host_rule_records import (
 from .model import Service, ServicePort, ServiceState, Target, of_version
 
 NOTHING_LOCAL = LocalHost()
+MAXIMUM_BALANCED = 1000  # endpoints of one port among which a host chooses by the client's address
 
 
 def needs_rules(service: Service) -> bool:
     """Return whether hosts need rules or answers for a service, whatever its endpoints are."""
     return service.has_node_ports or service.health_port is not None or bool(service.external_ips)
+
+
+def names_endpoints(service: Service) -> bool:
+    """Return whether the rules may name its endpoints, wherever these are."""
+    by_client = service.affinity and not service.learned_affinity and needs_rules(service)
+    return service.external_local or by_client or (service.internal_local and bool(service.external_ips))
 
 
 def host_rules(
@@ -74,7 +81,8 @@ def host_rules(
                 and not (rule.address in here and local.listens(rule.protocol, rule.address, rule.port))
             ]
             if port.node_port:
-                node_ports.append(_node_port(node, port.node_port, state, port, hosts, cluster))
+                to = {version: _by_client(state, port, version, targets) for version, targets in cluster.items()}
+                node_ports.append(_node_port(node, port.node_port, state, port, hosts, to))
     host_ports = _host_ports(pods)
     return HostRules(
         link,
@@ -115,6 +123,18 @@ def _cluster_targets(
     return (tuple(state.targets(port, version)) if service.internal_local else targets), [rule]
 
 
+def _by_client(state: ServiceState, port: ServicePort, version: int, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+    """Return where connections of clients go that come to this host: with affinity, straight to the endpoints.
+
+    Through the cluster address they would have the host's own address, and all clients one endpoint. Where affinity has
+    a time-out they do: only OVN remembers clients.
+    """
+    if not state.service.affinity or state.service.learned_affinity:
+        return targets
+    endpoints = tuple(state.targets(port, version))
+    return endpoints if 0 < len(endpoints) <= MAXIMUM_BALANCED else targets
+
+
 def _external_addresses(
     node: str, state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
 ) -> Iterator[ServiceAddressRule]:
@@ -129,7 +149,8 @@ def _external_addresses(
         targets = tuple(state.targets(port, version)) if service.internal_local else cluster.get(version)
         if targets:
             local = tuple(state.targets(port, version, node)) if service.external_local else None
-            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity, local)
+            to = _by_client(state, port, version, targets)
+            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, to, service.affinity, local)
 
 
 def _node_port(

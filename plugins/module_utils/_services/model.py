@@ -82,8 +82,8 @@ class Service(NamedTuple):
 
     :ivar external_ips: its ``externalIPs``, then the addresses of its load balancer.
     :ivar affinity: whether all connections of a client go to the same endpoint (``sessionAffinity: ClientIP``).
-    :ivar affinity_timeout: seconds without a new connection after which the client may get another endpoint; None: no
-        limit.
+    :ivar affinity_timeout: seconds without a new connection after which the client gets another endpoint; None: a hash
+        of the client's address selects it, without a time-out.
     :ivar internal_local: whether ``internalTrafficPolicy`` is Local.
     :ivar external_local: whether ``externalTrafficPolicy`` is Local.
     :ivar health_port: the ``healthCheckNodePort``, None: there is none.
@@ -183,6 +183,43 @@ class Service(NamedTuple):
     def external_ips_of(self, port: ServicePort) -> list[str]:
         """Return its addresses outside that serve a port."""
         return [ip for ip in self.external_ips if Claim(ip, port.protocol, port.port) not in self.taken]
+
+    @property
+    def learned_affinity(self) -> int | None:
+        """The seconds for which OVN remembers a client's endpoint; None: a hash selects it."""
+        seconds = self.affinity_timeout
+        return seconds if seconds is not None and seconds <= MAXIMUM_AFFINITY_TIMEOUT else None
+
+    def affinity_gaps(self, userspace: bool) -> list[str]:
+        """Return which parts of its affinity are not served as Kubernetes has them, each with the reason.
+
+        :param userspace: whether a host has the userspace datapath.
+        """
+        if self.affinity_timeout is None:
+            return []
+        if self.learned_affinity is None:
+            return [f"session affinity has no time-out: OVN counts to {MAXIMUM_AFFINITY_TIMEOUT} s at most"]
+        gaps = []
+        if userspace:
+            gaps.append(
+                "in the userspace datapath the first connection of each client, and of one that was away for "
+                f"{self.learned_affinity} s, is lost: Open vSwitch translates repeated packets before OVN has found "
+                f"the endpoint that it has learned; the annotation {names.AFFINITY_ANNOTATION}: hash loses none, and "
+                "has no time-out"
+            )
+        untimed = []
+        if self.internal_local:
+            untimed.append("at its cluster addresses (internalTrafficPolicy is Local)")
+        if self.external_local:
+            untimed.append("at addresses outside and node ports (externalTrafficPolicy is Local)")
+        elif self.has_node_ports:
+            untimed.append("at node ports of gateways' addresses")
+        if untimed:
+            gaps.append(
+                f"session affinity has no time-out {' and '.join(untimed)}: OVN can't learn where template variables "
+                "stand for addresses"
+            )
+        return gaps
 
     @property
     def is_local(self) -> bool:
@@ -363,16 +400,18 @@ def _load_balancer_addresses(item: Mapping[str, Any]) -> list[str]:
 
 
 def _affinity_timeout(item: Mapping[str, Any]) -> int | None:
-    """Return the seconds for OVN's own affinity; None when the service's annotation does not ask for it, or the number
-    is too large for OVN.
+    """Return the seconds after which a client gets another endpoint; None: a hash of its address selects the endpoint.
+
+    OVN drops the first packet of a client to learn from it. So a time-out counts only where somebody has chosen it: the
+    API server writes its default into each service.
     """
     spec = item["spec"]
-    annotations = item["metadata"].get("annotations") or {}
-    if spec.get("sessionAffinity") != "ClientIP" or annotations.get(names.AFFINITY_ANNOTATION) != "timeout":
+    way = (item["metadata"].get("annotations") or {}).get(names.AFFINITY_ANNOTATION)
+    if spec.get("sessionAffinity") != "ClientIP" or way == "hash":
         return None
     config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
     seconds: int = config.get("timeoutSeconds") or DEFAULT_AFFINITY_TIMEOUT
-    return seconds if seconds <= MAXIMUM_AFFINITY_TIMEOUT else None
+    return seconds if seconds != DEFAULT_AFFINITY_TIMEOUT or way == "timeout" else None
 
 
 def _usable(texts: Iterable[object]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ is one row, however many services there are.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from .._common import names
@@ -20,9 +21,10 @@ from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, Service
 KIND = "Service"
 # The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
 HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
-# Choose the endpoint by the client's address. OVN's own affinity (options:affinity_timeout) drops a client's first
-# packet to learn from it.
-AFFINITY = ("ip_dst", "ip_src")
+# The fields of a packet that select the endpoint of a client, by IP version. Where the server's schema does not have
+# those of IPv6 (OVN 23.03), it is the client's MAC; clients outside have that of their router.
+AFFINITY = {4: ("ip_dst", "ip_src"), 6: ("ipv6_dst", "ipv6_src")}
+AFFINITY_WITHOUT_IPV6 = ("eth_src",)
 # The load balancers that one protocol of a service may have, in the order of their rows.
 KINDS = ("cluster", "outside", "local", "node", "outside_local", "node_local")
 
@@ -60,6 +62,9 @@ class Scope(NamedTuple):
             return names.LB_GROUP_ROUTERS
         if self.kind == "local" or (self.kind in ("outside", "node") and service.external_local):
             return names.LB_GROUP_SWITCHES
+        if self.kind == "node" and service.learned_affinity:
+            # OVN can't learn at a template variable. At a host's own address its rules lead to the cluster address.
+            return names.LB_GROUP_ROUTERS
         return names.LB_GROUP_ALL
 
 
@@ -68,19 +73,23 @@ def owner(key: str) -> Owner:
     return Owner(KIND, key)
 
 
-def rows(state: ServiceState) -> list[Row]:
-    """Return the rows of a service's load balancers."""
-    return [row for protocol in PROTOCOLS for row in _rows_of_protocol(state, protocol)]
+def rows(state: ServiceState, fields: Collection[str] = ()) -> list[Row]:
+    """Return the rows of a service's load balancers.
+
+    :param fields: what the server's schema allows as ``selection_fields``; empty: everything.
+    """
+    return [row for protocol in PROTOCOLS for row in _rows_of_protocol(state, protocol, fields)]
 
 
-def _rows_of_protocol(state: ServiceState, protocol: str) -> list[Row]:
+def _rows_of_protocol(state: ServiceState, protocol: str, fields: Collection[str]) -> list[Row]:
     """Return one protocol's load balancers, those that have virtual addresses."""
     vips: dict[Scope, dict[str, str]] = {}
     for port in state.service.ports:
         if port.protocol == protocol:
             for version in state.service.ip_versions:
                 _add_port(vips, state, port, version)
-    return [_row(state.service, protocol, scope, vips[scope]) for scope in sorted(vips, key=lambda scope: scope.order)]
+    scopes = sorted(vips, key=lambda scope: scope.order)
+    return [_row(state.service, protocol, scope, vips[scope], fields) for scope in scopes]
 
 
 def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: ServicePort, version: int) -> None:
@@ -111,11 +120,12 @@ def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: Serv
             add("node_local", vip, local_backends)
 
 
-def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) -> Row:
+def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str], fields: Collection[str]) -> Row:
     """Return the row of one load balancer."""
     # OVN learns which endpoint a client has only for addresses that it knows when it makes flows: not for template
     # variables.
-    timeout = service.affinity_timeout if scope.version is None else None
+    timeout = service.learned_affinity if scope.version is None else None
+    versions = service.ip_versions if scope.version is None else [scope.version]
     options = {
         "reject": "true",
         # No router answers ARP and neighbour discovery for its addresses: each gateway would, beside whoever announces
@@ -139,11 +149,17 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str]) ->
             "protocol": (protocol.lower(),),
             "vips": ExactMap(vips),
             "options": options,
-            "selection_fields": AFFINITY if service.affinity and not timeout else (),
+            "selection_fields": _affinity_fields(versions, fields) if service.affinity and not timeout else (),
             "external_ids": {names.SERVICE_KIND_KEY: "Service", names.SERVICE_OWNER_KEY: service.key},
         },
         "known",
     )
+
+
+def _affinity_fields(versions: Iterable[int], known: Collection[str]) -> tuple[str, ...]:
+    """Return the fields by which a client of these IP versions keeps its endpoint."""
+    of_ipv6 = AFFINITY[6] if not known or set(AFFINITY[6]) <= set(known) else AFFINITY_WITHOUT_IPV6
+    return tuple(sorted({field for version in versions for field in (of_ipv6 if version == 6 else AFFINITY[4])}))
 
 
 def _template_vip(address: str, port: int) -> str:

@@ -58,8 +58,15 @@ class ServicePlanner:
         self._left_out: dict[str, str] = {}  # key -> which endpoints are too many, in words
         self._local: list[ServiceState] | None = None  # what local() returns, until something changes
         self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
+        self._fields: frozenset[str] = frozenset()  # what the database allows as selection_fields
 
     # Events.
+
+    def database_allows(self, selection_fields: frozenset[str]) -> None:
+        """Take in by what the database's schema lets load balancers select endpoints."""
+        if selection_fields != self._fields:
+            self._fields = selection_fields
+            self.mark_all()
 
     def service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         """Take in a change of a service."""
@@ -141,7 +148,7 @@ class ServicePlanner:
             )
         else:
             self._left_out.pop(key, None)
-        return northbound.rows(state)
+        return northbound.rows(state, self._fields)
 
     def done(self, key: str, changes: Sequence[Change]) -> None:
         """Take in that the load balancers are as desired, and report what is refused."""

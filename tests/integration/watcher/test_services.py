@@ -209,13 +209,7 @@ def test_affinity_comes_and_goes(world):
     def timeout():
         return dict(world.balancers()[CLUSTER]["options"][1]).get("affinity_timeout")
 
-    world.api.patch(
-        f"{SERVICES}/web",
-        {
-            "metadata": {"annotations": {"ovn.kubernetes/session-affinity": "timeout"}},
-            "spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90}}},
-        },
-    )
+    world.api.patch(f"{SERVICES}/web", {"spec": {"sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 90}}}})
     wait_for(lambda: timeout() == "90", "affinity with a timeout")
     world.api.patch(f"{SERVICES}/web", {"spec": {"sessionAffinity": "None", "sessionAffinityConfig": None}})
     wait_for(lambda: fields() == {"['set', []]"} and timeout() is None, "affinity to go")

@@ -7,9 +7,12 @@ from __future__ import annotations
 import asyncio
 import json
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.columns import allowed_values
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 
-SCHEMA = {"name": "DB", "tables": {"T": {"columns": {"name": {"type": "string"}}}}}
+ONE = {"key": {"type": "string", "enum": "x"}, "min": 0}
+NAME = {"type": {"key": {"type": "string", "enum": ["set", ["old", "new"]]}}}
+SCHEMA = {"name": "DB", "tables": {"T": {"columns": {"name": NAME, "note": {"type": "string"}}}}}
 
 
 def answers(message):
@@ -45,6 +48,13 @@ async def serve(reader, writer):
     writer.close()
 
 
+def test_what_a_schema_allows():
+    """Protects rows from values that an older server does not know: a set of them, one alone, and all of a type."""
+    columns = ["name", "note", "one"]
+    schema = {"tables": {"T": {"columns": {"name": NAME, "note": {"type": "string"}, "one": {"type": ONE}}}}}
+    assert allowed_values(schema, {"T": columns}) == {("T", "name"): {"old", "new"}, ("T", "one"): {"x"}}
+
+
 def test_news_that_come_with_an_answer_are_later_than_it(tmp_path):
     """Protects against ghosts, missing rows, and a lock that is ours unnoticed, until the next connection."""
 
@@ -54,6 +64,7 @@ def test_news_that_come_with_an_answer_are_later_than_it(tmp_path):
         following = asyncio.ensure_future(replica.run())
         await asyncio.wait_for(replica.ready.wait(), 10)
         assert replica.locked and {uuid: row.name for uuid, row in replica.rows["T"].items()} == {"u2": "new"}
+        assert replica.allowed_values("T", "name") == {"old", "new"} and not replica.allowed_values("T", "note")
         following.cancel()
         server.close()
 

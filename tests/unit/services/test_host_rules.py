@@ -62,6 +62,25 @@ def test_a_node_port_leads_to_the_services_own_address():
     assert rules(balanced(), HERE).node_ports == (NodePortRule("tcp", 30080, (NodePortTargets(4, CLUSTER),)),)
 
 
+def test_clients_of_a_host_are_spread_over_the_endpoints():
+    """Protects session affinity at node ports and own addresses. Through the cluster address all clients of a host have
+    its address, and one endpoint: that is so with a time-out only, since OVN remembers clients, and for many endpoints.
+    """
+    sticky = {"sessionAffinity": "ClientIP", "externalIPs": ["10.0.0.1"]}
+    for config, targets in (({}, EVERYWHERE), ({"clientIP": {"timeoutSeconds": 60}}, CLUSTER)):
+        made = balanced(**sticky, sessionAffinityConfig=config)
+        local = host_rules.LocalHost(("10.0.0.1",))
+        found = host_rules.host_rules("node1", "k8s-node1", (), HOSTS, [state(made, HERE)], local=local)
+        assert found.node_ports == (NodePortRule("tcp", 30080, (NodePortTargets(4, targets),), True),)
+        assert [rule.targets for rule in found.outside_addresses] == [targets]
+        assert host_rules.names_endpoints(made) is (targets == EVERYWHERE)
+    many = on_nodes(*((f"192.168.{number // 250}.{number % 250 + 1}", "node1", True) for number in range(1001)))
+    (rule,) = rules(balanced(sessionAffinity="ClientIP"), many).node_ports
+    assert rule.targets == (NodePortTargets(4, CLUSTER),)
+    (rule,) = rules(balanced(sessionAffinity="ClientIP")).node_ports
+    assert rule.targets == (NodePortTargets(4, CLUSTER),)
+
+
 def test_a_node_port_that_stays_on_the_host():
     """Protects externalTrafficPolicy Local: this host's endpoints, and the hosts that have some for this host's own
     connections.

@@ -114,38 +114,112 @@ def test_a_balancer_for_some_sources_is_not_open_to_all(ranges, served):
     assert set(vips(made, [endpoints("192.168.1.3")])["cluster-tcp", ALL]) == served
 
 
-def test_affinity_follows_from_the_clients_address():
-    """Protects sessions, and their first packets: OVN's own affinity drops those of a new client."""
-    made = service("NodePort", ports=({"port": 80, "nodePort": 30080},), sessionAffinity="ClientIP")
-    rows = northbound.rows(state(made, endpoints("192.168.1.3")))
-    assert [row.columns["selection_fields"] for row in rows] == [("ip_dst", "ip_src")] * 2
-    assert {row.columns["options"]["affinity_timeout"] for row in rows} == {None}
-    assert {row.columns["selection_fields"] for row in northbound.rows(state(service()))} == {()}
+IN_23_03 = ("eth_src", "eth_dst", "ip_src", "ip_dst", "tp_src", "tp_dst")
+BY_IPV4 = ("ip_dst", "ip_src")
 
 
-def test_affinity_with_its_timeout_is_for_services_that_ask_for_it():
-    """Protects timeoutSeconds, more seconds than OVN can count, and node ports, whose addresses are templates."""
+@pytest.mark.parametrize(
+    ("ips", "known", "fields"),
+    [
+        (["10.96.0.1"], (), BY_IPV4),
+        (["10.96.0.1"], IN_23_03, BY_IPV4),
+        (["fd96::1"], (*IN_23_03, "ipv6_src", "ipv6_dst"), ("ipv6_dst", "ipv6_src")),
+        (["fd96::1"], IN_23_03, ("eth_src",)),
+        (["10.96.0.1", "fd96::1"], (), ("ip_dst", "ip_src", "ipv6_dst", "ipv6_src")),
+        (["10.96.0.1", "fd96::1"], IN_23_03, ("eth_src", "ip_dst", "ip_src")),
+    ],
+)
+def test_affinity_follows_from_the_clients_address(ips, known, fields):
+    """Protects sessions: clients of IPv6 too are spread over the endpoints, with schemas that have no fields for it too
+    (ovs-fields(7): ip_src is a field of IPv4).
+    """
+    made = service(ips=ips, sessionAffinity="ClientIP")
+    (row,) = northbound.rows(state(made, endpoints("192.168.1.3")), known)
+    assert (row.columns["selection_fields"], row.columns["options"]["affinity_timeout"]) == (fields, None)
+    assert {row.columns["selection_fields"] for row in northbound.rows(state(service()), known)} == {()}
 
-    def asked(value, seconds):
-        config = {"clientIP": {"timeoutSeconds": seconds}} if seconds else None
-        made = service(
-            "NodePort",
-            ports=({"port": 80, "nodePort": 30080},),
-            annotations={"ovn.kubernetes/session-affinity": value},
-            sessionAffinity="ClientIP",
-            sessionAffinityConfig=config,
-        )
-        return {
-            row.role: (row.columns["options"]["affinity_timeout"], row.columns["selection_fields"])
-            for row in northbound.rows(state(made))
-        }
 
-    by_hash = (None, ("ip_dst", "ip_src"))
-    assert asked("timeout", 90) == {"cluster-tcp": ("90", ()), "node_IPv4-tcp": by_hash}
-    assert asked("timeout", None)["cluster-tcp"] == ("10800", ())
-    assert asked("timeout", 86400)["cluster-tcp"] == asked("yes", 90)["cluster-tcp"] == by_hash
+def test_each_family_of_node_ports_has_its_own_fields():
+    """Protects sessions at node ports, whose load balancers have one IP version each."""
+    ports = ({"port": 80, "nodePort": 30080},)
+    made = service("NodePort", ports, ips=("10.96.0.1", "fd96::1"), sessionAffinity="ClientIP")
+    rows = {row.role: row.columns["selection_fields"] for row in northbound.rows(state(made))}
+    assert (rows["node_IPv4-tcp"], rows["node_IPv6-tcp"]) == (BY_IPV4, ("ipv6_dst", "ipv6_src"))
+
+
+def sticky(seconds=None, way=None, kind="NodePort", **spec):
+    """Make a service with session affinity."""
+    return service(
+        kind,
+        ports=({"port": 80, "nodePort": 30080},),
+        annotations={"ovn.kubernetes/session-affinity": way} if way else None,
+        sessionAffinity="ClientIP",
+        sessionAffinityConfig={"clientIP": {"timeoutSeconds": seconds}} if seconds else None,
+        **spec,
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "way", "timeout"),
+    [
+        (125, None, "125"),
+        (125, "yes", "125"),
+        (125, "hash", None),
+        (10800, None, None),
+        (None, None, None),
+        (10800, "timeout", "10800"),
+        (None, "timeout", "10800"),
+        (65535, None, "65535"),
+        (65536, None, None),
+        (86400, "timeout", None),
+    ],
+)
+def test_a_chosen_time_out_is_kept(seconds, way, timeout):
+    """Protects timeoutSeconds where somebody chose them. The API server's default is a hash: OVN's own affinity drops
+    the first packets of each client. More than OVN can count is a hash too.
+    """
+    rows = {row.role: row for row in northbound.rows(state(sticky(seconds, way)))}
+    columns = rows["cluster-tcp"].columns
+    by_hash = () if timeout else BY_IPV4
+    assert (columns["options"]["affinity_timeout"], columns["selection_fields"]) == (timeout, by_hash)
+    node = rows["node_IPv4-tcp"]
+    # With a time-out the switches leave node ports to the hosts' rules, which lead to the cluster address.
+    assert node.parent == (ROUTERS if timeout else ALL)
+    assert (node.columns["options"]["affinity_timeout"], node.columns["selection_fields"]) == (None, BY_IPV4)
+
+
+def test_without_affinity_its_annotation_is_nothing():
+    """Protects services without session affinity from a time-out."""
     (row,) = northbound.rows(state(service(annotations={"ovn.kubernetes/session-affinity": "timeout"})))
     assert row.columns["options"]["affinity_timeout"] is None
+
+
+@pytest.mark.parametrize(
+    ("made", "userspace", "words"),
+    [
+        (service(), True, []),
+        (sticky(), True, []),
+        (sticky(125, "hash"), True, []),
+        (sticky(86400), False, ["65535 s at most"]),
+        (sticky(125, kind="ClusterIP"), False, []),
+        (
+            sticky(125, kind="ClusterIP"),
+            True,
+            ["the first connection of each client, and of one that was away for 125 s"],
+        ),
+        (sticky(125), False, ["no time-out at node ports of gateways' addresses:"]),
+        (
+            sticky(125, internalTrafficPolicy="Local", externalTrafficPolicy="Local"),
+            False,
+            ["no time-out at its cluster addresses (internalTrafficPolicy is Local) and at addresses outside and node"],
+        ),
+    ],
+)
+def test_what_is_not_served_of_affinity(made, userspace, words):
+    """Protects users from a time-out that does nothing, or costs connections, without a word."""
+    found = made.affinity_gaps(userspace)
+    assert len(found) == len(words)
+    assert all(word in text for word, text in zip(words, found))
 
 
 def test_external_traffic_keeps_its_client_and_its_host():
