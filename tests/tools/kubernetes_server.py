@@ -47,6 +47,7 @@ EMPTIED = (
     f"{DEFAULT}/services",
     f"{DEFAULT}/events",
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+    "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies",
     "/api/v1/nodes",
 )
 IDLE = 30.0  # seconds without request after which the client connects again; the server ends connections after 90

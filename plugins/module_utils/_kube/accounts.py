@@ -44,6 +44,12 @@ READ = ["get", "list", "watch"]
 WATCHER_RULES: Rules = [
     {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": READ},
+    {
+        "apiGroups": ["policy.networking.k8s.io"],
+        "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"],
+        "verbs": ["list"],
+    },
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]

@@ -28,7 +28,7 @@ from .._common.tasks import end
 from .history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
     from .client import Client
@@ -41,8 +41,10 @@ LONG_WATCH = 10.0  # seconds after which a failed watch counts as one that worke
 SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner counts as failed
 WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
 COMPARE_SECONDS = (45.0, 75.0)  # a random time between them, between two comparisons of versions
+OPTIONAL_PAUSE = Pause(60.0, jitter=0.5)  # until a kind is asked for again that the server does not show
 SHOWN = 300  # characters of what is wrong with an object, which may have a user's text
 NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+NOT_SHOWN = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 EXPIRED = ("Expired", "Gone")  # reasons of a Status with which a watch ends when its version is too old
 
 
@@ -64,6 +66,8 @@ class Informer(Generic[T]):
     :param labels: label selector.
     :param on_invalid: called with (key or None, exception) for an object that can't be used.
     :param on_state: called without arguments whenever :attr:`current` changed.
+    :param is_optional: a server that does not have this kind (404), or an account that may not read it (403), is no
+        fault. It is asked for again now and then.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
@@ -81,6 +85,7 @@ class Informer(Generic[T]):
         labels: str | None = None,
         on_invalid: Callable[[str | None, Exception], None] | None = None,
         on_state: Callable[[], object] | None = None,
+        is_optional: bool = False,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
@@ -98,6 +103,8 @@ class Informer(Generic[T]):
         selectors = {"fieldSelector": fields, "labelSelector": labels}
         self._query = {name: value for name, value in selectors.items() if value}
         self._history = History(client, path, self._query)
+        self._is_optional = is_optional
+        self._missing = ""  # why an optional kind is not shown, as the log has it
 
     @property
     def kind(self) -> str:
@@ -135,6 +142,10 @@ class Informer(Generic[T]):
                 failures = 0
                 continue
             except KubernetesError as exc:
+                if self._is_optional and isinstance(exc, APIRefused) and exc.status in NOT_SHOWN:
+                    failures = 0
+                    await self._do_without(exc)
+                    continue
                 self._set_current(exc)
                 self._in_doubt = self._in_doubt or isinstance(exc, APIUnreachable)
                 if isinstance(exc, APIRefused) and exc.status == HTTPStatus.GONE:
@@ -145,6 +156,20 @@ class Informer(Generic[T]):
                 failures = 0
             await asyncio.sleep(RETRY_PAUSE.seconds(failures))
             failures += 1
+
+    async def _do_without(self, error: APIRefused) -> None:
+        """Take in that an optional kind is not shown, and wait. Where the server does not have it there are no
+        objects; where only the right to read them is missing, those stay that were read.
+        """
+        if error.status == HTTPStatus.NOT_FOUND:
+            self._keep_only(())
+        if str(error) != self._missing:
+            level = logging.INFO if error.status == HTTPStatus.NOT_FOUND else logging.WARNING
+            LOG.log(level, "going on without %s: %s", self.kind, error)
+        self._missing, self._version = str(error), None
+        self.synced.set()
+        self._set_current(None)
+        await asyncio.sleep(OPTIONAL_PAUSE.seconds(0))
 
     def _set_current(self, error: KubernetesError | None) -> None:
         was, self.current, self._error = self.current, error is None, error
@@ -179,11 +204,16 @@ class Informer(Generic[T]):
             for item in page.items:
                 keys.add(self._put(item))
             await asyncio.sleep(0)
-        for key in [key for key in self.store if key not in keys]:
-            self._report(key, self.store.pop(key), None)
+        self._keep_only(keys)
+        self._missing = ""
         self._history.forget()
         self.synced.set()
         return version
+
+    def _keep_only(self, keys: Collection[str | None]) -> None:
+        """Delete all objects but these."""
+        for key in [key for key in self.store if key not in keys]:
+            self._report(key, self.store.pop(key), None)
 
     async def _watch(self, version: str) -> None:
         """Watch until the server ends it, or an event says that the list must be read again."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from .._kube import reference
+from .._kube import reasons, reference
 from .._kube.reference import OnEvent
 from .._ovsdb.rows import CurrentRow
 from .annotation import PodNetwork
@@ -19,7 +19,6 @@ from .model import Pod
 from .northbound import NodeSwitch, addresses_of_port
 
 LOG = logging.getLogger("ovn-k8s-watcher")
-OUTDATED, CHANGED, CONFLICT = "NetworkOutdated", "NodeSubnetChanged", "AddressConflict"
 
 
 class Notices:
@@ -41,7 +40,7 @@ class Notices:
         """Say that a pod has addresses that its node's subnets don't have any more."""
         is_new = self._say(
             pod,
-            OUTDATED,
+            reasons.NETWORK_OUTDATED,
             f"the subnet of node {pod.node} was changed, and the pod keeps {', '.join(network.addresses)} while it "
             f"runs: kubectl delete pod -n {pod.namespace} {pod.name}",
         )
@@ -49,7 +48,7 @@ class Notices:
             self._said_of_nodes[pod.node] = switch.subnets
             self._on_event(
                 reference.node(pod.node),
-                CHANGED,
+                reasons.NODE_SUBNET_CHANGED,
                 f"new pods get addresses of {', '.join(switch.subnets)}; pods that run keep theirs, which no router "
                 f"serves any more, as {pod.key} does: kubectl drain {pod.node} --ignore-daemonsets",
             )
@@ -61,8 +60,8 @@ class Notices:
         """
         both = ", ".join(ip for ip in addresses_of_port(port) if ip in addresses)
         text = f"switch port {port.name} has {both} too: give it another address, pod {pod.key} keeps this one"
-        if self._say(pod, CONFLICT, text):
-            self._on_event(reference.node(pod.node), CONFLICT, text)
+        if self._say(pod, reasons.ADDRESS_CONFLICT, text):
+            self._on_event(reference.node(pod.node), reasons.ADDRESS_CONFLICT, text)
 
     def _say(self, pod: Pod, reason: str, text: str) -> bool:
         """Say something about a pod; return whether it is new."""

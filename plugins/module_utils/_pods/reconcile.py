@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 
+from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
@@ -248,7 +249,7 @@ class PodPlanner:
         """Write an event about a pod that can't have its port now."""
         pod = self._pods.get(key)
         if pod is not None:
-            self._on_event(pod.reference, "NetworkNotReady", reason)
+            self._on_event(pod.reference, reasons.NETWORK_NOT_READY, reason)
 
 
 def _tells(pod: Pod, network: PodNetwork) -> bool:

@@ -20,6 +20,7 @@ from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
+from .._pods.policies import Policies
 from .._pods.reconcile import PodPlanner
 from .._reconcile import retries
 from .._reconcile.engine import Engine
@@ -114,6 +115,7 @@ class Cluster:
             "nodes": nodes,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
+        self.policies = Policies(client, self.events.write, lambda: self.engine.active)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
@@ -146,6 +148,7 @@ class Cluster:
                 self.engine.run(),
                 self.api_health.run(),
                 self.leadership.run(),
+                self.policies.informer.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
         }
@@ -163,6 +166,7 @@ class Cluster:
         self.pods.begin()
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.mark_all()
+        self.policies.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -175,6 +179,10 @@ class Cluster:
         if not self.replica.connected:
             return "there is no connection to the Northbound database"
         return self.leadership.problem() or self._stuck()
+
+    async def findings(self) -> list[dict[str, str]]:
+        """Return what verify should say of the whole cluster; nothing where another watcher acts."""
+        return [one._asdict() for one in await self.policies.findings()]
 
     def stuck(self) -> dict[retries.Key, retries.Failure]:
         """Return the objects that this watcher can't serve for long: no rows, or no annotation."""

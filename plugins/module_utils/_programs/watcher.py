@@ -43,7 +43,8 @@ async def watch(access: str, northbound: str, listen: str) -> None:
     metrics = WatcherMetrics()
     cluster = Cluster(client, northbound, metrics.observe, metrics.observe_transaction)
     metrics.follow(cluster)
-    web = await telemetry.listen(listen, cluster.problem) if listen else None
+    pages = {"/findings": cluster.findings}
+    web = await telemetry.listen(listen, cluster.problem, pages) if listen else None
     work = asyncio.ensure_future(cluster.run())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)

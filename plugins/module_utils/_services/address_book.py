@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SERVICES_USE = "the services' network"  # the use of the networks that cluster addresses are from
 API_SERVICE = "default/kubernetes"  # whose endpoints are the API servers
-REFUSED = "AddressRefused"  # the reason of events
 SHOWN = 5  # refusals in one message
 LONGEST_MESSAGE = 900  # characters; an event of the API server may have 1,024
 # Ports of a host's own programs: SSH, etcd, the API server, OVN's databases, Kubernetes' programs, tunnels. No service

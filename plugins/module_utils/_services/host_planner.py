@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
-from .._kube import reference
+from .._kube import reasons, reference
 from .._kube.reference import OnEvent
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._reconcile.engine import Engine
 from . import host, host_rows
-from .address_book import REFUSED, AddressBook
+from .address_book import AddressBook
 from .host import Host
 from .model import Node
 from .node_addresses import NodeAddresses
@@ -157,7 +157,7 @@ class HostPlanner:
             self._refused.pop(name, None)
         elif own.message() != self._refused.get(name):
             self._refused[name] = own.message()
-            self._on_event(reference.node(node.name), REFUSED, own.message())
+            self._on_event(reference.node(node.name), reasons.ADDRESS_REFUSED, own.message())
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""

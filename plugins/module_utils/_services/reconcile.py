@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._ovsdb.plan import Change
 from .._ovsdb.rows import Owner, Row
 from .._reconcile.engine import Engine
 from . import northbound
-from .address_book import REFUSED, AddressBook
+from .address_book import AddressBook
 from .model import MAXIMUM_BACKENDS, MAXIMUM_SLICE_PORTS, MAXIMUM_TARGETS, EndpointSlice, Service, ServiceState
 from .slice_index import SliceIndex
 
@@ -158,7 +159,7 @@ class ServicePlanner:
             self._refused.pop(key, None)
         elif message != self._refused.get(key):
             self._refused[key] = message
-            self._on_event(service.reference, REFUSED, message)
+            self._on_event(service.reference, reasons.ADDRESS_REFUSED, message)
         changed_at = self._changed_at.pop(key, None)
         if changes and changed_at is not None:
             self._observe("service", time.monotonic() - changed_at)

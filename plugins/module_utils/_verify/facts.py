@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .._topology.overlay import Overlay
     from .._topology.user_settings import Setting
 
-NODE_SERVER = "ovn-k8s-node.service"
+NODE_SERVER, WATCHER = "ovn-k8s-node.service", "ovn-k8s-watcher.service"
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class Passing:
     :ivar not_ready: unit -> what its program says instead of "ready".
     :ivar configuration: the runtime's network configuration; empty: there is none.
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
-    :ivar reported: what the node server itself has found, as its findings have it.
-    :ivar unreported: why a node server that is ready does not say that; empty: it does.
+    :ivar reported: what node server and watcher themselves have found, as their findings have it.
+    :ivar unreported: unit -> why one of them that is ready does not say that.
     :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not known.
     :ivar no_flows: why they can't be read; empty: they can, or were not asked for.
     :ivar silent_peers, silent_routers: those that did not answer.
@@ -179,7 +179,7 @@ class Passing:
     configuration: str = ""
     mtu: int | None = None
     reported: tuple[Mapping[str, Any], ...] = ()
-    unreported: str = ""
+    unreported: Mapping[str, str] = field(default_factory=dict)
     flows: bool | None = None
     no_flows: str = ""
     silent_peers: tuple[Peer, ...] = ()

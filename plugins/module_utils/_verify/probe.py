@@ -21,7 +21,7 @@ from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
 from . import echo
-from .facts import NODE_SERVER, Passing
+from .facts import NODE_SERVER, WATCHER, Passing
 from .read import saved_settings, text_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     Run = Callable[[list[str]], "tuple[int, str, str]"]
 
 TIMEOUT = 2.0  # seconds for one answer
-FINDINGS_TIMEOUT = 5.0  # seconds for the node server's comparison of all its pods
+FINDINGS_TIMEOUT = 5.0  # seconds for a node server's comparison of all its pods
 LONGEST = 1 << 20  # bytes of an answer: findings of a hundred pods, each with four sentences of escaped characters
 
 
@@ -114,25 +114,27 @@ def _registered(southbound: str, chassis: str | None) -> tuple[bool | None, str]
         return None, str(error)
 
 
-def _programs(expected: Expected) -> tuple[dict[str, str], tuple[Mapping[str, Any], ...], str]:
-    """Return unit -> what its program says instead of "ready", the findings of the node server, and why a node server
-    that is ready does not say them.
+def _programs(expected: Expected) -> tuple[dict[str, str], tuple[Mapping[str, Any], ...], dict[str, str]]:
+    """Return unit -> what its program says instead of "ready", the findings of node server and watcher, and unit -> why
+    one of them that is ready does not say them.
     """
     not_ready: dict[str, str] = {}
     reported: tuple[Mapping[str, Any], ...] = ()
-    unreported = ""
+    unreported: dict[str, str] = {}
     for url, unit in expected.readiness.items():
         status, text = _get(url + "/readyz")
         if status != http.client.OK:
             not_ready[unit] = " ".join(text.split())[:300]
-        if unit == NODE_SERVER:
-            reported, problem = _findings(url + "/findings")
-            unreported = problem if status == http.client.OK else ""
+        if unit in (NODE_SERVER, WATCHER):
+            found, problem = _findings(url + "/findings")
+            reported += found
+            if problem and status == http.client.OK:
+                unreported[unit] = problem
     return not_ready, reported, unreported
 
 
 def _findings(url: str) -> tuple[tuple[Mapping[str, Any], ...], str]:
-    """Return the findings of the node server, and why they are not all that it has found."""
+    """Return the findings of a program, and why they are not all that it has found."""
     status, text = _get(url, FINDINGS_TIMEOUT)
     if status != http.client.OK:
         return (), " ".join((text if status == 0 else f"{url} answers with status {status}").split())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import words
-from .facts import NODE_SERVER
+from .facts import NODE_SERVER, WATCHER
 from .finding import ERROR, WARNING, Finding
 
 if TYPE_CHECKING:
@@ -18,21 +18,26 @@ if TYPE_CHECKING:
     from .facts import Expected, Passing
 
 LONGEST = 500  # characters of a sentence
+UNREPORTED = {
+    NODE_SERVER: "pods without network are not named here",
+    WATCHER: "what the overlay does not enforce is not named here",
+}
 
 
 def readiness(_expected: Expected, passing: Passing) -> Iterator[Finding]:
-    """Yield programs that say that they are not ready, and what the node server has found itself."""
+    """Yield programs that say that they are not ready, and what node server and watcher have found themselves."""
     for unit, text in passing.not_ready.items():
         causes, name = words.UNITS.get(unit, words.OTHER_UNIT), unit.split(".")[0]
         yield Finding(unit, f"{name} is not ready: {text}", causes, f"journalctl -u {name}")
     yield from map(_reported, passing.reported)
-    if passing.unreported:
-        text = f"what ovn-k8s-node has found about its pods can't be read: {line(passing.unreported)}"
-        yield Finding(NODE_SERVER, text, "pods without network are not named here", "journalctl -u ovn-k8s-node")
+    for unit, reason in passing.unreported.items():
+        name = unit.split(".")[0]
+        text = f"what {name} has found can't be read: {line(reason)}"
+        yield Finding(unit, text, UNREPORTED[unit], f"journalctl -u {name}")
 
 
 def _reported(found: Mapping[str, Any]) -> Finding:
-    """Return a finding of the node server, :class:`.._pods.cni.findings.Finding`."""
+    """Return a finding of the node server, :class:`.._pods.cni.findings.Finding`, or of the watcher."""
     subject, wrong, causes, mend = (line(found.get(key, "")) for key in ("subject", "wrong", "causes", "mend"))
     severity = WARNING if found.get("severity") == WARNING else ERROR
     text = f"{subject}: {wrong}"

@@ -27,7 +27,13 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay i
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.user_settings import Setting
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
-from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import NODE_SERVER, Expected, Peer, Token
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
+    NODE_SERVER,
+    WATCHER,
+    Expected,
+    Peer,
+    Token,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.probe import read_passing
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.read import read_lasting
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.run import Remotes, verify
@@ -315,7 +321,23 @@ def test_a_node_server_that_does_not_say_what_is_wrong(program, given, sentence)
     """Protects against silence that looks like order: each answer but a list of findings is a finding itself."""
     Program.answers = {"/readyz": READY, "/findings": given}
     passing = read(readiness={program: NODE_SERVER})
-    assert (passing.not_ready, passing.reported, passing.unreported) == ({}, (), f"{program}/findings {sentence}")
+    assert (passing.not_ready, passing.reported, passing.unreported) == (
+        {},
+        (),
+        {NODE_SERVER: f"{program}/findings {sentence}"},
+    )
+
+
+def test_what_the_watcher_says_is_reported(host, program):
+    """Protects whoever relies on policies that are not enforced: verify has the watcher's warning, beside what the
+    node server says.
+    """
+    policies = Finding("NetworkPolicy", "2 are not enforced", "pods are reached", "delete them", "warning")
+    Program.answers = {"/readyz": READY, "/findings": answer(policies)}
+    found = host.findings(readiness={program: WATCHER})
+    assert found["NetworkPolicy: 2 are not enforced"].severity == "warning" and len(found) == 1
+    Program.answers = {"/readyz": READY}
+    assert list(read(readiness={program: WATCHER}).unreported) == [WATCHER]
 
 
 def test_as_many_findings_as_there_can_be(program):
@@ -323,15 +345,17 @@ def test_as_many_findings_as_there_can_be(program):
     longest = Finding(*["\u00fc" * LONGEST] * 4)
     Program.answers = {"/readyz": READY, "/findings": answer(*[longest] * MOST)}
     passing = read(readiness={program: NODE_SERVER})
-    assert (len(passing.reported), passing.unreported) == (MOST, "")
+    assert (len(passing.reported), passing.unreported) == (MOST, {})
 
 
 def test_who_is_asked_for_findings(program):
-    """Protects programs that have none: only the node server is asked. One that does not answer is one finding."""
+    """Protects programs that have none: only node server and watcher are asked. One that does not answer is one
+    finding.
+    """
     Program.answers = {"/readyz": READY}
     assert read(readiness={program: UNIT.name}) == read()
     passing = read(readiness={"http://127.0.0.1:9": NODE_SERVER})
-    assert list(passing.not_ready) == [NODE_SERVER] and passing.unreported == ""
+    assert list(passing.not_ready) == [NODE_SERVER] and passing.unreported == {}
 
 
 @pytest.mark.parametrize(

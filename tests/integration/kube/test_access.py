@@ -27,6 +27,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import token 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts import ROLES, node_user
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.policies import OF_ADMINISTRATORS
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 NAMESPACE = "/api/v1/namespaces/ovn-kubernetes"
@@ -227,8 +228,18 @@ def test_the_watchers_rights(access, kubernetes, as_account):
     kubernetes.add_pod("watched", "node3")
 
     async def look(client):
-        for path in ("/api/v1/pods", "/api/v1/nodes", "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"):
+        for path in (
+            "/api/v1/pods",
+            "/api/v1/nodes",
+            "/api/v1/services",
+            "/apis/discovery.k8s.io/v1/endpointslices",
+            "/apis/networking.k8s.io/v1/networkpolicies",
+        ):
             await client.get(path)
+        for collection in OF_ADMINISTRATORS.values():
+            with pytest.raises(APIRefused) as refused:
+                await client.get(collection)
+            assert status(refused) == 404  # the kind is not there, and is no secret either
         pod = await client.patch(
             "/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}}
         )

@@ -354,3 +354,26 @@ def test_a_watch_that_is_refused_is_never_current(status, lasts):
         assert states == ["changed"] and informer.problem() is None and informer.lasting_problem() is None
 
     follow(script, scenario, on_state=lambda: states.append("changed"))
+
+
+@pytest.mark.parametrize(("status", "kept"), [(404, []), (403, ["ns/a"])])
+def test_an_optional_kind(monkeypatch, caplog, status, kept):
+    """Protects a program from a server that does not have a kind, and from an account of before: neither is a fault,
+    it is said once, and the kind is read when it is there.
+    """
+    monkeypatch.setattr(informer_module, "OPTIONAL_PAUSE", Pause(0.01))
+    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
+    caplog.set_level("INFO")
+    gone = [{"type": "ERROR", "object": {"code": 410}}]
+    script = Script([status, status, page(thing("a")), status, status, page(thing("b"))], [gone])
+
+    async def scenario(informer, told):
+        await until(lambda: len(script.asked) >= 2 and informer.synced.is_set())
+        assert informer.problem() is informer.lasting_problem() is None and informer.restarts == 0
+        await until(lambda: sum("watch" not in query for query, _token in script.asked) == 5)
+        assert list(informer.store) == kept and informer.problem() is None
+        await until(lambda: list(informer.store) == ["ns/b"])
+
+    follow(script, scenario, is_optional=True)
+    said = [one for one in caplog.records if "going on without things" in one.message]
+    assert [one.levelname for one in said] == ["INFO" if status == 404 else "WARNING"] * 2

@@ -22,6 +22,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import fi
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.conflist import Earlier, configuration
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import checks, words
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
+    NODE_SERVER,
     Compared,
     Expected,
     ExpectedFile,
@@ -275,7 +276,7 @@ def test_what_the_node_server_only_warns_of():
 
 def test_a_node_server_that_does_not_say_what_it_has_found():
     """Protects against a host in order that nobody has asked: findings that can't be read are a finding."""
-    (finding,) = passing(unreported="http://127.0.0.1:9410/findings answers with status 500")
+    (finding,) = passing(unreported={NODE_SERVER: "http://127.0.0.1:9410/findings answers with status 500"})
     assert finding.wrong.endswith("can't be read: http://127.0.0.1:9410/findings answers with status 500")
     assert finding.severity == ERROR
 

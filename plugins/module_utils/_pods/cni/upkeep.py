@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from ..._common.errors import OvnKubernetesError
 from ..._common.retry import Pause
 from ..._common.tasks import end
+from ..._kube import reasons
 from ..._kube.reference import OnEvent
 from ..interface import Attachment, PodInterface
 from ..model import Pod
@@ -35,7 +36,6 @@ PACE = 0.05
 AGAIN = Pause(0.5, longest=60.0)
 LOCKED = 1.0  # seconds until an attachment is looked at again that a request works on
 HEALTHY = 120.0  # seconds without a fault after which the next one is the first again
-REPAIRED, BROKEN = "NetworkRepaired", "NetworkBroken"
 
 
 @dataclass
@@ -108,7 +108,9 @@ class Upkeep:
         """Tell the pod that its sandbox is gone, where it still needs one."""
         interface = self._attachments.records.get(attachment)
         if interface is not None:
-            self._tell(interface, BROKEN, f"the network namespace of {interface.ifname} is gone", ask=True)
+            self._tell(
+                interface, reasons.NETWORK_BROKEN, f"the network namespace of {interface.ifname} is gone", ask=True
+            )
 
     def failure(self, attachment: Attachment) -> str | None:
         """Return why an attachment could not be repaired; None: nothing is wrong."""
@@ -221,12 +223,12 @@ class Upkeep:
             failure = f"{interface.ifname} is broken and can't be repaired: {fault}: {exc}"
             if failure != patient.failure:
                 LOG.error("%s: %s", interface.pod_key, failure)
-                self._tell(interface, BROKEN, failure, ask=True)
+                self._tell(interface, reasons.NETWORK_BROKEN, failure, ask=True)
             patient.failure = failure
             return
         patient.failure = None
         LOG.warning("%s: %s was broken and is repaired: %s", interface.pod_key, interface.ifname, fault)
-        self._tell(interface, REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
+        self._tell(interface, reasons.NETWORK_REPAIRED, f"{interface.ifname} was broken and is repaired: {fault}")
 
     def _tell(self, interface: PodInterface, reason: str, message: str, ask: bool = False) -> None:
         """Write an event, where the pod is known.
