@@ -10,9 +10,12 @@ NETWORK_NOT_READY = "NetworkNotReady"
 NETWORK_OUTDATED = "NetworkOutdated"
 NETWORK_REPAIRED = "NetworkRepaired"
 NETWORK_BROKEN = "NetworkBroken"
+HOST_PORT_NOT_SERVED = "HostPortNotServed"
 # About pods, their nodes and services.
 ADDRESS_CONFLICT = "AddressConflict"
 ADDRESS_REFUSED = "AddressRefused"
+# About services.
+SERVICE_NOT_SERVED = "ServicePartNotServed"
 # About nodes.
 NODE_SUBNET_CHANGED = "NodeSubnetChanged"
 # About policies.

@@ -22,6 +22,7 @@ LOG = logging.getLogger("ovn-k8s-watcher")
 CONCURRENT_PATCHES = 32  # requests to the API server at one time
 PAUSE = Pause(0.2, longest=5.0)  # between two attempts for one pod
 PAUSE_OF_THE_OBJECT = Pause(0.2, longest=60.0)  # where only another change of the pod helps, which is heard
+ADVICE = "remove annotations of the pod: together they may have 256 KiB"
 # The pod is gone, or it is another one of this name: the watch tells that in a moment.
 EXPECTED_REFUSALS = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 # What is wrong is the pod's own: its author has to mend it.
@@ -154,7 +155,7 @@ class Annotator:
             if not is_expected and (before is None or before.reason != reason):
                 LOG.warning("pod %s: %s", key, reason)
                 if is_of_the_pod:
-                    self._on_refused(key, f"its annotations can't be written: {reason}")
+                    self._on_refused(key, f"its annotations can't be written: {reason}; {ADVICE}")
         pause = PAUSE_OF_THE_OBJECT if _is_refused(error) else PAUSE
         return pause.seconds(attempts)
 

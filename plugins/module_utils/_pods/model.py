@@ -9,17 +9,15 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._common import addressing, names
 from .._kube.reference import Reference
 from .annotation import PodAnnotations, PodNetwork, parse
 
-LOG = logging.getLogger("ovn-k8s-node")
 FINISHED = ("Succeeded", "Failed")  # phases in which the containers have ended for good (PodPhase)
 # The API server leaves out pods without a node, and finished ones.
 WITH_PORT_SELECTOR = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
@@ -27,7 +25,7 @@ WITH_PORT_SELECTOR = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Fail
 STATIC_POD_UID = "kubernetes.io/config.mirror"
 UID = re.compile(r"[0-9A-Za-z-]{1,64}")  # the kubelet makes an MD5 sum, unless the manifest has a UID
 HOST_PORTS = 1000  # of a pod; further ones are not served
-SHOWN = 3  # wrong host ports of a pod that the log has
+SHOWN = 3  # wrong host ports of a pod that are named
 STATUS_IPS = 8  # entries of a pod's podIPs that are looked at
 ALL_ADDRESSES = ("0.0.0.0", "::")
 
@@ -63,6 +61,7 @@ class Pod(NamedTuple):
     :ivar is_running: whether its containers were started; False for the watcher, which does not use it.
     :ivar status_ips: the addresses that the kubelet has reported, at most one of each IP version; for the watcher only.
     :ivar created: when, as the API server writes it (RFC 3339, UTC); for the watcher only.
+    :ivar unserved: which of its host ports are not served, in words; for its node's server only.
     """
 
     namespace: str
@@ -76,6 +75,7 @@ class Pod(NamedTuple):
     is_running: bool = False
     status_ips: tuple[str, ...] = ()
     created: str = ""
+    unserved: tuple[str, ...] = ()
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -148,8 +148,10 @@ def pod_of_node(item: Mapping[str, Any]) -> Pod | None:
     """Make a pod for its node's server; None for one on the host's network."""
     if (item.get("spec") or {}).get("hostNetwork"):
         return None
+    host_ports, unserved = ((), ()) if _is_finished(item) else _host_ports(item)
     return Pod.from_object(item)._replace(
-        host_ports=() if _is_finished(item) else tuple(_host_ports(item)),
+        host_ports=host_ports,
+        unserved=unserved,
         is_running=(item.get("status") or {}).get("phase") == "Running",
     )
 
@@ -176,35 +178,22 @@ def status_ips(item: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(by_version.values())
 
 
-def _host_ports(item: Mapping[str, Any]) -> Iterator[HostPort]:
-    """Yield the host ports of all containers; the log has what is not served."""
+def _host_ports(item: Mapping[str, Any]) -> tuple[tuple[HostPort, ...], tuple[str, ...]]:
+    """Return the host ports of all containers, and what of them is not served, in words."""
     spec = item.get("spec") or {}
     containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     ports = (port for container in containers for port in container.get("ports") or () if port.get("hostPort"))
-    wrong = 0
+    served: list[HostPort] = []
+    unserved: list[str] = []
     for port in itertools.islice(ports, HOST_PORTS):
         address = addressing.normalized(port.get("hostIP") or "0.0.0.0")
         if address is not None:
-            yield HostPort(
-                port.get("protocol", "TCP").lower(),
-                port["hostPort"],
-                None if address in ALL_ADDRESSES else address,
-                port["containerPort"],
+            target = None if address in ALL_ADDRESSES else address
+            served.append(
+                HostPort(port.get("protocol", "TCP").lower(), port["hostPort"], target, port["containerPort"])
             )
-            continue
-        wrong += 1
-        if wrong <= SHOWN:  # the API server takes any text, in any number of ports
-            LOG.warning(
-                "pod %s/%s: hostIP %.50r of host port %s is not an address: that port is not served",
-                item["metadata"].get("namespace"),
-                item["metadata"].get("name"),
-                port["hostIP"],
-                port["hostPort"],
-            )
+        elif len(unserved) < SHOWN:  # the API server takes any text, in any number of ports
+            unserved.append(f"host port {port['hostPort']}: hostIP {port['hostIP']!r:.50} is not an address")
     if next(ports, None) is not None:
-        LOG.warning(
-            "pod %s/%s has more than %d host ports: the others are not served",
-            item["metadata"].get("namespace"),
-            item["metadata"].get("name"),
-            HOST_PORTS,
-        )
+        unserved.append(f"more than {HOST_PORTS} host ports")
+    return tuple(served), tuple(unserved)

@@ -93,6 +93,7 @@ class NodeServer:
         self.client = Client(settings, agent="ovn-k8s-node")
         # The node's account may not read endpoint slices and other nodes. The server's own account may.
         self.own_client = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
+        self.events = EventWriter(self.client, "ovn-k8s-node")
         self._health = health
         self.pods = KnownPods()
         self.informer = Informer(
@@ -107,6 +108,7 @@ class NodeServer:
             health.answer,
             overlay.other_networks,
             dataclasses.replace(settings, host_addresses=dict.fromkeys(overlay.masters, "")),
+            self.events.write,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
@@ -127,7 +129,6 @@ class NodeServer:
         records = Records(os.path.join(options.run, names.CNI_ATTACHMENTS))
         records.read()
         self.attachments = Attachments(self.ports, workers, records)
-        self.events = EventWriter(self.client, "ovn-k8s-node")
         self.upkeep = Upkeep(self.attachments, self.pods, self._can_repair, self.events.write)
         self.findings = Findings(self.attachments, self.pods, self.upkeep, self.underlay)
         self.operations = Operations(

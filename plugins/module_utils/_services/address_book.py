@@ -11,7 +11,7 @@ database, so it does not know gateways and tunnels.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .claims import Claimant, Claims, claimants
@@ -58,13 +58,14 @@ class Served(NamedTuple):
     service: Service
     refusals: tuple[str, ...] = ()
 
-    def message(self) -> str:
-        """Return the refusals as one text for an event; empty: there are none."""
-        if not self.refusals:
-            return ""
-        more = len(self.refusals) - SHOWN
-        text = "not served: " + "; ".join(self.refusals[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
-        return text[:LONGEST_MESSAGE]
+
+def not_served(parts: Sequence[str]) -> str:
+    """Return what is not served as one text for an event; empty: there is nothing."""
+    if not parts:
+        return ""
+    more = len(parts) - SHOWN
+    text = "not served: " + "; ".join(parts[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    return text[:LONGEST_MESSAGE]
 
 
 class AddressBook:

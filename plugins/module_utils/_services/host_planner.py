@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._kube import reasons, reference
 from .._kube.reference import OnEvent
+from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
@@ -24,6 +26,8 @@ from .surroundings import Surroundings, split
 
 if TYPE_CHECKING:
     from .reconcile import ServicePlanner
+
+LOG = logging.getLogger("ovn-k8s-watcher")
 
 
 class HostPlanner:
@@ -53,11 +57,10 @@ class HostPlanner:
         self._replica = replica
         self._nodes = nodes
         self._services = services
-        self._on_event = on_event
+        self._told = Told(on_event, LOG)
         self._service_subnets = tuple(service_subnets)
         self._surroundings = Surroundings(replica, book, service_subnets)
         self._addresses = NodeAddresses(book, nodes, self._has_route)
-        self._refused: dict[str, str] = {}  # key -> what the last event says
 
     # Events.
 
@@ -67,7 +70,7 @@ class HostPlanner:
         if node is not None:
             self.engine.mark(host.KIND, node.name)
         if node is not None and new is None:
-            self._refused.pop(node.name, None)
+            self._told.forget(node.name)
         others, services = self._addresses.update(key, old, new)
         self.mark_nodes(others)
         self._services.recheck(services)
@@ -153,11 +156,8 @@ class HostPlanner:
         """Report what is refused."""
         key = self._key(name)
         node, own = self._nodes.get(key), self._addresses.of(key)
-        if node is None or not own.refusals:
-            self._refused.pop(name, None)
-        elif own.message() != self._refused.get(name):
-            self._refused[name] = own.message()
-            self._on_event(reference.node(node.name), reasons.ADDRESS_REFUSED, own.message())
+        if node is not None:
+            self._told.tell(name, reference.node(node.name), reasons.ADDRESS_REFUSED, own.message())
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""

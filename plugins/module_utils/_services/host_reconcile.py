@@ -16,6 +16,7 @@ from .._common.retry import Pause
 from .._common.tasks import collect
 from .._kube.client import Client
 from .._kube.informer import Informer
+from .._kube.reference import OnEvent
 from .._kube.settings import Settings
 from .._netlink import conntrack
 from .._netlink.listening import LocalHost, read_local_host, read_next_hops
@@ -23,6 +24,7 @@ from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables
 from .address_book import SERVICES_USE, AddressBook, Owner
+from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
 from .host_rules import (
     changed_ports,
@@ -60,6 +62,7 @@ class HostServices:
     :param answer: makes these health checks be answered: by port.
     :param networks: further networks of the overlay: the services', the join network.
     :param settings: say whose further addresses are; None: they don't.
+    :param on_event: writes a Kubernetes event.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class HostServices:
         answer: HealthAnswerer,
         networks: Iterable[str] = (),
         settings: Settings | None = None,
+        on_event: OnEvent = lambda _about, _reason, _message: None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -100,6 +104,7 @@ class HostServices:
         if settings:
             set_known_addresses(self._book, settings)
         self._addresses = NodeAddresses(self._book, self.nodes.store)
+        self._notices = HostNotices(on_event)
         self._local = LocalHost()
         self._wake = asyncio.Event()
         self._own_addresses: Sequence[str] = ()
@@ -132,6 +137,8 @@ class HostServices:
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self._book.update(key, old, new)
+        if new is None:
+            self._notices.forget_service(key)
         # Which services have an endpoint at this host is found when the rules are made.
         self._wake.set()
 
@@ -147,7 +154,9 @@ class HostServices:
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod of this node."""
-        if (old and old.host_ports) or (new and new.host_ports):
+        if new is None and old is not None:
+            self._notices.forget_pod(old.key)
+        if any(pod.host_ports or pod.unserved for pod in (old, new) if pod is not None):
             self._wake.set()
 
     # The loop.
@@ -219,6 +228,8 @@ class HostServices:
         nodes = list(self.nodes.store.items())
         hosts = dict(await collect((node.name, self._addresses.of(key).addresses) for key, node in nodes))
         await asyncio.to_thread(self._write, hosts, states, list(self._host_ports()))
+        kept = self._written.kept_ports if self._written else ()
+        self._notices.tell(list(self._pods.values()), kept, list(self.services.store.values()))
 
     def _states(self) -> Iterator[ServiceState]:
         """Yield the services that this host needs rules for."""

@@ -90,7 +90,8 @@ class Service(NamedTuple):
     :ivar uid: the object's.
     :ivar created: when the object was created (RFC 3339, in UTC): the older one of two services keeps an address.
     :ivar balancer_ips: those of ``external_ips`` that a load balancer has given.
-    :ivar unusable: what of the object can't be served at all, in words.
+    :ivar unusable: addresses that can't be any machine's, in words.
+    :ivar unserved: what else of the object is not served, in words.
     :ivar taken: ports of ``external_ips`` that another one has (:class:`.address_book.AddressBook`).
     """
 
@@ -109,6 +110,7 @@ class Service(NamedTuple):
     balancer_ips: tuple[str, ...] = ()
     unusable: tuple[str, ...] = ()
     taken: frozenset[Claim] = frozenset()
+    unserved: tuple[str, ...] = ()
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Service | None:
@@ -133,10 +135,6 @@ class Service(NamedTuple):
         balancer_ips = _usable(given)[:most]
         external_ips = _usable([*written[: most - len(balancer_ips)], *balancer_ips])
         unusable = [f"{text} is no address of a machine" for text in _unusable([*written, *given])]
-        if len(written) + len(given) > most:
-            unusable.append(f"more than {most} addresses outside")
-        if len(spec.get("ports") or ()) > MAXIMUM_PORTS:
-            unusable.append(f"more than {MAXIMUM_PORTS} ports")
         return cls(
             meta["namespace"],
             meta["name"],
@@ -152,6 +150,7 @@ class Service(NamedTuple):
             meta.get("creationTimestamp") or "",
             balancer_ips,
             tuple(unusable[:MAXIMUM_CLAIMS]),
+            unserved=tuple(_unserved(item, most)),
         )
 
     @property
@@ -397,6 +396,25 @@ def _load_balancer_addresses(item: Mapping[str, Any]) -> list[str]:
     ingress = (item.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
     # ipMode Proxy: the load balancer itself must see the connection (KEP-1860).
     return [entry["ip"] for entry in ingress if entry.get("ip") and entry.get("ipMode", "VIP") == "VIP"]
+
+
+def _unserved(item: Mapping[str, Any], most: int) -> Iterator[str]:
+    """Yield what of an object is not served, and is no address.
+
+    :param most: addresses outside that it may have.
+    """
+    spec = item["spec"]
+    ports, written = len(spec.get("ports") or ()), len(spec.get("externalIPs") or ())
+    given = len(_load_balancer_addresses(item))
+    if ports > MAXIMUM_PORTS:
+        yield f"{ports - MAXIMUM_PORTS} of its ports: a service has {MAXIMUM_PORTS} at most"
+    if written + given > most:
+        yield (f"{written + given - most} of its addresses outside: addresses times ports are {MAXIMUM_CLAIMS} at most")
+    if spec.get("type") == "LoadBalancer" and spec.get("loadBalancerSourceRanges"):
+        yield (
+            "the addresses of its load balancer, since sources can't be filtered: remove loadBalancerSourceRanges, and "
+            "let the load balancer outside filter"
+        )
 
 
 def _affinity_timeout(item: Mapping[str, Any]) -> int | None:

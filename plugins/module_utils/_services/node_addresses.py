@@ -31,7 +31,9 @@ class Accepted(NamedTuple):
     refusals: tuple[str, ...] = ()
 
     def message(self) -> str:
-        """Return the refusals as one text for an event."""
+        """Return the refusals as one text for an event; empty: there are none."""
+        if not self.refusals:
+            return ""
         return "not used as addresses of this node: " + "; ".join(self.refusals[:SHOWN])
 
 

@@ -5,23 +5,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._kube import reasons
 from .._kube.reference import OnEvent
+from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.rows import Owner, Row
 from .._reconcile.engine import Engine
 from . import northbound
-from .address_book import AddressBook
+from .address_book import AddressBook, not_served
 from .model import MAXIMUM_BACKENDS, MAXIMUM_SLICE_PORTS, MAXIMUM_TARGETS, EndpointSlice, Service, ServiceState
 from .slice_index import SliceIndex
 
 if TYPE_CHECKING:
     from .host_planner import HostPlanner
 
+LOG = logging.getLogger("ovn-k8s-watcher")
 # Called with what was measured, and its seconds.
 Observer = Callable[[str, float], object]
 
@@ -53,9 +56,8 @@ class ServicePlanner:
         self._services = services
         self._slices = SliceIndex(slices)
         self._book = book
-        self._on_event = on_event
+        self._told = Told(on_event, LOG)
         self._observe = observe
-        self._refused: dict[str, str] = {}  # key -> what the last event says
         self._left_out: dict[str, str] = {}  # key -> which endpoints are too many, in words
         self._local: list[ServiceState] | None = None  # what local() returns, until something changes
         self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
@@ -72,7 +74,7 @@ class ServicePlanner:
     def service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         """Take in a change of a service."""
         if new is None:
-            self._refused.pop(key, None)
+            self._told.forget(key)
             self._left_out.pop(key, None)
         self._changed(key)
         self.recheck(self._book.update(key, old, new))
@@ -154,21 +156,20 @@ class ServicePlanner:
     def done(self, key: str, changes: Sequence[Change]) -> None:
         """Take in that the load balancers are as desired, and report what is refused."""
         service = self._services.get(key)
-        message = "" if service is None else self._refusals(key, service)
-        if service is None or not message:
-            self._refused.pop(key, None)
-        elif message != self._refused.get(key):
-            self._refused[key] = message
-            self._on_event(service.reference, reasons.ADDRESS_REFUSED, message)
+        if service is not None:
+            self._tell(key, service)
         changed_at = self._changed_at.pop(key, None)
         if changes and changed_at is not None:
             self._observe("service", time.monotonic() - changed_at)
 
-    def _refusals(self, key: str, service: Service) -> str:
-        """Return what is not served of a service, as one text; empty: everything is served."""
-        served = self._book.served(service)
+    def _tell(self, key: str, service: Service) -> None:
+        """Say what of a service is not served."""
+        self._told.tell(
+            key, service.reference, reasons.ADDRESS_REFUSED, not_served(self._book.served(service).refusals)
+        )
         left_out = self._left_out.get(key)
-        return served._replace(refusals=(*served.refusals, *([left_out] if left_out else []))).message()
+        parts = (*service.unserved, *([left_out] if left_out else []))
+        self._told.tell(key, service.reference, reasons.SERVICE_NOT_SERVED, not_served(parts))
 
     def failed(self, key: str, reason: str) -> None:
         """Do nothing: the log has it."""

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused, KubernetesError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.annotation import PodAnnotations
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.annotator import Annotator
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.annotator import ADVICE, Annotator
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.model import Pod
 
 POD = Pod("ns", "web", "u1", "node1", PodAnnotations())
@@ -93,7 +93,8 @@ def test_a_pod_whose_object_is_refused(caplog):
                 await asyncio.sleep(0)
 
     asyncio.run(main())
-    assert told == [("ns/web", "its annotations can't be written: metadata.annotations: Too long")]
+    reason = f"its annotations can't be written: metadata.annotations: Too long; {ADVICE}"
+    assert told == [("ns/web", reason)]
     assert len(caplog.records) == 1 and pauses[0] < 1 and pauses[-1] == 60
 
 

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.model import HostPort, pod_of_node, pod_with_port
@@ -37,20 +35,16 @@ def host_ports(*ports, **status):
     return pod_of_node(item).host_ports
 
 
-def test_a_host_port_at_what_is_no_address(caplog):
+def test_a_host_port_at_what_is_no_address():
     """Protects the host's firewall against a pod's hostIP, which the API server takes as it is; the pod's other ports
-    are served.
+    are served, and some of those that are not are named.
     """
-    with caplog.at_level(logging.WARNING):
-        made = host_ports(
-            *(
-                {"hostPort": 80, "containerPort": 8080, "hostIP": text}
-                for text in ("10.0.0.1 drop; }; chain evil {", "bogus", "fe80::1%a b")
-            ),
-            {"hostPort": 81, "containerPort": 8081, "hostIP": "FD00::01"},
-        )
-    assert made == (HostPort("tcp", 81, "fd00::1", 8081),)
-    assert len(caplog.records) == 3 and "pod ns/web-0: hostIP 'bogus' of host port 80 is not an address" in caplog.text
+    wrong = ("10.0.0.1 drop; }; chain evil {", "bogus", "fe80::1%a b", "x" * 2000)
+    ports = [{"hostPort": 80, "containerPort": 8080, "hostIP": text} for text in wrong]
+    ports.append({"hostPort": 81, "containerPort": 8081, "hostIP": "FD00::01"})
+    made = pod_of_node(pod(containers=[{"ports": ports}]))
+    assert made.host_ports == (HostPort("tcp", 81, "fd00::1", 8081),)
+    assert len(made.unserved) == 3 and "host port 80: hostIP 'bogus' is not an address" in made.unserved
 
 
 def test_host_ports_at_all_addresses():

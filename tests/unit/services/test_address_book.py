@@ -12,6 +12,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_b
     SERVICES_USE,
     AddressBook,
     Owner,
+    not_served,
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Service, ServiceState
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.surroundings import set_known_addresses
@@ -190,11 +191,11 @@ def test_a_hostile_service_is_bounded():
     many = [f"11.0.{number // 250}.{1 + number % 250}" for number in range(10000)]
     made = service(ports=range(1, 10001), externalIPs=many)
     assert (len(made.ports), len(made.external_ips), len(list(made.claims()))) == (1000, 1, 1000)
-    assert "more than 1 addresses outside" in made.unusable and "more than 1000 ports" in made.unusable
+    assert [text.partition(" of its ")[0] for text in made.unserved] == ["9000", "9999"]
     few = service(externalIPs=many)
     assert len(few.external_ips) == 1000
     loopback = service(externalIPs=[f"127.0.{number // 250}.{number % 250}" for number in range(10000)])
-    assert len(Book(loopback).served().message()) <= 900
+    assert len(not_served(Book(loopback).served().refusals)) <= 900
 
 
 class Asked(dict):

@@ -127,6 +127,38 @@ def test_a_churn_leaves_nothing(active):
     assert len(watcher.events) == (2 * 199 if active else 0)
 
 
+def test_what_of_a_service_is_not_served_is_said_once():
+    """Protects whoever makes a service: addresses and other parts that are not served have an event each, again only
+    when they change, and none once everything is served.
+    """
+    watcher = Watcher(True)
+
+    def made(ports=1, **spec):
+        many = [{"name": f"p{number}", "port": number} for number in range(1, ports + 1)]
+        spec = {"type": "LoadBalancer", "clusterIPs": ["10.96.1.1"], "ports": many, **spec}
+        return Service.from_object({"metadata": {"namespace": "ns", "name": "web", "uid": "u"}, "spec": spec})
+
+    def put(service):
+        watcher.put(watcher.services, "ns/web", service, watcher.planner.service_changed)
+        watcher.work()
+        said = [(str(about), reason, message) for about, reason, message in watcher.events]
+        watcher.events.clear()
+        return said
+
+    assert put(made()) == []
+    ((about, reason, message),) = put(made(loadBalancerSourceRanges=["203.0.113.0/24"]))
+    assert (about, reason) == (
+        "service ns/web",
+        "ServicePartNotServed",
+    ) and "remove loadBalancerSourceRanges" in message
+    assert put(made(loadBalancerSourceRanges=["203.0.113.0/24"], sessionAffinity="ClientIP")) == []
+    both = put(made(1001, loadBalancerSourceRanges=["203.0.113.0/24"], externalIPs=["10.96.0.9"]))
+    assert [reason for _about, reason, _message in both] == ["AddressRefused", "ServicePartNotServed"]
+    assert "1 of its ports" in both[1][2]
+    assert put(made()) == []
+    assert len(put(made(1001))) == 1
+
+
 def test_hosts_share_what_they_ask_for():
     """Protects a cluster of a thousand hosts: what all of them need of services with a traffic policy is made once,
     and anew after each change of a service, its endpoints, or who has its addresses.

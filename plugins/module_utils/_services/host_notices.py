@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Say, by events, what one host does not serve: ports of its pods, and SCTP where its kernel has none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable
+
+from .._kube import reasons
+from .._kube.reference import OnEvent
+from .._kube.told import Told
+from .._netlink import sctp
+from .._netlink.listening import Listener
+from .._pods.model import Pod
+from .address_book import not_served
+from .model import Service
+
+LOG = logging.getLogger("ovn-k8s-node")
+
+
+class HostNotices:
+    """What was said.
+
+    :param on_event: writes a Kubernetes event.
+    """
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self._of_pods = Told(on_event, LOG)
+        self._of_services = Told(on_event, LOG)
+
+    def forget_pod(self, key: str) -> None:
+        """Forget a pod that was deleted."""
+        self._of_pods.forget(key)
+
+    def forget_service(self, key: str) -> None:
+        """Forget a service that was deleted."""
+        self._of_services.forget(key)
+
+    def tell(self, pods: Iterable[Pod], kept_ports: Collection[Listener], services: Iterable[Service]) -> None:
+        """Say what is not served now, where it is new.
+
+        :param kept_ports: host ports of pods on which programs of the host listen.
+        """
+        kept = {(one.protocol, one.port) for one in kept_ports}
+        for pod in pods:
+            parts = [
+                *pod.unserved,
+                *(
+                    f"host port {port.port}/{port.protocol}: a program of the host listens on it; stop that, or choose "
+                    "another hostPort"
+                    for port in pod.host_ports
+                    if (port.protocol, port.port) in kept
+                ),
+            ]
+            self._of_pods.tell(pod.key, pod.reference, reasons.HOST_PORT_NOT_SERVED, not_served(parts))
+        with_sctp = [one for one in services if any(port.protocol == "SCTP" for port in one.ports)]
+        missing = sctp.missing() if with_sctp else ""
+        for service in with_sctp:
+            # Each host without SCTP says the same, so that it is one event.
+            part = f"SCTP on hosts whose kernel lacks {missing}: give such a host a kernel with it" if missing else ""
+            text = not_served([part] if part else [])
+            self._of_services.tell(service.key, service.reference, reasons.SERVICE_NOT_SERVED, text)
