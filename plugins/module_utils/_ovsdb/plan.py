@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     ByName = Mapping[tuple[str, str], CurrentRow]  # (table, name) -> row
 
+SHORT = 240  # characters of a column's change that a line has; an address set, or a service, has thousands of members
 OWNER_KEYS = (OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE)  # diffs omit them: they follow from the row
 
 
@@ -74,10 +75,10 @@ class Change:
         return self._row().label()
 
     def describe(self) -> str:
-        """Return one line of the plan."""
+        """Return one line of the plan; of long values it has counts."""
         if self.kind != "update":
             return f"{self.label()}: {self.kind}"
-        columns = [f"{column} {shown(old)} -> {shown(new)}" for column, (old, new) in sorted(self.columns.items())]
+        columns = [f"{column} {brief(old, new)}" for column, (old, new) in sorted(self.columns.items())]
         return f"{self.label()}: {', '.join(columns)}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -141,3 +142,24 @@ def shown(value: Any) -> Any:
     if isinstance(value, (tuple, list)):
         return [shown(item) for item in value]
     return value
+
+
+def brief(before: Any, after: Any) -> str:
+    """Return a column's change in one short line: both values, or how many members differ."""
+    text = f"{shown(before)} -> {shown(after)}"
+    if len(text) <= SHORT:
+        return text
+    if isinstance(after, dict) and len(after) == 1:
+        ((key, value),) = after.items()
+        return f"{str(key)[:SHORT]}: {brief((before or {}).get(key), value)}"
+    old, new = _members(before), _members(after)
+    return f"{len(new - old)} added, {len(old - new)} removed, {len(new)} in all"
+
+
+def _members(value: Any) -> set[Any]:
+    """Return what is counted of a value: the pairs of a map, members of a set, parts of a text between commas."""
+    if isinstance(value, dict):
+        return {(key, str(item)) for key, item in value.items() if item is not None}
+    if isinstance(value, (tuple, list)):
+        return set(value)
+    return {part.strip() for part in str(value or "").split(",")} - {""}

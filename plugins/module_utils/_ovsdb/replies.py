@@ -33,6 +33,7 @@ EXPLANATIONS = {
 # Both mean that the plan is out of date: a wait did not hold, or another client inserted a row with the UUID of a new
 # one.
 CONFLICTS = ("timed out", "duplicate uuid")
+SHOWN = 300  # characters of the server's details, which may name many rows
 SERVER_COLUMNS = ("name", "connected", "leader")  # of table Database in database _Server, ovsdb-server(5)
 
 
@@ -69,6 +70,7 @@ def check_results(database: str, operations: Sequence[Operation], results: list[
         # The commit itself can fail too: its error follows the results of the operations (RFC 7047, 4.1.3).
         operation = operations[index] if index < len(operations) else {}
         target = f"{operation['op']} of {operation['table']}" if "table" in operation else "the commit"
-        text = f"{database} refused {target}: {EXPLANATIONS.get(error, error)} ({result.get('details', error)})"
+        details = str(result.get("details", error))[:SHOWN]
+        text = f"{database} refused {target}: {EXPLANATIONS.get(error, error)} ({details})"
         raise LockLost(text) if error == "not owner" else DatabaseError(text)
     return results

@@ -16,7 +16,6 @@ import argparse
 import functools
 import itertools
 import logging
-import textwrap
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 LOCK = "ovn_kubernetes_egress"
 # Seconds until slots are dealt for the first time although no next hop has answered, or not all gateways have.
 BEGIN_WITHOUT_HOPS, BEGIN_AFTER = 2.0, 10.0
-LONGEST_LINE = 240  # characters of the log: the match of a share has thousands
 LOG = logging.getLogger("ovn-k8s-egress")
 
 
@@ -94,7 +92,7 @@ def write(connect: Callable[[], Connection], connection: Connection, desired: Eg
     try:
         if plan_rows(connection, desired).changes and LOCK in connection.locks:
             for operation in converge_rows(connect, desired, "ovn-k8s-egress").plan:
-                LOG.info("%s", textwrap.shorten(operation.describe(), LONGEST_LINE, placeholder=" ..."))
+                LOG.info("%s", operation.describe())
     except (Disconnected, DatabaseUnreachable):
         raise
     except DatabaseError as exc:
@@ -239,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         connect = functools.partial(Connection, options.northbound, names.NORTHBOUND)
         if options.rebalance:
             for operation in rebalance(connect, "ovn-k8s-egress --rebalance").plan:
-                LOG.info("%s", textwrap.shorten(operation.describe(), LONGEST_LINE, placeholder=" ..."))
+                LOG.info("%s", operation.describe())
             return 0
         library()
         notify = notifier()

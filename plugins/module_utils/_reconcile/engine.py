@@ -179,8 +179,7 @@ class Engine:
             groups += [group] if group else []
         if plans and await self._write(plans, groups):
             for key, plan in plans.items():
-                for change in plan.plan.changes:
-                    LOG.info("%s: %s", key, change.describe())
+                _log(key, plan.plan.changes)
                 if plan.again:
                     self.mark(*key)
                 else:
@@ -266,3 +265,11 @@ class Engine:
             self.planners[key.kind].failed(key.name, reason)
         except Exception:
             LOG.exception("%s: the failure could not be reported", key)
+
+
+def _log(key: Key, changes: Iterable[Change]) -> None:
+    """Log a line for each change; the whole contents at the level debug only."""
+    for change in changes:
+        LOG.info("%s: %s", key, change.describe())
+        if LOG.isEnabledFor(logging.DEBUG):
+            LOG.debug("%s: before: %s; after: %s", key, change.before(), change.after())

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference import difference
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import shown
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
@@ -76,6 +78,33 @@ def test_what_the_user_reads_of_a_new_and_of_a_gone_row(as_current):
     assert "columns" not in gone.as_dict()
     (emptied,) = difference([row({"column": ()})], [as_current(row(), column="x")], {})
     assert emptied.after() == ["Logical_Switch sw"]
+
+
+@pytest.mark.parametrize(
+    ("column", "before", "after", "expected"),
+    [
+        ("vips", [f"192.168.{n}.3:8080" for n in range(1000)], ["192.168.7.9:8080"], "vips 10.96.0.1:80: "),
+        ("addresses", [f"10.0.{n}.1" for n in range(1000)], ["10.1.0.1"], "addresses "),
+        ("match", [f"10.0.{n}.1" for n in range(1000)], ["10.1.0.1"], "match "),
+    ],
+)
+def test_a_line_has_counts_of_what_is_long(as_current, column, before, after, expected):
+    """Protects the log and what users read: the change of one member of a long value costs no pages."""
+
+    def value(members):
+        text = ", ".join(members)
+        return {"vips": {"10.96.0.1:80": text}, "addresses": tuple(members), "match": f"ip4.dst == {{{text}}}"}[column]
+
+    desired = row({column: value(before[:-1] + after)})
+    (change,) = difference([desired], [as_current(desired, **{column: value(before)})], {})
+    assert change.describe() == f"Logical_Switch sw: {expected}1 added, 1 removed, 1000 in all"
+
+
+def test_a_line_has_counts_of_many_keys(as_current):
+    """Protects the log from maps of many keys."""
+    many = {f"LOCAL_{number}": "192.168.1.3:8080" for number in range(1000)}
+    (change,) = difference([row({"variables": many})], [as_current(row(), variables={})], {})
+    assert change.describe() == "Logical_Switch sw: variables 1000 added, 0 removed, 1000 in all"
 
 
 def test_shown_values_are_plain():
