@@ -28,6 +28,7 @@ JOIN_SWITCH = "join"
 LB_GROUP_ALL = "clusterLBGroup"
 LB_GROUP_SWITCHES = "clusterSwitchLBGroup"
 LB_GROUP_ROUTERS = "clusterRouterLBGroup"
+HOST_ADDRESSES = {4: "ovn_kubernetes_hosts_IPv4", 6: "ovn_kubernetes_hosts_IPv6"}  # address sets: all hosts' own
 CLUSTER_ROUTER_MARK = "k8s-cluster-router"
 JOIN_MARK = "connect_to_join"
 

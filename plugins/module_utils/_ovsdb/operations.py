@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plan import Change
-from .rows import Ref, SetMembers, is_uuid
+from .rows import LargeSet, Ref, SetMembers, is_uuid
 from .schema import PARENTS
 from .values import encode
 
@@ -47,6 +47,10 @@ def update(change: Change, resolve: Resolve) -> list[Operation]:
     for column, (before, after) in sorted(change.columns.items()):
         if isinstance(desired[column], SetMembers):
             mutations.append([column, "insert", encode_desired(after, resolve)])
+        elif isinstance(desired[column], LargeSet):
+            removed, added = set_difference(before, after)
+            mutations += [[column, "delete", encode(removed)]] if removed else []
+            mutations += [[column, "insert", encode(added)]] if added else []
         elif isinstance(after, dict):
             # Inserting a key that exists changes nothing (RFC 7047, 5.1, <mutation>), so it is deleted first.
             old = sorted(key for key, value in before.items() if value is not None)
@@ -59,6 +63,12 @@ def update(change: Change, resolve: Resolve) -> list[Operation]:
     target = {"table": row.table, "where": [list(is_uuid(row.uuid))]}
     out: list[Operation] = [{"op": "update", **target, "row": exact}] if exact else []
     return out + ([{"op": "mutate", **target, "mutations": mutations}] if mutations else [])
+
+
+def set_difference(before: Iterable[Any], after: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the members that a set loses, and those that it gets."""
+    old, new = set(before), set(after)
+    return tuple(sorted(old - new)), tuple(sorted(new - old))
 
 
 def encode_desired(value: Any, resolve: Resolve) -> Any:

@@ -10,6 +10,7 @@ type of the value          meaning
 =========================  ====================================================================================
 ``str``, ``int``, ``bool``  exactly this value
 ``tuple``                  exactly this set; a tuple of one element also for an optional value
+:class:`LargeSet`          exactly this set, of which only the members that differ are written
 ``dict``                   these keys have these values (None: the key does not exist); other keys are not touched
 :class:`ExactMap`          exactly this map
 :class:`SetMembers`        the set of references has these members; other members are not touched
@@ -101,6 +102,12 @@ class SetMembers:
     """A set of references that must have these members, among others."""
 
     refs: tuple[Ref, ...]
+
+
+class LargeSet(tuple[object, ...]):
+    """A set of so many members that a change of one must not write all of them."""
+
+    __slots__ = ()
 
 
 class ExactMap(dict[str, object]):

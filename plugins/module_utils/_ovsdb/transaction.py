@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
 from .._common.names import OWNER_CONTROLLER, OWNER_ID
-from .operations import encode_desired, remove_from_parent, update, wait
+from .operations import encode_desired, remove_from_parent, set_difference, update, wait
 from .plan import Change, Plan
-from .rows import CurrentRow, Row, includes, is_uuid
+from .rows import CurrentRow, LargeSet, Row, includes, is_uuid
 from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETON
+from .values import encode
 
 if TYPE_CHECKING:
     from typing import Any
@@ -70,9 +71,7 @@ class _Transaction:
             if change.kind == "insert":
                 self._insert(index, change)
             elif change.kind == "update":
-                row = change.current_row()
-                columns = {column: row.raw[column] for column in change.columns}
-                self._guards.append(wait(row.table, [is_uuid(row.uuid)], sorted(columns), [columns]))
+                self._guards.append(_unchanged(change))
                 self._writes += update(change, self._resolve)
             else:
                 self._writes += _delete(change.current_row())
@@ -117,6 +116,23 @@ class _Transaction:
         guard = wait(table, [is_uuid(target[1])], ["_uuid"], [{"_uuid": target}])
         if guard not in self._guards[-1:]:
             self._guards.append(guard)
+
+
+def _unchanged(change: Change) -> Operation:
+    """Return the guard that a row still is as it was read, in all columns that change.
+
+    Of a large set it names only the members that differ.
+    """
+    row, desired = change.current_row(), change.desired_row().columns
+    where, columns = [is_uuid(row.uuid)], {}
+    for column, (before, after) in change.columns.items():
+        if isinstance(desired.get(column), LargeSet):
+            removed, added = set_difference(before, after)
+            where += [(column, "includes", encode(removed)), (column, "excludes", encode(added))]
+        else:
+            columns[column] = row.raw[column]
+    columns = columns or {"_uuid": ["uuid", row.uuid]}
+    return wait(row.table, where, sorted(columns), [columns])
 
 
 def _absent(row: Row) -> list[Operation]:

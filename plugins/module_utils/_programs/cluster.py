@@ -42,6 +42,7 @@ TABLES = {
     "Logical_Router": ("name", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
+    "Address_Set": ("name", "addresses", "external_ids"),
     "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .._ovsdb.rows import Owner
 
 KIND = "Host"
+ALL = "*"  # the owner of what all hosts have together; no node has such a name (RFC 1123)
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Host:
     :ivar subnets: of its pods.
     :ivar addresses: the node's own, without prefix length.
     :ivar gateway_addresses: of the gateway on this host, without prefix length.
+    :ivar has_gateway: whether a gateway's router is on this host.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Host:
     subnets: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     gateway_addresses: tuple[str, ...] = ()
+    has_gateway: bool = False
 
     @property
     def owner(self) -> Owner:

@@ -17,7 +17,7 @@ from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._reconcile.engine import Engine
-from . import host, host_rows
+from . import host, host_rows, host_sets
 from .address_book import AddressBook
 from .host import Host
 from .model import Node
@@ -42,7 +42,7 @@ class HostPlanner:
     :ivar engine: set by whoever makes the engine.
     """
 
-    tables = ("Chassis_Template_Var", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL")
+    tables = (host_sets.TABLE, "Chassis_Template_Var", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL")
     engine: Engine
 
     def __init__(
@@ -74,9 +74,8 @@ class HostPlanner:
         others, services = self._addresses.update(key, old, new)
         self.mark_nodes(others)
         self._services.recheck(services)
-        # A host's routing policy names the addresses of all hosts. Few hosts have one.
-        owners = {row.owner for row in self._replica.rows["Logical_Router_Policy"].values()}
-        self.mark_nodes(owner.name for owner in owners if owner is not None and owner.type == host.KIND)
+        if (old.addresses if old else ()) != (new.addresses if new else ()):
+            self.engine.mark(host.KIND, host.ALL)
 
     def row_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch or a router: of the object that it belongs to, and belonged to before."""
@@ -97,9 +96,15 @@ class HostPlanner:
             self._services.mark_all()
 
     def mark_all(self) -> None:
-        """Look at all hosts again."""
+        """Look at all hosts again, at what they have together first: their rows name it."""
+        self.engine.mark(host.KIND, host.ALL)
         in_kubernetes = {node.name for node in self._nodes.values()}
         self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
+
+    def mark_gateways(self) -> None:
+        """Look at the hosts with a gateway again."""
+        owners = {row.owner for row in self._replica.rows["Logical_Router"].values()}
+        self.mark_nodes(owner.name for owner in owners if owner is not None and owner.type == "Gateway")
 
     def mark_nodes(self, nodes: Iterable[str | None]) -> None:
         """Look at these hosts again."""
@@ -116,23 +121,28 @@ class HostPlanner:
 
     def desired(self, name: str) -> list[Row]:
         """Return the host's rows; none for a host that has no switch in the overlay."""
+        has_cluster_router = self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None
+        if name == host.ALL:
+            return host_sets.rows(self._addresses.all()) if has_cluster_router else []
         switch = self._replica.named("Logical_Switch", name)
         chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
         if switch is None or not chassis:
             return []
         own = self._addresses.of(self._key(name))
+        gateway = self._replica.named("Logical_Router", names.gateway_router(name))
+        outer = split(gateway.external_id(names.PHYSICAL_IPS_KEY)) if gateway else ()
         return host_rows.rows(
             Host(
                 name,
                 chassis,
                 split(switch.external_id(names.SUBNETS_KEY)),
                 own.addresses,
-                self._gateway_addresses(name),
+                tuple(cidr.split("/")[0] for cidr in outer),
+                gateway is not None,
             ),
-            self._addresses.all(),
             self._services.local(),
             self._service_subnets,
-            self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None,
+            has_cluster_router,
         )
 
     def _key(self, name: str) -> str:
@@ -145,12 +155,6 @@ class HostPlanner:
         """Return whether a node has the route to an address."""
         rows = self._replica.owned(host.owner(name), ("Logical_Router_Static_Route",))
         return any(row.columns["ip_prefix"] == addressing.single(ip) for row in rows)
-
-    def _gateway_addresses(self, name: str) -> tuple[str, ...]:
-        """Return the addresses of the gateway on a host, without prefix length."""
-        router = self._replica.named("Logical_Router", names.gateway_router(name))
-        cidrs = split(router.external_id(names.PHYSICAL_IPS_KEY)) if router else ()
-        return tuple(cidr.split("/")[0] for cidr in cidrs)
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
         """Report what is refused."""

@@ -27,13 +27,12 @@ ROLES = (
 REPLIES_PRIORITY = 110  # above the policies that send a subnet's traffic to one gateway
 
 
-def rows(host: Host, all_addresses: Iterable[str], states: Sequence[ServiceState]) -> list[Row]:
+def rows(host: Host, states: Sequence[ServiceState]) -> list[Row]:
     """Return the routes and the routing policies of one host.
 
     There is no route to an address that a gateway on a shared NIC has too, since that gateway's rows route it; nor to
     one inside the pods' subnets.
 
-    :param all_addresses: own addresses of all hosts.
     :param states: services that keep a part of their traffic on the host.
     """
     result: list[Row] = []
@@ -47,9 +46,8 @@ def rows(host: Host, all_addresses: Iterable[str], states: Sequence[ServiceState
             if ip not in host.gateway_addresses and not _is_inside(ip, host.subnets)
         ]
         sources = sorted(ip for ip in _kept_clients_endpoints(host, version, states) if _is_inside(ip, host.subnets))
-        hosts = sorted(of_version(all_addresses, version))
-        if sources and hosts:
-            result.append(_reply_policy(host, version, next_hop, sources, hosts))
+        if sources:
+            result.append(_reply_policy(host, version, next_hop, sources))
     return result
 
 
@@ -68,8 +66,9 @@ def _route(host: Host, ip: str, next_hop: str) -> Row:
     )
 
 
-def _reply_policy(host: Host, version: int, next_hop: str, sources: list[str], hosts: list[str]) -> Row:
+def _reply_policy(host: Host, version: int, next_hop: str, sources: list[str]) -> Row:
     """Return the policy that sends answers to hosts back through the host that has translated the node port."""
+    ip, hosts = f"ip{version}", names.HOST_ADDRESSES[version]
     return Row(
         "Logical_Router_Policy",
         host.owner,
@@ -79,7 +78,7 @@ def _reply_policy(host: Host, version: int, next_hop: str, sources: list[str], h
             "priority": REPLIES_PRIORITY,
             "action": "reroute",
             "nexthops": (next_hop,),
-            "match": f"ip{version}.src == {{{', '.join(sources)}}} && ip{version}.dst == {{{', '.join(hosts)}}}",
+            "match": f"{ip}.src == {{{', '.join(sources)}}} && {ip}.dst == ${hosts}",
         },
     )
 

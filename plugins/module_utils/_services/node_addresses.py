@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from .._common import addressing
@@ -56,17 +57,21 @@ class NodeAddresses:
         self._nodes = nodes
         self._has_route = has_route
         self._reporting: Index[str] = Index()  # address -> keys of nodes
-        self._all: frozenset[str] | None = None  # what all() returns, until something changes
+        self._all: set[str] = set()  # what all() returns
 
     def update(self, key: str, old: Node | None, new: Node | None) -> tuple[set[str], set[str]]:
         """Take in a change of a node, or of the overlay's networks; return the names of the nodes and the keys of the
         services that it concerns.
         """
-        self._all = None
         before, after = (node.addresses if node else () for node in (old, new))
         concerned = self._reporting.of(before)
         self._reporting.replace(key, before, after)
         concerned |= self._reporting.of(after) - {key}
+        for ip in {*before, *after}:
+            if self._reporting.get(ip) and not self._book.network_of(ip):
+                self._all.add(ip)
+            else:
+                self._all.discard(ip)
         own = new and Owner(f"node {new.name}")
         addresses = (
             [ip for ip in (*new.addresses, *new.outer_addresses) if not self._book.network_of(ip)] if new else ()
@@ -92,11 +97,8 @@ class NodeAddresses:
             tuple(f"{ip} {reason}" for ip, reason in reasons.items() if reason),
         )
 
-    def all(self) -> frozenset[str]:
+    def all(self) -> AbstractSet[str]:
         """Return the addresses of all nodes, without those that are in the overlay's networks."""
-        if self._all is None:
-            reported = (ip for node in self._nodes.values() for ip in node.addresses)
-            self._all = frozenset(ip for ip in reported if not self._book.network_of(ip))
         return self._all
 
     def _why_not(self, key: str, node: Node, ip: str) -> str | None:

@@ -16,10 +16,10 @@ from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.rows import Owner, Row
 from .._reconcile.engine import Engine
-from . import northbound
+from . import host_rows, northbound
 from .address_book import AddressBook, not_served
 from .model import MAXIMUM_BACKENDS, MAXIMUM_SLICE_PORTS, MAXIMUM_TARGETS, EndpointSlice, Service, ServiceState
-from .slice_index import SliceIndex
+from .slice_index import SliceIndex, nodes_that_differ
 
 if TYPE_CHECKING:
     from .host_planner import HostPlanner
@@ -59,6 +59,9 @@ class ServicePlanner:
         self._told = Told(on_event, LOG)
         self._observe = observe
         self._left_out: dict[str, str] = {}  # key -> which endpoints are too many, in words
+        # Services that keep a part of their traffic on a host: key -> what hosts were last marked for.
+        self._host_parts: dict[str, host_rows.HostPart] = {}
+        self._states: dict[str, ServiceState] = {}  # of those, until something changes
         self._local: list[ServiceState] | None = None  # what local() returns, until something changes
         self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
         self._fields: frozenset[str] = frozenset()  # what the database allows as selection_fields
@@ -77,18 +80,29 @@ class ServicePlanner:
             self._told.forget(key)
             self._left_out.pop(key, None)
         self._changed(key)
-        self.recheck(self._book.update(key, old, new))
-        if (old and old.is_local) or (new and new.is_local):
-            self.hosts.mark_all()
+        self.recheck({key, *self._book.update(key, old, new)})
 
     def recheck(self, keys: Iterable[str]) -> None:
         """Look at these services again: somebody else has, or had, one of their addresses."""
         for key in keys:
-            self._local = None
+            self._forget(key)
             self.engine.mark(northbound.KIND, key)
             service = self._services.get(key)
-            if service is not None and service.is_local:
-                self.hosts.mark_all()
+            is_local = service is not None and service.is_local
+            part = host_rows.part_of(self._book.served(self._services[key]).service) if is_local else None
+            before = self._host_parts.pop(key, None)
+            if part is not None:
+                self._host_parts[key] = part
+            if part != before:
+                self._mark_hosts(key, any(one.everywhere for one in (before, part) if one is not None))
+
+    def _mark_hosts(self, key: str, everywhere: bool) -> None:
+        """Look at the hosts again whose rows say something of a service."""
+        if everywhere:
+            self.hosts.mark_all()
+        else:
+            self.hosts.mark_gateways()
+            self.hosts.mark_nodes(self._slices.nodes(key))
 
     def slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         """Take in a change of an endpoint slice."""
@@ -97,12 +111,16 @@ class ServicePlanner:
         both = [part for part in (old, new) if part is not None]
         for name in {part.service for part in both}:
             self._changed(name)
-            service = self._services.get(name)
-            if service is not None and service.is_local:
-                self.hosts.mark_nodes({endpoint.node for part in both for endpoint in part.endpoints})
+            if name in self._host_parts:
+                self.hosts.mark_nodes(nodes_that_differ(old, new))
+
+    def _forget(self, key: str) -> None:
+        """Forget what is kept of a service until it changes."""
+        self._states.pop(key, None)
+        self._local = None
 
     def _changed(self, key: str) -> None:
-        self._local = None
+        self._forget(key)
         if self.engine.active:
             self._changed_at.setdefault(key, time.monotonic())
         self.engine.mark(northbound.KIND, key)
@@ -120,15 +138,14 @@ class ServicePlanner:
 
     def mark_all(self) -> None:
         """Look at all services again: the load balancer groups are new, or the overlay's networks."""
-        self._local = None
-        for key in self._services:
-            self.engine.mark(northbound.KIND, key)
+        self.recheck(list(self._services))
 
     def local(self) -> Sequence[ServiceState]:
         """Return all services that keep a part of their traffic on the host."""
         if self._local is None:  # all hosts ask for it, one after the other
-            served = ((key, self._book.served(one).service) for key, one in self._services.items() if one.is_local)
-            self._local = [self._slices.state(key, service) for key, service in served]
+            for key in self._host_parts.keys() - self._states.keys():
+                self._states[key] = self._slices.state(key, self._book.served(self._services[key]).service)
+            self._local = [self._states[key] for key in self._host_parts]
         return self._local
 
     # For the engine.

@@ -34,6 +34,17 @@ class SliceIndex:
         """Return the slices of a service, by the order of their keys."""
         return [self._slices[one] for one in sorted(self._keys.get(key, ())) if one in self._slices]
 
+    def nodes(self, key: str) -> set[str | None]:
+        """Return the nodes that the endpoints of a service are on."""
+        return {endpoint.node for part in self.of(key) for endpoint in part.endpoints}
+
     def state(self, key: str, service: Service) -> ServiceState:
         """Return the service with its slices."""
         return ServiceState(service, self.of(key))
+
+
+def nodes_that_differ(old: EndpointSlice | None, new: EndpointSlice | None) -> set[str | None]:
+    """Return the nodes whose endpoints a change of a slice concerns."""
+    before, after = (set(part.endpoints) if part is not None else set() for part in (old, new))
+    is_same = old is not None and new is not None and old._replace(endpoints=()) == new._replace(endpoints=())
+    return {endpoint.node for endpoint in (before ^ after if is_same else before | after)}

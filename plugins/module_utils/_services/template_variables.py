@@ -35,7 +35,9 @@ def row(host: Host, states: Sequence[ServiceState], drops_unserved: bool = False
         for index, address in enumerate(own):
             variables[names.node_address_variable(version, index)] = address
     for state in states:
-        variables.update(_of_service(host, state, drops_unserved))
+        # Only load balancers of gateways' routers have variables of a service that is Local to the outside alone.
+        if state.service.internal_local or host.has_gateway:
+            variables.update(_of_service(host, state, drops_unserved))
     return Row(ROLE[0], host.owner, ROLE[1], columns={"chassis": host.chassis, "variables": variables})
 
 

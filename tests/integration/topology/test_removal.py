@@ -8,6 +8,9 @@ import itertools
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import encode
+
 
 def test_w9_removal_in_any_order_leaves_nothing(nb):
     """Protects against orphans: each order of removing two nodes and two gateways ends at what the cluster alone is."""
@@ -27,10 +30,12 @@ def test_w9_removal_in_any_order_leaves_nothing(nb):
 def test_w9_the_cluster_takes_all_with_it(nb, dual):
     """Protects the removal of everything: also nodes and gateways that the call does not name."""
     nb.build(dual=dual)
+    keys = Owner("Host", "*").keys("addresses-4")
+    nb.transact({"op": "insert", "table": "Address_Set", "row": {"name": "x", "external_ids": encode(keys)}})
     result = nb.call("ovn_master_init", state="absent")
     assert {item["operation"] for item in result["plan"]} == {"delete"}
     assert nb.content() == {}
-    assert nb.transactions()[1:] == ["ovn.kubernetes: ovn_master_init"]
+    assert nb.transactions()[2:] == ["ovn.kubernetes: ovn_master_init"]
 
 
 def test_removing_what_is_not_there_changes_nothing(nb):

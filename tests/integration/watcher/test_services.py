@@ -87,13 +87,16 @@ def test_types_change_back_and_forth(world):
     def answers():
         return [row["match"] for row in world.nb.rows("Logical_Router_Policy")]
 
+    def hosts():
+        return [row["addresses"] for row in world.nb.rows("Address_Set", ["name", "==", "ovn_kubernetes_hosts_IPv4"])]
+
     world.api.add_node("node1", "10.0.0.1")
-    wait_for(lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1}"], "the way of answers")
-    world.api.add_node("node2", "10.0.0.2")
+    wait_for(lambda: hosts() == ["10.0.0.1"], "the address of a host")
     wait_for(
-        lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == {10.0.0.1, 10.0.0.2}"],
-        "answers to a host that came later",
+        lambda: answers() == ["ip4.src == {192.168.1.3} && ip4.dst == $ovn_kubernetes_hosts_IPv4"], "the way of answers"
     )
+    world.api.add_node("node2", "10.0.0.2")
+    wait_for(lambda: hosts() == [["set", ["10.0.0.1", "10.0.0.2"]]], "answers to a host that came later")
     world.api.patch(
         f"{SERVICES}/web",
         {

@@ -7,6 +7,8 @@ References stay within the transaction.
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
@@ -14,6 +16,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.difference i
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.plan import Plan, Read
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import (
     CurrentRow,
+    LargeSet,
     Owner,
     Query,
     Ref,
@@ -115,6 +118,26 @@ def test_a_changed_row_must_be_as_it_was_read(as_current):
             ],
         }
     ]
+
+
+def test_of_a_large_set_only_what_differs_is_sent(as_current):
+    """Protects clusters of many hosts: guard and change of a set of 1,000 members are as long as the difference, and
+    the guard still says that the members which differ are as they were read.
+    """
+    members = tuple(f"10.0.{number}.1" for number in range(1000))
+    desired = Row("Address_Set", NODE, "addresses", "hosts", columns={"addresses": LargeSet(members)})
+    current = as_current(desired, addresses=(*members[1:], "10.9.9.9"))
+    waits, (change,) = made([desired], [current])
+    assert waits[0]["where"][1:] == [
+        ["addresses", "includes", ["set", ["10.9.9.9"]]],
+        ["addresses", "excludes", ["set", ["10.0.0.1"]]],
+    ]
+    assert change["mutations"] == [
+        ["addresses", "delete", ["set", ["10.9.9.9"]]],
+        ["addresses", "insert", ["set", ["10.0.0.1"]]],
+    ]
+    assert len(json.dumps([waits, change])) < 1000
+    assert made([desired], [as_current(desired)]) == ([], [])
 
 
 def test_references_are_added(as_current):

@@ -58,6 +58,6 @@ def state(service, *slices):
     return ServiceState(service, list(slices))
 
 
-def host(name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=()):
+def host(name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=(), has_gateway=False):
     """Return a host."""
-    return Host(name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses))
+    return Host(name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses), has_gateway)

@@ -177,7 +177,7 @@ def test_hosts_share_what_they_ask_for():
         "clusterIPs": ["10.96.0.1"],
         "externalIPs": ["10.0.0.1"],
         "externalTrafficPolicy": "Local",
-        "ports": [{"port": 80}],
+        "ports": [{"port": 80, "nodePort": 30080}],
     }
     service = Service.from_object({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec})
     part = EndpointSlice.from_object(
@@ -195,3 +195,41 @@ def test_hosts_share_what_they_ask_for():
     assert put(watcher.nodes, "n1", None, watcher.hosts.node_changed) == [(("10.0.0.1",), 1)]
     assert watcher.hosts._addresses.all() == set()
     assert put(watcher.services, "ns/web", None, watcher.planner.service_changed) == []
+
+
+@pytest.mark.parametrize("nodes", [10, 1000])
+def test_the_work_for_an_event_does_not_grow_with_the_nodes(nodes):
+    """Protects pods that wait meanwhile: an event has only those hosts looked at again whose rows differ by it."""
+    watcher = Watcher(True)
+
+    def marked(store, key, new, on_change):
+        watcher.engine.marked.clear()
+        watcher.put(store, key, new, on_change)
+        return {name for kind, name in watcher.engine.marked if kind == "Host"}
+
+    def service(port=80, **more):
+        spec = {"type": "NodePort", "clusterIPs": ["10.96.0.1"], "ports": [{"port": port, "nodePort": 30080}], **more}
+        return Service.from_object({"metadata": {"namespace": "ns", "name": "web"}, "spec": spec})
+
+    def part(*hosts):
+        endpoints = [{"addresses": [f"192.168.{host}.3"], "nodeName": f"n{host}"} for host in hosts]
+        labels = {"kubernetes.io/service-name": "web"}
+        item = {"metadata": {"namespace": "ns", "labels": labels}, "addressType": "IPv4", "endpoints": endpoints}
+        return EndpointSlice.from_object(item)
+
+    for number in range(nodes):
+        node = Node(f"n{number}", (f"10.{number // 250}.{number % 250}.1",))
+        marked(watcher.nodes, node.name, node, watcher.hosts.node_changed)
+    more = Node("n7", ("10.0.7.1", "10.0.7.2"))
+    assert marked(watcher.nodes, "n7", more, watcher.hosts.node_changed) == {"*", "n7"}
+    put_slice = (watcher.slices, "ns/web-1"), watcher.planner.slice_changed
+    put_service = (watcher.services, "ns/web"), watcher.planner.service_changed
+    assert marked(*put_slice[0], part(1, 2, 3), put_slice[1]) == set()
+    local = {"externalTrafficPolicy": "Local"}
+    assert marked(*put_service[0], service(**local), put_service[1]) == {"n1", "n2", "n3"}
+    assert marked(*put_service[0], service(81, sessionAffinity="ClientIP", **local), put_service[1]) == set()
+    assert marked(*put_slice[0], part(1, 2, 4), put_slice[1]) == {"n3", "n4"}
+    assert marked(*put_service[0], service(), put_service[1]) == {"n1", "n2", "n4"}
+    everywhere = marked(*put_service[0], service(internalTrafficPolicy="Local"), put_service[1])
+    assert len(everywhere) == nodes + 1
+    assert marked(*put_service[0], service(81, internalTrafficPolicy="Local"), put_service[1]) == set()

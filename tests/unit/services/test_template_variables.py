@@ -53,6 +53,18 @@ def test_datagrams_to_a_host_without_endpoints(protocol, dropped, more, left_out
     assert ([name for name in found if not name.startswith("NODEIP")] == []) == left_out
 
 
+@pytest.mark.parametrize(
+    ("has_gateway", "more"), [(True, {}), (False, {}), (False, {"internalTrafficPolicy": "Local"})]
+)
+def test_what_gateways_serve_is_on_their_hosts_alone(has_gateway, more):
+    """Protects clusters of many nodes: a service with externalTrafficPolicy Local is no row of a host without a
+    gateway, whose load balancers don't name its variable.
+    """
+    made = state(service("NodePort", ({"port": 80, "nodePort": 30080},), externalTrafficPolicy="Local", **more))
+    found = [name for name in variables(host(has_gateway=has_gateway), made) if name.startswith("LOCAL_")]
+    assert len(found) == (1 if has_gateway or more else 0)
+
+
 def test_internal_traffic_stays_on_the_host():
     """Protects internalTrafficPolicy Local: each chassis has its own endpoints; on one without, the router refuses, and
     nothing leaves by the gateway.
