@@ -24,7 +24,8 @@ def test_the_ports_are_those_of_the_code():
     """Protects against a port that is missing in the table, has another number there, or is no longer used."""
     addresses = (names.WATCHER_LISTEN, names.NODE_LISTEN, names.EGRESS_LISTEN)
     local = {int(address.rpartition(":")[2]) for address in addresses}
-    wanted = {(GENEVE_PORT, "udp"), (names.SOUTHBOUND_PORT, "tcp"), *((port, "tcp") for port in local)}
+    others = {names.SOUTHBOUND_PORT, names.PROXY_HEALTH_PORT, *local}
+    wanted = {(GENEVE_PORT, "udp"), *((port, "tcp") for port in others)}
     table = rows(r"^\| \d+ \| (?:udp|tcp) \|.*\|$")
     assert {(int(port), protocol) for port, protocol, *_rest in table} == wanted
     assert {int(row[0]) for row in table if "127.0.0.1" in row[2]} == local

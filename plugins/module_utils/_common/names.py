@@ -68,6 +68,7 @@ UPLINKS_UNIT = "ovn-k8s-uplinks.service"
 HOST_UNIT = "ovn-k8s-host.service"
 CNI_CONFIGURATION = "/etc/cni/net.d/10-ovn-kubernetes.conflist"
 CNI_PLUGIN = "ovn-k8s-cni-overlay"
+PROXY_HEALTH_PORT = 10256  # kube-proxy's (--healthz-bind-address): load balancers of clouds check hosts there
 PLUGINS_DIRECTORY = "/opt/cni/bin"
 CNI_PLUGIN_FILE = f"{PLUGINS_DIRECTORY}/{CNI_PLUGIN}"
 ARCHIVE = "/usr/local/lib/ovn_kubernetes.pyz"

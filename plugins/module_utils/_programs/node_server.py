@@ -109,6 +109,7 @@ class NodeServer:
             overlay.other_networks,
             dataclasses.replace(settings, host_addresses=dict.fromkeys(overlay.masters, "")),
             self.events.write,
+            health.tell,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Answer the health checks of load balancers outside the cluster (``healthCheckNodePort``): has this host endpoints of
-the service?
+"""Answer the health checks of load balancers outside the cluster: has this host endpoints of the service
+(``healthCheckNodePort``), and does it serve services at all (kube-proxy's ``/healthz`` and ``/livez``)?
 
 These ports are open to everybody, so a process of its own serves them: whatever clients do there, the program that
 gives pods their interfaces keeps its file descriptors and its processor time. It is a child of that program, which
@@ -23,11 +23,14 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from http import HTTPStatus
 
+from .._common import names
 from .._common.errors import HostError
-from .._common.http_server import Answer, HttpServer
+from .._common.http_server import Answer, HttpServer, Responder
 from .host_rule_records import HealthCheck
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -35,6 +38,9 @@ CONNECTIONS = 512  # at the same time, at all ports together
 LARGEST_MESSAGE = 1 << 24  # bytes; each node port can have one check of some 100 bytes
 NOBODY = 65534  # the user that owns nothing (systemd's and Debian's number): the process needs no rights
 SEND_TIMEOUT = 10.0  # seconds for the process to take a message
+# Seconds after which rules that could not be made as they should be are stale: kube-proxy's too, by default.
+STALE = 60.0
+PROXY = "proxy"  # the key of a message about the rules; that of a message about a check is its port
 
 
 class HealthChecks:
@@ -71,7 +77,19 @@ class HealthChecks:
         :param checks: by port.
         :raises HostError: the process does not take them.
         """
-        text = json.dumps({str(port): check for port, check in checks.items()}) + "\n"
+        await self._send({str(port): check for port, check in checks.items()})
+
+    async def tell(self, is_fresh: bool, is_eligible: bool) -> None:
+        """Take in how this host serves services.
+
+        :param is_fresh: the rules are now as they should be.
+        :param is_eligible: this node stays in the cluster.
+        :raises HostError: the process does not take it.
+        """
+        await self._send({PROXY: [is_fresh, is_eligible]})
+
+    async def _send(self, message: object) -> None:
+        text = json.dumps(message) + "\n"
         try:
             await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(self._channel, text.encode()), SEND_TIMEOUT)
         except (OSError, asyncio.TimeoutError):
@@ -102,10 +120,15 @@ def _serve(channel: socket.socket) -> None:
 
 
 class HealthPorts:
-    """One listening port for each service with health checks, at all of the host's addresses."""
+    """One listening port for each service with health checks, and kube-proxy's, at all of the host's addresses.
 
-    def __init__(self) -> None:
+    :param proxy_port: kube-proxy's.
+    """
+
+    def __init__(self, proxy_port: int = names.PROXY_HEALTH_PORT) -> None:
         self._server = HttpServer(CONNECTIONS)
+        self._proxy = ProxyHealth()
+        self._proxy_port = proxy_port
         self._checks: dict[int, HealthCheck] = {}
         self._listening: dict[int, asyncio.AbstractServer] = {}
         self._failed: set[int] = set()  # ports that can't be opened, reported already
@@ -117,49 +140,99 @@ class HealthPorts:
             message = await reader.readline()
             if not message.endswith(b"\n"):
                 return
-            await self.answer({int(port): HealthCheck(*check) for port, check in json.loads(message).items()})
+            content = json.loads(message)
+            if PROXY in content:
+                await self.tell(*content[PROXY])
+            else:
+                await self.answer({int(port): HealthCheck(*check) for port, check in content.items()})
+
+    async def tell(self, is_fresh: bool, is_eligible: bool) -> None:
+        """Take in how this host serves services, and answer kube-proxy's checks."""
+        self._proxy.tell(is_fresh, is_eligible)
+        if self._proxy_port not in self._listening:
+            await self._open(self._proxy_port, self._proxy.respond, "kube-proxy's health checks")
 
     async def answer(self, checks: dict[int, HealthCheck]) -> None:
         """Answer these checks, and no others."""
         self._checks = checks
-        self._failed &= set(checks)
-        for port in set(self._listening) - set(checks):
+        self._failed &= {*checks, self._proxy_port}
+        for port in set(self._listening) - set(checks) - {self._proxy_port}:
             self._listening.pop(port).close()
         for port in sorted(set(checks) - set(self._listening)):
-            await self._open(port)
+            what = f"the health check of service {checks[port].namespace}/{checks[port].name}"
+            await self._open(port, self._respond(port), what)
 
-    async def _open(self, port: int) -> None:
+    def _respond(self, port: int) -> Responder:
         async def respond(_path: str) -> Answer:
-            return _answer_of(self._checks.get(port))
+            return _answer_of(self._checks.get(port), self._proxy.is_healthy())
 
+        return respond
+
+    async def _open(self, port: int, respond: Responder, what: str) -> None:
         try:
             self._listening[port] = await self._server.listen(None, port, respond)
             self._failed.discard(port)
         except OSError as exc:
-            check = self._checks[port]
             if port not in self._failed:
-                LOG.error(
-                    "the health check of service %s/%s can't be answered at port %d: %s; trying again",
-                    check.namespace,
-                    check.name,
-                    port,
-                    exc.strerror or exc,
-                )
+                LOG.error("%s can't be answered at port %d: %s; trying again", what, port, exc.strerror or exc)
             self._failed.add(port)
 
 
-def _answer_of(check: HealthCheck | None) -> Answer:
+class ProxyHealth:
+    """The health of this host's rules, as kube-proxy tells its own (pkg/proxy/healthcheck/proxy_health.go).
+
+    It is healthy at its start, and as long as no change of the rules waits for longer than :data:`STALE`. A program
+    that says nothing any more is not.
+    """
+
+    def __init__(self) -> None:
+        self._fresh_at = time.monotonic()
+        self._updated = ""
+        self._is_eligible = True
+
+    def tell(self, is_fresh: bool, is_eligible: bool) -> None:
+        """Take in how the rules are now, and whether the node stays in the cluster."""
+        self._is_eligible = is_eligible
+        if is_fresh:
+            self._fresh_at, self._updated = time.monotonic(), _now()
+
+    def is_healthy(self) -> bool:
+        """Return whether the rules are not stale."""
+        return time.monotonic() - self._fresh_at < STALE
+
+    async def respond(self, path: str) -> Answer:
+        """Answer a request; ``/livez`` does not ask whether the node stays (KEP-3836)."""
+        if path not in ("/healthz", "/livez"):
+            return Answer(HTTPStatus.NOT_FOUND, b"404 page not found\n")
+        now = _now()
+        is_healthy = self.is_healthy() and bool(self._updated)
+        content: dict[str, object] = {"lastUpdated": now if is_healthy else self._updated, "currentTime": now}
+        if path == "/healthz":
+            content["nodeEligible"] = self._is_eligible
+            is_healthy = is_healthy and self._is_eligible
+        return _json(is_healthy, content)
+
+
+def _now() -> str:
+    """Return the time as kube-proxy writes it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f +0000 UTC")
+
+
+def _json(is_healthy: bool, content: object, fields: Mapping[str, str] | None = None) -> Answer:
+    status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
+    fields = {"X-Content-Type-Options": "nosniff", **(fields or {})}
+    return Answer(status, json.dumps(content).encode(), "application/json", fields)
+
+
+def _answer_of(check: HealthCheck | None, is_healthy: bool) -> Answer:
     """Return the answer of kube-proxy (pkg/proxy/healthcheck/service_health.go): load balancers read it."""
     if check is None:  # the service went while the client was connected
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, b"")
     content = {
         "service": {"namespace": check.namespace, "name": check.name},
         "localEndpoints": check.endpoints,
-        "serviceProxyHealthy": True,
+        "serviceProxyHealthy": is_healthy,
     }
-    return Answer(
-        HTTPStatus.OK if check.endpoints else HTTPStatus.SERVICE_UNAVAILABLE,
-        json.dumps(content).encode(),
-        "application/json",
-        {"X-Load-Balancing-Endpoint-Weight": str(check.endpoints)},
+    return _json(
+        is_healthy and check.endpoints > 0, content, {"X-Load-Balancing-Endpoint-Weight": str(check.endpoints)}
     )

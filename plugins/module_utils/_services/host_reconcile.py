@@ -50,6 +50,8 @@ TABLE_INTERVAL = 5.0  # the same, for the table alone: that costs little, and wh
 PAUSE = Pause(0.5, longest=30.0)  # after a failure
 
 HealthAnswerer = Callable[[Mapping[int, HealthCheck]], Awaitable[None]]
+# Called with whether the rules are now as they should be, and whether the node stays in the cluster.
+HealthTeller = Callable[[bool, bool], Awaitable[None]]
 
 
 class HostServices:
@@ -63,6 +65,7 @@ class HostServices:
     :param networks: further networks of the overlay: the services', the join network.
     :param settings: say whose further addresses are; None: they don't.
     :param on_event: writes a Kubernetes event.
+    :param tell: called whenever the rules were looked at; None: nobody asks.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class HostServices:
         networks: Iterable[str] = (),
         settings: Settings | None = None,
         on_event: OnEvent = lambda _about, _reason, _message: None,
+        tell: HealthTeller | None = None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -91,6 +95,8 @@ class HostServices:
         self._pod_networks = tuple(pod_networks)
         self._pods = pods
         self._answer = answer
+        self._tell = tell
+        self._is_leaving = False
         self._slices = SliceIndex(self.slices.store)
         self._book = AddressBook(self.services.store, settings.external_ip_networks if settings else ())
         # Which of the others is the services' is not known here: a cluster address may be in any of them, and an
@@ -133,6 +139,7 @@ class HostServices:
         node = new or old
         if node is not None and node.name == self.node:
             self._own_addresses = new.addresses if new else ()
+            self._is_leaving = new is None or new.is_leaving
         self._wake.set()
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
@@ -177,6 +184,8 @@ class HostServices:
                     await self._check()
                 elif not await asyncio.to_thread(nftables.exists):
                     await self._write_again()
+                if self._tell:
+                    await self._tell(True, not self._is_leaving)
                 failures, self._problem = 0, None
                 continue
             except HostError as exc:
@@ -185,6 +194,9 @@ class HostServices:
             except Exception as exc:  # this program serves pods too: it must not end
                 self._problem = f"the rules of services could not be made: {type(exc).__name__}: {exc}"
                 LOG.exception("the rules of services could not be made; trying again")
+            if self._tell:
+                with contextlib.suppress(HostError):  # then the process has ended, and this program ends too
+                    await self._tell(False, not self._is_leaving)
             await asyncio.sleep(PAUSE.seconds(failures))
             failures += 1
             self._wake.set()

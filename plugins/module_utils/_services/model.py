@@ -33,6 +33,7 @@ MAXIMUM_PORTS, MAXIMUM_CLAIMS, MAXIMUM_TARGETS = 1000, 1000, 50000
 MAXIMUM_BACKENDS = 1_000_000  # of all its virtual addresses together: 20 MB of rows
 MAXIMUM_SLICE_PORTS = 50000  # of all its slices together
 MAXIMUM_NODE_ADDRESSES = 16
+AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"  # of a node that the cluster autoscaler is about to delete
 # How many own addresses of one IP version a host has: the node's, and the gateway's where it is another one.
 ADDRESSES_OF_A_HOST = 2
 LINK_LOCAL = ("169.254.", "fe")  # how such addresses begin, among others
@@ -299,12 +300,14 @@ class Node(NamedTuple):
     :ivar addresses: its own, as its kubelet reports them (``InternalIP``).
     :ivar outer_addresses: its ``ExternalIP``.
     :ivar created: when the object was created (RFC 3339, in UTC).
+    :ivar is_leaving: it is being deleted: load balancers outside are to send nothing new there (KEP-3836).
     """
 
     name: str
     addresses: tuple[str, ...]
     outer_addresses: tuple[str, ...] = ()
     created: str = ""
+    is_leaving: bool = False
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Node:
@@ -319,6 +322,8 @@ class Node(NamedTuple):
             of_type("InternalIP"),
             of_type("ExternalIP"),
             meta.get("creationTimestamp") or "",
+            bool(meta.get("deletionTimestamp"))
+            or any(one.get("key") == AUTOSCALER_TAINT for one in (item.get("spec") or {}).get("taints") or ()),
         )
 
 

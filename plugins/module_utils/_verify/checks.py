@@ -145,6 +145,21 @@ def added_plugins(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
         yield Finding(path, text, f"{NEW_PODS}, unless it has that plugin elsewhere", mend, WARNING)
 
 
+def kube_proxy(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield kube-proxy beside the node server, which does the same, or what is left of it."""
+    signs = lasting.kube_proxy
+    if not signs:
+        return
+    runs, shown = signs[0].startswith("process"), ", ".join(signs[: words.SHOWN])
+    what = "kube-proxy runs here too" if runs else "rules of kube-proxy are left here"
+    causes = "it may translate node ports and this host's connections to services first, to endpoints of its own choice"
+    first = "kubectl -n kube-system delete daemonset kube-proxy, or stop its unit; then here" if runs else "run here"
+    if runs:
+        causes += f", and answers port {names.PROXY_HEALTH_PORT}"
+    mend = f"{first}: kube-proxy --cleanup, or boot this host"
+    yield Finding("kube-proxy", f"{what}: {shown}", causes, mend, WARNING)
+
+
 def pods_mtu(expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     """Yield pods that were made with another MTU than new ones get."""
     mtu = (expected.node or {}).get("mtu") or lasting.mtu
@@ -229,6 +244,17 @@ def units(expected: Expected, passing: Passing) -> Iterator[Finding]:
             yield Finding(unit.name, text, "it runs with old files, or not after the next boot")
 
 
+def proxy_health(expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield a port of kube-proxy's health checks at which the node server does not answer."""
+    if passing.unhealthy and not passing.not_ready.get(NODE_SERVER):
+        port = names.PROXY_HEALTH_PORT
+        text = (
+            f"the health checks of a cloud's load balancers (port {port}) are not answered: {line(passing.unhealthy)}"
+        )
+        mend = f"journalctl -u ovn-k8s-node; who has the port: ss -ltnp sport = :{port}"
+        yield Finding("health", text, "a cloud's load balancers send nothing to this host", mend, WARNING)
+
+
 def registration(_expected: Expected, passing: Passing) -> Iterator[Finding]:
     """Yield a chassis that the Southbound database does not have."""
     causes = words.UNITS["ovn-controller.service"]
@@ -268,6 +294,7 @@ LASTING: tuple[LastingCheck, ...] = (
     parts,
     earlier_configurations,
     added_plugins,
+    kube_proxy,
     pods_mtu,
     gateway_bridge,
     controllers,
@@ -279,6 +306,7 @@ PASSING: tuple[PassingCheck, ...] = (
     units,
     readiness,
     cni_configuration,
+    proxy_health,
     registration,
     steering,
     silence,

@@ -132,6 +132,7 @@ class Lasting:
     :ivar earlier_configurations: of others, which the runtime takes instead of the node server's.
     :ivar lost_plugins: that others have added to the node server's configuration, and that are not in the plugins'
         folder.
+    :ivar kube_proxy: what of kube-proxy is here, in words.
     :ivar overlay: the Northbound rows.
     :ivar unfinished: the change of NICs that could not be rolled back completely, and why; empty: there is none.
     """
@@ -149,6 +150,7 @@ class Lasting:
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     earlier_configurations: Sequence[Earlier] = ()
     lost_plugins: Sequence[str] = ()
+    kube_proxy: Sequence[str] = ()
     unfinished: str = ""
     overlay: Compared = Compared()
 
@@ -166,6 +168,7 @@ class Passing:
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar reported: what node server and watcher themselves have found, as their findings have it.
     :ivar unreported: unit -> why one of them that is ready does not say that.
+    :ivar unhealthy: how kube-proxy's health check is answered instead of "healthy"; empty: it is not asked, or right.
     :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not known.
     :ivar no_flows: why they can't be read; empty: they can, or were not asked for.
     :ivar silent_peers, silent_routers: those that did not answer.
@@ -180,6 +183,7 @@ class Passing:
     mtu: int | None = None
     reported: tuple[Mapping[str, Any], ...] = ()
     unreported: Mapping[str, str] = field(default_factory=dict)
+    unhealthy: str = ""
     flows: bool | None = None
     no_flows: str = ""
     silent_peers: tuple[Peer, ...] = ()

@@ -44,11 +44,12 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
     :param southbound: the Southbound database's remote; empty: not asked.
     :param chassis: this host's system-id.
     """
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(5) as pool:
         silent = pool.submit(_silent, expected)
         registered = pool.submit(_registered, southbound, chassis)
         programs = pool.submit(_programs, expected)
         steering = pool.submit(_flows, expected)
+        health = pool.submit(_unhealthy, expected)
         statuses, silence = _statuses(expected, run)
         not_ready, reported, unreported = programs.result()
         flows, no_flows = steering.result()
@@ -65,6 +66,7 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         (saved_settings(names.NODE_SETTINGS) or {}).get("mtu"),
         reported,
         unreported,
+        "" if not_ready else health.result(),
         flows,
         no_flows,
         tuple(peer for peer in expected.peers if peer.address in quiet),
@@ -78,6 +80,16 @@ def _statuses(expected: Expected, run: Run) -> tuple[dict[str, units.Status], st
         return units.read_all(run, expected.units), ""
     except HostError as error:
         return {}, str(error)
+
+
+def _unhealthy(expected: Expected) -> str:
+    """Return how the health checks of clouds' load balancers are answered, where nobody answers as kube-proxy does."""
+    if not expected.serves_pods:
+        return ""
+    status, text = _get(f"http://127.0.0.1:{names.PROXY_HEALTH_PORT}/livez")
+    if status == 0:
+        return text
+    return "" if '"lastUpdated"' in text else f"another program answers, with status {status}"
 
 
 def _flows(expected: Expected) -> tuple[bool | None, str]:

@@ -24,6 +24,7 @@ from .._pods.cni import conflist
 from .._pods.interface import OWNER_TYPE
 from .._topology.foreign import read_bridge
 from .._topology.host import Host
+from . import kube_proxy
 from .digest import digest
 from .facts import Compared, ExpectedFile, FileState, Lasting, PodLink
 
@@ -74,6 +75,7 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
         left_out=_left_out(),
         earlier_configurations=conflist.earlier(names.CNI_CONFIGURATION) if expected.serves_pods else (),
         lost_plugins=_lost_plugins() if expected.serves_pods else (),
+        kube_proxy=kube_proxy.signs() if expected.serves_pods else (),
         unfinished=_unfinished(),
     )
     return lasting, shared

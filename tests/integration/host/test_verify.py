@@ -6,25 +6,28 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import threading
 import typing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from database_server import Server
+from database_server import Server, wait_for
 from kernel_links import pair
-from network_namespace import ip, ip_batch
+from network_namespace import ip, ip_batch, load_nftables
 from northbound import Northbound
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import Unit
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.libraries import nftables
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni.findings import LONGEST, MOST, Finding
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.interface import OWNER_TYPE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.cluster import Cluster
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.node import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import Overlay
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.user_settings import Setting
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import kube_proxy
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import run as runs
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.echo import checksum, silent
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.facts import (
@@ -286,6 +289,33 @@ def program():
 def read(**expected):
     """What comes by itself, on a host without services and databases."""
     return read_passing(Expected(**expected), lambda _command: (0, "", ""), "", None)
+
+
+def test_what_kube_proxy_leaves(monkeypatch, tmp_path):
+    """Protects users who have replaced kube-proxy: its process, and what each of its modes leaves, are seen."""
+    load_nftables()
+    monkeypatch.setattr(kube_proxy, "PROGRAM", f"kp-{os.getpid()}")
+    assert kube_proxy.signs() == ()
+    ip("link add kube-ipvs0 type bridge")
+    tables = (
+        "add table ip nat",
+        "add chain ip nat KUBE-SERVICES",
+        "add table ip6 kube-proxy",
+        "add chain ip6 kube-proxy x",
+    )
+    assert nftables().cmd("\n".join(tables))[0] == 0
+    (tmp_path / kube_proxy.PROGRAM).symlink_to("/usr/bin/sleep")
+    with subprocess.Popen([tmp_path / kube_proxy.PROGRAM, "600"]) as process:
+        try:
+            wait_for(lambda: len(kube_proxy.signs()) == 4, "the program to have its name")
+            assert kube_proxy.signs() == (
+                f"process {process.pid}",
+                "link kube-ipvs0",
+                "table ip6 kube-proxy of nftables",
+                "chain KUBE-SERVICES in table ip nat of nftables",
+            )
+        finally:
+            process.kill()
 
 
 READY = (200, b"ok\n")

@@ -67,3 +67,16 @@ def test_clients_that_send_nothing(ready):
         wait_for(lambda: "services: 2 node ports" in ready.text(), f"the other rules\n{ready.text()}")
         assert time.monotonic() - began < 5
     wait_for(lambda: check(31001) == "", "the port to close")
+
+
+def test_the_health_of_this_host(ready):
+    """Protects hosts behind a cloud's load balancer, which asks as it asks kube-proxy: 503 as soon as the node is being
+    deleted (KEP-3836).
+    """
+    ip("link set lo up")
+    healthz, livez = (f"GET /{page} HTTP/1.1\r\n\r\n".encode() for page in ("healthz", "livez"))
+    wait_for(lambda: check(10256, healthz).startswith("HTTP/1.1 200"), "the host to be healthy")
+    node = {"metadata": {"name": "node1"}, "spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler"}]}}
+    ready.api.change("ADDED", node, "nodes")
+    wait_for(lambda: check(10256, healthz).startswith("HTTP/1.1 503"), "the host to refuse new connections")
+    assert '"nodeEligible": false' in check(10256, healthz) and check(10256, livez).startswith("HTTP/1.1 200")

@@ -9,6 +9,7 @@ import contextlib
 import threading
 import time
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
@@ -25,13 +26,13 @@ async def until(condition):
 
 
 @contextlib.asynccontextmanager
-async def running(monkeypatch, write, answer):
+async def running(monkeypatch, write, answer, tell=None):
     """Services whose rules go to ``write``, and checks to ``answer``, with everything known from the start."""
     monkeypatch.setattr(host_reconcile.nftables, "write", write)
     monkeypatch.setattr(host_reconcile.nftables, "current_udp_rules", dict)
     monkeypatch.setattr(host_reconcile.nftables, "has_rules", lambda: True)
     monkeypatch.setattr(host_reconcile.nftables, "exists", lambda: True)
-    services = host_reconcile.HostServices("node1", (), None, {}, answer)
+    services = host_reconcile.HostServices("node1", (), None, {}, answer, tell=tell)
     for informer in (services.services, services.nodes, services.slices):
         informer.synced.set()
     task = asyncio.ensure_future(services._keep())
@@ -60,6 +61,43 @@ def test_a_fault_of_services_does_not_end_the_program(monkeypatch):
             await until(lambda: written and services.problem() is None)
             count = len(answered)
             await until(lambda: len(answered) > count)  # a health check's port may be free now
+
+    asyncio.run(story())
+
+
+def test_what_load_balancers_of_clouds_are_told(monkeypatch):
+    """Protects hosts behind a cloud's load balancer: it learns whether the rules are as they should be, and whether the
+    node is being deleted, also while they are not.
+    """
+    told, faults = [], []
+
+    def write(_rules):
+        if faults:
+            raise HostError("full")
+
+    async def answer(_checks):
+        pass
+
+    async def tell(is_fresh, is_eligible):
+        told.append((is_fresh, is_eligible))
+
+    monkeypatch.setattr(host_reconcile, "PAUSE", Pause(0.02))
+
+    async def story():
+        async with running(monkeypatch, write, answer, tell) as services:
+            await until(lambda: told == [(True, True)])
+            services._node_changed("node2", None, Node("node2", (), is_leaving=True))
+            await until(lambda: told[1:] == [(True, True)])
+            faults.append(1)
+            services._written = None
+            services._node_changed("node1", None, Node("node1", (), is_leaving=True))
+            await until(lambda: told[-1] == (False, False))
+            faults.clear()
+            await until(lambda: told[-1] == (True, False))
+            services._node_changed("node1", None, Node("node1", ()))
+            await until(lambda: told[-1] == (True, True))
+            services._node_changed("node1", Node("node1", ()), None)
+            await until(lambda: told[-1] == (True, False))
 
     asyncio.run(story())
 

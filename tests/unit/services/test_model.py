@@ -49,6 +49,20 @@ def test_texts_that_are_no_addresses_are_left_out():
     assert service(ips=HOSTILE) is None
 
 
+@pytest.mark.parametrize(
+    ("more", "is_leaving"),
+    [
+        ({}, False),
+        ({"spec": {"taints": [{"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}]}}, False),
+        ({"spec": {"taints": [{"key": "a"}, {"key": "ToBeDeletedByClusterAutoscaler", "value": "1"}]}}, True),
+        ({"metadata": {"name": "node1", "deletionTimestamp": "2026-01-01T00:00:00Z"}}, True),
+    ],
+)
+def test_a_node_that_is_being_deleted(more, is_leaving):
+    """Protects connections through a cloud's load balancer: it must stop to send to a node before that is gone."""
+    assert Node.from_object({"metadata": {"name": "node1"}, **more}).is_leaving is is_leaving
+
+
 def test_a_target_as_text():
     """Protects load balancers and rules: an IPv6 address stands in brackets (W17)."""
     assert (str(Target("10.0.0.1", 80)), str(Target("fd10::3", 80))) == ("10.0.0.1:80", "[fd10::3]:80")

@@ -325,6 +325,23 @@ def test_configurations_of_others():
     ]
 
 
+def test_kube_proxy_beside_us():
+    """Protects users who have left kube-proxy, or its rules: two programs translate the same connections."""
+    (runs,) = lasting(kube_proxy=("process 7", "chain KUBE-SERVICES in table ip nat of nftables"))
+    assert runs.wrong == "kube-proxy runs here too: process 7, chain KUBE-SERVICES in table ip nat of nftables"
+    assert "delete daemonset kube-proxy" in runs.mend and "10256" in runs.causes
+    (left,) = lasting(kube_proxy=("link kube-ipvs0",))
+    assert left.wrong == "rules of kube-proxy are left here: link kube-ipvs0" and left.severity == WARNING
+    assert left.mend == "run here: kube-proxy --cleanup, or boot this host"
+
+
+def test_a_health_port_of_somebody_else():
+    """Protects hosts behind a cloud's load balancer: it asks kube-proxy's port, and takes silence for a dead host."""
+    (finding,) = passing(unhealthy="another program answers, with status 404")
+    assert "(port 10256) are not answered: another program answers, with status 404" in finding.wrong
+    assert "proxy" not in str(passing(unhealthy="x", not_ready={"ovn-k8s-node.service": "br-int is missing"}))
+
+
 def test_systemd_that_does_not_answer_hides_nothing():
     """Protects a host that fails early: the rest is still compared."""
     found = passing(systemd="no answer", units={}, registered=False)
