@@ -251,8 +251,16 @@ def address_variable(address: str) -> str:
 
 def local_backends_variable(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
     """Return the template variable that has, on each chassis, the endpoints of a service's port on that host."""
-    whole = f"{namespace}/{service}:{port}:{protocol}:{version}"
-    return "LOCAL_" + hashlib.sha256(whole.encode()).hexdigest()[:20]
+    return "LOCAL_" + _backends(namespace, service, port, protocol, version)
+
+
+def hinted_backends_variable(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
+    """Return the template variable that has, on each chassis, the endpoints of a service's port for that host."""
+    return "HINTED_" + _backends(namespace, service, port, protocol, version)
+
+
+def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
+    return hashlib.sha256(f"{namespace}/{service}:{port}:{protocol}:{version}".encode()).hexdigest()[:20]
 
 
 def pod_link(container: str, ifname: str) -> str:

@@ -23,6 +23,7 @@ class Host:
     :ivar addresses: the node's own, without prefix length.
     :ivar gateway_addresses: of the gateway on this host, without prefix length.
     :ivar has_gateway: whether a gateway's router is on this host.
+    :ivar zone: that it is in; empty: not known.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Host:
     addresses: tuple[str, ...] = ()
     gateway_addresses: tuple[str, ...] = ()
     has_gateway: bool = False
+    zone: str = ""
 
     @property
     def owner(self) -> Owner:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
@@ -20,7 +20,7 @@ from .._reconcile.engine import Engine
 from . import host, host_rows, host_sets
 from .address_book import AddressBook
 from .host import Host
-from .model import Node
+from .model import Node, Place
 from .node_addresses import NodeAddresses
 from .surroundings import Surroundings, split
 
@@ -101,6 +101,12 @@ class HostPlanner:
         in_kubernetes = {node.name for node in self._nodes.values()}
         self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
 
+    def mark_places(self, differs: Callable[[Place], bool]) -> None:
+        """Look at the hosts at these places again."""
+        places = {node.name: node.place for node in self._nodes.values()}
+        names_of_hosts = places.keys() | self._replica.owners("Node")
+        self.mark_nodes(name for name in names_of_hosts if differs(places.get(name, Place(name))))
+
     def mark_gateways(self) -> None:
         """Look at the hosts with a gateway again."""
         owners = {row.owner for row in self._replica.rows["Logical_Router"].values()}
@@ -128,7 +134,8 @@ class HostPlanner:
         chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
         if switch is None or not chassis:
             return []
-        own = self._addresses.of(self._key(name))
+        key = self._key(name)
+        own = self._addresses.of(key)
         gateway = self._replica.named("Logical_Router", names.gateway_router(name))
         outer = split(gateway.external_id(names.PHYSICAL_IPS_KEY)) if gateway else ()
         return host_rows.rows(
@@ -139,6 +146,7 @@ class HostPlanner:
                 own.addresses,
                 tuple(cidr.split("/")[0] for cidr in outer),
                 gateway is not None,
+                self._nodes[key].zone if key in self._nodes else "",
             ),
             self._services.local(),
             self._service_subnets,

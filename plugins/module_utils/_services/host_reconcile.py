@@ -114,6 +114,7 @@ class HostServices:
         self._local = LocalHost()
         self._wake = asyncio.Event()
         self._own_addresses: Sequence[str] = ()
+        self._zone = ""
         self._gather_until = 0.0
         self._stale_ports: set[int] = set()  # UDP ports whose clients conntrack has still to forget
         self._written: HostRules | None = None
@@ -140,6 +141,7 @@ class HostServices:
         if node is not None and node.name == self.node:
             self._own_addresses = new.addresses if new else ()
             self._is_leaving = new is None or new.is_leaving
+            self._zone = new.zone if new else ""
         self._wake.set()
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
@@ -268,7 +270,7 @@ class HostServices:
         """
         self._local = read_local_host()
         link = names.management_link(self.node)
-        rules = host_rules(self.node, link, self._pod_networks, hosts, states, pods, self._local)
+        rules = host_rules(self.node, link, self._pod_networks, hosts, states, pods, self._local, self._zone)
         if rules == self._written:
             return
         if self._written is None:

@@ -49,7 +49,7 @@ def rows(
 ) -> list[Row]:
     """Return the rows of one host.
 
-    :param states: services that keep a part of their traffic on the host.
+    :param states: services that keep a part of their traffic on the host, or whose endpoints have hints.
     :param service_subnets: the networks that the API server takes cluster addresses from.
     :param has_cluster_router: whether the router that routes belong to exists.
     """

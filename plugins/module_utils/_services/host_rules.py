@@ -25,7 +25,7 @@ from .host_rule_records import (
     PortRule,
     ServiceAddressRule,
 )
-from .model import Service, ServicePort, ServiceState, Target, of_version
+from .model import Place, Service, ServicePort, ServiceState, Target, of_version
 
 NOTHING_LOCAL = LocalHost()
 MAXIMUM_BALANCED = 1000  # endpoints of one port among which a host chooses by the client's address
@@ -50,6 +50,7 @@ def host_rules(
     states: Iterable[ServiceState],
     pods: Iterable[PodHostPorts] = (),
     local: LocalHost = NOTHING_LOCAL,
+    zone: str = "",
 ) -> HostRules:
     """Return the rules of one host.
 
@@ -61,7 +62,9 @@ def host_rules(
     :param states: services that need rules, or have an endpoint at this host's own addresses.
     :param pods: the host's pods with host ports.
     :param local: the host's own addresses and listening programs.
+    :param zone: that the host is in; empty: not known.
     """
+    place = Place(node, zone)
     node_ports: list[NodePortRule] = []
     addresses: list[ServiceAddressRule] = []
     outside: list[ServiceAddressRule] = []
@@ -72,16 +75,16 @@ def host_rules(
             cluster: dict[int, tuple[Target, ...]] = {}
             for ip in state.service.cluster_ips:
                 version = addressing.family(ip)
-                cluster[version], own = _cluster_targets(node, hosts.get(node, ()), state, port, ip)
+                cluster[version], own = _cluster_targets(place, hosts.get(node, ()), state, port, ip)
                 addresses += own
             outside += [
                 rule
-                for rule in _external_addresses(node, state, port, cluster)
+                for rule in _external_addresses(place, state, port, cluster)
                 if rule.address not in elsewhere
                 and not (rule.address in here and local.listens(rule.protocol, rule.address, rule.port))
             ]
             if port.node_port:
-                to = {version: _by_client(state, port, version, targets) for version, targets in cluster.items()}
+                to = {version: _by_client(place, state, port, version, targets) for version, targets in cluster.items()}
                 node_ports.append(_node_port(node, port.node_port, state, port, hosts, to))
     host_ports = _host_ports(pods)
     return HostRules(
@@ -108,7 +111,7 @@ def _kept_ports(host_ports: Iterable[HostPortRule], local: LocalHost) -> tuple[L
 
 
 def _cluster_targets(
-    node: str, own_addresses: Sequence[str], state: ServiceState, port: ServicePort, ip: str
+    place: Place, own_addresses: Sequence[str], state: ServiceState, port: ServicePort, ip: str
 ) -> tuple[tuple[Target, ...], list[ServiceAddressRule]]:
     """Return where connections to a cluster address go, and the rule for the host's own connections to it.
 
@@ -116,14 +119,17 @@ def _cluster_targets(
     the host's own source address, and the host drops that. So the host balances then.
     """
     service, version = state.service, addressing.family(ip)
-    targets = tuple(state.targets(port, version, node if service.internal_local else None))
+    local = service.internal_local
+    targets = tuple(state.targets(port, version, place.node) if local else state.targets_for(place, port, version))
     if not any(target.address in own_addresses for target in targets):
         return (Target(ip, port.port),), []
     rule = ServiceAddressRule(version, port.protocol.lower(), ip, port.port, targets, service.affinity)
-    return (tuple(state.targets(port, version)) if service.internal_local else targets), [rule]
+    return (tuple(state.targets_for(place, port, version)) if local else targets), [rule]
 
 
-def _by_client(state: ServiceState, port: ServicePort, version: int, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+def _by_client(
+    place: Place, state: ServiceState, port: ServicePort, version: int, targets: tuple[Target, ...]
+) -> tuple[Target, ...]:
     """Return where connections of clients go that come to this host: with affinity, straight to the endpoints.
 
     Through the cluster address they would have the host's own address, and all clients one endpoint. Where affinity has
@@ -131,12 +137,12 @@ def _by_client(state: ServiceState, port: ServicePort, version: int, targets: tu
     """
     if not state.service.affinity or state.service.learned_affinity:
         return targets
-    endpoints = tuple(state.targets(port, version))
+    endpoints = tuple(state.targets_for(place, port, version))
     return endpoints if 0 < len(endpoints) <= MAXIMUM_BALANCED else targets
 
 
 def _external_addresses(
-    node: str, state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
+    place: Place, state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
 ) -> Iterator[ServiceAddressRule]:
     """Yield the rules for connections to addresses outside: the host's own, which need not leave it first, and others.
 
@@ -146,10 +152,10 @@ def _external_addresses(
     service = state.service
     for ip in service.external_ips_of(port):
         version = addressing.family(ip)
-        targets = tuple(state.targets(port, version)) if service.internal_local else cluster.get(version)
+        targets = tuple(state.targets_for(place, port, version)) if service.internal_local else cluster.get(version)
         if targets:
-            local = tuple(state.targets(port, version, node)) if service.external_local else None
-            to = _by_client(state, port, version, targets)
+            local = tuple(state.targets(port, version, place.node)) if service.external_local else None
+            to = _by_client(place, state, port, version, targets)
             yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, to, service.affinity, local)
 
 

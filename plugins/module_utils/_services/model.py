@@ -32,6 +32,9 @@ NODE_PORT_TYPES = ("NodePort", "LoadBalancer")
 MAXIMUM_PORTS, MAXIMUM_CLAIMS, MAXIMUM_TARGETS = 1000, 1000, 50000
 MAXIMUM_BACKENDS = 1_000_000  # of all its virtual addresses together: 20 MB of rows
 MAXIMUM_SLICE_PORTS = 50000  # of all its slices together
+MAXIMUM_HINTED = 1000  # endpoints at all ports of a service whose hints count: each host has a list of its own then
+MAXIMUM_HINTS = 8  # of one endpoint: the API server allows no more (EndpointHints of discovery.k8s.io/v1)
+ZONE_LABEL = "topology.kubernetes.io/zone"  # of a node
 MAXIMUM_NODE_ADDRESSES = 16
 AUTOSCALER_TAINT = "ToBeDeletedByClusterAutoscaler"  # of a node that the cluster autoscaler is about to delete
 # How many own addresses of one IP version a host has: the node's, and the gateway's where it is another one.
@@ -174,6 +177,10 @@ class Service(NamedTuple):
         """Whether connections to the nodes' own addresses reach it."""
         return any(port.node_port for port in self.ports)
 
+    def port_key(self, port: ServicePort) -> tuple[str, str, str, str]:
+        """Return what names one of its ports in the cluster."""
+        return self.namespace, self.name, port.name, port.protocol
+
     def claims(self) -> Iterator[Claim]:
         """Yield the ports of its addresses outside."""
         for address in self.external_ips:
@@ -232,12 +239,16 @@ class Endpoint(NamedTuple):
 
     :ivar node: the node that it is on, None where the slice does not say.
     :ivar draining: whether it terminates, and still serves.
+    :ivar for_zones: the zones that it is for, by its hints (KEP-2433); empty: there are none.
+    :ivar for_nodes: the nodes that it is for, by its hints (KEP-3015); empty: there are none.
     """
 
     address: str
     node: str | None
     ready: bool
     draining: bool
+    for_zones: tuple[str, ...] = ()
+    for_nodes: tuple[str, ...] = ()
 
 
 class SlicePort(NamedTuple):
@@ -275,9 +286,17 @@ class EndpointSlice(NamedTuple):
             ready = conditions.get("ready") is not False
             serving = conditions.get("serving", ready) is not False
             draining = serving and bool(conditions.get("terminating"))
+            zones, nodes = _hints(entry, "forZones"), _hints(entry, "forNodes")
             # The addresses of an endpoint are interchangeable (Endpoint of discovery.k8s.io/v1): the first is enough.
             endpoints += [
-                Endpoint(address, names.node_name(node) if node else None, ready, draining)
+                Endpoint(
+                    address,
+                    names.node_name(node) if node else None,
+                    ready,
+                    draining,
+                    zones,
+                    tuple(map(names.node_name, nodes)),
+                )
                 for address in _usable(entry["addresses"][:1])
                 if addressing.family(address) == version
             ]
@@ -287,6 +306,10 @@ class EndpointSlice(NamedTuple):
             if port.get("port")
         )
         return cls(f"{item['metadata']['namespace']}/{service}", version, ports, tuple(endpoints))
+
+    def has_hints(self) -> bool:
+        """Return whether one of its endpoints has hints."""
+        return any(endpoint.for_zones or endpoint.for_nodes for endpoint in self.endpoints)
 
     def has_endpoint_at(self, addresses: Iterable[str]) -> bool:
         """Return whether one of its endpoints has one of these addresses."""
@@ -301,6 +324,7 @@ class Node(NamedTuple):
     :ivar outer_addresses: its ``ExternalIP``.
     :ivar created: when the object was created (RFC 3339, in UTC).
     :ivar is_leaving: it is being deleted: load balancers outside are to send nothing new there (KEP-3836).
+    :ivar zone: that it is in; empty: no label says so.
     """
 
     name: str
@@ -308,6 +332,12 @@ class Node(NamedTuple):
     outer_addresses: tuple[str, ...] = ()
     created: str = ""
     is_leaving: bool = False
+    zone: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where its clients of services are."""
+        return Place(self.name, self.zone)
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Node:
@@ -324,7 +354,34 @@ class Node(NamedTuple):
             meta.get("creationTimestamp") or "",
             bool(meta.get("deletionTimestamp"))
             or any(one.get("key") == AUTOSCALER_TAINT for one in (item.get("spec") or {}).get("taints") or ()),
+            (meta.get("labels") or {}).get(ZONE_LABEL) or "",
         )
+
+
+class Place(NamedTuple):
+    """Where a client of a service is.
+
+    :ivar node: the name of its node.
+    :ivar zone: the zone of its node; empty: not known.
+    """
+
+    node: str
+    zone: str = ""
+
+
+class Hinted(NamedTuple):
+    """The ready endpoints of one port and IP version, by whom they are for.
+
+    :ivar by_node: node -> endpoints; empty unless each endpoint has hints of nodes.
+    :ivar by_zone: zone -> endpoints; empty unless each endpoint has hints of zones.
+    """
+
+    by_node: Mapping[str, list[Target]]
+    by_zone: Mapping[str, list[Target]]
+
+    def of(self, place: Place) -> list[Target] | None:
+        """Return the endpoints for a place; None: all of them, as for a place that no hint names."""
+        return self.by_node.get(place.node) or self.by_zone.get(place.zone)
 
 
 class ServiceState:
@@ -352,6 +409,7 @@ class ServiceState:
                 self.slices.append(part if len(kept) == len(part.endpoints) else part._replace(endpoints=kept))
         self._numbers = [{(one.name, one.protocol): one.port for one in part.ports} for part in self.slices]
         self._on_node: dict[str | None, list[tuple[int, Endpoint]]] = {}  # node -> number of a slice, and an endpoint
+        self._hinted: dict[tuple[str, str, int], Hinted | None] = {}  # name and protocol of a port, and IP version
 
     def targets(self, port: ServicePort, version: int, node: str | None = None) -> list[Target]:
         """Return the endpoints behind one of its ports, sorted by their text.
@@ -372,6 +430,51 @@ class ServiceState:
                     draining.add(Target(endpoint.address, number))
         return sorted(ready or draining, key=str)
 
+    def targets_for(self, place: Place, port: ServicePort, version: int) -> list[Target]:
+        """Return the endpoints behind one of its ports for a client at a place, as kube-proxy chooses them.
+
+        (CategorizeEndpoints of its topology.go): hints of nodes come before those of zones, and count only when each
+        ready endpoint has some, and one of them is for this place.
+        """
+        hinted = self.hinted(port, version)
+        found = hinted.of(place) if hinted is not None else None
+        return self.targets(port, version) if found is None else found
+
+    def hinted(self, port: ServicePort, version: int) -> Hinted | None:
+        """Return the endpoints behind one of its ports by their hints; None: they don't count."""
+        key = port.name, port.protocol, version
+        if key not in self._hinted:
+            self._hinted[key] = self._by_hint(port, version)
+        return self._hinted[key]
+
+    def _by_hint(self, port: ServicePort, version: int) -> Hinted | None:
+        if not self.has_hints():
+            return None
+        by_node: dict[str, set[Target]] = {}
+        by_zone: dict[str, set[Target]] = {}
+        all_nodes = all_zones = True
+        for place, endpoint in self._endpoints(None):
+            number = self._numbers[place].get((port.name, port.protocol))
+            if number is None or not endpoint.ready or self.slices[place].version != version:
+                continue
+            all_nodes, all_zones = all_nodes and bool(endpoint.for_nodes), all_zones and bool(endpoint.for_zones)
+            for node in endpoint.for_nodes:
+                by_node.setdefault(node, set()).add(Target(endpoint.address, number))
+            for zone in endpoint.for_zones:
+                by_zone.setdefault(zone, set()).add(Target(endpoint.address, number))
+        found = Hinted(_sorted(by_node) if all_nodes else {}, _sorted(by_zone) if all_zones else {})
+        return found if found.by_node or found.by_zone else None
+
+    def has_hints(self) -> bool:
+        """Return whether endpoints have hints, and are few enough for them.
+
+        An affinity that OVN learns comes before hints: it can't learn at the template variables that they need.
+        """
+        if self.service.learned_affinity is not None:
+            return False
+        count = sum(len(part.endpoints) for part in self.slices) * len(self.service.ports)
+        return count <= MAXIMUM_HINTED and any(part.has_hints() for part in self.slices)
+
     def _endpoints(self, node: str | None) -> Iterable[tuple[int, Endpoint]]:
         """Return the endpoints of one node, or all of them, each with the number of its slice."""
         everything = ((place, one) for place, part in enumerate(self.slices) for one in part.endpoints)
@@ -385,6 +488,16 @@ class ServiceState:
     def nodes(self) -> list[str]:
         """Return the nodes that its endpoints are on, ready or not, sorted."""
         return sorted({endpoint.node for part in self.slices for endpoint in part.endpoints if endpoint.node})
+
+
+def _sorted(targets: Mapping[str, set[Target]]) -> dict[str, list[Target]]:
+    return {key: sorted(some, key=str) for key, some in targets.items()}
+
+
+def _hints(entry: Mapping[str, Any], kind: str) -> tuple[str, ...]:
+    """Return the names that the hints of an endpoint have."""
+    hints = (entry.get("hints") or {}).get(kind) or ()
+    return tuple(hint["name"] for hint in hints[:MAXIMUM_HINTS])
 
 
 def of_version(addresses: Iterable[str], version: int) -> list[str]:

@@ -5,8 +5,8 @@
 Load_Balancer_Group).
 
 A node port is written once for all hosts: its address is a template variable that holds each chassis's own address.
-Endpoints of one host alone (traffic policy Local) are such a variable too (:mod:`.template_variables`). So a new node
-is one row, however many services there are.
+Endpoints of one host alone (traffic policy Local), or that hints choose for it, are such a variable too
+(:mod:`.template_variables`). So a new node is one row, however many services there are.
 """
 
 from __future__ import annotations
@@ -95,22 +95,29 @@ def _rows_of_protocol(state: ServiceState, protocol: str, fields: Collection[str
 def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: ServicePort, version: int) -> None:
     """Add the virtual addresses of one port and IP version: scope -> address with port -> backends."""
     service = state.service
-    backends = ",".join(map(str, state.targets(port, version)))
-    variable = names.local_backends_variable(service.namespace, service.name, port.name, port.protocol, version)
+    hinted = state.hinted(port, version) is not None
+    if hinted:
+        backends = f"^{names.hinted_backends_variable(*service.port_key(port), version)}"
+    else:
+        backends = ",".join(map(str, state.targets(port, version)))
+    variable = names.local_backends_variable(*service.port_key(port), version)
     local_backends = f"^{variable}"
 
     def add(kind: str, vip: str, to: str, template: bool = True) -> None:
         vips.setdefault(Scope(kind, version if template else None), {})[vip] = to
 
+    def add_address(kind: str, ip: str) -> None:
+        add(kind, _template_vip(ip, port.port) if hinted else str(Target(ip, port.port)), backends, hinted)
+
     for ip in of_version(service.cluster_ips, version):
         if service.internal_local:
             add("local", _template_vip(ip, port.port), local_backends)
         else:
-            add("cluster", str(Target(ip, port.port)), backends, template=False)
+            add_address("cluster", ip)
     # Addresses outside are apart where the two sorts of addresses differ in their traffic policy.
     kind = "outside" if service.external_local or service.internal_local else "cluster"
     for ip in of_version(service.external_ips_of(port), version):
-        add(kind, str(Target(ip, port.port)), backends, template=False)
+        add_address(kind, ip)
         if service.external_local:
             add("outside_local", _template_vip(ip, port.port), local_backends)
     for index in range(ADDRESSES_OF_A_HOST if port.node_port else 0):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._kube import reasons
 from .._kube.reference import OnEvent
@@ -18,7 +18,17 @@ from .._ovsdb.rows import Owner, Row
 from .._reconcile.engine import Engine
 from . import host_rows, northbound
 from .address_book import AddressBook, not_served
-from .model import MAXIMUM_BACKENDS, MAXIMUM_SLICE_PORTS, MAXIMUM_TARGETS, EndpointSlice, Service, ServiceState
+from .model import (
+    MAXIMUM_BACKENDS,
+    MAXIMUM_SLICE_PORTS,
+    MAXIMUM_TARGETS,
+    EndpointSlice,
+    Hinted,
+    Place,
+    Service,
+    ServicePort,
+    ServiceState,
+)
 from .slice_index import SliceIndex, nodes_that_differ
 
 if TYPE_CHECKING:
@@ -27,6 +37,37 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-watcher")
 # Called with what was measured, and its seconds.
 Observer = Callable[[str, float], object]
+
+
+class Hints(NamedTuple):
+    """What hosts' rows say of a service whose endpoints have hints.
+
+    :ivar hinted: port and IP version -> endpoints by their hints.
+    :ivar everywhere: the endpoints of each, for places that no hint names; and its IPv6 addresses.
+    """
+
+    hinted: Mapping[tuple[ServicePort, int], Hinted]
+    everywhere: tuple[object, ...] = ()
+
+    @classmethod
+    def of(cls, state: ServiceState) -> Hints:
+        """Return the hints of a service."""
+        service = state.service
+        pairs = [(port, version) for port in service.ports for version in service.ip_versions]
+        found = {(port, version): state.hinted(port, version) for port, version in pairs}
+        hinted = {pair: one for pair, one in found.items() if one is not None}
+        everywhere = tuple(tuple(state.targets(*pair)) for pair in hinted)
+        return cls(hinted, (*everywhere, service.cluster_ips, service.external_ips))
+
+    def for_place(self, place: Place) -> list[object]:
+        """Return what the rows of a host at a place say."""
+        return [
+            *self.everywhere[-2:],
+            *((pair, one.of(place) or targets) for (pair, one), targets in zip(self.hinted.items(), self.everywhere)),
+        ]
+
+
+NO_HINTS = Hints({})
 
 
 class ServicePlanner:
@@ -61,7 +102,8 @@ class ServicePlanner:
         self._left_out: dict[str, str] = {}  # key -> which endpoints are too many, in words
         # Services that keep a part of their traffic on a host: key -> what hosts were last marked for.
         self._host_parts: dict[str, host_rows.HostPart] = {}
-        self._states: dict[str, ServiceState] = {}  # of those, until something changes
+        self._hints: dict[str, Hints] = {}  # the same of services whose endpoints have hints
+        self._states: dict[str, ServiceState] = {}  # of both, until something changes
         self._local: list[ServiceState] | None = None  # what local() returns, until something changes
         self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
         self._fields: frozenset[str] = frozenset()  # what the database allows as selection_fields
@@ -95,6 +137,17 @@ class ServicePlanner:
                 self._host_parts[key] = part
             if part != before:
                 self._mark_hosts(key, any(one.everywhere for one in (before, part) if one is not None))
+            self._follow_hints(key)
+
+    def _follow_hints(self, key: str) -> None:
+        """Take in for which hosts a service's endpoints are, and look at the hosts again for which that differs."""
+        before, after = self._hints.pop(key, NO_HINTS), NO_HINTS
+        if key in self._services and self._slices.has_hints(key):
+            found = Hints.of(self._state(key))
+            if found.hinted:
+                self._hints[key] = after = found
+        if before != after:
+            self.hosts.mark_places(lambda place: before.for_place(place) != after.for_place(place))
 
     def _mark_hosts(self, key: str, everywhere: bool) -> None:
         """Look at the hosts again whose rows say something of a service."""
@@ -113,6 +166,7 @@ class ServicePlanner:
             self._changed(name)
             if name in self._host_parts:
                 self.hosts.mark_nodes(nodes_that_differ(old, new))
+            self._follow_hints(name)
 
     def _forget(self, key: str) -> None:
         """Forget what is kept of a service until it changes."""
@@ -141,12 +195,16 @@ class ServicePlanner:
         self.recheck(list(self._services))
 
     def local(self) -> Sequence[ServiceState]:
-        """Return all services that keep a part of their traffic on the host."""
+        """Return all services that keep a part of their traffic on the host, or whose endpoints have hints."""
         if self._local is None:  # all hosts ask for it, one after the other
-            for key in self._host_parts.keys() - self._states.keys():
-                self._states[key] = self._slices.state(key, self._book.served(self._services[key]).service)
-            self._local = [self._states[key] for key in self._host_parts]
+            self._local = [self._state(key) for key in {**self._host_parts, **self._hints}]
         return self._local
+
+    def _state(self, key: str) -> ServiceState:
+        """Return what is served of one of those services, with its endpoints."""
+        if key not in self._states:
+            self._states[key] = self._slices.state(key, self._book.served(self._services[key]).service)
+        return self._states[key]
 
     # For the engine.
 

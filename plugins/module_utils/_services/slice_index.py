@@ -38,6 +38,10 @@ class SliceIndex:
         """Return the nodes that the endpoints of a service are on."""
         return {endpoint.node for part in self.of(key) for endpoint in part.endpoints}
 
+    def has_hints(self, key: str) -> bool:
+        """Return whether endpoints of a service have hints."""
+        return any(part.has_hints() for part in self.of(key))
+
     def state(self, key: str, service: Service) -> ServiceState:
         """Return the service with its slices."""
         return ServiceState(service, self.of(key))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from .._common import addressing, names
 from .._ovsdb.rows import ExactMap, Row
 from .host import Host
-from .model import ADDRESSES_OF_A_HOST, ServiceState, Target, of_version
+from .model import ADDRESSES_OF_A_HOST, Place, ServiceState, Target, of_version
 
 ROLE = ("Chassis_Template_Var", "variables")
 # ovn-controller complains about a variable without a value. No packet has these destinations.
@@ -23,7 +23,7 @@ DISCARD = 9  # RFC 863: the port of a service that answers nothing
 def row(host: Host, states: Sequence[ServiceState], drops_unserved: bool = False) -> Row:
     """Return the row with the variables of one chassis.
 
-    :param states: services that keep a part of their traffic on the host.
+    :param states: services that keep a part of their traffic on the host, or whose endpoints have hints.
     :param drops_unserved: whether the host's switch drops packets to cluster addresses that no load balancer takes
         (:mod:`.unserved`).
     """
@@ -36,13 +36,32 @@ def row(host: Host, states: Sequence[ServiceState], drops_unserved: bool = False
             variables[names.node_address_variable(version, index)] = address
     for state in states:
         # Only load balancers of gateways' routers have variables of a service that is Local to the outside alone.
-        if state.service.internal_local or host.has_gateway:
-            variables.update(_of_service(host, state, drops_unserved))
+        service, hinted = state.service, _hinted(host, state)
+        is_local = service.internal_local or (service.external_local and host.has_gateway)
+        variables.update(hinted)
+        if is_local:
+            variables.update(_local(host, state, drops_unserved))
+        if is_local or hinted:
+            addresses = of_version(service.cluster_ips + service.external_ips, 6)
+            variables.update((names.address_variable(address), address) for address in addresses)
     return Row(ROLE[0], host.owner, ROLE[1], columns={"chassis": host.chassis, "variables": variables})
 
 
-def _of_service(host: Host, state: ServiceState, drops_unserved: bool) -> dict[str, str]:
-    """Return the variables of one service: its endpoints on this host, and its IPv6 addresses."""
+def _hinted(host: Host, state: ServiceState) -> dict[str, str]:
+    """Return the endpoints of a service that hints choose for this host."""
+    service, place = state.service, Place(host.name, host.zone)
+    return {
+        names.hinted_backends_variable(*service.port_key(port), version): ",".join(
+            map(str, state.targets_for(place, port, version))
+        )
+        for version in service.ip_versions
+        for port in service.ports
+        if state.hinted(port, version) is not None
+    }
+
+
+def _local(host: Host, state: ServiceState, drops_unserved: bool) -> dict[str, str]:
+    """Return the endpoints of a service on this host."""
     service, variables = state.service, {}
     for version in service.ip_versions:
         for port in service.ports:
@@ -58,8 +77,5 @@ def _of_service(host: Host, state: ServiceState, drops_unserved: bool) -> dict[s
                     Target(addressing.nth(subnet, addressing.ROUTER, prefix=False), DISCARD)
                     for subnet in of_version(host.subnets, version)
                 ]
-            name = names.local_backends_variable(service.namespace, service.name, port.name, port.protocol, version)
-            variables[name] = ",".join(map(str, targets))
-    for address in of_version(service.cluster_ips + service.external_ips, 6):
-        variables[names.address_variable(address)] = address
+            variables[names.local_backends_variable(*service.port_key(port), version)] = ",".join(map(str, targets))
     return variables

@@ -47,6 +47,21 @@ def endpoints(*backends, ports=({"port": 8080},), version=4):
     )
 
 
+def endpoints_for(hints, version=4, ready=True):
+    """Make an endpoint slice: address -> its hints."""
+    meta = {"namespace": "ns", "name": "web-x", "labels": {"kubernetes.io/service-name": "web"}}
+    made = [
+        {
+            "addresses": [address],
+            "conditions": {"ready": ready, "serving": True, "terminating": not ready},
+            "hints": {kind: [{"name": name} for name in names] for kind, names in some.items()},
+        }
+        for address, some in hints.items()
+    ]
+    item = {"metadata": meta, "addressType": f"IPv{version}", "ports": [{"port": 8080}], "endpoints": made}
+    return EndpointSlice.from_object(item)
+
+
 def on_nodes(*backends, protocol="TCP"):
     """Make an endpoint slice: (address, node, ready) of each endpoint."""
     made = tuple(Endpoint(address, node, ready, False) for address, node, ready in backends)
@@ -58,6 +73,6 @@ def state(service, *slices):
     return ServiceState(service, list(slices))
 
 
-def host(name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=(), has_gateway=False):
+def host(name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=(), has_gateway=False, zone=""):
     """Return a host."""
-    return Host(name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses), has_gateway)
+    return Host(name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses), has_gateway, zone)

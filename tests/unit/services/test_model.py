@@ -10,11 +10,12 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services import mo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import (
     EndpointSlice,
     Node,
+    Place,
     ServiceState,
     Target,
 )
 
-from .objects import endpoints, service
+from .objects import endpoints, endpoints_for, service
 
 HOSTILE = ("10.0.0.1 drop; }; chain evil {", "fe80::1%a b", "worker.example", "0.0.0.0", "127.0.0.1", "224.0.0.1")
 
@@ -100,3 +101,62 @@ def test_a_service_with_too_many_endpoints(monkeypatch):
     monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1_000_000)
     wordy = ServiceState(few.service, [parts[0]._replace(endpoints=()), *parts])
     assert (len(wordy.slices), len(wordy.targets(few.service.ports[0], 4)), wordy.left_out) == (2, 400, 200)
+
+
+ZONES = {"192.168.1.3": {"forZones": ["a"]}, "192.168.2.3": {"forZones": ["b", "c"]}}
+NODES = {
+    "192.168.1.3": {"forNodes": ["Node1"], "forZones": ["a"]},
+    "192.168.2.3": {"forNodes": ["node2"], "forZones": ["a"]},
+    "192.168.3.3": {"forNodes": ["node3"], "forZones": ["b"]},
+}
+EVERYWHERE = ["192.168.1.3", "192.168.2.3"]
+
+
+@pytest.mark.parametrize(
+    ("hints", "node", "zone", "targets"),
+    [
+        (ZONES, "node1", "a", ["192.168.1.3"]),
+        (ZONES, "node1", "c", ["192.168.2.3"]),
+        (ZONES, "node1", "d", EVERYWHERE),  # nobody is for this zone
+        (ZONES, "node1", "", EVERYWHERE),  # no label
+        ({**ZONES, "192.168.2.3": {}}, "node1", "a", EVERYWHERE),  # one without hints
+        ({"192.168.1.3": {"forNodes": ["node1"]}, "192.168.2.3": {}}, "node1", "a", EVERYWHERE),
+        (NODES, "node1", "b", ["192.168.1.3"]),  # its node comes before its zone
+        (NODES, "node9", "a", ["192.168.1.3", "192.168.2.3"]),
+        (NODES, "node9", "b", ["192.168.3.3"]),
+        ({"192.168.1.3": {"forZones": ["z"] * 9 + ["a"]}}, "node1", "a", ["192.168.1.3"]),
+    ],
+)
+def test_hints_choose_endpoints_as_in_kube_proxy(hints, node, zone, targets):
+    """Protects traffic distribution and topology hints (KEP-2433, KEP-3015): CategorizeEndpoints of kube-proxy."""
+    made = ServiceState(service(), [endpoints_for(hints)])
+    (port,) = made.service.ports
+    assert [one.address for one in made.targets_for(Place(node, zone), port, 4)] == targets
+    assert made.targets_for(Place(node, zone), port, 6) == []
+
+
+def test_hints_of_endpoints_that_are_not_ready():
+    """Protects the last requests: endpoints that drain serve everybody, and their hints don't hide those that are
+    ready."""
+    draining = endpoints_for({"192.168.3.3": {}}, ready=False)
+    made = ServiceState(service(), [endpoints_for(ZONES), draining])
+    (port,) = made.service.ports
+    assert [one.address for one in made.targets_for(Place("n", "a"), port, 4)] == ["192.168.1.3"]
+    gone = ServiceState(service(), [endpoints_for(ZONES, ready=False)])
+    assert [one.address for one in gone.targets_for(Place("n", "a"), port, 4)] == EVERYWHERE
+    assert gone.hinted(port, 4) is None
+
+
+def test_hints_of_too_many_endpoints(monkeypatch):
+    """Protects the database: each host has a list of its own, so large services have one list for all."""
+    monkeypatch.setattr(model, "MAXIMUM_HINTED", 3)
+    ports = tuple({"name": str(number), "port": number} for number in (1, 2))
+    assert not ServiceState(service(ports=ports), [endpoints_for(ZONES)]).has_hints()
+    assert ServiceState(service(), [endpoints_for(ZONES)]).has_hints()
+
+
+def test_the_zone_of_a_node():
+    """Protects zones of nodes with labels, and nodes without."""
+    item = {"metadata": {"name": "Node1", "labels": {"topology.kubernetes.io/zone": "a"}}}
+    assert Node.from_object(item).place == Place("node1", "a")
+    assert Node.from_object({"metadata": {"name": "node1"}}).place == Place("node1", "")

@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import northbound
 
-from .objects import endpoints, service, state
+from .objects import endpoints, endpoints_for, service, state
 
 ALL, SWITCHES, ROUTERS = "clusterLBGroup", "clusterSwitchLBGroup", "clusterRouterLBGroup"
 
@@ -275,3 +275,32 @@ def test_a_node_port_is_written_once_for_all_hosts():
         "^NODEIP_IPv4_0:30080": "192.168.1.3:8080",
         "^NODEIP_IPv4_1:30080": "192.168.1.3:8080",
     }
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+def test_endpoints_for_a_host_are_a_variable(hinted):
+    """Protects traffic distribution: where hints count, each chassis has endpoints of its own, at each address."""
+    slices = [
+        endpoints_for({"192.168.1.3": {"forZones": ["a"]}, "192.168.2.3": {"forZones": ["b"]} if hinted else {}}),
+        endpoints_for({"fd10::3": {"forZones": ["a"]} if hinted else {}}, version=6),
+    ]
+    made = service(
+        "NodePort",
+        ports=({"port": 80, "nodePort": 30080},),
+        ips=("10.96.0.1", "fd96::1"),
+        externalIPs=["1.2.3.4"],
+        externalTrafficPolicy="Local",
+    )
+    rows = {row.role: row for row in northbound.rows(state(made, *slices))}
+    ours = {"cluster_IPv4-tcp", "cluster_IPv6-tcp", "outside_IPv4-tcp"}
+    if not hinted:
+        assert not ours & set(rows) and "^" not in str(rows["node_IPv4-tcp"].columns["vips"].values())
+        return
+    assert ours <= set(rows) and not {"cluster-tcp", "outside-tcp"} & set(rows)
+    assert rows["cluster_IPv4-tcp"].parent == ALL and rows["outside_IPv4-tcp"].parent == SWITCHES
+    for role in (*ours, "node_IPv4-tcp", "node_IPv6-tcp"):
+        assert all(value.startswith("^HINTED_") for value in rows[role].columns["vips"].values())
+
+
+IN_23_03 = ("eth_src", "eth_dst", "ip_src", "ip_dst", "tp_src", "tp_dst")
+BY_IPV4 = ("ip_dst", "ip_src")

@@ -14,6 +14,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_plan
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Node, Service
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.reconcile import ServicePlanner
 
+from .objects import endpoints_for, service
+
 TABLES = dict.fromkeys(
     ("Logical_Switch", "Logical_Router", "Logical_Router_Static_Route", "Logical_Router_Policy"),
     ("name", "external_ids"),
@@ -98,7 +100,9 @@ def test_a_churn_leaves_nothing(active):
                 "metadata": {"namespace": "ns", "labels": {"kubernetes.io/service-name": f"s{number}"}},
                 "addressType": "IPv4",
                 "ports": [{"port": 8080}],
-                "endpoints": [{"addresses": ["192.168.1.3"], "nodeName": f"n{number}"}],
+                "endpoints": [
+                    {"addresses": ["192.168.1.3"], "nodeName": f"n{number}", "hints": {"forZones": [{"name": "a"}]}}
+                ],
             }
         )
         addresses = [{"type": "InternalIP", "address": ip} for ip in (f"10.0.0.{number}", "10.96.0.9")]
@@ -233,3 +237,28 @@ def test_the_work_for_an_event_does_not_grow_with_the_nodes(nodes):
     everywhere = marked(*put_service[0], service(internalTrafficPolicy="Local"), put_service[1])
     assert len(everywhere) == nodes + 1
     assert marked(*put_service[0], service(81, internalTrafficPolicy="Local"), put_service[1]) == set()
+
+
+def test_hints_concern_the_hosts_that_they_name():
+    """Protects a cluster of many hosts: a change of an endpoint is looked at for the hosts that it is for, and for
+    those that use all endpoints.
+    """
+    watcher = Watcher(True)
+    for name, zone in (("n1", "a"), ("n2", "b"), ("n3", "")):
+        node = Node(name, (f"10.0.0.{name[1]}",), zone=zone)
+        watcher.put(watcher.nodes, name, node, watcher.hosts.node_changed)
+
+    def hosts(hints):
+        watcher.work()
+        part = endpoints_for(hints) if hints is not None else None
+        watcher.put(watcher.slices, "ns/web-1", part, watcher.planner.slice_changed)
+        return {name for kind, name in watcher.engine.marked if kind == "Host"}
+
+    watcher.put(watcher.services, "ns/web", service(), watcher.planner.service_changed)
+    of_b = {"192.168.2.3": {"forZones": ["b"]}}
+    assert hosts({"192.168.1.3": {"forZones": ["a"]}, **of_b}) == {"n1", "n2", "n3"}
+    assert hosts({"192.168.1.3": {"forZones": ["a"]}, **of_b}) == set()
+    assert hosts({"192.168.1.4": {"forZones": ["a"]}, **of_b}) == {"n1", "n3"}
+    assert hosts({"192.168.1.4": {}, **of_b}) == {"n1", "n2", "n3"}
+    assert hosts({"192.168.1.5": {}, **of_b}) == set() and watcher.planner.local() == []
+    assert hosts(None) == set()

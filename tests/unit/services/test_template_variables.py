@@ -8,7 +8,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import northbound, template_variables
 
-from .objects import endpoints, host, service, state
+from .objects import endpoints, endpoints_for, host, service, state
 
 
 def variables(of, *states, drops_unserved=False):
@@ -83,3 +83,14 @@ def test_internal_traffic_stays_on_the_host():
         node: variables(host(node, ("192.168.9.0/24",)), made).get(variable[1:]) for node in ("node1", "node2", "node3")
     }
     assert values == {"node1": "192.168.1.3:8080", "node2": "192.168.2.3:8080", "node3": "192.168.9.1:9"}
+
+
+def test_each_host_has_the_endpoints_that_are_for_it():
+    """Protects traffic distribution: the endpoints of the host's zone, else all; and IPv6 addresses as variables."""
+    hints = {"fd10::3": {"forZones": ["a"]}, "fd10::4": {"forZones": ["b"]}}
+    made = state(service(ips=("fd96::1",)), endpoints_for(hints, version=6))
+    (row,) = northbound.rows(made)
+    ((vip, backends),) = row.columns["vips"].items()
+    for zone, expected in (("a", "[fd10::3]:8080"), ("b", "[fd10::4]:8080"), ("", "[fd10::3]:8080,[fd10::4]:8080")):
+        found = variables(host(zone=zone), made)
+        assert found[backends[1:]] == expected and found[vip.partition(":")[0][1:]] == "fd96::1"
