@@ -122,8 +122,12 @@ def _removes_too(primary: KernelAddress, address: KernelAddress) -> bool:
 
 
 def _is_unwanted(route: KernelRoute, new_routes: Sequence[KernelRoute]) -> bool:
-    """Return whether a route of owned links is not desired. Those of the kernel and of router advertisements stay."""
-    return route.protocol not in (RtProt.KERNEL, RtProt.RA) and not any(_is_same(route, new) for new in new_routes)
+    """Return whether a route of owned links is not desired. Those of the kernel, of router advertisements and of the
+    node server stay.
+    """
+    if route.protocol in (RtProt.KERNEL, RtProt.RA, RtProt.SERVICES):
+        return False
+    return not any(_is_same(route, new) for new in new_routes)
 
 
 def _is_lost(route: KernelRoute, addresses: _Addresses, owned: set[str]) -> bool:

@@ -44,7 +44,7 @@ READ = ["get", "list", "watch"]
 WATCHER_RULES: Rules = [
     {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
-    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": READ},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "servicecidrs"], "verbs": READ},
     {
         "apiGroups": ["policy.networking.k8s.io"],
         "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"],
@@ -75,6 +75,7 @@ def node_rules(node: str) -> Rules:
         {"apiGroups": [""], "resources": ["groups"], "resourceNames": [group], "verbs": ["impersonate"]},
         {"apiGroups": [""], "resources": ["nodes", "services"], "verbs": READ},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["servicecidrs"], "verbs": READ},
     ]
 
 

@@ -18,5 +18,7 @@ ADDRESS_REFUSED = "AddressRefused"
 SERVICE_NOT_SERVED = "ServicePartNotServed"
 # About nodes.
 NODE_SUBNET_CHANGED = "NodeSubnetChanged"
+# About networks of services.
+SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"

@@ -222,6 +222,7 @@ class RtProt(IntEnum):
     KERNEL = 2
     STATIC = 4
     RA = 9
+    SERVICES = 87  # ours: the node server's, to further networks of services; no number of iproute2's rt_protos
 
 
 class RtmF(IntFlag):

@@ -26,10 +26,12 @@ from .._reconcile import retries
 from .._reconcile.engine import Engine
 from .._services import host as services_host
 from .._services import northbound as services_northbound
+from .._services import service_cidrs
 from .._services.address_book import AddressBook
 from .._services.host_planner import HostPlanner
 from .._services.model import LABEL_SELECTOR, EndpointSlice, Node, Service
 from .._services.reconcile import ServicePlanner
+from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
 from .kubernetes_events import EventWriter
 from .leadership import Leadership
@@ -108,12 +110,21 @@ class Cluster:
             labels=LABEL_SELECTOR,
             on_state=self._state_changed,
         )
+        cidrs = Informer(
+            client,
+            service_cidrs.PATH,
+            ServiceCIDR.from_object,
+            self._cidr_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
             "endpointslices": slices,
             "nodes": nodes,
+            "servicecidrs": cidrs,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.policies = Policies(client, self.events.write, lambda: self.engine.active)
@@ -121,8 +132,9 @@ class Cluster:
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
+        subnets = client.settings.service_subnets
         self.hosts = HostPlanner(
-            self.replica, nodes.store, self.services, book, self.events.write, client.settings.service_subnets
+            self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
         self.engine = Engine(
@@ -166,7 +178,7 @@ class Cluster:
         """Look at everything."""
         self.pods.begin()
         self.services.begin(self.replica.owners(services_northbound.KIND))
-        self.hosts.mark_all()
+        self.hosts.begin()
         self.policies.begin()
 
     def _state_changed(self) -> None:
@@ -239,6 +251,9 @@ class Cluster:
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self.services.slice_changed(key, old, new)
+
+    def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
+        self.hosts.cidr_changed(key, old, new)
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .._common import names
+from .._common import addressing, names
 from .._common.errors import KubernetesError, OvnKubernetesError
 from .._common.files import read_file
 from .._kube.client import Client
@@ -47,6 +47,10 @@ async def serve(options: argparse.Namespace, health: HealthChecks) -> None:
         options.cluster_subnet or saved.get("cluster_subnets", ()),
         saved.get("routes", ()),
         [ip.strip("[]") for ip in REMOTE.findall(saved.get("southbound", ""))],
+        {
+            addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False)
+            for subnet in saved.get("subnets", ())
+        },
     )
     with ThreadPoolExecutor(WORKERS) as workers:
         await NodeServer(options, NODE_SETTINGS, overlay, workers, health).serve()

@@ -11,9 +11,10 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._common import names
@@ -60,11 +61,13 @@ class Overlay(NamedTuple):
     :ivar pod_networks: the networks of all pods.
     :ivar other_networks: the services', and the join network.
     :ivar masters: addresses of the hosts with the Southbound database.
+    :ivar routers: IP version -> the router of the node's subnet.
     """
 
     pod_networks: Sequence[str]
     other_networks: Sequence[str] = ()
     masters: Sequence[str] = ()
+    routers: Mapping[int, str] = MappingProxyType({})
 
 
 class NodeServer:
@@ -110,6 +113,7 @@ class NodeServer:
             dataclasses.replace(settings, host_addresses=dict.fromkeys(overlay.masters, "")),
             self.events.write,
             health.tell,
+            overlay.routers,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
@@ -180,6 +184,8 @@ class NodeServer:
         :param links: their names; None: of all.
         """
         await self.underlay.read()
+        if links is None or names.management_link(self._options.node) in links:
+            self.services.links_changed()
         self.upkeep.links_changed(links)
         self.readiness.update()
 

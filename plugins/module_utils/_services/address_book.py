@@ -11,7 +11,7 @@ database, so it does not know gateways and tunnels.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .claims import Claimant, Claims, claimants
@@ -41,12 +41,14 @@ class Owner(NamedTuple):
     :ivar is_host: the administrator may allow services at its addresses.
     :ivar ports: (protocol, port) that its programs are known to listen on.
     :ivar node: the node whose address it is by the inventory or the Northbound database; empty: they don't say.
+    :ivar reported: only its kubelet says so.
     """
 
     name: str
     is_host: bool = True
     ports: frozenset[tuple[str, int]] = frozenset()
     node: str = ""
+    reported: bool = False
 
 
 class Served(NamedTuple):
@@ -150,6 +152,17 @@ class AddressBook:
             if address.version == network.version and address in network:
                 return str(network), use
         return None
+
+    def known_within(self, network: IPNetwork) -> tuple[str, Owner] | None:
+        """Return an address in a network that the inventory, the API server or a gateway's routes name, and its owner;
+        None: there is none. What kubelets report of themselves does not count.
+        """
+        return next(((ip, owner) for ip, owner in self.known() if ipaddress.ip_address(ip) in network), None)
+
+    def known(self) -> Iterator[tuple[str, Owner]]:
+        """Yield such addresses with their owners."""
+        for ip, owners in self._owners.items():
+            yield from ((ip, one) for one in owners.values() if not one.reported)
 
     def owners(self, ip: str) -> Mapping[str, Owner]:
         """Return who has an address: source -> owner."""

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Say, by events, what one host does not serve: ports of its pods, and SCTP where its kernel has none."""
+"""Say, by events, what one host does not serve: ports of its pods, networks of services, and SCTP where its
+kernel has none.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from .._kube import reasons
 from .._kube.reference import OnEvent
@@ -16,6 +18,7 @@ from .._netlink.listening import Listener
 from .._pods.model import Pod
 from .address_book import not_served
 from .model import Service
+from .service_cidrs import ServiceCIDR
 
 LOG = logging.getLogger("ovn-k8s-node")
 
@@ -24,11 +27,14 @@ class HostNotices:
     """What was said.
 
     :param on_event: writes a Kubernetes event.
+    :param node: the host's name.
     """
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, node: str) -> None:
+        self._node = node
         self._of_pods = Told(on_event, LOG)
         self._of_services = Told(on_event, LOG)
+        self._of_cidrs = Told(on_event, LOG)
 
     def forget_pod(self, key: str) -> None:
         """Forget a pod that was deleted."""
@@ -37,6 +43,20 @@ class HostNotices:
     def forget_service(self, key: str) -> None:
         """Forget a service that was deleted."""
         self._of_services.forget(key)
+
+    def forget_cidr(self, key: str) -> None:
+        """Forget a ServiceCIDR that was deleted."""
+        self._of_cidrs.forget(key)
+
+    def tell_of_cidrs(self, objects: Iterable[ServiceCIDR], refusals: Mapping[str, str]) -> None:
+        """Say which networks of services this host does not lead into the overlay.
+
+        :param refusals: as :class:`.service_cidrs.Accepted` has them.
+        """
+        for one in objects:
+            reason = refusals.get(one.name)
+            text = f"on node {self._node}: {reason}" if reason else ""
+            self._of_cidrs.tell(one.name, one.reference, reasons.SERVICE_CIDR_REFUSED, text)
 
     def tell(self, pods: Iterable[Pod], kept_ports: Collection[Listener], services: Iterable[Service]) -> None:
         """Say what is not served now, where it is new.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
@@ -22,6 +23,7 @@ from .address_book import AddressBook
 from .host import Host
 from .model import Node, Place
 from .node_addresses import NodeAddresses
+from .service_cidrs import ServiceCIDR, accepted
 from .surroundings import Surroundings, split
 
 if TYPE_CHECKING:
@@ -37,7 +39,8 @@ class HostPlanner:
     :param nodes: name in Kubernetes -> node, the informer's store.
     :param book: says which addresses of a node are its own.
     :param on_event: writes an event about a node.
-    :param service_subnets: the networks that the API server takes cluster addresses from.
+    :param service_subnets: the networks that the API server takes cluster addresses from, by the settings.
+    :param cidrs: name -> further such networks, the informer's store.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -53,12 +56,15 @@ class HostPlanner:
         book: AddressBook,
         on_event: OnEvent,
         service_subnets: Sequence[str] = (),
+        cidrs: Mapping[str, ServiceCIDR] = MappingProxyType({}),
     ) -> None:
         self._replica = replica
         self._nodes = nodes
         self._services = services
         self._told = Told(on_event, LOG)
-        self._service_subnets = tuple(service_subnets)
+        self._configured = tuple(service_subnets)
+        self._cidrs = cidrs
+        self._told_of_cidrs = Told(on_event, LOG)
         self._surroundings = Surroundings(replica, book, service_subnets)
         self._addresses = NodeAddresses(book, nodes, self._has_route)
 
@@ -90,10 +96,38 @@ class HostPlanner:
         self._services.recheck(services)
         self.mark_nodes(self._addresses.reporting(addresses))
         if self._surroundings.networks_changed(table, new or old):
-            for key, node in list(self._nodes.items()):
-                self._addresses.update(key, node, node)
-            self.mark_all()
-            self._services.mark_all()
+            self._networks_changed()
+            self._follow_cidrs()
+
+    def cidr_changed(self, key: str, _old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
+        """Take in a change of a ServiceCIDR."""
+        if new is None:
+            self._told_of_cidrs.forget(key)
+        self._follow_cidrs()
+
+    def _follow_cidrs(self) -> None:
+        """Find the networks of services anew, and say which are refused; only where everything is known."""
+        if not self.engine.active:
+            return
+        found = accepted(self._configured, self._cidrs.values(), self._surroundings.why_not_services)
+        for key, one in self._cidrs.items():
+            message = found.refusals.get(one.name, "")
+            self._told_of_cidrs.tell(key, one.reference, reasons.SERVICE_CIDR_REFUSED, message)
+        if self._surroundings.set_service_subnets(found.networks):
+            LOG.info("networks of services: %s", ", ".join(found.networks))
+            self._networks_changed()
+
+    def _networks_changed(self) -> None:
+        """Look at everything again that the overlay's networks decide."""
+        for key, node in list(self._nodes.items()):
+            self._addresses.update(key, node, node)
+        self.mark_all()
+        self._services.mark_all()
+
+    def begin(self) -> None:
+        """Look at all hosts, now that everything is known."""
+        self._follow_cidrs()
+        self.mark_all()
 
     def mark_all(self) -> None:
         """Look at all hosts again, at what they have together first: their rows name it."""
@@ -149,7 +183,7 @@ class HostPlanner:
                 self._nodes[key].zone if key in self._nodes else "",
             ),
             self._services.local(),
-            self._service_subnets,
+            self._surroundings.service_subnets,
             has_cluster_router,
         )
 

@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from .._common import names
 from .._common.errors import HostError
@@ -22,8 +24,9 @@ from .._netlink import conntrack
 from .._netlink.listening import LocalHost, read_local_host, read_next_hops
 from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
-from . import nftables
+from . import nftables, service_cidrs
 from .address_book import SERVICES_USE, AddressBook, Owner
+from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
 from .host_rules import (
@@ -36,6 +39,7 @@ from .host_rules import (
 )
 from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
 from .node_addresses import NodeAddresses
+from .service_cidrs import ServiceCIDR
 from .slice_index import SliceIndex
 from .surroundings import set_known_addresses
 
@@ -66,6 +70,7 @@ class HostServices:
     :param settings: say whose further addresses are; None: they don't.
     :param on_event: writes a Kubernetes event.
     :param tell: called whenever the rules were looked at; None: nobody asks.
+    :param routers: IP version -> the router of the node's subnet; of the others it has none.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class HostServices:
         settings: Settings | None = None,
         on_event: OnEvent = lambda _about, _reason, _message: None,
         tell: HealthTeller | None = None,
+        routers: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -92,6 +98,7 @@ class HostServices:
             self._slice_changed,
             labels=LABEL_SELECTOR,
         )
+        self.cidrs = Informer(client, service_cidrs.PATH, ServiceCIDR.from_object, self._cidr_changed, is_optional=True)
         self._pod_networks = tuple(pod_networks)
         self._pods = pods
         self._answer = answer
@@ -101,16 +108,16 @@ class HostServices:
         self._book = AddressBook(self.services.store, settings.external_ip_networks if settings else ())
         # Which of the others is the services' is not known here: a cluster address may be in any of them, and an
         # address outside in none.
-        self._book.set_networks(
-            [
-                *((network, "the pods' network") for network in self._pod_networks),
-                *((network, SERVICES_USE) for network in networks),
-            ]
-        )
+        self._known_networks = tuple(networks)
+        self._set_networks(self._known_networks)
         if settings:
             set_known_addresses(self._book, settings)
+        peers = {ip: owner.name for ip, owner in self._book.known()}
+        link = names.management_link(self.node)
+        self._networks = HostNetworks(link, self._pod_networks, self._known_networks, routers, peers)
+        self._networks_due = False
         self._addresses = NodeAddresses(self._book, self.nodes.store)
-        self._notices = HostNotices(on_event)
+        self._notices = HostNotices(on_event, self.node)
         self._local = LocalHost()
         self._wake = asyncio.Event()
         self._own_addresses: Sequence[str] = ()
@@ -126,12 +133,16 @@ class HostServices:
 
         Once everything has come, an outage of the API server is no problem.
         """
-        problems = (one.lasting_problem() for one in (self.services, self.nodes, self.slices))
+        problems = (one.lasting_problem() for one in self._informers)
         return next(filter(None, problems), self._problem)
+
+    @property
+    def _informers(self) -> Sequence[Informer[Any]]:
+        return self.services, self.nodes, self.slices, self.cidrs
 
     async def run(self) -> None:
         """Work for ever."""
-        await asyncio.gather(self.services.run(), self.nodes.run(), self.slices.run(), self._keep())
+        await asyncio.gather(*(one.run() for one in self._informers), self._keep())
 
     # Events.
 
@@ -161,6 +172,16 @@ class HostServices:
         if service is None or names_endpoints(service) or at_host:
             self._wake.set()
 
+    def _cidr_changed(self, key: str, _old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
+        if new is None:
+            self._notices.forget_cidr(key)
+        self.links_changed()
+
+    def links_changed(self) -> None:
+        """Look at the routes to networks of services: one of them, or this host's links and addresses, changed."""
+        self._networks_due = True
+        self._wake.set()
+
     def pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod of this node."""
         if new is None and old is not None:
@@ -171,9 +192,9 @@ class HostServices:
     # The loop.
 
     async def _keep(self) -> None:
-        for informer in (self.services, self.nodes, self.slices):
+        for informer in self._informers:
             await informer.synced.wait()
-        self._wake.set()
+        self.links_changed()
         failures, last_check = 0, asyncio.get_running_loop().time()
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
@@ -210,6 +231,8 @@ class HostServices:
         self._wake.clear()
         started = loop.time()
         try:
+            if self._networks_due:
+                await self._follow_networks()
             await self._converge()
         finally:
             self._gather_until = 2 * loop.time() - started
@@ -218,11 +241,35 @@ class HostServices:
         """Repair what others have removed (a firewall that reloads removes all tables), leave ports to programs of this
         host that listen on them now, and try the ports of health checks again.
         """
+        await self._follow_networks()
         if not await asyncio.to_thread(nftables.has_rules):
             await self._write_again()
         elif self._written is not None and await asyncio.to_thread(read_local_host) != self._local:
             await self._converge()
         await self._answer(self._answered or {})
+
+    async def _follow_networks(self) -> None:
+        """Make the routes to networks of services, and say which networks this host refuses."""
+        self._networks_due = False
+        objects = list(self.cidrs.store.values())
+        try:
+            found = await asyncio.to_thread(self._networks.converge, objects)
+        except HostError:
+            self._networks_due = True
+            raise
+        self._notices.tell_of_cidrs(objects, found.refusals)
+        if self._set_networks(found.networks):
+            for key, node in list(self.nodes.store.items()):
+                self._addresses.update(key, node, node)
+
+    def _set_networks(self, networks: Iterable[str]) -> bool:
+        """Replace the networks that are not the pods'; return whether that is a change."""
+        return self._book.set_networks(
+            [
+                *((network, "the pods' network") for network in self._pod_networks),
+                *((network, SERVICES_USE) for network in networks),
+            ]
+        )
 
     async def _write_again(self) -> None:
         """Write the rules that another program has removed."""

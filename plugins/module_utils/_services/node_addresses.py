@@ -72,7 +72,7 @@ class NodeAddresses:
                 self._all.add(ip)
             else:
                 self._all.discard(ip)
-        own = new and Owner(f"node {new.name}")
+        own = new and Owner(f"node {new.name}", reported=True)
         addresses = (
             [ip for ip in (*new.addresses, *new.outer_addresses) if not self._book.network_of(ip)] if new else ()
         )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import urllib.parse
 from collections.abc import Iterator, Sequence
 
@@ -77,6 +78,33 @@ class Surroundings:
                 services |= self._book.set_owner(source, one, _addresses(now.external_id(key) if now else None))
                 addresses.update(_addresses(row.external_id(key)))
         return services, addresses
+
+    @property
+    def service_subnets(self) -> tuple[str, ...]:
+        """The networks of services."""
+        return self._service_subnets
+
+    def set_service_subnets(self, subnets: Sequence[str]) -> bool:
+        """Replace the networks of services; return whether the overlay's networks have changed by it."""
+        self._service_subnets = tuple(subnets)
+        return self._book.set_networks(dict(self._networks()).items())
+
+    def why_not_services(self, subnet: str) -> str | None:
+        """Return why a network can't be one of services, in a clause; None when it can."""
+        network = ipaddress.ip_network(subnet)
+        for other, use in self._networks_of_others():
+            if addressing.networks_overlap(network, ipaddress.ip_network(other)):
+                return f"overlaps {use} {other}"
+        known = self._book.known_within(network)
+        return f"has {known[0]}, an address of {known[1].name}" if known else None
+
+    def _networks_of_others(self) -> Iterator[tuple[str, str]]:
+        """Yield the networks of pods, routers and gateways, each with its use."""
+        yield from ((text, use) for text, use in self._networks() if use != SERVICES_USE)
+        for row in self._replica.rows["Logical_Router"].values():
+            for cidr in split(row.external_id(names.PHYSICAL_IPS_KEY)):
+                with contextlib.suppress(ValueError):  # whoever wrote the row
+                    yield str(ipaddress.ip_interface(cidr).network), f"the network of gateway {row.name}"
 
     def networks_changed(self, table: str, row: CurrentRow | None) -> bool:
         """Take in a change of a row; return whether the overlay's networks have changed by it."""

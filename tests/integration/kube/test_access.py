@@ -210,11 +210,12 @@ def test_a_nodes_account_reads_what_services_are(access, as_account):
     access()
 
     async def look(client):
-        for path in ("/api/v1/services", "/api/v1/nodes", "/apis/discovery.k8s.io/v1/endpointslices"):
+        of_cluster = "/api/v1/nodes", "/apis/networking.k8s.io/v1/servicecidrs"
+        for path in (*of_cluster, "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"):
             await client.get(path)
             with pytest.raises(APIRefused) as refused:
                 await client.create(
-                    path if path.endswith("nodes") else path.replace("/v1/", "/v1/namespaces/default/"),
+                    path if path in of_cluster else path.replace("/v1/", "/v1/namespaces/default/"),
                     {"metadata": {"name": "x"}},
                 )
             assert status(refused) == 403
@@ -234,6 +235,7 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             "/api/v1/services",
             "/apis/discovery.k8s.io/v1/endpointslices",
             "/apis/networking.k8s.io/v1/networkpolicies",
+            "/apis/networking.k8s.io/v1/servicecidrs",
         ):
             await client.get(path)
         for collection in OF_ADMINISTRATORS.values():

@@ -7,6 +7,7 @@ services' and pods' addresses).
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 import subprocess
 
@@ -18,6 +19,8 @@ from node_server import Node, network, pod
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import node as node_program
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_networks import HostNetworks
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_cidrs import ServiceCIDR
 
 SERVE = """
 import socket, sys, threading
@@ -550,3 +553,41 @@ def test_own_addresses_where_they_are_allowed(host, client):
     finally:
         own.kill()
         own.wait()
+
+
+def test_a_further_network_of_services(namespace, client, overlay):
+    """Protects hosts' connections to services of a second ServiceCIDR: a route leads there, and stays while the object
+    is there; networks that the host or the pods use are refused.
+    """
+    overlay.run("ip", "addr", "add", "10.200.0.7/32", "dev", "lo")
+    process = listen("10.200.0.7:80", where=["nsenter", f"--net={overlay.path}"])
+    networks = HostNetworks(
+        "k8s-node1",
+        ["192.168.0.0/16"],
+        ["10.96.0.0/16", "100.64.0.0/16"],
+        {4: "192.168.1.1"},
+        {"10.77.0.1": "the API server"},
+    )
+
+    def objects(*cidrs):
+        return [ServiceCIDR(one, "u", "", (one,)) for one in cidrs]
+
+    def routes():
+        listed = subprocess.run(["ip", "-json", "route"], check=True, capture_output=True, text=True, timeout=10).stdout
+        return {one["dst"] for one in json.loads(listed) if str(one.get("protocol")) == "87"}
+
+    try:
+        wrong = ["10.0.0.0/24", "192.168.9.0/24", "10.77.0.0/16", "10.0.0.0/8"]
+        good = ["10.200.0.0/16", "10.96.0.0/16", "10.96.9.0/24", "fd97::/108"]
+        found = networks.converge(objects(*wrong, *good))
+        assert routes() == {"10.200.0.0/16"} and set(good) <= set(found.networks)
+        assert {name for name, reason in found.refusals.items() if reason} == set(wrong)
+        assert "an address of" not in found.refusals["10.77.0.0/16"] and "API server" in found.refusals["10.77.0.0/16"]
+        assert ask(80, "10.200.0.7") == "10.200.0.7:80 from 192.168.1.2"
+        ip("route del 10.200.0.0/16")
+        networks.converge(objects(*good))
+        assert routes() == {"10.200.0.0/16"}
+        assert networks.converge([]).networks == ("10.96.0.0/16", "100.64.0.0/16") and routes() == set()
+    finally:
+        process.kill()
+        process.wait()

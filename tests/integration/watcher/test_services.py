@@ -164,6 +164,53 @@ def test_packets_to_unserved_addresses_are_dropped(world):
     wait_for(lambda: unserved() == dict.fromkeys(("node1", "node2", "node3"), each), "rows that somebody took away")
 
 
+def test_further_networks_of_services(world):
+    """Protects services of a second ServiceCIDR: what is dropped where no service has it follows the objects, also one
+    that is being deleted; externalIPs there are refused; an object with networks of others is refused with an event.
+    """
+    cidrs, finalizer = "/apis/networking.k8s.io/v1/servicecidrs", "networking.k8s.io/service-cidr-finalizer"
+
+    def dropped():
+        return {row["match"] for row in world.nb.rows("ACL")}
+
+    def events(kind):
+        found = world.api.items("/api/v1/namespaces/default/events")
+        return [one["message"] for one in found if one["involvedObject"]["kind"] == kind]
+
+    def make(name, *networks):
+        meta = {"name": name, "finalizers": [finalizer]}
+        world.api.create(cidrs, {"metadata": meta, "spec": {"cidrs": list(networks)}})
+
+    def release(name):
+        world.api.patch(f"{cidrs}/{name}", {"metadata": {"finalizers": None}})
+
+    configured = {"ip4.dst == {10.96.0.0/16}", "ip6.dst == {fd96::/108}"}
+    both = {"ip4.dst == {10.200.0.0/16, 10.96.0.0/16}", "ip6.dst == {fd96::/108, fd97::/112}"}
+    try:
+        make("more", "10.200.0.0/16", "fd97::/112")
+        watcher = world.watch()
+        wait_for(lambda: dropped() == both, f"the rows of all networks: {dropped()}")
+        world.service("web", externalIPs=["10.200.0.9", "198.51.100.7"])
+        wait_for(lambda: "10.200.0.9 is in the services' network 10.200.0.0/16" in str(events("Service")), "an event")
+        assert "198.51.100.7:80" in world.vips(CLUSTER) and "10.200.0.9:80" not in world.vips(CLUSTER)
+        make("hostile", "192.168.1.0/24")
+        make("gateways", "10.55.0.0/16")
+        wait_for(lambda: len(events("ServiceCIDR")) == 2, f"two events\n{watcher.text()}")
+        told = str(events("ServiceCIDR"))
+        assert "192.168.1.0/24 overlaps the pods' network" in told and "10.55.0.0/16 overlaps the network of" in told
+        world.api.delete(f"{cidrs}/more")
+        wait_for(watcher.idle, "the watcher to be done")
+        assert dropped() == both
+        release("more")
+        wait_for(lambda: dropped() == configured, "the rows of the settings' networks")
+        wait_for(lambda: "10.200.0.9:80" in world.vips(CLUSTER), "the address")
+    finally:
+        for one in world.api.items(cidrs):
+            if one["metadata"]["name"] != "kubernetes":
+                release(one["metadata"]["name"])
+                world.api.delete(f"{cidrs}?fieldSelector=metadata.name={one['metadata']['name']}")
+
+
 def test_hosts_addresses_are_one_row_a_host(world):
     """Protects node ports on gateways and nodes that come later (W31): a host is one row, however many services there
     are.

@@ -359,3 +359,16 @@ def test_managers_are_told_after_their_files():
         )
         == []
     )
+
+
+def test_routes_of_the_node_server_stay():
+    """Protects further networks of services on an owned link: the node server keeps its routes, no run of ours."""
+    current = CurrentState(
+        links={"k8s-n1": link("k8s-n1")},
+        routes=(
+            route("10.200.0.0/16", "k8s-n1", "192.168.1.1", protocol=RtProt.SERVICES),
+            route("10.201.0.0/16", "k8s-n1", "192.168.1.1"),
+        ),
+    )
+    desired = HostState(links=(Link("k8s-n1"),), routes=(Route("k8s-n1", "10.200.0.0/16", "192.168.1.1"),))
+    assert texts(plan_host(current, desired)) == ["route 10.201.0.0/16 via 192.168.1.1 dev k8s-n1: remove"]

@@ -26,7 +26,7 @@ class Told(list):
 
     def __init__(self):
         super().__init__()
-        self.notices = HostNotices(lambda about, reason, message: self.append((str(about), reason, message)))
+        self.notices = HostNotices(lambda about, reason, message: self.append((str(about), reason, message)), "node1")
 
 
 def pod(*ports):

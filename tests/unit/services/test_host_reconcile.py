@@ -33,7 +33,7 @@ async def running(monkeypatch, write, answer, tell=None):
     monkeypatch.setattr(host_reconcile.nftables, "has_rules", lambda: True)
     monkeypatch.setattr(host_reconcile.nftables, "exists", lambda: True)
     services = host_reconcile.HostServices("node1", (), None, {}, answer, tell=tell)
-    for informer in (services.services, services.nodes, services.slices):
+    for informer in services._informers:
         informer.synced.set()
     task = asyncio.ensure_future(services._keep())
     yield services
