@@ -43,6 +43,7 @@ class ApiServer:
         self._log, self._away = [], False
         self.events = []  # (pod, reason, message)
         self.conditions = {}  # of the node: type -> condition
+        self.annotations = {}  # of the node
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -61,7 +62,8 @@ class ApiServer:
                     self.send_error(403)
                     return
                 if self.path.startswith("/api/v1/nodes/"):
-                    self.answer({"status": {"conditions": list(outer.conditions.values())}})
+                    meta = {"annotations": outer.annotations}
+                    self.answer({"metadata": meta, "status": {"conditions": list(outer.conditions.values())}})
                     return
                 (outer.watch if "watch=true" in self.path else outer.list)(self, kind)
 
@@ -78,7 +80,8 @@ class ApiServer:
                 if outer._away or not self.path.endswith("/status"):
                     self.close_connection = True
                     return
-                for one in body["status"]["conditions"]:
+                outer.annotations.update(body.get("metadata", {}).get("annotations", {}))
+                for one in body.get("status", {}).get("conditions", ()):
                     if one.get("$patch") == "delete":
                         outer.conditions.pop(one["type"], None)
                     else:

@@ -37,6 +37,7 @@ PURPOSES = {
     "probe": Purpose("probe of the next hop of gateway {}"),
     "pinned": Purpose("pods that use gateway {} only"),
     "host": Purpose("addresses of host {}"),
+    "link": Purpose("link-local addresses of host {}"),
     "replies": Purpose("replies to clients of node ports of host {}"),
     "unserved": Purpose("services without endpoints, for host {}"),
     "variables": Purpose("addresses of services at host {}"),

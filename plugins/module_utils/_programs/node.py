@@ -28,7 +28,7 @@ from .._common.files import read_file
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._pods.cni import condition, conflist
-from .._services import nftables
+from .._services import link_local_report, nftables
 from .._services.health import HealthChecks
 from . import daemon, log
 from .node_server import NodeServer, Overlay
@@ -87,18 +87,17 @@ def say_stopped(options: argparse.Namespace) -> None:
 
 
 def clear(options: argparse.Namespace) -> None:
-    """Remove the rules of services and the node's condition; print a line for each that was there, for the play that
-    calls this. A condition that can't be removed now is left.
+    """Remove the rules of services, and the node's condition and annotation; print a line for each that was there, for
+    the play that calls this. What the API server does not remove now is left.
     """
     node = _this_node()
     with contextlib.suppress(KubernetesError):
         settings = Settings.read(options.kubernetes)
         work = condition.with_client(
             lambda: Client(settings, agent="ovn-k8s-node", timeout=CLEAR_TIMEOUT),
-            lambda client: condition.take_away(client, options.node or ""),
+            lambda client: _clear_node(client, options.node or ""),
         )
-        if asyncio.run(work):
-            sys.stdout.write("the node's condition NetworkUnavailable is removed\n")
+        asyncio.run(work)
     if node:
         nftables.set_route_localnet(names.management_link(node), on=False)
     with contextlib.suppress(OSError):
@@ -109,6 +108,14 @@ def clear(options: argparse.Namespace) -> None:
     if nftables.exists():
         nftables.remove()
         sys.stdout.write("the rules of services are removed\n")
+
+
+async def _clear_node(client: Client, node: str) -> None:
+    """Remove what the server has written into the Node. :raises KubernetesError: it can't be done."""
+    if await condition.take_away(client, node):
+        sys.stdout.write("the node's condition NetworkUnavailable is removed\n")
+    if await link_local_report.take_away(client, node):
+        sys.stdout.write(f"the node's annotation {names.LINK_LOCAL_ANNOTATION} is removed\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ from .._pods.cni.attachments import Attachments
 from .._pods.cni.condition import Condition
 from .._pods.cni.daemons import daemons
 from .._pods.cni.endpoint import Endpoint
-from .._pods.cni.findings import Findings
+from .._pods.cni.findings import Finding, Findings
 from .._pods.cni.known_pods import KnownPods
 from .._pods.cni.operations import Operations
 from .._pods.cni.ports import Ports
@@ -44,6 +44,7 @@ from .._pods.interface import Attachment
 from .._pods.model import Pod, pod_of_node
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
+from .._services.link_local_report import LinkLocalReport
 from . import daemon, node_metrics, telemetry
 from .kubernetes_events import EventWriter
 
@@ -103,6 +104,7 @@ class NodeServer:
             self.client, "/api/v1/pods", pod_of_node, self._pod_changed, fields=f"spec.nodeName={options.node}"
         )
         self.pods.store, self.pods.synced = self.informer.store, self.informer.synced
+        self.link_local = LinkLocalReport(self.client, options.node)
         self.services = HostServices(
             options.node,
             overlay.pod_networks,
@@ -114,6 +116,7 @@ class NodeServer:
             self.events.write,
             health.tell,
             overlay.routers,
+            self.link_local.node_changed,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
@@ -186,6 +189,7 @@ class NodeServer:
         await self.underlay.read()
         if links is None or names.management_link(self._options.node) in links:
             self.services.links_changed()
+        self.link_local.set(self.underlay.addresses)
         self.upkeep.links_changed(links)
         self.readiness.update()
 
@@ -216,6 +220,7 @@ class NodeServer:
                 self.informer.run(),
                 self.readiness.keep_configuration(options.cni_configuration, options.run),
                 self.condition.run(),
+                self.link_local.run(),
                 self._sweep(),
                 self._follow_links(),
                 self.upkeep.run(),
@@ -271,7 +276,12 @@ class NodeServer:
 
     async def _findings(self) -> list[dict[str, str]]:
         """Return what is wrong with this node's pods now; ``/readyz`` says what is wrong with the node."""
-        return [finding._asdict() for finding in await self.findings.read()]
+        found = await self.findings.read()
+        problem = self.link_local.problem()
+        if problem:
+            causes = "no name resolution, where NodeLocal DNSCache has such an address"
+            found = [*found, Finding(f"node {self._options.node}", problem, causes, "journalctl -u ovn-k8s-node")]
+        return [finding._asdict() for finding in found]
 
     async def _sweep(self) -> None:
         """Remove ports that have no sandbox any more: at the start, after each connection to the database, and when a

@@ -24,6 +24,8 @@ class Host:
     :ivar gateway_addresses: of the gateway on this host, without prefix length.
     :ivar has_gateway: whether a gateway's router is on this host.
     :ivar zone: that it is in; empty: not known.
+    :ivar link_local: addresses that it carries for its own pods.
+    :ivar leading: those of them for which it has what all hosts need once.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Host:
     gateway_addresses: tuple[str, ...] = ()
     has_gateway: bool = False
     zone: str = ""
+    link_local: tuple[str, ...] = ()
+    leading: tuple[str, ...] = ()
 
     @property
     def owner(self) -> Owner:

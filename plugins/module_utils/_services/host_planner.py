@@ -21,6 +21,7 @@ from .._reconcile.engine import Engine
 from . import host, host_rows, host_sets
 from .address_book import AddressBook
 from .host import Host
+from .link_local import Carriers
 from .model import Node, Place
 from .node_addresses import NodeAddresses
 from .service_cidrs import ServiceCIDR, accepted
@@ -67,6 +68,7 @@ class HostPlanner:
         self._told_of_cidrs = Told(on_event, LOG)
         self._surroundings = Surroundings(replica, book, service_subnets)
         self._addresses = NodeAddresses(book, nodes, self._has_route)
+        self._carriers = Carriers(lambda name: self._chassis(name) is not None)
 
     # Events.
 
@@ -75,6 +77,7 @@ class HostPlanner:
         node = new or old
         if node is not None:
             self.engine.mark(host.KIND, node.name)
+            self.mark_nodes(self._carriers.replace(node.name, new.link_local if new else ()))
         if node is not None and new is None:
             self._told.forget(node.name)
         others, services = self._addresses.update(key, old, new)
@@ -88,7 +91,9 @@ class HostPlanner:
         owners = {row.owner for row in (old, new) if row is not None and row.owner is not None}
         if any(owner.type == "Cluster" for owner in owners) and (old is None or new is None):
             self.mark_all()
-        self.mark_nodes(owner.name for owner in owners if owner.type in ("Node", "Gateway"))
+        for owner in owners:
+            if owner.type in ("Node", "Gateway"):
+                self.mark_nodes({owner.name} | self._carriers.recheck(owner.name))
 
     def surroundings_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in what a change of a switch or a router says of the overlay's networks, of nodes and of gateways."""
@@ -164,9 +169,8 @@ class HostPlanner:
         has_cluster_router = self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None
         if name == host.ALL:
             return host_sets.rows(self._addresses.all()) if has_cluster_router else []
-        switch = self._replica.named("Logical_Switch", name)
-        chassis = switch.external_id(names.CHASSIS_KEY) if switch else None
-        if switch is None or not chassis:
+        switch, chassis = self._replica.named("Logical_Switch", name), self._chassis(name)
+        if switch is None or chassis is None:
             return []
         key = self._key(name)
         own = self._addresses.of(key)
@@ -181,11 +185,18 @@ class HostPlanner:
                 tuple(cidr.split("/")[0] for cidr in outer),
                 gateway is not None,
                 self._nodes[key].zone if key in self._nodes else "",
+                self._carriers.of(name),
+                self._carriers.led_by(name),
             ),
             self._services.local(),
             self._surroundings.service_subnets,
             has_cluster_router,
         )
+
+    def _chassis(self, name: str) -> str | None:
+        """Return the chassis of a host; None: it has no switch in the overlay."""
+        switch = self._replica.named("Logical_Switch", name)
+        return (switch.external_id(names.CHASSIS_KEY) if switch else None) or None
 
     def _key(self, name: str) -> str:
         """Return the key of a node, which need not be in lower case."""

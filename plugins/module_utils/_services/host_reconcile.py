@@ -71,6 +71,7 @@ class HostServices:
     :param on_event: writes a Kubernetes event.
     :param tell: called whenever the rules were looked at; None: nobody asks.
     :param routers: IP version -> the router of the node's subnet; of the others it has none.
+    :param on_own_node: called with this host's node when it changes; None: there is none.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class HostServices:
         on_event: OnEvent = lambda _about, _reason, _message: None,
         tell: HealthTeller | None = None,
         routers: Mapping[int, str] = MappingProxyType({}),
+        on_own_node: Callable[[Node | None], object] = lambda _node: None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -103,6 +105,7 @@ class HostServices:
         self._pods = pods
         self._answer = answer
         self._tell = tell
+        self._on_own_node = on_own_node
         self._is_leaving = False
         self._slices = SliceIndex(self.slices.store)
         self._book = AddressBook(self.services.store, settings.external_ip_networks if settings else ())
@@ -153,6 +156,7 @@ class HostServices:
             self._own_addresses = new.addresses if new else ()
             self._is_leaving = new is None or new.is_leaving
             self._zone = new.zone if new else ""
+            self._on_own_node(new)
         self._wake.set()
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:

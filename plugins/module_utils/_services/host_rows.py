@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from .._ovsdb.rows import Row
-from . import host_routes, template_variables, unserved
+from . import host_routes, link_local, template_variables, unserved
 from .host import Host
 from .model import Service, ServiceState, of_version
 
 # (table, role) of every row that a host may have by the watcher; whoever removes a host removes these.
-ROLES = (template_variables.ROLE, *host_routes.ROLES, *unserved.ROLES)
+ROLES = (template_variables.ROLE, *host_routes.ROLES, *link_local.ROLES, *unserved.ROLES)
 
 
 class HostPart(NamedTuple):
@@ -55,5 +55,5 @@ def rows(
     """
     result = [template_variables.row(host, states, bool(service_subnets)), *unserved.rows(host, service_subnets)]
     if has_cluster_router:
-        result += host_routes.rows(host, states)
+        result += [*host_routes.rows(host, states), *link_local.rows(host)]
     return result

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from .._common import addressing, names
 from .._common.remotes import with_port
 from .._kube.reference import Reference
+from . import link_local
 
 # Leave out services that another proxy serves, and headless ones (the API server's well-known labels).
 LABEL_SELECTOR = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
@@ -325,6 +326,7 @@ class Node(NamedTuple):
     :ivar created: when the object was created (RFC 3339, in UTC).
     :ivar is_leaving: it is being deleted: load balancers outside are to send nothing new there (KEP-3836).
     :ivar zone: that it is in; empty: no label says so.
+    :ivar link_local: what it carries for its own pods.
     """
 
     name: str
@@ -333,6 +335,7 @@ class Node(NamedTuple):
     created: str = ""
     is_leaving: bool = False
     zone: str = ""
+    link_local: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -355,6 +358,7 @@ class Node(NamedTuple):
             bool(meta.get("deletionTimestamp"))
             or any(one.get("key") == AUTOSCALER_TAINT for one in (item.get("spec") or {}).get("taints") or ()),
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
+            link_local.parse((meta.get("annotations") or {}).get(names.LINK_LOCAL_ANNOTATION)),
         )
 
 

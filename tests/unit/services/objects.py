@@ -73,6 +73,10 @@ def state(service, *slices):
     return ServiceState(service, list(slices))
 
 
-def host(name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=(), has_gateway=False, zone=""):
+def host(
+    name="node1", subnets=SUBNETS, addresses=HOSTS["node1"], gateway_addresses=(), has_gateway=False, zone="", **more
+):
     """Return a host."""
-    return Host(name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses), has_gateway, zone)
+    return Host(
+        name, f"id-{name}", tuple(subnets), tuple(addresses), tuple(gateway_addresses), has_gateway, zone, **more
+    )

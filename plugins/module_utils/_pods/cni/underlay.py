@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..._common import addressing, names
 from ..._netlink.addresses import read_addresses
@@ -28,10 +28,12 @@ class Underlay:
     :param management_link: of this node; its address is one of the node's subnets.
 
     :ivar subnets: of this node's pods.
+    :ivar addresses: of all links of this host.
     """
 
     def __init__(self, database: TableCopy, management_link: str) -> None:
         self.subnets: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self.addresses: Sequence[KernelAddress] = ()
         self._database = database
         self._management_link = management_link
         self._links: dict[str, str] | None = None  # address -> the link that has it; None: not read yet
@@ -42,6 +44,7 @@ class Underlay:
             found = await asyncio.to_thread(_read)
         except OSError:
             return
+        self.addresses = found
         own = [ipaddress.ip_interface(one.cidr) for one in found if one.link == self._management_link]
         self.subnets = [one.network for one in own if not one.is_link_local]
         self._links = {addressing.normalized(address.ip) or address.ip: address.link for address in found}
