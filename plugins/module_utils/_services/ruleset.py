@@ -7,6 +7,8 @@ transaction.
 The way of a packet through the table:
 
 - ``guard`` (before conntrack) drops loopback addresses that come in through the management link.
+- ``invalid`` drops what conntrack does not find in its connection: it would not be translated, and the host would reset
+  the connection (kubernetes/kubernetes#74839).
 - ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port; then
   what is for an address outside of a service, the host's own or not, to the chain of that address and port.
 - ``output`` does the same for the host's own connections. Before that it looks for cluster addresses of services.
@@ -33,6 +35,7 @@ class Priority(enum.IntEnum):
     """When a chain's hook runs: enum nf_ip_hook_priorities of linux/netfilter_ipv4.h (the same numbers for IPv6)."""
 
     RAW = -300
+    MANGLE = -150  # after conntrack, before translation
     NAT_DST = -100
     NAT_SRC = 100
 
@@ -69,6 +72,7 @@ def render(rules: HostRules) -> str:
         f"chain guard {{ type filter hook prerouting priority {Priority.RAW:d}; policy accept;",
         f"iifname {link} ip daddr {LOOPBACK[4]} drop",
         "}",
+        *_invalid(link, rules),
         f"chain prerouting {{ type nat hook prerouting priority {Priority.NAT_DST:d}; policy accept;",
         *_to_services(),
         "}",
@@ -127,6 +131,32 @@ def _outside_maps(rules: Sequence[ServiceAddressRule]) -> Iterator[str]:
         ]
         kind = f"type ipv{version}_addr . inet_proto . inet_service : verdict;"
         yield f"map outside{version} {{ {kind}{_elements(elements)} }}"
+
+
+def _invalid(link: str, rules: HostRules) -> Iterator[str]:
+    """Yield the chain that drops invalid packets of translated connections, and the sets of what is translated.
+
+    Both directions count: answers come in through the management link, and clients' packets are for a port of a
+    service. Other packets are left to the host.
+    """
+    kept = {(listener.protocol, listener.port) for listener in rules.kept_ports}
+    ports = {(port.protocol, port.port) for port in (*rules.node_ports, *rules.host_ports)} - kept
+    elements = [f"{protocol} . {port}" for protocol, port in sorted(ports)]
+    yield f"set own_ports {{ type inet_proto . inet_service;{_elements(elements)} }}"
+    for version in IP:
+        elements = [
+            f"{rule.address} . {rule.protocol} . {rule.port}"
+            for rule in rules.outside_addresses
+            if rule.version == version
+        ]
+        kind = f"type ipv{version}_addr . inet_proto . inet_service;"
+        yield f"set outside_ports{version} {{ {kind}{_elements(elements)} }}"
+    yield f"chain invalid {{ type filter hook prerouting priority {Priority.MANGLE:d}; policy accept;"
+    yield f"ct state invalid iifname {link} meta l4proto {{ tcp, sctp }} drop"
+    yield "ct state invalid fib daddr type local meta l4proto . th dport @own_ports drop"
+    for version, ip in IP.items():
+        yield f"ct state invalid {ip} daddr . meta l4proto . th dport @outside_ports{version} drop"
+    yield "}"
 
 
 def _chain(rule: ServiceAddressRule) -> str:
