@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.errors import BridgeIncomplete, FlowError, HostError
 from .._common.tasks import end
+from .._host.sysctl import read_sysctl
 from .._netlink import events
 from .._netlink.listening import LocalHost, read_listeners
 from .._openflow.flows import CookieFlows
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from .._topology.flows import ServiceEndpoint
 
 LOG = logging.getLogger("ovn-k8s-gateway-helper")
+# Whether conntrack takes up connections in their middle (nf_conntrack-sysctl.rst of the kernel).
+TCP_LOOSE = ("net", "netfilter", "nf_conntrack_tcp_loose")
 CHECK_INTERVAL = 5.0  # seconds without an event until the flows are compared again
 SOUTHBOUND_TIMEOUT = 5.0  # seconds to wait for the first copy of the load balancers
 RETRY_PAUSE = 0.1
@@ -185,7 +188,8 @@ class FlowKeeper:
         # In a thread: newer versions of pyroute2 have an event loop of their own.
         addresses = await asyncio.to_thread(events.addresses_of, self._bridge)
         host = LocalHost(frozenset(addresses), await asyncio.to_thread(read_listeners))
-        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(host))
+        takes_up = read_sysctl(TCP_LOOSE) not in (None, "0")
+        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(host), takes_up)
         self._desired = desired = flows(shared) if shared else ()
         changes = await self._flows.plan(desired)
         if changes:

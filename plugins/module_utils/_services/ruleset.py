@@ -140,8 +140,9 @@ def _invalid(link: str, rules: HostRules) -> Iterator[str]:
     service. Other packets are left to the host.
     """
     kept = {(listener.protocol, listener.port) for listener in rules.kept_ports}
-    ports = {(port.protocol, port.port) for port in (*rules.node_ports, *rules.host_ports)} - kept
-    elements = [f"{protocol} . {port}" for protocol, port in sorted(ports)]
+    ports = {(rule.protocol, rule.port) for rule in rules.node_ports}
+    ports |= {(rule.protocol, rule.port) for rule in rules.host_ports}
+    elements = [f"{protocol} . {port}" for protocol, port in sorted(ports - kept)]
     yield f"set own_ports {{ type inet_proto . inet_service;{_elements(elements)} }}"
     for version in IP:
         elements = [

@@ -142,6 +142,14 @@ ICMP_ERROR = FlowKind(
     "both",
     "it is about the host's packets or a load balancer's; the other one drops it",
 )
+INVALID = FlowKind(
+    CONNECTIONS,
+    70,
+    "NIC",
+    "an invalid TCP segment with only ACK, for the pods' ports (kernel datapath)",
+    "nowhere",
+    "it is out of the window of a pod's connection, of which the kernel tells no mark then; the host would reset it",
+)
 HOSTS_CONNECTION = FlowKind(
     CONNECTIONS, 0, "NIC", "the rest", "LOCAL", "what is not the pods' is the host's, so the host's need not be tracked"
 )
@@ -171,6 +179,7 @@ KINDS = (
     PODS_CONNECTION,
     SERVICE_FRAGMENT,
     ICMP_ERROR,
+    INVALID,
     HOSTS_CONNECTION,
     PODS_FRAGMENT,
     OTHER_FRAGMENT,

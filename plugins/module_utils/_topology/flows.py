@@ -17,6 +17,7 @@ as without the flows (NORMAL).
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -79,6 +80,9 @@ class SharedNic:
     :ivar addresses: the host's addresses on the bridge without prefix length, link-local ones too.
     :ivar tunnels: the overlay's tunnels that end at one of the addresses.
     :ivar services: what the gateway router balances, node ports above all.
+    :ivar drops_invalid: whether TCP segments that conntrack calls invalid are dropped at the pods' ports. In the
+        userspace datapath they have their connection's mark. Where the kernel's conntrack takes up no connections in
+        their middle (``nf_conntrack_tcp_loose`` is 0) the host's own are invalid too, since they are not tracked.
     """
 
     nic_port: int
@@ -87,6 +91,7 @@ class SharedNic:
     addresses: tuple[str, ...]
     tunnels: tuple[Tunnel, ...] = ()
     services: tuple[ServiceEndpoint, ...] = ()
+    drops_invalid: bool = False
 
 
 def flows(shared: SharedNic) -> tuple[str, ...]:
@@ -203,4 +208,15 @@ def _connections(shared: SharedNic) -> Iterator[str]:
     for family, icmp_types in ERRORS.items():
         for icmp_type in icmp_types:
             yield f"{flow_table.ICMP_ERROR.prefix},{family},icmp_type={icmp_type:d},{both}"
+    for family in ("tcp", "tcp6") if shared.drops_invalid else ():
+        for ports in _pods_ports():
+            match = f"ct_state=+inv+trk,{family},tcp_flags=-fin-syn-rst+ack,tp_dst={ports}"
+            yield f"{flow_table.INVALID.prefix},{match},actions=drop"
     yield f"{flow_table.HOSTS_CONNECTION.prefix},actions=LOCAL"
+
+
+def _pods_ports() -> Iterator[str]:
+    """Yield matches that cover the ports of the pods' connections, as value/mask."""
+    first, last = map(ipaddress.IPv4Address, map(int, names.SHARED_PORTS.split("-")))
+    for block in ipaddress.summarize_address_range(first, last):
+        yield f"{int(block.network_address):#x}/{int(block.netmask) & 0xFFFF:#x}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LOCAL_TABLES = {
     "Open_vSwitch": ("external_ids",),
-    "Bridge": ("name", "ports", "external_ids"),
+    "Bridge": ("name", "ports", "datapath_type", "external_ids"),
     "Port": ("name", "interfaces", "external_ids"),
     "Interface": ("name", "type", "ofport", "mac_in_use"),
 }
@@ -42,6 +42,7 @@ def shared_nic(
     nic: str | None,
     addresses: Collection[str],
     services: tuple[ServiceEndpoint, ...],
+    takes_up: bool = False,
 ) -> SharedNic | None:
     """Return what the flows of a bridge are made from.
 
@@ -50,6 +51,7 @@ def shared_nic(
     :param nic: the NIC in it; None: the one that the bridge was made for.
     :param addresses: the host's addresses on the bridge, without prefix length.
     :param services: what the gateway router balances at this NIC.
+    :param takes_up: whether the kernel's conntrack takes up connections in their middle.
     :returns: None while the gateway router has no port on the bridge: the host then has the NIC alone.
     :raises BridgeIncomplete: the bridge does not exist, or the NIC is not in it.
     """
@@ -82,7 +84,9 @@ def shared_nic(
     patch_number = _openflow_number(patch_ports[0]) if patch_ports else None
     if not nic_number or not patch_number or not mac:
         return None
-    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), _tunnels(tables, addresses), services)
+    in_kernel = row.columns["datapath_type"] != "netdev"
+    tunnels = _tunnels(tables, addresses)
+    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), tunnels, services, in_kernel and takes_up)
 
 
 def _tunnels(tables: Mapping[str, Mapping[str, CurrentRow]], addresses: Collection[str]) -> tuple[Tunnel, ...]:

@@ -23,6 +23,7 @@ SHARED = SharedNic(
     ("10.44.0.12",),
     (Tunnel("10.44.0.12", 6081),),
     (ServiceEndpoint("10.44.0.12", "tcp", 80),),
+    drops_invalid=True,
 )
 
 

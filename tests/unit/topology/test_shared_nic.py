@@ -26,7 +26,14 @@ def tables():
             "o": row("Open_vSwitch", "o", external_ids={"ovn-encap-ip": "10.44.0.12", "system-id": "id-1"})
         },
         "Bridge": {
-            "b": row("Bridge", "b", name="breth0", ports=("p1", "p2", "p3"), external_ids={"bridge-uplink": "eth0"})
+            "b": row(
+                "Bridge",
+                "b",
+                name="breth0",
+                ports=("p1", "p2", "p3"),
+                external_ids={"bridge-uplink": "eth0"},
+                datapath_type="",
+            )
         },
         "Port": {
             "p1": row("Port", "p1", name="breth0", interfaces="i1", external_ids={}),
@@ -44,6 +51,18 @@ def tables():
 def test_ports_mac_and_tunnel_come_from_the_database(tables):
     """Protects the numbers in the flows; the NIC is the one that the bridge was made for, where none is named."""
     assert shared_nic(tables, "breth0", None, OWN, ()) == SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), ())
+
+
+@pytest.mark.parametrize(
+    ("datapath", "takes_up", "drops"),
+    [("", True, True), ("system", True, True), ("", False, False), ("netdev", True, False)],
+)
+def test_where_invalid_segments_are_the_pods(tables, datapath, takes_up, drops):
+    """Protects the host's own connections where conntrack calls them invalid (nf_conntrack_tcp_loose is 0), and in the
+    userspace datapath, where checksums that are still to be computed are invalid too.
+    """
+    tables["Bridge"]["b"].columns["datapath_type"] = datapath
+    assert shared_nic(tables, "breth0", None, OWN, (), takes_up).drops_invalid is drops
 
 
 @pytest.mark.parametrize("uuid", ["i2", "i3"])
