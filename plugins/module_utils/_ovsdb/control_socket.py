@@ -23,14 +23,15 @@ def control_socket(directory: str, daemon: str) -> str:
     return f"unix:{directory}/{daemon}.{pid}.ctl"
 
 
-async def ask(directory: str, daemon: str, question: str, timeout: float) -> str:
+async def ask(directory: str, daemon: str, question: str, timeout: float, *arguments: str) -> str:
     """Return a daemon's answer to one command.
 
     :param timeout: seconds.
+    :param arguments: of the command.
     :raises OSError, ValueError, DatabaseError: it does not run, or does not answer.
     """
     channel = await Channel.open(control_socket(directory, daemon), lambda _method, _params: None, timeout)
     try:
-        return str(await channel.request(question, [], timeout))
+        return str(await channel.request(question, list(arguments), timeout))
     finally:
         channel.close()

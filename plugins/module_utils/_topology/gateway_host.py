@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._host.desired import HostState, IngressDrop, Link, NoOffload, Sysctl, Unaddressed
 from .._host.drop_watch import DropWatch
+from .._host.liberal_conntrack import LiberalConntrack
 from .._nic.uplink import uplink_rows
 from .._ovsdb.rows import ListMember, Owner, Row
 
@@ -76,7 +77,7 @@ def state(host: GatewayHost) -> HostState:
         unaddressed=(Unaddressed(host.nic),),
         no_offloads=(NoOffload(host.nic),) if netdev else (),
         drops=(IngressDrop(host.nic),) if netdev else (),
-        companions=(DropWatch(),) if netdev else (),
+        companions=(DropWatch(), LiberalConntrack()) if netdev else (),
     )
 
 

@@ -13,6 +13,7 @@ from .._common import names
 from .._common.errors import HostError
 from .._host import facts
 from .._host.desired import HostState, Link
+from .._host.liberal_conntrack import LiberalConntrack
 from .._host.rows import uplink_nic
 from .._nic import alone
 from .._nic.moved import gateway_nic, gateway_nics, users_of
@@ -174,8 +175,11 @@ class GatewayPart:
             with self.local.database() as database:
                 foreign.refuse_uplink_bridge(database, self.local.remote, settings["bridge"])
                 foreign.refuse_other_mapping(database, current.settings, settings["bridge"])
+        netdev = current.external_id("ovn-bridge-datapath-type") == "netdev"
         state = HostState(
-            links=(Link(bridge["bridge"], owned=False),), files=(before.file(names.GATEWAY_SETTINGS, None),)
+            links=(Link(bridge["bridge"], owned=False),),
+            files=(before.file(names.GATEWAY_SETTINGS, None),),
+            companions=(LiberalConntrack(),) if netdev else (),
         )
         saved = {"bridge": bridge["bridge"], "families": settings["families"], "nic": None}
         result = self.local.converge(part, gateway_host.shared_rows(bridge["bridge"]), state, saved, way)

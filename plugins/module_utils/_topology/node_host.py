@@ -11,6 +11,7 @@ from .._common import addressing, names
 from .._host.commands import command_files
 from .._host.desired import Address, File, HostState, Link, Route, Sysctl
 from .._host.drop_watch import DropWatch
+from .._host.liberal_conntrack import LiberalConntrack
 from .._ovsdb.rows import Owner, Row
 from .node import Node
 
@@ -128,7 +129,7 @@ def state(host: NodeHost) -> HostState:
         # With several NICs the reply to a pod may take another way than the request: loose mode, not strict (RFC 3704).
         sysctls=(Sysctl(FORWARDING, "1"), Sysctl(f"net/ipv4/conf/{link}/rp_filter", "2")),
         files=command_files(host.programs),
-        companions=(DropWatch(),) if host.datapath_type == "netdev" else (),
+        companions=(DropWatch(), LiberalConntrack()) if host.datapath_type == "netdev" else (),
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names, systemd
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import drop_watch
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.drop_watch import DropWatch
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.liberal_conntrack import LiberalConntrack
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway_host, node, node_host
 
 NODE = node.Node("node1", ("192.168.2.0/24",), ("192.168.0.0/16",))
@@ -75,7 +76,7 @@ def test_hosts_with_drops_have_it(datapath):
     """Protects nodes and gateways with a NIC of their own, without Kubernetes too."""
     of_node = node_host.state(node_host.NodeHost(NODE, "tcp:10.0.0.1:6642", "geneve", "10.0.0.2", 1400, datapath))
     of_gateway = gateway_host.state(gateway_host.GatewayHost("eth1", "52:54:00:00:00:01", datapath))
-    wanted = (DropWatch(),) if datapath == "netdev" else ()
+    wanted = (DropWatch(), LiberalConntrack()) if datapath == "netdev" else ()
     assert of_node.companions == of_gateway.companions == wanted
 
 
