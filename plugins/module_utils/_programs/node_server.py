@@ -105,6 +105,7 @@ class NodeServer:
         )
         self.pods.store, self.pods.synced = self.informer.store, self.informer.synced
         self.link_local = LinkLocalReport(self.client, options.node)
+        self.condition = Condition(self.client, options.node)
         self.services = HostServices(
             options.node,
             overlay.pod_networks,
@@ -117,11 +118,11 @@ class NodeServer:
             health.tell,
             overlay.routers,
             self.link_local.node_changed,
+            self.condition.look,
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
         self.underlay = Underlay(self.ports.replica, names.management_link(options.node))
-        self.condition = Condition(self.client, options.node)
         self.readiness = Readiness(
             self.ports,
             self.informer.synced,

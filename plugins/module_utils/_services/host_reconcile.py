@@ -72,6 +72,7 @@ class HostServices:
     :param tell: called whenever the rules were looked at; None: nobody asks.
     :param routers: IP version -> the router of the node's subnet; of the others it has none.
     :param on_own_node: called with this host's node when it changes; None: there is none.
+    :param on_node_object: called with this host's Node object whenever it comes.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class HostServices:
         tell: HealthTeller | None = None,
         routers: Mapping[int, str] = MappingProxyType({}),
         on_own_node: Callable[[Node | None], object] = lambda _node: None,
+        on_node_object: Callable[[Mapping[str, Any]], object] = lambda _item: None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
             client, "/api/v1/services", Service.from_object, self._service_changed, labels=LABEL_SELECTOR
         )
-        self.nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed)
+        self.nodes = Informer(client, "/api/v1/nodes", self._node_from_object, self._node_changed)
+        self._on_node_object = on_node_object
         self.slices = Informer(
             client,
             "/apis/discovery.k8s.io/v1/endpointslices",
@@ -148,6 +151,12 @@ class HostServices:
         await asyncio.gather(*(one.run() for one in self._informers), self._keep())
 
     # Events.
+
+    def _node_from_object(self, item: Mapping[str, Any]) -> Node:
+        node = Node.from_object(item)
+        if node.name == self.node:
+            self._on_node_object(item)
+        return node
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self._addresses.update(key, old, new)

@@ -157,3 +157,16 @@ def test_a_table_that_another_program_removes_is_written_again_soon(monkeypatch)
 
     asyncio.run(story())
     assert there == [True]
+
+
+def test_who_follows_the_own_node_hears_of_each_change():
+    """Protects the node's condition: a change of it that is none for services is heard too, and none of other nodes."""
+    heard = []
+
+    async def story():
+        services = host_reconcile.HostServices("node1", (), None, {}, None, on_node_object=heard.append)
+        for name, version in (("node1", "1"), ("node2", "1"), ("Node1", "2")):
+            services.nodes._put({"metadata": {"name": name, "resourceVersion": version}})
+
+    asyncio.run(story())
+    assert [one["metadata"]["resourceVersion"] for one in heard] == ["1", "2"]

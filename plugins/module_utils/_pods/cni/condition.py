@@ -31,7 +31,7 @@ READY, NOT_READY, STOPPED = "OVNKubernetesReady", "OVNKubernetesNotReady", "OVNK
 STOPPED_MESSAGE = "ovn-k8s-node does not run: look at systemctl status ovn-k8s-node"
 LONGEST = 1000  # characters of a message
 AGAIN = Pause(1.0, longest=60.0)  # seconds until a request that failed is repeated
-# Seconds until the condition is read again: somebody may have written another one, or made the Node object anew. Soon
+# Seconds until the condition is read again, if nothing is heard of another one, or of a Node object made anew. Soon
 # after the first reading and after a change, since the program that stands in for a server that is stopped may have
 # been under way.
 SOON, LATER = 20.0, 600.0
@@ -102,6 +102,14 @@ class Condition:
         wanted = desired(problem)
         if wanted != self._wanted:
             self._wanted = wanted
+            self._changed.set()
+
+    def look(self, node: Mapping[str, Any]) -> None:
+        """Take in the Node object as the API server has it now: another one may have come with another condition, as a
+        cloud's controller sets it on a node that it has no routes for.
+        """
+        conditions = (node.get("status") or {}).get("conditions") or ()
+        if self._wanted is not None and change(conditions, self._wanted) is not None:
             self._changed.set()
 
     async def run(self) -> None:

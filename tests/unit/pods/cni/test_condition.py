@@ -112,3 +112,38 @@ def test_a_program_that_says_too_late_that_the_server_is_stopped(monkeypatch):
             await end([task])
 
     asyncio.run(work())
+
+
+def test_a_condition_of_others_goes_at_once(monkeypatch):
+    """Protects new pods from a cloud's controller, which says that a node has no network when it finds no route of its
+    own to it: what the node server knows counts as soon as that is heard; and the API server from more than that.
+    """
+    monkeypatch.setattr(condition, "PACE", 0.0)
+    monkeypatch.setattr(condition, "SOON", 600.0)
+    cloud = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRouteCreated"}
+
+    async def work():
+        client = Client(failures=0)
+        kept = condition.Condition(client, "node1")
+        kept.look({"status": {"conditions": [cloud]}})  # nothing is known yet
+        task = asyncio.ensure_future(kept.run())
+
+        async def until(reason):
+            while client.conditions.get("NetworkUnavailable", {}).get("reason") != reason:
+                await asyncio.sleep(0)
+
+        try:
+            kept.set(None)
+            await asyncio.wait_for(until(condition.READY), 5)
+            reads = client.reads
+            kept.look({"status": {"conditions": list(client.conditions.values())}})
+            for _turn in range(100):
+                await asyncio.sleep(0)
+            assert client.reads == reads
+            client.conditions["NetworkUnavailable"] = cloud
+            kept.look({"metadata": {"name": "node1"}, "status": {"conditions": [cloud]}})
+            await asyncio.wait_for(until(condition.READY), 5)
+        finally:
+            await end([task])
+
+    asyncio.run(work())
