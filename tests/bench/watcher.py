@@ -9,6 +9,7 @@ load, and 10,000 for the restart.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import pathlib
 import ssl
@@ -16,8 +17,8 @@ import statistics
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / ".cache" / "collections"))
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]
 
 import aiohttp
 from database_server import wait_for
@@ -37,6 +38,13 @@ NODES = 45
 def say(text):
     """A line at once."""
     print(text, flush=True)
+
+
+def environment():
+    """What the watcher's unit sets."""
+    unit = ROOT / "roles" / "master" / "files" / "ovn-k8s-watcher.service"
+    lines = [line.partition("=")[2] for line in unit.read_text().splitlines() if line.startswith("Environment=")]
+    return dict(one.split("=") for line in lines for one in line.split())
 
 
 class Load:
@@ -194,7 +202,8 @@ class Bench:
             nodes=[node_settings(n, minion_switch_subnet=[f"192.168.{n}.0/24"]) for n in range(1, NODES + 1)],
             gateways=[gateway_settings(n) for n in (1, 2)],
         )
-        self.watcher = Watcher(self.nb.remote, self.api, start=start_anew, program=PROGRAM)
+        start = functools.partial(start_anew, **environment())
+        self.watcher = Watcher(self.nb.remote, self.api, start=start, program=PROGRAM)
 
     def start(self):
         """Start the watcher; seconds until it has nothing left to do."""

@@ -173,9 +173,9 @@ class Client:
         for response in self._watches:
             response.close()
 
-    async def patch(self, path: str, body: Object) -> Object:
-        """Merge ``body`` into an object (RFC 7386)."""
-        return await self._request("PATCH", path, {}, body, MERGE_PATCH)
+    async def patch(self, path: str, body: Object) -> None:
+        """Merge ``body`` into an object (RFC 7386). The reply has the whole object, and is not looked at."""
+        await self._reply("PATCH", path, {}, body, MERGE_PATCH)
 
     async def strategic_patch(self, path: str, body: Object) -> Object:
         """Merge ``body`` into an object, members of its lists by their keys (strategic merge patch)."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .replies import NOT_A_REMOTE
 from .tls import REFUSED, tls_context
+from .values import decode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,7 +52,7 @@ class Channel(asyncio.Protocol):
         self._waiting: dict[int, _Waiting] = {}
         self._received: list[bytes] = []  # a part of a message
         self._transport: asyncio.Transport | None = None
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_hook=_compact)
 
     @classmethod
     async def open(
@@ -152,11 +153,13 @@ class Channel(asyncio.Protocol):
         self._received.append(data)
         if not data.endswith(b"}"):
             return
+        received, self._received = b"".join(self._received), []  # the content of a large database is there once
         try:
-            text = b"".join(self._received).decode()
+            text = received.decode()
         except UnicodeDecodeError:
             self.close()
             return
+        del received
         start, end = 0, len(text)
         while start < end:
             try:
@@ -164,7 +167,8 @@ class Channel(asyncio.Protocol):
             except ValueError:
                 break
             self._handle(message)
-        self._received = [text[start:].encode()] if start < end else []
+        if start < end:
+            self._received = [text[start:].encode()]
 
     def _handle(self, message: dict[str, Any]) -> None:
         if message.get("method") == "echo":
@@ -177,3 +181,14 @@ class Channel(asyncio.Protocol):
                 if waiting.on_result is not None and message.get("error") is None:
                     waiting.on_result(message["result"])
                 waiting.reply.set_result(message)
+
+
+def _compact(item: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of a message, and of a row of a monitor's content (ovsdb-server(7), 4.1.14) the decoded values.
+
+    So of a large database there are never more lists and texts at one time than its rows have in the end.
+    """
+    row = item.get("initial")
+    if type(row) is dict and len(item) == 1:
+        item["initial"] = {column: decode(value) for column, value in row.items()}
+    return item

@@ -23,9 +23,10 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
+from .._common.sharing import shared
 from .labels import label
 from .schema import SINGLETON
 from .values import decode
@@ -195,7 +196,7 @@ class CurrentRow:
     :ivar raw: the same columns as they are on the wire.
     """
 
-    __slots__ = ("columns", "raw", "table", "uuid")
+    __slots__ = ("_identity", "columns", "raw", "table", "uuid")
 
     table: str
     uuid: str
@@ -227,12 +228,22 @@ class CurrentRow:
 
         The key with the whole identity decides. Where somebody has removed it, the keys of type and name do.
         """
+        found: Identity | CurrentRow | None = getattr(self, "_identity", self)
+        if found is self:  # it is asked for again and again, and never changes
+            found = self._told_identity()
+            object.__setattr__(self, "_identity", found)
+        return cast("Identity | None", found)
+
+    def _told_identity(self) -> Identity | None:
+        """Return the identity that ``external_ids`` tell of."""
         if self.controller != CONTROLLER:
             return None
         whole = ID.fullmatch(self.external_id(OWNER_ID) or "")
-        if whole is not None:
-            return Identity(Owner(whole[1], whole[2]), whole[3])
         kind, name = self.external_id(OWNER_TYPE), self.external_id(OWNER_NAME)
+        if whole is not None:
+            # Each text is in memory once.
+            same = name if name is not None and name == whole[2] else whole[2]
+            return Identity(Owner(shared(whole[1]), same), shared(whole[3]))
         return None if kind is None or name is None else Identity(Owner(kind, name), None)
 
     @property

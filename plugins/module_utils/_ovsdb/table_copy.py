@@ -57,8 +57,9 @@ class TableCopy:
         self._on_change = on_change or (lambda _table, _before, _after: None)
         self._lasting = frozenset(lasting)
         self._column_kinds: Mapping[str, ColumnKinds] = {}
-        self._by_name: dict[tuple[str, str | None], str] = {}  # (table, name) -> UUID
-        self._by_owner: dict[tuple[str, Owner], set[str]] = {}  # (table, owner) -> UUIDs
+        self._by_name: dict[str, dict[str | None, str]] = {table: {} for table in tables}  # table -> name -> UUID
+        # Table -> owner -> UUIDs. Most owners have one row in a table: its UUID alone takes a third of a set's memory.
+        self._by_owner: dict[str, dict[Owner, str | set[str]]] = {table: {} for table in tables}
         self._children: dict[str, list[_Child]] = {}  # table of a parent -> what its columns refer to
         self._members: dict[tuple[str, str], set[str]] = {}  # (table, UUID of a parent) -> UUIDs of the table's rows
         self._parents: dict[str, dict[str, str]] = {}  # table -> UUID of a row -> UUID of its parent
@@ -68,19 +69,19 @@ class TableCopy:
 
     def named(self, table: str, name: str) -> CurrentRow | None:
         """Return the row of this name; None when there is none."""
-        return self.rows[table].get(self._by_name.get((table, name), ""))
+        return self.rows[table].get(self._by_name[table].get(name, ""))
 
     def owned(self, owner: Owner, tables: Iterable[str] | None = None) -> list[CurrentRow]:
         """Return all rows that have the owner's keys."""
         return [
             self.rows[table][uuid]
             for table in (self._tables if tables is None else tables)
-            for uuid in self._by_owner.get((table, owner), ())
+            for uuid in _each(self._by_owner[table].get(owner, ()))
         ]
 
     def owners(self, kind: str) -> set[str]:
         """Return the names of all owners of a type that have rows."""
-        return {owner.name for _table, owner in self._by_owner if owner.type == kind}
+        return {owner.name for owners in self._by_owner.values() for owner in owners if owner.type == kind}
 
     def parent(self, table: str, uuid: str) -> CurrentRow | None:
         """Return the row that refers to this one; None when no row does."""
@@ -181,8 +182,8 @@ class TableCopy:
         """Set the columns of a row, or remove it, and report the change."""
         before = self.rows[table].pop(uuid, None)
         if before is not None:
-            if self._by_name.get((table, before.name)) == uuid:
-                del self._by_name[table, before.name]
+            if self._by_name[table].get(before.name) == uuid:
+                del self._by_name[table][before.name]
             self._forget_owner(table, before)
         after = None
         if columns is not None:
@@ -191,10 +192,14 @@ class TableCopy:
                 after = self._as_known(before, after)
             self.rows[table][uuid] = after
             if after.name is not None:
-                self._by_name[table, after.name] = uuid
+                self._by_name[table][after.name] = uuid
             owner = after.owner
             if owner is not None:
-                self._by_owner.setdefault((table, owner), set()).add(uuid)
+                known = self._by_owner[table].setdefault(owner, uuid)
+                if isinstance(known, set):
+                    known.add(uuid)
+                elif known != uuid:
+                    self._by_owner[table][owner] = {known, uuid}
         self._report(table, before, after)
 
     def _as_known(self, before: CurrentRow, after: CurrentRow) -> CurrentRow:
@@ -207,9 +212,11 @@ class TableCopy:
     def _forget_owner(self, table: str, row: CurrentRow) -> None:
         owner = row.owner
         if owner is not None:
-            self._by_owner[table, owner].discard(row.uuid)
-            if not self._by_owner[table, owner]:
-                del self._by_owner[table, owner]
+            known = self._by_owner[table][owner]
+            if isinstance(known, set):
+                known.discard(row.uuid)
+            if known in (row.uuid, set()):
+                del self._by_owner[table][owner]
 
     def _report(self, table: str, before: CurrentRow | None, after: CurrentRow | None) -> None:
         row = after or before
@@ -219,3 +226,8 @@ class TableCopy:
             self._on_change(table, before, after)
         except Exception:
             LOG.exception("a change of %s could not be handled", row.label())
+
+
+def _each(found: str | Collection[str]) -> Collection[str]:
+    """Return the UUIDs of an owner's rows."""
+    return (found,) if isinstance(found, str) else found

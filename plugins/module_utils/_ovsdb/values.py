@@ -18,6 +18,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from .._common.sharing import shared
+
 
 class Uuid(str):
     """A row's UUID, in a set of references that is held exactly. Encoded as ``["uuid", TEXT]``."""
@@ -26,8 +28,10 @@ class Uuid(str):
 def decode(value: Any) -> Any:
     """Return a value from the wire as a Python value.
 
-    Keys of maps are interned: the same few keys occur in thousands of rows.
+    Keys of maps, and short texts that occur in thousands of rows, are in memory once.
     """
+    if isinstance(value, str):
+        return shared(value)
     if isinstance(value, list):
         kind, content = value
         if kind == "set":

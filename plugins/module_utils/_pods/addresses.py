@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import socket
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -37,11 +38,12 @@ class _Slot(NamedTuple):
     @classmethod
     def of(cls, text: str) -> _Slot:
         """Return the slot of an address without prefix length."""
-        ip = ipaddress.ip_address(text)
-        return cls(ip.version, int(ip))
+        return cls(addressing.family(text), int.from_bytes(addressing.packed(text), "big"))
 
     def __str__(self) -> str:
-        return str(ipaddress.IPv4Address(self.number) if self.version == 4 else ipaddress.IPv6Address(self.number))
+        if self.version == 4:
+            return socket.inet_ntoa(self.number.to_bytes(4, "big"))
+        return str(ipaddress.IPv6Address(self.number))
 
 
 class _Range(NamedTuple):

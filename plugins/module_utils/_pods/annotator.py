@@ -37,7 +37,7 @@ OF_THE_OBJECT = (
 class PatchClient(Protocol):
     """What is used of :class:`._kube.client.Client`."""
 
-    async def patch(self, path: str, body: dict[str, Any]) -> Any:
+    async def patch(self, path: str, body: dict[str, Any]) -> object:
         """Send a merge patch. :raises KubernetesError: when it is not done."""
 
 

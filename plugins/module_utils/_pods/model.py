@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._common import addressing, names
+from .._common.sharing import shared
 from .._kube.reference import Reference
 from .annotation import PodAnnotations, PodNetwork, parse
 
@@ -86,7 +87,7 @@ class Pod(NamedTuple):
         if texts.uid == meta["uid"]:
             texts = texts._replace(uid=meta["uid"])  # one text in memory
         return cls(
-            meta.get("namespace", ""),
+            shared(meta.get("namespace", "")),
             meta["name"],
             meta["uid"],
             sys.intern(names.node_name(spec.get("nodeName") or "")),
@@ -140,7 +141,7 @@ def pod_with_port(item: Mapping[str, Any]) -> Pod | None:
     spec = item.get("spec") or {}
     if spec.get("hostNetwork") or not spec.get("nodeName") or _is_finished(item):
         return None
-    created = item["metadata"].get("creationTimestamp") or ""
+    created = shared(item["metadata"].get("creationTimestamp") or "")
     return Pod.from_object(item)._replace(status_ips=status_ips(item), created=created)
 
 

@@ -82,10 +82,7 @@ def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
 
 def network(cidrs: tuple[str, ...]) -> PodNetwork:
     """Return the network of a pod with these addresses, whose prefix lengths are those of its node's subnets."""
-    gateways = tuple(
-        addressing.nth(str(addressing.interface(cidr).network), addressing.ROUTER, prefix=False) for cidr in cidrs
-    )
-    return PodNetwork(addressing.mac_of(cidrs), cidrs, gateways)
+    return PodNetwork(addressing.mac_of(cidrs), cidrs, tuple(map(addressing.router_of, cidrs)))
 
 
 def static_pod(port: CurrentRow, switch: str) -> Pod | None:

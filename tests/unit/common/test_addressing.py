@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import addressing
@@ -159,3 +161,44 @@ def test_inside():
         "11.0.0.0/24", ["fd10::/48", "10.0.0.0/8"]
     )
     assert not addressing.inside("fd10::/64", ["10.0.0.0/8"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "10.0.0.1", "0.0.0.0", "0.1.2.3", "127.0.0.1", "126.255.255.255", "128.0.0.1", "223.255.255.255", "224.0.0.1",
+        "255.255.255.255", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.04", "0x1.2.3.4", "1.2.3.4 ",
+        " 1.2.3.4", "1.2.3.4\n", "1.2.3.4\0", "\uff11.2.3.4", "1.2.3.4/24", "", "x", "::1", "fd00::1", "FD00:0::1",
+        "::ffff:1.2.3.4", "fe80::1%eth0", "ff02::1", "::", 7, None,
+    ],
+)  # fmt: skip
+def test_the_quick_way_says_what_the_library_says(text):
+    """Protects every address that others write: the system's own reading of addresses, which is quicker, takes and
+    refuses the same ones as Python's library.
+    """
+    try:
+        ip = ipaddress.ip_address(text if isinstance(text, str) and "%" not in text else "")
+    except ValueError:
+        ip = None
+    assert addressing.normalized(text) == (None if ip is None else str(ip))
+    machine = ip is not None and not (
+        ip.is_unspecified or ip.is_loopback or ip.is_multicast or getattr(ip, "ipv4_mapped", None)
+    )
+    if machine and ip.version == 4:
+        machine = 0 < ip.packed[0] < 224
+    assert addressing.unicast(text) == (str(ip) if machine else None)
+
+
+@pytest.mark.parametrize("cidr", ["192.168.7.200/24", "10.1.2.3/9", "10.0.0.9/30", "fd10:0:0:1::99/64", "fd10::9/125"])
+def test_the_router_of_an_address(cidr):
+    """Protects pods' default routes: the router is the first address of the subnet that the pod's address is in."""
+    assert addressing.router_of(cidr) == addressing.nth(str(ipaddress.ip_interface(cidr).network), 1, prefix=False)
+
+
+@pytest.mark.parametrize(
+    "cidr", ["10.0.0.1/32", "10.0.0.1", "10.0.0.1/33", "10.0.0.1/255.0.0.0", "x/24", "fd00::1/128"]
+)
+def test_no_router(cidr):
+    """Protects the watcher from annotations of users: what has no router's address is refused in words."""
+    with pytest.raises(SettingsError):
+        addressing.router_of(cidr)
