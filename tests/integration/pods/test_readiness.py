@@ -85,7 +85,8 @@ def test_the_configuration_stays_while_the_server_is_away(ready):
 
 def test_a_server_that_stays_away_keeps_new_pods_away(ready):
     """Protects new pods from a node whose server does not run: what its unit starts then says so, and the next server
-    takes it back; the removal of the overlay takes the condition away, and not that of somebody else.
+    takes it back; the removal of the overlay takes the condition away, and not that of somebody else; and the Node's
+    annotation.
     """
 
     def run(option):
@@ -101,8 +102,10 @@ def test_a_server_that_stays_away_keeps_new_pods_away(ready):
     ready.start()
     wait_for(lambda: ready.unavailable() == "", "the server to take it back")
     ready.stop()
+    link_local = "ovn.kubernetes/link-local-addresses"
+    ready.api.annotations[link_local] = "169.254.25.10"
     run("--clear")
-    assert ready.unavailable() is None
+    assert ready.unavailable() is None and ready.api.annotations == {link_local: None}
     ready.api.conditions["NetworkUnavailable"] = {"type": "NetworkUnavailable", "status": "True", "reason": "NoRoutes"}
     run("--clear")
     assert ready.api.conditions["NetworkUnavailable"]["reason"] == "NoRoutes"
