@@ -48,6 +48,8 @@ class Watcher:
             "--overlay",
             "--northbound",
             northbound,
+            "--southbound",
+            "",
             "--kubernetes",
             str(self.directory / "kubernetes.json"),
             "--listen",

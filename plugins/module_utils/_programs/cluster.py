@@ -33,6 +33,7 @@ from .._services.model import LABEL_SELECTOR, EndpointSlice, Node, Service
 from .._services.reconcile import ServicePlanner
 from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
+from .datapaths import Datapaths
 from .kubernetes_events import EventWriter
 from .leadership import Leadership
 
@@ -64,6 +65,7 @@ class Cluster:
     :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
         pod; "service" from the news of a change until the load balancers are as desired.
     :param on_transaction: called with seconds, objects and operations after each transaction.
+    :param southbound: where the Southbound database is, which tells of hosts' datapaths; empty: they are not known.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Cluster:
         observe: Callable[[str, float], object] = lambda what, seconds: None,
         on_transaction: Callable[[float, int, int], None] = lambda seconds, objects, operations: None,
         tls: dict[str, str] | None = None,
+        southbound: str = "",
     ) -> None:
         self.client = client
         self.replica = Replica(
@@ -137,6 +140,7 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
+        self.datapaths = Datapaths(southbound, self.services.set_userspace) if southbound else None
         self.engine = Engine(
             self.replica,
             LOCK,
@@ -157,6 +161,7 @@ class Cluster:
         tasks = {
             asyncio.create_task(work)
             for work in (
+                *([self.datapaths.run()] if self.datapaths else []),
                 self.replica.run(),
                 self.engine.run(),
                 self.api_health.run(),

@@ -29,19 +29,20 @@ LOG = logging.getLogger("ovn-k8s-watcher")
 HEARTBEAT = 5.0  # seconds between two signs of life for systemd
 
 
-async def watch(access: str, northbound: str, listen: str) -> None:
+async def watch(access: str, northbound: str, listen: str, southbound: str = "") -> None:
     """Work until a signal comes, or the program or its settings are replaced.
 
     :param access: file that says how to reach the API server.
     :param northbound: where the Northbound database is.
     :param listen: ``ADDRESS:PORT`` for metrics and health; empty: nowhere.
+    :param southbound: where the Southbound database is; empty: it is not read.
     :raises OvnKubernetesError: when it can't begin.
     """
     loop = asyncio.get_running_loop()
     settings = Settings.read(access)
     client = Client(settings, "ovn-k8s-watcher")
     metrics = WatcherMetrics()
-    cluster = Cluster(client, northbound, metrics.observe, metrics.observe_transaction)
+    cluster = Cluster(client, northbound, metrics.observe, metrics.observe_transaction, southbound=southbound)
     metrics.follow(cluster)
     pages = {"/findings": cluster.findings}
     web = await telemetry.listen(listen, cluster.problem, pages) if listen else None
@@ -90,6 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)"
     )
     parser.add_argument(
+        "--southbound",
+        default=names.SOUTHBOUND_SOCKET,
+        help="where the Southbound database is, which tells of hosts' datapaths; empty: it is not read "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
         "--kubernetes",
         default=names.WATCHER_ACCESS,
         metavar="FILE",
@@ -108,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error("say --overlay: it is the only mode")
         Settings.read(options.kubernetes)  # report errors before the program goes to the background
         daemon.start(options)
-        asyncio.run(watch(options.kubernetes, options.northbound, options.listen))
+        asyncio.run(watch(options.kubernetes, options.northbound, options.listen, options.southbound))
     except OvnKubernetesError as exc:
         log.begin()
         LOG.error("%s", exc)

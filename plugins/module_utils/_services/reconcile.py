@@ -107,6 +107,7 @@ class ServicePlanner:
         self._local: list[ServiceState] | None = None  # what local() returns, until something changes
         self._changed_at: dict[str, float] = {}  # key -> time of the first change that is not in the rows yet
         self._fields: frozenset[str] = frozenset()  # what the database allows as selection_fields
+        self._userspace = False  # a host has the userspace datapath
 
     # Events.
 
@@ -115,6 +116,13 @@ class ServicePlanner:
         if selection_fields != self._fields:
             self._fields = selection_fields
             self.mark_all()
+
+    def set_userspace(self, userspace: bool) -> None:
+        """Take in whether a host has the userspace datapath, which does not serve all of a service's affinity."""
+        self._userspace = userspace
+        for key, service in self._services.items():
+            if service.affinity:
+                self.engine.mark(northbound.KIND, key)
 
     def service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         """Take in a change of a service."""
@@ -243,7 +251,7 @@ class ServicePlanner:
             key, service.reference, reasons.ADDRESS_REFUSED, not_served(self._book.served(service).refusals)
         )
         left_out = self._left_out.get(key)
-        parts = (*service.unserved, *([left_out] if left_out else []))
+        parts = (*service.unserved, *service.affinity_gaps(self._userspace), *([left_out] if left_out else []))
         self._told.tell(key, service.reference, reasons.SERVICE_NOT_SERVED, not_served(parts))
 
     def failed(self, key: str, reason: str) -> None:

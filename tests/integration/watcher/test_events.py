@@ -10,12 +10,13 @@ import asyncio
 import json
 
 import pytest
-from database_server import wait_for
+from database_server import Server, wait_for
 from northbound import Northbound
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.datapaths import Datapaths
 
 REFUSED = 400
 
@@ -76,6 +77,45 @@ def test_annotations_come_before_events(northbound):
 
     requests = asyncio.run(asyncio.wait_for(main(), 60))
     assert requests[:20] == ["annotation"] * 20 and requests[20] == "NetworkNotReady"
+
+
+def test_the_datapaths_of_hosts_are_followed():
+    """Protects whoever chooses an affinity that the userspace datapath does not serve: the Southbound database says
+    which hosts have it, the first of them and the end of the last one count.
+    """
+    server = Server("ovn-sb", "OVN_Southbound")
+
+    def chassis(number, datapath):
+        encap = {"op": "insert", "table": "Encap", "uuid-name": "e"}
+        encap["row"] = {"chassis_name": f"id-{number}", "type": "geneve", "ip": f"10.0.0.{number}"}
+        row = {"name": f"id-{number}", "encaps": ["named-uuid", "e"]}
+        row["other_config"] = ["map", [["datapath-type", datapath]]]
+        server.transact(encap, {"op": "insert", "table": "Chassis", "row": row})
+
+    def remove(number):
+        server.transact({"op": "delete", "table": "Chassis", "where": [["name", "==", f"id-{number}"]]})
+
+    async def main():
+        told = []
+        datapaths = Datapaths(server.remote, told.append)
+        task = asyncio.create_task(datapaths.run())
+
+        async def until(expected):
+            while told != expected:
+                await asyncio.sleep(0.002)
+
+        for number, datapath in enumerate(("system", "netdev", "netdev")):
+            await asyncio.to_thread(chassis, number, datapath)
+        await until([True])
+        for number in range(3):
+            await asyncio.to_thread(remove, number)
+        await until([True, False])
+        await end([task])
+
+    try:
+        asyncio.run(asyncio.wait_for(main(), 30))
+    finally:
+        server.remove()
 
 
 def test_a_policy_is_not_enforced(world):

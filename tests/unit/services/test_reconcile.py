@@ -163,6 +163,31 @@ def test_what_of_a_service_is_not_served_is_said_once():
     assert len(put(made(1001))) == 1
 
 
+def test_an_affinity_that_a_datapath_does_not_serve():
+    """Protects whoever chooses a time-out: what the userspace datapath makes of it is said when a host has it, also
+    when the service was there before.
+    """
+    watcher = Watcher(True)
+
+    def made(seconds):
+        spec = {"clusterIPs": ["10.96.1.1"], "ports": [{"port": 80}], "sessionAffinity": "ClientIP"}
+        spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": seconds}}
+        return Service.from_object({"metadata": {"namespace": "ns", "name": "web", "uid": "u"}, "spec": spec})
+
+    def put(service):
+        watcher.put(watcher.services, "ns/web", service, watcher.planner.service_changed)
+        watcher.work()
+        return [(reason, message) for _about, reason, message in watcher.events]
+
+    assert put(made(60)) == []
+    watcher.planner.set_userspace(True)
+    watcher.work()
+    ((_about, reason, message),) = watcher.events
+    assert reason == "ServicePartNotServed" and "in the userspace datapath the first connection" in message
+    assert len(put(made(10800))) == 1
+    assert "has no time-out" in put(made(86400))[-1][1]
+
+
 def test_hosts_share_what_they_ask_for():
     """Protects a cluster of a thousand hosts: what all of them need of services with a traffic policy is made once,
     and anew after each change of a service, its endpoints, or who has its addresses.
