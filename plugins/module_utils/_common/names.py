@@ -29,6 +29,11 @@ LB_GROUP_ALL = "clusterLBGroup"
 LB_GROUP_SWITCHES = "clusterSwitchLBGroup"
 LB_GROUP_ROUTERS = "clusterRouterLBGroup"
 HOST_ADDRESSES = {4: "ovn_kubernetes_hosts_IPv4", 6: "ovn_kubernetes_hosts_IPv6"}  # address sets: all hosts' own
+# Of addresses that some sources only may reach (loadBalancerSourceRanges). Whoever is in one of these groups has a port
+# in the port group, whose ACLs restrict them.
+LB_GROUP_SWITCHES_RANGES = "clusterSwitchRangesLBGroup"
+LB_GROUP_ROUTERS_RANGES = "clusterRouterRangesLBGroup"
+RANGES_PORT_GROUP = "clusterSourceRanges"
 CLUSTER_ROUTER_MARK = "k8s-cluster-router"
 JOIN_MARK = "connect_to_join"
 

@@ -18,7 +18,7 @@ from .._common.retry import Pause, retry
 from .difference import difference
 from .plan import Plan, Read
 from .rows import CurrentRow, Query, Row, SetMembers, by_name, is_uuid
-from .schema import FIXED_NAMES, PARENTS
+from .schema import FIXED_NAMES
 from .transaction import operations
 
 if TYPE_CHECKING:
@@ -246,8 +246,8 @@ def _rows_by_name(
         is_new = desired_row.table in FIXED_NAMES or identity not in existing
         if desired_row.name is not None and (is_new or not desired_row.has_owner_keys):
             keys[desired_row.table, desired_row.name] = None
-        if desired_row.parent is not None and is_new:
-            keys[PARENTS[desired_row.table].table, desired_row.parent] = None
+        if desired_row.parent_key is not None and is_new:
+            keys[desired_row.parent_key] = None
         for value in desired_row.columns.values():
             if isinstance(value, SetMembers):
                 keys.update(((ref.table, ref.name), None) for ref in value.refs)

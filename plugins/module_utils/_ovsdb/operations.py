@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .plan import Change
 from .rows import LargeSet, Ref, SetMembers, is_uuid
-from .schema import PARENTS
+from .schema import possible_parents
 from .values import encode
 
 if TYPE_CHECKING:
@@ -78,13 +78,15 @@ def encode_desired(value: Any, resolve: Resolve) -> Any:
     return encode(value)
 
 
-def remove_from_parent(table: str, uuid: str) -> Operation:
-    """Return the operation that removes a row from the column of its parent, whereupon the server deletes the row."""
-    parent, column = PARENTS[table]
+def remove_from_parent(table: str, uuid: str) -> list[Operation]:
+    """Return the operations that remove a row from the column of its parent, whereupon the server deletes the row."""
     reference = ["set", [["uuid", uuid]]]
-    return {
-        "op": "mutate",
-        "table": parent,
-        "where": [[column, "includes", reference]],
-        "mutations": [[column, "delete", reference]],
-    }
+    return [
+        {
+            "op": "mutate",
+            "table": parent,
+            "where": [[column, "includes", reference]],
+            "mutations": [[column, "delete", reference]],
+        }
+        for parent, column in possible_parents(table)
+    ]

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 from .._common.sharing import shared
 from .labels import label
-from .schema import SINGLETON
+from .schema import PARENTS, SINGLETON
 from .values import decode
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class Row:
     :ivar role: what the row is to its owner. Owner and role identify the row, so that a new name is an update.
     :ivar name: value of the column ``name``; None in tables without it.
     :ivar parent: name of the row that refers to this one, in tables of :data:`.schema.PARENTS`.
+    :ivar parent_table: the parent's table; None: that of :data:`.schema.PARENTS`.
     :ivar kind: who owns the row.
 
         - ``owned``: ours, it has owner keys;
@@ -165,6 +166,12 @@ class Row:
     columns: Mapping[str, Any] = field(default_factory=dict)
     kind: Kind = "owned"
     present: bool = True
+    parent_table: str | None = None
+
+    @property
+    def parent_key(self) -> tuple[str, str] | None:
+        """Table and name of the row that refers to this one; None: no row does."""
+        return None if self.parent is None else (self.parent_table or PARENTS[self.table].table, self.parent)
 
     @property
     def has_owner_keys(self) -> bool:

@@ -33,6 +33,8 @@ PARENTS = {
     "Interface": Parent("Port", "interfaces"),
     "Load_Balancer": Parent("Load_Balancer_Group", "load_balancer"),
 }
+# Table -> another parent that its rows may have (Row.parent_table).
+OTHER_PARENTS = {"ACL": Parent("Port_Group", "acls")}
 # Tables of PARENTS whose rows stay when nothing refers to them (ovn-nb.ovsschema: isRoot is true).
 ROOT_TABLES = ("Load_Balancer",)
 # The table that has exactly one row, and no column "name" (vswitch.ovsschema: maxRows is 1).
@@ -41,3 +43,13 @@ SINGLETON = "Open_vSwitch"
 FIXED_NAMES = ("Bridge", "Port", "Interface")
 # Table without names -> the column of which no two rows may have the same value (ovn-nb.ovsschema: indexes).
 UNIQUE = {"Chassis_Template_Var": "chassis"}
+
+
+def possible_parents(table: str) -> tuple[Parent, ...]:
+    """Return all columns that may refer to the rows of a table; none for a table without parents."""
+    return tuple(parents[table] for parents in (PARENTS, OTHER_PARENTS) if table in parents)
+
+
+def parent_column(table: str, parent: str) -> str:
+    """Return the column of a parent's table that refers to the rows of a table."""
+    return next(column for name, column in possible_parents(table) if name == parent)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .columns import RawColumns, default_value, modified_value
 from .rows import CurrentRow, Owner, StrayRow
-from .schema import PARENTS
+from .schema import possible_parents
 from .values import as_set, decode
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class TableCopy:
         self._parents: dict[str, dict[str, str]] = {}  # table -> UUID of a row -> UUID of its parent
         for table in parents_of:
             self._parents[table] = {}
-            self._children.setdefault(PARENTS[table].table, []).append(_Child(table, PARENTS[table].column))
+            for parent, column in possible_parents(table):
+                self._children.setdefault(parent, []).append(_Child(table, column))
 
     def named(self, table: str, name: str) -> CurrentRow | None:
         """Return the row of this name; None when there is none."""
@@ -85,7 +86,9 @@ class TableCopy:
 
     def parent(self, table: str, uuid: str) -> CurrentRow | None:
         """Return the row that refers to this one; None when no row does."""
-        return self.rows[PARENTS[table].table].get(self._parents[table].get(uuid, ""))
+        parent = self._parents[table].get(uuid, "")
+        found = (self.rows[one.table].get(parent) for one in possible_parents(table) if one.table in self.rows)
+        return next(filter(None, found), None)
 
     def monitored_columns(self) -> dict[str, list[str]]:
         """Return table -> columns that the server must send: those of the copy, and those that refer to children."""

@@ -17,7 +17,7 @@ from .._common.names import OWNER_CONTROLLER, OWNER_ID
 from .operations import encode_desired, remove_from_parent, set_difference, update, wait
 from .plan import Change, Plan
 from .rows import CurrentRow, LargeSet, Row, includes, is_uuid
-from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETON
+from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETON, parent_column
 from .values import encode
 
 if TYPE_CHECKING:
@@ -61,9 +61,8 @@ class _Transaction:
         self._children: dict[tuple[str, str], dict[str, list[Reference]]] = {}
         for index, reference in self._references.items():
             row = plan.changes[index].desired_row()
-            if row.parent is not None:
-                parent = PARENTS[row.table].table, row.parent
-                self._children.setdefault(parent, {}).setdefault(row.table, []).append(reference)
+            if row.parent_key is not None:
+                self._children.setdefault(row.parent_key, {}).setdefault(row.table, []).append(reference)
 
     def operations(self, comment: str) -> list[Operation]:
         """Return all operations: guards come first."""
@@ -92,18 +91,17 @@ class _Transaction:
             self._guards += _absent(row)
         content = {column: encode_desired(values.after, self._resolve) for column, values in change.columns.items()}
         children = self._children.get((row.table, row.name or ""), {})
-        for table, (parent, column) in PARENTS.items():
-            if parent == row.table and table in children:
-                content[column] = ["set", children[table]]
+        for table, references in children.items():
+            content[parent_column(table, row.table)] = ["set", references]
         insert: dict[str, Any] = {"uuid": change.uuid} if change.uuid else {}
         insert.update({"op": "insert", "table": row.table, "row": content, "uuid-name": f"row{index}"})
         self._writes.append(insert)
-        if row.parent is not None and (PARENTS[row.table].table, row.parent) not in self._inserted:
-            self._add_to_parent(row, row.parent, self._references[index])
+        if row.parent_key is not None and row.parent_key not in self._inserted:
+            self._add_to_parent(row, *row.parent_key, self._references[index])
 
-    def _add_to_parent(self, row: Row, parent: str, reference: Reference) -> None:
+    def _add_to_parent(self, row: Row, table: str, parent: str, reference: Reference) -> None:
         """Add a new row to the column of its parent, which must still exist."""
-        table, column = PARENTS[row.table]
+        column = parent_column(row.table, table)
         target = self._resolve(table, parent)
         self._writes.append(
             {
@@ -154,4 +152,4 @@ def _delete(row: CurrentRow) -> list[Operation]:
         return [{"op": "delete", "table": row.table, "where": [list(is_uuid(row.uuid))]}]
     if row.table == "Interface":
         return []  # deleted with its port, which can't have none (ovs-vswitchd.conf.db(5), Port: interfaces)
-    return [remove_from_parent(row.table, row.uuid)]
+    return remove_from_parent(row.table, row.uuid)

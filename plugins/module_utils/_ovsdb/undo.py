@@ -46,8 +46,8 @@ def undo(changes: Sequence[Change]) -> list[Operation]:
     for change in changes:
         if change.kind == "insert" and change.uuid and change.table in PARENTS:
             # A row whose parent is deleted too is deleted with it.
-            if (PARENTS[change.table].table, change.desired_row().parent) not in inserts:
-                out.append(remove_from_parent(change.table, change.uuid))
+            if change.desired_row().parent_key not in inserts:
+                out += remove_from_parent(change.table, change.uuid)
         elif change.kind == "update":
             desired = change.desired_row().all_columns()
             columns = {

@@ -40,15 +40,16 @@ from .leadership import Leadership
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
 TABLES = {
-    "Logical_Switch": ("name", "external_ids"),
+    "Logical_Switch": ("name", "load_balancer_group", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
-    "Logical_Router": ("name", "external_ids"),
+    "Logical_Router": ("name", "load_balancer_group", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
     "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
+    "Port_Group": ("name", "ports", "external_ids"),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
@@ -239,6 +240,8 @@ class Cluster:
         elif table == "Load_Balancer_Group":
             if new is not None and old is None:
                 self.services.mark_all()
+        elif table == "Port_Group":
+            self.hosts.group_changed(old, new)
         elif table in ("Logical_Switch", "Logical_Router"):
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)

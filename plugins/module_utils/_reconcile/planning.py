@@ -12,7 +12,7 @@ from .._common.errors import OvnKubernetesError
 from .._ovsdb.difference import difference
 from .._ovsdb.plan import Plan
 from .._ovsdb.rows import SetMembers
-from .._ovsdb.schema import PARENTS, UNIQUE
+from .._ovsdb.schema import UNIQUE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,8 +86,8 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
             raise
         return ObjectPlan(Plan(difference([], current, {})), again=True)  # delete its old rows already
     # A row can't move to another parent: it is deleted first, and inserted by the next plan.
-    parents: dict[tuple[str, str | None], str] = {
-        (row.table, row.role): row.parent for row in desired if row.parent is not None
+    parents: dict[tuple[str, str | None], tuple[str, str]] = {
+        (row.table, row.role): row.parent_key for row in desired if row.parent_key is not None
     }
     misplaced = [row for row in current if _is_misplaced(replica, row, parents)]
     if misplaced:
@@ -97,13 +97,13 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes))
 
 
-def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str, str | None], str]) -> bool:
+def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str, str | None], tuple[str, str]]) -> bool:
     """Return whether a row has another parent than the desired one."""
     desired = parents.get((row.table, row.role))
-    if desired is None or row.table not in PARENTS:
+    if desired is None:
         return False
     parent = replica.parent(row.table, row.uuid)
-    return parent is None or parent.name != desired
+    return parent is None or (parent.table, parent.name) != desired
 
 
 def _rivals(replica: Replica, changes: Sequence[Change]) -> frozenset[Owner]:
@@ -125,7 +125,7 @@ def _rows_by_name(replica: Replica, desired: Sequence[Row]) -> dict[tuple[str, s
     keys: list[tuple[str, str]] = []
     for row in desired:
         keys += [(row.table, row.name)] if row.name is not None else []
-        keys += [(PARENTS[row.table].table, row.parent)] if row.parent is not None else []
+        keys += [row.parent_key] if row.parent_key is not None else []
         for value in row.columns.values():
             if isinstance(value, SetMembers):
                 keys += [(ref.table, ref.name) for ref in value.refs]

@@ -17,8 +17,9 @@ from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._ovsdb.values import as_set
 from .._reconcile.engine import Engine
-from . import host, host_rows, host_sets
+from . import host, host_rows, host_sets, range_rules
 from .address_book import AddressBook
 from .host import Host
 from .link_local import Carriers
@@ -46,7 +47,14 @@ class HostPlanner:
     :ivar engine: set by whoever makes the engine.
     """
 
-    tables = (host_sets.TABLE, "Chassis_Template_Var", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL")
+    tables = (
+        host_sets.TABLE,
+        range_rules.GROUP,
+        "Chassis_Template_Var",
+        "Logical_Router_Static_Route",
+        "Logical_Router_Policy",
+        "ACL",
+    )
     engine: Engine
 
     def __init__(
@@ -140,6 +148,18 @@ class HostPlanner:
         in_kubernetes = {node.name for node in self._nodes.values()}
         self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
 
+    def group_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a port group: somebody has made it, or has taken ports out of it."""
+        if new is None or new.name != names.RANGES_PORT_GROUP:
+            return
+        if old is None:
+            self.mark_all()
+            return
+        left = set(as_set(old.columns["ports"])) - set(as_set(new.columns["ports"]))
+        rows = (self._replica.rows["Logical_Switch_Port"].get(uuid) for uuid in left)
+        owners = {row.owner for row in rows if row is not None and row.owner is not None}
+        self.mark_nodes(owner.name if owner.type in ("Node", "Gateway") else host.ALL for owner in owners)
+
     def mark_places(self, differs: Callable[[Place], bool]) -> None:
         """Look at the hosts at these places again."""
         places = {node.name: node.place for node in self._nodes.values()}
@@ -168,7 +188,7 @@ class HostPlanner:
         """Return the host's rows; none for a host that has no switch in the overlay."""
         has_cluster_router = self._replica.named("Logical_Router", names.CLUSTER_ROUTER) is not None
         if name == host.ALL:
-            return host_sets.rows(self._addresses.all()) if has_cluster_router else []
+            return self._shared_rows() if has_cluster_router else []
         switch, chassis = self._replica.named("Logical_Switch", name), self._chassis(name)
         if switch is None or chassis is None:
             return []
@@ -191,12 +211,18 @@ class HostPlanner:
             self._services.local(),
             self._surroundings.service_subnets,
             has_cluster_router,
+            self._replica.named(range_rules.GROUP, names.RANGES_PORT_GROUP) is not None,
         )
 
     def _chassis(self, name: str) -> str | None:
         """Return the chassis of a host; None: it has no switch in the overlay."""
         switch = self._replica.named("Logical_Switch", name)
         return (switch.external_id(names.CHASSIS_KEY) if switch else None) or None
+
+    def _shared_rows(self) -> list[Row]:
+        """Return the rows that all hosts have together."""
+        join_port = self._replica.named("Logical_Switch_Port", names.join_to_router(names.CLUSTER_ROUTER))
+        return [*host_sets.rows(self._addresses.all()), *(range_rules.shared_rows() if join_port is not None else ())]
 
     def _key(self, name: str) -> str:
         """Return the key of a node, which need not be in lower case."""

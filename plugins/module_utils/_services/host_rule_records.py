@@ -52,6 +52,7 @@ class ServiceAddressRule:
     :ivar affinity: whether a client keeps its endpoint.
     :ivar local: the endpoints on this host, for connections that come in, when traffic from outside stays here
         (``externalTrafficPolicy: Local``); else None.
+    :ivar sources: the networks whose clients may connect, none within another; None: everybody may.
     """
 
     version: int
@@ -61,6 +62,7 @@ class ServiceAddressRule:
     targets: tuple[Target, ...]
     affinity: bool = False
     local: tuple[Target, ...] | None = None
+    sources: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

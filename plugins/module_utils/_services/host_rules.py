@@ -79,7 +79,7 @@ def host_rules(
                 addresses += own
             outside += [
                 rule
-                for rule in _external_addresses(place, state, port, cluster)
+                for rule in _external_addresses(place, hosts.get(node, ()), state, port, cluster)
                 if rule.address not in elsewhere
                 and not (rule.address in here and local.listens(rule.protocol, rule.address, rule.port))
             ]
@@ -142,7 +142,11 @@ def _by_client(
 
 
 def _external_addresses(
-    place: Place, state: ServiceState, port: ServicePort, cluster: Mapping[int, tuple[Target, ...]]
+    place: Place,
+    own_addresses: Sequence[str],
+    state: ServiceState,
+    port: ServicePort,
+    cluster: Mapping[int, tuple[Target, ...]],
 ) -> Iterator[ServiceAddressRule]:
     """Yield the rules for connections to addresses outside: the host's own, which need not leave it first, and others.
 
@@ -156,7 +160,26 @@ def _external_addresses(
         if targets:
             local = tuple(state.targets(port, version, place.node)) if service.external_local else None
             to = _by_client(place, state, port, version, targets)
-            yield ServiceAddressRule(version, port.protocol.lower(), ip, port.port, to, service.affinity, local)
+            sources = _sources(service, ip, own_addresses)
+            yield ServiceAddressRule(
+                version, port.protocol.lower(), ip, port.port, to, service.affinity, local, sources
+            )
+
+
+def _sources(service: Service, ip: str, own_addresses: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the networks whose clients may connect to an address outside.
+
+    A host that has the address itself (a balancer may have given it) connects to it from this very address. It may
+    where its own address may, as in kube-proxy.
+    """
+    ranges = service.ranges_of(ip)
+    if ranges is None or not any(_is_inside(own, ranges) for own in own_addresses):
+        return ranges
+    return ranges if _is_inside(ip, ranges) else (*ranges, addressing.single(ip))
+
+
+def _is_inside(ip: str, networks: Sequence[str]) -> bool:
+    return addressing.inside(addressing.single(ip), networks)
 
 
 def _node_port(

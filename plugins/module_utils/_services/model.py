@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from .._common import addressing, names
 from .._common.remotes import with_port
 from .._kube.reference import Reference
-from . import link_local
+from . import link_local, source_ranges
 
 # Leave out services that another proxy serves, and headless ones (the API server's well-known labels).
 LABEL_SELECTOR = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
@@ -95,6 +95,8 @@ class Service(NamedTuple):
     :ivar uid: the object's.
     :ivar created: when the object was created (RFC 3339, in UTC): the older one of two services keeps an address.
     :ivar balancer_ips: those of ``external_ips`` that a load balancer has given.
+    :ivar source_ranges: the networks whose clients may reach ``balancer_ips``, sorted, none within another; None:
+        everybody may.
     :ivar unusable: addresses that can't be any machine's, in words.
     :ivar unserved: what else of the object is not served, in words.
     :ivar taken: ports of ``external_ips`` that another one has (:class:`.address_book.AddressBook`).
@@ -116,6 +118,7 @@ class Service(NamedTuple):
     unusable: tuple[str, ...] = ()
     taken: frozenset[Claim] = frozenset()
     unserved: tuple[str, ...] = ()
+    source_ranges: tuple[str, ...] | None = None
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Service | None:
@@ -137,8 +140,15 @@ class Service(NamedTuple):
         )
         most = MAXIMUM_CLAIMS // max(len(ports), 1)
         given, written = _load_balancer_addresses(item), spec.get("externalIPs") or ()
-        balancer_ips = _usable(given)[:most]
-        external_ips = _usable([*written[: most - len(balancer_ips)], *balancer_ips])
+        ranges = source_ranges.of(item)
+        balancer_ips = tuple(
+            ip for ip in _usable(given) if ranges.networks is None or of_version(ranges.networks, addressing.family(ip))
+        )
+        refused = set(_usable(given)) - set(balancer_ips)
+        balancer_ips = balancer_ips[:most]
+        external_ips = tuple(
+            ip for ip in _usable([*written[: most - len(balancer_ips)], *balancer_ips]) if ip not in refused
+        )
         unusable = [f"{text} is no address of a machine" for text in _unusable([*written, *given])]
         return cls(
             meta["namespace"],
@@ -155,7 +165,11 @@ class Service(NamedTuple):
             meta.get("creationTimestamp") or "",
             balancer_ips,
             tuple(unusable[:MAXIMUM_CLAIMS]),
-            unserved=tuple(_unserved(item, most)),
+            unserved=(
+                *_unserved(item, most),
+                *([f"addresses of its load balancer: {ranges.problem}"] if refused or ranges.networks == () else []),
+            ),
+            source_ranges=ranges.networks,
         )
 
     @property
@@ -187,6 +201,14 @@ class Service(NamedTuple):
         for address in self.external_ips:
             for port in self.ports:
                 yield Claim(address, port.protocol, port.port)
+
+    def ranges_of(self, address: str) -> tuple[str, ...] | None:
+        """Return the networks whose clients may reach one of its addresses outside; None: everybody may."""
+        if self.source_ranges is None or address not in self.balancer_ips:
+            return None
+        version = addressing.family(address)
+        ranges = tuple(of_version(self.source_ranges, version))
+        return None if addressing.ANYWHERE[version] in ranges else ranges
 
     def external_ips_of(self, port: ServicePort) -> list[str]:
         """Return its addresses outside that serve a port."""
@@ -511,9 +533,7 @@ def of_version(addresses: Iterable[str], version: int) -> list[str]:
 
 def _load_balancer_addresses(item: Mapping[str, Any]) -> list[str]:
     """Return the addresses that the load balancer outside the cluster has given to the service."""
-    spec = item["spec"]
-    # OVN's load balancers can't restrict the client's addresses: refuse all rather than serve all.
-    if spec.get("type") != "LoadBalancer" or spec.get("loadBalancerSourceRanges"):
+    if item["spec"].get("type") != "LoadBalancer":
         return []
     ingress = (item.get("status") or {}).get("loadBalancer", {}).get("ingress") or ()
     # ipMode Proxy: the load balancer itself must see the connection (KEP-1860).
@@ -532,11 +552,6 @@ def _unserved(item: Mapping[str, Any], most: int) -> Iterator[str]:
         yield f"{ports - MAXIMUM_PORTS} of its ports: a service has {MAXIMUM_PORTS} at most"
     if written + given > most:
         yield (f"{written + given - most} of its addresses outside: addresses times ports are {MAXIMUM_CLAIMS} at most")
-    if spec.get("type") == "LoadBalancer" and spec.get("loadBalancerSourceRanges"):
-        yield (
-            "the addresses of its load balancer, since sources can't be filtered: remove loadBalancerSourceRanges, and "
-            "let the load balancer outside filter"
-        )
 
 
 def _affinity_timeout(item: Mapping[str, Any]) -> int | None:

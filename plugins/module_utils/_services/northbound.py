@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .._common import names
 from .._ovsdb.rows import ExactMap, Owner, Row
+from . import range_rules
 from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, ServiceState, Target, of_version
 
 KIND = "Service"
@@ -26,7 +27,17 @@ HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
 AFFINITY = {4: ("ip_dst", "ip_src"), 6: ("ipv6_dst", "ipv6_src")}
 AFFINITY_WITHOUT_IPV6 = ("eth_src",)
 # The load balancers that one protocol of a service may have, in the order of their rows.
-KINDS = ("cluster", "outside", "local", "node", "outside_local", "node_local")
+KINDS = (
+    "cluster",
+    "outside",
+    "local",
+    "node",
+    "outside_local",
+    "node_local",
+    "ranges",
+    "ranges_outside",
+    "ranges_local",
+)
 
 
 class Scope(NamedTuple):
@@ -34,7 +45,8 @@ class Scope(NamedTuple):
 
     :ivar kind: one of KINDS: to cluster addresses; to addresses outside; to cluster addresses with
         ``internalTrafficPolicy: Local``; to node ports; the last two with ``externalTrafficPolicy: Local``, on gateway
-        routers.
+        routers; to addresses outside that some sources only may reach, on switches; the same on gateway routers; the
+        same with ``externalTrafficPolicy: Local``.
     :ivar version: the IP version of a load balancer with template variables; None: it has none.
     """
 
@@ -54,10 +66,12 @@ class Scope(NamedTuple):
     @property
     def keeps_source(self) -> bool:
         """Whether gateway routers keep the client's address."""
-        return self.kind in ("outside_local", "node_local")
+        return self.kind.endswith("_local")
 
     def group(self, service: Service) -> str:
         """Return the load balancer group that it is in."""
+        if self.kind.startswith("ranges"):
+            return names.LB_GROUP_SWITCHES_RANGES if self.kind == "ranges" else names.LB_GROUP_ROUTERS_RANGES
         if self.keeps_source:
             return names.LB_GROUP_ROUTERS
         if self.kind == "local" or (self.kind in ("outside", "node") and service.external_local):
@@ -74,11 +88,12 @@ def owner(key: str) -> Owner:
 
 
 def rows(state: ServiceState, fields: Collection[str] = ()) -> list[Row]:
-    """Return the rows of a service's load balancers.
+    """Return the rows of a service's load balancers, and those that restrict who may reach them.
 
     :param fields: what the server's schema allows as ``selection_fields``; empty: everything.
     """
-    return [row for protocol in PROTOCOLS for row in _rows_of_protocol(state, protocol, fields)]
+    balancers = [row for protocol in PROTOCOLS for row in _rows_of_protocol(state, protocol, fields)]
+    return [*range_rules.rows(state.service, owner(state.service.key)), *balancers]
 
 
 def _rows_of_protocol(state: ServiceState, protocol: str, fields: Collection[str]) -> list[Row]:
@@ -117,9 +132,12 @@ def _add_port(vips: dict[Scope, dict[str, str]], state: ServiceState, port: Serv
     # Addresses outside are apart where the two sorts of addresses differ in their traffic policy.
     kind = "outside" if service.external_local or service.internal_local else "cluster"
     for ip in of_version(service.external_ips_of(port), version):
-        add_address(kind, ip)
+        is_open = service.ranges_of(ip) is None
+        add_address(kind if is_open else "ranges", ip)
         if service.external_local:
-            add("outside_local", _template_vip(ip, port.port), local_backends)
+            add("outside_local" if is_open else "ranges_local", _template_vip(ip, port.port), local_backends)
+        elif not is_open:
+            add_address("ranges_outside", ip)
     for index in range(ADDRESSES_OF_A_HOST if port.node_port else 0):
         vip = f"^{names.node_address_variable(version, index)}:{port.node_port}"
         add("node", vip, backends)

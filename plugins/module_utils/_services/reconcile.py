@@ -82,7 +82,7 @@ class ServicePlanner:
     :ivar engine, hosts: set by whoever makes them.
     """
 
-    tables = ("Load_Balancer",)
+    tables = ("Load_Balancer", "ACL")
     engine: Engine
     hosts: HostPlanner
 

@@ -18,6 +18,7 @@ The way of a packet through the table:
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
 from .._common import addressing
@@ -99,12 +100,22 @@ def _is_at_loopback(port: HostPortRule) -> bool:
 
 
 def _sets(rules: HostRules) -> Iterator[str]:
-    """Yield the sets: the pods' networks (inside), and the hosts' own addresses."""
+    """Yield the sets: the pods' networks (inside), the hosts' own addresses, and the sources of addresses outside."""
     for version in (4, 6):
         kind = f"type ipv{version}_addr;"
         inside, hosts = of_version(rules.pod_networks, version), of_version(rules.host_addresses, version)
         yield f"set inside{version} {{ {kind} flags interval;{_elements(inside)} }}"
         yield f"set hosts{version} {{ {kind}{_elements(hosts)} }}"
+    sources = {_sources_set(rule): rule for rule in rules.outside_addresses if rule.sources is not None}
+    for name, rule in sorted(sources.items()):
+        kind = f"type ipv{rule.version}_addr; flags interval;"
+        yield f"set {name} {{ {kind}{_elements(rule.sources or ())} }}"
+
+
+def _sources_set(rule: ServiceAddressRule) -> str:
+    """Return the name of the set of a rule's sources; rules with the same sources have one set."""
+    text = " ".join(rule.sources or ())
+    return f"sources{rule.version}_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def _elements(elements: Sequence[str]) -> str:
@@ -215,6 +226,8 @@ def _node_port(port: NodePortRule) -> Iterator[str]:
 def _outside_address(rule: ServiceAddressRule) -> Iterator[str]:
     """Yield the rules of one port of an address outside."""
     match = _match(rule.version, rule.protocol)
+    if rule.sources is not None:
+        yield f"{IP[rule.version]} saddr != @{_sources_set(rule)} drop"
     to_targets = _dnat(rule.version, rule.targets, rule.affinity)
     if rule.local is None:
         yield f"{match} {to_targets}"

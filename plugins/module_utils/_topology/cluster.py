@@ -114,7 +114,13 @@ def absent_rows() -> list[Row]:
     """Return the rows without owner keys that are removed with the cluster."""
     return [
         Row("Load_Balancer_Group", OWNER, "lb-group", name, kind="named", present=False)
-        for name in (names.LB_GROUP_ALL, names.LB_GROUP_SWITCHES, names.LB_GROUP_ROUTERS)
+        for name in (
+            names.LB_GROUP_ALL,
+            names.LB_GROUP_SWITCHES,
+            names.LB_GROUP_ROUTERS,
+            names.LB_GROUP_SWITCHES_RANGES,
+            names.LB_GROUP_ROUTERS_RANGES,
+        )
     ]
 
 

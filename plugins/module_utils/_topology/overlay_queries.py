@@ -36,6 +36,7 @@ WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
     "Chassis_Template_Var": ("chassis", "external_ids"),
     "ACL": ("direction", "external_ids"),
     "Address_Set": ("name", "external_ids"),
+    "Port_Group": ("name", "external_ids"),
 }
 COLUMNS_WITHOUT_OWNER = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
 ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}

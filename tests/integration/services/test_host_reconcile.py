@@ -108,6 +108,14 @@ def service(name, number, node_port, **spec):
     }
 
 
+def balancer(name, number, ingress, ranges):
+    """A service of an outer balancer for some sources."""
+    made = service(name, number, None, loadBalancerSourceRanges=ranges)
+    made["spec"]["type"] = "LoadBalancer"
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": ingress}]}}
+    return made
+
+
 def endpoints(name, port, *addresses, node="node1"):
     """Its endpoint slice."""
     return {
@@ -152,6 +160,7 @@ def overlay(sandbox):
         "addr add 192.168.1.3/24 dev inside",
         "addr add 10.96.0.1/32 dev lo",
         "addr add 10.96.0.5/32 dev lo",
+        "addr add 10.96.0.7/32 dev lo",
         "link set inside up",
         "link set lo up",
         "route add 10.0.0.0/24 via 192.168.1.2",
@@ -161,7 +170,9 @@ def overlay(sandbox):
     ip("route add 192.168.2.0/24 via 192.168.1.1")
     with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forwarding:
         forwarding.write("1")
-    process = listen("10.96.0.1:80", "10.96.0.5:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"])
+    process = listen(
+        "10.96.0.1:80", "10.96.0.5:80", "10.96.0.7:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"]
+    )
     yield place
     process.kill()
     process.wait()
@@ -199,6 +210,8 @@ def host(namespace, tmp_path, client, overlay):
         "services": [
             service("all", 1, 30001, externalIPs=["198.51.100.7"]),
             service("out", 5, None, externalIPs=["198.51.100.2"], externalTrafficPolicy="Local"),
+            balancer("some", 7, "198.51.100.4", ["10.0.0.9/32", "203.0.113.0/24"]),
+            balancer("bad", 8, "198.51.100.5", ["10.0.0.8/32", "nobody }; }; add table inet evil; {"]),
             service("away", 6, None, externalIPs=["198.51.100.3"], externalTrafficPolicy="Local"),
             service("stays", 2, 30002, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30012),
             service(
@@ -466,6 +479,23 @@ def test_an_address_outside_from_elsewhere(host, client):
     assert ask(80, "198.51.100.2", source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
     assert ask(80, "198.51.100.2", source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
     assert ask(80, "198.51.100.3", source="10.0.0.8", where=client, patience=1) == "silence"
+
+
+def test_an_address_outside_for_some_sources(host, client):
+    """Protects loadBalancerSourceRanges at hosts: everybody else is refused, also the host itself, and everybody where
+    the ranges can't be read; a host that has the address itself may use it as its own address may.
+    """
+    client.run("ip", "route", "add", "198.51.100.0/24", "via", "10.0.0.1")
+    ip("route add default via 10.0.0.9")
+    assert ask(80, "198.51.100.4", source="10.0.0.9", where=client) == "10.96.0.7:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.4", source="10.0.0.8", where=client, patience=0.5) == "silence"
+    assert ask(80, "198.51.100.4", patience=0.5) == "silence"
+    assert "198.51.100.5" not in listed("outside4", "map")
+    ranges = balancer("some", 7, "198.51.100.4", ["10.0.0.1/32"])
+    host.api.change("MODIFIED", ranges, "services")
+    ip("addr add 198.51.100.4/32 dev lo")
+    wait_for(lambda: ask(80, "198.51.100.4", patience=0.5) == "10.96.0.7:80 from 192.168.1.2", "the host's own address")
+    assert ask(80, "198.51.100.4", source="10.0.0.9", where=client, patience=0.5) == "silence"
 
 
 def test_a_service_that_the_host_is_an_endpoint_of(host, client):

@@ -25,6 +25,7 @@ TWO = {
     6: (Target("fd10::3", 8080), Target("fd10::4", 8080)),
 }
 NONE = {4: (), 6: ()}
+EVERYBODY = {4: None, 6: None}
 
 
 def node_port(number, protocol, local, other_hosts, affinity):
@@ -60,10 +61,15 @@ def test_every_form_in_both_ip_versions():
         for affinity in (False, True)
     )
     outside = tuple(
-        ServiceAddressRule(version, protocol, address, 443, (CLUSTER[version],), affinity, local)
+        ServiceAddressRule(version, protocol, address, 443, (CLUSTER[version],), affinity, local, sources[version])
         for version, addresses in {4: ("1.2.3.4", "1.2.3.5", "1.2.3.6"), 6: ("fd01::1", "fd01:0:1::", "::1:2")}.items()
         for protocol in ("tcp", "udp", "sctp")
-        for address, local, affinity in zip(addresses, (None, TWO[version], ()), (False, True, False))
+        for address, local, affinity, sources in zip(
+            addresses,
+            (None, TWO[version], ()),
+            (False, True, False),
+            (EVERYBODY, {4: ("10.0.0.0/8", "192.0.2.1/32"), 6: ("fd02::/16", "fd03::1/128")}, EVERYBODY),
+        )
     )
     host_ports = tuple(
         HostPortRule(version, protocol, 8080, address, TWO[version][0])

@@ -160,3 +160,46 @@ def test_the_zone_of_a_node():
     item = {"metadata": {"name": "Node1", "labels": {"topology.kubernetes.io/zone": "a"}}}
     assert Node.from_object(item).place == Place("node1", "a")
     assert Node.from_object({"metadata": {"name": "node1"}}).place == Place("node1", "")
+
+
+ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+BOTH = ("5.6.7.8", "fd99::1")
+
+
+@pytest.mark.parametrize(
+    ("field", "annotation", "ranges", "served"),
+    [
+        (None, None, None, BOTH),
+        ([], " ", None, BOTH),
+        (["0.0.0.0/0"], None, None, BOTH),
+        (["::/0", "fd00::/8"], None, None, BOTH),
+        (["0.0.0.0/0", "fd01::/64"], None, ("0.0.0.0/0", "fd01::/64"), BOTH),
+        ([" 10.0.0.7/24 ", "10.0.0.0/25", "10.0.1.0/24"], None, ("10.0.0.0/23",), BOTH[:1]),
+        (["fd01::1/64"], None, ("fd01::/64",), BOTH[1:]),
+        (["::ffff:10.0.0.0/104"], None, ("10.0.0.0/8",), BOTH[:1]),
+        (None, "10.0.0.0/8, fd01::/64", ("10.0.0.0/8", "fd01::/64"), BOTH),
+        (["10.0.0.0/8"], "nobody", ("10.0.0.0/8",), BOTH[:1]),  # the field counts
+        (None, "10.0.0.0/8,", (), ()),
+        (None, "10.0.0.0/8," * 400, (), ()),
+        (["10.0.0.0/8", "10.0.0.1 || 1"], None, (), ()),
+        (["10.0.0.0"], None, (), ()),
+        (["10.0.0.0/33"], None, (), ()),
+        (["10.0.0.0/255.0.0.0"], None, (), ()),
+        (["fe80::%a b/64"], None, (), ()),
+        ([f"10.{number}.0.0/17" for number in range(200)] + ["10.0.0.0/8"] * 57, None, (), ()),
+    ],
+)
+def test_who_may_reach_a_balancers_address(field, annotation, ranges, served):
+    """Protects loadBalancerSourceRanges, and the annotation: what can't be read admits nobody, and says so; an address
+    of an IP version without ranges has no clients.
+    """
+    made = service(
+        "LoadBalancer",
+        status={"loadBalancer": {"ingress": [{"ip": ip} for ip in BOTH]}},
+        annotations={ANNOTATION: annotation} if annotation is not None else None,
+        loadBalancerSourceRanges=field,
+    )
+    assert (made.source_ranges, made.external_ips, made.balancer_ips) == (ranges, served, served)
+    assert bool(made.unserved) == (served != BOTH)
+    if ranges and "0.0.0.0/0" in ranges:
+        assert (made.ranges_of("5.6.7.8"), made.ranges_of("fd99::1")) == (None, ("fd01::/64",))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import northbound
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import model, northbound
 
 from .objects import endpoints, endpoints_for, service, state
 
@@ -98,20 +98,86 @@ def test_outer_addresses_are_served_everywhere():
     }
 
 
-@pytest.mark.parametrize(
-    ("ranges", "served"),
-    [
-        (["203.0.113.0/24"], {"10.96.0.1:80"}),
-        ([], {"10.96.0.1:80", "5.6.7.8:80"}),
-        (None, {"10.96.0.1:80", "5.6.7.8:80"}),
-    ],
-)
-def test_a_balancer_for_some_sources_is_not_open_to_all(ranges, served):
-    """Protects loadBalancerSourceRanges: OVN can't restrict sources, so the balancer's address is not served."""
+INGRESS = {"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}, {"ip": "5.6.7.9"}, {"ip": "fd99::1"}]}}
+
+
+def acls(made):
+    """Role -> priority and match of a service's ACLs."""
+    rows = [row for row in northbound.rows(state(made)) if row.table == "ACL"]
+    assert {(row.parent_table, row.parent, row.columns["direction"]) for row in rows} <= {
+        ("Port_Group", "clusterSourceRanges", "from-lport")
+    }
+    return {row.role: (row.columns["priority"], row.columns["action"], row.columns["match"]) for row in rows}
+
+
+@pytest.mark.parametrize("policy", ["Cluster", "Local"])
+def test_a_balancer_for_some_sources_is_not_open_to_all(policy):
+    """Protects loadBalancerSourceRanges: only switches and routers that restrict sources balance the address, for all
+    of its ports; externalIPs and cluster addresses are open.
+    """
     made = service(
-        "LoadBalancer", loadBalancerSourceRanges=ranges, status={"loadBalancer": {"ingress": [{"ip": "5.6.7.8"}]}}
+        "LoadBalancer",
+        ports=tuple({"name": str(port), "port": port} for port in (80, 81)),
+        ips=("10.96.0.1", "fd96::1"),
+        loadBalancerSourceRanges=["203.0.113.0/24"],
+        externalIPs=["1.2.3.4"],
+        externalTrafficPolicy=policy,
+        status=INGRESS,
     )
-    assert set(vips(made, [endpoints("192.168.1.3")])["cluster-tcp", ALL]) == served
+    groups = {row.role: (row.parent, set(row.columns["vips"])) for row in northbound.rows(state(made)) if row.name}
+    restricted = {f"5.6.7.{host}:{port}" for host in (8, 9) for port in (80, 81)}
+    assert {role: where for role, where in groups.items() if role.startswith("ranges")} == {
+        "ranges-tcp": ("clusterSwitchRangesLBGroup", restricted),
+        ("ranges_local_IPv4-tcp" if policy == "Local" else "ranges_outside-tcp"): (
+            "clusterRouterRangesLBGroup",
+            restricted,
+        ),
+    }
+    others = [vip for role, (_group, vips) in groups.items() if not role.startswith("ranges") for vip in vips]
+    assert "1.2.3.4:80" in others and not [vip for vip in others if vip.startswith(("5.6.", "[fd99"))]
+    to = "(ip4.dst == {5.6.7.8, 5.6.7.9} && tcp.dst == {80, 81})"
+    assert acls(made) == {
+        "ranges-allow-tcp-4": (1002, "allow", f"ip4.src == {{203.0.113.0/24}} && ({to})"),
+        "ranges-drop-tcp-4": (1001, "drop", to),
+    }
+
+
+def test_ports_of_another_service_are_not_restricted():
+    """Protects a service that has a port of the same address from the ranges of this one."""
+    made = service(
+        "LoadBalancer",
+        ports=tuple({"name": str(port), "port": port, "protocol": "UDP"} for port in (80, 81)),
+        loadBalancerSourceRanges=["203.0.113.0/24"],
+        status=INGRESS,
+    )._replace(taken=frozenset({model.Claim("5.6.7.8", "UDP", 81)}))
+    assert acls(made)["ranges-drop-udp-4"][2] == (
+        "(ip4.dst == {5.6.7.8, 5.6.7.9} && udp.dst == {80}) || (ip4.dst == {5.6.7.9} && udp.dst == {81})"
+    )
+
+
+@pytest.mark.parametrize("hinted", [True, False])
+def test_endpoints_for_a_host_are_a_variable(hinted):
+    """Protects traffic distribution: where hints count, each chassis has endpoints of its own, at each address."""
+    slices = [
+        endpoints_for({"192.168.1.3": {"forZones": ["a"]}, "192.168.2.3": {"forZones": ["b"]} if hinted else {}}),
+        endpoints_for({"fd10::3": {"forZones": ["a"]} if hinted else {}}, version=6),
+    ]
+    made = service(
+        "NodePort",
+        ports=({"port": 80, "nodePort": 30080},),
+        ips=("10.96.0.1", "fd96::1"),
+        externalIPs=["1.2.3.4"],
+        externalTrafficPolicy="Local",
+    )
+    rows = {row.role: row for row in northbound.rows(state(made, *slices))}
+    ours = {"cluster_IPv4-tcp", "cluster_IPv6-tcp", "outside_IPv4-tcp"}
+    if not hinted:
+        assert not ours & set(rows) and "^" not in str(rows["node_IPv4-tcp"].columns["vips"].values())
+        return
+    assert ours <= set(rows) and not {"cluster-tcp", "outside-tcp"} & set(rows)
+    assert rows["cluster_IPv4-tcp"].parent == ALL and rows["outside_IPv4-tcp"].parent == SWITCHES
+    for role in (*ours, "node_IPv4-tcp", "node_IPv6-tcp"):
+        assert all(value.startswith("^HINTED_") for value in rows[role].columns["vips"].values())
 
 
 IN_23_03 = ("eth_src", "eth_dst", "ip_src", "ip_dst", "tp_src", "tp_dst")
@@ -275,32 +341,3 @@ def test_a_node_port_is_written_once_for_all_hosts():
         "^NODEIP_IPv4_0:30080": "192.168.1.3:8080",
         "^NODEIP_IPv4_1:30080": "192.168.1.3:8080",
     }
-
-
-@pytest.mark.parametrize("hinted", [True, False])
-def test_endpoints_for_a_host_are_a_variable(hinted):
-    """Protects traffic distribution: where hints count, each chassis has endpoints of its own, at each address."""
-    slices = [
-        endpoints_for({"192.168.1.3": {"forZones": ["a"]}, "192.168.2.3": {"forZones": ["b"]} if hinted else {}}),
-        endpoints_for({"fd10::3": {"forZones": ["a"]} if hinted else {}}, version=6),
-    ]
-    made = service(
-        "NodePort",
-        ports=({"port": 80, "nodePort": 30080},),
-        ips=("10.96.0.1", "fd96::1"),
-        externalIPs=["1.2.3.4"],
-        externalTrafficPolicy="Local",
-    )
-    rows = {row.role: row for row in northbound.rows(state(made, *slices))}
-    ours = {"cluster_IPv4-tcp", "cluster_IPv6-tcp", "outside_IPv4-tcp"}
-    if not hinted:
-        assert not ours & set(rows) and "^" not in str(rows["node_IPv4-tcp"].columns["vips"].values())
-        return
-    assert ours <= set(rows) and not {"cluster-tcp", "outside-tcp"} & set(rows)
-    assert rows["cluster_IPv4-tcp"].parent == ALL and rows["outside_IPv4-tcp"].parent == SWITCHES
-    for role in (*ours, "node_IPv4-tcp", "node_IPv6-tcp"):
-        assert all(value.startswith("^HINTED_") for value in rows[role].columns["vips"].values())
-
-
-IN_23_03 = ("eth_src", "eth_dst", "ip_src", "ip_dst", "tp_src", "tp_dst")
-BY_IPV4 = ("ip_dst", "ip_src")

@@ -150,13 +150,13 @@ def test_what_of_a_service_is_not_served_is_said_once():
         return said
 
     assert put(made()) == []
-    ((about, reason, message),) = put(made(loadBalancerSourceRanges=["203.0.113.0/24"]))
+    ((about, reason, message),) = put(made(loadBalancerSourceRanges=["203.0.113.0"]))
     assert (about, reason) == (
         "service ns/web",
         "ServicePartNotServed",
-    ) and "remove loadBalancerSourceRanges" in message
-    assert put(made(loadBalancerSourceRanges=["203.0.113.0/24"], sessionAffinity="ClientIP")) == []
-    both = put(made(1001, loadBalancerSourceRanges=["203.0.113.0/24"], externalIPs=["10.96.0.9"]))
+    ) and "nobody may reach them, since a source range is no network" in message
+    assert put(made(loadBalancerSourceRanges=["203.0.113.0"], sessionAffinity="ClientIP")) == []
+    both = put(made(1001, loadBalancerSourceRanges=["203.0.113.0"], externalIPs=["10.96.0.9"]))
     assert [reason for _about, reason, _message in both] == ["AddressRefused", "ServicePartNotServed"]
     assert "1 of its ports" in both[1][2]
     assert put(made()) == []

@@ -61,9 +61,13 @@ def test_the_cluster_router_is_marked():
     """Protects tools that look for the mark."""
     router = next(row for row in cluster.rows(cluster.Cluster((V4,))) if row.table == "Logical_Router")
     assert router.columns["external_ids"] == {"k8s-cluster-router": "yes"}
-    assert [row.name for row in cluster.absent_rows()] == [line.split()[1] for line in GROUPS[:3]] and not any(
-        row.present for row in cluster.absent_rows()
-    )
+    absent = cluster.absent_rows()
+    assert not any(row.present for row in absent)
+    assert [row.name for row in absent] == [
+        *(line.split()[1] for line in GROUPS[:3]),
+        "clusterSwitchRangesLBGroup",
+        "clusterRouterRangesLBGroup",
+    ]
 
 
 NODES = {

@@ -167,7 +167,7 @@ class Ports:
                 await asyncio.wait_for(self.replica.ready.wait(), max(0.0, deadline - loop.time()))
             # A port can't be in two bridges: it leaves the other one first.
             misplaced = [self.misplaced(row.name or "") for row in desired if row.table == "Port"]
-            leave = [remove_from_parent("Port", row.uuid) for row in misplaced if row is not None]
+            leave = [one for row in misplaced if row is not None for one in remove_from_parent("Port", row.uuid)]
             if leave:
                 await run_to_end(self.replica.transact([*leave, {"op": "comment", "comment": comment}]))
             plan = self._plan(owner, desired)
