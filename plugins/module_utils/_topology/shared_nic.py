@@ -32,7 +32,8 @@ SOUTHBOUND_TABLES = {
 GENEVE_PORT = 6081  # RFC 8926
 HIGHEST_PORT = 65535
 LOCALNET_KEY = "ovn-localnet-port"  # ovn-controller(8)
-VIP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+):(\d+)")
+# A virtual address with its port. An IPv6 address has no brackets where a template variable stands for it.
+VIP = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+):(\d{1,5})", re.ASCII)
 TEMPLATE_VARIABLE = re.compile(r"\^(\w+)")  # ovn-nb(5), Chassis_Template_Var
 
 
@@ -134,7 +135,7 @@ def services(
             match = VIP.fullmatch(TEMPLATE_VARIABLE.sub(lambda variable: values.get(variable[1], ""), vip))
             if match is None:
                 continue
-            address, port = addressing.normalized(match[1].strip("[]")), int(match[2])
+            address, port = addressing.unicast(match[1].strip("[]")), int(match[2])
             if address is None or not 0 < port <= HIGHEST_PORT:  # northd passes on what anybody has written
                 continue
             ip = ipaddress.ip_address(address)

@@ -115,7 +115,7 @@ def test_services_are_load_balancers_at_the_hosts_addresses():
             "Chassis_Template_Var",
             "1",
             chassis="id-1",
-            variables={"NODE_IPv4": "10.44.0.12", "NODE_IPv6": "[fd44::12]"},
+            variables={"NODE_IPv4": "10.44.0.12", "NODE_IPv6": "fd44::12"},
         ),
         row("Chassis_Template_Var", "2", chassis="id-2", variables={"NONE": "10.44.0.12"}),
     ]
