@@ -120,7 +120,7 @@ def test_site_and_verify_give_a_host_the_same_options(cluster, datapath):
     settings = verify(cluster.with_facts(), overlay(*HOSTS))["settings"][NODE1]
     node = templated("node", "converge.yml", node_settings=settings, node_subnets=["192.168.8.0/24"])
     assert options.node_host(node, node["cluster_ip_subnet"]) == node_settings(settings, ["192.168.8.0/24"])
-    gateway = templated("gateway", "host.yml", gateway_settings=settings)
+    gateway = templated("gateway", "converge.yml", gateway_settings=settings)
     given = argument_spec.OVN_HOST["argument_spec"]["gateway"]["options"]
     assert set(gateway) <= set(given)
     own = {**gateway, "datapath_type": None}  # it is for the move of a shared NIC
