@@ -17,7 +17,6 @@ from .._common.errors import HostError
 from .._common.files import read_file
 from .._host.desired import File
 from .._netlink.records import DEFAULT_OPTIONS, KernelNeighbour, LinkOptions
-from .serialize import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,6 +71,8 @@ class MovedNic:
 
         :raises HostError: somebody has changed it.
         """
+        from .serialize import from_json  # here: it loads all network managers, and most hosts have no such file
+
         try:
             kept = dict(json.loads(text))
             saved = kept.get("had")
@@ -101,6 +102,8 @@ class MovedNic:
 
         What the first version did not know has keys of its own, and only where there is something.
         """
+        from .serialize import to_json  # here, as in from_text
+
         kept: dict[str, Any] = {
             "users": list(self.users),
             "promiscuous": self.promiscuous,
