@@ -32,6 +32,10 @@ class Told:
         if not any(told.values()):
             del self._told[key]
 
+    def keys(self) -> list[str]:
+        """Return the keys of the objects of which something is said now."""
+        return list(self._told)
+
     def forget(self, key: str) -> None:
         """Forget an object that was deleted."""
         self._told.pop(key, None)

@@ -14,10 +14,10 @@ from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._kube.told import Told
 from .._netlink import sctp
-from .._netlink.listening import Listener
+from .._netlink.listening import Listener, LocalHost
 from .._pods.model import Pod
-from .address_book import not_served
-from .model import Service
+from .address_book import Served, not_served
+from .model import Claim, Service
 from .service_cidrs import ServiceCIDR
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -58,8 +58,8 @@ class HostNotices:
             text = f"on node {self._node}: {reason}" if reason else ""
             self._of_cidrs.tell(one.name, one.reference, reasons.SERVICE_CIDR_REFUSED, text)
 
-    def tell(self, pods: Iterable[Pod], kept_ports: Collection[Listener], services: Iterable[Service]) -> None:
-        """Say what is not served now, where it is new.
+    def tell_of_pods(self, pods: Iterable[Pod], kept_ports: Collection[Listener]) -> None:
+        """Say which host ports are not served now, where it is new.
 
         :param kept_ports: host ports of pods on which programs of the host listen.
         """
@@ -75,10 +75,46 @@ class HostNotices:
                 ),
             ]
             self._of_pods.tell(pod.key, pod.reference, reasons.HOST_PORT_NOT_SERVED, not_served(parts))
-        with_sctp = [one for one in services if any(port.protocol == "SCTP" for port in one.ports)]
+
+    def tell_of_services(
+        self, services: Mapping[str, Service], served: Iterable[Served], local: LocalHost, routers: Collection[str]
+    ) -> None:
+        """Say what of services this host does not serve now, where it is new.
+
+        :param services: key -> service, all of them.
+        :param served: those that the host has rules for, without what is refused.
+        :param local: the host's own addresses and listening programs.
+        :param routers: those of the host's default routes, which it alone knows.
+        """
+        refused: dict[str, list[str]] = {}
+        parts: dict[str, list[str]] = {}
+        for one in served:
+            key = one.service.key
+            of_routers = [text for text in one.refusals if text.partition(" ")[0] in routers]
+            if of_routers:
+                refused[key] = of_routers
+            taken = self._taken(one.service, local)
+            if taken:
+                parts[key] = taken
+        # Each host without SCTP says the same, so that it is one event.
+        with_sctp = [key for key, one in services.items() if any(port.protocol == "SCTP" for port in one.ports)]
         missing = sctp.missing() if with_sctp else ""
-        for service in with_sctp:
-            # Each host without SCTP says the same, so that it is one event.
-            part = f"SCTP on hosts whose kernel lacks {missing}: give such a host a kernel with it" if missing else ""
-            text = not_served([part] if part else [])
-            self._of_services.tell(service.key, service.reference, reasons.SERVICE_NOT_SERVED, text)
+        if missing:
+            for key in with_sctp:
+                text = f"SCTP on hosts whose kernel lacks {missing}: give such a host a kernel with it"
+                parts.setdefault(key, []).append(text)
+        for key in {*refused, *parts, *self._of_services.keys()}:
+            service = services.get(key)
+            if service is not None:
+                about = service.reference
+                self._of_services.tell(key, about, reasons.ADDRESS_REFUSED, not_served(refused.get(key, ())))
+                self._of_services.tell(key, about, reasons.SERVICE_NOT_SERVED, not_served(parts.get(key, ())))
+
+    def _taken(self, service: Service, local: LocalHost) -> list[str]:
+        """Return the ports of the host's own addresses that one of its programs keeps."""
+        return [
+            f"{Claim(ip, port.protocol, port.port)} on node {self._node}: a program of the host listens there"
+            for port in service.ports
+            for ip in service.external_ips_of(port)
+            if ip in local.addresses and local.listens(port.protocol.lower(), ip, port.port)
+        ]

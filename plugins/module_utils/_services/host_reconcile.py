@@ -25,7 +25,7 @@ from .._netlink.listening import LocalHost, read_local_host, read_next_hops
 from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables, service_cidrs
-from .address_book import SERVICES_USE, AddressBook, Owner
+from .address_book import SERVICES_USE, AddressBook, Owner, Served
 from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
@@ -291,10 +291,12 @@ class HostServices:
         await self._converge()
 
     async def _converge(self) -> None:
+        routers: frozenset[str] = frozenset()
         if any(service.external_ips for service in self.services.store.values()):
             routers = await asyncio.to_thread(read_next_hops) - self._addresses.all()
             self._book.set_owner("routes", Owner("an external router", is_host=False), routers)
-        states = await collect(self._states())
+        needed = await collect(self._states())
+        states = [state for _served, state in needed]
         checks = health_checks(self.node, states)
         if checks != self._answered:
             await self._answer(checks)
@@ -303,14 +305,16 @@ class HostServices:
         hosts = dict(await collect((node.name, self._addresses.of(key).addresses) for key, node in nodes))
         await asyncio.to_thread(self._write, hosts, states, list(self._host_ports()))
         kept = self._written.kept_ports if self._written else ()
-        self._notices.tell(list(self._pods.values()), kept, list(self.services.store.values()))
+        self._notices.tell_of_pods(list(self._pods.values()), kept)
+        self._notices.tell_of_services(self.services.store, [served for served, _state in needed], self._local, routers)
 
-    def _states(self) -> Iterator[ServiceState]:
-        """Yield the services that this host needs rules for."""
+    def _states(self) -> Iterator[tuple[Served, ServiceState]]:
+        """Yield the services that this host needs rules for, as they are served."""
         for key, service in list(self.services.store.items()):
             parts = self._slices.of(key)
             if needs_rules(service) or any(part.has_endpoint_at(self._own_addresses) for part in parts):
-                yield ServiceState(self._book.served(service).service, parts)
+                served = self._book.served(service)
+                yield served, ServiceState(served.service, parts)
 
     def _host_ports(self) -> Iterator[PodHostPorts]:
         """Yield the host ports of the pods that have a network."""
