@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from .._common.errors import APIRefused, KubernetesError
+from .._common.errors import APIRefused, APIUnreachable, KubernetesError
 from .._common.retry import Pause, wait_until_async
 from .._common.tasks import end
 from .._kube.client import Client
@@ -30,6 +30,7 @@ LONGEST_QUEUE = 1000  # events that wait
 BURST, RATE = 25, 20.0  # events at once, and then in a second
 PATIENCE = 1.0  # seconds for which one event waits for other work, at most
 LOOK = Pause(0.02)  # between two looks whether that is done
+AWAY = Pause(1.0, longest=30.0, jitter=0.3)  # after an attempt that the API server did not answer
 LONGEST = 1000  # characters of a message; kubectl shows 1,024 (NoteLengthLimit of events.k8s.io)
 LONGEST_NAME = 253  # characters of an object's name (RFC 1123 subdomain)
 
@@ -114,9 +115,18 @@ class Queue:
             return Event(about, line.reason, message)
         return Event(about, line.reason, message, self._others.pop(line, 0))
 
+    def put_back(self, event: Event) -> None:
+        """Add an event that was taken, and could not be written, where nothing newer is to be said."""
+        about, reason, message, others = event
+        line = Line(about.namespace, about.kind, reason)
+        if about not in self._lines.get(line, {}):
+            self.put(about, reason, message)
+        if others and line in self._lines:
+            self._others[line] = self._others.get(line, 0) + others
+
 
 class EventWriter:
-    """The writer; an event that can't be written is lost, and the log says so.
+    """The writer. An event waits while the API server is away; one that it refuses is lost, and the log says so.
 
     :param component: the program, for the events' source.
     :param is_busy: returns whether other work comes first.
@@ -149,11 +159,19 @@ class EventWriter:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        failures = 0
         while self.queue:
             await self._wait_for_turn()
             event = self.queue.take()
             try:
                 await self._write(event)
+                failures = 0
+            except APIUnreachable as exc:
+                if not failures:
+                    self._log.warning("events wait: %s", exc)
+                self.queue.put_back(event)
+                await asyncio.sleep(AWAY.seconds(failures))
+                failures += 1
             except KubernetesError as exc:
                 self._log.warning("%s: the event %s could not be written: %s", event.about, event.reason, exc)
 

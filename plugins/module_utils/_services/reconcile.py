@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from .host_planner import HostPlanner
 
 LOG = logging.getLogger("ovn-k8s-watcher")
+# Without a number, which may change with each of thousands of endpoints.
+LEFT_OUT = (
+    f"some of its endpoints: a service has {MAXIMUM_TARGETS} at all ports, {MAXIMUM_BACKENDS} at all ports of all "
+    f"addresses, and slices with {MAXIMUM_SLICE_PORTS} ports"
+)
 # Called with what was measured, and its seconds.
 Observer = Callable[[str, float], object]
 
@@ -99,7 +104,7 @@ class ServicePlanner:
         self._book = book
         self._told = Told(on_event, LOG)
         self._observe = observe
-        self._left_out: dict[str, str] = {}  # key -> which endpoints are too many, in words
+        self._left_out: set[str] = set()  # keys of services with too many endpoints
         # Services that keep a part of their traffic on a host: key -> what hosts were last marked for.
         self._host_parts: dict[str, host_rows.HostPart] = {}
         self._hints: dict[str, Hints] = {}  # the same of services whose endpoints have hints
@@ -128,7 +133,7 @@ class ServicePlanner:
         """Take in a change of a service."""
         if new is None:
             self._told.forget(key)
-            self._left_out.pop(key, None)
+            self._left_out.discard(key)
         self._changed(key)
         self.recheck({key, *self._book.update(key, old, new)})
 
@@ -228,12 +233,9 @@ class ServicePlanner:
             return []
         state = self._slices.state(key, self._book.served(service).service)
         if state.left_out:
-            self._left_out[key] = (
-                f"{state.left_out} of its endpoints: a service has {MAXIMUM_TARGETS} at all ports, "
-                f"{MAXIMUM_BACKENDS} at all ports of all addresses, and slices with {MAXIMUM_SLICE_PORTS} ports"
-            )
+            self._left_out.add(key)
         else:
-            self._left_out.pop(key, None)
+            self._left_out.discard(key)
         return northbound.rows(state, self._fields)
 
     def done(self, key: str, changes: Sequence[Change]) -> None:
@@ -250,8 +252,8 @@ class ServicePlanner:
         self._told.tell(
             key, service.reference, reasons.ADDRESS_REFUSED, not_served(self._book.served(service).refusals)
         )
-        left_out = self._left_out.get(key)
-        parts = (*service.unserved, *service.affinity_gaps(self._userspace), *([left_out] if left_out else []))
+        left_out = [LEFT_OUT] if key in self._left_out else []
+        parts = (*service.unserved, *service.affinity_gaps(self._userspace), *left_out)
         self._told.tell(key, service.reference, reasons.SERVICE_NOT_SERVED, not_served(parts))
 
     def failed(self, key: str, reason: str) -> None:

@@ -8,7 +8,8 @@ import asyncio
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import APIRefused, APIUnreachable
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import reference
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.reference import Reference
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import kubernetes_events
@@ -122,6 +123,30 @@ def test_the_longest_line_makes_room():
     taken = [queue.take() for _ in range(1000)]
     assert not queue and "quiet" in [one.about.namespace for one in taken[:5]]
     assert [one.others for one in taken if one.others] == [1]
+
+
+def test_events_wait_for_an_api_server_that_is_away(monkeypatch, caplog):
+    """Protects what is said from an outage: it is said afterwards, once, with the number of those that had no place."""
+    monkeypatch.setattr(kubernetes_events, "AWAY", Pause(0.001))
+    monkeypatch.setattr(kubernetes_events, "BURST", 10_000)
+    monkeypatch.setattr(kubernetes_events, "LONGEST_LINE", 2)
+
+    class Away(Server):
+        """An API server that answers every third request."""
+
+        async def create(self, path, body):
+            """Make an event, at times."""
+            self.requests.append((path, None))
+            if len(self.requests) % 3:
+                raise APIUnreachable("it is away")
+            self.events[body["metadata"]["name"]] = body
+
+    server = write(Away(), *[(pod(number), "R", "text") for number in range(5)])
+    texts = sorted(one["message"] for one in server.events.values())
+    assert texts == ["text", "text (and so for 3 more of these objects)"] and len(server.requests) == 6
+    assert [one.message for one in caplog.records if one.message.startswith("events wait")] == [
+        "events wait: it is away"
+    ] * 2
 
 
 def test_as_many_lines_as_there_is_room_for():
