@@ -242,9 +242,10 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             with pytest.raises(APIRefused) as refused:
                 await client.get(collection)
             assert status(refused) == 404  # the kind is not there, and is no secret either
-        pod = await client.patch(
+        await client.patch(
             "/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}}
         )
+        pod = kubernetes.get("/api/v1/namespaces/default/pods/watched")
         assert pod["metadata"]["annotations"] == {"ovn": "{}"}
         await client.create(
             "/api/v1/namespaces/default/events",
