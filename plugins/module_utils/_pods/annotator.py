@@ -85,6 +85,13 @@ class Annotator:
         """Whether a pod's annotations are being written."""
         return key in self._tasks
 
+    def is_echo(self, key: str, annotations: PodAnnotations) -> bool:
+        """Return whether annotations are those that are being written: the watch often tells of them before the reply
+        comes.
+        """
+        written = self._written.get(key)
+        return written is not None and annotations.written == written.written
+
     def forget(self, key: str) -> None:
         """Forget the failures of a pod that was deleted, or is as desired."""
         self.failing.pop(key, None)
@@ -110,7 +117,7 @@ class Annotator:
                     network=annotations.network, networks=annotations.networks, uid=annotations.uid
                 )
                 self._pods[key] = pod._replace(annotations=texts)
-            elif current is not None:
+            elif current is not None and current.annotations.written != annotations.written:
                 pause = 0.0  # it has changed meanwhile
             if key in self._again:
                 pause = 0.0

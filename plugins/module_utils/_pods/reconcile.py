@@ -89,10 +89,15 @@ class PodPlanner:
             self.annotator.forget(key)
             if old is not None and old.static_uid is not None:
                 self._mark_all(self._gone.add(old, self._is_up))
-        if old is not None and new is not None and old._replace(status_ips=new.status_ips) == new:
-            self.addresses.reported(new)  # nothing else has changed
+        if old is not None and new is not None and self._is_known(key, old, new):
+            self.addresses.reported(new)
         else:
             self._mark(key)
+
+    def _is_known(self, key: str, old: Pod, new: Pod) -> bool:
+        """Return whether nothing has changed but what the kubelet reports, and what this watcher writes."""
+        texts = new.annotations if self.annotator.is_echo(key, new.annotations) else old.annotations
+        return old._replace(status_ips=new.status_ips, annotations=texts) == new
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 BATCH = 500  # keys in one transaction
-PLANNING_TIME = 0.1  # seconds after which the other keys of a batch wait for the next one
+PLANNING_TIME = 0.03  # seconds after which the other keys of a batch wait for the next one: all else waits meanwhile
 GATHER_TIME = 0.004  # seconds between two transactions, in which more keys are marked
 CONFLICT_PAUSE = Pause(0.02, jitter=0.95)
 
@@ -131,8 +131,7 @@ class Engine:
                 self._wake.clear()
                 continue
             pause = last + GATHER_TIME - time.monotonic()
-            if pause > 0:
-                await asyncio.sleep(pause)
+            await asyncio.sleep(pause if pause > 0 and len(self) < BATCH else 0)
             self.busy_since = time.monotonic()
             await self._converge(self._next_batch())
             self.busy_since = None

@@ -108,3 +108,31 @@ def test_a_pod_that_is_deleted_meanwhile():
         assert not len(world.planner.addresses) and world.patches == []
 
     asyncio.run(main())
+
+
+def test_the_watch_tells_of_what_this_watcher_writes():
+    """Protects the rate of many pods: the news of an annotation that this watcher writes, which often comes before the
+    reply, has the pod looked at no more; another change at the same time has.
+    """
+    world, marked = World(), []
+
+    async def main():
+        world.put("u1", "node1")
+        desired = world.planner.desired(KEY)
+        world.replica.write(desired)
+
+        async def patch(_path, body):
+            texts = PodAnnotations.from_mapping(body["metadata"]["annotations"])
+            for uid, old in (("u1", world.pods[KEY]), ("other", world.pods[KEY])):
+                world.mark = lambda *key, uid=uid: marked.append(uid)
+                new = old._replace(uid=uid, annotations=texts)
+                if uid == "u1":
+                    world.pods[KEY] = new
+                world.planner.pod_changed(KEY, old, new)
+
+        world.patch = patch
+        world.mark_later = lambda *key: marked.append("later")
+        await world.done()
+
+    asyncio.run(main())
+    assert marked == ["other"]
