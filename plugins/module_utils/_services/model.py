@@ -244,6 +244,8 @@ class Service(NamedTuple):
             untimed.append("at addresses outside and node ports (externalTrafficPolicy is Local)")
         elif self.has_node_ports:
             untimed.append("at node ports of gateways' addresses")
+            if 6 in self.ip_versions:
+                untimed.append("of IPv6 addresses for pods of the same host")
         if untimed:
             gaps.append(
                 f"session affinity has no time-out {' and '.join(untimed)}: OVN can't learn where template variables "

@@ -76,8 +76,9 @@ class Scope(NamedTuple):
             return names.LB_GROUP_ROUTERS
         if self.kind == "local" or (self.kind in ("outside", "node") and service.external_local):
             return names.LB_GROUP_SWITCHES
-        if self.kind == "node" and service.learned_affinity:
-            # OVN can't learn at a template variable. At a host's own address its rules lead to the cluster address.
+        if self.kind == "node" and self.version == 4 and service.learned_affinity:
+            # OVN can't learn at a template variable. At a host's own address its rules lead to the cluster address, of
+            # IPv4: hosts need not forward IPv6.
             return names.LB_GROUP_ROUTERS
         return names.LB_GROUP_ALL
 

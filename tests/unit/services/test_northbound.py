@@ -181,7 +181,7 @@ def test_endpoints_for_a_host_are_a_variable(hinted):
 
 
 IN_23_03 = ("eth_src", "eth_dst", "ip_src", "ip_dst", "tp_src", "tp_dst")
-BY_IPV4 = ("ip_dst", "ip_src")
+BY_IPV4, BY_IPV6 = ("ip_dst", "ip_src"), ("ipv6_dst", "ipv6_src")
 
 
 @pytest.mark.parametrize(
@@ -244,13 +244,15 @@ def test_a_chosen_time_out_is_kept(seconds, way, timeout):
     """Protects timeoutSeconds where somebody chose them. The API server's default is a hash: OVN's own affinity drops
     the first packets of each client. More than OVN can count is a hash too.
     """
-    rows = {row.role: row for row in northbound.rows(state(sticky(seconds, way)))}
+    made = sticky(seconds, way, ips=("10.96.0.1", "fd96::1"))
+    rows = {row.role: row for row in northbound.rows(state(made))}
     columns = rows["cluster-tcp"].columns
-    by_hash = () if timeout else BY_IPV4
+    by_hash = () if timeout else (*BY_IPV4, *BY_IPV6)
     assert (columns["options"]["affinity_timeout"], columns["selection_fields"]) == (timeout, by_hash)
     node = rows["node_IPv4-tcp"]
-    # With a time-out the switches leave node ports to the hosts' rules, which lead to the cluster address.
-    assert node.parent == (ROUTERS if timeout else ALL)
+    # With a time-out the switches leave node ports to the hosts' rules, which lead to the cluster address. Not of IPv6,
+    # which hosts need not forward.
+    assert (node.parent, rows["node_IPv6-tcp"].parent) == (ROUTERS if timeout else ALL, ALL)
     assert (node.columns["options"]["affinity_timeout"], node.columns["selection_fields"]) == (None, BY_IPV4)
 
 
@@ -274,6 +276,7 @@ def test_without_affinity_its_annotation_is_nothing():
             ["the first connection of each client, and of one that was away for 125 s"],
         ),
         (sticky(125), False, ["no time-out at node ports of gateways' addresses:"]),
+        (sticky(125, ips=["fd96::1"]), False, ["addresses and of IPv6 addresses for pods of the same host:"]),
         (
             sticky(125, internalTrafficPolicy="Local", externalTrafficPolicy="Local"),
             False,
