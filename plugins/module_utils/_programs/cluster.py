@@ -237,6 +237,7 @@ class Cluster:
         self.engine.row_changed(old, new)
         if table == "Logical_Switch_Port":
             self.pods.port_changed(old, new)
+            self.hosts.port_changed(old, new)
         elif table == "Load_Balancer_Group":
             if new is not None and old is None:
                 self.services.mark_all()

@@ -157,8 +157,16 @@ class HostPlanner:
             return
         left = set(as_set(old.columns["ports"])) - set(as_set(new.columns["ports"]))
         rows = (self._replica.rows["Logical_Switch_Port"].get(uuid) for uuid in left)
-        owners = {row.owner for row in rows if row is not None and row.owner is not None}
-        self.mark_nodes(owner.name if owner.type in ("Node", "Gateway") else host.ALL for owner in owners)
+        for row in rows:
+            self.port_changed(None, row)
+
+    def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a port of a switch: a new one is in no port group."""
+        if old is None and new is not None and new.owner is not None:
+            if new.owner.type in ("Node", "Gateway"):
+                self.mark_nodes([new.owner.name])
+            elif new.owner.type == "Cluster":
+                self.mark_nodes([host.ALL])
 
     def mark_places(self, differs: Callable[[Place], bool]) -> None:
         """Look at the hosts at these places again."""
@@ -196,23 +204,26 @@ class HostPlanner:
         own = self._addresses.of(key)
         gateway = self._replica.named("Logical_Router", names.gateway_router(name))
         outer = split(gateway.external_id(names.PHYSICAL_IPS_KEY)) if gateway else ()
-        return host_rows.rows(
-            Host(
-                name,
-                chassis,
-                split(switch.external_id(names.SUBNETS_KEY)),
-                own.addresses,
-                tuple(cidr.split("/")[0] for cidr in outer),
-                gateway is not None,
-                self._nodes[key].zone if key in self._nodes else "",
-                self._carriers.of(name),
-                self._carriers.led_by(name),
-            ),
-            self._services.local(),
-            self._surroundings.service_subnets,
-            has_cluster_router,
-            self._replica.named(range_rules.GROUP, names.RANGES_PORT_GROUP) is not None,
+        one = Host(
+            name,
+            chassis,
+            split(switch.external_id(names.SUBNETS_KEY)),
+            own.addresses,
+            tuple(cidr.split("/")[0] for cidr in outer),
+            gateway is not None,
+            self._nodes[key].zone if key in self._nodes else "",
+            self._carriers.of(name),
+            self._carriers.led_by(name),
         )
+        service_subnets = self._surroundings.service_subnets
+        return host_rows.rows(
+            one, self._services.local(), service_subnets, has_cluster_router, self._has_range_rules(one)
+        )
+
+    def _has_range_rules(self, one: Host) -> bool:
+        """Return whether the groups exist by which source ranges are enforced, and the host's ports for them."""
+        ports = (self._replica.named("Logical_Switch_Port", port) for port in range_rules.host_ports(one))
+        return self._replica.named(range_rules.GROUP, names.RANGES_PORT_GROUP) is not None and all(ports)
 
     def _chassis(self, name: str) -> str | None:
         """Return the chassis of a host; None: it has no switch in the overlay."""

@@ -46,18 +46,18 @@ def rows(
     states: Sequence[ServiceState],
     service_subnets: Sequence[str],
     has_cluster_router: bool,
-    has_ranges_group: bool = False,
+    has_range_rules: bool = False,
 ) -> list[Row]:
     """Return the rows of one host.
 
     :param states: services that keep a part of their traffic on the host, or whose endpoints have hints.
     :param service_subnets: the networks that the API server takes cluster addresses from.
     :param has_cluster_router: whether the router that routes belong to exists.
-    :param has_ranges_group: whether the groups of :mod:`.range_rules` exist.
+    :param has_range_rules: whether the groups of :mod:`.range_rules` exist, and the host's ports for them.
     """
     result = [template_variables.row(host, states, bool(service_subnets)), *unserved.rows(host, service_subnets)]
     if has_cluster_router:
         result += [*host_routes.rows(host, states), *link_local.rows(host)]
-    if has_ranges_group:
+    if has_range_rules:
         result += range_rules.host_rows(host)
     return result

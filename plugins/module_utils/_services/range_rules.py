@@ -78,25 +78,22 @@ def shared_rows() -> list[Row]:
     ]
 
 
+def host_ports(one: Host) -> tuple[str, ...]:
+    """Return the ports of a host's switches that are in the port group: of its own, and of its gateway's."""
+    outside = (names.external_to_router(one.name),) if one.has_gateway else ()
+    return (names.switch_to_router(one.name), *outside)
+
+
 def host_rows(one: Host) -> list[Row]:
     """Return the members of the groups that are of one host: its switch, and its gateway's switch and router."""
-    rows = [
-        _member(one, "Logical_Switch", one.name, names.LB_GROUP_SWITCHES_RANGES),
-        _ports(one, "ranges-pods", names.switch_to_router(one.name)),
-    ]
+    rows = [_member(one, "Logical_Switch", one.name, names.LB_GROUP_SWITCHES_RANGES)]
     if one.has_gateway:
-        rows += [
-            _member(one, "Logical_Router", names.gateway_router(one.name), names.LB_GROUP_ROUTERS_RANGES),
-            _ports(one, "ranges-outside", names.external_to_router(one.name)),
-        ]
+        rows.append(_member(one, "Logical_Router", names.gateway_router(one.name), names.LB_GROUP_ROUTERS_RANGES))
+    ports = SetMembers(tuple(Ref("Logical_Switch_Port", port) for port in host_ports(one)))
+    rows.append(Row(GROUP, one.owner, "ranges-ports", names.RANGES_PORT_GROUP, columns={"ports": ports}, kind="shared"))
     return rows
 
 
 def _member(one: Host, table: str, name: str, group: str) -> Row:
     groups = SetMembers((Ref("Load_Balancer_Group", group),))
     return Row(table, one.owner, "ranges", name, columns={"load_balancer_group": groups}, kind="shared")
-
-
-def _ports(one: Host, role: str, port: str) -> Row:
-    ports = SetMembers((Ref("Logical_Switch_Port", port),))
-    return Row(GROUP, one.owner, role, names.RANGES_PORT_GROUP, columns={"ports": ports}, kind="shared")

@@ -80,8 +80,14 @@ def test_only_the_sources_that_a_service_names(dual_world, northd):
     # Somebody takes a switch out of the port group: it is put back.
     northd.nbctl("pg-set-ports", PORT_GROUP, "stor-node1")
     wait_for(lambda: ports(world) == members, f"the ports to be back: {ports(world)}\n{world.logs()}")
+    world.remove_port("etor-GR_node1", "ext_node1")
+    assert world.nb.gateway(1, dual=True)["changed"]
+    wait_for(lambda: ports(world) == members, f"the new port: {ports(world)}\n{world.logs()}")
     world.nb.gateway(2, dual=True)
     wait_for(lambda: "etor-GR_node2" in ports(world), "the port of a gateway that came later")
     world.api.delete(f"{SERVICES}/web")
     wait_for(lambda: not world.balancers(), "the load balancers to go")
     assert not [row for row in world.nb.rows("ACL") if "198.51.100.9" in row["match"]]
+    world.watchers[0].stop()
+    world.nb.call("ovn_master_init", state="absent", dual=True)
+    assert set(world.nb.content()) <= {"NB_Global"}
