@@ -182,6 +182,10 @@ error_code:
   sample: host
 """
 
+from ..module_utils._ansible.imports import compile_once
+
+compile_once()  # what is imported below
+
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule

@@ -298,6 +298,10 @@ error_code:
   sample: host
 """
 
+from ..module_utils._ansible.imports import compile_once
+
+compile_once()  # what is imported below
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common import respawn
 
