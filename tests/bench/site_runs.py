@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Whole site runs on the lab's hosts, and verify after them, at 1, 3 and 10 hosts, beside a play with one empty task.
+"""Whole site runs on the lab's hosts, and verify after them, at 1, 3 and 10 hosts (at most 60), beside a play with one
+empty task.
 
 For each run seconds, tasks of a host, forks of the controller, core-seconds of controller and hosts; for the unchanged
 run also what each kind of task costs. Ansible is started as users start it. Takes these hosts of the lab down and up
@@ -97,7 +98,7 @@ def run(what, path, playbook, names):
     print(
         f"{what}: {seconds:6.1f} s; tasks of a host {min(counts)} to {max(counts)}; forks {forks}; "
         f"changed {sum(int(changed) for _ok, changed in recap)}; core-seconds: controller {here:.1f}, "
-        f"a host {used[0]:.1f} to {used[-1]:.1f}",
+        f"a host {used[0]:.1f} to {used[-1]:.1f}, all hosts {sum(used):.1f}",
         flush=True,
     )
     return tasks
