@@ -99,7 +99,13 @@ WRONG = {
         ["map", []],
         "options {'router-port': None} -> {'router-port': 'rtos-node1'}",
     ),
-    "gateway's chassis": ("Logical_Router", "GR_node1", "options", ["map", []], "Logical_Router GR_node1: options {"),
+    "gateway's chassis": (
+        "Logical_Router",
+        "GR_node1",
+        "options",
+        ["map", []],
+        "Logical_Router GR_node1: options 4 added",
+    ),
     "groups": (
         "Logical_Router",
         "GR_node1",

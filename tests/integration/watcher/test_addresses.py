@@ -214,8 +214,10 @@ def test_a_changed_subnet_serves_new_pods_and_the_old_drain(world, lost):
     wait_for(lambda: world.annotation("db").get("ip_address"), "the annotation to come back")
     world.api.add_pod("new", "node1")
     assert world.annotated("new", "web", "db") == ["192.168.77.3/24", "192.168.1.3/24", "192.168.1.4/24"]
-    assert set(events(world, "NetworkOutdated")) == {("Pod", "web"), ("Pod", "db")}
-    assert "new pods get addresses of 192.168.77.0/24" in events(world, "NodeSubnetChanged")["Node", "node1"]
+    told = {("Pod", "web"), ("Pod", "db")}
+    wait_for(lambda: set(events(world, "NetworkOutdated")) == told, "the events on the pods")
+    of_node = wait_for(lambda: events(world, "NodeSubnetChanged").get(("Node", "node1")), "the event on the node")
+    assert "new pods get addresses of 192.168.77.0/24" in of_node
     watcher.stop()
     if lost:
         world.nb.stop()
