@@ -68,6 +68,11 @@ class Vswitch(Server):
         """Where settings and files are."""
         return self.directory / "kept"
 
+    def be_found(self):
+        """Have the pid file and the control socket that daemons of a host are found by, in :attr:`directory`."""
+        (self.directory / "ovs-vswitchd.pid").write_text(f"{self.daemon.pid}\n")
+        (self.directory / f"ovs-vswitchd.{self.daemon.pid}.ctl").symlink_to("vswitchd.ctl")
+
     def host(self):
         """The host as the modules see it."""
         return host.Host(self.remote)

@@ -18,19 +18,13 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._host.read import r
 DESIRED = HostState(companions=(LiberalConntrack(),))
 
 
-def find(vswitch):
-    """Let ovs-vswitchd be found as on a host: by its pid file and the name of its control socket."""
-    (vswitch.directory / "ovs-vswitchd.pid").write_text(f"{vswitch.daemon.pid}\n")
-    (vswitch.directory / f"ovs-vswitchd.{vswitch.daemon.pid}.ctl").symlink_to("vswitchd.ctl")
-
-
 def test_it_is_set_again_after_a_start(monkeypatch):
     """Protects the setting, which ovs-vswitchd forgets; and hosts without such a datapath, or without ovs-vswitchd."""
     vswitch = Vswitch()
     try:
         monkeypatch.setattr(names, "OPENVSWITCH_RUN_DIRECTORY", str(vswitch.directory))
         assert read_and_plan(DESIRED) == []
-        find(vswitch)
+        vswitch.be_found()
         assert read_and_plan(DESIRED) == []
         command = ["ovs-vsctl", f"--db={vswitch.remote}", "add-br", "br0", "--", "set", "bridge", "br0"]
         subprocess.run([PROGRAMS / "bin" / command[0], *command[1:], "datapath_type=netdev"], check=True, timeout=20)
@@ -45,6 +39,6 @@ def test_it_is_set_again_after_a_start(monkeypatch):
             vswitch.daemon.wait(10)
             assert read_and_plan(DESIRED) == []
             vswitch.serve()
-            find(vswitch)
+            vswitch.be_found()
     finally:
         vswitch.remove()

@@ -11,6 +11,7 @@ import json
 import pathlib
 import subprocess
 
+import out_of_window
 import pytest
 from database_server import wait_for
 from network_namespace import ip, load_nftables
@@ -51,46 +52,6 @@ except TimeoutError:
     print("silence")
 except OSError as exc:
     print(exc.strerror)
-"""
-# A conversation of some rounds. Before the second one each side sends a segment that is far out of the window.
-TALK = """
-import socket, struct, sys
-def checksum(data):
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    total = (total & 0xffff) + (total >> 16)
-    return ~(total + (total >> 16)) & 0xffff
-def sequence_number(connection, queue):  # tcp(7): TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ
-    connection.setsockopt(socket.IPPROTO_TCP, 19, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, 20, queue)
-    number = connection.getsockopt(socket.IPPROTO_TCP, 21)
-    connection.setsockopt(socket.IPPROTO_TCP, 19, -1)
-    return number & 0xffffffff
-def stray(connection):
-    received, sent = (sequence_number(connection, queue) for queue in (1, 2))
-    (own, port), (other, other_port) = connection.getsockname(), connection.getpeername()
-    ends = socket.inet_aton(own) + socket.inet_aton(other)
-    header = struct.pack("!HHIIHH", port, other_port, sent + 2**30 & 0xffffffff, received, 5 << 12 | 0x10, 500)
-    check = checksum(ends + struct.pack("!HH", socket.IPPROTO_TCP, 24) + header + bytes(4) + b"late")
-    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-    raw.bind((own, 0))
-    raw.sendto(header + struct.pack("!HH", check, 0) + b"late", (other, 0))
-try:
-    if sys.argv[1] == "listen":
-        listener = socket.create_server((sys.argv[2], int(sys.argv[3])))
-        print("listening", flush=True)
-        connection, _peer = listener.accept()
-    else:
-        connection = socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=5)
-    connection.settimeout(5)
-    for turn in range(4):
-        if turn == 1:
-            stray(connection)
-        connection.sendall(b"x")
-        if not connection.recv(1):
-            sys.exit("ended")
-    print("well", flush=True)
-except OSError as exc:
-    print(exc.strerror or exc, flush=True)
 """
 
 
@@ -218,7 +179,7 @@ def host(namespace, tmp_path, client, overlay):
                 "elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013
             ),
             service("own", 4, 30004),
-            service("talks", 7, 30007),
+            service("talks", 17, 30007),
         ],
         "endpointslices": [
             endpoints("all", 8080, "192.168.1.3"),
@@ -247,14 +208,10 @@ def test_a_connection_outlives_a_segment_out_of_its_window(host, client, overlay
     """Protects connections from their own late segments, which conntrack calls invalid and does not translate: the host
     has no such connection, and would reset it (kubernetes/kubernetes#74839).
     """
-    overlay.run("ip", "addr", "add", "10.96.0.7/32", "dev", "lo")
-    talk = ["/usr/bin/python3", "-c", TALK]
-    server = subprocess.Popen(
-        ["nsenter", f"--net={overlay.path}", *talk, "listen", "10.96.0.7", "80"], stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout.readline() == "listening\n"
-    assert client.run(*talk, "connect", "10.0.0.1", "30007") == "well\n"
-    assert server.communicate(timeout=10)[0] == "well\n"
+    overlay.run("ip", "addr", "add", "10.96.0.17/32", "dev", "lo")
+    with out_of_window.listener(("10.96.0.17", 80), where=overlay.path) as verdict:
+        assert client.run(*out_of_window.CONNECT, "10.0.0.1", "30007") == "well\n"
+        assert verdict() == "well\n"
 
 
 def test_a_node_port_that_stays_on_the_host(host, client, overlay):
