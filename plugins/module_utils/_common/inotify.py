@@ -14,6 +14,8 @@ import os
 from enum import IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
+from .tasks import tell_once
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -99,7 +101,7 @@ def _watched(paths: Iterable[str]) -> Iterator[_Watched]:
         yield _Watched(event, os.strerror(ctypes.get_errno()))
         return
     loop = asyncio.get_running_loop()
-    loop.add_reader(handle, event.set)
+    tell_once(handle, event)
     try:
         refusals = set()
         for path in paths:

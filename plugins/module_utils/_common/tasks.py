@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""End asyncio's tasks for certain, and let none of them occupy the loop."""
+"""End asyncio's tasks for certain, and let nothing occupy the loop."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Union
+
+    Readable = Union[int, socket.socket]
 
 T = TypeVar("T")
 # Seconds until what has not ended is cancelled again. A task needs less for what it does at its end, which a second
@@ -47,3 +50,18 @@ async def collect(items: Iterable[T]) -> list[T]:
             await asyncio.sleep(0)
             since = time.monotonic()
     return found
+
+
+def tell_once(file: Readable, event: asyncio.Event) -> None:
+    """Set an event when a file can be read, and look at the file no more.
+
+    A reader that stays is called again and again until somebody has read: while others wait for more to come, the loop
+    would not rest.
+    """
+    loop = asyncio.get_running_loop()
+
+    def tell() -> None:
+        loop.remove_reader(file)
+        event.set()
+
+    loop.add_reader(file, tell)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from .._common import names
 from .._common.inotify import watch
 from .._common.retry import Pause
-from .._common.tasks import end
+from .._common.tasks import end, tell_once
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
@@ -263,10 +263,10 @@ class NodeServer:
         """Take in the kernel's events, several at once."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
         events = subscribe()
-        loop.add_reader(events, changed.set)
         try:
             await self._links_changed(None)
             while True:
+                tell_once(events, changed)
                 await changed.wait()
                 await asyncio.sleep(LINKS_DELAY)
                 changed.clear()

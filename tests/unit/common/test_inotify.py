@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import selectors
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import inotify
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
@@ -66,3 +67,18 @@ def test_a_refusal_is_said_once_and_the_files_are_still_looked_at(tmp_path, monk
         watch(tmp_path / "file", lambda: calls.append(1), lambda: len(calls) == 3)
     (record,) = caplog.records
     assert "can't be watched: No space left on device" in record.getMessage()
+
+
+def test_the_loop_rests_while_more_events_may_come(tmp_path, monkeypatch):
+    """Protects the processor: while a watch waits for the other events of a change, which nobody has read yet, the loop
+    does not ask again and again whether there is one.
+    """
+    looks, select = [], selectors.DefaultSelector.select
+
+    def counted(*arguments):
+        looks.append(1)
+        return select(*arguments)
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", counted)
+    watch(tmp_path / "file", lambda: None, lambda: True)
+    assert len(looks) < 50, len(looks)

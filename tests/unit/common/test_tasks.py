@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import tasks
 
@@ -64,3 +65,32 @@ def test_long_work_leaves_turns_to_others(monkeypatch):
 
     assert asyncio.run(run()) == [0, 1, 2]
     assert seen[:5] == [0, "other", 1, "other", 2]
+
+
+def test_who_waits_is_told_once():
+    """Protects the processor: a file that can be read, and is read later, is no work until then; what comes after that
+    is told of too.
+    """
+    ours, theirs = socket.socketpair()
+    told = []
+
+    class Event(asyncio.Event):
+        """An event that counts."""
+
+        def set(self):
+            told.append(1)
+            super().set()
+
+    async def main():
+        event = Event()
+        for number in (1, 2):
+            tasks.tell_once(ours, event)
+            theirs.send(b"x")
+            await asyncio.wait_for(event.wait(), 5)
+            for _time in range(20):
+                await asyncio.sleep(0)
+            event.clear()
+            assert ours.recv(9) == b"x" and len(told) == number
+
+    with ours, theirs:
+        asyncio.run(main())
