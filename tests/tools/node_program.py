@@ -18,6 +18,6 @@ def main(arguments):
     daemons.LOOK, daemons.PATIENCE, readiness.GRACE, readiness.STEADY = 0.3, 1.0, 3.0, 0.5
     daemon.LOOK = node_server.HEARTBEAT = 1.0
     condition.PACE, condition.SOON = 0.1, 1.0
-    # As the node's settings have it on a host: the services' and the join network.
-    node._saved_settings = lambda: {"routes": ["10.96.0.0/16", "100.64.0.0/16"]}
+    # As the node's settings have it on a host: the services' and the join network beside the pods'.
+    node._saved_settings = lambda: {"subnets": ["192.168.1.0/24"], "routes": ["10.96.0.0/16", "100.64.0.0/16"]}
     return node.main(arguments)

@@ -633,3 +633,26 @@ def test_a_further_network_of_services(namespace, client, overlay):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_node_port_of_a_service_in_a_further_network(host, client, overlay):
+    """Protects node ports of services that have an address of a second ServiceCIDR: the connection goes into the
+    overlay, not to the host's default router; the route goes with the object.
+    """
+    overlay.run("ip", "addr", "add", "10.200.0.7/32", "dev", "lo")
+    ip("route add default via 10.0.0.9")
+    process = listen("10.200.0.7:80", where=["nsenter", f"--net={overlay.path}"])
+    try:
+        made = service("far", 1, 30009)
+        made["spec"]["clusterIPs"] = ["10.200.0.7"]
+        host.api.change("ADDED", made, "services")
+        host.api.change("ADDED", endpoints("far", 8080, "192.168.1.3"), "endpointslices")
+        cidr = {"metadata": {"name": "more", "uid": "u1"}, "spec": {"cidrs": ["10.200.0.0/16"]}}
+        host.api.change("ADDED", cidr, "servicecidrs")
+        answer = "10.200.0.7:80 from 192.168.1.2"
+        wait_for(lambda: ask(30009, where=client, patience=1) == answer, f"the route\n{host.text()}")
+        host.api.change("DELETED", cidr, "servicecidrs")
+        wait_for(lambda: ask(80, "10.200.0.7", patience=1) != answer, "the route to go")
+    finally:
+        process.kill()
+        process.wait()
