@@ -106,7 +106,7 @@ class Addresses:
 
     def __init__(self) -> None:
         self._holder: dict[_Slot, str] = {}  # address -> pod
-        self._slots: dict[str, list[_Slot]] = {}  # pod -> its addresses
+        self._slots: dict[str, tuple[_Slot, ...]] = {}  # pod -> its addresses
         self._others: dict[_Slot, set[str]] = {}  # address -> ports that are not pods'
         self._of_other: dict[str, set[_Slot]] = {}  # port that is not a pod's -> its addresses
         self._next: dict[str, int] = {}  # subnet -> number at which the next search starts
@@ -156,7 +156,7 @@ class Addresses:
 
         :raises Exhausted: when a subnet has none; the pod then has nothing.
         """
-        held = self._slots.get(key, [])
+        held = self._slots.get(key, ())
         taken: list[_Slot] = []
         for subnet in subnets:
             span = _range(subnet)
@@ -193,7 +193,7 @@ class Addresses:
         for slot in self._slots.pop(key, ()):
             del self._holder[slot]
         if slots:
-            self._slots[key] = slots
+            self._slots[key] = tuple(slots)
             self._holder.update(dict.fromkeys(slots, key))
 
     # Ports that are not pods'.
