@@ -154,12 +154,16 @@ def _external_addresses(
     connections: those may go to any endpoint.
     """
     service = state.service
-    for ip in service.external_ips_of(port):
-        version = addressing.family(ip)
+    for version in (4, 6):
+        addresses = of_version(service.external_ips_of(port), version)
+        if not addresses:
+            continue
         targets = tuple(state.targets_for(place, port, version)) if service.internal_local else cluster.get(version)
-        if targets:
-            local = tuple(state.targets(port, version, place.node)) if service.external_local else None
-            to = _by_client(place, state, port, version, targets)
+        if not targets:
+            continue
+        local = tuple(state.targets(port, version, place.node)) if service.external_local else None
+        to = _by_client(place, state, port, version, targets)
+        for ip in addresses:
             sources = _sources(service, ip, own_addresses)
             yield ServiceAddressRule(
                 version, port.protocol.lower(), ip, port.port, to, service.affinity, local, sources

@@ -16,9 +16,11 @@ from .._netlink.libraries import nftables
 from .host_rule_records import HostRules
 from .ruleset import FAMILY, REMOVE, TABLE, render, serves_loopback
 
-# Where nft(8) lists what is done with a UDP port: a chain of a node port or of an address, or one rule.
+# Where nft(8) lists what is done with a UDP port: a chain of a node port, an address that leads to a chain whose name
+# follows from its rules, or one rule.
 UDP_RULES = (
-    re.compile(r"^\tchain udp_(\d+)(?:_\S+)? \{$.*?^\t\}$", re.M | re.S),
+    re.compile(r"^\tchain udp_(\d+) \{$.*?^\t\}$", re.M | re.S),
+    re.compile(r"\S+ \. udp \. (\d+) : goto \w+"),
     re.compile(r"^.* udp dport (\d+) dnat .*$", re.M),
 )
 

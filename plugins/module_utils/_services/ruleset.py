@@ -10,13 +10,14 @@ The way of a packet through the table:
 - ``invalid`` drops what conntrack does not find in its connection: it would not be translated, and the host would reset
   the connection (kubernetes/kubernetes#74839).
 - ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port; then
-  what is for an address outside of a service, the host's own or not, to the chain of that address and port.
+  what is for an address outside of a service, the host's own or not, to a chain for that address and port.
 - ``output`` does the same for the host's own connections. Before that it looks for cluster addresses of services.
 - ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -50,8 +51,9 @@ def render(rules: HostRules) -> str:
         chain = f"{port.protocol}_{port.port}"
         elements.append(f"{port.protocol} . {port.port} : goto {chain}")
         chains += [f"chain {chain} {{", *_node_port(port), "}"]
-    for rule in rules.outside_addresses:
-        chains += [f"chain {_chain(rule)} {{", *_outside_address(rule), "}"]
+    outside, bodies = _outside_chains(rules.outside_addresses)
+    for chain, body in bodies.items():
+        chains += [f"chain {chain} {{", *body, "}"]
     lines = [
         f"add table {FAMILY} {TABLE}",
         f"delete table {FAMILY} {TABLE}",
@@ -67,7 +69,7 @@ def render(rules: HostRules) -> str:
         "}",
         *chains,
         f"map node_ports {{ type inet_proto . inet_service : verdict;{_elements(elements)} }}",
-        *_outside_maps(rules.outside_addresses),
+        *_outside_maps(outside),
         # The link may carry loopback addresses of the host's own connections (nftables.set_route_localnet), but none
         # may come in through it. This rule always stands: a program that ended may have left that setting on.
         f"chain guard {{ type filter hook prerouting priority {Priority.RAW:d}; policy accept;",
@@ -114,8 +116,11 @@ def _sets(rules: HostRules) -> Iterator[str]:
 
 def _sources_set(rule: ServiceAddressRule) -> str:
     """Return the name of the set of a rule's sources; rules with the same sources have one set."""
-    text = " ".join(rule.sources or ())
-    return f"sources{rule.version}_{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+    return f"sources{rule.version}_{_digest(rule.sources or ())}"
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:20]
 
 
 def _elements(elements: Sequence[str]) -> str:
@@ -132,12 +137,32 @@ def _to_services() -> list[str]:
     ]
 
 
-def _outside_maps(rules: Sequence[ServiceAddressRule]) -> Iterator[str]:
+def _outside_chains(
+    rules: Iterable[ServiceAddressRule],
+) -> tuple[list[tuple[ServiceAddressRule, str]], dict[str, list[str]]]:
+    """Return each port of an address outside with its chain, and the chains: name -> rules.
+
+    Addresses with the same rules have one chain: a service may have a thousand addresses, and a thousand endpoints.
+    """
+    chains: dict[ServiceAddressRule, str] = {}
+    bodies: dict[str, list[str]] = {}
+    found = []
+    for rule in rules:
+        anywhere = dataclasses.replace(rule, address="")
+        if anywhere not in chains:
+            body = list(_outside_address(rule))
+            chains[anywhere] = f"{rule.protocol}_{rule.port}_{_digest(body)}"
+            bodies[chains[anywhere]] = body
+        found.append((rule, chains[anywhere]))
+    return found, bodies
+
+
+def _outside_maps(rules: Iterable[tuple[ServiceAddressRule, str]]) -> Iterator[str]:
     """Yield the maps that lead to the chains of addresses outside."""
     for version in IP:
         elements = [
-            f"{rule.address} . {rule.protocol} . {rule.port} : goto {_chain(rule)}"
-            for rule in rules
+            f"{rule.address} . {rule.protocol} . {rule.port} : goto {chain}"
+            for rule, chain in rules
             if rule.version == version
         ]
         kind = f"type ipv{version}_addr . inet_proto . inet_service : verdict;"
@@ -169,11 +194,6 @@ def _invalid(link: str, rules: HostRules) -> Iterator[str]:
     for version, ip in IP.items():
         yield f"ct state invalid {ip} daddr . meta l4proto . th dport @outside_ports{version} drop"
     yield "}"
-
-
-def _chain(rule: ServiceAddressRule) -> str:
-    """Return the name of the chain of an address outside. A name has no colons."""
-    return f"{rule.protocol}_{rule.port}_{rule.address.replace(':', '_')}"
 
 
 def _loopback_ports() -> list[str]:

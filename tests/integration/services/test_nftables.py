@@ -94,6 +94,13 @@ def test_every_form_in_both_ip_versions():
     assert nftables.current_udp_rules() == listed and set(listed) == {30001, 30004, 8080, 443}
     nftables.write(dataclasses.replace(rules, node_ports=(*node_ports[:4], node_port(30004, "udp", NONE, NONE, True))))
     assert {port for port, what in nftables.current_udp_rules().items() if what != listed[port]} == {30004}
+    # The addresses 1.2.3.4 and 1.2.3.5 have each other's rules.
+    places = [place for place, rule in enumerate(outside) if (rule.version, rule.protocol) == (4, "udp")][:2]
+    changed = list(outside)
+    for place, other in zip(places, reversed(places)):
+        changed[place] = dataclasses.replace(outside[other], address=outside[place].address)
+    nftables.write(dataclasses.replace(rules, outside_addresses=tuple(changed)))
+    assert {port for port, what in nftables.current_udp_rules().items() if what != listed[port]} == {443}
     nftables.write(HostRules("k8s-node1", (), ()))
     code, text, _error = libraries.nftables().cmd("list table inet ovn_kubernetes")
     assert code == 0 and "30000" not in text and "masquerade" in text

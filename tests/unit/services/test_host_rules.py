@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_rules
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_rules, ruleset
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_rules import (
     NodePortRule,
     NodePortTargets,
@@ -55,6 +55,22 @@ def test_addresses_outside_that_stay_on_the_host(kind):
             "198.51.100.7": (CLUSTER, local),
             **({"10.0.0.1": (CLUSTER, local)} if node == "node1" else {}),
         }
+
+
+@pytest.mark.parametrize("policy", [{"sessionAffinity": "ClientIP"}, {"internalTrafficPolicy": "Local"}, LOCAL])
+def test_a_thousand_addresses_and_endpoints_of_one_service(policy):
+    """Protects hosts from one service: its endpoints are in the rules once, not once for each address. nft(8) would
+    need half a minute, and a gigabyte, for the product.
+    """
+    number = 300
+
+    def many(prefix):
+        return [f"{prefix}.{place >> 8}.{place & 255}" for place in range(1, number + 1)]
+
+    made = service(externalIPs=many("198.51"), **policy)
+    text = ruleset.render(rules(made, endpoints(*((ip, "node1", {}) for ip in many("192.168")))))
+    assert all(f"{ip} . tcp . 80 : goto tcp_80_" in text for ip in many("198.51"))
+    assert number <= text.count(" . 8080") <= 2 * number
 
 
 def test_a_node_port_leads_to_the_services_own_address():
