@@ -122,6 +122,7 @@ class HostServices:
         link = names.management_link(self.node)
         self._networks = HostNetworks(link, self._pod_networks, self._known_networks, routers, peers)
         self._networks_due = False
+        self._networks_problem: str | None = None
         self._addresses = NodeAddresses(self._book, self.nodes.store)
         self._notices = HostNotices(on_event, self.node)
         self._local = LocalHost()
@@ -140,7 +141,7 @@ class HostServices:
         Once everything has come, an outage of the API server is no problem.
         """
         problems = (one.lasting_problem() for one in self._informers)
-        return next(filter(None, problems), self._problem)
+        return next(filter(None, problems), self._problem or self._networks_problem)
 
     @property
     def _informers(self) -> Sequence[Informer[Any]]:
@@ -267,9 +268,12 @@ class HostServices:
         objects = list(self.cidrs.store.values())
         try:
             found = await asyncio.to_thread(self._networks.converge, objects)
-        except HostError:
-            self._networks_due = True
-            raise
+        except HostError as exc:  # what is served at other addresses goes on; the next check tries again
+            if str(exc) != self._networks_problem:
+                LOG.error("%s; trying again", exc)
+            self._networks_problem = str(exc)
+            return
+        self._networks_problem = None
         self._notices.tell_of_cidrs(objects, found.refusals)
         if self._set_networks(found.networks):
             for key, node in list(self.nodes.store.items()):

@@ -13,6 +13,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_cidrs import Accepted
 
 
 async def until(condition):
@@ -63,6 +64,39 @@ def test_a_fault_of_services_does_not_end_the_program(monkeypatch):
             await until(lambda: len(answered) > count)  # a health check's port may be free now
 
     asyncio.run(story())
+
+
+def test_a_network_of_services_that_the_kernel_refuses(monkeypatch):
+    """Protects all that a host serves elsewhere: its rules are made although a network of services has no route. That
+    is said, and tried again.
+    """
+    written, told, faults = [], [], [HostError("no route")]
+
+    def converge(_objects):
+        if faults:
+            raise faults[0]
+        return Accepted((), {})
+
+    async def answer(_checks):
+        pass
+
+    async def tell(is_fresh, _is_eligible):
+        told.append(is_fresh)
+
+    monkeypatch.setattr(host_reconcile, "CHECK_INTERVAL", 0.02)
+
+    async def story():
+        async with running(monkeypatch, written.append, answer, tell) as services:
+            monkeypatch.setattr(services._networks, "converge", converge)
+            await until(lambda: written and services.problem() == "no route")
+            services._node_changed("node2", None, Node("node2", ("10.0.0.2",)))
+            services.nodes.store["node2"] = Node("node2", ("10.0.0.2",))
+            await until(lambda: len(written) == 2)
+            faults.clear()
+            await until(lambda: services.problem() is None)
+
+    asyncio.run(story())
+    assert all(told)
 
 
 def test_what_load_balancers_of_clouds_are_told(monkeypatch):
