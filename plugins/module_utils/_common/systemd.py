@@ -65,7 +65,7 @@ def keep_running(unit: str, description: str, command: Sequence[str]) -> bool:
         ("StartLimitIntervalUSec", ("t", 0)),
         ("CollectMode", ("s", "inactive-or-failed")),
     ]
-    for _ in range(STARTS):
+    for _attempt in range(STARTS):
         if is_loaded(unit):
             if _active_state(unit) in RUNS:
                 return False

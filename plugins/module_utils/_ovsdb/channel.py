@@ -189,6 +189,6 @@ def _compact(item: dict[str, Any]) -> dict[str, Any]:
     So of a large database there are never more lists and texts at one time than its rows have in the end.
     """
     row = item.get("initial")
-    if type(row) is dict and len(item) == 1:
+    if len(item) == 1 and isinstance(row, dict):
         item["initial"] = {column: decode(value) for column, value in row.items()}
     return item
