@@ -136,8 +136,8 @@ POD_ANNOTATION = "ovn"
 POD_NETWORKS_ANNOTATION = "k8s.ovn.org/pod-networks"
 # UID of the pod that the two annotations are for: a copied or restored pod is created with those of another one.
 POD_UID_ANNOTATION = "ovn.kubernetes/pod-uid"
-# Of a service: "timeout" when its timeoutSeconds must be kept although each client's first packet is delayed then.
 LINK_LOCAL_ANNOTATION = "ovn.kubernetes/link-local-addresses"  # of a Node, by its own host
+# Of a service: "timeout" or "hash", where the API server's default time-out does not say which is meant.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there

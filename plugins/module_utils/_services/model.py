@@ -426,6 +426,8 @@ class ServiceState:
         self.left_out = 0
         ports = max(len(service.ports), 1)
         addresses = len(service.cluster_ips) + len(service.external_ips) + ADDRESSES_OF_A_HOST
+        if service.source_ranges is not None:
+            addresses += len(service.balancer_ips)  # switches and gateways' routers have load balancers of their own
         room = min(MAXIMUM_TARGETS // ports, MAXIMUM_BACKENDS // (ports * addresses))
         slice_ports = MAXIMUM_SLICE_PORTS
         for part in slices:

@@ -96,6 +96,11 @@ def test_a_service_with_too_many_endpoints(monkeypatch):
         service(ports=({"name": "1", "port": 80},), externalIPs=[f"77.0.0.{n}" for n in range(1, 98)]), parts
     )
     assert len(known.targets(known.service.ports[0], 4)) == 10
+    ingress = [{"ip": f"77.0.0.{n}"} for n in range(1, 98)]  # with source ranges each has two load balancers
+    for ranges, count in (([], 10), (["10.0.0.0/8"], 5)):
+        made = service("LoadBalancer", ({"name": "1", "port": 80},), status={"loadBalancer": {"ingress": ingress}})
+        made = made._replace(source_ranges=tuple(ranges) or None)
+        assert len(ServiceState(made, parts).targets(made.ports[0], 4)) == count
     # Each slice may name ports of its own, whether the service has them or not.
     monkeypatch.setattr(model, "MAXIMUM_SLICE_PORTS", 2500)
     monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1_000_000)
