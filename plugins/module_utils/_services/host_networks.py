@@ -73,6 +73,7 @@ class HostNetworks:
         self._configured = tuple(configured)
         self._routers = routers
         self._peers = peers
+        self._has_routes = True  # or may have, of an earlier run
 
     def converge(self, objects: Sequence[ServiceCIDR]) -> Accepted:
         """Make the routes; return the networks of services as far as this host goes. It blocks.
@@ -84,6 +85,9 @@ class HostNetworks:
         used = {use.network: f"overlaps {use.text}" for use in uses}
         result = accepted(self._configured, objects, lambda text: self._overlap(text) or used.get(text))
         wanted = [self._route(text) for text in result.networks if text in candidates and family(text) in self._routers]
+        if not wanted and not self._has_routes:
+            return result  # a host may have a router's hundred thousands of routes, and this is asked all the time
+        self._has_routes = True
         try:
             with RouteSocket() as kernel:
                 removed, added = difference(read_all_routes(kernel), wanted, self._configured)
@@ -93,6 +97,7 @@ class HostNetworks:
                     add_route(kernel, route)
         except OSError as exc:
             raise HostError(f"the routes to networks of services can't be made: {exc.strerror}") from None
+        self._has_routes = bool(wanted)
         return result
 
     def _overlap(self, text: str) -> str | None:

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.constants import RtProt
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelRoute, Nexthop
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_networks
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_book import AddressBook, Owner
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_networks import difference
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_networks import HostNetworks, difference
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_cidrs import (
     MOST,
     ServiceCIDR,
@@ -87,3 +90,46 @@ def test_only_our_own_routes_are_removed():
     removed, added = difference(there, wanted, CONFIGURED)
     assert removed == [there[1], there[4]]
     assert added == [wanted[1], wanted[3]]
+
+
+def test_a_host_without_further_networks_reads_its_routes_once(monkeypatch):
+    """Protects hosts that are routers too, with hundreds of thousands of routes: the node server asks twice a minute.
+    Routes of an earlier run, and those of an object that has gone, are removed all the same.
+    """
+    reads, faults = [], []
+
+    class Kernel:
+        """A kernel without routes."""
+
+        def __enter__(self):
+            reads.append(1)
+            return self
+
+        def __exit__(self, *_error):
+            pass
+
+    def add(_kernel, _route):
+        if faults:
+            raise OSError(1, "no")
+
+    monkeypatch.setattr(host_networks, "RouteSocket", Kernel)
+    monkeypatch.setattr(host_networks, "read_all_routes", lambda _kernel: [])
+    monkeypatch.setattr(host_networks, "add_route", add)
+    monkeypatch.setattr(host_networks, "read_uses", lambda *_arguments: [])
+    networks = HostNetworks("k8s-node1", ("192.168.0.0/16",), CONFIGURED, {4: "192.168.1.1"}, {})
+    more = [cidr("kubernetes", *CONFIGURED), cidr("more", "10.200.0.0/16")]
+    for objects, fault, count in (
+        (more[:1], False, 1),
+        (more[:1], False, 1),
+        (more, True, 2),  # what is there now is not known
+        (more[:1], False, 3),
+        (more[:1], False, 3),
+        (more, False, 4),
+        (more, False, 5),
+        (more[:1], False, 6),
+        (more[:1], False, 6),
+    ):
+        faults[:] = [1] if fault else []
+        with pytest.raises(HostError) if fault else contextlib.nullcontext():
+            networks.converge(objects)
+        assert len(reads) == count, (objects, fault)
