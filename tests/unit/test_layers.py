@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 """Protects what plugins/ may import: the library is free of Ansible and starts no process; layers import downwards.
+Caches of the library have a limit.
 
 The layers are contracts in .importlinter; the rest is checked here, file by file.
 """
@@ -48,6 +49,13 @@ def is_fork(node):
     )
 
 
+def is_endless_cache(node):
+    """Return whether the node is a cache of results that may grow for ever: of programs that run for ever."""
+    if isinstance(node, ast.keyword):
+        return node.arg == "maxsize" and isinstance(node.value, ast.Constant) and node.value.value is None
+    return isinstance(node, ast.Attribute) and node.attr == "cache" and getattr(node.value, "id", "") == "functools"
+
+
 def names_the_collection(node):
     """Return whether the node is an absolute import from the collection."""
     return isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").startswith(OURS)
@@ -66,6 +74,8 @@ def faults(name, source):
     for node in ast.walk(ast.parse(source)):
         if is_fork(node) and name not in MAY_FORK:
             found.append(f"{name}:{node.lineno} starts a process; speak the protocol instead")
+        if library and is_endless_cache(node):
+            found.append(f"{name} has a cache of results without a limit: say maxsize")
         if library and names_the_collection(node):
             found.append(f"{name}:{node.lineno} names the collection: imports are relative, for its archive")
     return found
@@ -107,6 +117,8 @@ def test_what_is_allowed_passes(name, source):
         ("module_utils/_netlink/links", "import subprocess"),
         ("modules/ovn_gateway", "from subprocess import run"),
         ("filter/subnets", "import os\nos.system('ip link')"),
+        ("module_utils/_pods/model", "import functools\n@functools.cache\ndef f(text):\n    return text"),
+        ("module_utils/_pods/model", "import functools\nf = functools.lru_cache(maxsize=None)(str)"),
         (
             "module_utils/_programs/cni",
             "import asyncio\nasync def f():\n    await asyncio.create_subprocess_exec('ip')",
