@@ -7,12 +7,13 @@ Load balancers look at destinations only. So ACLs drop the packets of all other 
 where its own address is judged, and at the switch between the physical network and a gateway router. They are those of
 one port group (ovn-nb(5), Port_Group), in which each switch has a port: a service has the same rows in any cluster. A
 switch or router gets the load balancer group with these addresses together with its port in the port group, so none
-balances them that does not restrict them.
+balances them that does not restrict them. A port that is made anew is a new member: whoever makes it, the modules for
+cluster, nodes and gateways, puts it into the port group in the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .._common import names
 from .._ovsdb.rows import Owner, Ref, Row, SetMembers
@@ -22,6 +23,9 @@ from .model import PROTOCOLS, Service, of_version
 
 GROUP = "Port_Group"
 ALLOW, DROP = 1002, 1001  # priorities
+# Type of a port's owner -> the role of the port that is in the port group. Gateway routers balance what comes from the
+# join switch too.
+PORT_ROLES = {"Cluster": "join-to-router", "Node": "switch-to-router", "Gateway": "external-to-router"}
 
 
 def rows(service: Service, owner: Owner) -> list[Row]:
@@ -67,10 +71,26 @@ def _set(members: tuple[str, ...] | list[str] | list[int]) -> str:
     return f"{{{', '.join(map(str, members))}}}"
 
 
+def port_of(owner: Owner) -> str:
+    """Return the port of an owner's switch that is in the port group."""
+    if owner.type == "Cluster":
+        return names.join_to_router(names.CLUSTER_ROUTER)
+    return (names.switch_to_router if owner.type == "Node" else names.external_to_router)(owner.name)
+
+
+def ports_row(owner: Owner, ports: Iterable[str]) -> Row:
+    """Return the port group, which exists, with these ports."""
+    return Row(GROUP, owner, "ranges-ports", names.RANGES_PORT_GROUP, columns={"ports": _ports(ports)}, kind="shared")
+
+
+def _ports(ports: Iterable[str]) -> SetMembers:
+    return SetMembers(tuple(Ref("Logical_Switch_Port", port) for port in ports))
+
+
 def shared_rows() -> list[Row]:
-    """Return what all hosts have together: the groups. Gateway routers balance what comes from the join switch too."""
+    """Return what all hosts have together: the groups."""
     owner = host.owner(host.ALL)
-    join = SetMembers((Ref("Logical_Switch_Port", names.join_to_router(names.CLUSTER_ROUTER)),))
+    join = _ports([names.join_to_router(names.CLUSTER_ROUTER)])
     return [
         Row("Load_Balancer_Group", owner, "ranges-switches", names.LB_GROUP_SWITCHES_RANGES, kind="named"),
         Row("Load_Balancer_Group", owner, "ranges-routers", names.LB_GROUP_ROUTERS_RANGES, kind="named"),
@@ -80,8 +100,7 @@ def shared_rows() -> list[Row]:
 
 def host_ports(one: Host) -> tuple[str, ...]:
     """Return the ports of a host's switches that are in the port group: of its own, and of its gateway's."""
-    outside = (names.external_to_router(one.name),) if one.has_gateway else ()
-    return (names.switch_to_router(one.name), *outside)
+    return tuple(port_of(Owner(kind, one.name)) for kind in ("Node", *(("Gateway",) if one.has_gateway else ())))
 
 
 def host_rows(one: Host) -> list[Row]:
@@ -89,9 +108,7 @@ def host_rows(one: Host) -> list[Row]:
     rows = [_member(one, "Logical_Switch", one.name, names.LB_GROUP_SWITCHES_RANGES)]
     if one.has_gateway:
         rows.append(_member(one, "Logical_Router", names.gateway_router(one.name), names.LB_GROUP_ROUTERS_RANGES))
-    ports = SetMembers(tuple(Ref("Logical_Switch_Port", port) for port in host_ports(one)))
-    rows.append(Row(GROUP, one.owner, "ranges-ports", names.RANGES_PORT_GROUP, columns={"ports": ports}, kind="shared"))
-    return rows
+    return [*rows, ports_row(one.owner, host_ports(one))]
 
 
 def _member(one: Host, table: str, name: str, group: str) -> Row:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._ovsdb.rows import Owner, Query, by_name, includes
+from .._services import range_rules
 from . import clones, drain, egress_rows, gateway_checks, join_offsets, overlay_queries
 from . import cluster as cluster_policy
 from . import gateway as gateway_policy
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 JOIN_PORT, JOIN_PORTS = "port of the cluster router", "ports of the join switch"
 NODES, GATEWAYS = "other nodes", "other gateways"
 PODS = "pods"
+RANGES = "port group of source ranges"
 HOST_OF = "host of gateway "  # and its name
 
 
@@ -74,7 +76,7 @@ class Overlay:
     @staticmethod
     def columns(table: str) -> tuple[str, ...]:
         """Return the columns to read of a row that is found by its name."""
-        return overlay_queries.COLUMNS.get(table) or overlay_queries.COLUMNS_WITHOUT_OWNER[table]
+        return overlay_queries.COLUMNS_BY_NAME[table]
 
     def problems(self) -> Iterator[Problem]:
         """Yield what can't work, as far as the settings alone tell: first of each object, then of objects beside
@@ -206,6 +208,8 @@ class Overlay:
             for gateway in self.gateways
         ):
             reads[GATEWAYS] = overlay_queries.query_for_main_rows("Gateway")
+        if self._new_range_ports(state):
+            reads[RANGES] = by_name(range_rules.GROUP, names.RANGES_PORT_GROUP, ("name",))
         return reads
 
     def rows(self, current: Rows, renamed: Mapping[Owner, str], reads: Mapping[str, Rows]) -> list[Row]:
@@ -220,7 +224,21 @@ class Overlay:
         for node in self.nodes:
             out += node_policy.rows(node)
         out += self._gateway_rows(state, reads)
+        if reads.get(RANGES):
+            out.append(range_rules.ports_row(self.owners()[0], self._new_range_ports(state)))
         return out + (cluster_policy.absent_rows() if self.everything else [])
+
+    def _new_range_ports(self, state: CurrentState) -> list[str]:
+        """Return the ports to be made whose switches restrict clients of services.
+
+        Their switch, or the gateway's router, may have the load balancers already, and no watcher may run.
+        """
+        made = [*([cluster_policy.OWNER] if self.cluster else ()), *(one.owner for one in self._objects())]
+        return [
+            range_rules.port_of(owner)
+            for owner in made
+            if state.find(owner, "Logical_Switch_Port", range_rules.PORT_ROLES[owner.type]) is None
+        ]
 
     def _gateway_rows(self, state: CurrentState, reads: Mapping[str, Rows]) -> list[Row]:
         """Return the rows of the gateways; :raises SettingsError: they don't fit into the cluster."""

@@ -39,6 +39,11 @@ WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
     "Port_Group": ("name", "external_ids"),
 }
 COLUMNS_WITHOUT_OWNER = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
+COLUMNS_BY_NAME = {  # of a row that is found by its name
+    **COLUMNS,
+    **COLUMNS_WITHOUT_OWNER,
+    "Port_Group": ("name", "ports", "external_ids"),
+}
 ROLES = {"Cluster": cluster_policy.ROLES, "Node": node_policy.ROLES, "Gateway": gateway_policy.ROLES}
 # The watcher's rows of a host. They are removed with the node, also while no watcher runs.
 WATCHER_ROLES = {"Host": host_rows.ROLES}

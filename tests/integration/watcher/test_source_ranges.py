@@ -89,5 +89,18 @@ def test_only_the_sources_that_a_service_names(dual_world, northd):
     wait_for(lambda: not world.balancers(), "the load balancers to go")
     assert not [row for row in world.nb.rows("ACL") if "198.51.100.9" in row["match"]]
     world.watchers[0].stop()
+    # No watcher runs: whoever makes a port again puts it back, in its own transaction.
+    members.add("etor-GR_node2")
+    for lost, switch, made_again in (
+        ("etor-GR_node2", "ext_node2", lambda: world.nb.gateway(2, dual=True)),
+        ("stor-node1", "node1", lambda: world.nb.node(1, dual=True)),
+        ("jtor-ovn_cluster_router", "join", lambda: world.nb.master(dual=True)),
+        ("etor-GR_node1", "ext_node1", lambda: world.nb.build(gateways=(1, 2), dual=True)),
+    ):
+        world.remove_port(lost, switch)
+        assert lost not in ports(world)
+        assert made_again()["changed"]
+        assert ports(world) == members, lost
+        assert not made_again()["changed"]
     world.nb.call("ovn_master_init", state="absent", dual=True)
     assert set(world.nb.content()) <= {"NB_Global"}

@@ -16,6 +16,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay i
     JOIN_PORTS,
     NODES,
     PODS,
+    RANGES,
     Overlay,
     gateway_owner,
     node_owner,
@@ -79,11 +80,11 @@ def test_an_unchanged_object_reads_no_others(rows_of):
 def test_a_new_or_changed_object_reads_the_others(rows_of):
     """Protects uniqueness: who takes a subnet or an address has to know all that are taken."""
     current = rows_of(nodes=(node(1),), gateways=(gateway(1),))
-    assert set(Overlay(nodes=(node(2),)).reads([], {})) == {NODES}
+    assert set(Overlay(nodes=(node(2),)).reads([], {})) == {NODES, RANGES}
     assert set(Overlay(nodes=(node(1, subnets=("192.168.9.0/24",)),)).reads(current, {})) == {NODES, PODS}
-    assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {JOIN_PORT, JOIN_PORTS, GATEWAYS}
+    assert set(Overlay(gateways=(gateway(2),)).reads([], {})) == {JOIN_PORT, JOIN_PORTS, GATEWAYS, RANGES}
     assert set(Overlay(gateways=(gateway(1, ips=("10.55.0.9/24",)),)).reads(current, {})) == {JOIN_PORT, GATEWAYS}
-    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {JOIN_PORTS, GATEWAYS}
+    assert set(Overlay(cluster=Cluster(V4), gateways=(gateway(2),)).reads([], {})) == {JOIN_PORTS, GATEWAYS, RANGES}
 
 
 def test_few_owners_have_queries_of_their_own_and_many_share_them():
