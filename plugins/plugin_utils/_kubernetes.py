@@ -10,13 +10,15 @@ import typing as t
 
 from ..module_utils._common import names
 from ..module_utils._kube.accounts import node_user
+from ..module_utils._kube.settings import ROUTER
 from ._derived import tunnel_address
 from ._errors import InventoryError
-from ._inventory import MASTERS, NODES, Inventory
+from ._inventory import GATEWAYS, MASTERS, NODES, Inventory
 from ._kubeconfig import Unusable, authority, kubeconfig
 
 T = t.TypeVar("T")
 API, TOKEN = "ovn_kubernetes_api", "ovn_kubernetes_token"
+GATEWAY_IP, NEXT_HOP = "ovn_gateway_ip", "ovn_gateway_next_hop"
 CA, ADMIN = "ovn_kubernetes_ca", "ovn_kubernetes_admin_kubeconfig"
 
 
@@ -49,6 +51,11 @@ def _read(inventory: Inventory, name: str, reader: t.Callable[[str], T]) -> T | 
         ) from None
 
 
+def _several(inventory: Inventory, host: str, name: str) -> list[t.Any]:
+    """Return the members of a variable that is a list; none where it is not set, or can't be read."""
+    return list(inventory.valid_value(host, name) or ())
+
+
 class Access:
     """What all hosts have in common, computed once.
 
@@ -76,6 +83,21 @@ class Access:
         found = {tunnel_address(inventory, host): inventory.node_name(host) for host in masters}
         return {address: node for address, node in sorted(found.items()) if address}
 
+    def _gateways(self) -> dict[str, str]:
+        """Return the addresses of gateways, address -> node, and of the routers behind them, which Kubernetes does not
+        know: what variables say, as facts are known of the hosts of one batch alone.
+
+        A router that is a gateway too is one that no service may have.
+        """
+        inventory = self._inventory
+        own: dict[str, str] = {}
+        routers: dict[str, str] = {}
+        for host in inventory.groups.get(GATEWAYS, ()):
+            if host in inventory.named:
+                own.update({str(face.ip): inventory.node_name(host) for face in _several(inventory, host, GATEWAY_IP)})
+                routers.update({str(hop): ROUTER for hop in _several(inventory, host, NEXT_HOP)})
+        return dict(sorted({**own, **routers}.items()))
+
     def of(self, host: str) -> dict[str, t.Any] | None:
         """Return the access of a host's programs, the watcher on masters and the node server on nodes; None without
         Kubernetes.
@@ -95,6 +117,8 @@ class Access:
             node = self._inventory.node_name(host)
             user, group = node_user(node)
             more = {**({"user": user, "group": group} if self.accounts else {}), **self._allowed}
+            gateways = self._gateways()
+            more.update({"host_addresses": gateways} if gateways else {})
             programs.append(self._program(names.node_account(node), names.NODE_ACCESS, names.NODE_TOKEN, more))
         return {"server": self.server, "accounts": self.accounts, "pods": pods, "programs": programs}
 

@@ -9,7 +9,8 @@ file of its own, so that no command line and no log has it, and so that it can b
 A node's server has a token whose only right is to act as its node, so that the API server returns only that node's
 pods. Its file has also
 ``"user": "system:node:NAME", "group": "system:nodes"``. The watcher's has also ``"service_subnets": [...]``, and
-``"host_addresses": {address: node}`` where masters are no nodes. Both may have ``"external_ip_networks": [...]``.
+``"host_addresses": {address: node}`` where masters are no nodes; a node's has there gateways'
+addresses, and those of the routers behind them. Both may have ``"external_ip_networks": [...]``.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from .._common.errors import KubernetesError
+
+# Instead of a node: a router outside has the address. No node has such a name (RFC 1123), and programs of earlier
+# releases, which refuse a file with a key that they don't know, take it for one.
+ROUTER = "*"
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Settings:
     :ivar key_file: its private key.
     :ivar service_subnets: the API server's service networks, for the watcher.
     :ivar external_ip_networks: the networks in which services may name hosts' own addresses.
-    :ivar host_addresses: address -> node, or an empty text, of hosts that need not be nodes of Kubernetes.
+    :ivar host_addresses: address -> node, or an empty text, of hosts that need not be nodes of Kubernetes; or
+        :data:`ROUTER`.
     """
 
     server: str

@@ -113,7 +113,9 @@ class NodeServer:
             self.pods.store,
             health.answer,
             overlay.other_networks,
-            dataclasses.replace(settings, host_addresses=dict.fromkeys(overlay.masters, "")),
+            dataclasses.replace(
+                settings, host_addresses={**dict.fromkeys(overlay.masters, ""), **settings.host_addresses}
+            ),
             self.events.write,
             health.tell,
             overlay.routers,

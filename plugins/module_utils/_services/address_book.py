@@ -5,7 +5,7 @@
 
 Whoever may make a service may write any address into its ``externalIPs``, and the API server checks little more than
 its syntax (CVE-2020-8554). Watcher and node servers judge by the same rules; a node server can't read the Northbound
-database, so it does not know gateways and tunnels.
+database, so its settings tell it of gateways.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from .._netlink.listening import LocalHost, read_local_host, read_next_hops
 from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables, service_cidrs
-from .address_book import SERVICES_USE, AddressBook, Owner, Served
+from .address_book import SERVICES_USE, AddressBook, Served
 from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
@@ -41,7 +41,7 @@ from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
 from .node_addresses import NodeAddresses
 from .service_cidrs import ServiceCIDR
 from .slice_index import SliceIndex
-from .surroundings import set_known_addresses
+from .surroundings import EXTERNAL_ROUTER, set_known_addresses
 
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds in which changes gather, at least. They gather as long as the last ones took, so that half of the time is left
@@ -298,7 +298,7 @@ class HostServices:
         routers: frozenset[str] = frozenset()
         if any(service.external_ips for service in self.services.store.values()):
             routers = await asyncio.to_thread(read_next_hops) - self._addresses.all()
-            self._book.set_owner("routes", Owner("an external router", is_host=False), routers)
+            self._book.set_owner("routes", EXTERNAL_ROUTER, routers)
         needed = await collect(self._states())
         states = [state for _served, state in needed]
         checks = health_checks(self.node, states)

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 
 from .._common import addressing, names
 from .._common.errors import SettingsError
-from .._kube.settings import Settings
+from .._kube.settings import ROUTER, Settings
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .address_book import SERVICES_USE, AddressBook, Owner
 
+EXTERNAL_ROUTER = Owner("an external router", is_host=False)
 PODS_USE, JOIN_USE = "the pods' network", "the join network"
 
 
@@ -28,7 +29,8 @@ def split(text: str | None) -> tuple[str, ...]:
 def set_known_addresses(book: AddressBook, settings: Settings) -> None:
     """Put the addresses into the book that the settings name: those of the inventory, and of the API server."""
     for ip, node in settings.host_addresses.items():
-        book.set_owner(f"settings {ip}", Owner(f"node {node}" if node else "a master", node=node), [ip])
+        owner = EXTERNAL_ROUTER if node == ROUTER else Owner(f"node {node}" if node else "a master", node=node)
+        book.set_owner(f"settings {ip}", owner, [ip])
     url = urllib.parse.urlsplit(settings.server)
     server = addressing.unicast(url.hostname)
     if server is not None:
@@ -44,7 +46,7 @@ def _of_node(name: str) -> Iterator[tuple[str, Owner, str]]:
 def _of_gateway(name: str) -> Iterator[tuple[str, Owner, str]]:
     """Yield what the row of a gateway's router tells: its own addresses, and those of the routers behind it."""
     yield f"gateway {name}", Owner(f"gateway {name}", node=name), names.PHYSICAL_IPS_KEY
-    yield f"next hop of {name}", Owner("an external router", is_host=False), names.NEXT_HOPS_KEY
+    yield f"next hop of {name}", EXTERNAL_ROUTER, names.NEXT_HOPS_KEY
 
 
 WRITTEN = {("Logical_Switch", "Node"): _of_node, ("Logical_Router", "Gateway"): _of_gateway}  # by table and owner type

@@ -553,10 +553,13 @@ def listed(name, kind="chain"):
 
 def test_addresses_of_other_hosts(host):
     """Protects the hosts' own connections (to the API server, to SSH, to the network's router) from a service that
-    names a node's address, the router's, or one of the overlay.
+    names a node's address, the router's, one of the overlay, a gateway's, or its next hop's.
     """
+    host.stop()
+    host.set_api_server(server=host.api.url, host_addresses={"10.55.0.11": "node2", "10.55.0.254": "*"})
+    host.start(wait=False)
     ip("route add default via 10.0.0.254")
-    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3"]
+    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3", "10.55.0.11", "10.55.0.254"]
     host.api.change("ADDED", service("mallory", 9, None, externalIPs=stolen), "services")
     host.api.change("ADDED", service("other", 10, None, externalIPs=["198.51.100.8"]), "services")
     wait_for(

@@ -107,6 +107,7 @@ def test_variables_that_are_set(cluster):
                         "server": "https://10.0.0.1:6443",
                         "ca_file": None,
                         "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
+                        "host_addresses": {"10.55.0.12": "node.one", "10.55.0.254": "*", "fd55::12": "node.one"},
                     },
                 }
             ],
@@ -380,6 +381,7 @@ def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
         "token_file": "/etc/ovn-kubernetes/kubernetes-node.token",
         "user": "system:node:ovn-master",
         "group": "system:nodes",
+        "host_addresses": {"10.55.0.12": "ovn-node1", "10.55.0.254": "*"},
     }
     assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
     assert "hidden" not in json.dumps(of(cluster, MASTER))
@@ -401,4 +403,28 @@ def test_addresses_that_services_may_have(cluster):
     assert watcher["settings"]["external_ip_networks"] == allowed
     assert watcher["settings"]["host_addresses"] == {"10.44.0.11": "ovn-master"}
     (node,) = of(cluster, NODE1)["kubernetes"]["programs"]
-    assert node["settings"]["external_ip_networks"] == allowed and "host_addresses" not in node["settings"]
+    assert node["settings"]["external_ip_networks"] == allowed
+    assert "10.44.0.11" not in node["settings"]["host_addresses"], "its own settings have the masters"
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_gateways_that_no_service_may_have(cluster, limited):
+    """Protects gateways and the routers behind them on all hosts, which can't read the Northbound database; with the
+    facts of some hosts alone the file is the same.
+    """
+    cluster.groups.update(ovn_nodes=[NODE1], ovn_gateways=[NODE2])
+    cluster.with_facts().everywhere(ovn_kubernetes_api="https://10.0.0.1:6443", ovn_kubernetes_token="hidden")
+    cluster.hostvars[NODE2].update(
+        ovn_gateway_interface="eth1",
+        ovn_gateway_ip=["10.55.0.12/24", "fd55::12/64"],
+        ovn_gateway_next_hop=["10.55.0.254", "FD55::FE"],
+    )
+    if limited:
+        cluster.hostvars[NODE2].pop("ansible_facts")
+    (node,) = of(cluster, NODE1)["kubernetes"]["programs"]
+    assert node["settings"]["host_addresses"] == {
+        "10.55.0.12": "ovn-node2",
+        "10.55.0.254": "*",
+        "fd55::12": "ovn-node2",
+        "fd55::fe": "*",
+    }

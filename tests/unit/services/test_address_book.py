@@ -176,13 +176,15 @@ def test_who_is_concerned_by_a_change():
 
 
 def test_addresses_of_the_settings():
-    """Protects masters that are no nodes, and the API server's address."""
-    settings = Settings("https://10.33.74.10:6443", host_addresses={"10.33.74.11": "master2"})
-    book = Book(service(externalIPs=["10.33.74.10", "10.33.74.11"]))
+    """Protects masters that are no nodes, the API server's address, and gateways' next hops on hosts."""
+    known = {"10.33.74.11": "master2", "10.55.0.254": "*"}
+    settings = Settings("https://10.33.74.10:6443", host_addresses=known)
+    book = Book(service(externalIPs=["10.33.74.10", "10.33.74.11"], given=["10.55.0.254"]))
     set_known_addresses(book.book, settings)
     assert [text.split(":")[0] for text in book.served().refusals] == [
         "10.33.74.10 is an address of the API server",
         "10.33.74.11 is an address of node master2",
+        "10.55.0.254 is an address of an external router",
     ]
 
 
