@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 SERVICES_USE = "the services' network"  # the use of the networks that cluster addresses are from
 API_SERVICE = "default/kubernetes"  # whose endpoints are the API servers
-SHOWN = 5  # refusals in one message
 LONGEST_MESSAGE = 900  # characters; an event of the API server may have 1,024
 # Ports of a host's own programs: SSH, etcd, the API server, OVN's databases, Kubernetes' programs, tunnels. No service
 # gets them at a host's address, wherever that is allowed: for a pod's connection nobody knows what the host listens on.
@@ -63,11 +62,30 @@ class Served(NamedTuple):
 
 def not_served(parts: Sequence[str]) -> str:
     """Return what is not served as one text for an event; empty: there is nothing."""
+    return listed("not served: ", parts)
+
+
+def listed(beginning: str, parts: Sequence[str]) -> str:
+    """Return sentences as one text for an event, those that say the same of several things as one; empty: there are
+    none.
+
+    A text that would be too long says how many there are.
+    """
     if not parts:
         return ""
-    more = len(parts) - SHOWN
-    text = "not served: " + "; ".join(parts[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
-    return text[:LONGEST_MESSAGE]
+    subjects: dict[str, list[str]] = {}
+    for part in parts:
+        subject, verb, rest = part.partition(" is ")
+        subjects.setdefault(verb + rest, []).append(subject)
+    sentences = [
+        f"{', '.join(several)}: each{rest}" if len(several) > 1 and rest else "; ".join(one + rest for one in several)
+        for rest, several in subjects.items()
+    ]
+    text = beginning + "; ".join(sentences)
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    end = f" ... ({len(parts)} in all)"
+    return text[: LONGEST_MESSAGE - len(end)] + end
 
 
 class AddressBook:

@@ -15,11 +15,9 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from .._common import addressing
-from .address_book import AddressBook, Owner
+from .address_book import AddressBook, Owner, listed
 from .index import Index
 from .model import Node
-
-SHOWN = 5  # refusals in one message
 
 
 class Accepted(NamedTuple):
@@ -33,9 +31,7 @@ class Accepted(NamedTuple):
 
     def message(self) -> str:
         """Return the refusals as one text for an event; empty: there are none."""
-        if not self.refusals:
-            return ""
-        return "not used as addresses of this node: " + "; ".join(self.refusals[:SHOWN])
+        return listed("not used as addresses of this node: ", self.refusals)
 
 
 class NodeAddresses:

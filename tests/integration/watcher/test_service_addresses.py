@@ -52,9 +52,9 @@ def test_external_ips_of_others(world):
         "10.0.0.2 is an address of node node2",
         "10.55.0.1 is an address of gateway node1",
         "10.55.0.254 is an address of an external router",
-        f"{pod} is in the pods' network 192.168.0.0/16",
-        "192.168.9.9 is in the pods' network",
-        "and 2 more",
+        f"{pod}, 192.168.9.9: each is in the pods' network 192.168.0.0/16",
+        "100.64.0.2 is in the join network",
+        f"{dns} is in the services' network",
     ):
         assert part in message
     world.api.delete("/api/v1/nodes/node2")

@@ -197,7 +197,23 @@ def test_a_hostile_service_is_bounded():
     few = service(externalIPs=many)
     assert len(few.external_ips) == 1000
     loopback = service(externalIPs=[f"127.0.{number // 250}.{number % 250}" for number in range(10000)])
-    assert len(not_served(Book(loopback).served().refusals)) <= 900
+    text = not_served(Book(loopback).served().refusals)
+    assert len(text) == 900 and text.endswith(" ... (1000 in all)")
+
+
+def test_an_event_names_all_that_is_refused():
+    """Protects whoever makes a service from an address that is not served and not named: those of one owner are one
+    sentence, and the text is another one when one of many is another one.
+    """
+    same = [f"10.55.0.{number} is an address of an external router" for number in range(1, 21)]
+    others = ["10.0.0.1 is an address of node node1", "TCP port 80 of 10.0.0.2 is the host's own"]
+    text = not_served([*same, *others])
+    assert text == (
+        f"not served: {', '.join(part.split()[0] for part in same)}: each is an address of an external router; "
+        "10.0.0.1 is an address of node node1; TCP port 80 of 10.0.0.2 is the host's own"
+    )
+    assert not_served([*same[:-1], "10.55.0.99 is an address of an external router", *others]) != text
+    assert not_served(["a: b", "c: d"]) == "not served: a: b; c: d"
 
 
 class Asked(dict):
