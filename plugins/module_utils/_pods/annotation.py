@@ -24,6 +24,8 @@ MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
 # Characters. What the watcher writes has less than 400; users may write 256 KiB (TotalAnnotationSizeLimitB of
 # Kubernetes' apimachinery).
 LONGEST = 1024
+MOST_BYTES = 256 * 1024  # of all names and texts of a pod together
+ROOM = 2048  # bytes that the watcher's own annotations don't reach
 TOO_LONG = "(too long)"  # what is kept instead of a longer text: it is no JSON, and no quantity
 SHOWN = 100  # characters of a user's text that an error shows
 # Bits a second, as ExtractPodBandwidthResources of Kubernetes' pkg/util/bandwidth takes them.
@@ -71,6 +73,18 @@ class PodAnnotations(NamedTuple):
             names.POD_NETWORKS_ANNOTATION: self.networks,
             names.POD_UID_ANNOTATION: self.uid,
         }
+
+
+def crowding(annotations: Mapping[str, str]) -> int:
+    """Return how many bytes of a pod's other annotations may be too many, so that the watcher's have no room; 0: they
+    have.
+    """
+    others = annotations.keys() - PodAnnotations().written.keys()
+    return max(0, sum(map(_bytes, others)) + sum(_bytes(annotations[name]) for name in others) + ROOM - MOST_BYTES)
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _short(text: str | None) -> str | None:

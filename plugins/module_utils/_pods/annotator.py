@@ -21,7 +21,9 @@ from .model import Pod
 LOG = logging.getLogger("ovn-k8s-watcher")
 CONCURRENT_PATCHES = 32  # requests to the API server at one time
 PAUSE = Pause(0.2, longest=5.0)  # between two attempts for one pod
-PAUSE_OF_THE_OBJECT = Pause(0.2, longest=60.0)  # where only another change of the pod helps, which is heard
+# Where only another change of the pod helps. One that makes room for annotations is heard (Pod.crowding); what else the
+# API server may refuse is tried again after the pause.
+PAUSE_OF_THE_OBJECT = Pause(0.2, longest=60.0)
 ADVICE = "remove annotations of the pod: together they may have 256 KiB"
 # The pod is gone, or it is another one of this name: the watch tells that in a moment.
 EXPECTED_REFUSALS = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
@@ -125,6 +127,9 @@ class Annotator:
             pause = self._failed(key, exc)
             if pod.is_annotated and _is_refused(exc):
                 await self._withdraw(pod)
+            current = self._pods.get(key)
+            if current is not None and current.crowding != pod.crowding:
+                pause = 0.0  # it has changed meanwhile
         finally:
             del self._tasks[key], self._written[key]
             self._again.discard(key)

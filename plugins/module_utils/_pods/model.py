@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .._common import addressing, names
 from .._common.sharing import shared
 from .._kube.reference import Reference
-from .annotation import PodAnnotations, PodNetwork, parse
+from .annotation import PodAnnotations, PodNetwork, crowding, parse
 
 FINISHED = ("Succeeded", "Failed")  # phases in which the containers have ended for good (PodPhase)
 # The API server leaves out pods without a node, and finished ones.
@@ -63,6 +63,8 @@ class Pod(NamedTuple):
     :ivar status_ips: the addresses that the kubelet has reported, at most one of each IP version; for the watcher only.
     :ivar created: when, as the API server writes it (RFC 3339, UTC); for the watcher only.
     :ivar unserved: which of its host ports are not served, in words; for its node's server only.
+    :ivar crowding: how many bytes of others' annotations may be too many, 0 for almost every pod, so that a change
+        which makes room is heard; for the watcher only.
     """
 
     namespace: str
@@ -77,6 +79,7 @@ class Pod(NamedTuple):
     status_ips: tuple[str, ...] = ()
     created: str = ""
     unserved: tuple[str, ...] = ()
+    crowding: int = 0
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -141,8 +144,12 @@ def pod_with_port(item: Mapping[str, Any]) -> Pod | None:
     spec = item.get("spec") or {}
     if spec.get("hostNetwork") or not spec.get("nodeName") or _is_finished(item):
         return None
-    created = shared(item["metadata"].get("creationTimestamp") or "")
-    return Pod.from_object(item)._replace(status_ips=status_ips(item), created=created)
+    meta = item["metadata"]
+    return Pod.from_object(item)._replace(
+        status_ips=status_ips(item),
+        created=shared(meta.get("creationTimestamp") or ""),
+        crowding=crowding(meta.get("annotations") or {}),
+    )
 
 
 def pod_of_node(item: Mapping[str, Any]) -> Pod | None:

@@ -98,6 +98,29 @@ def test_a_pod_whose_object_is_refused(caplog):
     assert len(caplog.records) == 1 and pauses[0] < 1 and pauses[-1] == 60
 
 
+def test_room_that_is_made_while_a_patch_is_under_way():
+    """Protects a pod whose user removes annotations in that moment from the pause that follows."""
+    pods, pauses = {POD.key: POD}, []
+
+    class Server:
+        """An API server that refuses what has changed meanwhile."""
+
+        async def patch(self, _path, _body):
+            pods[POD.key] = POD._replace(crowding=1)
+            raise APIRefused("metadata.annotations: Too long", 422, "Invalid")
+
+    async def main():
+        annotator = Annotator(
+            Server(), pods, lambda _pod: None, lambda _key, seconds: pauses.append(seconds), lambda *_values: None
+        )
+        annotator.write(POD, PodAnnotations("first"))
+        while len(annotator):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert pauses == [0.0]
+
+
 @pytest.mark.parametrize(("uid", "removed"), [("u1", True), ("another", False), (None, False)])
 def test_annotations_that_can_not_be_replaced(uid, removed):
     """Protects a node from what a user has written as if it were the watcher's, when he has left no room for that."""

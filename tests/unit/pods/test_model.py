@@ -29,6 +29,23 @@ def test_pods_without_a_port(item):
     assert pod_with_port(item) is None
 
 
+def test_a_change_that_makes_room_for_annotations():
+    """Protects a pod whose annotations are full from waiting for the end of a pause when its user has removed some:
+    what others have there is no change but near the limit, and what the watcher writes is none at all.
+    """
+    room = 256 * 1024 - len("note")
+
+    def annotated(size, **more):
+        return pod_with_port({**pod(), "metadata": {**pod()["metadata"], "annotations": {"note": "x" * size, **more}}})
+
+    empty = annotated(0)
+    assert annotated(200_000) == empty == pod_with_port(pod())
+    assert annotated(room - 1) != annotated(room) != empty
+    assert annotated(room, ovn="").crowding == annotated(room).crowding > annotated(room // 2, ovn="x" * room).crowding
+    of_node = {**pod(), "metadata": {**pod()["metadata"], "annotations": {"note": "x" * room}}}
+    assert pod_of_node(of_node) == pod_of_node(pod())
+
+
 def host_ports(*ports, **status):
     """What is kept of these ports."""
     item = {**pod(containers=[{"ports": list(ports)}]), "status": status}

@@ -110,6 +110,20 @@ def test_a_pod_that_is_deleted_meanwhile():
     asyncio.run(main())
 
 
+def test_room_for_annotations_is_heard():
+    """Protects a pod whose annotations were full: it is looked at as soon as its user has removed some, and not for
+    what its kubelet reports.
+    """
+    world, marked = World(), []
+    world.put("u1", "node1")
+    world.mark = lambda *key: marked.append(key)
+    full = world.pods[KEY]._replace(crowding=9)
+    world.planner.pod_changed(KEY, full, full._replace(status_ips=("192.168.1.3",)))
+    assert marked == []
+    world.planner.pod_changed(KEY, full, full._replace(crowding=0))
+    assert len(marked) == 1
+
+
 def test_the_watch_tells_of_what_this_watcher_writes():
     """Protects the rate of many pods: the news of an annotation that this watcher writes, which often comes before the
     reply, has the pod looked at no more; another change at the same time has.
