@@ -41,7 +41,10 @@ class LinkLocalReport:
     def set(self, addresses: Iterable[KernelAddress]) -> None:
         """Take in the addresses that the host has now."""
         found = link_local.candidates(addresses)
-        carried, self._left_out = link_local.usable(found[: link_local.MOST]), found[link_local.MOST :]
+        carried, left_out = link_local.usable(found[: link_local.MOST]), found[link_local.MOST :]
+        is_new, self._left_out = left_out != self._left_out, left_out
+        if left_out and is_new:
+            LOG.warning("%s", self._too_many())
         if carried != self._carried:
             self._carried = carried
             self._changed.set()
@@ -50,10 +53,13 @@ class LinkLocalReport:
         """Return which addresses pods don't reach, and why, in one sentence; None: they reach all."""
         if self._failure:
             return f"pods don't reach {', '.join(self._carried or ())}, or where it was: {self._failure}"
-        if self._left_out:
-            shown, most = ", ".join(self._left_out[: link_local.MOST]), link_local.MOST
-            return f"pods don't reach {shown}: {most} link-local addresses of a host count"
-        return None
+        return self._too_many()
+
+    def _too_many(self) -> str | None:
+        if not self._left_out:
+            return None
+        shown, most = ", ".join(self._left_out[: link_local.MOST]), link_local.MOST
+        return f"pods don't reach {shown}: {most} link-local addresses of a host count"
 
     def node_changed(self, node: Node | None) -> None:
         """Take in what the Node says now."""
