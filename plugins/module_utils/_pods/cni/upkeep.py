@@ -107,10 +107,17 @@ class Upkeep:
     def lost_sandbox(self, attachment: Attachment) -> None:
         """Tell the pod that its sandbox is gone, where it still needs one."""
         interface = self._attachments.records.get(attachment)
-        if interface is not None:
-            self._tell(
-                interface, reasons.NETWORK_BROKEN, f"the network namespace of {interface.ifname} is gone", ask=True
+        if interface is None:
+            return
+        message = f"the network namespace of {interface.ifname} is gone"
+        pod = self._pods.get(interface.pod_key, interface.uid)
+        if pod is not None and not pod.is_running:
+            # A runtime whose next plugin fails takes the sandbox away without our DEL, and begins again by itself.
+            message += (
+                " before its containers were started; where its events FailedCreatePodSandBox say why, mend that, and "
+                "the kubelet makes another sandbox; where there are none"
             )
+        self._tell(interface, reasons.NETWORK_BROKEN, message, ask=True)
 
     def failure(self, attachment: Attachment) -> str | None:
         """Return why an attachment could not be repaired; None: nothing is wrong."""
