@@ -113,7 +113,8 @@ class HostNotices:
     def _taken(self, service: Service, local: LocalHost) -> list[str]:
         """Return the ports of the host's own addresses that one of its programs keeps."""
         return [
-            f"{Claim(ip, port.protocol, port.port)} on node {self._node}: a program of the host listens there"
+            f"{Claim(ip, port.protocol, port.port)} on node {self._node}: a program of the host listens there; stop "
+            "that, or give the service another port or address"
             for port in service.ports
             for ip in service.external_ips_of(port)
             if ip in local.addresses and local.listens(port.protocol.lower(), ip, port.port)

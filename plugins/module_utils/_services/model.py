@@ -24,6 +24,8 @@ from . import link_local, source_ranges
 LABEL_SELECTOR = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"  # of an endpoint slice
 DEFAULT_AFFINITY_TIMEOUT = 10800  # seconds: the API server's own default (ClientIPConfig)
+AFFINITY_WAYS = ("hash", "timeout")  # what users may choose by an annotation
+SHOWN = 50  # characters of a user's text that an event shows
 MAXIMUM_AFFINITY_TIMEOUT = 65535  # seconds, ovn-nb(5): the idle timeout of a flow has 16 bits
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 # Types of services that have node ports.
@@ -549,13 +551,22 @@ def _unserved(item: Mapping[str, Any], most: int) -> Iterator[str]:
 
     :param most: addresses outside that it may have.
     """
-    spec = item["spec"]
+    spec, way = item["spec"], _affinity_way(item)
     ports, written = len(spec.get("ports") or ()), len(spec.get("externalIPs") or ())
     given = len(_load_balancer_addresses(item))
     if ports > MAXIMUM_PORTS:
         yield f"{ports - MAXIMUM_PORTS} of its ports: a service has {MAXIMUM_PORTS} at most"
     if written + given > most:
         yield (f"{written + given - most} of its addresses outside: addresses times ports are {MAXIMUM_CLAIMS} at most")
+    if way not in (None, *AFFINITY_WAYS):
+        ways = " nor ".join(AFFINITY_WAYS)
+        yield f"the annotation {names.AFFINITY_ANNOTATION}: {way!r:.{SHOWN}} is neither {ways}, and counts as none"
+
+
+def _affinity_way(item: Mapping[str, Any]) -> str | None:
+    """Return how its affinity is to be served, as its user has chosen it; None: he has not."""
+    way: str | None = (item["metadata"].get("annotations") or {}).get(names.AFFINITY_ANNOTATION)
+    return way
 
 
 def _affinity_timeout(item: Mapping[str, Any]) -> int | None:
@@ -564,8 +575,7 @@ def _affinity_timeout(item: Mapping[str, Any]) -> int | None:
     OVN drops the first packet of a client to learn from it. So a time-out counts only where somebody has chosen it: the
     API server writes its default into each service.
     """
-    spec = item["spec"]
-    way = (item["metadata"].get("annotations") or {}).get(names.AFFINITY_ANNOTATION)
+    spec, way = item["spec"], _affinity_way(item)
     if spec.get("sessionAffinity") != "ClientIP" or way == "hash":
         return None
     config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}

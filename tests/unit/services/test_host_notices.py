@@ -90,7 +90,8 @@ def test_addresses_that_only_this_host_knows():
         (ADDRESS_REFUSED, "not served: 10.0.0.254 is an address of an external router"),
         (
             SERVICE_NOT_SERVED,
-            "not served: TCP port 81 of 10.0.0.1 on node node1: a program of the host listens there",
+            "not served: TCP port 81 of 10.0.0.1 on node node1: a program of the host listens there; stop that, or "
+            "give the service another port or address",
         ),
     ]
     told.notices.tell_of_services({made.key: made}, [Served(made)], free, ())

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import model
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import (
     EndpointSlice,
@@ -208,3 +209,10 @@ def test_who_may_reach_a_balancers_address(field, annotation, ranges, served):
     assert bool(made.unserved) == (served != BOTH)
     if ranges and "0.0.0.0/0" in ranges:
         assert (made.ranges_of("5.6.7.8"), made.ranges_of("fd99::1")) == (None, ("fd01::/64",))
+
+
+@pytest.mark.parametrize(("way", "told"), [("hash", False), ("timeout", False), (None, False), ("Hash" * 99, True)])
+def test_a_word_that_chooses_no_affinity(way, told):
+    """Protects whoever mistypes the annotation that chooses how affinity is served: an event shows the word."""
+    made = service(sessionAffinity="ClientIP", annotations={names.AFFINITY_ANNOTATION: way} if way else None)
+    assert bool(made.unserved) is told and all("'HashHash" in text and len(text) < 200 for text in made.unserved)
