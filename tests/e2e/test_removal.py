@@ -36,6 +36,9 @@ ROLES = """
 """
 
 
+CENTRAL = "/etc/default/ovn-central"
+
+
 def test_everything_goes_and_what_is_others_stays(site, tmp_path):
     """Protects: the whole overlay is removed, NICs are as they were, foreign rows and files are untouched (W9).
 
@@ -46,6 +49,8 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
         "ovn-nbctl --may-exist ls-add foreign; mkdir -p /etc/cni/net.d; touch /etc/cni/net.d/99-foreign.conf",
     )
     on("ovn-node1", "ovs-vsctl --may-exist add-br foreign")
+    # As if no package had brought this file: all that is in it is ours.
+    on("ovn-master", f"sed -i '/BEGIN ovn.kubernetes/,/END ovn.kubernetes/!d' {CENTRAL}")
     refused = play("remove")
     assert refused.code != 0 and "ovn_remove_confirmed=true" in refused.output
     before = northbound(), [network(host) for host in HOSTS]
@@ -58,6 +63,7 @@ def test_everything_goes_and_what_is_others_stays(site, tmp_path):
         assert "k8s-" not in shown and "breth0" not in shown and f"10.44.0.{number}/24" in shown
         assert "default via 10.44.0.1 dev eth0" in shown
         assert "ovn_kubernetes" not in on(host, "nft list ruleset")
+    assert on("ovn-master", f"ls {CENTRAL}", check=False).returncode != 0
     assert "10.55.0.11/24" in on("ovn-node1", "ip -br addr show dev eth1")
     assert on("ovn-node1", "ovs-vsctl list-br").split() == ["foreign"]
     assert set(play("remove", "-e", "ovn_remove_confirmed=true").ok().changed.values()) == {0}
