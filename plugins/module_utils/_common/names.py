@@ -137,6 +137,7 @@ POD_NETWORKS_ANNOTATION = "k8s.ovn.org/pod-networks"
 # UID of the pod that the two annotations are for: a copied or restored pod is created with those of another one.
 POD_UID_ANNOTATION = "ovn.kubernetes/pod-uid"
 LINK_LOCAL_ANNOTATION = "ovn.kubernetes/link-local-addresses"  # of a Node, by its own host
+ROUTERS_ANNOTATION = "ovn.kubernetes/default-routers"  # the same
 # Of a service: "timeout" or "hash", where the API server's default time-out does not say which is meant.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"

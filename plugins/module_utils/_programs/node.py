@@ -28,7 +28,7 @@ from .._common.files import read_file
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._pods.cni import condition, conflist
-from .._services import link_local_report, nftables
+from .._services import nftables, node_report
 from .._services.health import HealthChecks
 from . import daemon, log
 from .node_server import NodeServer, Overlay
@@ -87,7 +87,7 @@ def say_stopped(options: argparse.Namespace) -> None:
 
 
 def clear(options: argparse.Namespace) -> None:
-    """Remove the rules of services, and the node's condition and annotation; print a line for each that was there, for
+    """Remove the rules of services, and the node's condition and annotations; print a line for each that was there, for
     the play that calls this. What the API server does not remove now is left.
     """
     node = _this_node()
@@ -114,8 +114,8 @@ async def _clear_node(client: Client, node: str) -> None:
     """Remove what the server has written into the Node. :raises KubernetesError: it can't be done."""
     if await condition.take_away(client, node):
         sys.stdout.write("the node's condition NetworkUnavailable is removed\n")
-    if await link_local_report.take_away(client, node):
-        sys.stdout.write(f"the node's annotation {names.LINK_LOCAL_ANNOTATION} is removed\n")
+    for annotation in await node_report.take_away(client, node):
+        sys.stdout.write(f"the node's annotation {annotation} is removed\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -42,9 +42,12 @@ from .._pods.cni.underlay import Underlay
 from .._pods.cni.upkeep import Upkeep
 from .._pods.interface import Attachment
 from .._pods.model import Pod, pod_of_node
+from .._services import default_routers
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
 from .._services.link_local_report import LinkLocalReport
+from .._services.model import Node
+from .._services.node_report import NodeReport
 from . import daemon, node_metrics, telemetry
 from .kubernetes_events import EventWriter
 
@@ -105,6 +108,9 @@ class NodeServer:
         )
         self.pods.store, self.pods.synced = self.informer.store, self.informer.synced
         self.link_local = LinkLocalReport(self.client, options.node)
+        self.routers = NodeReport(
+            self.client, options.node, names.ROUTERS_ANNOTATION, "routers that no service may have"
+        )
         self.condition = Condition(self.client, options.node)
         self.services = HostServices(
             options.node,
@@ -119,8 +125,9 @@ class NodeServer:
             self.events.write,
             health.tell,
             overlay.routers,
-            self.link_local.node_changed,
+            self._own_node_changed,
             self.condition.look,
+            lambda found: self.routers.replace(default_routers.usable(found)),
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)
@@ -163,6 +170,10 @@ class NodeServer:
         self.services.pod_changed(old, new)
         if old is None and new is not None:
             self.upkeep.pod_came(key)
+
+    def _own_node_changed(self, node: Node | None) -> None:
+        self.link_local.told(node.link_local if node else None)
+        self.routers.told(node.routers if node else None)
 
     def _state_changed(self) -> None:
         """Take in that Open vSwitch's database or a daemon came or went, or one of the node's own rows changed."""
@@ -224,6 +235,7 @@ class NodeServer:
                 self.readiness.keep_configuration(options.cni_configuration, options.run),
                 self.condition.run(),
                 self.link_local.run(),
+                self.routers.run(),
                 self._sweep(),
                 self._follow_links(),
                 self.upkeep.run(),
@@ -280,10 +292,15 @@ class NodeServer:
     async def _findings(self) -> list[dict[str, str]]:
         """Return what is wrong with this node's pods now; ``/readyz`` says what is wrong with the node."""
         found = await self.findings.read()
-        problem = self.link_local.problem()
-        if problem:
-            causes = "no name resolution, where NodeLocal DNSCache has such an address"
-            found = [*found, Finding(f"node {self._options.node}", problem, causes, "journalctl -u ovn-k8s-node")]
+        for problem, causes in (
+            (self.link_local.problem(), "no name resolution, where NodeLocal DNSCache has such an address"),
+            (
+                self.routers.problem(),
+                "other hosts and pods take a service for this host's router that names its address",
+            ),
+        ):
+            if problem:
+                found = [*found, Finding(f"node {self._options.node}", problem, causes, "journalctl -u ovn-k8s-node")]
         return [finding._asdict() for finding in found]
 
     async def _sweep(self) -> None:

@@ -50,6 +50,9 @@ class Owner(NamedTuple):
     reported: bool = False
 
 
+EXTERNAL_ROUTER = Owner("an external router", is_host=False)
+
+
 class Served(NamedTuple):
     """A service without the addresses that are not served.
 
@@ -101,6 +104,8 @@ class AddressBook:
         self._networks: tuple[tuple[IPNetwork, str], ...] = ()
         self._owners: dict[str, dict[str, Owner]] = {}  # address -> source -> owner
         self._of_source: dict[str, tuple[str, ...]] = {}  # source -> addresses
+        self._routers: Index[str] = Index()  # of default routes: address -> nodes
+        self._routers_of: dict[str, tuple[str, ...]] = {}  # node -> addresses
         self._cluster: Index[str] = Index()  # cluster addresses
         self._outer: Index[str] = Index()  # addresses outside
         self._claims = Claims()
@@ -134,6 +139,20 @@ class AddressBook:
             self._of_source[source] = tuple(after)
         changed = {ip for ip in {*before, *after} if before.get(ip) != after.get(ip)}
         return self._cluster.of(changed) | self._outer.of(changed)
+
+    def set_routers(self, node: str, routers: tuple[str, ...]) -> set[str]:
+        """Replace the routers of default routes that a node tells; return the keys of the services that this concerns.
+
+        Its host alone says so: no service loses an address for it that is its cluster address or a balancer's, and no
+        node one of its own.
+        """
+        old = self._routers_of.pop(node, ())
+        if routers:
+            self._routers_of[node] = routers
+        if old == routers:
+            return set()
+        self._routers.replace(node, old, routers)
+        return self._outer.of({*old, *routers})
 
     def slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> set[str]:
         """Take in a change of an endpoint slice: that of the API servers names hosts, which need not be nodes.
@@ -226,6 +245,8 @@ class AddressBook:
                 return f"is an address of {owner.name}"
             if ip not in service.balancer_ips and not self._is_allowed(ip):
                 return f"is an address of {owner.name}: {ADVICE}"
+        if ip not in service.balancer_ips and not self.owners(ip) and self._routers.get(ip):
+            return f"is an address of {EXTERNAL_ROUTER.name}"
         return None
 
     def _is_allowed(self, ip: str) -> bool:

@@ -25,7 +25,7 @@ from .._netlink.listening import LocalHost, read_local_host, read_next_hops
 from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables, service_cidrs
-from .address_book import SERVICES_USE, AddressBook, Served
+from .address_book import EXTERNAL_ROUTER, SERVICES_USE, AddressBook, Served
 from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
@@ -41,7 +41,7 @@ from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
 from .node_addresses import NodeAddresses
 from .service_cidrs import ServiceCIDR
 from .slice_index import SliceIndex
-from .surroundings import EXTERNAL_ROUTER, set_known_addresses
+from .surroundings import set_known_addresses
 
 LOG = logging.getLogger("ovn-k8s-node")
 # Seconds in which changes gather, at least. They gather as long as the last ones took, so that half of the time is left
@@ -73,6 +73,7 @@ class HostServices:
     :param routers: IP version -> the router of the node's subnet; of the others it has none.
     :param on_own_node: called with this host's node when it changes; None: there is none.
     :param on_node_object: called with this host's Node object whenever it comes.
+    :param on_routers: called with the routers of this host's default routes when they were read.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class HostServices:
         routers: Mapping[int, str] = MappingProxyType({}),
         on_own_node: Callable[[Node | None], object] = lambda _node: None,
         on_node_object: Callable[[Mapping[str, Any]], object] = lambda _item: None,
+        on_routers: Callable[[Iterable[str]], object] = lambda _routers: None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -96,6 +98,8 @@ class HostServices:
         )
         self.nodes = Informer(client, "/api/v1/nodes", self._node_from_object, self._node_changed)
         self._on_node_object = on_node_object
+        self._on_routers = on_routers
+        self._routers: frozenset[str] | None = None  # None: not read yet
         self.slices = Informer(
             client,
             "/apis/discovery.k8s.io/v1/endpointslices",
@@ -295,10 +299,12 @@ class HostServices:
         await self._converge()
 
     async def _converge(self) -> None:
-        routers: frozenset[str] = frozenset()
-        if any(service.external_ips for service in self.services.store.values()):
-            routers = await asyncio.to_thread(read_next_hops) - self._addresses.all()
-            self._book.set_owner("routes", EXTERNAL_ROUTER, routers)
+        # Once at least, so that others know them before a service comes that names one.
+        if self._routers is None or any(service.external_ips for service in self.services.store.values()):
+            self._routers = await asyncio.to_thread(read_next_hops)
+            self._on_routers(self._routers)
+        routers = self._routers - self._addresses.all()
+        self._book.set_owner("routes", EXTERNAL_ROUTER, routers)
         needed = await collect(self._states())
         states = [state for _served, state in needed]
         checks = health_checks(self.node, states)

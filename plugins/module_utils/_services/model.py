@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from .._common import addressing, names
 from .._common.remotes import with_port
 from .._kube.reference import Reference
-from . import link_local, source_ranges
+from . import default_routers, link_local, source_ranges
 
 # Leave out services that another proxy serves, and headless ones (the API server's well-known labels).
 LABEL_SELECTOR = "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
@@ -353,6 +353,7 @@ class Node(NamedTuple):
     :ivar is_leaving: it is being deleted: load balancers outside are to send nothing new there (KEP-3836).
     :ivar zone: that it is in; empty: no label says so.
     :ivar link_local: what it carries for its own pods.
+    :ivar routers: of its default routes.
     """
 
     name: str
@@ -362,6 +363,7 @@ class Node(NamedTuple):
     is_leaving: bool = False
     zone: str = ""
     link_local: tuple[str, ...] = ()
+    routers: tuple[str, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -372,6 +374,7 @@ class Node(NamedTuple):
     def from_object(cls, item: Mapping[str, Any]) -> Node:
         """Make a node from an object."""
         meta, entries = item["metadata"], (item.get("status") or {}).get("addresses") or ()
+        annotations = meta.get("annotations") or {}
 
         def of_type(kind: str) -> tuple[str, ...]:
             return _usable(entry["address"] for entry in entries if entry["type"] == kind)[:MAXIMUM_NODE_ADDRESSES]
@@ -384,7 +387,8 @@ class Node(NamedTuple):
             bool(meta.get("deletionTimestamp"))
             or any(one.get("key") == AUTOSCALER_TAINT for one in (item.get("spec") or {}).get("taints") or ()),
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
-            link_local.parse((meta.get("annotations") or {}).get(names.LINK_LOCAL_ANNOTATION)),
+            link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
+            default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
         )
 
 

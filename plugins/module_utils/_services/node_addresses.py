@@ -73,6 +73,7 @@ class NodeAddresses:
             [ip for ip in (*new.addresses, *new.outer_addresses) if not self._book.network_of(ip)] if new else ()
         )
         services = self._book.set_owner(f"node {key}", own or None, addresses)
+        services |= self._book.set_routers(key, new.routers if new else ())
         return self._names(concerned), services
 
     def reporting(self, addresses: Iterable[str]) -> set[str]:

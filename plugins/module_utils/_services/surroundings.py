@@ -15,9 +15,8 @@ from .._common.errors import SettingsError
 from .._kube.settings import ROUTER, Settings
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
-from .address_book import SERVICES_USE, AddressBook, Owner
+from .address_book import EXTERNAL_ROUTER, SERVICES_USE, AddressBook, Owner
 
-EXTERNAL_ROUTER = Owner("an external router", is_host=False)
 PODS_USE, JOIN_USE = "the pods' network", "the join network"
 
 

@@ -559,13 +559,18 @@ def test_addresses_of_other_hosts(host):
     host.set_api_server(server=host.api.url, host_addresses={"10.55.0.11": "node2", "10.55.0.254": "*"})
     host.start(wait=False)
     ip("route add default via 10.0.0.254")
-    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3", "10.55.0.11", "10.55.0.254"]
+    other = node_object("node2", "10.0.0.9")
+    other["metadata"]["annotations"] = {"ovn.kubernetes/default-routers": "10.44.0.1"}
+    host.api.change("MODIFIED", other, "nodes")
+    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3", "10.55.0.11", "10.55.0.254", "10.44.0.1"]
     host.api.change("ADDED", service("mallory", 9, None, externalIPs=stolen), "services")
     host.api.change("ADDED", service("other", 10, None, externalIPs=["198.51.100.8"]), "services")
     wait_for(
         lambda: "198.51.100.8 . tcp . 80 " in listed("outside4", "map"), "the rule of the address that is nobody's"
     )
     assert not [address for address in stolen if f" {address} . " in listed("outside4", "map")]
+    told = {"ovn.kubernetes/default-routers": "10.0.0.254"}
+    wait_for(lambda: host.api.annotations == told, "the host to tell its router")
 
 
 def test_own_addresses_where_they_are_allowed(host, client):

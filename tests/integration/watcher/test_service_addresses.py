@@ -63,6 +63,9 @@ def test_external_ips_of_others(world):
     wait_for(lambda: addresses(world) == {f"{SAFE}:80"}, "the address of a node that came back")
     world.nb.gateway(1, default_gw=["10.55.0.253"])
     wait_for(lambda: addresses(world) == {f"{SAFE}:80", "10.55.0.254:80"}, "the address of a router that went")
+    body = {"metadata": {"annotations": {"ovn.kubernetes/default-routers": "10.55.0.254"}}}
+    world.api.patch("/api/v1/nodes/node1/status", body, world.api.node_token("node1"))
+    wait_for(lambda: addresses(world) == {f"{SAFE}:80"}, "the address of a node's default router")
 
 
 def test_a_balancer_may_give_hosts_addresses(world):

@@ -27,13 +27,13 @@ async def until(condition):
 
 
 @contextlib.asynccontextmanager
-async def running(monkeypatch, write, answer, tell=None):
+async def running(monkeypatch, write, answer, tell=None, **more):
     """Services whose rules go to ``write``, and checks to ``answer``, with everything known from the start."""
     monkeypatch.setattr(host_reconcile.nftables, "write", write)
     monkeypatch.setattr(host_reconcile.nftables, "current_udp_rules", dict)
     monkeypatch.setattr(host_reconcile.nftables, "has_rules", lambda: True)
     monkeypatch.setattr(host_reconcile.nftables, "exists", lambda: True)
-    services = host_reconcile.HostServices("node1", (), None, {}, answer, tell=tell)
+    services = host_reconcile.HostServices("node1", (), None, {}, answer, tell=tell, **more)
     for informer in services._informers:
         informer.synced.set()
     task = asyncio.ensure_future(services._keep())
@@ -97,6 +97,32 @@ def test_a_network_of_services_that_the_kernel_refuses(monkeypatch):
 
     asyncio.run(story())
     assert all(told)
+
+
+def test_the_routers_of_a_host_are_told_once_at_least(monkeypatch):
+    """Protects a host's router from the first service that names it: all others know it before, also without services;
+    and a host that has many routes from reading them at each change.
+    """
+    reads, told, written = [], [], []
+
+    def read():
+        reads.append(1)
+        return frozenset(["10.44.0.1"])
+
+    async def answer(_checks):
+        pass
+
+    monkeypatch.setattr(host_reconcile, "read_next_hops", read)
+
+    async def story():
+        async with running(monkeypatch, written.append, answer, on_routers=told.append) as services:
+            await until(lambda: written and told == [{"10.44.0.1"}])
+            services.nodes.store["node2"] = Node("node2", ("10.0.0.2",))
+            services._node_changed("node2", None, Node("node2", ("10.0.0.2",)))
+            await until(lambda: len(written) == 2)
+
+    asyncio.run(story())
+    assert len(reads) == 1
 
 
 def test_what_load_balancers_of_clouds_are_told(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import KubernetesError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import link_local, link_local_report
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import link_local, node_report
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local import MOST, Carriers
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local_report import LinkLocalReport
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
@@ -79,17 +79,17 @@ def test_a_node_that_can_not_be_annotated(monkeypatch, caplog):
             if answer:
                 raise answer
 
-    monkeypatch.setattr(link_local_report, "AGAIN", Pause(0.001))
-    monkeypatch.setattr(link_local_report, "PACE", 0.0)
+    monkeypatch.setattr(node_report, "AGAIN", Pause(0.001))
+    monkeypatch.setattr(node_report, "PACE", 0.0)
     report, said = LinkLocalReport(Client(), "N1"), []
     report.set([KernelAddress("nodelocaldns", f"{KUBESPRAY}/32")])
-    report.node_changed(annotated(None))
+    report.told(annotated(None).link_local)
 
     async def story():
         work = asyncio.ensure_future(report.run())
         while answers or report.problem():
             await asyncio.sleep(0.001)
-        report.node_changed(annotated(KUBESPRAY))
+        report.told(annotated(KUBESPRAY).link_local)
         await asyncio.sleep(0.01)
         work.cancel()
 

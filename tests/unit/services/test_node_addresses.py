@@ -12,6 +12,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_b
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.node_addresses import NodeAddresses
 
+from .objects import service
+
 
 class World:
     """Nodes, and what they report."""
@@ -37,6 +39,41 @@ class World:
     def remove(self, name):
         """Remove a node; who is concerned."""
         return self.addresses.update(name, self.store.pop(name), None)[0]
+
+
+def test_routers_that_a_node_tells():
+    """Protects the routers of all nodes from services, and everybody else from a node that tells of addresses of
+    others: of any number few count, and no cluster address, no balancer's and no node's own is refused for it.
+    """
+    services, world = {}, World()
+    world.book = AddressBook(services, ["10.0.0.0/24"])
+    world.addresses = NodeAddresses(world.book, world.store)
+    world.put("node1", "10.0.0.1")
+    told = ["10.44.0.1", "FD44::1", "fe80::1", "x", "10.0.0.1", "10.200.0.9", "198.51.100.7"]
+    made = service(
+        "LoadBalancer",
+        ips=("10.200.0.9",),
+        externalIPs=["10.44.0.1", "fd44::1", "10.0.0.1"],
+        status={"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}},
+    )
+    services[made.key] = made
+    world.book.update(made.key, None, made)
+    assert world.book.served(made).refusals == ()
+
+    def put(text):
+        new = Node.from_object({"metadata": {"name": "node2", "annotations": {"ovn.kubernetes/default-routers": text}}})
+        old, world.store["node2"] = world.store.get("node2"), new
+        return world.addresses.update("node2", old, new)[1]
+
+    assert put(",".join(told)) == {made.key} and put(",".join(told)) == set()
+    assert world.book.served(made).refusals == (
+        "10.44.0.1 is an address of an external router",
+        "fd44::1 is an address of an external router",
+    )
+    assert world.addresses.of("node1") == (("10.0.0.1",), ())
+    assert put(None) == {made.key} and world.book.served(made).refusals == () and not world.book._routers_of
+    put(",".join(f"10.44.1.{number}" for number in range(1, 255)) * 1000)
+    assert len(world.store["node2"].routers) == 8
 
 
 def test_addresses_of_others():
