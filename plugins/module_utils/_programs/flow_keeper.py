@@ -25,7 +25,7 @@ from .._netlink.listening import LocalHost, read_listeners
 from .._openflow.flows import CookieFlows
 from .._ovsdb.replica import Replica
 from .._topology.flows import flows
-from .._topology.shared_nic import LOCAL_TABLES, SOUTHBOUND_TABLES, services, shared_nic
+from .._topology.shared_nic import LOCAL_TABLES, SOUTHBOUND_TABLES, other_hosts, services, shared_nic
 from . import daemon
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ class FlowKeeper:
         addresses = await asyncio.to_thread(events.addresses_of, self._bridge)
         host = LocalHost(frozenset(addresses), await asyncio.to_thread(read_listeners))
         takes_up = read_sysctl(TCP_LOOSE) not in (None, "0")
-        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(host), takes_up)
+        hosts = other_hosts(self._southbound.rows["Address_Set"].values(), addresses) if self._southbound else ()
+        shared = shared_nic(self._local.rows, self._bridge, self._nic, addresses, self._services(host), takes_up, hosts)
         self._desired = desired = flows(shared) if shared else ()
         changes = await self._flows.plan(desired)
         if changes:

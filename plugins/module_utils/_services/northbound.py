@@ -68,13 +68,17 @@ class Scope(NamedTuple):
         """Whether gateway routers keep the client's address."""
         return self.kind.endswith("_local")
 
+    def is_beside_local(self, service: Service) -> bool:
+        """Return whether switches have it where gateway routers have one that keeps the client's address."""
+        return service.external_local and self.kind in ("outside", "node", "ranges")
+
     def group(self, service: Service) -> str:
         """Return the load balancer group that it is in."""
         if self.kind.startswith("ranges"):
             return names.LB_GROUP_SWITCHES_RANGES if self.kind == "ranges" else names.LB_GROUP_ROUTERS_RANGES
         if self.keeps_source:
             return names.LB_GROUP_ROUTERS
-        if self.kind == "local" or (self.kind in ("outside", "node") and service.external_local):
+        if self.kind == "local" or self.is_beside_local(service):
             return names.LB_GROUP_SWITCHES
         if self.kind == "node" and self.version == 4 and service.learned_affinity:
             # OVN can't learn at a template variable. At a host's own address its rules lead to the cluster address, of
@@ -160,7 +164,9 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str], fi
         "hairpin_snat_ip": " ".join(HAIRPIN.values()) if scope.version is None else HAIRPIN[scope.version],
         # Forget connections to an endpoint that has gone: a client of UDP would send to it until they time out.
         "ct_flush": "true" if protocol == "UDP" else None,
-        "skip_snat": "true" if scope.keeps_source else None,
+        # For switches it says only that routers do so: the Southbound database has the load balancers of switches, and
+        # the flows of a shared NIC are made from those.
+        "skip_snat": "true" if scope.keeps_source or scope.is_beside_local(service) else None,
         "template": None if scope.version is None else "true",
         "address-family": None if scope.version is None else f"ipv{scope.version}",
         "affinity_timeout": str(timeout) if timeout else None,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# OpenFlow tables: every packet enters the first, the others come after conntrack.
-CLASSIFY, CONNECTIONS, PODS_FRAGMENTS = 0, 1, 2
+# OpenFlow tables: every packet enters the first, two come after conntrack, the last after a load balancer's flow.
+CLASSIFY, CONNECTIONS, PODS_FRAGMENTS, KEPT_CLIENTS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ SERVICE = FlowKind(
     "NIC, patch",
     "a load balancer's address and port",
     "patch, NIC",
-    "node ports above all; the router has its own conntrack, and a second pass costs a recirculation",
+    "node ports above all; the router has its own conntrack, and a second pass costs a recirculation. "
+    "To the patch by the last table where the client's address is kept",
 )
 NEIGHBOUR_REQUEST = FlowKind(
     CLASSIFY,
@@ -162,6 +163,15 @@ PODS_FRAGMENT = FlowKind(
     "as whole packets",
 )
 OTHER_FRAGMENT = FlowKind(PODS_FRAGMENTS, 0, "patch", "a fragment of another protocol", "nowhere", "as whole packets")
+FROM_HOST = FlowKind(
+    KEPT_CLIENTS,
+    100,
+    "NIC",
+    "from another host of the cluster",
+    "LOCAL",
+    "pods answer hosts through the overlay, so the host has to translate, not the router",
+)
+FROM_OTHERS = FlowKind(KEPT_CLIENTS, 0, "NIC", "the rest", "patch")
 
 KINDS = (
     FRAGMENT,
@@ -183,6 +193,8 @@ KINDS = (
     HOSTS_CONNECTION,
     PODS_FRAGMENT,
     OTHER_FRAGMENT,
+    FROM_HOST,
+    FROM_OTHERS,
 )
 
 
@@ -194,7 +206,11 @@ def markdown_tables() -> str:
         for kind in KINDS
         if kind.table == CLASSIFY
     ]
-    for table, title in ((CONNECTIONS, "after conntrack"), (PODS_FRAGMENTS, "fragments of IPv6 from pods")):
+    for table, title in (
+        (CONNECTIONS, "after conntrack"),
+        (PODS_FRAGMENTS, "fragments of IPv6 from pods"),
+        (KEPT_CLIENTS, "to a load balancer that keeps the client's address"),
+    ):
         lines += ["", f"| priority | {title} | goes to | why |", "| --- | --- | --- | --- |"]
         lines += [
             f"| {kind.priority} | {kind.matches} | {kind.output} | {kind.reason} |"

@@ -63,11 +63,15 @@ class Tunnel(NamedTuple):
 
 
 class ServiceEndpoint(NamedTuple):
-    """What a load balancer of the gateway router serves: address, protocol (tcp, udp, sctp) and port."""
+    """What a load balancer of the gateway router serves: address, protocol (tcp, udp, sctp) and port.
+
+    :ivar keeps_client: whether the pod sees the client's address.
+    """
 
     address: str
     protocol: str
     port: int
+    keeps_client: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class SharedNic:
     :ivar addresses: the host's addresses on the bridge without prefix length, link-local ones too.
     :ivar tunnels: the overlay's tunnels that end at one of the addresses.
     :ivar services: what the gateway router balances, node ports above all.
+    :ivar hosts: the cluster's other hosts, by address. Pods answer them through the overlay, past the router.
     :ivar drops_invalid: whether TCP segments that conntrack calls invalid are dropped at the pods' ports. In the
         userspace datapath they have their connection's mark. Where the kernel's conntrack takes up no connections in
         their middle (``nf_conntrack_tcp_loose`` is 0) the host's own are invalid too, since they are not tracked.
@@ -92,6 +97,7 @@ class SharedNic:
     tunnels: tuple[Tunnel, ...] = ()
     services: tuple[ServiceEndpoint, ...] = ()
     drops_invalid: bool = False
+    hosts: tuple[str, ...] = ()
 
 
 def flows(shared: SharedNic) -> tuple[str, ...]:
@@ -104,6 +110,7 @@ def flows(shared: SharedNic) -> tuple[str, ...]:
         *_outgoing(shared),
         *_incoming(shared),
         *_connections(shared),
+        *_kept_clients(shared),
     ]
     return tuple(f"cookie={names.FLOW_COOKIE:#x},{line}" for line in lines)
 
@@ -144,10 +151,11 @@ def _tunnels(shared: SharedNic) -> Iterator[str]:
 def _services(shared: SharedNic) -> Iterator[str]:
     """Yield the flows to the gateway router's load balancers and back. The router has its own conntrack."""
     start = flow_table.SERVICE.prefix
-    for address, protocol, port in shared.services:
+    for one in shared.services:
+        address, protocol, port, _keeps_client = one
         transport, ip = (f"{protocol}6", "ipv6") if addressing.family(address) == 6 else (protocol, "nw")
         incoming = _untagged(shared.nic_port, transport, f"{ip}_dst={address}", f"tp_dst={port}")
-        yield f"{start},{incoming},actions=output:{shared.patch_port}"
+        yield f"{start},{incoming},actions={_to_service(shared, one)}"
         outgoing = _untagged(shared.patch_port, transport, f"{ip}_src={address}", f"tp_src={port}")
         yield f"{start},{outgoing},actions=output:{shared.nic_port}"
 
@@ -200,11 +208,12 @@ def _connections(shared: SharedNic) -> Iterator[str]:
     for family in ANY_IP:
         start = flow_table.PODS_CONNECTION.prefix
         yield f"{start},ct_mark={PODS_MARK},{family},actions=output:{shared.patch_port}"
-    for address, protocol, port in shared.services:
+    for one in shared.services:
+        address, protocol, port, _keeps_client = one
         family, ip = ("ipv6", "ct_ipv6") if addressing.family(address) == 6 else ("ip", "ct_nw")
         number = PROTOCOL_NUMBERS[protocol]
         match = f"ct_state=-inv+trk,{family},{ip}_dst={address},ct_nw_proto={number:d},ct_tp_dst={port}"
-        yield f"{flow_table.SERVICE_FRAGMENT.prefix},{match},actions=output:{shared.patch_port}"
+        yield f"{flow_table.SERVICE_FRAGMENT.prefix},{match},actions={_to_service(shared, one)}"
     for family, icmp_types in ERRORS.items():
         for icmp_type in icmp_types:
             yield f"{flow_table.ICMP_ERROR.prefix},{family},icmp_type={icmp_type:d},{both}"
@@ -213,6 +222,18 @@ def _connections(shared: SharedNic) -> Iterator[str]:
             match = f"ct_state=+inv+trk,{family},tcp_flags=-fin-syn-rst+ack,tp_dst={ports}"
             yield f"{flow_table.INVALID.prefix},{match},actions=drop"
     yield f"{flow_table.HOSTS_CONNECTION.prefix},actions=LOCAL"
+
+
+def _to_service(shared: SharedNic, service: ServiceEndpoint) -> str:
+    return f"resubmit(,{flow_table.KEPT_CLIENTS})" if service.keeps_client else f"output:{shared.patch_port}"
+
+
+def _kept_clients(shared: SharedNic) -> Iterator[str]:
+    """Yield the flows to load balancers that keep the client's address: the host balances for other hosts."""
+    for address in shared.hosts if any(service.keeps_client for service in shared.services) else ():
+        match = f"ipv6,ipv6_src={address}" if addressing.family(address) == 6 else f"ip,nw_src={address}"
+        yield f"{flow_table.FROM_HOST.prefix},{match},actions=LOCAL"
+    yield f"{flow_table.FROM_OTHERS.prefix},actions=output:{shared.patch_port}"
 
 
 def _pods_ports() -> Iterator[str]:

@@ -26,8 +26,9 @@ LOCAL_TABLES = {
     "Interface": ("name", "type", "ofport", "mac_in_use"),
 }
 SOUTHBOUND_TABLES = {
-    "Load_Balancer": ("vips", "protocol"),
+    "Load_Balancer": ("vips", "protocol", "options"),
     "Chassis_Template_Var": ("chassis", "variables"),
+    "Address_Set": ("name", "addresses"),
 }
 GENEVE_PORT = 6081  # RFC 8926
 HIGHEST_PORT = 65535
@@ -44,6 +45,7 @@ def shared_nic(
     addresses: Collection[str],
     services: tuple[ServiceEndpoint, ...],
     takes_up: bool = False,
+    hosts: tuple[str, ...] = (),
 ) -> SharedNic | None:
     """Return what the flows of a bridge are made from.
 
@@ -53,6 +55,7 @@ def shared_nic(
     :param addresses: the host's addresses on the bridge, without prefix length.
     :param services: what the gateway router balances at this NIC.
     :param takes_up: whether the kernel's conntrack takes up connections in their middle.
+    :param hosts: the cluster's other hosts, by address.
     :returns: None while the gateway router has no port on the bridge: the host then has the NIC alone.
     :raises BridgeIncomplete: the bridge does not exist, or the NIC is not in it.
     """
@@ -87,7 +90,8 @@ def shared_nic(
         return None
     in_kernel = row.columns["datapath_type"] != "netdev"
     tunnels = _tunnels(tables, addresses)
-    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), tunnels, services, in_kernel and takes_up)
+    drops_invalid = in_kernel and takes_up
+    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), tunnels, services, drops_invalid, hosts)
 
 
 def _tunnels(tables: Mapping[str, Mapping[str, CurrentRow]], addresses: Collection[str]) -> tuple[Tunnel, ...]:
@@ -128,9 +132,10 @@ def services(
         for name, value in row.columns["variables"].items()
     }
     networks = [ipaddress.ip_network(network) for network in overlay_networks or ()]
-    endpoints = set()
+    endpoints: dict[ServiceEndpoint, bool] = {}  # and whether one of the balancers keeps the client's address
     for row in balancers:
         protocol = (as_set(row.columns["protocol"]) or ("tcp",))[0]
+        keeps_client = row.map_value("options", "skip_snat") == "true"
         for vip in row.columns["vips"]:
             match = VIP.fullmatch(TEMPLATE_VARIABLE.sub(lambda variable: values.get(variable[1], ""), vip))
             if match is None:
@@ -142,8 +147,25 @@ def services(
             in_overlay = any(ip.version == network.version and ip in network for network in networks)
             endpoint = ServiceEndpoint(address, protocol, port)
             if endpoint.address in addresses:
-                if not listens(protocol, endpoint.address, endpoint.port):
-                    endpoints.add(endpoint)
-            elif overlay_networks is not None and not in_overlay:
-                endpoints.add(endpoint)
-    return tuple(sorted(endpoints))
+                is_routers = not listens(protocol, endpoint.address, endpoint.port)
+            else:
+                is_routers = overlay_networks is not None and not in_overlay
+            if is_routers:
+                endpoints[endpoint] = endpoints.get(endpoint, False) or keeps_client
+    return tuple(sorted(endpoint._replace(keeps_client=keeps) for endpoint, keeps in endpoints.items()))
+
+
+def other_hosts(address_sets: Iterable[CurrentRow], addresses: Collection[str]) -> tuple[str, ...]:
+    """Return the addresses of the cluster's other hosts, as the watcher keeps them for all.
+
+    :param address_sets: rows of the Southbound table Address_Set.
+    :param addresses: this host's.
+    """
+    written = [
+        text
+        for row in address_sets
+        if row.name in names.HOST_ADDRESSES.values()
+        for text in as_set(row.columns["addresses"])
+    ]
+    hosts = {addressing.unicast(text) for text in written}  # northd passes on what anybody has written
+    return tuple(sorted(one for one in hosts if one is not None and one not in addresses))

@@ -259,6 +259,17 @@ WAYS = [
     (f"{IN},tcp,nw_dst=10.44.0.99,tcp_dst=30080", {"host"}),
     (f"{IN},sctp6,ipv6_dst=fd44::12,sctp_dst=30082", {"router"}),
     (f"{POD},tcp,nw_src=10.44.0.12,tcp_src=30080", {"outside"}),
+    # Where pods see the client's address, the host balances for other hosts, which pods answer past the router.
+    *(
+        (f"{IN},tcp,nw_src={source},nw_dst=10.44.0.12,tcp_dst={port}", {where})
+        for source, port, where in (
+            ("10.44.0.11", 30090, "host"),
+            ("10.44.0.50", 30090, "router"),
+            ("10.44.0.11", 30080, "router"),
+        )
+    ),
+    (f"{IN},tcp6,ipv6_src=fd44::11,ipv6_dst=fd44::12,tcp_dst=30090", {"host"}),
+    (f"{IN},tcp6,ipv6_src=fd44::50,ipv6_dst=fd44::12,tcp_dst=30090", {"router"}),
     # Tunnels.
     (f"{IN},udp,nw_dst=10.44.0.12,udp_dst=6081", {"host"}),
     (f"{OUT},udp,nw_src=10.44.0.12,udp_dst=6081", {"outside"}),
@@ -312,6 +323,24 @@ def test_ways(host):
             "table": "Load_Balancer",
             "row": {"name": "b", "protocol": "sctp", "vips": ["map", [["[fd44::12]:30082", "[fd10::3]:80"]]]},
         },
+        {
+            "op": "insert",
+            "table": "Load_Balancer",
+            "row": {
+                "name": "c",
+                "protocol": "tcp",
+                "vips": ["map", [["10.44.0.12:30090", "192.168.1.3:80"], ["[fd44::12]:30090", "[fd10::3]:80"]]],
+                "options": ["map", [["skip_snat", "true"]]],
+            },
+        },
+        *(
+            {
+                "op": "insert",
+                "table": "Address_Set",
+                "row": {"name": f"ovn_kubernetes_hosts_IPv{version}", "addresses": ["set", [address, own]]},
+            }
+            for version, address, own in ((4, "10.44.0.11", "10.44.0.12"), (6, "fd44::11", "fd44::12"))
+        ),
     )
     host.help()
     host.until(lambda: any("tp_dst=30082" in line for line in host.flows()), "the node ports")

@@ -312,9 +312,12 @@ def test_external_traffic_keeps_its_client_and_its_host():
         ("node_local_IPv4-tcp", ROUTERS),
     }
     assert rows["outside-tcp", SWITCHES].columns["vips"] == {"5.6.7.8:80": "192.168.1.3:8080"}
+    assert {role: row.columns["options"]["skip_snat"] for (role, _group), row in rows.items()} == {
+        **dict.fromkeys((role for role, _group in rows), "true"),
+        "cluster-tcp": None,
+    }, "the flows of a shared NIC are made from the load balancers of switches"
     for role in ("outside_local_IPv4-tcp", "node_local_IPv4-tcp"):
         row = rows[role, ROUTERS]
-        assert row.columns["options"]["skip_snat"] == "true"
         assert all(value.startswith("^LOCAL_") for value in row.columns["vips"].values())
 
 

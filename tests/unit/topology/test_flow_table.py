@@ -22,8 +22,9 @@ SHARED = SharedNic(
     "52:54:00:00:00:01",
     ("10.44.0.12",),
     (Tunnel("10.44.0.12", 6081),),
-    (ServiceEndpoint("10.44.0.12", "tcp", 80),),
+    (ServiceEndpoint("10.44.0.12", "tcp", 80, True),),
     drops_invalid=True,
+    hosts=("10.44.0.11",),
 )
 
 

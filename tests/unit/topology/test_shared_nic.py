@@ -9,7 +9,11 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import BridgeIncomplete
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.flows import SharedNic
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import services, shared_nic
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_nic import (
+    other_hosts,
+    services,
+    shared_nic,
+)
 
 MAC, OWN = "52:54:00:00:00:01", ("10.44.0.12", "fd44::12", "fe80::1")
 
@@ -107,6 +111,8 @@ def test_services_are_load_balancers_at_the_hosts_addresses():
             protocol="udp",
             vips={"^NODE_IPv6:30053": "x", "^NODE_IPv4:30053": "x", "^NONE:1": "x"},
         ),
+        # With externalTrafficPolicy: Local switches and routers have a load balancer each.
+        row("Load_Balancer", "5", protocol="tcp", vips={"10.44.0.12:30080": "x"}, options={"skip_snat": "true"}),
         row("Load_Balancer", "4", protocol=(), vips={"10.44.0.300:80": "", "10.44.0.12:70000": "", "[::g]:1": ""}),
         row("Load_Balancer", "3", protocol=(), vips={"[fd44::12]:30081": "", "203.0.113.9:80": ""}),
     ]
@@ -120,16 +126,31 @@ def test_services_are_load_balancers_at_the_hosts_addresses():
         row("Chassis_Template_Var", "2", chassis="id-2", variables={"NONE": "10.44.0.12"}),
     ]
     own = (
-        ("10.44.0.12", "tcp", 30080),
-        ("10.44.0.12", "udp", 30053),
-        ("fd44::12", "tcp", 30081),
-        ("fd44::12", "udp", 30053),
+        ("10.44.0.12", "tcp", 30080, True),
+        ("10.44.0.12", "udp", 30053, False),
+        ("fd44::12", "tcp", 30081, False),
+        ("fd44::12", "udp", 30053, False),
     )
     assert services(balancers, variables, "id-1", OWN) == own
     # What a program of the host listens on is the host's.
     taken = services(balancers, variables, "id-1", OWN, (), lambda *port: port in {("tcp", "10.44.0.12", 30080)})
-    assert set(taken) & set(own) == set(own[1:]) and ("203.0.113.9", "tcp", 80) in taken
+    assert set(taken) & set(own) == set(own[1:]) and ("203.0.113.9", "tcp", 80, False) in taken
     # Where it is known what is for the inside alone, all else comes from outside: external addresses of services.
     assert services(balancers, variables, "id-1", OWN, ("10.96.0.0/16", "192.168.0.0/16")) == tuple(
-        sorted((*own, ("203.0.113.9", "tcp", 80)))
+        sorted((*own, ("203.0.113.9", "tcp", 80, False)))
     )
+
+
+def test_other_hosts_are_those_of_the_address_sets():
+    """Protects the flows from what anybody has written into an address set, and this host from itself."""
+    sets = [
+        row(
+            "Address_Set",
+            "1",
+            name="ovn_kubernetes_hosts_IPv4",
+            addresses=("10.44.0.12", "10.44.0.11", "x", "0.0.0.0/0"),
+        ),
+        row("Address_Set", "2", name="ovn_kubernetes_hosts_IPv6", addresses=("fd44::11",)),
+        row("Address_Set", "3", name="others", addresses=("10.44.0.99",)),
+    ]
+    assert other_hosts(sets, OWN) == ("10.44.0.11", "fd44::11")
