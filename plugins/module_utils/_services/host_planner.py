@@ -111,6 +111,8 @@ class HostPlanner:
         if self._surroundings.networks_changed(table, new or old):
             self._networks_changed()
             self._follow_cidrs()
+        elif table == "Logical_Router" and len({_physical_ips(row) for row in (old, new)}) > 1:
+            self._follow_cidrs()  # none has an address of a gateway's network
 
     def cidr_changed(self, key: str, _old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         """Take in a change of a ServiceCIDR."""
@@ -255,3 +257,8 @@ class HostPlanner:
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""
+
+
+def _physical_ips(router: CurrentRow | None) -> str:
+    """Return a gateway's addresses, as the row of its router tells them; empty where there are none."""
+    return (router.external_id(names.PHYSICAL_IPS_KEY) if router else None) or ""

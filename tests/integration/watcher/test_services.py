@@ -198,6 +198,12 @@ def test_further_networks_of_services(world):
         wait_for(lambda: len(events("ServiceCIDR")) == 2, f"two events\n{watcher.text()}")
         told = str(events("ServiceCIDR"))
         assert "192.168.1.0/24 overlaps the pods' network" in told and "10.55.0.0/16 overlaps the network of" in told
+        # A gateway comes later, with a network that is one of services.
+        make("earlier", "10.77.0.0/16")
+        wait_for(lambda: "10.77.0.0/16" in str(dropped()), "one more network")
+        world.nb.gateway(2, physical_ip=["10.77.0.2/24"], default_gw=["10.77.0.254"])
+        wait_for(lambda: "10.77.0.0/16 overlaps the network of" in str(events("ServiceCIDR")), "an event")
+        wait_for(lambda: dropped() == both, "the rows of the other networks")
         world.api.delete(f"{cidrs}/more")
         wait_for(watcher.idle, "the watcher to be done")
         assert dropped() == both
