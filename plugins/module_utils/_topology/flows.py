@@ -230,7 +230,9 @@ def _to_service(shared: SharedNic, service: ServiceEndpoint) -> str:
 
 def _kept_clients(shared: SharedNic) -> Iterator[str]:
     """Yield the flows to load balancers that keep the client's address: the host balances for other hosts."""
-    for address in shared.hosts if any(service.keeps_client for service in shared.services) else ():
+    if not any(service.keeps_client for service in shared.services):
+        return
+    for address in shared.hosts:
         match = f"ipv6,ipv6_src={address}" if addressing.family(address) == 6 else f"ip,nw_src={address}"
         yield f"{flow_table.FROM_HOST.prefix},{match},actions=LOCAL"
     yield f"{flow_table.FROM_OTHERS.prefix},actions=output:{shared.patch_port}"
