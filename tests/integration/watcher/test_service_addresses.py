@@ -149,7 +149,10 @@ def test_a_kubelet_that_reports_addresses_of_others(world):
 
     report("10.0.0.1", "192.168.2.3", "10.0.0.2", "10.96.0.1", "192.168.2.1", "8.8.8.8", "10.55.0.254")
     (message,) = wait_for(lambda: events(world, "Node", "node1"), f"the event\n{world.logs()}")
-    assert "192.168.2.3 is in the pods' network" in message and "10.0.0.2 is an address of node node2" in message
+    assert (
+        "192.168.2.3, 192.168.2.1: each is in the pods' network" in message
+        and "10.0.0.2 is an address of node node2" in message
+    )
     assert routes() == expected and events(world, "Node", "node2") == []
     report("10.0.0.1", "10.55.0.2", "10.0.0.9")
     wait_for(lambda: len(routes()) == 4, "the ways to addresses of nobody")
