@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ECHO_REPLIES = (IcmpType.ECHOREPLY, Icmpv6Type.ECHO_REPLY)
 TRIES = 3  # requests to an address in one round, while it is silent
+# An odd number: 65,536 rounds have different identifiers (Fibonacci hashing), and those of one minute are far apart.
+SPREAD = 40503
 READ_LIMIT = 1.0  # seconds to read what has come already, also on a socket that receives many packets of others
 
 
@@ -48,9 +50,7 @@ def probe(addresses: Iterable[str], timeout: float, number: int) -> dict[str, in
     """
     icmp = library()
     answered = dict.fromkeys(addresses, 0)
-    # Each round is a new connection for the gateway's conntrack: a lasting one would go where it went first,
-    # whatever the next hop is now.
-    identifier, first = (os.getpid() + number) & 0xFFFF, number * TRIES & 0xFFFF
+    identifier, first = identifier_of(number), number * TRIES & 0xFFFF
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         sockets = {}
@@ -74,6 +74,17 @@ def probe(addresses: Iterable[str], timeout: float, number: int) -> dict[str, in
                     if request_number <= TRIES:
                         answered[address] = request_number
     return answered
+
+
+def identifier_of(number: int) -> int:
+    """Return the identifier of a round's requests.
+
+    Each round is a new connection for the gateway's conntrack: a lasting one would go where it went first, whatever the
+    next hop is now. Conntrack in userspace gives echo requests no other identifier, so a pod's request to the same
+    router with one of the last minute is lost. ping(8) takes the number of its process: of two programs that both
+    count, all requests could be.
+    """
+    return (os.getpid() + number * SPREAD) & 0xFFFF
 
 
 def _replies(socket: Any, addresses: set[str], identifier: int, deadline: float) -> Iterator[tuple[str, int]]:
