@@ -4,7 +4,8 @@
 
 Memory may grow in the first half of a run, while buffers and caches fill; after that it must not. Of the daemons of
 Open vSwitch and OVN, resident memory is shown and what they say that they hold is judged: the C library keeps what the
-largest burst needed, and a busy machine makes larger ones.
+largest burst needed, and a busy machine makes larger ones. In short quarters the same holds for our own programs, whose
+blocks of memory are counted: only much more resident memory is a fault there.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import NamedTuple
 
 from figures import IN_PYTHON, Figures, differences
 
-MORE_MEMORY = 1.05  # of one quarter, as a part of that of the quarter before
-# MiB by which the memory of a process changes without a reason. One burst of work more is seen for some minutes.
-NOISE, BURST = 2.0, 5.0
-SHORT = 300.0  # seconds: in shorter quarters such a burst is judged as one
+# Memory of one quarter, as a part of that of the quarter before. In short quarters one burst of work decides it.
+MORE_MEMORY, MORE_IN_SHORT = 1.05, 1.5
+NOISE = 2.0  # MiB by which the memory of a process changes without a reason
+SHORT = 300.0  # seconds
 # What a daemon may hold more after the last quarter than after the second; and for each neighbour that was learned in
 # between: a row of MAC_Binding has 7 cells. Those have a line of their own, and short runs end before any is forgotten.
 MORE_HELD, HELD_NOISE, HELD_PER_NEIGHBOUR = 1.05, 200, 10
@@ -100,13 +101,12 @@ def _counts(before, quarters):
 
 
 def _memory(before, quarters):
-    is_short = quarters[-1].seconds < SHORT
-    noise = BURST if is_short else NOISE
+    more = MORE_IN_SHORT if quarters[-1].seconds < SHORT else MORE_MEMORY
     for name in before.memory:
         values = [before.memory[name], *(one.figures.memory[name] for one in quarters)]
         problem = ""
         for earlier, later in zip(values[2:], values[3:]):
-            if name in IN_PYTHON and later > earlier * MORE_MEMORY + noise:
+            if name in IN_PYTHON and later > earlier * more + NOISE:
                 problem = f"grew by {100 * (later / earlier - 1):.0f}% in a quarter"
         yield Line(f"memory of {name}, MiB", tuple(f"{value:.1f}" for value in values), problem)
 

@@ -73,6 +73,14 @@ def test_what_grows_is_named(verdict, changed, said):
     assert problems(verdict, figures(**changed)) == said
 
 
+def test_memory_in_short_quarters(verdict):
+    """Protects short runs from one burst of work taken for growth, and from growth taken for a burst."""
+    burst = figures(memory={"watcher": 46.4, "etcd": 60.0, "ovn-controller": 16.0})
+    assert problems(verdict, burst, seconds=20) == {}
+    growth = figures(memory={"watcher": 63.0, "etcd": 60.0, "ovn-controller": 16.0})
+    assert list(problems(verdict, growth, seconds=20)) == ["memory of watcher, MiB"]
+
+
 def test_a_daemon_that_holds_more_and_more(verdict):
     """Protects hosts from what stays in a daemon; memory that only its largest burst needed is no alarm."""
     burst = figures(memory={"watcher": 40.0, "etcd": 60.0, "ovn-controller": 40.0})
