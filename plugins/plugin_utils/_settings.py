@@ -9,7 +9,13 @@ import typing as t
 
 from ..module_utils._common.address_rules import LOWEST_MTU
 from ..module_utils._common.addressing import GENEVE_OVERHEAD, family
-from ..module_utils._common.names import SOUTHBOUND_PORT, management_link, uplink_bridge
+from ..module_utils._common.names import (
+    NORTHBOUND_PORT,
+    SOUTHBOUND_CENTRAL_PORT,
+    SOUTHBOUND_PORT,
+    management_link,
+    uplink_bridge,
+)
 from ..module_utils._common.remotes import with_port
 from ._derived import (
     SHARED_NIC,
@@ -51,7 +57,7 @@ class Cluster:
         self.tls = bool(inventory.cluster_value("ovn_tls"))
         self.access = Access(inventory)
         self._mtu: int | None = inventory.cluster_value("ovn_mtu")
-        self._remote = ""
+        self._addresses: list[str] = []
 
     @property
     def mtu(self) -> int:
@@ -97,12 +103,29 @@ class Cluster:
     @property
     def southbound_remote(self) -> str:
         """Where chassis find the Southbound database: the masters' tunnel addresses."""
-        if not self._remote:
-            reason = "its address is where all hosts find the Southbound database"
-            addresses = [required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters]
-            protocol = "ssl" if self.tls else "tcp"
-            self._remote = ",".join(f"{protocol}:{with_port(address, SOUTHBOUND_PORT)}" for address in addresses)
-        return self._remote
+        return self._remotes(SOUTHBOUND_PORT)
+
+    @property
+    def southbound_central_remote(self) -> str:
+        """Where the masters' own programs find the Southbound database: a listener without a role."""
+        return self._remotes(SOUTHBOUND_CENTRAL_PORT)
+
+    @property
+    def northbound_remote(self) -> str:
+        """Where the masters' own programs find the Northbound database."""
+        return self._remotes(NORTHBOUND_PORT)
+
+    def _remotes(self, port: int) -> str:
+        protocol = "ssl" if self.tls else "tcp"
+        return ",".join(f"{protocol}:{with_port(address, port)}" for address in self._master_addresses())
+
+    def _master_addresses(self) -> list[str]:
+        if not self._addresses:
+            reason = "its address is where all hosts find the databases"
+            self._addresses = [
+                required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters
+            ]
+        return self._addresses
 
 
 def central_options(inventory: Inventory) -> str:
@@ -135,6 +158,8 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "join_subnets": list(map(str, cluster.join_subnets)),
         "node_subnets": list(map(str, inventory.value(host, "ovn_node_subnet") or [])),
         "southbound_remote": cluster.southbound_remote,
+        "southbound_central_remote": cluster.southbound_central_remote,
+        "northbound_remote": cluster.northbound_remote,
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
         "log_level": log_level(inventory, host),

@@ -20,7 +20,10 @@ LOCAL = "Open_vSwitch"
 NORTHBOUND_SOCKET = "unix:/var/run/ovn/ovnnb_db.sock"
 SOUTHBOUND_SOCKET = "unix:/var/run/ovn/ovnsb_db.sock"
 LOCAL_SOCKET = "unix:/var/run/openvswitch/db.sock"
-SOUTHBOUND_PORT = 6642
+NORTHBOUND_PORT = 6641
+SOUTHBOUND_PORT = 6642  # for chassis: with SSL, the listener has the role ovn-controller (ovn-sb(5), RBAC)
+SOUTHBOUND_CENTRAL_PORT = 16642  # for masters: a listener without a role, which gives whoever is accepted everything
+NORTHBOUND_RAFT_PORT, SOUTHBOUND_RAFT_PORT = 6643, 6644
 
 # The cluster.
 CLUSTER_ROUTER = "ovn_cluster_router"
@@ -57,6 +60,14 @@ NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"
 WATCHER_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-watcher.token"
 NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
+# Where the programs and modules of a master find the databases of several masters.
+CENTRAL_ACCESS = SETTINGS_DIRECTORY + "/central.json"
+# Keys and certificates: one file with both, so that they are replaced together.
+TLS_DIRECTORY = SETTINGS_DIRECTORY + "/tls"
+CHASSIS_PEM = TLS_DIRECTORY + "/chassis.pem"
+CENTRAL_PEM = TLS_DIRECTORY + "/central.pem"  # of masters
+CENTRAL_CA = TLS_DIRECTORY + "/central-ca.crt"  # whom everybody trusts as a server
+SOUTHBOUND_CA = TLS_DIRECTORY + "/southbound-ca.crt"  # whom the Southbound server trusts: central and chassis
 # Cookie of the flows that steer packets of a shared NIC to the host or to the pods. Flows with this cookie are ours.
 FLOW_COOKIE = 0x6F766E6B
 # Source ports of pods' connections to the external network where the host has the same address. They are below those

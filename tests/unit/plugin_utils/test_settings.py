@@ -35,6 +35,8 @@ def test_defaults(cluster):
         "join_subnets": ["100.64.0.0/16"],
         "node_subnets": [],
         "southbound_remote": "tcp:10.44.0.11:6642",
+        "southbound_central_remote": "tcp:10.44.0.11:16642",
+        "northbound_remote": "tcp:10.44.0.11:6641",
         "datapath_type": "",
         "log_level": "info",
         "gateway": {
@@ -82,6 +84,8 @@ def test_variables_that_are_set(cluster):
         "join_subnets": ["100.70.0.0/16", "fd98::/64"],
         "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
         "southbound_remote": "tcp:[fd44::1]:6642",
+        "southbound_central_remote": "tcp:[fd44::1]:16642",
+        "northbound_remote": "tcp:[fd44::1]:6641",
         "datapath_type": "netdev",
         "log_level": "debug",
         "gateway": {
@@ -118,7 +122,10 @@ def test_variables_that_are_set(cluster):
 def test_several_masters_and_tls(cluster):
     """Protects the connection string for later: it works here, and only the validation refuses it."""
     cluster.with_facts().everywhere(ovn_tls=True).groups["ovn_masters"] = [NODE2, MASTER]
-    assert of(cluster, NODE1)["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    found = of(cluster, NODE1)
+    assert found["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    assert found["southbound_central_remote"] == "ssl:10.44.0.13:16642,ssl:10.44.0.11:16642"
+    assert found["northbound_remote"] == "ssl:10.44.0.13:6641,ssl:10.44.0.11:6641"
 
 
 def test_one_several_or_all_hosts(cluster):
