@@ -60,6 +60,8 @@ def with_checksums(arguments: Result) -> Result:
     """Return the arguments with the SHA-256 of the files' contents instead of the contents."""
     files = []
     for file in arguments.get("files") or []:
+        if file.get("absent"):
+            continue
         rest = {key: value for key, value in file.items() if key not in ("content", "source")}
         if file.get("content") is not None:
             content = file["content"]

@@ -42,6 +42,10 @@ options:
       mode:
         description: Its permission bits, octal. The owner is root then.
         type: str
+      absent:
+        description: Whether it is removed.
+        type: bool
+        default: false
   packages:
     description: Packages that must be installed.
     type: list

@@ -224,9 +224,10 @@ options:
     elements: str
     default: []
   northbound:
-    description: Where the Northbound database is.
+    description:
+      - Where the Northbound database is. By default the members that the site play has noted on the master, or the
+        socket C(unix:/var/run/ovn/ovnnb_db.sock).
     type: str
-    default: unix:/var/run/ovn/ovnnb_db.sock
   open_vswitch:
     description: Where this host's Open_vSwitch database is.
     type: str

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ..module_utils._common.address_rules import LOWEST_MTU
 from ..module_utils._common.addressing import GENEVE_OVERHEAD, family
 from ..module_utils._common.names import (
+    CENTRAL_ACCESS,
+    CENTRAL_CA,
+    CENTRAL_PEM,
     NORTHBOUND_PORT,
     SOUTHBOUND_CENTRAL_PORT,
     SOUTHBOUND_PORT,
@@ -137,6 +141,19 @@ def central_options(inventory: Inventory) -> str:
     """
     addresses = [tunnel_ip(inventory, master) for master in inventory.masters]
     return " --db-sb-addr=[::]" if any(one is not None and one.version == 6 for one in addresses) else ""
+
+
+def central_access(inventory: Inventory) -> Settings:
+    """Return the file by which masters' programs and modules find the databases of several masters, as an entry of the
+    files of ovn_host; with one master there is none, and they use its sockets (module_utils/_ovsdb/access.py).
+    """
+    if len(inventory.masters) < 2:
+        return {"path": CENTRAL_ACCESS, "absent": True}
+    cluster = Cluster(inventory)
+    said = {"northbound": cluster.northbound_remote, "southbound": cluster.southbound_central_remote}
+    if cluster.tls:
+        said.update(private_key=CENTRAL_PEM, certificate=CENTRAL_PEM, ca_cert=CENTRAL_CA)
+    return {"path": CENTRAL_ACCESS, "content": json.dumps(said, indent=2) + "\n", "mode": "0600"}
 
 
 def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:

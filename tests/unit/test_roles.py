@@ -184,9 +184,12 @@ def test_roles_use_only_the_common_role(role):
 PROGRAMS = {
     ("master", "master_watcher_units"): (
         "ovn-k8s-watcher.service",
-        {names.ARCHIVE, names.LOG_SETTINGS, names.WATCHER_ACCESS, names.KUBERNETES_CA},
+        {names.ARCHIVE, names.LOG_SETTINGS, names.CENTRAL_ACCESS, names.WATCHER_ACCESS, names.KUBERNETES_CA},
     ),
-    ("master", "master_egress_units"): ("ovn-k8s-egress.service", {names.ARCHIVE, names.LOG_SETTINGS}),
+    ("master", "master_egress_units"): (
+        "ovn-k8s-egress.service",
+        {names.ARCHIVE, names.LOG_SETTINGS, names.CENTRAL_ACCESS},
+    ),
     ("node", "node_server_units"): (
         "ovn-k8s-node.service",
         {names.ARCHIVE, names.LOG_SETTINGS, names.NODE_ACCESS, names.KUBERNETES_CA, names.NODE_SETTINGS},

@@ -22,8 +22,9 @@ NUMBER = {"type": "int"}
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 DATAPATH_TYPE = {"type": "str", "choices": ["system", "netdev"]}
 OPEN_VSWITCH = {"type": "str", "default": names.LOCAL_SOCKET}
-NORTHBOUND = {"type": "str", "default": names.NORTHBOUND_SOCKET}
-SOUTHBOUND = {"type": "str", "default": names.SOUTHBOUND_SOCKET}
+# Without them as _ovsdb/access.py says.
+NORTHBOUND = {"type": "str"}
+SOUTHBOUND = {"type": "str"}
 TIMEOUT = {"type": "int", "default": 10}
 NAME = {"type": "str", "required": True}
 
@@ -43,7 +44,7 @@ OVERLAY_OBJECT: dict[str, dict[str, Any]] = {
     "node_name": TEXT,
 }
 NODE_HOST: dict[str, dict[str, Any]] = {
-    "southbound": SOUTHBOUND,
+    "southbound": {"type": "str", "default": names.SOUTHBOUND_SOCKET},  # of ovn-controller
     "encap_type": {"type": "str", "choices": ["geneve"], "default": "geneve"},
     "encap_ip": TEXT,
     "mtu": NUMBER,
@@ -135,6 +136,7 @@ OVN_HOST: dict[str, Any] = {
                 "source": {"type": "path"},
                 "sha256": TEXT,
                 "mode": TEXT,
+                "absent": {"type": "bool", "default": False},
             },
         },
         "packages": {**TEXTS, "default": []},

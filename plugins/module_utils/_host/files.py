@@ -34,6 +34,7 @@ class BroughtFile:
     :ivar source: another file of this host, which it is a copy of. Where it is there it stays as it is.
     :ivar sha256: of its content, which only the controller can bring.
     :ivar mode: its permission bits. None: that of a file that is there stays.
+    :ivar absent: it is removed.
     """
 
     path: str
@@ -42,6 +43,7 @@ class BroughtFile:
     source: str | None = None
     sha256: str | None = None
     mode: int | None = None
+    absent: bool = False
 
 
 def missing(files: Iterable[BroughtFile]) -> list[str]:
@@ -74,6 +76,9 @@ def secret(path: str, text: str) -> list[Step]:
 
 
 def _plan(file: BroughtFile) -> list[Step]:
+    if file.absent:
+        current = read_file(file.path)
+        return [] if current is None else [FileStep(file.path, None, current)]
     if file.content is None and file.block is None and file.source is None:
         return [] if file.mode is None else _access(file.path, file.mode)
     current = read_file(file.path)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import converge_rows, plan_rows, read_rows
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
@@ -207,10 +208,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="ovn-k8s-egress", description="Keep the default routes of the overlay on gateways that are alive."
     )
     parser.add_argument(
-        "--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)"
+        "--northbound",
+        help=f"where the Northbound database is (default: as {names.CENTRAL_ACCESS} says, or else "
+        f"{names.NORTHBOUND_SOCKET})",
     )
     parser.add_argument(
-        "--southbound", default=names.SOUTHBOUND_SOCKET, help="where the Southbound database is (default: %(default)s)"
+        "--southbound",
+        help=f"where the Southbound database is (default: as {names.CENTRAL_ACCESS} says, or else "
+        f"{names.SOUTHBOUND_SOCKET})",
     )
     parser.add_argument(
         "--interval", type=float, default=0.3, help="seconds between two probes of a gateway (default: %(default)s)"
@@ -234,7 +239,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.begin()
     logging.getLogger("icmplib").setLevel(logging.WARNING)
     try:
-        connect = functools.partial(Connection, options.northbound, names.NORTHBOUND)
+        north, south = access.northbound(options.northbound), access.southbound(options.southbound)
+        connect = functools.partial(Connection, north.remote, names.NORTHBOUND, tls=north.tls)
         if options.rebalance:
             for operation in rebalance(connect, "ovn-k8s-egress --rebalance").plan:
                 LOG.info("%s", operation.describe())
@@ -242,7 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         library()
         notify = notifier()
         acts = threading.Event()
-        StaleChassis(options.northbound, options.southbound, acts.is_set).start()
+        StaleChassis(north.remote, south.remote, acts.is_set, tls=north.tls or south.tls).start()
         metrics = EgressMetrics()
         serve(options.listen, metrics)
         watch(connect, options.interval, options.timeout, notify, acts, metrics)

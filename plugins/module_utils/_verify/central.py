@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import OvnKubernetesError
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._topology.northbound import Northbound
 from .facts import Compared
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 TIMEOUT = 5.0  # seconds for one answer
 
 
-def compare_overlay(overlay: Overlay, remote: str) -> Compared:
-    """Return what a site run would do to the Northbound database."""
+def compare_overlay(overlay: Overlay, remote: str | None) -> Compared:
+    """Return what a site run would do to the Northbound database.
+
+    :param remote: where it is; None: where this master finds it.
+    """
     comment = "ovn.kubernetes: ovn_verify"
-    northbound = Northbound(lambda: Connection(remote, names.NORTHBOUND, TIMEOUT), comment, check=True)
+
+    def connect() -> Connection:
+        found = access.northbound(remote)
+        return Connection(found.remote, names.NORTHBOUND, TIMEOUT, found.tls)
+
+    northbound = Northbound(connect, comment, check=True)
     try:
         return Compared(northbound.converge(overlay).plan)
     except (OvnKubernetesError, OSError) as error:

@@ -34,7 +34,7 @@ class Remotes:
     """Where the databases are."""
 
     open_vswitch: str = names.LOCAL_SOCKET
-    northbound: str = names.NORTHBOUND_SOCKET
+    northbound: str | None = None  # where this master finds it
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import json
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.ovn.kubernetes.plugins.filter.central_access import central_access
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.filter.overlay_networks import networks
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
@@ -434,4 +435,25 @@ def test_gateways_that_no_service_may_have(cluster, limited):
         "10.55.0.254": "*",
         "fd55::12": "ovn-node2",
         "fd55::fe": "*",
+    }
+
+
+def test_where_masters_find_the_databases(cluster):
+    """Protects central.json: of several masters it names all, and of one there is none, or it goes."""
+    path = "/etc/ovn-kubernetes/central.json"
+    assert central_access(cluster.with_facts().hostvars, cluster.groups) == {"path": path, "absent": True}
+    cluster.groups["ovn_masters"] = [NODE2, MASTER]
+    plain = central_access(cluster.hostvars, cluster.groups)
+    assert (plain["path"], plain["mode"]) == (path, "0600")
+    assert json.loads(plain["content"]) == {
+        "northbound": "tcp:10.44.0.13:6641,tcp:10.44.0.11:6641",
+        "southbound": "tcp:10.44.0.13:16642,tcp:10.44.0.11:16642",
+    }
+    cluster.everywhere(ovn_tls=True)
+    assert json.loads(central_access(cluster.hostvars, cluster.groups)["content"]) == {
+        "northbound": "ssl:10.44.0.13:6641,ssl:10.44.0.11:6641",
+        "southbound": "ssl:10.44.0.13:16642,ssl:10.44.0.11:16642",
+        "private_key": "/etc/ovn-kubernetes/tls/central.pem",
+        "certificate": "/etc/ovn-kubernetes/tls/central.pem",
+        "ca_cert": "/etc/ovn-kubernetes/tls/central-ca.crt",
     }
