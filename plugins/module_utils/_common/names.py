@@ -24,6 +24,8 @@ NORTHBOUND_PORT = 6641
 SOUTHBOUND_PORT = 6642  # for chassis: with SSL, the listener has the role ovn-controller (ovn-sb(5), RBAC)
 SOUTHBOUND_CENTRAL_PORT = 16642  # for masters: a listener without a role, which gives whoever is accepted everything
 NORTHBOUND_RAFT_PORT, SOUTHBOUND_RAFT_PORT = 6643, 6644
+# For chassis while a run switches SOUTHBOUND_PORT between tcp and ssl: one port can't speak both.
+SOUTHBOUND_SWITCH_PORT = 16652
 
 # The cluster.
 CLUSTER_ROUTER = "ovn_cluster_router"
