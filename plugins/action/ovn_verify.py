@@ -15,6 +15,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.digest import digest
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _advisories
 
 Result = dict[str, t.Any]
 
@@ -42,7 +43,7 @@ def call(phase: str, arguments: Result) -> tuple[str, Result]:
         return "ovn.kubernetes.ovn_facts", {}
     if phase == "overlay":
         return "ovn.kubernetes.ovn_info", {key: value for key, value in arguments.items() if key != "phase"}
-    return "ovn.kubernetes.ovn_verify", with_checksums(arguments)
+    return "ovn.kubernetes.ovn_verify", {"advisories": _advisories.for_hosts(), **with_checksums(arguments)}
 
 
 def quiet(answer: Result) -> Result:

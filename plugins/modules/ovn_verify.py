@@ -201,6 +201,11 @@ options:
     type: list
     elements: str
     default: []
+  advisories:
+    description: >-
+      What is known of public advisories, as the collection's file C(advisories.yml) has it; the action plugin reads it.
+      Without it none are looked for.
+    type: dict
   server:
     description:
       - URL of the API server where the programs' accounts are compared; in the phase V(overlay) the names of its nodes

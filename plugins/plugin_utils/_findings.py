@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._verify.finding import ERROR, SITE, WARNING, Finding
-from . import _versions
+from . import _advisories, _versions
 
 Values = Mapping[str, t.Any]
 HEADINGS = ("HOST", "", "WHAT IS WRONG", "WHAT IT CAUSES", "WHAT MENDS IT")
@@ -77,6 +77,7 @@ def rows(run: Run, site: str) -> list[Row]:
         *_of_hosts(run),
         *_twins(run),
         *((ALL, finding) for finding in _versions.differences(versions(run))),
+        *_advisories.findings(_facts(run)),
         *_identities(run),
         *_silences(run),
         *_shares(run),
@@ -148,6 +149,11 @@ def _facts(run: Run) -> dict[str, Values]:
 def versions(run: Run) -> _versions.Versions:
     """Return what runs on each host."""
     return _versions.of_facts(_facts(run))
+
+
+def advisories(run: Run) -> list[str]:
+    """Return the advisories that no upgrade mends, and those that are not judged."""
+    return _advisories.lines(_facts(run))
 
 
 def _twins(run: Run) -> Iterable[tuple[str, Finding]]:

@@ -267,6 +267,7 @@ OVN_VERIFY: dict[str, Any] = {
             },
         },
         "accounts_of": {**TEXTS, "default": []},
+        "advisories": {"type": "dict"},
         **KUBERNETES_READER,
         "pods_of": PODS_OF,
         "northbound": NORTHBOUND,

@@ -65,6 +65,7 @@ def test_hosts_in_order_have_no_row():
         "errors": 0,
         "warnings": 0,
         "versions": [],
+        "advisories": [],
         "summary": "0 errors and 0 warnings",
     }
 
@@ -276,3 +277,12 @@ def test_a_difference_between_hosts_is_said():
         ("(all)", "warning", "different versions of OVN: 23.03.1 on master; 25.03.0 on master, node1, node2"),
     ]
     assert found["rows"][0]["mend"].endswith("ovn.kubernetes.site") and "packages" in found["rows"][1]["mend"]
+
+
+def test_what_runs_with_an_advisory_is_a_warning():
+    """Protects the way from a host's facts to the table, and to what is said beside it."""
+    package = {"package": "ovn", "version": "1", "upgrade": ["CVE-2024-2182"], "to": "2", "unfixed": ["CVE-2025-0650"]}
+    facts = {"chassis": "id-kube-node1", "advisories": {"release": "debian bookworm", "packages": [package]}}
+    found = table(hostvars(node1={"common_verified": {"facts": facts}}))
+    assert words(found) == [("node1", "ovn 1 has public advisories: CVE-2024-2182")]
+    assert (found["errors"], found["warnings"], len(found["advisories"])) == (0, 1, 1)
