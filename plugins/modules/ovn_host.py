@@ -51,6 +51,31 @@ options:
     type: list
     elements: str
     default: []
+  central_ports:
+    description:
+      - Who may reach the ports of OVN's databases on this master, as a table of nftables. The units of the databases
+        load it before they start.
+    type: dict
+    suboptions:
+      state:
+        description: Whether there is to be such a table.
+        type: str
+        choices: [present, absent]
+        default: present
+      masters:
+        description: Addresses from which masters connect.
+        type: list
+        elements: str
+        default: []
+      withdrawn:
+        description: Addresses that are shut out of every port of OVN.
+        type: list
+        elements: str
+        default: []
+      complete:
+        description: Whether all masters' addresses are known. If not, those that the table lets in stay in it.
+        type: bool
+        default: true
   services:
     description: Services that the host's own parts need, in their order.
     type: list

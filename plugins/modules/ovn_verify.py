@@ -43,6 +43,29 @@ options:
     type: list
     elements: str
     default: []
+  central_ports:
+    description: Who may reach the ports of this master's databases, as the option of M(ovn.kubernetes.ovn_host).
+    type: dict
+    suboptions:
+      state:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: str
+        choices: [present, absent]
+        default: present
+      masters:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: list
+        elements: str
+        default: []
+      withdrawn:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: list
+        elements: str
+        default: []
+      complete:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: bool
+        default: true
   units:
     description: Services, as the option C(services) of M(ovn.kubernetes.ovn_services).
     type: list

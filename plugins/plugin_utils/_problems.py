@@ -13,6 +13,7 @@ duplicates between hosts, templates that can't be computed, and facts.
 
 from __future__ import annotations
 
+from ._central_ports import add_withdrawn_problems
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._known_nodes import Known
@@ -43,6 +44,7 @@ def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool
         return report.sentences()
     add_variable_problems(inventory, report)
     add_cluster_problems(inventory, report)
+    add_withdrawn_problems(inventory, report)
     add_kubernetes_problems(inventory, report)
     add_host_problems(inventory, report)
     add_gateway_problems(inventory, report)

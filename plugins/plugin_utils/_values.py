@@ -161,6 +161,13 @@ def _host_address(_variable: Variable, value: t.Any) -> IPAddress:
     return _checked(address_rules.host_address, value)
 
 
+def _host_addresses(_variable: Variable, value: t.Any) -> list[IPAddress]:
+    items = [_checked(address_rules.host_address, item) for item in _items(value)]
+    if not items:
+        raise InvalidValue(value, "names nothing: remove it, or give an address")
+    return items
+
+
 def _whole_number(variable: Variable, value: t.Any) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
@@ -277,6 +284,7 @@ READERS: dict[str, Reader] = {
     "interface_addresses": _one_of_each_family(address_rules.host_interface),
     "next_hops": _one_of_each_family(address_rules.next_hop),
     "address": _host_address,
+    "addresses": _host_addresses,
     "prefixes": _prefixes,
     "whole": _whole_number,
     "boolean": _boolean,

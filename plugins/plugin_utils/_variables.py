@@ -131,6 +131,16 @@ _TABLE = (
         "ovn_tls", ALL, "boolean", False, "`false`", "false", "SSL and role-based access control on both databases."
     ),
     Variable(
+        "ovn_withdrawn_addresses",
+        ALL,
+        "addresses",
+        None,
+        "none",
+        "10.33.74.66",
+        "Addresses of hosts that are not trusted any more, a list: the masters' nftables table shuts them out of every "
+        "port of OVN, at once.",
+    ),
+    Variable(
         "ovn_kubernetes_api",
         ALL,
         "url",

@@ -123,6 +123,15 @@ SERVICES: dict[str, Any] = {
     },
 }
 UNITS: dict[str, Any] = {**SERVICES, "default": []}
+CENTRAL_PORTS: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "state": STATE,
+        "masters": {**TEXTS, "default": []},
+        "withdrawn": {**TEXTS, "default": []},
+        "complete": {"type": "bool", "default": True},
+    },
+}
 OVN_HOST: dict[str, Any] = {
     "argument_spec": {
         "files": {
@@ -140,6 +149,7 @@ OVN_HOST: dict[str, Any] = {
             },
         },
         "packages": {**TEXTS, "default": []},
+        "central_ports": CENTRAL_PORTS,
         "services": UNITS,
         "node": {
             "type": "dict",
@@ -254,6 +264,7 @@ OVN_VERIFY: dict[str, Any] = {
                 "mode": TEXT,
             },
         },
+        "central_ports": CENTRAL_PORTS,
         "peers": PEERS,
         "routers": PEERS,
         "overlay": {

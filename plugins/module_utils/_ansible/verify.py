@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import KubernetesError
+from .._host import central_ports
 from .._host.units import Unit
 from .._kube.token import claims, read
 from .._topology import options, user_settings
@@ -87,6 +88,7 @@ def expectation(params: Values) -> Expected:
         readiness=dict(READINESS[one["file"]] for one in programs),
         peers=tuple(Peer(**peer) for peer in params["peers"]),
         routers=tuple(Peer(**peer) for peer in params["routers"]),
+        central_ports=central_ports.from_options(params["central_ports"]),
         overlay=_overlay(params["overlay"]) if params["overlay"] else None,
     )
 

@@ -55,6 +55,11 @@ LOG_LEVEL = "OVN_KUBERNETES_LOG_LEVEL"
 GATEWAY_HELPER_UNIT = "/etc/systemd/system/ovn-k8s-gateway-helper.service"
 # Exists on the host that the site play has given the databases to.
 CENTRAL_DROP_IN = "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf"
+# Who may reach the ports of the databases: a table of nftables on each master, family inet, and the file from which it
+# comes back before the databases start (libnftables-json(5)). The drop-ins are of the units that load it.
+CENTRAL_TABLE = "ovn-kubernetes-central"
+CENTRAL_PORTS = SETTINGS_DIRECTORY + "/central-ports.json"
+CENTRAL_PORTS_DROP_IN = "/etc/systemd/system/{0}.service.d/ovn-kubernetes-ports.conf"
 SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"

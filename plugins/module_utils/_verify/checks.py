@@ -89,6 +89,14 @@ def parts(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     yield from _compared("gateway", lasting.gateway)
 
 
+def central_ports(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield what differs of the table before the ports of a master's databases, and of what loads it."""
+    if lasting.central_ports.problem:
+        text = f"the ports of the databases can't be compared: {lasting.central_ports.problem}"
+        yield Finding("nftables", text, "a site run stops here")
+    yield from words.operations(lasting.central_ports.plan)
+
+
 def overlay(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     """Yield what a site run would do to the Northbound database, by the node that each row belongs to."""
     if lasting.overlay.problem:
@@ -292,6 +300,7 @@ LASTING: tuple[LastingCheck, ...] = (
     tokens,
     open_vswitch,
     parts,
+    central_ports,
     earlier_configurations,
     added_plugins,
     kube_proxy,

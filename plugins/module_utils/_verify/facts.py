@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._common.result import Operation
+    from .._host.central_ports import CentralPorts
     from .._host.units import Status, Unit
     from .._pods.cni.conflist import Earlier
     from .._topology.overlay import Overlay
@@ -63,6 +64,7 @@ class Expected:
     :ivar readiness: URL of each program that says whether it is ready -> its unit.
     :ivar peers, routers: what must answer through the overlay: hosts, and gateway routers.
     :ivar overlay: what the Northbound database must hold; None: not compared on this host.
+    :ivar central_ports: who may reach the ports of this master's databases; None: it is no master, or not compared.
     """
 
     node: Mapping[str, Any] | None = None
@@ -79,6 +81,7 @@ class Expected:
     peers: tuple[Peer, ...] = ()
     routers: tuple[Peer, ...] = ()
     overlay: Overlay | None = None
+    central_ports: CentralPorts | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class Lasting:
     :ivar tokens: path -> its text; empty: there is none.
     :ivar open_vswitch: why Open vSwitch's database can't be read; empty: it can.
     :ivar node, gateway: the host's own parts.
+    :ivar central_ports: the table before the ports of a master's databases, and what loads it.
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar pod_links: the pods' interfaces.
     :ivar bridge_addresses: addresses of the bridge of a NIC that only the gateway uses, and the bridge's name.
@@ -143,6 +147,7 @@ class Lasting:
     open_vswitch: str = ""
     node: Compared = Compared()
     gateway: Compared = Compared()
+    central_ports: Compared = Compared()
     mtu: int | None = None
     pod_links: tuple[PodLink, ...] = ()
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)

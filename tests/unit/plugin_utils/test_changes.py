@@ -66,7 +66,7 @@ CHANGES = {
     "ovn_datapath_type": (SHARED, ["netdev"]),
     "ovn_log_level": (EVERYWHERE, ["debug"]),
 }
-WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls"}
+WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls", "ovn_withdrawn_addresses"}
 WITHOUT_FILES |= {name for name, one in VARIABLES.items() if one.scope == PLAY}
 
 

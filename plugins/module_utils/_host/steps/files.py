@@ -123,6 +123,37 @@ class FileStep(Step):
 
 
 @dataclass(frozen=True)
+class FolderStep(Step):
+    """Remove a folder that is empty by then; one that is not stays."""
+
+    path: str
+
+    def describe(self) -> str:
+        return f"folder {self.path}: remove"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "file", "operation": "remove", "path": self.path}
+
+    def before(self) -> list[str]:
+        return [f"folder {self.path}"]
+
+    def after(self) -> list[str]:
+        return []
+
+    def undo(self) -> None:
+        return None  # whoever writes a file makes its folder
+
+    def apply(self, context: StepContext) -> bool:
+        try:
+            os.rmdir(self.path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            return False
+        return True
+
+
+@dataclass(frozen=True)
 class AccessStep(Step):
     """Give a file or a folder that is there its mode, and root as its owner.
 
