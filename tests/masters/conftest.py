@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Three masters on the lab's hosts, converged by the site play, and two pods that are there all the time."""
+
+from __future__ import annotations
+
+import pytest
+from lab_hosts import DEMO_PODS, HOSTS, MASTERS, Pod, on, play, remove_pod, wait
+from lab_masters import SWITCH, mend, whole
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The lab as its inventory says, with three masters, without what a demo has left there."""
+    if len(MASTERS) != 3:
+        pytest.fail(f"the drills want three masters in inventory/lab, not {', '.join(MASTERS)}")
+    for host in HOSTS:
+        wait(lambda host=host: on(host, "true", check=False).returncode == 0, 60, f"ssh to {host}")
+        mend(host)
+    converged = play("site").ok()
+    for host, name, _number in DEMO_PODS:
+        remove_pod(host, name)
+    whole()
+    yield converged
+    on(MASTERS[0], f"ovn-nbctl --if-exists ls-del {SWITCH}")
+
+
+@pytest.fixture(scope="session")
+def pods(site):
+    """One pod on each of two nodes, which reach each other."""
+    made = [Pod("ovn-node1", "pod1", 101), Pod("ovn-node2", "pod2", 102)]
+    made[0].reaches(made[1].ip)
+    yield made
+    for pod in made:
+        pod.remove()
+
+
+@pytest.fixture
+def tell(capsys, record_property):
+    """Prints a measurement, past pytest's capture."""
+
+    def print_it(what, text):
+        record_property(what, text)
+        with capsys.disabled():
+            print(f"\n  {what}: {text}", flush=True)
+
+    return print_it

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What an operator changes while pods ping each other: the number of masters, the protocol, and the secrets.
+
+Each change is one site run, after which another one changes nothing; the pods lose no more packets than in a control
+run of the same length.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import yaml
+from lab_hosts import HOSTS, INVENTORY, MASTERS, on, play, wait
+from lab_masters import Pings, counts, leader, member, whole
+
+MAY_LOSE_MORE = 1  # packets
+TLS = "/etc/ovn-kubernetes/tls"
+
+
+class Watched:
+    """Pings of two pods in both directions, around what is done."""
+
+    def __init__(self, pods):
+        self._pods = pods
+
+    def __enter__(self):
+        first, second = self._pods
+        self._pings = [Pings(first, second.ip), Pings(second, first.ip)]
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(self, *_failure):
+        self.seconds = time.monotonic() - self.began
+        found = [one.lost() for one in self._pings]
+        self.lost, self.sent = (sum(column) for column in zip(*found))
+
+
+@pytest.fixture
+def change(pods, tell):
+    """Runs the site play while the pods ping; then for as long without it, and compares."""
+
+    def run(what, *arguments, **options):
+        with Watched(pods) as watched:
+            played = play("site", *arguments, **options).ok()
+        with Watched(pods) as control:
+            time.sleep(watched.seconds)  # the control run's length
+        tell(
+            what,
+            f"{watched.seconds:.0f} s, pings lost {watched.lost} of {watched.sent}, "
+            f"in the control run {control.lost} of {control.sent}",
+        )
+        assert watched.lost <= control.lost + MAY_LOSE_MORE
+        return played
+
+    return run
+
+
+def inventory(tmp_path, count):
+    """The lab's inventory with as many masters; the hosts that are none any more are nodes."""
+    content = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
+    children = content["all"]["children"]
+    hosts = children["ovn_masters"]["hosts"]
+    for host in MASTERS[count:]:
+        children["ovn_nodes"]["hosts"].setdefault(host, None)
+        if not children["ovn_nodes"]["hosts"][host]:
+            children["ovn_nodes"]["hosts"][host] = hosts[host]
+        del hosts[host]
+    folder = tmp_path / f"masters-{count}"
+    folder.mkdir()
+    (folder / "hosts.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (folder / "group_vars").mkdir()
+    variables = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text(encoding="utf-8"))
+    variables["lab_cache"] = str(INVENTORY.parents[1] / ".cache" / "lab")
+    variables.setdefault("ovn_tls_folder", str(INVENTORY / "ovn-tls"))
+    (folder / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
+    return folder
+
+
+def test_three_to_one_to_three(change, tmp_path):
+    """Protects the rows and the traffic while masters leave and join: it is one cluster all the time."""
+    whole()
+    before = counts()
+    one = inventory(tmp_path, 1)
+    change("3 to 1 masters", only=[one])
+    assert counts() == before
+    assert [host for host in HOSTS if member(host)] in ([], [MASTERS[0]])
+    assert set(play("site", only=[one]).ok().changed.values()) == {0}
+    change("1 to 3 masters")
+    whole()
+    assert counts() == before and counts(MASTERS[2]) == before
+    assert set(play("site").ok().changed.values()) == {0}
+    play("verify").ok()
+
+
+def remotes():
+    """Host -> what its chassis was told."""
+    return {host: on(host, "ovs-vsctl get Open_vSwitch . external_ids:ovn-remote").strip().strip('"') for host in HOSTS}
+
+
+def test_ssl_to_tcp_to_ssl(change):
+    """Protects a running cluster from the change of its protocol: chassis stay connected, tcp closes last."""
+    before = counts()
+    change("ssl to tcp", "-e", json.dumps({"ovn_tls": False}))
+    assert all(one.startswith("tcp:") for one in remotes().values())
+    whole()
+    change("tcp to ssl")
+    assert all(one.startswith("ssl:") for one in remotes().values())
+    whole()
+    assert counts() == before
+    for host in MASTERS:
+        listening = on(host, "ss -Hltn")
+        assert ":6642 " in listening
+        for port in (6641, 6642, 16642):
+            said = on("ovn-outside", f"echo '{{}}' | timeout 3 nc -w 2 {host} {port} | head -c 100", check=False).stdout
+            assert said == ""
+    assert set(play("site").ok().changed.values()) == {0}
+
+
+def fingerprints():
+    """(host, file) -> fingerprint of the certificate, and of the key."""
+    ask = (
+        f"for file in {TLS}/chassis.pem {TLS}/central.pem; do [ -e $file ] && echo $file "
+        "$(openssl x509 -in $file -noout -fingerprint -sha256) $(openssl pkey -in $file -pubout | sha256sum); done; :"
+    )
+    return {(host, line.split()[0]): line.split()[1:3] for host in HOSTS for line in on(host, ask).splitlines()}
+
+
+@pytest.mark.parametrize("what", ["keys", "chassis_ca", "central_ca"])
+def test_secrets_are_rotated(change, what):
+    """Protects connections while keys, certificates or a CA are replaced: nobody is without a server that trusts it."""
+    before = fingerprints()
+    change(f"rotation of {what}", "-e", json.dumps({"ovn_tls_rotate": [what]}))
+    after = fingerprints()
+    changed = {place for place in before if before[place] != after[place]}
+    wanted = {"keys": "", "chassis_ca": "chassis.pem", "central_ca": "central.pem"}[what]
+    assert {place for place in before if place[1].endswith(wanted)} <= changed
+    whole()
+    wait(lambda: leader("sb"), 20, "a leader")
+    assert set(play("site").ok().changed.values()) == {0}
+    play("verify").ok()

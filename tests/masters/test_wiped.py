@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Masters that come back with empty disks: one is healed by a site run, two need the operator's word."""
+
+from __future__ import annotations
+
+from lab_hosts import MASTERS, on, play, wait
+from lab_masters import Pings, counts, is_whole, leader, lose_disk, member, members, whole
+
+RECOVER = "ovn_recover_from={host}"
+
+
+def followers():
+    """The masters that do not lead the Northbound database."""
+    return [host for host in MASTERS if host != leader()]
+
+
+def test_one_that_lost_its_disk_is_healed(pods):
+    """Protects a cluster whose member came back with an empty disk: the site run takes the dead member out and the new
+    one in. It is the same cluster with the same rows, and pods notice nothing."""
+    ids, before, victim = whole(), counts(), followers()[0]
+    pings = [Pings(pods[0], pods[1].ip), Pings(pods[1], pods[0].ip)]
+    lose_disk(victim)
+    healed = play("site").ok()
+    lost = [one.lost()[0] for one in pings]
+    assert whole() == ids and counts(victim) == before, healed.output[-3000:]
+    assert max(lost) <= 1, lost
+    assert set(play("site").ok().changed.values()) == {0}
+    play("verify").ok()
+
+
+def test_two_that_lost_their_disks_need_a_word(pods):
+    """Protects the last copy of the rows: without a majority the play stops, touches nothing and prints the command;
+    with the operator's word the one that is left becomes the cluster, and the others join it."""
+    whole()
+    before, victims = counts(), followers()
+    left = leader()
+    files = "md5sum /etc/default/ovn-central /etc/ovn-kubernetes/central.json; ls /var/lib/ovn"
+    pings = [Pings(pods[0], pods[1].ip), Pings(pods[1], pods[0].ip)]
+    for host in victims:
+        lose_disk(host)
+    wait(lambda: leader(hosts=[left]) is None, 30, "the one that is left to know that it has no majority")
+    state = {host: on(host, files) for host in MASTERS}
+    refused = play("site")
+    assert refused.code != 0 and f"ovn.kubernetes.recover -e {RECOVER.format(host=left)}" in refused.output, (
+        refused.output[-3000:]
+    )
+    assert not any(refused.changed.values()), refused.changed
+    assert {host: on(host, files) for host in MASTERS} == state
+    unconfirmed = play("recover")
+    assert unconfirmed.code != 0 and not any(unconfirmed.changed.values()), unconfirmed.output[-3000:]
+    play("recover", "-e", RECOVER.format(host=left)).ok()
+    play("site").ok()
+    whole()
+    assert counts(victims[0]) == before
+    lost = [one.lost()[0] for one in pings]
+    assert max(lost) <= 1, lost
+    pods[0].reaches(pods[1].ip)
+    assert set(play("site").ok().changed.values()) == {0}
+    play("verify").ok()
+
+
+def test_all_are_members(pods):
+    """Protects what comes next from a cluster that only looks whole: each member serves reads of its own."""
+    assert is_whole() and set(members("sb")) == set(MASTERS)
+    assert all(member(host).status == "cluster member" for host in MASTERS)
