@@ -12,9 +12,8 @@ import json
 import time
 
 import pytest
-import yaml
-from lab_hosts import HOSTS, INVENTORY, MASTERS, on, play, wait
-from lab_masters import Pings, counts, leader, member, whole
+from lab_hosts import HOSTS, MASTERS, on, play, wait
+from lab_masters import Pings, counts, fewer_masters, leader, member, whole
 
 MAY_LOSE_MORE = 1  # packets
 TLS = "/etc/ovn-kubernetes/tls"
@@ -58,32 +57,11 @@ def change(pods, tell):
     return run
 
 
-def inventory(tmp_path, count):
-    """The lab's inventory with as many masters; the hosts that are none any more are nodes."""
-    content = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
-    children = content["all"]["children"]
-    hosts = children["ovn_masters"]["hosts"]
-    for host in MASTERS[count:]:
-        children["ovn_nodes"]["hosts"].setdefault(host, None)
-        if not children["ovn_nodes"]["hosts"][host]:
-            children["ovn_nodes"]["hosts"][host] = hosts[host]
-        del hosts[host]
-    folder = tmp_path / f"masters-{count}"
-    folder.mkdir()
-    (folder / "hosts.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    (folder / "group_vars").mkdir()
-    variables = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text(encoding="utf-8"))
-    variables["lab_cache"] = str(INVENTORY.parents[1] / ".cache" / "lab")
-    variables.setdefault("ovn_tls_folder", str(INVENTORY / "ovn-tls"))
-    (folder / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
-    return folder
-
-
 def test_three_to_one_to_three(change, tmp_path):
     """Protects the rows and the traffic while masters leave and join: it is one cluster all the time."""
     whole()
     before = counts()
-    one = inventory(tmp_path, 1)
+    one = fewer_masters(tmp_path, 1)
     change("3 to 1 masters", only=[one])
     assert counts() == before
     assert [host for host in HOSTS if member(host)] in ([], [MASTERS[0]])

@@ -15,7 +15,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from lab_hosts import CONFIG, MASTERS, on, wait
+import yaml
+from lab_hosts import CONFIG, INVENTORY, MASTERS, on, wait
 
 DATABASES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 UNITS = "ovn-ovsdb-server-nb ovn-ovsdb-server-sb"
@@ -102,6 +103,32 @@ def counts(host=MASTERS[0]):
     script = "; ".join(f"echo {table} $(ovn-nbctl --bare --columns=_uuid list {table} | grep -c .)" for table in tables)
     script += "; echo Chassis $(ovn-sbctl --bare --columns=_uuid list Chassis | grep -c .)"
     return dict(line.split() for line in on(host, script).splitlines())
+
+
+def fewer_masters(folder, count):
+    """The lab's inventory with so many masters; the hosts that are none any more are nodes. It is made in a folder.
+
+    The lab's own, if it has no more.
+    """
+    if len(MASTERS) <= count:
+        return INVENTORY
+    content = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
+    children = content["all"]["children"]
+    hosts = children["ovn_masters"]["hosts"]
+    for host in MASTERS[count:]:
+        children["ovn_nodes"]["hosts"].setdefault(host, None)
+        if not children["ovn_nodes"]["hosts"][host]:
+            children["ovn_nodes"]["hosts"][host] = hosts[host]
+        del hosts[host]
+    folder = folder / f"masters-{count}"
+    folder.mkdir()
+    (folder / "hosts.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (folder / "group_vars").mkdir()
+    variables = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text(encoding="utf-8"))
+    variables["lab_cache"] = str(INVENTORY.parents[1] / ".cache" / "lab")
+    variables.setdefault("ovn_tls_folder", str(INVENTORY / "ovn-tls"))
+    (folder / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
+    return folder
 
 
 # ---- what befalls a member
