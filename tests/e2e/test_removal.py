@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from lab_hosts import HOSTS, lab, network, northbound, on, play, wait
+from lab_hosts import HOSTS, MASTERS, lab, network, northbound, on, play, wait
+from lab_masters import fewer_masters
 
 OURS = (
     "ls -d /etc/ovn-kubernetes /usr/local/lib/ovn_kubernetes.pyz /usr/local/bin/ovn-k8s-* "
@@ -14,10 +15,14 @@ OURS = (
 )
 
 
-def test_a_node_goes_and_the_others_stay(site):
-    """Protects: remove takes a node's rows, port, chassis, routes, files and units (W9)."""
-    others = northbound()
-    play("remove", "-e", "ovn_remove_hosts=ovn-node2").ok()
+def test_a_node_goes_and_the_others_stay(site, tmp_path):
+    """Protects: remove takes a node's rows, port, chassis, routes, files and units (W9). A master becomes a node
+    before."""
+    others, one = northbound(), [fewer_masters(tmp_path, 1)]
+    if len(MASTERS) > 1:
+        assert play("remove", "-e", "ovn_remove_hosts=ovn-node2").code != 0
+        play("site", only=one).ok()
+    play("remove", "-e", "ovn_remove_hosts=ovn-node2", only=one).ok()
     assert not [row for _table, row in northbound() if "ovn-node2" in row]
     assert "ovn-node2" not in on("ovn-master", "ovn-sbctl list Chassis")
     assert [row for row in others if "ovn-node2" not in row[1]] == northbound()
