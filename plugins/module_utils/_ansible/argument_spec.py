@@ -132,22 +132,23 @@ CENTRAL_PORTS: dict[str, Any] = {
         "complete": {"type": "bool", "default": True},
     },
 }
+FILES: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "path": {"type": "path", "required": True},
+        "content": TEXT,
+        "block": TEXT,
+        "source": {"type": "path"},
+        "sha256": TEXT,
+        "mode": TEXT,
+        "absent": {"type": "bool", "default": False},
+    },
+}
 OVN_HOST: dict[str, Any] = {
     "argument_spec": {
-        "files": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {
-                "path": {"type": "path", "required": True},
-                "content": TEXT,
-                "block": TEXT,
-                "source": {"type": "path"},
-                "sha256": TEXT,
-                "mode": TEXT,
-                "absent": {"type": "bool", "default": False},
-            },
-        },
+        "files": FILES,
         "packages": {**TEXTS, "default": []},
         "central_ports": CENTRAL_PORTS,
         "services": UNITS,
@@ -296,6 +297,49 @@ NICS_TO_BRIDGE: dict[str, Any] = {
         "datapath_type": DATAPATH_TYPE,
         "open_vswitch": OPEN_VSWITCH,
     },
+    "supports_check_mode": True,
+}
+CENTRAL_ACTIONS = [
+    "bootstrap",
+    "convert",
+    "readdress",
+    "join",
+    "leave",
+    "kick",
+    "start",
+    "restart",
+    "wait",
+    "timer",
+    "upgrade",
+    "listen",
+    "set_aside",
+    "reset",
+]
+OVN_CENTRAL: dict[str, Any] = {
+    "argument_spec": {
+        "action": {"type": "str", "required": True, "choices": CENTRAL_ACTIONS},
+        "database": {"type": "str", "choices": ["northbound", "southbound"]},
+        "address": TEXT,
+        "remotes": {**TEXTS, "default": []},
+        "cluster": TEXT,
+        "server": TEXT,
+        "timer": {"type": "int", "default": 0},
+        "listeners": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"target": NAME, "role": {"type": "str", "default": ""}, "probe": NUMBER},
+        },
+        "reason": {"type": "str", "default": ""},
+        "files": FILES,
+        "units": {"type": "dict", "default": {}},
+    },
+    "required_if": [
+        *(("action", action, ["database"]) for action in CENTRAL_ACTIONS if action != "reset"),
+        *(("action", action, ["address"]) for action in ("bootstrap", "convert", "readdress", "join")),
+        *(("action", action, ["timer"]) for action in ("bootstrap", "convert", "readdress", "timer")),
+        ("action", "kick", ["server"]),
+    ],
     "supports_check_mode": True,
 }
 OVN_FACTS: dict[str, Any] = {

@@ -34,6 +34,7 @@ WAIT = "wait"  # until the cluster has a leader
 TIMER = "timer"
 UPGRADE = "upgrade"  # the schema
 LISTEN = "listen"
+SET_ASIDE = "set_aside"  # stop the server, and give its file another name
 TEXTS = {
     BOOTSTRAP: "make a new cluster of one member",
     CONVERT: "make the standalone database a cluster of one member, with all rows",
@@ -47,6 +48,7 @@ TEXTS = {
     TIMER: "set the election timer to {timer} ms",
     UPGRADE: "bring the schema to the version of the installed package",
     LISTEN: "set where the servers listen",
+    SET_ASIDE: "stop the server, and set its file aside",
 }
 
 
@@ -72,6 +74,8 @@ class Asked:
     :ivar clustered: False: one master has standalone databases, as before there were clusters.
     :ivar arguments: key of a database to the arguments that its server must have, see :func:`.database.
         server_arguments`; without the key any are right.
+    :ivar ssl_arguments: the same, while a member of its cluster has an address with ``ssl``: on the way from there to
+        ``tcp`` keys are needed until the last one has another address.
     :ivar listeners: key of a database to the listeners that it must have; without the key any are right.
     :ivar limited: hosts that the play leaves out, and must not change.
     """
@@ -82,6 +86,7 @@ class Asked:
     clustered: bool = True
     timer: int = ELECTION_TIMER
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ssl_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listeners: Mapping[str, tuple[Listener, ...]] = field(default_factory=dict)
     limited: tuple[str, ...] = ()
 
@@ -109,6 +114,7 @@ class Step:
 
     :ivar address: the RAFT address of the host's member.
     :ivar remotes: RAFT addresses of members that are known to be alive, for a join.
+    :ivar cluster: the ID of the cluster that is joined.
     :ivar server: of a kick: what names the member, digits of its server ID.
     :ivar listeners: of :data:`LISTEN`.
     :ivar reason: why, in words; empty: the action says it.
@@ -119,6 +125,7 @@ class Step:
     action: str
     address: str = ""
     remotes: tuple[str, ...] = ()
+    cluster: str = ""
     server: str = ""
     timer: int = 0
     listeners: tuple[Listener, ...] = ()

@@ -149,7 +149,9 @@ def _alone_elsewhere(cluster: Cluster, source: str, members: tuple[Member, ...])
 
 def _restarts(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> Iterator[Step]:
     """Restart servers with other arguments than they must have, followers first."""
-    wanted = cluster.asked.arguments.get(cluster.place.key)
+    asked = cluster.asked
+    arguments = asked.ssl_arguments if any(map(has_ssl, cluster.known.values())) else asked.arguments
+    wanted = arguments.get(cluster.place.key)
     if wanted is None:
         return
     found = [
@@ -159,6 +161,11 @@ def _restarts(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> I
     ]
     for host in sorted(found, key=lambda host: cluster.known[host].role == LEADER):
         yield cluster.step(host, do.RESTART)
+
+
+def has_ssl(state: Database) -> bool:
+    """Return whether a member of the database's cluster has an address with ``ssl``, as far as this host knows."""
+    return any(address.startswith("ssl:") for address in (state.address, *(one.address for one in state.members)))
 
 
 def _gone(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:
@@ -190,7 +197,7 @@ def _joins(cluster: Cluster, _source: str, members: tuple[Member, ...]) -> Itera
             reason = "" if state.model == NONE else f"its file, which is {_what(state)}, is set aside"
             remotes = tuple(one for one in alive if one != address)
             yield cluster.step(
-                master.host, do.JOIN, address=address, remotes=remotes, timer=cluster.asked.timer, reason=reason
+                master.host, do.JOIN, address=address, remotes=remotes, cluster=cluster.identity, reason=reason
             )
 
 

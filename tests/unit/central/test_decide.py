@@ -79,6 +79,7 @@ def short(steps):
 
 WELL = {host: member(host) for host in "abc"}
 DEAD_C = {"a": member("a"), "b": member("b"), "c": None}
+KEYS = ("--private-key=k",)
 NEW_AT_SSL = dict.fromkeys("abc", "ssl")
 
 
@@ -207,6 +208,18 @@ NEW_AT_SSL = dict.fromkeys("abc", "ssl")
             {host: member(host, leader="b") for host in "abc"},
             ["restart a", "restart c", "restart b"],
             id="other arguments, followers first",
+        ),
+        pytest.param(
+            asked(arguments={"northbound": ()}, ssl_arguments={"northbound": KEYS}),
+            {host: member(host, protocols={"b": "ssl"}, arguments=KEYS) for host in "abc"},
+            ["leave b"],
+            id="ssl to tcp: keys stay until the last member has moved",
+        ),
+        pytest.param(
+            asked(arguments={"northbound": ()}, ssl_arguments={"northbound": KEYS}),
+            {host: member(host, arguments=KEYS) for host in "abc"},
+            ["restart b", "restart c", "restart a"],
+            id="ssl to tcp: and go then",
         ),
     ],
 )
