@@ -13,6 +13,7 @@ Beside that it deletes chassis of hosts that have come back with another system-
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import logging
@@ -21,14 +22,15 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
+from .._common.errors import DatabaseError, Disconnected
 from .._ovsdb import access
 from .._ovsdb.connection import Connection
-from .._ovsdb.converge import converge_rows, plan_rows, read_rows
+from .._ovsdb.converge import plan_rows, read_rows
+from .._ovsdb.transaction import operations
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
 from .._topology.egress_health import ROUTER, Liveness, kinds
 from . import log
-from .daemon import notifier
+from .daemon import notifier, stamp
 from .egress_metrics import EgressMetrics, serve
 from .gateway_probe import library, probe
 from .stale_chassis import StaleChassis
@@ -85,16 +87,20 @@ def log_waits(gateways: Iterable[EgressGateway], liveness: Liveness, now: float)
                 )
 
 
-def write(connect: Callable[[], Connection], connection: Connection, desired: Egress) -> None:
-    """Converge the routes and marks, if this master still acts when everything is read.
+def write(connection: Connection, desired: Egress) -> None:
+    """Converge the routes and marks, if this master still acts: the server commits only what comes with the lock.
 
-    A gateway that is removed meanwhile shows in the next round.
+    What another client changes meanwhile, and a gateway that is removed, show in the next round. So does whether a
+    change was committed whose reply was lost: each round reads before it writes.
     """
     try:
-        if plan_rows(connection, desired).changes and LOCK in connection.locks:
-            for operation in converge_rows(connect, desired, "ovn-k8s-egress").plan:
-                LOG.info("%s", operation.describe())
-    except (Disconnected, DatabaseUnreachable):
+        plan = plan_rows(connection, desired)
+        if plan.changes and LOCK in connection.locks:
+            # Beside the guards, not in their place: the site play writes such rows too, without the lock.
+            connection.transact([{"op": "assert", "lock": LOCK}, *operations(plan, "ovn-k8s-egress")])
+            for change in plan.changes:
+                LOG.info("%s", change.describe())
+    except Disconnected:
         raise
     except DatabaseError as exc:
         LOG.warning("trying again: %s", exc)
@@ -172,11 +178,12 @@ def watch(
     acts: threading.Event,
     metrics: EgressMetrics,
 ) -> None:
-    """Probe and write for as long as the connection lasts.
+    """Probe and write for as long as there is a database, or until it is to be found elsewhere.
 
     :param acts: set while this master is the one that acts.
-    :raises DatabaseError: the connection has ended.
+    :raises DatabaseError: no server of the database can be used.
     """
+    said = stamp(names.CENTRAL_ACCESS)
     connection = connect()
     rounds = Round(metrics)
     connection.lock(LOCK)
@@ -184,7 +191,18 @@ def watch(
     try:
         for number in itertools.count():
             started = time.monotonic()
-            gateways = egress_gateways(read_rows(connection, QUERIES))
+            if stamp(names.CENTRAL_ACCESS) != said:
+                LOG.info("%s was replaced: ending, to be started anew", names.CENTRAL_ACCESS)
+                return
+            try:
+                gateways = egress_gateways(read_rows(connection, QUERIES))
+            except Disconnected as exc:  # another member leads, with the lock in its hand
+                LOG.warning("%s", exc)
+                acts.clear()
+                rounds.forget()
+                connection.reopen()
+                connection.lock(LOCK)
+                continue
             if LOCK not in connection.locks:
                 acts.clear()
                 rounds.forget()
@@ -195,7 +213,8 @@ def watch(
                 silent = [address for address in addresses if not replies.get(address)]
                 if silent:
                     LOG.debug("no answer from %s", ", ".join(silent))
-                write(connect, connection, rounds.desired(gateways, replies, time.monotonic()))
+                with contextlib.suppress(Disconnected):  # the next round connects again
+                    write(connection, rounds.desired(gateways, replies, time.monotonic()))
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:

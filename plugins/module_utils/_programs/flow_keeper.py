@@ -260,6 +260,7 @@ class FlowKeeper:
             on_change=self._row_changed,
             on_state=self._wake.set,
             tls=access.chassis(remote).tls,
+            leader_only=False,
         )
         self._southbound_task = asyncio.create_task(self._southbound.run())
         # A bridge without flows can't wait: the way to the database may lead through it.

@@ -104,7 +104,7 @@ def _registered(remote: str, chassis: str) -> Mapping[str, Any] | None:
     """Return a chassis of the Southbound database; None where there is none, or the database can't be read."""
     try:
         found = access.chassis(remote)
-        connection = Connection(found.remote, names.SOUTHBOUND, PATIENCE, found.tls)
+        connection = Connection(found.remote, names.SOUTHBOUND, PATIENCE, found.tls, leader_only=False)
     except DatabaseError:
         return None
     queries = (

@@ -119,7 +119,7 @@ def _registered(southbound: str, chassis: str | None) -> tuple[bool | None, str]
         return None, ""
     try:
         found = access.chassis(southbound)
-        connection = Connection(found.remote, names.SOUTHBOUND, TIMEOUT, found.tls)
+        connection = Connection(found.remote, names.SOUTHBOUND, TIMEOUT, found.tls, leader_only=False)
         try:
             return bool(read_rows(connection, [by_name("Chassis", chassis, ("name",))])), ""
         finally:
