@@ -12,11 +12,11 @@ from database_server import PROGRAMS, Server
 
 
 class Northd:
-    """ovn-northd between a Northbound database and a Southbound one of its own."""
+    """ovn-northd between a Northbound database and a Southbound one, by default of its own."""
 
-    def __init__(self, nb):
+    def __init__(self, nb, southbound=None):
         self.nb = nb
-        self.southbound = Server("ovn-sb", "OVN_Southbound")
+        self.southbound = southbound or Server("ovn-sb", "OVN_Southbound")
         self._environment = dict(os.environ, OVN_RUNDIR=str(nb.directory), OVS_RUNDIR=str(nb.directory))
         databases = [f"--ovnnb-db={nb.remote}", f"--ovnsb-db={self.southbound.remote}"]
         command = [str(PROGRAMS / "bin" / "ovn-northd"), *databases, f"--unixctl={nb.directory / 'northd.ctl'}"]
@@ -52,8 +52,12 @@ class Northd:
         """The gateways that a packet may go to: all that the routes select from, one where a policy decides."""
         return set(re.findall(r'output to "jtor-GR_(\S+)"', self.trace(switch, packet)))
 
-    def remove(self):
-        """End all."""
+    def stop(self):
+        """End ovn-northd; the database stays."""
         self._process.terminate()
         self._process.wait(10)
+
+    def remove(self):
+        """End all."""
+        self.stop()
         self.southbound.remove()
