@@ -18,9 +18,10 @@ TROUBLE = 12  # seconds
 KINDS = {
     "nothing": (lambda host: None, lambda host: None),
     "killed": (lambda host: signal(host, "KILL"), lambda host: None),
-    "cut": (cut, mend),
     "hangs": (lambda host: signal(host, "STOP"), lambda host: signal(host, "CONT")),
 }
+if len(MASTERS) > 1:  # there is somebody to be cut off from
+    KINDS["cut off"] = (cut, mend)
 
 
 @pytest.fixture
