@@ -175,6 +175,14 @@ ansible_facts:
           elements: str
           returned: always
           sample: [10.44.0.11]
+        certificates:
+          description:
+            - The host's certificates, without any key - C(chassis) and C(central), where they are there, with the text
+              C(certificate), whether the key C(fits), and whether the file is C(exposed) to others than root; the texts
+              C(central_ca) and C(southbound_ca), whom the host trusts; and C(now), the host's clock in seconds.
+          type: dict
+          returned: always
+          sample: {now: 1796036400}
         way_mtus:
           description:
             - IP version to the least MTU of the ways to the given tunnel addresses of other hosts. A version of which

@@ -46,6 +46,28 @@ options:
         description: Whether it is removed.
         type: bool
         default: false
+      folder:
+        description: It is a folder, which is made with these permission bits where it is not there.
+        type: bool
+        default: false
+  certificates:
+    description: Certificates that were just issued for keys of this host, which never leave it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The file that gets key and certificate, by one rename, after it is sure that they fit.
+        type: path
+        required: true
+      key:
+        description: The file with the new key. It is removed then.
+        type: path
+        required: true
+      certificate:
+        description: The certificate, PEM text.
+        type: str
+        required: true
   packages:
     description: Packages that must be installed.
     type: list

@@ -144,11 +144,22 @@ FILES: dict[str, Any] = {
         "sha256": TEXT,
         "mode": TEXT,
         "absent": {"type": "bool", "default": False},
+        "folder": {"type": "bool", "default": False},
     },
 }
 OVN_HOST: dict[str, Any] = {
     "argument_spec": {
         "files": FILES,
+        "certificates": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {
+                "path": {"type": "path", "required": True},
+                "key": {"type": "path", "required": True, "no_log": False},  # a path
+                "certificate": {"type": "str", "required": True},
+            },
+        },
         "packages": {**TEXTS, "default": []},
         "central_ports": CENTRAL_PORTS,
         "services": UNITS,

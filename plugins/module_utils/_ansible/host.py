@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .._common.result import Result
-from .._host import central_ports, files, packages, units
+from .._host import central_ports, certificates, files, packages, units
 from .._host.apply import apply_steps
 from .._kube.token import claims, read, unusable
 from .._nic.moved import moved_nics
@@ -51,6 +51,8 @@ def converge_host(module: Module, run: Run, notes: list[str]) -> Iterator[Result
     yield Result(facts={"missing": [], "moves": [], "waits": False, "found": [], "tokens": {}})
     yield Result(facts={"openvswitch_settings": []})
     yield _apply(files.plan(brought), check)
+    issued = [certificates.Issued(**one) for one in params["certificates"]]
+    yield _apply(list(certificates.join_steps(issued)), check)
     missing = [*_missing_packages(params["packages"], run), *files.missing(brought)]
     ports = central_ports.from_options(params["central_ports"])
     if missing:
