@@ -118,6 +118,10 @@ options:
         description: As in M(ovn.kubernetes.ovn_host).
         type: bool
         default: false
+      folder:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: bool
+        default: false
   units:
     description: Database to systemd's unit of its server; by default those of Debian.
     type: dict

@@ -20,7 +20,7 @@ from ._report import Report
 from ._settings import Cluster
 
 SUBNET, ENCAP, NAME, OPENVSWITCH = "ovn_node_subnet", "ovn_encap_ip", "ovn_node_name", "ovn_openvswitch_settings"
-COLLECTION = "openvswitch.openvswitch"
+COLLECTION, CRYPTO = "openvswitch.openvswitch", "community.crypto"
 SHOWN_ADDRESSES = 4  # of a host, in a message
 
 
@@ -139,6 +139,9 @@ def _add_missing_collection(inventory: Inventory, report: Report) -> None:
             f"{OPENVSWITCH} needs the collection {COLLECTION}, which is not on the controller: install it, or remove "
             "the variable",
         )
+    if inventory.valid_cluster_value("ovn_tls") and not _is_installed(CRYPTO):
+        text = f"ovn_tls needs the collection {CRYPTO}, which is not on the controller: install it"
+        report.add(inventory.hosts_with("ovn_tls"), text)
 
 
 def _is_installed(collection: str) -> bool:

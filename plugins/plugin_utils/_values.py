@@ -225,6 +225,20 @@ def _choice(variable: Variable, value: t.Any) -> str:
     return text
 
 
+def _choices(variable: Variable, value: t.Any) -> list[str]:
+    items = _items(value)
+    for item in items:
+        if item not in variable.choices:
+            raise InvalidValue(item, f"is not offered: write one or several of {', '.join(variable.choices)}")
+    return items
+
+
+def _path(variable: Variable, value: t.Any) -> str:
+    if not isinstance(value, str) or "\n" in value or "\0" in value:
+        raise InvalidValue(value, f"is no path: write it like {show(variable.example)}")
+    return value
+
+
 def _url(variable: Variable, value: t.Any) -> str:
     try:
         parts = urlsplit(value if isinstance(value, str) and not re.search(r"\s", value) else "")
@@ -292,6 +306,8 @@ READERS: dict[str, Reader] = {
     "kubeconfig": _kubeconfig,
     "token": _token,
     "choice": _choice,
+    "choices": _choices,
+    "path": _path,
     "url": _url,
     "name": _node_name,
     "interface": _interface,

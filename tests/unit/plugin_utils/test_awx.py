@@ -45,7 +45,7 @@ def test_every_variable_of_the_cluster_is_asked_for():
     cluster = {name for name, variable in VARIABLES.items() if variable.scope == ALL and not variable.credential}
     cluster -= {"ovn_tls", "ovn_encap_type"}  # each has one value only that this release takes
     assert set(questions("validate")) == set(questions("verify")) == cluster
-    assert set(questions("site")) == cluster | {"ovn_egress_rebalance"}
+    assert set(questions("site")) == cluster | {"ovn_egress_rebalance", "ovn_tls_rotate"}
     assert set(questions("remove")) == {"ovn_remove_hosts", "ovn_remove_confirmed"}
     plays = {name for name, variable in VARIABLES.items() if variable.scope == PLAY}
     assert plays == {name for playbook in _awx.PLAYBOOKS for name in questions(playbook)} - cluster
