@@ -87,6 +87,8 @@ def collections():
     for name in ("galaxy.yml", "meta", "playbooks", "plugins"):
         (collection / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "roles", collection / "roles")
+    community = "ansible_collections/community"
+    (folder / community).symlink_to(ROOT / ".cache" / "dependencies" / community)  # whose modules are real
     for role in ("gateway", "master", "node"):
         absent = collection / "roles" / role / "tasks" / "absent.yml"
         absent.write_text(PART.format(role=role), encoding="utf-8")
