@@ -96,9 +96,9 @@ def _refusals(cluster: Cluster) -> list[str]:
 
 def _without_leader(cluster: Cluster) -> Decision:
     """Start what is stopped; else wait for an election, or say that the majority is lost."""
-    stopped = [host for host in cluster.hosts if not cluster.known[host].running]
+    stopped = [host for host in cluster.hosts if not cluster.known[host].running and not _is_damaged(cluster, host)]
     joining = [host for host in cluster.hosts if cluster.known[host].status == JOINING]
-    failed = [host for host in cluster.hosts if cluster.known[host].status == FAILED]
+    failed = [host for host in cluster.hosts if cluster.known[host].status == FAILED and not _is_damaged(cluster, host)]
     if stopped:
         return Decision(tuple(cluster.step(host, do.START) for host in stopped))
     if failed:
@@ -112,6 +112,12 @@ def _without_leader(cluster: Cluster) -> Decision:
         return Decision((cluster.step(joining[0], do.WAIT),))
     best = max(running, key=lambda host: cluster.known[host].last, default="")
     return Decision((), (lost_majority(cluster, running, size, needed, best),))
+
+
+def _is_damaged(cluster: Cluster, host: str) -> bool:
+    """Whether no server can open the file of a host."""
+    state = cluster.known[host]
+    return not state.running and state.status == FAILED
 
 
 def lost_majority(cluster: Cluster, running: list[str], size: int, needed: int, best: str) -> str:
@@ -130,15 +136,20 @@ def _stopped(cluster: Cluster, _source: str, members: tuple[Member, ...]) -> Ite
     ids = {member.id for member in members}
     for host in cluster.hosts:
         state = cluster.known[host]
+        if _is_damaged(cluster, host):
+            continue
         if not state.running and (state.server_id[:SHORT] in ids or state.status == JOINING):
             yield cluster.step(host, do.START)
 
 
 def _failed(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> Iterator[Step]:
-    """Start servers anew that gave up, for example since their disk was full."""
+    """Set the files aside of members that gave up, for example since their disk was full: they join anew.
+
+    Such a file may have a gap, and then no server opens it; the others have all that it has.
+    """
     for host in cluster.hosts:
         if cluster.known[host].status == FAILED:
-            yield cluster.step(host, do.RESTART, reason="its server has given up: see its log")
+            yield cluster.step(host, do.SET_ASIDE, reason="it could not be written, and may have a gap")
 
 
 def _alone_elsewhere(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,18 @@ from .._common import names
 from .._common.errors import DatabaseError
 from .._ovsdb.channel import Channel
 from .._ovsdb.values import decode
-from .database import CLUSTERED, JOINING, LEFT, MEMBER, STANDALONE, Database, Listener, parse_status, server_arguments
+from .database import (
+    CLUSTERED,
+    FAILED,
+    JOINING,
+    LEFT,
+    MEMBER,
+    STANDALONE,
+    Database,
+    Listener,
+    parse_status,
+    server_arguments,
+)
 from .places import FOLDERS, PLACES
 from .sockets import connected
 
@@ -30,7 +40,6 @@ if TYPE_CHECKING:
     from .places import Folders, Place
 
 PATIENCE = 3.0  # seconds for an answer
-LARGEST_RECORD = 65536  # bytes of a record of the log that is read; what we look for is shorter
 # Tables of which a database that anybody has used has a row.
 CONTENT = {names.NORTHBOUND: ("Logical_Switch", "Logical_Router"), names.SOUTHBOUND: ("Chassis", "Datapath_Binding")}
 
@@ -135,7 +144,11 @@ def _listener(row: Mapping[str, Any]) -> Listener:
 
 
 def read_file(path: str) -> dict[str, Any]:
-    """Return what a database's file says of itself (ovsdb(5)), as values of :class:`.database.Database`."""
+    """Return what a database's file says of itself (ovsdb(5)), as values of :class:`.database.Database`.
+
+    A log with a gap is ``failed``: no server opens it ("skips past expected index"). A disk that was full for a while
+    leaves one, since a server goes on writing once there is room.
+    """
     try:
         with open(path, "rb") as file:
             start = file.readline(200)
@@ -151,8 +164,14 @@ def read_file(path: str) -> dict[str, Any]:
                 "cluster_id": str(header.get("cluster_id", "")),
                 "status": MEMBER,
             }
+            end = int(header.get("prev_index") or 0) + 1  # the index that the next entry of the log may have at most
             for record in _records(file):
                 found["cluster_id"] = str(record.get("cluster_id") or found["cluster_id"])
+                index = record.get("index")
+                if isinstance(index, int):
+                    if index > end:
+                        return {**found, "status": FAILED}
+                    end = index + 1
                 if record.get("note") == "left":
                     found["status"] = LEFT
     except FileNotFoundError:
@@ -165,18 +184,14 @@ def read_file(path: str) -> dict[str, Any]:
 
 
 def _records(file: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the short records of a log. A line that is none ends it, as it does for ovsdb-server."""
+    """Yield the records of a log. A line that is none ends it, as it does for ovsdb-server."""
     while True:
         line = file.readline(200)
         words = line.split()
         if len(words) != 4 or words[0] != b"OVSDB" or not words[2].isdigit():
             return
-        length = int(words[2])
-        if length > LARGEST_RECORD:
-            file.seek(length, os.SEEK_CUR)
-            continue
         with contextlib.suppress(ValueError):
-            record = json.loads(file.read(length))
+            record = json.loads(file.read(int(words[2])))
             if isinstance(record, dict):
                 yield record
 

@@ -5,6 +5,8 @@ cluster, and no file is deleted."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pathlib
 import signal
 import subprocess
@@ -163,6 +165,27 @@ def test_a_wiped_member_is_replaced(masters):
     assert members(masters) == addresses(masters, "abc")
     assert identity(masters) == cluster
     in_step(masters, "abc", rows)
+
+
+def test_a_member_whose_file_has_a_gap_is_replaced(masters):
+    """Protects a master whose disk was full for a while: no server opens such a file, and it is not deleted either."""
+    masters.site("abc")
+    masters["a"].add_switch("one")
+    rows, cluster = masters["a"].everything(NORTHBOUND), identity(masters)
+    lost = next(masters[host] for host in "abc" if masters[host] is not masters.leader())
+    lost.stop(NORTHBOUND, signal.SIGKILL)
+    file = pathlib.Path(lost.folders.file(NORTHBOUND))
+    entry = json.dumps({"term": 9, "index": 999}) + "\n"
+    with file.open("a", encoding="utf-8") as log:
+        log.write(f"OVSDB CLUSTER {len(entry)} {hashlib.sha1(entry.encode()).hexdigest()}\n{entry}")
+    lost.start(NORTHBOUND)
+    wait_for(lambda: "skips past expected index" in lost.log(NORTHBOUND), "its server to refuse the file")
+    done = masters.site("abc")
+    assert [text.split()[0] for text in done] == ["set_aside", "kick", "join"]
+    assert masters.site("abc") == []
+    assert members(masters) == addresses(masters, "abc") and identity(masters) == cluster
+    in_step(masters, "abc", rows)
+    assert list(lost.folder.glob("ovnnb_db.db.*Z"))
 
 
 def test_a_dead_master_is_replaced_by_another_host(masters):

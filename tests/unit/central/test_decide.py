@@ -169,7 +169,8 @@ NEW_AT_SSL = dict.fromkeys("abc", "ssl")
             ["join c"],
             id="it has left, and joins anew",
         ),
-        pytest.param(asked(), {**WELL, "c": member("c", status="failed")}, ["restart c"], id="its disk was full"),
+        pytest.param(asked(), {**WELL, "c": member("c", status="failed")}, ["set_aside c"], id="its disk was full"),
+        pytest.param(asked(), {**WELL, "c": stopped("c", status="failed")}, ["set_aside c"], id="its file has a gap"),
         pytest.param(
             asked(), {host: member(host, leader="") for host in "abc"}, ["wait a"], id="in the middle of an election"
         ),
