@@ -103,6 +103,15 @@ _value:
       description: Where the masters' programs find the northbound database. One master's use its sockets instead.
       type: str
       sample: tcp:10.44.0.11:6641
+    monitor_all:
+      description: Whether the host copies all of the southbound database; none where OVN's default holds.
+      type: bool
+      sample: null
+    remote_probe:
+      description: >-
+        Milliseconds after which the host probes its southbound server; none where OVN's default holds.
+      type: int
+      sample: null
     datapath_type:
       description: C(system) or C(netdev); empty when it is to be found out.
       type: str

@@ -168,6 +168,12 @@ options:
         type: list
         elements: str
         default: []
+      monitor_all:
+        description: As in M(ovn.kubernetes.ovn_minion_init).
+        type: bool
+      remote_probe:
+        description: As in M(ovn.kubernetes.ovn_minion_init).
+        type: int
       former_nodes:
         description: As in M(ovn.kubernetes.ovn_minion_init).
         type: list

@@ -11,7 +11,7 @@ import importlib.util
 
 from ..module_utils._topology import node as policy
 from ..module_utils._topology.clones import ADVICE, twins
-from ..module_utils._topology.foreign import other_overlay
+from ..module_utils._topology.foreign import other_overlay, same_database
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
@@ -113,7 +113,7 @@ def _add_foreign(inventory: Inventory, report: Report) -> None:
         own = inventory.facts(host).own
         if own.foreign:
             report.add(host, own.foreign)
-        elif southbound and own.southbound_before not in ("", southbound):
+        elif southbound and own.southbound_before and not same_database(own.southbound_before, southbound):
             report.add(host, other_overlay(own.southbound_before))
 
 

@@ -37,6 +37,7 @@ from ._kubernetes import Access
 from ._variables import VARIABLES
 
 Settings = dict[str, t.Any]
+FEW_CHASSIS = 50  # up to so many, OVN's own defaults hold
 
 
 class Cluster:
@@ -177,6 +178,7 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "southbound_remote": cluster.southbound_remote,
         "southbound_central_remote": cluster.southbound_central_remote,
         "northbound_remote": cluster.northbound_remote,
+        **_scale(inventory, host),
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
         "log_level": log_level(inventory, host),
@@ -184,6 +186,29 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "rebalance_egress": bool(inventory.value(host, "ovn_egress_rebalance")),
         "tls": cluster.tls,
         "kubernetes": cluster.access.of(host),
+    }
+
+
+def _scale(inventory: Inventory, host: str) -> Settings:
+    """Return ovn-controller's settings by the number of chassis; None: its own defaults. Where the user's own settings
+    of Open vSwitch have the key, that is it.
+
+    Up to :data:`FEW_CHASSIS`, OVN's defaults. Above, every chassis copies the whole Southbound database: the cluster's
+    router connects all switches, so each would ask for nearly all of it anyway, and the server is spared the conditions
+    (ovn-controller(8), ovn-monitor-all). It probes its server after 5 seconds, OVN's default, for each
+    :data:`FEW_CHASSIS`, and after a minute at most: a server that has lost a member answers later the more chassis
+    connect to it again, and one that they take for dead gets them a second time.
+    """
+    own = {
+        one["key"] for one in inventory.value(host, "ovn_openvswitch_settings") or [] if one["column"] == "external_ids"
+    }
+    chassis = len(inventory.hosts)
+    asked = inventory.cluster_value("ovn_monitor_all")
+    monitor_all = chassis > FEW_CHASSIS if asked is None else asked
+    probe = min(5000 * -(-chassis // FEW_CHASSIS), 60000) if chassis > FEW_CHASSIS else None
+    return {
+        "monitor_all": True if monitor_all and "ovn-monitor-all" not in own else None,
+        "remote_probe": None if "ovn-remote-probe-interval" in own else probe,
     }
 
 

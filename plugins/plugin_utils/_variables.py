@@ -131,6 +131,16 @@ _TABLE = (
         "ovn_tls", ALL, "boolean", False, "`false`", "false", "SSL and role-based access control on both databases."
     ),
     Variable(
+        "ovn_monitor_all",
+        ALL,
+        "boolean",
+        None,
+        "`true` for more than 50 hosts; else OVN's own default, `false`",
+        "true",
+        "Whether each host copies all of the southbound database, or asks for the part that it needs, which costs the "
+        "masters more.",
+    ),
+    Variable(
         "ovn_withdrawn_addresses",
         ALL,
         "addresses",

@@ -50,6 +50,8 @@ NODE_HOST: dict[str, dict[str, Any]] = {
     "mtu": NUMBER,
     "datapath_type": DATAPATH_TYPE,
     "routes": {**TEXTS, "default": []},
+    "monitor_all": {"type": "bool"},
+    "remote_probe": NUMBER,
     "move_underlay": {"type": "bool", "default": True},
     "former_nodes": {**TEXTS, "default": []},
 }

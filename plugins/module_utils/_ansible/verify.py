@@ -103,6 +103,8 @@ def node_settings(settings: Values, subnets: list[str]) -> dict[str, Any]:
         "encap_ip": settings["encap_ip"],
         "mtu": settings["mtu"],
         "datapath_type": settings["datapath_type"] or None,
+        "monitor_all": settings["monitor_all"],
+        "remote_probe": settings["remote_probe"],
         "routes": [*settings["service_subnets"], *settings["join_subnets"]],
     }
     return options.node_host(values, settings["cluster_subnets"])

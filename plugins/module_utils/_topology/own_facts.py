@@ -127,6 +127,15 @@ def saved_networks(path: str = names.NODE_SETTINGS) -> list[str]:
         return []
 
 
+def saved_scale(path: str = names.NODE_SETTINGS) -> list[str]:
+    """Return the keys of ovn-controller's settings by size that the host has from the overlay, as it has saved them."""
+    try:
+        scale = json.loads(_read(path)).get("scale") or {}
+        return [str(key) for key in scale]
+    except (OSError, ValueError, TypeError, AttributeError):
+        return []
+
+
 def own_links(rows: Iterable[CurrentRow], node: str | None = None) -> set[str]:
     """Return the overlay's own links on this host: those of its rows, and those of the node's names.
 

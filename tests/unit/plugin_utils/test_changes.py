@@ -65,6 +65,7 @@ CHANGES = {
     "ovn_gateway_next_hop": (DEDICATED, ["10.55.0.253"]),
     "ovn_datapath_type": (SHARED, ["netdev"]),
     "ovn_log_level": (EVERYWHERE, ["debug"]),
+    "ovn_monitor_all": (EVERYWHERE, ["true"]),
 }
 WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls", "ovn_withdrawn_addresses"}
 WITHOUT_FILES |= {name for name in VARIABLES if name.startswith("ovn_tls_")}  # no program is started for them

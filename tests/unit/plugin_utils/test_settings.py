@@ -38,6 +38,8 @@ def test_defaults(cluster):
         "southbound_remote": "tcp:10.44.0.11:6642",
         "southbound_central_remote": "tcp:10.44.0.11:16642",
         "northbound_remote": "tcp:10.44.0.11:6641",
+        "monitor_all": None,
+        "remote_probe": None,
         "datapath_type": "",
         "log_level": "info",
         "gateway": {
@@ -87,6 +89,8 @@ def test_variables_that_are_set(cluster):
         "southbound_remote": "tcp:[fd44::1]:6642",
         "southbound_central_remote": "tcp:[fd44::1]:16642",
         "northbound_remote": "tcp:[fd44::1]:6641",
+        "monitor_all": None,
+        "remote_probe": None,
         "datapath_type": "netdev",
         "log_level": "debug",
         "gateway": {
@@ -457,3 +461,25 @@ def test_where_masters_find_the_databases(cluster):
         "certificate": "/etc/ovn-kubernetes/tls/central.pem",
         "ca_cert": "/etc/ovn-kubernetes/tls/central-ca.crt",
     }
+
+
+def test_ovn_controller_by_the_number_of_chassis(cluster):
+    """Protects small clusters, which keep OVN's defaults, large ones' masters, and what users have set themselves."""
+    cluster.with_facts()
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (None, None)
+    cluster.everywhere(ovn_monitor_all=True)
+    assert of(cluster, NODE1)["monitor_all"] is True
+    cluster.everywhere(ovn_monitor_all=None)
+    del cluster.hostvars[MASTER]["ovn_monitor_all"], cluster.hostvars[NODE1]["ovn_monitor_all"]
+    del cluster.hostvars[NODE2]["ovn_monitor_all"]
+    cluster.groups["ovn_nodes"] = [NODE1, NODE2, *(f"more{number}" for number in range(98))]
+    cluster.hostvars.update({f"more{number}": {} for number in range(98)})
+    cluster.everywhere(ovn_mtu=1400)
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (True, 15000)
+    own = {**IDLE, "column": "external_ids"}
+    keys = ("ovn-monitor-all", "ovn-remote-probe-interval")
+    cluster.on(NODE1, ovn_openvswitch_settings=[{**own, "key": key} for key in keys])
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (None, None)
