@@ -34,6 +34,7 @@ PAGE = 500  # objects in one page of a list, at most
 LARGEST_PAGE = 1 << 24  # bytes: an object may have 1.5 MiB. A page that has more is requested with fewer objects
 FEWER = 8
 CONNECTIONS = 48
+MASK = "********"
 SHOWN = 1000  # characters of an error that a message shows; the server puts what users have written into it
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
@@ -62,6 +63,10 @@ class IssuedToken(NamedTuple):
 
     token: str
     expires: str
+
+    def __repr__(self) -> str:
+        """Return the text without the token: somebody may log it."""
+        return f"{type(self).__name__}(expires={self.expires!r})"
 
 
 class Client:
@@ -146,7 +151,7 @@ class Client:
         incomplete: list[bytes] = []  # parts of a line
         try:
             async with self._session.get(
-                self._url(path), params=parameters, headers=self._headers(), timeout=timeout
+                self._url(path), params=parameters, headers=self._headers(), timeout=timeout, allow_redirects=False
             ) as response:
                 await self._check(response, path)
                 set_keepalive(response)
@@ -254,7 +259,13 @@ class Client:
         timeout = self._aiohttp.ClientTimeout(total=self._timeout_seconds, connect=self._timeout_seconds)
         try:
             async with self._session.request(
-                method, self._url(path), params=query, data=data, headers=headers, timeout=timeout
+                method,
+                self._url(path),
+                params=query,
+                data=data,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
             ) as response:
                 await self._check(response, path)
                 text = bytearray()
@@ -279,7 +290,7 @@ class Client:
 
         :raises APIRefused: the reply is an error.
         """
-        if response.status < HTTPStatus.BAD_REQUEST:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return
         text = await response.text()
         try:
@@ -291,6 +302,10 @@ class Client:
             self._token_stamp = None
             file = self.settings.token_file
             message = f"the token in {file} is not accepted" if file else "it requires a token: name a token_file"
+        if response.status < HTTPStatus.BAD_REQUEST:  # the credential is for this server only, so it is not followed
+            message = f"it redirects to {response.headers.get('Location', 'nowhere')}"
+        if self._token:  # a proxy may show the headers of what it refuses
+            message = message.replace(self._token, MASK)
         text = f"the API server refused {path}: {message:.{SHOWN}} ({response.status})"
         raise APIRefused(text, response.status, reason)
 
