@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from lab_hosts import DEMO_PODS, HOSTS, MASTERS, Pod, on, play, remove_pod, wait
-from lab_masters import SWITCH, mend, whole
+from lab_hosts import DEMO_PODS, HOSTS, MASTERS, Pod, on, remove_pod, wait
+from lab_masters import SWITCH, converge, mend, whole
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def site():
     for host in HOSTS:
         wait(lambda host=host: on(host, "true", check=False).returncode == 0, 60, f"ssh to {host}")
         mend(host)
-    converged = play("site").ok()
+    converged = converge("site").ok()
     for host, name, _number in DEMO_PODS:
         remove_pod(host, name)
     whole()

@@ -12,8 +12,8 @@ import json
 import time
 
 import pytest
-from lab_hosts import HOSTS, MASTERS, on, play, wait
-from lab_masters import Pings, counts, fewer_masters, leader, member, whole
+from lab_hosts import HOSTS, MASTERS, on, wait
+from lab_masters import Pings, converge, counts, fewer_masters, leader, member, whole
 
 MAY_LOSE_MORE = 1  # packets
 TLS = "/etc/ovn-kubernetes/tls"
@@ -43,7 +43,7 @@ def change(pods, tell):
 
     def run(what, *arguments, **options):
         with Watched(pods) as watched:
-            played = play("site", *arguments, **options).ok()
+            played = converge("site", *arguments, **options).ok()
         with Watched(pods) as control:
             time.sleep(watched.seconds)  # the control run's length
         tell(
@@ -62,15 +62,15 @@ def test_three_to_one_to_three(change, tmp_path):
     whole()
     before = counts()
     one = fewer_masters(tmp_path, 1)
-    change("3 to 1 masters", only=[one])
+    change("3 to 1 masters", masters=one)
     assert counts() == before
     assert [host for host in HOSTS if member(host)] in ([], [MASTERS[0]])
-    assert set(play("site", only=[one]).ok().changed.values()) == {0}
+    assert set(converge("site", masters=one).ok().changed.values()) == {0}
     change("1 to 3 masters")
     whole()
     assert counts() == before and counts(MASTERS[2]) == before
-    assert set(play("site").ok().changed.values()) == {0}
-    play("verify").ok()
+    assert set(converge("site").ok().changed.values()) == {0}
+    converge("verify").ok()
 
 
 def remotes():
@@ -94,7 +94,7 @@ def test_ssl_to_tcp_to_ssl(change):
         for port in (6641, 6642, 16642):
             said = on("ovn-outside", f"echo '{{}}' | timeout 3 nc -w 2 {host} {port} | head -c 100", check=False).stdout
             assert said == ""
-    assert set(play("site").ok().changed.values()) == {0}
+    assert set(converge("site").ok().changed.values()) == {0}
 
 
 def fingerprints():
@@ -117,5 +117,5 @@ def test_secrets_are_rotated(change, what):
     assert {place for place in before if place[1].endswith(wanted)} <= changed
     whole()
     wait(lambda: leader("sb"), 20, "a leader")
-    assert set(play("site").ok().changed.values()) == {0}
-    play("verify").ok()
+    assert set(converge("site").ok().changed.values()) == {0}
+    converge("verify").ok()

@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 
 import pytest
-from lab_hosts import MASTERS, on, play, wait
+from lab_hosts import MASTERS, on, wait
 from lab_masters import (
     UNITS,
     Pings,
     Stream,
+    converge,
     counts,
     cut,
     is_whole,
@@ -187,7 +188,7 @@ def test_the_disk_is_full(drill, tell, small_disk, role):
         lambda host: on(host, FILL),
         lambda host: on(host, ROOM),
         PROBE + 5,
-        heals=lambda: play("site").ok(),
+        heals=lambda: converge("site").ok(),
     )
 
 

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from lab_hosts import MASTERS, on, play, wait
-from lab_masters import Pings, counts, is_whole, leader, lose_disk, member, members, whole
+from lab_hosts import MASTERS, on, wait
+from lab_masters import Pings, converge, counts, is_whole, leader, lose_disk, member, members, whole
 
 RECOVER = "ovn_recover_from={host}"
 
@@ -21,12 +21,12 @@ def test_one_that_lost_its_disk_is_healed(pods):
     ids, before, victim = whole(), counts(), followers()[0]
     pings = [Pings(pods[0], pods[1].ip), Pings(pods[1], pods[0].ip)]
     lose_disk(victim)
-    healed = play("site").ok()
+    healed = converge("site").ok()
     lost = [one.lost()[0] for one in pings]
     assert whole() == ids and counts(victim) == before, healed.output[-3000:]
     assert max(lost) <= 1, lost
-    assert set(play("site").ok().changed.values()) == {0}
-    play("verify").ok()
+    assert set(converge("site").ok().changed.values()) == {0}
+    converge("verify").ok()
 
 
 def test_two_that_lost_their_disks_need_a_word(pods):
@@ -41,23 +41,23 @@ def test_two_that_lost_their_disks_need_a_word(pods):
         lose_disk(host)
     wait(lambda: leader(hosts=[left]) is None, 30, "the one that is left to know that it has no majority")
     state = {host: on(host, files) for host in MASTERS}
-    refused = play("site")
+    refused = converge("site")
     assert refused.code != 0 and f"ovn.kubernetes.recover -e {RECOVER.format(host=left)}" in refused.output, (
         refused.output[-3000:]
     )
     assert not any(refused.changed.values()), refused.changed
     assert {host: on(host, files) for host in MASTERS} == state
-    unconfirmed = play("recover")
+    unconfirmed = converge("recover")
     assert unconfirmed.code != 0 and not any(unconfirmed.changed.values()), unconfirmed.output[-3000:]
-    play("recover", "-e", RECOVER.format(host=left)).ok()
-    play("site").ok()
+    converge("recover", "-e", RECOVER.format(host=left)).ok()
+    converge("site").ok()
     whole()
     assert counts(victims[0]) == before
     lost = [one.lost()[0] for one in pings]
     assert max(lost) <= 1, lost
     pods[0].reaches(pods[1].ip)
-    assert set(play("site").ok().changed.values()) == {0}
-    play("verify").ok()
+    assert set(converge("site").ok().changed.values()) == {0}
+    converge("verify").ok()
 
 
 def test_all_are_members(pods):

@@ -8,7 +8,8 @@ import os
 import time
 
 import pytest
-from lab_hosts import HOSTS, on, play, wait
+from lab_hosts import HOSTS, on, wait
+from lab_masters import converge
 
 SECONDS = int(os.environ.get("OVN_KUBERNETES_CAPTURE_SECONDS", "60"))
 FILE = "/var/tmp/lab-capture.pcap"
@@ -48,7 +49,7 @@ def test_nothing_is_sent_in_the_clear(capture, tell):
     again that somebody has deleted, so that it has something to write."""
     on("ovn-node2", "ovs-vsctl del-port br-int k8s-ovn-node2")
     on(HOSTS[0], "ovn-nbctl lr-nat-del GR_ovn-node1 snat 192.168.0.0/16")
-    play("site").ok()
+    converge("site").ok()
     time.sleep(SECONDS)  # what the programs do by themselves
     found = capture(*WORDS, *tokens())
     tell("captured", ", ".join(f"{host} {size} bytes" for host, (_seen, size) in found.items()))

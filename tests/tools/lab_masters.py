@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 
 import yaml
-from lab_hosts import CONFIG, INVENTORY, MASTERS, on, wait
+from lab_hosts import CONFIG, INVENTORY, MASTERS, ROOT, on, play, wait
 
 DATABASES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 UNITS = "ovn-ovsdb-server-nb ovn-ovsdb-server-sb"
@@ -103,6 +103,16 @@ def counts(host=MASTERS[0]):
     script = "; ".join(f"echo {table} $(ovn-nbctl --bare --columns=_uuid list {table} | grep -c .)" for table in tables)
     script += "; echo Chassis $(ovn-sbctl --bare --columns=_uuid list Chassis | grep -c .)"
     return dict(line.split() for line in on(host, script).splitlines())
+
+
+def converge(name, *arguments, masters=INVENTORY):
+    """Run a playbook of ours on the lab, with its Kubernetes where one runs.
+
+    :param masters: another inventory than the lab's, see :func:`fewer_masters`.
+    """
+    kubernetes = ROOT / "molecule" / "kubernetes" / "inventory"
+    runs = on(MASTERS[0], "systemctl is-active kube-apiserver", check=False).stdout.strip() == "active"
+    return play(name, *arguments, only=[masters, *([kubernetes] if runs else [])])
 
 
 def fewer_masters(folder, count):
