@@ -11,6 +11,24 @@ import subprocess
 from database_server import PROGRAMS, Server
 
 
+def register(server, system_id, hostname, *addresses):
+    """A chassis, as its ovn-controller makes it."""
+    chassis = {
+        "name": system_id,
+        "hostname": hostname,
+        "encaps": ["set", [["named-uuid", f"e{n}"] for n in range(len(addresses))]],
+    }
+    encaps = [{"type": "geneve", "ip": address, "chassis_name": system_id} for address in addresses]
+    server.transact(
+        *(
+            {"op": "insert", "table": "Encap", "uuid-name": f"e{number}", "row": encap}
+            for number, encap in enumerate(encaps)
+        ),
+        {"op": "insert", "table": "Chassis", "uuid-name": "c", "row": chassis},
+        {"op": "insert", "table": "Chassis_Private", "row": {"name": system_id, "chassis": ["named-uuid", "c"]}},
+    )
+
+
 class Northd:
     """ovn-northd between a Northbound database and a Southbound one, by default of its own."""
 

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read what only the first master can: the Northbound database."""
+"""Read what only the first master can: the databases."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import OvnKubernetesError
 from .._ovsdb import access
 from .._ovsdb.connection import Connection
+from .._topology import bindings
 from .._topology.northbound import Northbound
 from .facts import Compared
 
 if TYPE_CHECKING:
+    from .._topology.bindings import Misplaced
     from .._topology.overlay import Overlay
 
 TIMEOUT = 5.0  # seconds for one answer
@@ -36,3 +39,20 @@ def compare_overlay(overlay: Overlay, remote: str | None) -> Compared:
         return Compared(northbound.converge(overlay).plan)
     except (OvnKubernetesError, OSError) as error:
         return Compared(problem=str(error))
+
+
+def misplaced_ports(northbound: str | None, southbound: str | None) -> tuple[tuple[Misplaced, ...], str]:
+    """Return the ports that are bound where they do not belong, and why that can't be seen; empty: it can.
+
+    :param northbound, southbound: where the databases are; None: where this master finds them.
+    """
+    found = ((access.northbound(northbound), names.NORTHBOUND), (access.southbound(southbound), names.SOUTHBOUND))
+    try:
+        with contextlib.ExitStack() as stack:
+            connections = [
+                stack.enter_context(contextlib.closing(Connection(where.remote, database, TIMEOUT, where.tls)))
+                for where, database in found
+            ]
+            return tuple(bindings.read(*connections)), ""
+    except (OvnKubernetesError, OSError) as error:
+        return (), str(error)

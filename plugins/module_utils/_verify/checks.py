@@ -294,6 +294,20 @@ def steering(expected: Expected, passing: Passing) -> Iterator[Finding]:
         yield Finding(str(bridge), text, causes, mend)
 
 
+def bindings(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield ports that another chassis has claimed."""
+    if passing.unknown_bindings and not passing.southbound:  # else it was said already
+        text = f"it can't be seen whether each port is at its own chassis: {passing.unknown_bindings}"
+        yield Finding("Southbound", text, "a host that takes other hosts' packets is not noticed")
+    causes = "another host gets its packets: its ovn-controller is wrong, or somebody has its certificate"
+    for one in passing.misplaced[: words.SHOWN]:
+        mend = f"look at that host; docs/security.md says how it is shut out; then ovn-sbctl lsp-unbind {one.port}"
+        yield Finding("Port_Binding", one.describe(), causes, mend)
+    if len(passing.misplaced) > words.SHOWN:
+        text = f"{len(passing.misplaced) - words.SHOWN} more ports are bound to chassis that they do not belong to"
+        yield Finding("Port_Binding", text, causes, "the same")
+
+
 LASTING: tuple[LastingCheck, ...] = (
     packages,
     files,
@@ -317,6 +331,7 @@ PASSING: tuple[PassingCheck, ...] = (
     cni_configuration,
     proxy_health,
     registration,
+    bindings,
     steering,
     silence,
 )

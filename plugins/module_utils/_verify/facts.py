@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .._host.central_ports import CentralPorts
     from .._host.units import Status, Unit
     from .._pods.cni.conflist import Earlier
+    from .._topology.bindings import Misplaced
     from .._topology.overlay import Overlay
     from .._topology.user_settings import Setting
 
@@ -176,6 +177,8 @@ class Passing:
     :ivar unhealthy: how kube-proxy's health check is answered instead of "healthy"; empty: it is not asked, or right.
     :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not known.
     :ivar no_flows: why they can't be read; empty: they can, or were not asked for.
+    :ivar misplaced: ports that are bound to chassis that they do not belong to, as the first master sees it.
+    :ivar unknown_bindings: why it can't be seen; empty: it can, or was not asked for.
     :ivar silent_peers, silent_routers: those that did not answer.
     """
 
@@ -193,3 +196,5 @@ class Passing:
     no_flows: str = ""
     silent_peers: tuple[Peer, ...] = ()
     silent_routers: tuple[Peer, ...] = ()
+    misplaced: tuple[Misplaced, ...] = ()
+    unknown_bindings: str = ""
