@@ -22,6 +22,7 @@ from ._x509 import Certificate, certificates, general_name, readable
 
 Values = Mapping[str, t.Any]
 LONGEST_NAME = 64  # characters of a common name, RFC 5280 (ub-common-name)
+BUNDLES = {names.CENTRAL_CA: "central_ca", names.SOUTHBOUND_CA: "southbound_ca"}  # path -> name of the fact
 FILES = {CENTRAL: names.CENTRAL_PEM, CHASSIS: names.CHASSIS_PEM}
 ENDS = "ends"
 NEW_KEY = ".key.new"  # in place of .pem: of a key whose certificate is not there yet
@@ -220,9 +221,8 @@ def changed_files(cluster: Cluster, host: Host) -> list[dict[str, t.Any]]:
     to its keys."""
     found = host.found or {}
     bundles = cluster.bundles(host)
-    keys = {names.CENTRAL_CA: "central_ca", names.SOUTHBOUND_CA: "southbound_ca"}
     exposed = any((found.get(role) or {}).get("exposed") for role in ROLES)
-    if not exposed and all(found.get(keys[path]) == text for path, text in bundles.items()):
+    if not exposed and all(found.get(BUNDLES[path]) == text for path, text in bundles.items()):
         return []
     files: list[dict[str, t.Any]] = [{"path": names.TLS_DIRECTORY, "mode": "0700", "folder": True}]
     files += [{"path": path, "content": text, "mode": "0644"} for path, text in bundles.items()]

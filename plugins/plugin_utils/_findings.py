@@ -16,6 +16,7 @@ from . import _advisories, _versions
 Values = Mapping[str, t.Any]
 HEADINGS = ("HOST", "", "WHAT IS WRONG", "WHAT IT CAUSES", "WHAT MENDS IT")
 WIDEST = 70  # characters that a cell is padded to
+MOST_SKEW = 60  # seconds; certificates begin a day before they are made
 ALL = "(all)"  # instead of a host: the inventory, or the overlay as a whole
 TOO_LARGE = "pods' packets that don't fit outside are lost there, without an ICMP error"
 TOO_SMALL = "pods' packets outside are smaller than they could be"
@@ -80,6 +81,7 @@ def rows(run: Run, site: str) -> list[Row]:
         *_advisories.findings(_facts(run)),
         *_identities(run),
         *_silences(run),
+        *_skews(run),
         *_shares(run),
         *_strangers(run),
     ]
@@ -205,6 +207,17 @@ def _silences(run: Run) -> Iterable[tuple[str, Finding]]:
         mend = "mend the other rows of these hosts first; then look at UDP port 6081 between their tunnel addresses"
         yield worst, Finding("tunnels", text, CUT_OFF, mend)
         pairs -= own
+
+
+def _skews(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield hosts whose clock is not the controller's: certificates are valid from a moment to another."""
+    for host in run.hosts:
+        skew = run.facts.get(host, {}).get("clock_skew")
+        if isinstance(skew, (int, float)) and abs(skew) > MOST_SKEW:
+            words = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'}"
+            text = f"its clock is {words} the controller's"
+            causes = "certificates and tokens are refused that are valid, or accepted that are not any more"
+            yield host, Finding("clock", text, causes, "let both follow a time server", WARNING)
 
 
 def _shares(run: Run) -> Iterable[tuple[str, Finding]]:

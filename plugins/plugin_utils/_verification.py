@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from ..module_utils._common import addressing
 from . import _overlay
 from ._advice import exposed_tunnels, left_gateways, of_exposed_tunnels
+from ._certificate_findings import findings as certificate_findings
 from ._derived import SHARED_NIC, log_level
 from ._errors import InventoryError
 from ._inventory import Inventory
@@ -54,6 +55,9 @@ def verification(
     advice = left_gateways(inventory, overlay)
     for host, address in exposed_tunnels(inventory).items():
         advice += of_exposed_tunnels(inventory, {host: address})
+    stops, of_certificates = certificate_findings(inventory)
+    found["problems"] += stops
+    advice += of_certificates
     found["advice"] = [one._asdict() for one in advice]
     try:
         cluster = Cluster(inventory)

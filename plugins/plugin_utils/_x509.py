@@ -27,13 +27,13 @@ MISSING = "the Python library cryptography (42 or newer) is missing on the contr
 class Certificate:
     """One certificate.
 
-    :ivar pem: its text.
+    :ivar pem: its text, in lines that every program reads.
     :ivar fingerprint: its SHA-256, which tells it from all others.
     """
 
     def __init__(self, pem: str) -> None:
-        self.pem = pem
         self._parsed = x509.load_pem_x509_certificate(pem.encode())
+        self.pem = self._parsed.public_bytes(serialization.Encoding.PEM).decode()
         self.fingerprint = self._parsed.fingerprint(hashes.SHA256()).hex()
 
     @property
