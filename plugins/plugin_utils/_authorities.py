@@ -92,6 +92,15 @@ def folder(inventory: Inventory) -> str:
     return os.path.abspath(os.path.join(beside if isinstance(beside, str) else "", os.path.expanduser(given)))
 
 
+def made_folder(inventory: Inventory) -> str:
+    """Return the folder when a CA is in it; empty: there is none, or nobody can say where it is."""
+    try:
+        where = folder(inventory)
+    except InventoryError:
+        return ""
+    return where if any(os.path.exists(os.path.join(where, f"{role}-ca.crt")) for role in ROLES) else ""
+
+
 def number(inventory: Inventory, name: str) -> int:
     """Return a number of days."""
     value = inventory.cluster_value(name)

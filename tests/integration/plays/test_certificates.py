@@ -52,12 +52,15 @@ class Master:
         (self.folder / "etc/openvswitch").mkdir(exist_ok=True)
         (self.folder / "etc/openvswitch/system-id.conf").write_text(f"{system_id}\n")
 
-    def run(self, *arguments, new="certificates"):
-        """Gather the facts, and give certificates; the exit code, what was said, and how much changed."""
+    def run(self, *arguments, new="certificates", before=()):
+        """Gather the facts, and give certificates; the exit code, what was said, and how much changed.
+
+        :param before: tasks in between.
+        """
         facts = {"name": "Gather facts", "ovn.kubernetes.ovn_facts": {}}
         given = {"ansible.builtin.import_role": {"name": "ovn.kubernetes.common", "tasks_from": new}}
-        play = {"hosts": "ovn_masters", "gather_facts": False, "tasks": [facts, given]}
-        code, said, _calls = self.plays.run(self.plays.play(play), *arguments)
+        play = {"hosts": "ovn_masters", "gather_facts": False, "tasks": [facts, *before, given]}
+        code, said, self.calls = self.plays.run(self.plays.play(play), *arguments)
         changed = re.search(r"ovn-master +: ok=\d+ +changed=(\d+)", said)
         return code, said, int(changed[1]) if changed else None
 
@@ -146,6 +149,34 @@ def test_a_host_that_changes(master):
     assert "IP Address:10.44.0.99" in described(master.tls / "central.pem")
 
 
+@pytest.mark.parametrize("tasks", ["certificates_new", "certificates_new_or_end"])
+def test_a_host_whose_name_comes_late(master, tasks):
+    """Protects new hosts: Open vSwitch makes the system-id, the name in the certificate, in the run itself. No key is
+    made for a name that nobody knows, and the second part of the run makes nothing else anew."""
+    master.name_it("")
+    code, said, _changed = master.run()
+    assert code == 0 and sorted(master.files()) == ["central-ca.crt", "central.pem", "southbound-ca.crt"], said
+    before = master.files()
+    installed = {"name": "Install", "ansible.builtin.set_fact": {"node_result": {"chassis": "id-late"}}}
+    code, said, _changed = master.run("-e", "ovn_tls_rotate=keys", new=tasks, before=[installed])
+    assert code == 0 and "Subject: CN = id-late\n" in described(master.tls / "chassis.pem"), said
+    assert {name: one for name, one in master.files().items() if name != "chassis.pem"} == before
+    code, said, changed = master.run(new=tasks)
+    assert (code, changed) == (0, 0), said
+
+
+def test_authorities_for_a_vault(master):
+    """Protects who keeps the CAs in a vault: a playbook makes them, with no host asked, and makes them once."""
+    del master.plays.variables["ovn_tls"]
+    code, said, calls = master.plays.run("ovn.kubernetes.authority")
+    assert code == 0 and f"Made in {master.authorities}: ovn.kubernetes central CA " in said and calls == [], said
+    made = {path.name: path.read_text() for path in master.authorities.iterdir()}
+    assert set(made) == {".gitignore", *(f"{role}-ca.{end}" for role in ROLES for end in ("crt", "key"))}
+    code, said, _calls = master.plays.run("ovn.kubernetes.authority")
+    assert code == 0 and "Both CAs are there already." in said, said
+    assert made == {path.name: path.read_text() for path in master.authorities.iterdir()}
+
+
 def test_authorities_are_replaced(master):
     """Protects the replacement of both CAs: the new ones sign when they are trusted, the next run forgets the old ones,
     and nobody keeps their keys."""
@@ -162,6 +193,8 @@ def test_authorities_are_replaced(master):
     master.plays.answers["command"] = {"rc": 0}
     code, said, _changed = master.run("-e", "ovn_tls_rotate=central_ca,chassis_ca")
     assert code == 0, said
+    ended = [arguments["argv"][2] for _host, module, arguments in master.calls if module == "command"]
+    assert ended == ["/var/run/ovn/ovnsb_db.ctl", "/var/run/ovn/ovnnb_db.ctl"]
     for role in ROLES:
         trusted = (master.authorities / f"{role}-ca.crt").read_text()
         assert old[role] not in trusted and trusted.count("BEGIN") == 1
