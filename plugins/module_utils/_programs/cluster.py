@@ -28,8 +28,10 @@ from .._services import host as services_host
 from .._services import northbound as services_northbound
 from .._services import service_cidrs
 from .._services.address_book import AddressBook
+from .._services.endpoint_slices import EndpointSlice
 from .._services.host_planner import HostPlanner
-from .._services.model import LABEL_SELECTOR, EndpointSlice, Node, Service
+from .._services.model import LABEL_SELECTOR, Service
+from .._services.nodes import Node
 from .._services.reconcile import ServicePlanner
 from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
