@@ -50,7 +50,7 @@ def test_pods_source_ports_are_those_of_the_code():
 def test_the_logs_of_all_units_are_there():
     """Protects who looks for a program's log: each unit has its row, with the command that works."""
     units = {path.stem for path in ROOT.glob("roles/*/files/*.service")}
-    units |= {names.DROPS_UNIT.partition(".")[0], names.UPLINKS_UNIT.partition(".")[0]}
+    units |= {one.partition(".")[0] for one in (names.CENTRAL_PORTS_UNIT, names.DROPS_UNIT, names.UPLINKS_UNIT)}
     table = [row for row in rows(UNIT_ROW) if len(row) == LOG_COLUMNS]
     assert {row[0].strip("`") for row in table} == units
     assert [row[3] for row in table] == [f"`journalctl -u {row[0].strip('`')}`" for row in table]

@@ -59,6 +59,7 @@ CENTRAL_DROP_IN = "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf"
 # comes back before the databases start (libnftables-json(5)). The drop-ins are of the units that load it.
 CENTRAL_TABLE = "ovn-kubernetes-central"
 CENTRAL_PORTS = SETTINGS_DIRECTORY + "/central-ports.json"
+CENTRAL_PORTS_UNIT = "ovn-k8s-central-ports.service"  # keeps the table while the host runs
 CENTRAL_PORTS_DROP_IN = "/etc/systemd/system/{0}.service.d/ovn-kubernetes-ports.conf"
 SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.

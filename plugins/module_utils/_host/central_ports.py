@@ -8,7 +8,8 @@ An ovsdb-server knows no names: whoever has a certificate that it trusts may do 
 are open to masters alone. The port for chassis is open, but not to addresses that were withdrawn.
 
 The table stands in a file too, and the units of the databases load it before they start: without it they don't start.
-Debian's ``nftables.service`` removes all tables when it is reloaded or stopped, so that it loads ours after that.
+Debian's ``nftables.service`` removes all tables when it is reloaded or stopped, so that it loads ours after that. A
+program (:mod:`.._programs.central_ports`) keeps it where others remove it in other ways.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.files import FileContent, read_file
+from .._common.systemd import is_booted, is_loaded
 from .._netlink import nftables_table
 from .files import FILE_MODE
-from .steps.central_ports import TableStep
+from .steps.central_ports import KeepStep, TableStep
 from .steps.files import FileStep, FolderStep
 
 if TYPE_CHECKING:
@@ -160,7 +162,20 @@ def plan(ports: CentralPorts | None) -> list[Step]:
     steps = file_steps(desired)
     if current != desired:
         steps.append(TableStep(FAMILY, TABLE, desired, current))
+    if desired and not is_kept():
+        steps.append(KeepStep())
     return steps
+
+
+def is_kept() -> bool:
+    """Return whether the program that keeps the table runs, or can't: a host without systemd, or without the archive of
+    the programs, which the site play brings after the databases."""
+    return not (is_booted() and os.path.exists(names.ARCHIVE)) or is_loaded(names.CENTRAL_PORTS_UNIT)
+
+
+def saved_objects() -> list[Object]:
+    """Return the objects of the table that the file has; none where there is no such file, or it can't be read."""
+    return nftables_table.ordered(_saved())
 
 
 def file_steps(desired: Sequence[Object]) -> list[Step]:
@@ -216,7 +231,7 @@ def _saved() -> list[Object]:
     file = read_file(names.CENTRAL_PORTS)
     try:
         commands = json.loads(file.content)["nftables"] if file else []
-        return [command["add"] for command in commands if "add" in command]
+        return [command["add"] for command in commands[2:]]  # after two that remove the table
     except (ValueError, KeyError, TypeError):
         return []
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The step that puts a table of nftables in the place of what is there."""
+"""The steps that put a table of nftables in the place of what is there, and keep it."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..._common import names
+from ..._common.systemd import keep_running
 from ..._netlink import nftables_table
-from .base import Step
+from .base import PresenceStep, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,3 +71,32 @@ def _line(item: Object) -> str:
     if kind == "rule":
         return f"{value['chain']}: {json.dumps(value['expr'])}"
     return f"{kind} {value['name']}: " + json.dumps({key: part for key, part in value.items() if key != "name"})
+
+
+@dataclass(frozen=True)
+class KeepStep(PresenceStep):
+    """Start the program that keeps the table, as a transient unit. It ends by itself when there is to be no table."""
+
+    present: bool = True
+
+    @property
+    def thing(self) -> str:
+        return f"watch over the nftables table {names.CENTRAL_TABLE}, {names.CENTRAL_PORTS_UNIT}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "watch of ports", "operation": self.verb, "unit": names.CENTRAL_PORTS_UNIT}
+
+    def undo(self) -> None:  # type: ignore[override]
+        return None
+
+    def apply(self, context: StepContext) -> bool:
+        return start_keeper()
+
+
+def start_keeper() -> bool:
+    """Start the program. Return False when it runs already.
+
+    :raises HostError: systemd refuses.
+    """
+    command = [sys.executable, "-I", names.ARCHIVE, "central_ports"]
+    return keep_running(names.CENTRAL_PORTS_UNIT, "OVN overlay: who may reach the databases of this master", command)
