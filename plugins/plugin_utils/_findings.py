@@ -130,7 +130,7 @@ def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:
     if problem:
         causes = "no change reaches the overlay; its rows were not compared, and hosts only with what they have saved"
         # The master has no row of its own when the play is limited to other hosts.
-        mend = "look at the first host of ovn_masters and the way to it" if run.overlay.get("unreached") else SITE
+        mend = "look at the hosts of ovn_masters and the way to them" if run.overlay.get("unreached") else SITE
         yield run.master or ALL, Finding("Northbound", f"the overlay can't be read: {problem}", causes, mend)
 
 

@@ -148,7 +148,7 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(result):
     known = {
         "common_with_accounts": True,
         "ansible_check_mode": True,
-        "groups": {"ovn_masters": ["m1"]},
+        "common_master": "m1",
         "hostvars": {"m1": {"common_packages_result": result}},
     }
     there = not any(result.values())

@@ -111,7 +111,7 @@ def test_a_dead_master_is_said():
     assert words(found) == [("master", "can't be reached: no route")]
     assert "databases were not read" in found["rows"][0]["causes"]
     (row,) = table(hostvars(), overlay={"unreached": "no route"}, master="")["rows"]  # the play is limited to others
-    assert (row["host"], row["mend"]) == ("(all)", "look at the first host of ovn_masters and the way to it")
+    assert (row["host"], row["mend"]) == ("(all)", "look at the hosts of ovn_masters and the way to them")
 
 
 def test_a_module_that_fails_and_a_database_that_is_down_are_rows():

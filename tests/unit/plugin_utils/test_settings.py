@@ -483,3 +483,23 @@ def test_ovn_controller_by_the_number_of_chassis(cluster):
     cluster.on(NODE1, ovn_openvswitch_settings=[{**own, "key": key} for key in keys])
     found = of(cluster, NODE1)
     assert (found["monitor_all"], found["remote_probe"]) == (None, None)
+
+
+def test_a_master_that_is_away(cluster):
+    """Protects runs while one of several masters is dead: the other hosts know its address. What they have saved counts
+    only where it fits what is known of the others.
+    """
+    cluster.with_facts()
+    masters = cluster.groups["ovn_masters"] = [NODE2, MASTER]
+    gathered = [NODE1, NODE2]
+    cluster.hostvars[MASTER].pop("ansible_facts")
+
+    def remote(saved):
+        cluster.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"] = {"databases": saved}
+        return settings(cluster.hostvars, cluster.groups, NODE1, gathered=gathered)["southbound_remote"]
+
+    assert remote(["10.44.0.13", "10.44.0.11"]) == "tcp:10.44.0.13:6642,tcp:10.44.0.11:6642"
+    for saved in ([], ["10.44.0.11"], ["10.44.0.11", "10.44.0.13"], ["10.44.0.13", "10.44.0.11", "10.44.0.12"]):
+        with pytest.raises(AnsibleFilterError, match=f"{MASTER}: ovn_encap_ip is not set"):
+            remote(saved)
+    assert masters == [NODE2, MASTER]
