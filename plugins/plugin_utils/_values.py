@@ -239,6 +239,16 @@ def _path(variable: Variable, value: t.Any) -> str:
     return value
 
 
+def _urls(variable: Variable, value: t.Any) -> str:
+    """Return one URL or several, with commas between them, each once."""
+    urls = [_url(variable, item) for item in _items(value)]
+    if not urls:
+        raise InvalidValue(value, f"names nothing: remove it, or write it like {show(variable.example)}")
+    if len({urlsplit(url).scheme for url in urls}) > 1:
+        raise InvalidValue(value, "has https and http: write all of them as https://...")
+    return ",".join(dict.fromkeys(url.rstrip("/") if len(urls) > 1 else url for url in urls))
+
+
 def _url(variable: Variable, value: t.Any) -> str:
     try:
         parts = urlsplit(value if isinstance(value, str) and not re.search(r"\s", value) else "")
@@ -308,7 +318,7 @@ READERS: dict[str, Reader] = {
     "choice": _choice,
     "choices": _choices,
     "path": _path,
-    "url": _url,
+    "url": _urls,
     "name": _node_name,
     "interface": _interface,
     "hosts": _hosts,

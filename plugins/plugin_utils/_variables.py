@@ -230,7 +230,8 @@ _TABLE = (
         None,
         "no watcher, no CNI: an OVN overlay without Kubernetes",
         "https://10.0.0.1:6443",
-        "The API server: `https://host:6443`, or `http://...` on request.",
+        "The API server: `https://host:6443`, or `http://...` on request; a list of several, or the address of a load "
+        "balancer before them.",
     ),
     Variable(
         "ovn_kubernetes_ca",

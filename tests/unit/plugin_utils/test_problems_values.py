@@ -219,6 +219,15 @@ EVERYWHERE = [
         '"https://10.0.0.1:6443"',
     ),
     (
+        {"ovn_kubernetes_api": ["https://10.0.0.1:6443", "10.0.0.2"]},
+        'ovn_kubernetes_api "10.0.0.2" is not the address of an API server: write it like "https://10.0.0.1:6443"',
+    ),
+    (
+        {"ovn_kubernetes_api": "https://10.0.0.1:6443,http://10.0.0.2:8080"},
+        'ovn_kubernetes_api "https://10.0.0.1:6443,http://10.0.0.2:8080" has https and http: write all of them as '
+        "https://...",
+    ),
+    (
         {"ovn_clustersubnet": "10.0.0.0/8"},
         'ovn_clustersubnet "10.0.0.0/8" is not a variable of this collection: did you mean ovn_cluster_subnet?',
     ),

@@ -503,3 +503,20 @@ def test_a_master_that_is_away(cluster):
         with pytest.raises(AnsibleFilterError, match=f"{MASTER}: ovn_encap_ip is not set"):
             remote(saved)
     assert masters == [NODE2, MASTER]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["https://10.0.0.1:6443", "https://b/"],
+        "https://10.0.0.1:6443, https://b",
+        "- https://10.0.0.1:6443\n- https://b",
+    ],
+)
+def test_several_api_servers(cluster, given):
+    """Protects lists of API servers, as files and surveys have them; programs get one text."""
+    cluster.with_facts().everywhere(ovn_service_subnet="10.96.0.0/16", ovn_kubernetes_api=given)
+    kubernetes = of(cluster, NODE1)["kubernetes"]
+    assert kubernetes["server"] == "https://10.0.0.1:6443,https://b"
+    assert kubernetes["programs"][0]["settings"]["server"] == kubernetes["server"]
+    assert networks(cluster.hostvars, cluster.groups)["api_servers"] == ["10.0.0.1", "b"]
