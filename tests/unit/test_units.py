@@ -14,6 +14,7 @@ import sys
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import drop_watch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNITS = {path.name: path for path in sorted(ROOT.glob("roles/*/files/*.service"))}
@@ -100,6 +101,16 @@ def test_each_unit_is_confined(name):
     assert unit["NoNewPrivileges"] == "yes" and unit["SystemCallErrorNumber"] == "EPERM"
     assert "CAP_SYS_MODULE" not in unit["CapabilityBoundingSet"].split()
     assert "SystemCallFilter=@system-service\n" in UNITS[name].read_text(encoding="utf-8")
+
+
+def test_the_unit_without_a_file_is_confined():
+    """Protects hosts in the userspace datapath from ovn-k8s-drops, which is started with properties."""
+    given = dict(drop_watch.CONFINED)
+    assert len(given) == len(drop_watch.CONFINED)
+    assert given["NoNewPrivileges"] == ("b", True) and given["SystemCallErrorNumber"] == ("i", 1)
+    # CAP_DAC_OVERRIDE and CAP_NET_ADMIN, capabilities(7)
+    assert given["CapabilityBoundingSet"] == ("t", 0b1_0000_0000_0010)
+    assert given["SystemCallFilter"] == ("(bas)", (True, ["@system-service"]))
 
 
 def test_a_node_s_server_sees_all_mounts():
