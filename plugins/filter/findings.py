@@ -112,6 +112,7 @@ def findings(
         overlay,
         verification.get("unnamed") or (),
         verification.get("advice") or (),
+        verification.get("masters") or (),
     )
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)

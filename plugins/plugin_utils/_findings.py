@@ -54,6 +54,7 @@ class Run(t.NamedTuple):
     :ivar overlay: result of the phase overlay.
     :ivar advice: what may not be meant, as :class:`._advice.Advice` has it.
     :ivar unnamed: hosts whose node names are not known.
+    :ivar masters: all masters of the inventory.
     """
 
     hosts: Sequence[str]
@@ -66,6 +67,7 @@ class Run(t.NamedTuple):
     overlay: Values
     unnamed: Sequence[str] = ()
     advice: Sequence[Mapping[str, str]] = ()
+    masters: Sequence[str] = ()
 
 
 def rows(run: Run, site: str) -> list[Row]:
@@ -79,6 +81,7 @@ def rows(run: Run, site: str) -> list[Row]:
         *_twins(run),
         *((ALL, finding) for finding in _versions.differences(versions(run))),
         *_advisories.findings(_facts(run)),
+        *_northd(run),
         *_identities(run),
         *_silences(run),
         *_skews(run),
@@ -166,6 +169,20 @@ def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
         text = f"has the system-id {chassis} of {other}"
         causes = "both are one chassis: each takes the other's tunnels and pods away; a site run stops"
         yield host, Finding("system-id", text, causes, ADVICE)
+
+
+def _northd(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield that no ovn-northd acts. Only all masters together can say that, and only where each of them runs one."""
+    said = {host: str(_facts(run).get(host, {}).get("northd") or "") for host in run.masters}
+    if not said or not all(said.values()) or "active" in said.values():
+        return
+    states = ", ".join(f"{state} on {host}" for host, state in said.items())
+    causes = "hosts learn of no change: new pods, nodes and services have no network"
+    mend = (
+        "on a master: ovn-appctl -t ovn-northd resume where it is paused, else systemctl restart ovn-northd; if that "
+        "does not help, another client holds its lock: docs/security.md says who can"
+    )
+    yield ALL, Finding("ovn-northd", f"no ovn-northd acts: it is {states}", causes, mend)
 
 
 def _identities(run: Run) -> Iterable[tuple[str, Finding]]:

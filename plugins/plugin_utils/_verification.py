@@ -42,12 +42,13 @@ def verification(
     :param hosts: those of the play.
     :param reached: those of them whose facts were gathered.
     :returns: ``settings``, ``subnets``, ``peers`` and ``routers`` by host, ``overlay``, the options of ovn_master_init,
-        ``problems`` and ``warnings``, sentences, ``advice``, as :class:`._advice.Advice` has it, and ``unnamed``,
-        hosts whose node names are not known.
+        ``problems`` and ``warnings``, sentences, ``advice``, as :class:`._advice.Advice` has it, ``unnamed``,
+        hosts whose node names are not known, and ``masters``.
     """
     live = set(reached)
     unreached = set(hosts) - live
     found: Values = {"settings": {}, "subnets": {}, "peers": {}, "routers": {}, "overlay": {}}
+    found["masters"] = inventory.masters
     found["unnamed"] = [host for host in inventory.hosts if host not in inventory.named]
     known = overlay if "nodes" in overlay else None
     found["problems"] = problems(inventory, known)

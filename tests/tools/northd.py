@@ -41,6 +41,11 @@ class Northd:
         with (nb.directory / "northd.log").open("w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
 
+    @property
+    def pid(self):
+        """Its process."""
+        return self._process.pid
+
     def run(self, program, *arguments):
         """Run a program of OVN or Open vSwitch; its output."""
         command = [str(PROGRAMS / "bin" / program), *map(str, arguments)]

@@ -17,6 +17,7 @@ from .._topology import options, user_settings
 from .._topology.cluster import Cluster
 from .._topology.overlay import Overlay
 from .._verify.advisories import read_advisories
+from .._verify.central import northd_status
 from .._verify.facts import Expected, ExpectedFile, Peer, Token
 from .._verify.finding import WARNING, Finding
 from .._verify.run import Remotes, verify
@@ -52,6 +53,7 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
     uids = {token.account: claims(read(token.path)) for token in expected.tokens if token.account}
     facts["token_uids"] = {account: found.uid for account, found in uids.items() if found}
     facts["versions"] = read_versions()
+    facts["northd"] = northd_status() if "master" in params["parts"] else ""
     if params["advisories"]:
         facts["advisories"] = read_advisories(params["advisories"], run)
     if params["server"]:

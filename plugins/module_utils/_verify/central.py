@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import OvnKubernetesError
+from .._common.errors import DatabaseError, OvnKubernetesError
 from .._ovsdb import access
 from .._ovsdb.connection import Connection
+from .._ovsdb.control_socket import ask
 from .._topology import bindings
 from .._topology.northbound import Northbound
 from .facts import Compared
@@ -56,3 +59,14 @@ def misplaced_ports(northbound: str | None, southbound: str | None) -> tuple[tup
             return tuple(bindings.read(*connections)), ""
     except (OvnKubernetesError, OSError) as error:
         return (), str(error)
+
+
+def northd_status(directory: str = names.OVN_RUN_DIRECTORY) -> str:
+    """Return what this master's ovn-northd says of itself (ovn-northd(8)): ``active``, ``standby`` or ``paused``; empty
+    when it does not run, which its unit's row says."""
+    try:
+        answer = asyncio.run(ask(directory, "ovn-northd", "status", TIMEOUT))
+    except (DatabaseError, OSError, ValueError):
+        return ""
+    found = re.search(r"Status: (active|standby|paused)", answer)
+    return found[1] if found else ""

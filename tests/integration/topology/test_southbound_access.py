@@ -32,6 +32,8 @@ from southbound_access import (
     transact,
 )
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.central import northd_status
+
 MASTER, RELAY = "10.9.0.1", "10.9.0.2"
 NB_CFG = {"op": "update", "table": "Chassis", "row": {"nb_cfg": 7}}
 DELETE = {"op": "delete", "table": "Chassis"}
@@ -139,22 +141,25 @@ def test_the_lock_of_northd(southbound, relay):
     It is the last test: ovn-northd removes the rows of the others.
     """
     northd = Northd(southbound.northbound, southbound.server)
-    control = f"--target={southbound.northbound.directory / 'northd.ctl'}"
+    folder = southbound.northbound.directory
+    # As on a host, where verify asks it.
+    (folder / "ovn-northd.pid").write_text(f"{northd.pid}\n")
+    (folder / f"ovn-northd.{northd.pid}.ctl").symlink_to(folder / "northd.ctl")
 
     def status():
-        return northd.run("ovn-appctl", control, "status").strip()
+        return northd_status(str(folder))
 
     try:
-        wait_for((southbound.northbound.directory / "northd.ctl").exists, "ovn-northd to start")
-        wait_for(lambda: status() == "Status: active", "an active ovn-northd")
+        wait_for(lambda: status() == "active", "an active ovn-northd")
         for remote, expected in ((relay.remote(), "active"), (southbound.remote(), "standby")):
             command = [PROGRAMS / "bin" / "ovsdb-client", *southbound.own.options(), "steal", remote, "ovn_northd"]
             with subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True) as thief:
                 assert thief.stdout.readline()  # it has the lock
                 if expected == "active":
                     northd.sync()
-                wait_for(lambda: status() == f"Status: {expected}", f"ovn-northd that is {expected}")  # noqa: B023
+                wait_for(lambda: status() == expected, f"ovn-northd that is {expected}")  # noqa: B023
                 thief.kill()
-        wait_for(lambda: status() == "Status: active", "ovn-northd to act again")
+        wait_for(lambda: status() == "active", "ovn-northd to act again")
     finally:
         northd.stop()
+    assert status() == ""

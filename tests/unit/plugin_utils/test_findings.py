@@ -53,6 +53,25 @@ def table(variables, hosts=HOSTS, problems=(), overlay=None, master="master", wa
     )
 
 
+@pytest.mark.parametrize(
+    ("states", "wrong"),
+    [
+        ({"master": "standby"}, "no ovn-northd acts: it is standby on master"),
+        ({"master": "standby", "node1": "paused"}, "no ovn-northd acts: it is standby on master, paused on node1"),
+        ({"master": "standby", "node1": "active"}, None),
+        ({"master": "standby", "node1": ""}, None),
+    ],
+    ids=str,
+)
+def test_no_northd_that_acts(states, wrong):
+    """Protects against a client that has taken the lock of ovn-northd, which OVN lets each chassis do, and against one
+    that somebody has paused. Where a master did not answer, the one that acts may be its."""
+    results = {host: {"common_verified": {"facts": {"northd": state}}} for host, state in states.items()}
+    verification = {"masters": list(states)}
+    found = findings(hostvars(**results), HOSTS, NAMES, verification, OVERLAY, "master", ["hosts.yml"])
+    assert [row["wrong"] for row in found["rows"] if "northd" in row["wrong"]] == ([wrong] if wrong else [])
+
+
 def words(found):
     return [(row["host"], row["wrong"]) for row in found["rows"]]
 
