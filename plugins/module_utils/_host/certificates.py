@@ -48,8 +48,9 @@ def read_certificates() -> dict[str, Any]:
             found[name] = {"certificate": certificate, "fits": fits(path, path), "exposed": _is_exposed(path)}
     for name, path in BUNDLES.items():
         content = _read(path)
-        if content is not None:
-            found[name] = content.content
+        if content is not None:  # somebody may have put a key into it
+            is_public = "PRIVATE KEY" not in content.content
+            found[name] = content.content if is_public else "".join(texts(content.content))
     return found
 
 

@@ -50,6 +50,12 @@ def test_what_a_host_tells(host):
     assert "PRIVATE" not in str(found)
 
 
+def test_a_key_in_a_bundle_is_not_told(host):
+    """Protects the key of a CA that somebody has put beside its certificate: facts are kept and shown by many."""
+    put(host / "a.crt", CA.key + CA.certificate, 0o644)
+    assert certificates.read_certificates()["central_ca"] == CA.certificate
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
 def test_an_exposed_key(host, mode):
     """Protects a key that a group or others may read or replace."""
