@@ -117,6 +117,11 @@ class Replica(TableCopy):
         results = await self._channel.request("transact", [self.database, *operations], self._timeout)
         return check_results(self.database, operations, results)
 
+    def reconnect(self) -> None:
+        """Give up the connection, and with it the lock; :meth:`run` makes a new one."""
+        if self._channel is not None:
+            self._channel.close()
+
     async def run(self) -> None:
         """Keep the copy up to date for ever: connect, follow, and connect again after a pause that grows."""
         attempt, order = 0, list(self.remotes)

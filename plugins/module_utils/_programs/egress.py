@@ -23,10 +23,11 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import DatabaseError, Disconnected
+from .._common.errors import DatabaseError, Disconnected, LockLost
 from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import plan_rows, read_rows
+from .._ovsdb.fence import Fence
 from .._ovsdb.transaction import operations
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
 from .._topology.egress_health import ROUTER, Liveness, kinds
@@ -89,7 +90,19 @@ def log_waits(gateways: Iterable[EgressGateway], liveness: Liveness, now: float)
                 )
 
 
-def write(connection: Connection, desired: Egress) -> None:
+def begin(connection: Connection) -> Fence | None:
+    """Let nothing be committed any more that another master has sent; None: the database has one server only.
+
+    :raises DatabaseError: the lock is not ours, or the database is away.
+    """
+    if "," not in connection.remote:
+        return None
+    fence = Fence(LOCK)
+    _lock, marked, *_others = connection.transact(fence.take())
+    return fence if marked["count"] else None
+
+
+def write(connection: Connection, desired: Egress, fence: Fence | None = None) -> None:
     """Converge the routes and marks, if this master still acts: the server commits only what comes with the lock.
 
     What another client changes meanwhile, and a gateway that is removed, show in the next round. So does whether a
@@ -99,13 +112,16 @@ def write(connection: Connection, desired: Egress) -> None:
         plan = plan_rows(connection, desired)
         if plan.changes and LOCK in connection.locks:
             # Beside the guards, not in their place: the site play writes such rows too, without the lock.
-            connection.transact([{"op": "assert", "lock": LOCK}, *operations(plan, "ovn-k8s-egress")])
+            guards = [{"op": "assert", "lock": LOCK}, *([fence.guard()] if fence else [])]
+            connection.transact([*guards, *operations(plan, "ovn-k8s-egress")])
             for change in plan.changes:
                 LOG.info("%s", change.describe())
     except Disconnected:
         raise
     except DatabaseError as exc:
         LOG.warning("trying again: %s", exc)
+        if fence and not connection.transact([fence.question()])[0]["rows"]:
+            connection.close()  # another master has begun to act: the next round begins anew
 
 
 class Round:
@@ -188,6 +204,7 @@ def watch(
     said = stamp(names.CENTRAL_ACCESS)
     connection = connect()
     rounds = Round(metrics)
+    fence: Fence | None = None
     connection.lock(LOCK)
     notify("READY=1")
     try:
@@ -198,6 +215,10 @@ def watch(
                 return
             try:
                 gateways = egress_gateways(read_rows(connection, QUERIES))
+                if LOCK in connection.locks and not acts.is_set():
+                    fence = begin(connection)
+            except LockLost:  # at this moment: the next read says so
+                continue
             except Disconnected as exc:  # another member leads, with the lock in its hand
                 LOG.warning("%s", exc)
                 acts.clear()
@@ -216,7 +237,7 @@ def watch(
                 if silent:
                     LOG.debug("no answer from %s", ", ".join(silent))
                 with contextlib.suppress(Disconnected):  # the next round connects again
-                    write(connection, rounds.desired(gateways, replies, time.monotonic()))
+                    write(connection, rounds.desired(gateways, replies, time.monotonic()), fence)
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:

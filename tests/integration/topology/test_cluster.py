@@ -13,9 +13,10 @@ import pytest
 from database_server import PROGRAMS, free_port, wait_for
 from northbound import Northbound
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import Conflict, DatabaseError, Disconnected
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.fence import Fence
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 
 LOCK = "l"
@@ -129,10 +130,6 @@ def test_one_writes_and_the_other_takes_over(members, goes, pause):
         writers = [Writer(name, members.remote) for name in ("a", "b")]
         tasks = [asyncio.ensure_future(work) for one in writers for work in (one.replica.run(), one.run())]
 
-        async def until(condition):
-            while not condition():
-                await asyncio.sleep(0.005)
-
         await until(
             lambda: all(one.replica.connected for one in writers) and any(len(one.times) > 20 for one in writers)
         )
@@ -147,6 +144,55 @@ def test_one_writes_and_the_other_takes_over(members, goes, pause):
     longest = asyncio.run(asyncio.wait_for(main(), 60))
     print(f"{goes.__name__}: {longest:.2f} s without a commit")
     assert longest < pause
+
+
+@pytest.mark.parametrize("lost", ["it stands still", "the lock is stolen"])
+def test_what_was_sent_before_another_took_over_is_refused(members, lost):
+    """Protects rows from a transaction that is still on its way: a member that does not lead any more passes it on, and
+    nobody would look for it any more.
+    """
+    members.leader().transact({"op": "insert", "table": "NB_Global", "row": {}})
+
+    async def main():
+        replicas = [Replica(members.remote, "OVN_Northbound", TABLES, lock=LOCK) for _ in range(2)]
+        tasks = [asyncio.ensure_future(one.run()) for one in replicas]
+        try:
+            first, second = replicas
+            await until(lambda: first.locked or second.locked)
+            first, second = (first, second) if first.locked else (second, first)
+            fences = [Fence(LOCK), Fence(LOCK)]
+            await first.transact(fences[0].take())
+            leader = members.leader()
+            if lost == "it stands still":
+                stands_still(leader)
+            late = [fences[0].guard(), {"op": "insert", "table": "Load_Balancer_Group", "row": {"name": "late"}}]
+            sent = asyncio.ensure_future(first.transact(late)) if lost == "it stands still" else None
+            await asyncio.sleep(0)
+            if not sent:
+                await second._channel.request("unlock", [LOCK], 5.0)
+                await second._channel.request("steal", [LOCK], 5.0)
+            else:
+                await until(lambda: second.connected and second.locked)
+            await second.transact(fences[1].take())
+            leader.process.send_signal(signal.SIGCONT)
+            sent = sent or asyncio.ensure_future(first.transact(late))
+            with pytest.raises((Conflict, Disconnected)):
+                await sent
+            await second.transact([fences[1].guard(), {"op": "comment", "comment": "still acts"}])
+            assert not (await second.transact([fences[0].question()]))[0]["rows"]
+            await until(lambda: members.all[0].connected())
+        finally:
+            await end(tasks)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+    wait_for(lambda: all(member.connected() for member in members.all), "the members to be whole again")
+    assert not members.leader().rows("Load_Balancer_Group", ["name", "==", "late"])
+
+
+async def until(condition):
+    """Wait until the condition is true."""
+    while not condition():
+        await asyncio.sleep(0.005)
 
 
 def test_a_connection_ends_with_the_lead_of_its_server(members):
