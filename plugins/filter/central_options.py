@@ -8,21 +8,29 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: central_options
 version_added: 0.1.0
-short_description: Options of ovn-ctl by which the Southbound database listens for an inventory's hosts
+short_description: Options of ovn-ctl by which a master's databases are started
 description:
-  - On all IPv4 addresses, or where the masters' tunnel addresses are IPv6 on all addresses of both families.
-positional: groups
+  - Of a standalone database where it listens. On all IPv4 addresses, or where the masters' tunnel addresses are IPv6 on
+    all addresses of both families.
+  - Of a clustered one its address, its keys, and where ovn-northd finds the members.
+positional: groups, host, gathered
+options:
+  host:
+    description: The master.
+    type: str
+    required: true
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
 extends_documentation_fragment:
   - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
 - name: Show the options
   ansible.builtin.debug:
-    msg: "{{ hostvars | ovn.kubernetes.central_options(groups) }}"
+    msg: "{{ hostvars | ovn.kubernetes.central_options(groups, 'ovn-master') }}"
 """
 
 RETURN = r"""
@@ -33,19 +41,24 @@ _value:
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import _settings
+from ..plugin_utils._central import Central
 from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 
 
-def central_options(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> str:
+def central_options(
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    host: str,
+    gathered: Iterable[str] | None = None,
+) -> str:
     """Return the options."""
     try:
-        return _settings.central_options(Inventory(hostvars, groups))
+        return Central(Inventory(hostvars, groups, gathered)).options(host)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.central_options: {error}") from error
 

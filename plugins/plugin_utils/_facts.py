@@ -102,6 +102,12 @@ class Facts:
         )
 
     @property
+    def central_databases(self) -> Fact | None:
+        """The state of OVN's databases on the host, as M(ovn.kubernetes.ovn_facts) gathers it; None: nobody knows."""
+        found = self._dict("ovn_kubernetes").get("central_databases") if self._has_own else None
+        return found if isinstance(found, Mapping) else None
+
+    @property
     def default_address(self) -> str:
         """The address of the default route's interface, IPv4 before IPv6; empty without a default route."""
         addresses = [_text(self._dict(name).get("address")) for name in DEFAULT_ROUTES]

@@ -12,6 +12,7 @@ import importlib.util
 from ..module_utils._topology import node as policy
 from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._topology.foreign import other_overlay, same_database
+from ._central import Central
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
@@ -119,7 +120,9 @@ def _add_foreign(inventory: Inventory, report: Report) -> None:
 
 def _add_former_masters(inventory: Inventory, report: Report) -> None:
     """Add hosts that have the overlay's databases, and are no masters any more: two of them would write to all hosts'
-    pods."""
+    pods. Clustered databases move: such a host leaves the cluster."""
+    if Central(inventory).clustered:
+        return
     for host in inventory.hosts:
         if inventory.facts(host).own.central and host not in inventory.masters:
             report.add(

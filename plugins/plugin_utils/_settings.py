@@ -17,10 +17,12 @@ from ..module_utils._common.names import (
     NORTHBOUND_PORT,
     SOUTHBOUND_CENTRAL_PORT,
     SOUTHBOUND_PORT,
+    SOUTHBOUND_SWITCH_PORT,
     management_link,
     uplink_bridge,
 )
 from ..module_utils._common.remotes import with_port
+from ._central import Central
 from ._derived import (
     SHARED_NIC,
     join_subnets,
@@ -28,7 +30,6 @@ from ._derived import (
     required_tunnel_address,
     shared_addresses,
     shared_links,
-    tunnel_ip,
     underlay_mtus,
 )
 from ._errors import InventoryError, show
@@ -107,8 +108,14 @@ class Cluster:
 
     @property
     def southbound_remote(self) -> str:
-        """Where chassis find the Southbound database: the masters' tunnel addresses."""
-        return self._remotes(SOUTHBOUND_PORT)
+        """Where chassis find the Southbound database: the masters' tunnel addresses.
+
+        On their way from tcp to ssl, or back, they find it at another port until nobody uses the old protocol.
+        """
+        usual = self._remotes(SOUTHBOUND_PORT)
+        if Central(self._inventory).switching():
+            return f"{usual},{self._remotes(SOUTHBOUND_SWITCH_PORT)}"
+        return usual
 
     @property
     def southbound_central_remote(self) -> str:
@@ -131,17 +138,6 @@ class Cluster:
                 required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters
             ]
         return self._addresses
-
-
-def central_options(inventory: Inventory) -> str:
-    """Return the options of ovn-ctl(8) by which the Southbound database listens where chassis look for it; empty for
-    its default, all IPv4 addresses.
-
-    The IPv6 wildcard takes IPv4 connections too, unless net.ipv6.bindv6only is set (ipv6(7)). Where no tunnel has an
-    IPv6 address the port stays closed there: hosts may have public ones that nobody thinks of.
-    """
-    addresses = [tunnel_ip(inventory, master) for master in inventory.masters]
-    return " --db-sb-addr=[::]" if any(one is not None and one.version == 6 for one in addresses) else ""
 
 
 def central_access(inventory: Inventory) -> Settings:

@@ -404,6 +404,16 @@ _TABLE = (
         "Allows `ovn.kubernetes.remove` to remove everything.",
         playbook="remove",
     ),
+    Variable(
+        "ovn_recover_from",
+        PLAY,
+        "text",
+        None,
+        "none",
+        "ovn-master",
+        "The master from whose last state `ovn.kubernetes.recover` makes a new cluster, where the majority is lost.",
+        playbook="recover",
+    ),
 )
 
 VARIABLES: dict[str, Variable] = {variable.name: variable for variable in _TABLE}

@@ -56,6 +56,7 @@ ANSWERS = {
     "ovn_facts": {"ansible_facts": {f"ansible_{name}": value for name, value in FACTS.items()}},
     "ovn_host": HOST,
     "ovn_info": OVERLAY,
+    "ovn_central": {},
     "ovn_chassis": {},
     "ovn_gateway": {},
     "ovn_kubernetes_access": {"accounts": {}},

@@ -138,7 +138,10 @@ class Step:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step as JSON values."""
-        return {**asdict(self), "text": self.text()}
+        return {**asdict(self), "remotes": list(self.remotes), "listeners": self._listeners(), "text": self.text()}
+
+    def _listeners(self) -> list[dict[str, Any]]:
+        return [{"target": one.target, "role": one.role, "probe": one.probe} for one in self.listeners]
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,6 @@ def server_arguments(command_line: list[str]) -> tuple[str, ...]:
 
     Remotes in its database and its unix socket are the same at all times, and left out.
     """
-    ours = ("--private-key=", "--certificate=", "--ca-cert=", "--remote=p", "--disable-file-")
+    ours = ("--private-key=", "--certificate=", "--ca-cert=", "--remote=p")
     found = [one for one in command_line if one.startswith(ours) and not one.startswith("--remote=punix:")]
     return tuple(sorted(found))

@@ -146,4 +146,5 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
     (host,) = (*with_rows, *standalone, asked.masters[0].host)[:1]
     action = do.CONVERT if standalone else do.BOOTSTRAP
     address = asked.raft_address(asked.master(host), place)
-    return Decision((Step(host, place.key, action, address, timer=asked.timer),))
+    listeners = asked.listeners.get(place.key, ())
+    return Decision((Step(host, place.key, action, address, timer=asked.timer, listeners=listeners),))

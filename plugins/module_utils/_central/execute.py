@@ -121,8 +121,7 @@ class Executor:
             raise HostError(f"{self.file} is there already ({state.model}): run it again")
         schema = f"{self.folders.schemas}/{self.place.schema}"
         files.create_cluster(self.run, self.file, schema, step.address, step.timer)
-        self._start()
-        self._wait_for_leader()
+        self._serve(step)
 
     def _convert(self, step: Step) -> None:
         self.servers.stop(self.place)
@@ -145,8 +144,14 @@ class Executor:
         except (OSError, HostError):
             self.servers.start(self.place)
             raise
+        self._serve(step)
+
+    def _serve(self, step: Step) -> None:
+        """Start the server of a cluster of one member, and let it listen."""
         self._start()
         self._wait_for_leader()
+        if step.listeners:
+            self._listen(step)
 
     def _join(self, step: Step) -> None:
         state = self.state()

@@ -92,7 +92,7 @@ def _second():
 
 def listening(hostvars, groups):
     """The address on which ovn-ctl lets the Southbound database listen, with the options that the role writes."""
-    text = OPTIONS.read_text(encoding="utf-8") + central_options(hostvars, groups)
+    text = OPTIONS.read_text(encoding="utf-8") + central_options(hostvars, groups, groups["ovn_masters"][0])
     found = re.search(r"--db-sb-addr=(\S+)", text)
     return found[1] if found else DEFAULT
 

@@ -122,7 +122,7 @@ def files(cluster):
             found[host][names.GATEWAY_SETTINGS] = json.dumps(gateway_settings(of_host))
         if (of_host["gateway"] or {}).get("shared_interface"):
             shared.add(host)
-    found[MASTER][CENTRAL] = central_options(cluster.hostvars, cluster.groups)
+    found[MASTER][CENTRAL] = central_options(cluster.hostvars, cluster.groups, MASTER)
     return found, shared
 
 

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what the plays do with the databases of masters: on which host which step, in which order, and when none."""
+
+from __future__ import annotations
+
+import pytest
+
+# ansible-core 2.21 gives all hosts of a play one dictionary after a set_fact with run_once, so that there the facts of
+# the last host are those of all: hosts with facts of their own can't be told apart.
+BOTH = pytest.mark.parametrize("plays", ["oldest", "own"], indirect=True)
+SITE = {"import_playbook": "ovn.kubernetes.site"}
+RECOVER = {"import_playbook": "ovn.kubernetes.recover"}
+ADDRESSES = {"ovn-master": "10.44.0.11", "ovn-node1": "10.44.0.12"}
+LISTENING = [{"target": "ptcp:6642", "role": "", "probe": 10000, "ours": True}]
+SWITCHING = [
+    {"target": "pssl:6642", "role": "ovn-controller", "probe": 10000, "ours": True},
+    {"target": "ptcp:16652", "role": "", "probe": 10000, "ours": True},
+]
+
+MEMBERS = [{"id": f"{number}" * 4, "address": f"tcp:10.44.0.1{number}:6643"} for number in range(3)]
+LOST = {"leader": "unknown", "role": "candidate", "members": MEMBERS}
+
+
+def databases(host="ovn-master", listeners=(), **more):
+    """What ovn_facts says of clusters of one member."""
+
+    def state(key, database, port, found):
+        columns = ("ca-cert", "certificate", "private-key")
+        address = f"tcp:{ADDRESSES[host]}:{port}"
+        return {
+            "model": "clustered",
+            "running": True,
+            "status": "member",
+            "cluster_id": f"c{port}",
+            "server_id": "00000000-0",
+            "address": address,
+            "role": "leader",
+            "leader": "self",
+            "members": [{"id": "0000", "address": address}],
+            "timer": 1500,
+            "last": 7,
+            "arguments": [f"--{name}=db:{database},SSL,{name.replace('-', '_')}" for name in columns],
+            "listeners": list(found),
+            **more,
+        }
+
+    return {
+        "northbound": state("northbound", "OVN_Northbound", 6643, ()),
+        "southbound": state("southbound", "OVN_Southbound", 6644, listeners),
+        "version": "3.1.0",
+    }
+
+
+def own(**facts):
+    return {"system_id": "", "node": "", "subnets": [], "problem": "", "in_use": [], "gateway": False, **facts}
+
+
+def steps(calls):
+    """The steps that were done: host and what was done."""
+    found = [(host, options) for host, module, options in calls if module == "ovn_central"]
+    return [(host, options["action"], options.get("database")) for host, options in found]
+
+
+@BOTH
+def test_a_cluster_that_is_right(plays):
+    """Protects an unchanged run: no step, and its options of ovn-ctl make no database."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=LISTENING)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == []
+    (options,) = [
+        options
+        for host, module, options in calls
+        if module == "ovn_host"
+        and options.get("packages")
+        and host == "ovn-master"
+        and "ovn-central" in options["packages"]
+    ]
+    (block,) = [file["block"] for file in options["files"] if file.get("block")]
+    assert "--db-nb-cluster-remote-addr=10.44.0.11" in block
+
+
+@BOTH
+def test_a_step_in_check_mode(plays):
+    """Protects the way from a decision to the module, with the files from which the server is started; check mode goes
+    one round."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases()))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    (options,) = [options for _host, module, options in calls if module == "ovn_central"]
+    assert [one["target"] for one in options["listeners"]] == ["ptcp:6642"]
+    assert any("--db-sb-cluster-local-addr=10.44.0.11" in (file.get("block") or "") for file in options["files"])
+
+
+@BOTH
+def test_the_last_part_of_the_way_to_the_other_protocol(plays):
+    """Protects chassis: the listener that they have left is closed at the end, after all hosts were converged."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=SWITCHING)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    modules = [module for _host, module, _options in calls]
+    assert "ovn_host" in modules[: modules.index("ovn_central")]
+    southbounds = [
+        options["node"]["southbound"]
+        for _host, module, options in calls
+        if module == "ovn_host" and options.get("node")
+    ]
+    assert southbounds[0] == "tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"
+
+
+@BOTH
+def test_chassis_that_still_use_the_other_protocol(plays):
+    """Protects hosts that were not reached: they are named, and stay connected."""
+    found = databases(listeners=SWITCHING)
+    found["southbound"]["users"] = {"6642": ["10.44.0.13"]}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == []
+    assert "ovn-node2 is still connected to the Southbound database by ssl" in said
+
+
+@BOTH
+def test_a_host_that_was_a_master(plays):
+    """Protects a host that has left the cluster: the rest of a master goes, and no row."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=LISTENING)))
+    none = {"northbound": {}, "southbound": {}, "version": ""}
+    plays.facts("ovn-node1", ovn_kubernetes=own(central=True, central_databases=none))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert [host for host, module, _options in calls if module == "ping"] == ["ovn-node1"]
+
+
+@BOTH
+def test_recovery_needs_a_name(plays):
+    """Protects data: without the name of a master nothing is made anew."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(RECOVER))
+    assert code != 0
+    assert "-e ovn_recover_from=MASTER" in said
+    assert steps(calls) == []
+
+
+@BOTH
+def test_recovery(plays):
+    """Protects the order: the clusters are made anew, then all daemons forget how far the old ones were."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(RECOVER), "-e", "ovn_recover_from=ovn-master")
+    assert code != 0, "the stand-in still says that the majority is lost"
+    assert "has lost its majority" in said
+    done = steps(calls)
+    assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
+    assert sorted(done[2:]) == [(host, "reset", None) for host in ("ovn-master", "ovn-node1", "ovn-node2")]
+
+
+@BOTH
+def test_a_lost_majority_stops_a_site_run(plays):
+    """Protects what is left: no host is changed, and the command that helps is said."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code != 0
+    assert "ansible-playbook ovn.kubernetes.recover -e ovn_recover_from=ovn-master" in said
+    assert {module for _host, module, _options in calls} == {"ovn_facts"}
