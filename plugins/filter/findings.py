@@ -113,6 +113,7 @@ def findings(
         verification.get("unnamed") or (),
         verification.get("advice") or (),
         verification.get("masters") or (),
+        verification.get("central") or (),
     )
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)

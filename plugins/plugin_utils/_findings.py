@@ -55,6 +55,7 @@ class Run(t.NamedTuple):
     :ivar advice: what may not be meant, as :class:`._advice.Advice` has it.
     :ivar unnamed: hosts whose node names are not known.
     :ivar masters: all masters of the inventory.
+    :ivar central: what is wrong with the masters' databases, as :class:`._central_findings.CentralFinding` has it.
     """
 
     hosts: Sequence[str]
@@ -68,6 +69,7 @@ class Run(t.NamedTuple):
     unnamed: Sequence[str] = ()
     advice: Sequence[Mapping[str, str]] = ()
     masters: Sequence[str] = ()
+    central: Sequence[Mapping[str, str]] = ()
 
 
 def rows(run: Run, site: str) -> list[Row]:
@@ -77,6 +79,7 @@ def rows(run: Run, site: str) -> list[Row]:
         *_problems(run),
         *_advice(run),
         *_unread_overlay(run),
+        *_central(run),
         *_of_hosts(run),
         *_twins(run),
         *((ALL, finding) for finding in _versions.differences(versions(run))),
@@ -126,6 +129,13 @@ def _advice(run: Run) -> Iterable[tuple[str, Finding]]:
         if one["host"] in run.hosts or (run.master and one["host"] not in run.names):
             finding = Finding("inventory", one["wrong"], one["causes"], one["mend"], one["severity"])
             yield one["host"], finding
+
+
+def _central(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what is wrong with the masters' databases."""
+    for one in run.central:
+        finding = Finding("databases", one["wrong"], one["causes"], one["mend"], one["severity"])
+        yield one["host"] if one["host"] in run.hosts else ALL, finding
 
 
 def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:

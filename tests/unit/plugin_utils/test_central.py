@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.filter.central_decision import central_decision
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central import Central
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central_findings import central_findings
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._settings import Cluster as Common
 
@@ -248,3 +249,26 @@ def test_no_recovery(states, host, text):
     found = decision(made, recover_from=host)
     assert found["steps"] == []
     assert text in found["refusals"][0]
+
+
+def test_verify_names_what_a_site_run_would_do():
+    """Protects who looks: a missing member, one that nobody knows, tcp that was left over."""
+    states = {**{host: member(host) for host in ALL}, NODE2: NONE}
+    found = central_findings(Inventory(cluster(states).hostvars, cluster(states).groups, ALL), ALL)
+    assert [(one.host, one.wrong) for one in found] == [
+        (
+            MASTER,
+            "the cluster of OVN_Northbound has the member 2222, which no master is: ovn-node2 has lost its database",
+        ),
+        (
+            MASTER,
+            "the cluster of OVN_Southbound has the member 2222, which no master is: ovn-node2 has lost its database",
+        ),
+    ]
+    row = {"target": "ptcp:6642", "role": "", "probe": 1, "ours": True}
+    left = member(MASTER, listeners=[row], users={"6642": ["10.44.0.13"]})
+    made = cluster({**{host: member(host) for host in ALL}, MASTER: left}, tls=True)
+    found = central_findings(Inventory(made.hostvars, made.groups, ALL), ALL)
+    assert found[-1].wrong == f"the Southbound database still listens for chassis by plain tcp, which {NODE2} use"
+    well = cluster({host: member(host) for host in ALL})
+    assert central_findings(Inventory(well.hostvars, well.groups, ALL), ALL) == []

@@ -231,9 +231,9 @@ def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
 
 def test_the_databases_listen_where_they_are_looked_for(cluster):
     """Protects an IPv6 underlay: ovn-ctl's default is IPv4. Elsewhere no port is opened that nobody needs."""
-    assert central_options(cluster.with_facts().hostvars, cluster.groups) == ""
+    assert central_options(cluster.with_facts().hostvars, cluster.groups, MASTER) == ""
     cluster.on(MASTER, ovn_encap_ip="fd44::11").on(NODE1, ovn_encap_ip="fd44::12").on(NODE2, ovn_encap_ip="fd44::13")
-    assert central_options(cluster.hostvars, cluster.groups) == " --db-sb-addr=[::]"
+    assert central_options(cluster.hostvars, cluster.groups, MASTER) == " --db-sb-addr=[::]"
     assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
 
 
