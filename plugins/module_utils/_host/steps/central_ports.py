@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..._common import names
 from ..._common.systemd import keep_running
 from ..._netlink import nftables_table
+from ..drop_watch import CONFINED
 from .base import PresenceStep, Step
 
 if TYPE_CHECKING:
@@ -99,4 +100,5 @@ def start_keeper() -> bool:
     :raises HostError: systemd refuses.
     """
     command = [sys.executable, "-I", names.ARCHIVE, "central_ports"]
-    return keep_running(names.CENTRAL_PORTS_UNIT, "OVN overlay: who may reach the databases of this master", command)
+    description = "OVN overlay: who may reach the databases of this master"
+    return keep_running(names.CENTRAL_PORTS_UNIT, description, command, CONFINED)
