@@ -7,6 +7,8 @@ What the table lets in is in tests/integration/host/test_central_ports.py.
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
@@ -42,6 +44,16 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(steps, "keep_running", keep_running)
     apply_steps(central_ports.file_steps(central_ports.objects(PORTS)))
     return units
+
+
+def test_the_page_has_the_ports():
+    """Protects whoever plans a firewall by docs/security.md: it has the ports, and from where each is open."""
+    page = (pathlib.Path(__file__).resolve().parents[3] / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = page.partition("## Ports of a master\n")[2].partition("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("| ")][2:]
+    open_to = {int(port): where for port, *_what, where in cells}
+    masters = dict.fromkeys(central_ports.MASTERS_PORTS, "masters")
+    assert open_to == {**masters, names.SOUTHBOUND_PORT: "everywhere, but withdrawn addresses"}
 
 
 def texts(ports):
