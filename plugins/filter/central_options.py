@@ -10,9 +10,7 @@ name: central_options
 version_added: 0.1.0
 short_description: Options of ovn-ctl by which a master's databases are started
 description:
-  - Of a standalone database where it listens. On all IPv4 addresses, or where the masters' tunnel addresses are IPv6 on
-    all addresses of both families.
-  - Of a clustered one its address, its keys, and where ovn-northd finds the members.
+  - The addresses of their members of the clusters, their keys, and where ovn-northd finds the members.
 positional: groups, host, gathered
 options:
   host:
@@ -35,9 +33,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The options, with a space before each; empty where the defaults are right.
+  description: The options, with a space before each.
   type: str
-  sample: " --db-sb-addr=[::]"
+  sample: " --db-nb-cluster-local-addr=10.0.0.1 --db-nb-cluster-local-proto=tcp"
 """
 
 import typing as t

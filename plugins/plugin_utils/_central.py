@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..module_utils._central import listeners
 from ..module_utils._central.asked import READDRESS, SET_ASIDE, Asked, Decision, Master, Step
 from ..module_utils._central.cluster import has_ssl
-from ..module_utils._central.database import CLUSTERED, LEFT, Database
+from ..module_utils._central.database import CLUSTERED, Database
 from ..module_utils._central.decide import decide
 from ..module_utils._central.places import PLACES, Place
 from ..module_utils._common import names
@@ -19,8 +19,6 @@ from ..module_utils._common.remotes import with_port
 from ._derived import required_tunnel_address, tunnel_address, tunnel_ip
 from ._inventory import Inventory
 
-# One master has standalone databases, until they must be clustered: for more masters, or for SSL.
-CLUSTER_OF_ONE = False
 RECOVER_FROM = "ovn_recover_from"
 KEYS = {
     "northbound": (names.CENTRAL_PEM, names.CENTRAL_PEM, names.CENTRAL_CA),
@@ -60,23 +58,14 @@ class Central:
         return [host for host, said in own.items() if said.central and not self._has_databases(host)]
 
     def bare(self) -> list[str]:
-        """Return masters that have neither a database nor the package for it, where a cluster is asked for."""
+        """Return masters that have neither a database nor the package for it."""
         known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
-        return [host for host in known if not self._facts[host]] if self.clustered else []
+        return [host for host in known if not self._facts[host]]
 
     def _states(self, place: Place) -> Iterator[Database]:
         for found in self._facts.values():
             if found:
                 yield Database.from_dict(found.get(place.key) or {})
-
-    @property
-    def clustered(self) -> bool:
-        """Whether the databases are clustered, or must be."""
-        if CLUSTER_OF_ONE or self.tls or len(self.masters) > 1:
-            return True
-        return any(
-            state.model == CLUSTERED and state.status != LEFT for place in PLACES for state in self._states(place)
-        )
 
     def switching(self, finish: bool = False) -> bool:
         """Return whether chassis are on their way from tcp to ssl, or back: the Southbound servers still listen for the
@@ -113,7 +102,6 @@ class Central:
             tuple(self._master(host) for host in self.masters),
             tuple(self._master(host) for host in self.former),
             "ssl" if self.tls else "tcp",
-            clustered=self.clustered,
             arguments=with_keys if self.tls else {place.key: _arguments(place, False) for place in PLACES},
             ssl_arguments=with_keys,
             listeners=listeners.wanted(
@@ -192,10 +180,7 @@ class Central:
         database: where there is no file ovsdb-tool refuses to join a member to itself, and the server does not start.
         So a master whose disk was wiped waits for the next run, and makes no second cluster.
         """
-        if not self.clustered:
-            versions = {tunnel.version for one in self.masters if (tunnel := tunnel_ip(self._inventory, one))}
-            return " --db-sb-addr=[::]" if 6 in versions else ""
-        said = ["--db-sb-create-insecure-remote=no"]
+        said: list[str] = []
         protocol = "ssl" if self.tls else "tcp"
         address = self._address(host)
         local = f"[{address}]" if ":" in address else address

@@ -71,7 +71,6 @@ class Asked:
     :ivar masters: in the order of the inventory.
     :ivar former: other hosts of the inventory, which may have been masters.
     :ivar protocol: ``ssl`` or ``tcp``.
-    :ivar clustered: False: one master has standalone databases, as before there were clusters.
     :ivar arguments: key of a database to the arguments that its server must have, see :func:`.database.
         server_arguments`; without the key any are right.
     :ivar ssl_arguments: the same, while a member of its cluster has an address with ``ssl``: on the way from there to
@@ -83,7 +82,6 @@ class Asked:
     masters: tuple[Master, ...]
     former: tuple[Master, ...] = ()
     protocol: str = "tcp"
-    clustered: bool = True
     timer: int = ELECTION_TIMER
     arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ssl_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -106,8 +106,6 @@ def _decide_one(asked: Asked, place: Place, states: Mapping[str, Database | None
     if identities:
         ((identity, hosts),) = identities.items()
         return next_steps(Cluster(asked, place, identity, known, tuple(hosts), tuple(unread)))
-    if not asked.clustered:
-        return Decision()
     return _without_cluster(asked, place, known, unread)
 
 

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import pytest
+from stand_in_plays import LISTENING, databases
 
 # ansible-core 2.21 gives all hosts of a play one dictionary after a set_fact with run_once, so that there the facts of
 # the last host are those of all: hosts with facts of their own can't be told apart.
 BOTH = pytest.mark.parametrize("plays", ["oldest", "own"], indirect=True)
 SITE = {"import_playbook": "ovn.kubernetes.site"}
 RECOVER = {"import_playbook": "ovn.kubernetes.recover"}
-ADDRESSES = {"ovn-master": "10.44.0.11", "ovn-node1": "10.44.0.12"}
-LISTENING = [{"target": "ptcp:6642", "role": "", "probe": 10000, "ours": True}]
 SWITCHING = [
     {"target": "pssl:6642", "role": "ovn-controller", "probe": 10000, "ours": True},
     {"target": "ptcp:16652", "role": "", "probe": 10000, "ours": True},
@@ -20,36 +19,6 @@ SWITCHING = [
 
 MEMBERS = [{"id": f"{number}" * 4, "address": f"tcp:10.44.0.1{number}:6643"} for number in range(3)]
 LOST = {"leader": "unknown", "role": "candidate", "members": MEMBERS}
-
-
-def databases(host="ovn-master", listeners=(), **more):
-    """What ovn_facts says of clusters of one member."""
-
-    def state(key, database, port, found):
-        columns = ("ca-cert", "certificate", "private-key")
-        address = f"tcp:{ADDRESSES[host]}:{port}"
-        return {
-            "model": "clustered",
-            "running": True,
-            "status": "member",
-            "cluster_id": f"c{port}",
-            "server_id": "00000000-0",
-            "address": address,
-            "role": "leader",
-            "leader": "self",
-            "members": [{"id": "0000", "address": address}],
-            "timer": 1500,
-            "last": 7,
-            "arguments": [f"--{name}=db:{database},SSL,{name.replace('-', '_')}" for name in columns],
-            "listeners": list(found),
-            **more,
-        }
-
-    return {
-        "northbound": state("northbound", "OVN_Northbound", 6643, ()),
-        "southbound": state("southbound", "OVN_Southbound", 6644, listeners),
-        "version": "3.1.0",
-    }
 
 
 def own(**facts):
@@ -85,7 +54,7 @@ def test_a_cluster_that_is_right(plays):
 def test_a_step_in_check_mode(plays):
     """Protects the way from a decision to the module, with the files from which the server is started; check mode goes
     one round."""
-    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases()))
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=())))
     code, said, calls = plays.run(plays.play(SITE), "--check")
     assert code == 0, said
     assert steps(calls) == [("ovn-master", "listen", "southbound")]

@@ -90,7 +90,6 @@ NEW_AT_SSL = dict.fromkeys("abc", "ssl")
         pytest.param(asked("a"), {"a": member("a", of="a")}, [], id="a cluster of one"),
         pytest.param(asked(), dict.fromkeys("abc", NOTHING), ["bootstrap a"], id="the first one, once"),
         pytest.param(asked("a"), {"a": NOTHING}, ["bootstrap a"], id="one master alone"),
-        pytest.param(asked("a", clustered=False), {"a": standalone()}, [], id="one master as before clusters"),
         pytest.param(asked("a"), {"a": standalone()}, ["convert a"], id="standalone"),
         pytest.param(
             asked(), {"a": NOTHING, "b": standalone(), "c": NOTHING}, ["convert b"], id="standalone, wherever it is"

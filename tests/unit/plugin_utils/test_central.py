@@ -72,17 +72,21 @@ def decision(made, **more):
     return central_decision(made.hostvars, made.groups, ALL, **more)
 
 
-def test_options_of_one_master_stay_as_they_were():
-    """Protects one master without SSL: nothing is restarted."""
+def test_options_of_one_master():
+    """Protects one master: its programs use unix sockets, and a standalone database becomes a cluster of one."""
     made = cluster({MASTER: {**NONE, "northbound": {"model": "standalone"}}}, [MASTER])
-    assert central_options(made.hostvars, made.groups, MASTER, ALL) == ""
-    assert decision(made)["steps"] == []
+    assert central_options(made.hostvars, made.groups, MASTER, ALL).split() == [
+        f"--db-{key}-cluster-{end}-{what}"
+        for key in ("nb", "sb")
+        for end in ("local", "remote")
+        for what in ("addr=10.44.0.11", "proto=tcp")
+    ]
+    assert [step["action"] for step in decision(made)["steps"]] == ["convert", "bootstrap"]
 
 
 def test_options_of_three_masters(three):
     """Protects against a master whose ovn-ctl makes a second database: it can only join itself, which is refused."""
     assert central_options(three.hostvars, three.groups, NODE1, ALL).split() == [
-        "--db-sb-create-insecure-remote=no",
         "--db-nb-cluster-local-addr=10.44.0.12",
         "--db-nb-cluster-local-proto=tcp",
         "--db-nb-cluster-remote-addr=10.44.0.12",

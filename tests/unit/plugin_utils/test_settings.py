@@ -14,6 +14,8 @@ from ansible_collections.ovn.kubernetes.plugins.filter.central_access import cen
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.filter.overlay_networks import networks
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central import Central
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
@@ -230,10 +232,13 @@ def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
 
 
 def test_the_databases_listen_where_they_are_looked_for(cluster):
-    """Protects an IPv6 underlay: ovn-ctl's default is IPv4. Elsewhere no port is opened that nobody needs."""
-    assert central_options(cluster.with_facts().hostvars, cluster.groups, MASTER) == ""
+    """Protects an IPv6 underlay: the default is IPv4. Elsewhere no port is opened that nobody needs."""
+    cluster.with_facts().own(MASTER, central_databases={})
+    assert Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"][0].target == "ptcp:6642"
     cluster.on(MASTER, ovn_encap_ip="fd44::11").on(NODE1, ovn_encap_ip="fd44::12").on(NODE2, ovn_encap_ip="fd44::13")
-    assert central_options(cluster.hostvars, cluster.groups, MASTER) == " --db-sb-addr=[::]"
+    (listener,) = Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"]
+    assert listener.target == "ptcp:6642:[::]"
+    assert "--db-sb-cluster-local-addr=[fd44::11]" in central_options(cluster.hostvars, cluster.groups, MASTER)
     assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
 
 
