@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import pytest
 from stand_in_plays import LISTENING, databases
 
-# ansible-core 2.21 gives all hosts of a play one dictionary after a set_fact with run_once, so that there the facts of
-# the last host are those of all: hosts with facts of their own can't be told apart.
-BOTH = pytest.mark.parametrize("plays", ["oldest", "own"], indirect=True)
+from .conftest import BOTH
+
 SITE = {"import_playbook": "ovn.kubernetes.site"}
 RECOVER = {"import_playbook": "ovn.kubernetes.recover"}
 SWITCHING = [
