@@ -12,7 +12,7 @@ author:
 version_added: 0.1.0
 short_description: The keys of CAs that are given as text
 description:
-  - For M(community.crypto.x509_certificate_pipe) on the controller, in tasks with C(no_log). Keys in files are left
+  - For C(community.crypto.x509_certificate_pipe) on the controller, in tasks with C(no_log). Keys in files are left
     out.
 positional: groups
 options:

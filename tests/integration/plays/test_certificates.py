@@ -1,86 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects who is let in: the play's real CAs and certificates at a real ovsdb-server, on a master that is this machine
-with an /etc of its own."""
+"""Protects who is let in: the play makes CAs and certificates when they are needed, and nothing when they are not."""
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import socket
-import ssl
 import stat
-import subprocess
 
 import authorities
 import pytest
-from database_server import PROGRAMS, Server, wait_for
+from certified_master import ROLES, SYSTEM_ID, described, openssl
 
 from .conftest import BOTH
-
-SYSTEM_ID = "6f1c2a0e-5d0b-4d5e-9a77-2f0f5d3c1b1e"
-TLS = "etc/ovn-kubernetes/tls"
-ROLES = ("central", "chassis")
-
-
-class Master:
-    """A master that is this machine."""
-
-    def __init__(self, plays):
-        self.plays, self.folder = plays, plays.folder
-        shutil.copytree("/etc", self.folder / "etc", symlinks=True)
-        shutil.rmtree(self.tls.parent, ignore_errors=True)
-        self.name_it(SYSTEM_ID)
-        plays.hosts = {"ovn-master": {"ovn_encap_ip": "10.44.0.11"}}
-        plays.groups = {"ovn_masters": ["ovn-master"]}
-        plays.variables.update(ovn_tls=True, ovn_tls_folder=str(self.authorities))
-        plays.script = f"mount --bind {self.folder}/etc /etc"
-        for module in ("ovn_facts", "ovn_host"):
-            del plays.answers[module]
-        plays.answers.update(apt={}, dnf={})  # this machine stays as it is
-
-    @property
-    def tls(self):
-        return self.folder / TLS
-
-    @property
-    def authorities(self):
-        return self.folder / "ca"
-
-    def name_it(self, system_id):
-        (self.folder / "etc/openvswitch").mkdir(exist_ok=True)
-        (self.folder / "etc/openvswitch/system-id.conf").write_text(f"{system_id}\n")
-
-    def run(self, *arguments, new="certificates", before=()):
-        """Gather the facts, and give certificates; the exit code, what was said, and how much changed.
-
-        :param before: tasks in between.
-        """
-        facts = {"name": "Gather facts", "ovn.kubernetes.ovn_facts": {}}
-        given = {"ansible.builtin.import_role": {"name": "ovn.kubernetes.common", "tasks_from": new}}
-        play = {"hosts": "ovn_masters", "gather_facts": False, "tasks": [facts, *before, given]}
-        code, said, self.calls = self.plays.run(self.plays.play(play), *arguments)
-        changed = re.search(r"ovn-master +: ok=\d+ +changed=(\d+)", said)
-        return code, said, int(changed[1]) if changed else None
-
-    def files(self):
-        """Path below /etc/ovn-kubernetes/tls -> mode and content."""
-        return {path.name: (stat.S_IMODE(path.stat().st_mode), path.read_text()) for path in sorted(self.tls.iterdir())}
-
-
-@pytest.fixture
-def master(plays):
-    return Master(plays)
-
-
-def openssl(*arguments, given=None):
-    done = subprocess.run(["openssl", *map(str, arguments)], input=given, capture_output=True, text=True, check=True)
-    return done.stdout
-
-
-def described(path):
-    return openssl("x509", "-in", path, "-noout", "-text")
 
 
 @BOTH
@@ -263,126 +194,3 @@ def test_own_certificates(master):
     code, said, _changed = master.run()
     assert code == 0 and {name: master.files()[name][1] for name in own} == own, said
     assert master.run()[2] == 0
-
-
-class Listener:
-    """A real ovsdb-server that has what the play has made, and the port on which it speaks TLS.
-
-    :param trusted: the file of whom it trusts.
-    """
-
-    def __init__(self, master, schema, database, trusted):
-        pair = f"{master.tls}/central.pem"
-        files = (f"--private-key={pair}", f"--certificate={pair}", f"--ca-cert={master.tls}/{trusted}")
-        self.server = Server(schema, database, flags=(*files, "--remote=pssl:0:127.0.0.1"))
-        for port in re.findall(r"listening on port (\d+)", self.server.log.read_text()):
-            self.port = int(port)
-            if self.plain():
-                break
-        self._seen = len(self.server.log.read_text())
-
-    def answer(self, pair, trusted):
-        """Ask for the databases; the error that the client sees, or nothing. Trusted: whom the client trusts."""
-        context = ssl.create_default_context(cafile=trusted)
-        context.check_hostname = False
-        if pair:
-            context.load_cert_chain(pair)
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), 10) as plain, context.wrap_socket(plain) as client:
-                return self._ask(client)
-        except OSError as error:
-            return str(error)
-
-    def plain(self):
-        """Ask without TLS."""
-        with socket.create_connection(("127.0.0.1", self.port), 10) as client:
-            return self._ask(client)
-
-    @staticmethod
-    def _ask(client):
-        client.sendall(b'{"method":"list_dbs","params":[],"id":1}')
-        return "" if client.recv(1000).startswith(b'{"id":1,"result":["OVN_') else "the connection was closed"
-
-    def says(self, word):
-        """Wait until the server has said a word of a connection that it refused, after those before."""
-        found = wait_for(lambda: self._said(word), f"{word!r} in {self.server.log.read_text()}")
-        self._seen = found.end()
-        return True
-
-    def _said(self, word):
-        return re.compile(rf"\|WARN\|.*({word}).*").search(self.server.log.read_text(), self._seen)
-
-
-@pytest.fixture
-def listeners(master):
-    """The Northbound and the Southbound server of a master that the play has given certificates."""
-    code, said, _changed = master.run()
-    assert code == 0, said
-    both = []
-    try:
-        for one in (("ovn-nb", "OVN_Northbound", "central-ca.crt"), ("ovn-sb", "OVN_Southbound", "southbound-ca.crt")):
-            both.append(Listener(master, *one))
-        yield both
-    finally:
-        for one in both:
-            one.server.remove()
-
-
-def test_who_is_let_in(master, listeners):
-    """Protects both databases: masters get into both, a chassis into the Southbound one alone, and nobody else into
-    any."""
-    northbound, southbound = listeners
-    trusted = master.tls / "central-ca.crt"
-    authority = authorities.Pair(*((master.authorities / f"central-ca.{end}").read_text() for end in ("crt", "key")))
-    others = {
-        "expired": authorities.issue(authority, "ovn-master", begin=-9, end=-1),
-        "early": authorities.issue(authority, "ovn-master", begin=1, end=9),
-        "stranger": authorities.issue(authorities.authority("stranger"), "ovn-master"),
-        # A CA that calls itself like ours.
-        "forger": authorities.issue(authorities.authority(issuer(master.tls / "central.pem")), "ovn-master"),
-    }
-    for name, pair in others.items():
-        (master.folder / f"{name}.pem").write_text(pair.both)
-    assert [one.answer(master.tls / "central.pem", trusted) for one in listeners] == ["", ""]
-    assert southbound.answer(master.tls / "chassis.pem", trusted) == ""
-    assert northbound.answer(master.tls / "chassis.pem", trusted)  # the server's alert, or the end alone
-    assert northbound.says("SSL_accept.*certificate verify failed")
-    for server in listeners:
-        for name in others:
-            assert server.answer(master.folder / f"{name}.pem", trusted), name
-            assert server.says("SSL_accept.*certificate verify failed"), name
-        assert server.answer(None, trusted) and server.says("SSL_accept.*peer did not return a certificate")
-        assert server.plain() and server.says("SSL_accept")
-    # And clients do not take a chassis for a server.
-    assert "certificate verify failed" in northbound.answer(
-        master.tls / "central.pem", master.folder / "ca/chassis-ca.crt"
-    )
-
-
-def issuer(path):
-    return openssl("x509", "-in", path, "-noout", "-issuer", "-nameopt", "multiline").partition("= ")[2].strip()
-
-
-def test_an_old_authority_without_a_restart(master, listeners):
-    """Protects the end of a CA: servers read the file at the next connection and refuse the CA that has left it; who is
-    connected stays until the server ends the connections, as the play does. A session can't be resumed."""
-    _northbound, southbound = listeners
-    trusted = str(master.tls / "central-ca.crt")
-    bundle, before = master.tls / "southbound-ca.crt", (master.tls / "chassis.pem").read_text()
-    old = master.folder / "old.pem"
-    old.write_text(before)
-    context = ssl.create_default_context(cafile=trusted)
-    context.check_hostname = False
-    context.load_cert_chain(old)
-    with socket.create_connection(("127.0.0.1", southbound.port), 10) as plain, context.wrap_socket(plain) as client:
-        assert southbound._ask(client) == ""
-        modified = bundle.stat().st_mtime
-        bundle.write_text((master.tls / "central-ca.crt").read_text() + authorities.authority("chassis").certificate)
-        os.utime(bundle, (modified + 10, modified + 10))  # the server looks at its time
-        assert southbound.answer(old, trusted) and southbound.says("SSL_accept.*certificate verify failed")
-        with socket.create_connection(("127.0.0.1", southbound.port), 10) as again, pytest.raises(ssl.SSLError):
-            context.wrap_socket(again, session=client.session)
-        assert southbound._ask(client) == ""
-        program = f"{PROGRAMS}/bin/ovs-appctl"
-        subprocess.run([program, "-t", southbound.server.directory / "ctl", "ovsdb-server/reconnect"], check=True)
-        assert client.recv(1000) == b""
