@@ -63,7 +63,8 @@ def _saved_by_others(inventory: Inventory, host: str) -> str:
     if not any(known.values()):
         return ""
     for other in inventory.hosts:
-        saved = list(map(parse_address, inventory.facts(other).own.databases))
+        # A list with two ports of each master has each twice.
+        saved = list(map(parse_address, dict.fromkeys(inventory.facts(other).own.databases)))
         if len(saved) == len(masters) and all(known[place] in (None, saved[place]) for place in known):
             return str(saved[masters.index(host)] or "")
     return ""

@@ -224,3 +224,49 @@ def test_a_module_call_waits_for_an_election(members):
     began = time.monotonic()
     assert members.all[1].master(northbound=members.remote)["changed"]
     print(f"a module's call after the kill: {time.monotonic() - began:.2f} s")
+
+
+def test_who_only_reads_takes_any_member_or_a_relay(members, tmp_path):
+    """Protects the programs of hosts, whose list may be one of relays, and masters from all hosts at the leader."""
+    (follower, *_others) = [one for one in members.all if one is not members.leader()]
+    path = tmp_path / "relay"
+    command = [str(PROGRAMS / "bin" / "ovsdb-server"), f"--remote=punix:{path}", f"--unixctl={path}.ctl", "--no-chdir"]
+    relay = subprocess.Popen(
+        [*command, f"relay:OVN_Northbound:{members.remote}"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={"OVS_RUNDIR": str(tmp_path), "PATH": "/usr/bin"},
+    )
+    try:
+        for remote in (follower.remote, f"unix:{path}"):
+            wait_for(lambda remote=remote: _reads(remote, leader_only=False), f"{remote} to be read")
+            assert not _reads(remote, leader_only=True)
+            follow_once(remote)
+    finally:
+        relay.terminate()
+        relay.wait(10)
+
+
+def _reads(remote, leader_only):
+    """Whether a connection can be used."""
+    try:
+        connection = Connection(remote, "OVN_Northbound", leader_only=leader_only)
+    except DatabaseError:
+        return False
+    connection.transact([{"op": "select", "table": "NB_Global", "where": []}])
+    connection.close()
+    return True
+
+
+def follow_once(remote):
+    """A copy of it becomes complete."""
+
+    async def main():
+        replica = Replica(remote, "OVN_Northbound", TABLES, leader_only=False)
+        task = asyncio.ensure_future(replica.run())
+        try:
+            await asyncio.wait_for(replica.ready.wait(), 20)
+        finally:
+            await end([task])
+
+    asyncio.run(main())

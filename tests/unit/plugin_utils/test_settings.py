@@ -504,6 +504,7 @@ def test_a_master_that_is_away(cluster):
         return settings(cluster.hostvars, cluster.groups, NODE1, gathered=gathered)["southbound_remote"]
 
     assert remote(["10.44.0.13", "10.44.0.11"]) == "tcp:10.44.0.13:6642,tcp:10.44.0.11:6642"
+    assert remote(["10.44.0.13", "10.44.0.11"] * 2) == "tcp:10.44.0.13:6642,tcp:10.44.0.11:6642"
     for saved in ([], ["10.44.0.11"], ["10.44.0.11", "10.44.0.13"], ["10.44.0.13", "10.44.0.11", "10.44.0.12"]):
         with pytest.raises(AnsibleFilterError, match=f"{MASTER}: ovn_encap_ip is not set"):
             remote(saved)
