@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from lab_hosts import DEMO_PODS, HOSTS, MASTERS, Pod, on, remove_pod, wait
-from lab_masters import SWITCH, converge, mend, whole
+from lab_masters import SWITCH, Watched, converge, mend, whole
+
+MAY_LOSE_MORE = 1  # packets: a control run that loses one is no other than one that loses none
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +49,23 @@ def tell(capsys, record_property):
             print(f"\n  {what}: {text}", flush=True)
 
     return print_it
+
+
+@pytest.fixture
+def change(pods, tell):
+    """Does something while the pods ping, by default a site run; then nothing for as long, and compares."""
+
+    def run(what, *arguments, do=lambda *given, **more: converge("site", *given, **more).ok(), **options):
+        with Watched(pods) as watched:
+            result = do(*arguments, **options)
+        with Watched(pods) as control:
+            time.sleep(watched.seconds)  # the control run's length
+        tell(
+            what,
+            f"{watched.seconds:.0f} s, pings lost {watched.lost} of {watched.sent}, "
+            f"in the control run {control.lost} of {control.sent}",
+        )
+        assert watched.lost <= control.lost + MAY_LOSE_MORE
+        return result
+
+    return run

@@ -9,52 +9,12 @@ run of the same length.
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 from lab_hosts import HOSTS, MASTERS, on, wait
-from lab_masters import Pings, converge, counts, fewer_masters, leader, member, whole
+from lab_masters import converge, counts, fewer_masters, leader, member, whole
 
-MAY_LOSE_MORE = 1  # packets
 TLS = "/etc/ovn-kubernetes/tls"
-
-
-class Watched:
-    """Pings of two pods in both directions, around what is done."""
-
-    def __init__(self, pods):
-        self._pods = pods
-
-    def __enter__(self):
-        first, second = self._pods
-        self._pings = [Pings(first, second.ip), Pings(second, first.ip)]
-        self.began = time.monotonic()
-        return self
-
-    def __exit__(self, *_failure):
-        self.seconds = time.monotonic() - self.began
-        found = [one.lost() for one in self._pings]
-        self.lost, self.sent = (sum(column) for column in zip(*found))
-
-
-@pytest.fixture
-def change(pods, tell):
-    """Runs the site play while the pods ping; then for as long without it, and compares."""
-
-    def run(what, *arguments, **options):
-        with Watched(pods) as watched:
-            played = converge("site", *arguments, **options).ok()
-        with Watched(pods) as control:
-            time.sleep(watched.seconds)  # the control run's length
-        tell(
-            what,
-            f"{watched.seconds:.0f} s, pings lost {watched.lost} of {watched.sent}, "
-            f"in the control run {control.lost} of {control.sent}",
-        )
-        assert watched.lost <= control.lost + MAY_LOSE_MORE
-        return played
-
-    return run
 
 
 def test_three_to_one_to_three(change, tmp_path):

@@ -214,6 +214,24 @@ class Pings(_Beside):
         return sent - received, sent
 
 
+class Watched:
+    """Pings of two pods in both directions, around what is done."""
+
+    def __init__(self, pods):
+        self._pods = pods
+
+    def __enter__(self):
+        first, second = self._pods
+        self._pings = [Pings(first, second.ip), Pings(second, first.ip)]
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(self, *_failure):
+        self.seconds = time.monotonic() - self.began
+        found = [one.lost() for one in self._pings]
+        self.lost, self.sent = (sum(column) for column in zip(*found))
+
+
 class Stream(_Beside):
     """Ports that are made one after another, through the engine, by a program on a host."""
 
