@@ -12,7 +12,13 @@ short_description: Who may reach the ports of an inventory's databases
 description:
   - The masters' tunnel addresses, and those of their facts that they may connect from; and which addresses are shut
     out.
-positional: groups, gathered
+positional: groups, gathered, leaving
+options:
+  leaving:
+    description: Hosts that are no masters any more, whose databases have not left the clusters yet.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
@@ -45,11 +51,14 @@ from ..plugin_utils._inventory import Inventory
 
 
 def central_ports(
-    hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any], gathered: Iterable[str] | None = None
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    gathered: Iterable[str] | None = None,
+    leaving: Iterable[str] = (),
 ) -> dict[str, t.Any]:
     """Return who may."""
     try:
-        return _central_ports.central_ports(Inventory(hostvars, groups, gathered))
+        return _central_ports.central_ports(Inventory(hostvars, groups, gathered), leaving)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.central_ports: {error}") from error
 

@@ -20,13 +20,15 @@ WITHDRAWN = "ovn_withdrawn_addresses"
 OVERLAY = ("ovn_cluster_subnet", "ovn_service_subnet")
 
 
-def central_ports(inventory: Inventory) -> dict[str, t.Any]:
+def central_ports(inventory: Inventory, leaving: t.Iterable[str] = ()) -> dict[str, t.Any]:
     """Return the option ``central_ports`` of ovn_host, and of ovn_verify.
 
     Masters connect to each other's tunnel addresses, from one of their own addresses of the same IP version.
+
+    :param leaving: hosts that are no masters any more, and are let in until their databases have left the clusters.
     """
     addresses: set[IPAddress] = set()
-    for master in inventory.masters:
+    for master in (*inventory.masters, *leaving):
         addresses.update(_own_addresses(inventory, master))
     tunnels = [tunnel_ip(inventory, master) for master in inventory.masters]
     versions = {tunnel.version for tunnel in tunnels if tunnel is not None}

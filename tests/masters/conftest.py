@@ -10,7 +10,9 @@ import pytest
 from lab_hosts import DEMO_PODS, HOSTS, MASTERS, Pod, on, remove_pod, wait
 from lab_masters import SWITCH, Watched, converge, mend, whole
 
-MAY_LOSE_MORE = 1  # packets: a control run that loses one is no other than one that loses none
+# Two processors under Ansible's modules lose single packets of the userspace datapath, also where nothing changes.
+MAY_LOSE_IN_A_ROW = 2
+MAY_LOSE_MORE = 0.005  # of the packets
 
 
 @pytest.fixture(scope="session")
@@ -53,19 +55,22 @@ def tell(capsys, record_property):
 
 @pytest.fixture
 def change(pods, tell):
-    """Does something while the pods ping, by default a site run; then nothing for as long, and compares."""
+    """Does something while the pods ping, by default a site run; then only looks for as long, and compares."""
 
     def run(what, *arguments, do=lambda *given, **more: converge("site", *given, **more).ok(), **options):
         with Watched(pods) as watched:
             result = do(*arguments, **options)
         with Watched(pods) as control:
-            time.sleep(watched.seconds)  # the control run's length
+            until = time.monotonic() + watched.seconds
+            while time.monotonic() < until:
+                converge("verify")
         tell(
             what,
-            f"{watched.seconds:.0f} s, pings lost {watched.lost} of {watched.sent}, "
-            f"in the control run {control.lost} of {control.sent}",
+            f"{watched.seconds:.0f} s, pings lost {watched.lost} of {watched.sent}, {watched.longest} in a row, "
+            f"in the control run {control.lost} of {control.sent}, {control.longest} in a row",
         )
-        assert watched.lost <= control.lost + MAY_LOSE_MORE
+        assert watched.longest <= max(control.longest, MAY_LOSE_IN_A_ROW)
+        assert watched.lost / watched.sent <= control.lost / control.sent + MAY_LOSE_MORE
         return result
 
     return run

@@ -203,14 +203,16 @@ class Pings(_Beside):
     """A pod that pings another one all the time."""
 
     def __init__(self, pod, address):
-        echo = f"ip netns exec {pod.name} ping -q -i {PING_PAUSE} {address}"
+        echo = f"ip netns exec {pod.name} ping -i {PING_PAUSE} {address}"
         super().__init__(pod.host, f"{echo} & cat >/dev/null; kill -INT $!; wait $!")
         self.began = time.monotonic()
 
     def lost(self):
-        """(packets that were lost, packets sent) so far; the pings end."""
+        """(packets that were lost, packets sent) so far; the pings end. :attr:`longest`: how many in a row."""
         text = self.end()
         sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+)(?: packets)? received", text).groups())
+        answered = sorted({0, sent + 1, *map(int, re.findall(r"icmp_seq=(\d+) ttl", text))})
+        self.longest = max(after - before - 1 for before, after in zip(answered, answered[1:]))
         return sent - received, sent
 
 
@@ -230,6 +232,7 @@ class Watched:
         self.seconds = time.monotonic() - self.began
         found = [one.lost() for one in self._pings]
         self.lost, self.sent = (sum(column) for column in zip(*found))
+        self.longest = max(one.longest for one in self._pings)
 
 
 class Stream(_Beside):

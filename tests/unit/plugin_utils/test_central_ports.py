@@ -62,3 +62,12 @@ def test_what_is_no_address_is_refused(cluster, value):
     cluster.with_facts().everywhere(ovn_withdrawn_addresses=["10.44.0.66", value])
     (problem,) = cluster.problems()
     assert "ovn_withdrawn_addresses" in problem and str(value) in problem
+
+
+def test_a_master_that_leaves(cluster):
+    """Protects the end of a membership: who leaves is reached until it has left."""
+    cluster.groups["ovn_masters"] = [MASTER]
+    cluster.with_facts()
+    alone = ports(cluster)["masters"]
+    found = central_ports(cluster.hostvars, cluster.groups, None, [NODE1])["masters"]
+    assert set(alone) < set(found) and "10.44.0.12" in found
