@@ -155,6 +155,12 @@ def _failed(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> Ite
 def _alone_elsewhere(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:
     """A cluster of one member gets another address by being made anew: it has nobody to join again."""
     if len(members) == 1 and cluster.asked.is_master(source) and members[0].address != cluster.desired(source):
+        # Who is about to join it would join what is no more.
+        joining = [host for host, state in cluster.known.items() if state.running and state.status == JOINING]
+        for host in joining:
+            yield cluster.step(host, do.SET_ASIDE, reason="it has not joined, and its cluster is made anew")
+        if joining:
+            return
         yield cluster.step(source, do.READDRESS, address=cluster.desired(source), timer=cluster.asked.timer)
 
 

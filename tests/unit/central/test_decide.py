@@ -176,6 +176,12 @@ NEW_AT_SSL = dict.fromkeys("abc", "ssl")
         pytest.param(
             asked("a", protocol="ssl"), {"a": member("a", of="a")}, ["readdress a"], id="tcp to ssl, a cluster of one"
         ),
+        pytest.param(
+            asked("ab", protocol="ssl"),
+            {"a": member("a", of="a"), "b": member("b", leader="", of="", status="joining", cluster_id="")},
+            ["set_aside b"],
+            id="tcp to ssl, a cluster of one that another one is about to join",
+        ),
         pytest.param(asked(protocol="ssl"), WELL, ["leave b"], id="tcp to ssl: a follower first"),
         pytest.param(
             asked(protocol="ssl"),
