@@ -56,6 +56,8 @@ def test_a_step_in_check_mode(plays):
     code, said, calls = plays.run(plays.play(SITE), "--check")
     assert code == 0, said
     assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    modules = [module for _host, module, options in calls if module == "ovn_central" or options.get("central_ports")]
+    assert modules[:2] == ["ovn_host", "ovn_central"], "the ports are opened before members speak with each other"
     (options,) = [options for _host, module, options in calls if module == "ovn_central"]
     assert [one["target"] for one in options["listeners"]] == ["ptcp:6642"]
     assert any("--db-sb-cluster-local-addr=10.44.0.11" in (file.get("block") or "") for file in options["files"])
