@@ -70,7 +70,7 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
     if params["action"] == RESET:
         yield Result([Done(text) for text in asyncio.run(reset(module.check_mode))])
         return
-    place = next(place for place in PLACES if place.key == params["database"])
+    place = {place.key: place for place in PLACES}[params["database"]]
     brought = [files.from_options(file) for file in params["files"]]
     step = Step(
         socket.gethostname(),

@@ -104,7 +104,7 @@ def _decide_one(asked: Asked, place: Place, states: Mapping[str, Database | None
     if len(identities) > 1:
         return _two_clusters(place, identities)
     if identities:
-        ((identity, hosts),) = identities.items()
+        identity, hosts = next(iter(identities.items()))
         return next_steps(Cluster(asked, place, identity, known, tuple(hosts), tuple(unread)))
     return _without_cluster(asked, place, known, unread)
 

@@ -112,8 +112,8 @@ class _Judge:
             return FIXED if self._is_older(version, known[FIXED]) else NOT_AFFECTED
         return "" if self._is_older(known[UNFIXED], version) else UNFIXED
 
-    def _compare(self, one: str, other: str) -> int:
-        return self._is_older(other, one) - self._is_older(one, other)
+    def _compare(self, left: str, right: str) -> int:
+        return self._is_older(right, left) - self._is_older(left, right)
 
     def _is_older(self, one: str, other: str) -> bool:
         """Return whether a version is older than another one (deb-version(7))."""
