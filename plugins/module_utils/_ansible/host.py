@@ -62,7 +62,7 @@ def converge_host(module: Module, run: Run, notes: list[str]) -> Iterator[Result
         if not check:
             return
     elif params["central_ports"]:
-        yield _apply(central_ports.plan(ports), check)
+        yield _apply(central_ports.plan(ports, check), check)
     found: list[str] = []
     yield from _units(params["services"], run, check, found)
     moves: list[Options] = []

@@ -24,6 +24,7 @@ from .._common import names
 from .._common.files import FileContent, read_file
 from .._common.systemd import is_booted, is_loaded
 from .._netlink import nftables_table
+from .._netlink.libraries import has_nftables
 from .files import FILE_MODE
 from .steps.central_ports import KeepStep, TableStep
 from .steps.files import FileStep, FolderStep
@@ -149,14 +150,17 @@ def _of_version(addresses: Iterable[str], version: int) -> list[str]:
     return [str(address) for address in sorted(found, key=int) if address.version == version]
 
 
-def plan(ports: CentralPorts | None) -> list[Step]:
+def plan(ports: CentralPorts | None, check: bool = False) -> list[Step]:
     """Return the steps to the file, the drop-ins and the table.
 
     :param ports: None: they are removed, and so is what loads them.
+    :param check: the packages of a task before this one may not be installed.
     :raises HostError: nftables can't be read.
     """
     if ports is None and read_file(names.CENTRAL_PORTS) is None:
         return []  # a host that may not even have the library
+    if check and ports is not None and not has_nftables():
+        return before_packages(ports)
     current = nftables_table.read_table(FAMILY, TABLE)
     desired = [] if ports is None else objects(_completed(ports, current))
     steps = file_steps(desired)

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec, host
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.result import Result
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host import packages, units
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import central_ports, packages, units
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import nftables_table
 
 SPEC = argument_spec.OVN_HOST["argument_spec"]
@@ -114,6 +114,11 @@ def test_the_ports_of_the_databases_come_before_the_databases(call, monkeypatch,
     units_of = ("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd", "nftables")
     files = [f"file {path}: add" for path in (names.CENTRAL_PORTS, *map(drop_in.format, units_of))]
     assert facts["waits"] and plan == files and not tables
+    with monkeypatch.context() as bare:  # in check mode a task before this one has not installed them
+        bare.setattr(central_ports, "has_nftables", lambda: False)
+        bare.setattr(nftables_table, "read_table", None)
+        facts, plan = call(System("a"), check=True, **options)
+        assert plan == ["one.service: start"]
     facts, plan = call(System("a"), **options)
     table = f"nftables table inet {names.CENTRAL_TABLE}: add"
     assert plan == [table, "one.service: start"] and len(tables) == 1 and not facts["waits"]
