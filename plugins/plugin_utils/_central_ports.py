@@ -17,6 +17,7 @@ if t.TYPE_CHECKING:
     from ..module_utils._common.addressing import IPAddress
 
 WITHDRAWN = "ovn_withdrawn_addresses"
+DEDICATED = "ovn_gateway_interface"
 OVERLAY = ("ovn_cluster_subnet", "ovn_service_subnet")
 
 
@@ -29,7 +30,7 @@ def central_ports(inventory: Inventory, leaving: t.Iterable[str] = ()) -> dict[s
     """
     addresses: set[IPAddress] = set()
     for master in (*inventory.masters, *leaving):
-        addresses.update(_own_addresses(inventory, master))
+        addresses.update(set(_own_addresses(inventory, master)) - _given_up(inventory, master))
     tunnels = [tunnel_ip(inventory, master) for master in inventory.masters]
     versions = {tunnel.version for tunnel in tunnels if tunnel is not None}
     withdrawn = inventory.valid_cluster_value(WITHDRAWN) or []
@@ -71,6 +72,13 @@ def _own_addresses(inventory: Inventory, host: str) -> Iterator[IPAddress]:
     for address in inventory.facts(host).addresses:
         if not (address.is_link_local or address.is_loopback or any(address in network for network in networks)):
             yield address
+
+
+def _given_up(inventory: Inventory, host: str) -> set[IPAddress]:
+    """Return the addresses of a gateway's own NIC: the run takes them from the host, and pods have them outside."""
+    nic = inventory.valid_value(host, DEDICATED) if inventory.is_gateway(host) else None
+    found = {face.ip for face in inventory.facts(host).link_addresses([nic])} if nic else set()
+    return found - {tunnel_ip(inventory, host)}
 
 
 def _texts(addresses: t.Iterable[IPAddress]) -> list[str]:

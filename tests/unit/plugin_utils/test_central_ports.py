@@ -19,12 +19,24 @@ def ports(cluster, gathered=None):
 def test_masters_are_let_in_at_all_their_addresses(cluster):
     """Protects masters with several NICs: nothing says from which address one connects. Addresses of the overlay and of
     the other IP version are none of them."""
-    cluster.groups["ovn_masters"] = [MASTER, NODE1]
+    cluster.groups.update(ovn_masters=[MASTER, NODE1], ovn_gateways=[])
     cluster.with_facts().everywhere(ovn_service_subnet="10.77.0.0/16")
     addresses = ["10.44.0.11", "10.44.0.12", "10.66.0.11", "10.66.0.12"]
     assert ports(cluster) == {"masters": addresses, "withdrawn": [], "complete": True}
     cluster.on(MASTER, ovn_encap_ip="fd44::a").on(NODE1, ovn_encap_ip="fd44::b")
     assert ports(cluster)["masters"] == ["fd44::a", "fd44::b", "fd44::11", "fd44::12"]
+
+
+def test_addresses_that_a_gateway_takes_from_the_host(cluster):
+    """Protects the second run, which has nothing to do, and the ports: outside, pods have these addresses."""
+    cluster.groups["ovn_masters"] = [MASTER, NODE1]
+    cluster.groups["ovn_gateways"] = [NODE1]
+    cluster.with_facts().on(NODE1, ovn_gateway_interface="eth1")
+    found = ports(cluster)["masters"]
+    assert "10.66.0.12" not in found and "10.66.0.11" in found
+    del cluster.hostvars[NODE1]["ansible_facts"]["eth1"]["ipv4"]
+    cluster.hostvars[NODE1]["ansible_facts"]["all_ipv4_addresses"].remove("10.66.0.12")
+    assert ports(cluster)["masters"] == found
 
 
 def test_a_master_that_is_off(cluster):
