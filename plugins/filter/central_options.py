@@ -11,12 +11,18 @@ version_added: 0.1.0
 short_description: Options of ovn-ctl by which a master's databases are started
 description:
   - The addresses of their members of the clusters, their keys, and where ovn-northd finds the members.
-positional: groups, host, gathered
+positional: groups, host, gathered, database
 options:
   host:
     description: The master.
     type: str
     required: true
+  database:
+    description: >-
+      The database whose server is about to be started as one of a cluster, C(northbound) or C(southbound). Another one
+      that is standalone keeps the options of a standalone one.
+    type: str
+    default: ""
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
@@ -53,10 +59,11 @@ def central_options(
     groups: Mapping[str, t.Any],
     host: str,
     gathered: Iterable[str] | None = None,
+    database: str = "",
 ) -> str:
     """Return the options."""
     try:
-        return Central(Inventory(hostvars, groups, gathered)).options(host)
+        return Central(Inventory(hostvars, groups, gathered)).options(host, database)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.central_options: {error}") from error
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..module_utils._central import listeners
 from ..module_utils._central.asked import READDRESS, SET_ASIDE, Asked, Decision, Master, Step
 from ..module_utils._central.cluster import has_ssl
-from ..module_utils._central.database import CLUSTERED, Database
+from ..module_utils._central.database import CLUSTERED, STANDALONE, Database
 from ..module_utils._central.decide import decide
 from ..module_utils._central.places import PLACES, Place
 from ..module_utils._common import names
@@ -58,9 +58,15 @@ class Central:
         return [host for host, said in own.items() if said.central and not self._has_databases(host)]
 
     def bare(self) -> list[str]:
-        """Return masters that have neither a database nor the package for it."""
+        """Return masters without the package for the databases: new ones, those where an earlier run has ended before
+        it was installed, and those that have files of databases alone."""
         known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
-        return [host for host in known if not self._facts[host]]
+        return [host for host in known if not self._has_package(host)]
+
+    def _has_package(self, host: str) -> bool:
+        found = self._facts[host] or {}
+        states = [found.get(place.key) or {} for place in PLACES]
+        return any(state.get("package_schema") or state.get("running") for state in states)
 
     def _states(self, place: Place) -> Iterator[Database]:
         for found in self._facts.values():
@@ -173,12 +179,22 @@ class Central:
             )
         return "" if self._facts[host] else f"{RECOVER_FROM} names {host}, which was not reached: name another master"
 
-    def options(self, host: str) -> str:
+    def _is_standalone(self, host: str, place: Place) -> bool:
+        return ((self._facts[host] or {}).get(place.key) or {}).get("model") == STANDALONE
+
+    def options(self, host: str, database: str = "") -> str:
         """Return the options of ovn-ctl(8) for a master, with a space before each.
 
         With a RAFT address and, in the place of the member that is joined, the same one, ovn-ctl never makes a
         database: where there is no file ovsdb-tool refuses to join a member to itself, and the server does not start.
         So a master whose disk was wiped waits for the next run, and makes no second cluster.
+
+        But ovn-ctl removes a standalone database where it has the options of a cluster (``join_cluster`` of ovs-lib),
+        and both databases have one file of options. So one that is standalone still has those of before, until it is
+        made a cluster.
+
+        :param database: key of the database whose server is about to be started with the options: of a cluster from now
+            on, whatever the facts say.
         """
         said: list[str] = []
         protocol = "ssl" if self.tls else "tcp"
@@ -186,6 +202,9 @@ class Central:
         local = f"[{address}]" if ":" in address else address
         for place in PLACES:
             key = SHORT[place.key]
+            if place.key != database and self._is_standalone(host, place):
+                said += [f"--db-{key}-create-insecure-remote=yes"] if place.database == names.SOUTHBOUND else []
+                continue
             for end in ("local", "remote"):
                 said += [f"--db-{key}-cluster-{end}-addr={local}", f"--db-{key}-cluster-{end}-proto={protocol}"]
             if self.tls or any(map(has_ssl, self._states(place))):

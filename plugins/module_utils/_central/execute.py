@@ -124,10 +124,10 @@ class Executor:
         self._serve(step)
 
     def _convert(self, step: Step) -> None:
-        self.servers.stop(self.place)
         found = files_model(self.file)
-        if found != STANDALONE:
-            raise HostError(f"{self.file} is {found}, and no standalone database any more: run it again")
+        if found != STANDALONE:  # a server may have the only rows of a file that somebody has removed: it goes on
+            raise HostError(f"{self.file} is {found}, and no standalone database: look what has become of it")
+        self.servers.stop(self.place)
         self._recreate(self.file, step)
 
     def _readdress(self, step: Step) -> None:
@@ -216,8 +216,12 @@ class Executor:
         self._wait_for_leader()
 
     def _start(self) -> None:
-        """Start the server with its options as they are now."""
-        self.configure()
+        """Start the server with its options as they are now; where they can't be written, with those of before."""
+        try:
+            self.configure()
+        except (OSError, HostError):
+            self.servers.start(self.place)
+            raise
         self.servers.start(self.place)
         if not wait_until(lambda: self.state().running, START_TIME, PAUSE):
             raise HostError(

@@ -44,9 +44,9 @@ def started(inventory, tmp_path_factory):
     environment["PATH"] = f"{PROGRAMS / 'bin'}:{os.environ['PATH']}"
     processes = []
 
-    def start():
+    def start(database=""):
         schema = f"--db-nb-schema={PROGRAMS / 'schema' / 'ovn-nb.ovsschema'}"
-        options = central_options(*inventory, MASTERS[0]).split()
+        options = central_options(*inventory, MASTERS[0], MASTERS, database).split()
         command = ["sh", str(SCRIPT), "run_nb_ovsdb", "--db-nb-create-insecure-remote=no", *options, schema]
         process = subprocess.Popen(
             command,
@@ -74,6 +74,21 @@ def test_a_wiped_disk_makes_no_database(started):
     assert process.returncode != 0
     assert "remote addresses cannot be the same as the local address" in said
     assert not os.path.exists(folders.file(NORTHBOUND))
+
+
+@pytest.mark.parametrize("step", ["", "southbound"], ids=["before the run", "while the other one is converted"])
+def test_a_standalone_database_stays(inventory, started, step):
+    """Protects the rows of a database that could not be converted, or not yet, when its server is started: with the
+    options of a cluster ovn-ctl removes its file."""
+    start, folders = started
+    file = folders.file(NORTHBOUND)
+    run(["ovsdb-tool", "create", file, f"{folders.schemas}/ovn-nb.ovsschema"])
+    standalone = {"central_databases": {"northbound": {"model": "standalone"}}}
+    inventory[0][MASTERS[0]]["ansible_facts"] = {"ovn_kubernetes": standalone}
+    start(step)
+    state = wait_for(lambda: (found := read_central(folders)["northbound"])["running"] and found, "its server to run")
+    assert state["model"] == "standalone"
+    assert os.listdir(folders.data).count("ovnnb_db.db") == 1
 
 
 def test_a_member_s_server_is_as_asked(inventory, started):

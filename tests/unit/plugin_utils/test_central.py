@@ -75,13 +75,30 @@ def decision(made, **more):
 def test_options_of_one_master():
     """Protects one master: its programs use unix sockets, and a standalone database becomes a cluster of one."""
     made = cluster({MASTER: {**NONE, "northbound": {"model": "standalone"}}}, [MASTER])
-    assert central_options(made.hostvars, made.groups, MASTER, ALL).split() == [
-        f"--db-{key}-cluster-{end}-{what}"
-        for key in ("nb", "sb")
-        for end in ("local", "remote")
-        for what in ("addr=10.44.0.11", "proto=tcp")
-    ]
     assert [step["action"] for step in decision(made)["steps"]] == ["convert", "bootstrap"]
+    made = cluster({MASTER: member(MASTER, [MASTER])}, [MASTER])
+    assert central_options(made.hostvars, made.groups, MASTER, ALL).split() == clustered("nb") + clustered("sb")
+
+
+def clustered(key):
+    """The options of a cluster's member on the first master."""
+    return [
+        f"--db-{key}-cluster-{end}-{what}" for end in ("local", "remote") for what in ("addr=10.44.0.11", "proto=tcp")
+    ]
+
+
+def test_options_beside_a_standalone_database():
+    """Protects the rows of a database that is not converted yet, or could not be: with the options of a cluster ovn-ctl
+    removes its file. Chassis find it where it was until then."""
+    made = cluster({MASTER: {**NONE, "northbound": {"model": "standalone"}, "southbound": {"model": "standalone"}}})
+    made.groups["ovn_masters"] = [MASTER]
+
+    def options(database=""):
+        return central_options(made.hostvars, made.groups, MASTER, ALL, database).split()
+
+    assert options() == ["--db-sb-create-insecure-remote=yes"]
+    assert options("northbound") == [*clustered("nb"), "--db-sb-create-insecure-remote=yes"]
+    assert options("southbound") == clustered("sb")
 
 
 def test_options_of_three_masters(three):
@@ -190,12 +207,26 @@ def test_the_way_from_tcp_to_ssl(still):
     assert decision(unused, finish=True)["switching"] is False
 
 
-def test_bare_masters_are_named(three):
-    """Protects the order of an installation: options, packages, and then the databases."""
-    three.on(NODE2, ansible_facts={**host_facts(ADDRESS[NODE2]), "ovn_kubernetes": {"central_databases": {}}})
-    found = decision(three)
-    assert found["bare"] == [NODE2]
-    assert [step["action"] for step in found["steps"]] == ["bootstrap", "bootstrap"]
+INSTALLED = {"package_schema": "7.0.0"}
+STOPPED = {"model": "clustered", "status": "member", "cluster_id": "c", "server_id": "0000-0"}
+
+
+@pytest.mark.parametrize(
+    ("databases", "is_bare"),
+    [
+        ({}, True),
+        (NONE, True),
+        ({**NONE, "northbound": STOPPED, "southbound": STOPPED}, True),
+        ({**NONE, "northbound": INSTALLED, "southbound": INSTALLED}, False),
+        (member(NODE2, [NODE2]), False),
+    ],
+    ids=["nothing", "a run that ended before the packages", "files of a package that was removed", "package", "member"],
+)
+def test_bare_masters_are_named(databases, is_bare):
+    """Protects the order of an installation: options, packages, and then the databases; also where an earlier run has
+    not got its packages, or somebody has removed them."""
+    made = cluster({MASTER: {**NONE, "northbound": INSTALLED}, NODE1: None, NODE2: databases}, [MASTER, NODE2])
+    assert decision(made)["bare"] == ([NODE2] if is_bare else [])
 
 
 def test_a_host_that_was_a_master():
