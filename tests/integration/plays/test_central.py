@@ -64,6 +64,20 @@ def test_a_step_in_check_mode(plays):
 
 
 @BOTH
+def test_a_cluster_that_is_made_anew(plays):
+    """Protects chassis: at another address, or with another protocol, one master has a new cluster, whose log begins
+    anew; they take it for old news until they are told to forget the one of before."""
+    found = databases("10.44.0.99")
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found, system_id="id-1"))
+    plays.facts("ovn-node1", ovn_kubernetes=own(system_id="id-2"))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    done = steps(calls)
+    assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
+    assert sorted(done[2:]) == [("ovn-master", "reset", None), ("ovn-node1", "reset", None)], "node2 is no chassis yet"
+
+
+@BOTH
 def test_the_last_part_of_the_way_to_the_other_protocol(plays):
     """Protects chassis: the listener that they have left is closed at the end, after all hosts were converged."""
     plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=SWITCHING)))
