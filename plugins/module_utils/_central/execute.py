@@ -43,6 +43,8 @@ PAUSE = Pause(0.05, longest=0.5)
 START_TIME = 20.0  # seconds until a server that was started answers
 CLUSTER_TIME = 60.0  # seconds for an election, and for a member to get all rows
 CONVERT_TIME = 120.0  # seconds for a change of the schema of a large database
+LISTEN_ATTEMPTS = 10
+TIMED_OUT = "timed out"  # of a "wait" that has not come true (RFC 7047, 5.2.6)
 
 
 class Systemd:
@@ -255,6 +257,16 @@ class Executor:
         asyncio.run(self._set_listeners(step))
 
     async def _set_listeners(self, step: Step) -> None:
+        """Set the listeners; again where somebody has changed the rows in the meantime: ovn-northd makes the one row of
+        a new database, and other masters may do the same."""
+        results: Sequence[Any] = ()
+        for _attempt in range(LISTEN_ATTEMPTS):
+            results = await self._try_listeners(step)
+            if not any(result and result.get("error") == TIMED_OUT for result in results):
+                break
+        listeners.check(self.place, results)
+
+    async def _try_listeners(self, step: Step) -> Sequence[Any]:
         channel = await Channel.open(self.folders.socket(self.place), lambda _method, _params: None)
         try:
             selects = [
@@ -266,10 +278,10 @@ class Executor:
             ]
             rows, roots = await channel.request("transact", [self.place.database, *selects], START_TIME)
             made = listeners.operations(self.place, step.listeners, rows["rows"], roots["rows"])
-            results = await channel.request("transact", [self.place.database, *made], START_TIME)
+            results: Sequence[Any] = await channel.request("transact", [self.place.database, *made], START_TIME)
         finally:
             channel.close()
-        listeners.check(self.place, results)
+        return results
 
     async def _request(self, method: str, params: Sequence[Any], timeout: float) -> Any:
         channel = await Channel.open(self.folders.socket(self.place), lambda _method, _params: None)

@@ -178,6 +178,7 @@ def read_file(path: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, IndexError) as error:
         return {"problem": f"{path} can't be read: {error}"}
+    found["last"] = end - 1
     if not found["cluster_id"]:
         found["status"] = JOINING
     return found

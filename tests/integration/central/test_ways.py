@@ -16,6 +16,9 @@ import pytest
 from database_server import wait_for
 from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters, run
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central import listeners
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import Step
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.database import Database, Listener
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.execute import Executor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 
@@ -137,6 +140,25 @@ def test_options_that_cannot_be_written(masters):
     assert host.everything(NORTHBOUND) == rows
     masters.site("a")
     assert host.everything(NORTHBOUND) == rows
+
+
+def test_listeners_while_others_write(masters, monkeypatch):
+    """Protects the first installation: ovn-northd makes the one row of a new database at that moment."""
+    masters.site("a")
+    made = listeners.operations
+    meanwhile = [{"op": "insert", "table": "Connection", "row": {"target": "ptcp:7"}}]
+    meanwhile += [{"op": "insert", "table": "NB_Global", "row": {}}]
+
+    def operations(*arguments):
+        if meanwhile:
+            masters["a"].transact(NORTHBOUND, *meanwhile)
+            meanwhile.clear()
+        return made(*arguments)
+
+    monkeypatch.setattr(listeners, "operations", operations)
+    wanted = (Listener("ptcp:0:127.0.0.1"),)
+    masters.carry_out(Step("a", "northbound", "listen", listeners=wanted), masters.asked("a"))
+    assert [one.target for one in Database.from_dict(masters["a"].state(NORTHBOUND)).listeners] == [wanted[0].target]
 
 
 def test_tcp_to_ssl_and_back(masters):

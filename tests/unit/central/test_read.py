@@ -106,7 +106,10 @@ HEADER = {"server_id": "s", "local_address": "tcp:a:1", "name": "OVN_Northbound"
         (log(HEADER, {"term": 1}, {"cluster_id": "c"}), {"status": "member", "cluster_id": "c"}),
         (log(HEADER, {"cluster_id": "c"}, {"data": "x" * 99999}, {"note": "left"}), {"status": "left"}),
         (log({**HEADER, "cluster_id": "c"}) + "OVSDB CLU", {"status": "member"}),
-        (log({**HEADER, "cluster_id": "c", "prev_index": 7}, {"index": 8}, {"index": 9}), {"status": "member"}),
+        (
+            log({**HEADER, "cluster_id": "c", "prev_index": 7}, {"index": 8}, {"index": 9}),
+            {"status": "member", "last": 9},
+        ),
         (log({**HEADER, "cluster_id": "c"}, {"index": 1}, {"index": 2}, {"index": 2}), {"status": "member"}),
         (log({**HEADER, "cluster_id": "c"}, {"index": 1, "data": "x" * 99999}, {"index": 3}), {"status": "failed"}),
         ("hello\n", {"model": "none"}),
