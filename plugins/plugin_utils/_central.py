@@ -203,7 +203,8 @@ class Central:
         for place in PLACES:
             key = SHORT[place.key]
             if place.key != database and self._is_standalone(host, place):
-                said += [f"--db-{key}-create-insecure-remote=yes"] if place.database == names.SOUTHBOUND else []
+                if place.database == names.SOUTHBOUND:
+                    said += ["--db-sb-create-insecure-remote=yes", *(["--db-sb-addr=[::]"] if ":" in address else [])]
                 continue
             for end in ("local", "remote"):
                 said += [f"--db-{key}-cluster-{end}-addr={local}", f"--db-{key}-cluster-{end}-proto={protocol}"]

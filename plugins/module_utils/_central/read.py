@@ -178,10 +178,7 @@ def read_file(path: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, IndexError) as error:
         return {"problem": f"{path} can't be read: {error}"}
-    found["last"] = end - 1
-    if not found["cluster_id"]:
-        found["status"] = JOINING
-    return found
+    return {**found, "status": found["status"] if found["cluster_id"] else JOINING, "last": end - 1}
 
 
 def _records(file: Any) -> Iterator[Mapping[str, Any]]:

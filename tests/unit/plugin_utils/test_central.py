@@ -99,6 +99,8 @@ def test_options_beside_a_standalone_database():
     assert options() == ["--db-sb-create-insecure-remote=yes"]
     assert options("northbound") == [*clustered("nb"), "--db-sb-create-insecure-remote=yes"]
     assert options("southbound") == clustered("sb")
+    made.on(MASTER, ovn_encap_ip="fd44::11")
+    assert options() == ["--db-sb-create-insecure-remote=yes", "--db-sb-addr=[::]"]
 
 
 def test_options_of_three_masters(three):
