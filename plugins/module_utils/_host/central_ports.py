@@ -87,7 +87,7 @@ def objects(ports: CentralPorts) -> list[Object]:
     for version in IP:
         items.append(_set(f"masters{version}", f"ipv{version}_addr", _of_version(ports.masters, version)))
         items.append(_set(f"withdrawn{version}", f"ipv{version}_addr", _of_version(ports.withdrawn, version)))
-    every_port = (*MASTERS_PORTS, names.SOUTHBOUND_PORT)
+    every_port = (*MASTERS_PORTS, names.SOUTHBOUND_PORT, names.SOUTHBOUND_SWITCH_PORT)
     items.append(_set("masters_ports", "inet_service", MASTERS_PORTS))
     items.append(_set("ports", "inet_service", every_port))
     for hook in ("input", "output"):

@@ -30,7 +30,8 @@ NODE = {4: "10.9.0.3", 6: "fd09::3"}
 WITHDRAWN = {4: "10.9.0.4", 6: "fd09::4"}
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
-PORTS = (*central_ports.MASTERS_PORTS, names.SOUTHBOUND_PORT)
+FOR_ALL = (names.SOUTHBOUND_PORT, names.SOUTHBOUND_SWITCH_PORT)
+PORTS = (*central_ports.MASTERS_PORTS, *FOR_ALL)
 WAIT = 3.0  # seconds for a packet that comes
 SILENCE = 0.3  # seconds for one that is dropped
 
@@ -129,7 +130,7 @@ def test_who_reaches_which_port(others, version):
             name: [port for port in (*PORTS, 9999) if answer(others, host, port, version) == "taken"]
             for name, host in {"master": MASTER, "node": NODE}.items()
         }
-        assert found == {"master": [*PORTS, 9999], "node": [names.SOUTHBOUND_PORT, 9999]}
+        assert found == {"master": [*PORTS, 9999], "node": [*FOR_ALL, 9999]}
         assert {answer(others, WITHDRAWN, port, version, SILENCE) for port in PORTS} == {"timed out"}
         assert answer(others, WITHDRAWN, 9999, version) == "taken"
         assert answer(others, NODE, names.NORTHBOUND_PORT, version) == "Connection refused"

@@ -53,7 +53,10 @@ def test_the_page_has_the_ports():
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("| ")][2:]
     open_to = {int(port): where for port, *_what, where in cells}
     masters = dict.fromkeys(central_ports.MASTERS_PORTS, "masters")
-    assert open_to == {**masters, names.SOUTHBOUND_PORT: "everywhere, but withdrawn addresses"}
+    for_all = dict.fromkeys(
+        (names.SOUTHBOUND_PORT, names.SOUTHBOUND_SWITCH_PORT), "everywhere, but withdrawn addresses"
+    )
+    assert open_to == {**masters, **for_all}
 
 
 def texts(ports):
