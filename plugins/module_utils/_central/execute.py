@@ -18,7 +18,7 @@ from . import asked as do
 from . import files, listeners
 from .database import CLUSTERED, JOINING, LEFT, MEMBER, NONE, STANDALONE
 from .places import FOLDERS
-from .read import ask_server, read_database
+from .read import ask_server, read_database, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,7 +126,7 @@ class Executor:
         self._serve(step)
 
     def _convert(self, step: Step) -> None:
-        found = files_model(self.file)
+        found = read_file(self.file).get("model", NONE)
         if found != STANDALONE:  # a server may have the only rows of a file that somebody has removed: it goes on
             raise HostError(f"{self.file} is {found}, and no standalone database: look what has become of it")
         self.servers.stop(self.place)
@@ -135,7 +135,11 @@ class Executor:
     def _readdress(self, step: Step) -> None:
         self.servers.stop(self.place)
         copy = f"{self.file}.standalone"
-        files.to_standalone(self.run, self.file, copy)
+        try:
+            files.to_standalone(self.run, self.file, copy)
+        except (OSError, HostError):
+            self.servers.start(self.place)
+            raise
         self._recreate(copy, step)
         files.set_aside(copy)
 
@@ -295,10 +299,3 @@ class Executor:
             return asyncio.run(ask_server(self.place, self.folders, question, *arguments))
         except OSError as error:
             raise DatabaseError(f"the server of {self.place.database} does not run: {error}") from error
-
-
-def files_model(path: str) -> str:
-    """Return what a database's file is."""
-    from .read import read_file
-
-    return str(read_file(path).get("model", NONE))
