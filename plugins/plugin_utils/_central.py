@@ -44,9 +44,17 @@ class Central:
 
     @property
     def former(self) -> list[str]:
-        """Other hosts that have databases of ours, or of which nobody knows it since the play leaves them out."""
+        """Other hosts that have databases of ours, or of which nobody knows it since the play leaves them out.
+
+        Files that a removal has left, or another OVN, are none of ours: nobody runs them, and our drop-in is not there.
+        """
         others = [host for host in self._inventory.hosts if host not in self.masters]
-        return [host for host in others if self._has_databases(host) or host in self._limited]
+        return [host for host in others if host in self._limited or (self._has_databases(host) and self._is_used(host))]
+
+    def _is_used(self, host: str) -> bool:
+        found = self._facts[host] or {}
+        runs = any((found.get(place.key) or {}).get("running") for place in PLACES)
+        return runs or self._inventory.facts(host).own.central
 
     def _has_databases(self, host: str) -> bool:
         found = self._facts[host] or {}
@@ -69,7 +77,7 @@ class Central:
         return any(state.get("package_schema") or state.get("running") for state in states)
 
     def _states(self, place: Place) -> Iterator[Database]:
-        for found in self._facts.values():
+        for found in map(self._facts.get, (*self.masters, *self.former)):
             if found:
                 yield Database.from_dict(found.get(place.key) or {})
 

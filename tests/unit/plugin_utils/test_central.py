@@ -309,3 +309,17 @@ def test_verify_names_what_a_site_run_would_do():
     assert found[-1].wrong == f"the Southbound database still listens for chassis by plain tcp, which {NODE2} use"
     well = cluster({host: member(host) for host in ALL})
     assert central_findings(Inventory(well.hostvars, well.groups, ALL), ALL) == []
+
+
+@pytest.mark.parametrize("is_ours", [False, True], ids=["left over", "of a master that moves"])
+def test_files_of_databases_on_other_hosts(is_ours):
+    """Protects a new master against the rows of an overlay that was removed, and of another OVN: its files stay on a
+    host that is a node now. A master that moves to another host takes its rows along."""
+    stopped = {**NONE, "northbound": {"model": "standalone"}, "southbound": {"model": "standalone"}}
+    made = cluster({MASTER: {**NONE, "northbound": INSTALLED}, NODE1: stopped, NODE2: {}}, [MASTER])
+    made.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["central"] = is_ours
+    found = decision(made)
+    assert found["former"] == ([NODE1] if is_ours else [])
+    assert {(step["host"], step["action"]) for step in found["steps"]} == {
+        (NODE1, "convert") if is_ours else (MASTER, "bootstrap")
+    }
