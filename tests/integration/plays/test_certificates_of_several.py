@@ -58,12 +58,12 @@ class Several:
             host, ovn_kubernetes={**FACTS["ovn_kubernetes"], "system_id": f"id-{host}", "certificates": found}
         )
 
-    def run(self, *arguments):
-        """Give certificates; the exit code, what was said, and the calls: host -> modules."""
+    def run(self, *arguments, **keywords):
+        """Give certificates; the exit code, what was said, and the calls: host -> modules. Keywords are the play's."""
         facts = {"name": "Gather facts", "ovn.kubernetes.ovn_facts": {}}
         given = {"ansible.builtin.import_role": {"name": "ovn.kubernetes.common", "tasks_from": "certificates_or_end"}}
         groups = "ovn_masters:ovn_nodes:ovn_gateways"
-        play = {"hosts": groups, "gather_facts": False, "tasks": [facts, given]}
+        play = {"hosts": groups, "gather_facts": False, "tasks": [facts, given], **keywords}
         code, said, calls = self.plays.run(self.plays.play(play), *arguments)
         found = {}
         for host, module, call in calls:
@@ -98,20 +98,23 @@ def test_one_host_in_need(several):
     assert calls["ovn-node2"] == ["ovn_facts", "files", "apt", "openssl_privatekey", "openssl_csr_pipe", "pair"]
 
 
-@pytest.mark.parametrize("left_out", ["off", "limit"])
+@pytest.mark.parametrize("left_out", ["off", "limit", "batch"])
 def test_a_new_authority_and_a_host_that_is_left_out(several, left_out):
-    """Protects a host that is off, or outside of --limit: the new CA does not sign before that host trusts it."""
+    """Protects a host that is off, outside of --limit, or in a later batch of the play: the new CA does not sign before
+    that host trusts it."""
     new = authorities.authority("new")
     old = several.pairs["central"]
     several.write("central", new.certificate + old.certificate, new.key)
     (several.folder / "central-ca.key.old").write_text(old.key)
     (several.folder / "central-ca.key.old").chmod(0o600)
-    arguments = []
+    arguments, keywords = [], {}
     if left_out == "off":
         several.plays.hosts["ovn-node2"].update(OFF)
-    else:
+    elif left_out == "limit":
         arguments = ["--limit", "ovn-master,ovn-node1"]
-    code, said, calls = several.run(*arguments)
+    else:
+        keywords = {"serial": 2}
+    code, said, calls = several.run(*arguments, **keywords)
     assert code == (4 if left_out == "off" else 0), said
     assert "the new central CA signs when ovn-node2 trusts it" in said and "localhost" not in calls
     assert calls["ovn-master"] == calls["ovn-node1"] == ["ovn_facts", "files"]
