@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common.errors import HostError, OvnKubernetesError
+from .._common.retry import Pause
 from .._host import central_ports
 from .._netlink import nftables_events, nftables_table
 from . import log, version
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-central-ports")
 CHECK_INTERVAL = 5.0  # seconds without an event until the table is compared again
 GATHER = 0.05  # seconds in which removals gather: all of nftables goes in many events
+# Before the table is written once more that was not found as it was written: another program takes it away as often, or
+# this nft lists it in other words. What is written is an event itself.
+AGAIN = Pause(GATHER, longest=1.0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,14 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _keep(archive: str | None) -> int:
     """Compare at each event, and every few seconds; return the exit status."""
     begun = stamp(archive) if archive else None
-    problem = ""
+    problem, restored = "", 0
     with nftables_events.subscribe() as events:
         while True:
             desired = central_ports.saved_objects()
             if not desired:
                 return 0
             try:
-                restore(desired)
+                restored = restored + 1 if restore(desired, restored) else 0
                 problem = ""
                 if not central_ports.saved_objects():  # it was removed meanwhile
                     nftables_table.run(nftables_table.replacement(central_ports.FAMILY, central_ports.TABLE, []))
@@ -69,21 +73,26 @@ def _keep(archive: str | None) -> int:
                 LOG.info("%s was replaced", archive)
                 return 1
             if _wait(events):
-                time.sleep(GATHER)
+                time.sleep(AGAIN.seconds(restored))
                 nftables_events.has_removed(events, nftables_events.NFPROTO_INET)
 
 
-def restore(desired: list[nftables_table.Object]) -> None:
-    """Put the table right where it is not as its file has it.
+def restore(desired: list[nftables_table.Object], restored: int = 0) -> bool:
+    """Put the table right where it is not as its file has it; return whether it was not.
 
+    :param restored: how often in a row it was put right before.
     :raises HostError: nftables refuses.
     """
     current = nftables_table.read_table(central_ports.FAMILY, central_ports.TABLE)
     if current == desired:
-        return
+        return False
     what = "changed" if current else "removed"
     nftables_table.run(nftables_table.replacement(central_ports.FAMILY, central_ports.TABLE, desired))
-    LOG.warning("another program has %s the nftables table %s: it is there again", what, central_ports.TABLE)
+    if restored == 0:
+        LOG.warning("another program has %s the nftables table %s: it is there again", what, central_ports.TABLE)
+    elif restored == 1:
+        LOG.error("the nftables table %s is %s again and again: it is put right each time", central_ports.TABLE, what)
+    return True
 
 
 def _wait(events: socket.socket) -> bool:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import threading
+import time
+from typing import ClassVar
 
 import pytest
 from database_server import wait_for
@@ -30,9 +33,15 @@ def is_right():
 
 
 class Program:
-    """The program, in a thread: it shares the test's network namespace."""
+    """The program, in a thread: it shares the test's network namespace.
+
+    :ivar started: all of a test, which end with it.
+    """
+
+    started: ClassVar[list[Program]] = []
 
     def __init__(self):
+        self.started.append(self)
         self.result = []
         self.thread = threading.Thread(target=lambda: self.result.append(central_ports.main()), daemon=True)
         self.thread.start()
@@ -54,6 +63,8 @@ def host(monkeypatch, tmp_path):
         apply_steps(table.plan(PORTS))
         yield
         apply_steps(table.plan(None))
+        while Program.started:
+            Program.started.pop().ends()
 
 
 @pytest.mark.parametrize("command", ["flush ruleset", f"delete table inet {names.CENTRAL_TABLE}"])
@@ -94,3 +105,23 @@ def test_what_the_site_play_changes_stays(host):
         lambda: nftables_table.read_table(table.FAMILY, table.TABLE) == table.objects(more), "the new table", SECONDS
     )
     assert program.thread.is_alive() and table.plan(more) == []
+
+
+def test_a_table_that_is_never_as_it_was_written(host, monkeypatch, caplog):
+    """Protects a processor and the log from a program that takes the table away as fast as it is there, and from an nft
+    that lists it in other words: it is written again, ever more slowly, and the log says so twice."""
+    written = []
+
+    def run(commands):
+        written.append(time.monotonic())
+        load(commands)
+
+    load = nftables_table.run
+    with monkeypatch.context() as patch:
+        patch.setattr(nftables_table, "run", run)
+        patch.setattr(nftables_table, "read_table", lambda *_table: [])
+        Program()
+        wait_for(lambda: len(written) > 6, "the table, again and again", 20)
+    pauses = [later - before for before, later in itertools.pairwise(written)]
+    assert pauses[5] > 0.8 and is_right()
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
