@@ -55,7 +55,7 @@ _value:
     C(needed), whether there is anything to do; C(problems), sentences that stop the play; C(make), the CAs that are
     made; C(files), host to files of M(ovn.kubernetes.ovn_host) that differ; C(issue), host to certificates; C(kept),
     sentences about older CAs that hosts still need; C(leaving), files on the controller that lose older CAs;
-    C(dropped), the roles of CAs that no host needs any more.
+    C(dropped), master to those of its databases whose connections are ended, since a CA leaves.
   type: dict
   sample:
     needed: false
@@ -65,7 +65,7 @@ _value:
     issue: {}
     kept: []
     leaving: []
-    dropped: []
+    dropped: {}
 """
 
 import typing as t

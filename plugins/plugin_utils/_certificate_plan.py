@@ -79,8 +79,8 @@ def plan(
     only_authorities: bool = False,
 ) -> Plan:
     """Return what is to be done: ``problems``, sentences; ``make``, authorities; ``files``, host to those that differ;
-    ``issue``, host to certificates; ``kept``, sentences; ``leaving``, files without older authorities; ``dropped``, the
-    roles of older authorities that nobody needs; and ``needed``, whether there is anything.
+    ``issue``, host to certificates; ``kept``, sentences; ``leaving``, files without older authorities; ``dropped``,
+    host to its databases whose connections are ended; and ``needed``, whether there is anything.
 
     :param written: hosts that trust all that they are to trust since this run has written it.
     :param identities: hosts that got a system-id since their facts were gathered: nothing is done but for them.
@@ -117,13 +117,13 @@ def plan(
             "issue": issue,
             "kept": kept(found),
             "leaving": _to_write(found, where),
-            "dropped": list(policy.leaving(found)),
+            "dropped": {host.name: some for host in found.hosts if (some := policy.dropping(found, host))},
         }
     )
 
 
 def _done(values: Plan) -> Plan:
-    empty: Plan = {"problems": [], "make": [], "files": {}, "issue": {}, "kept": [], "leaving": [], "dropped": []}
+    empty: Plan = {"problems": [], "make": [], "files": {}, "issue": {}, "kept": [], "leaving": [], "dropped": {}}
     needed = any(values.get(name) for name in empty if name not in ("kept", "dropped"))
     return {**empty, **values, "needed": needed}
 

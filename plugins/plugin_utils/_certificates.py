@@ -229,6 +229,24 @@ def changed_files(cluster: Cluster, host: Host) -> list[dict[str, t.Any]]:
     return [*files, *({"path": FILES[role], "mode": "0600"} for role in ROLES if role in found)]
 
 
+def dropping(cluster: Cluster, host: Host) -> list[str]:
+    """Return the databases of a master whose connections are ended, since one of them may have a certificate of an
+    authority that leaves: the host loses it now, or the folder does, after a run that was interrupted in between."""
+    bundles = cluster.bundles(host) if host.master and host.found is not None else {}
+    lost = {path for path, text in bundles.items() if _loses(str((host.found or {}).get(BUNDLES[path]) or ""), text)}
+    gone = {role for role in leaving(cluster) if cluster.authorities[role].of_folder} if bundles else set()
+    found = ["southbound"] if lost or gone else []
+    return [*found, "northbound"] if names.CENTRAL_CA in lost or CENTRAL in gone else found
+
+
+def _loses(before: str, after: str) -> bool:
+    """Return whether a bundle has an authority that it will not have."""
+    try:
+        return not {one.fingerprint for one in certificates(before)} <= {one.fingerprint for one in certificates(after)}
+    except ValueError:  # a server could not read it either
+        return False
+
+
 def leaving(cluster: Cluster) -> dict[str, str]:
     """Return role -> text of its authorities without those that nobody needs any more, where there are such."""
     found = {}

@@ -276,6 +276,30 @@ def test_an_authority_is_replaced(role):
     assert changed(done) == [] and issued(done) == {} and issued(last) == {}
 
 
+@pytest.mark.parametrize(("role", "ended"), [("central", ["southbound", "northbound"]), ("chassis", ["southbound"])])
+def test_connections_end_with_their_authority(role, ended):
+    """Protects against who is connected with a certificate of a CA that is gone: on each master once, also where the
+    run was interrupted before, or did not reach the master when the folder forgot the CA."""
+    both, new = rotating(role), {**rotating(role), role: known(NEW[role], role=role)}
+    _first, found = after(cluster(HAVE, authority=both))
+
+    def of(found, authority):
+        one = cluster(found, authority=authority)
+        return {host.name: some for host in one.hosts if (some := policy.dropping(one, host))}
+
+    masters = {"m1": ended, "m2": ended}
+    assert (
+        of(HAVE, both)
+        == {}
+        == of({**HAVE, "m1": {"now": 1}}, {name: known(one, role=name) for name, one in OLD.items()})
+    )
+    assert of(found, both) == masters
+    _second, last = after(cluster(found, authority=both))
+    assert of(last, both) == masters  # the folder has it still: nobody knows whether they were ended
+    assert of(last, new) == {}
+    assert of({**last, "m2": found["m2"]}, new) == {"m2": ended}
+
+
 def test_a_host_that_is_off_keeps_the_overlap():
     """Protects a host that was off meanwhile: nobody has a certificate that it does not trust, it is named, and what is
     issued meanwhile is of the CA before."""
