@@ -32,7 +32,7 @@ from ._derived import tunnel_address
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._report import names_of
-from ._x509 import certificates
+from ._x509 import readable_all
 
 Plan = dict[str, t.Any]
 JOBS = ("awx_job_id", "tower_job_id")  # extra variables that AWX and the automation controller give a job
@@ -156,10 +156,7 @@ def _trusted(found: policy.Cluster, role: str) -> list[str]:
     bundles: dict[str, dict[str, str]] = {"central_ca": {}, "southbound_ca": {}}
     for host in found.hosts:
         for name, trusted in bundles.items():
-            try:
-                some = certificates(str((host.found or {}).get(name) or ""))
-            except ValueError:
-                continue
+            some = readable_all(str((host.found or {}).get(name) or ""))
             trusted.update({one.fingerprint: one.pem for one in some})
     central = bundles["central_ca"]
     if role == CENTRAL:

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..module_utils._common import names
-from ._authorities import ROLES, Authority
+from ._authorities import CENTRAL, ROLES, Authority
 from ._certificates import ENDS, FILES, Cluster, Host, reason
 from ._errors import show
 from ._report import names_of
-from ._x509 import Certificate
+from ._x509 import Certificate, readable_all
 
 
 def problems(cluster: Cluster, where: str) -> list[str]:
@@ -25,8 +25,9 @@ def problems(cluster: Cluster, where: str) -> list[str]:
         authority = cluster.authorities[role]
         holders = [host for host in cluster.hosts if role in host.roles() and host.certificate(role) is not None]
         if not authority.certificates:
-            if holders and role not in cluster.rotated:
-                found.append(_lost(role, holders, where))
+            traces = _traces(cluster, role)
+            if traces and role not in cluster.rotated:
+                found.append(_lost(role, traces, where))
             continue
         if authority.certificates[0].validity.days_left(cluster.now) < 0:
             found.append(
@@ -42,10 +43,28 @@ def problems(cluster: Cluster, where: str) -> list[str]:
     return found
 
 
-def _lost(role: str, holders: Sequence[Host], where: str) -> str:
-    issuers = sorted({one.issuer for one in (host.certificate(role) for host in holders) if one is not None})
+def _traces(cluster: Cluster, role: str) -> dict[str, list[str]]:
+    """Return host -> CAs of a role of which it has something: those of certificates; where no host has one, as after a
+    run that was interrupted, those that hosts trust."""
+    issuers: dict[str, list[str]] = {}
+    trusted: dict[str, list[str]] = {}
+    for host in cluster.hosts:
+        found, certificate = host.found or {}, host.certificate(role)
+        if role in found:
+            issuers[host.name] = [show(certificate.issuer) if certificate else "a CA that can't be told"]
+        central, southbound = (readable_all(str(found.get(name) or "")) for name in ("central_ca", "southbound_ca"))
+        of_role = (
+            central if role == CENTRAL else [one for one in southbound if one.pem not in {ca.pem for ca in central}]
+        )
+        if of_role:
+            trusted[host.name] = [show(one.name) for one in of_role]
+    return issuers or trusted
+
+
+def _lost(role: str, traces: Mapping[str, Sequence[str]], where: str) -> str:
+    issuers = sorted({issuer for some in traces.values() for issuer in some})
     return (
-        f"{names_of(host.name for host in holders)}: there are certificates of {' and '.join(map(show, issuers))}, and "
+        f"{names_of(traces)}: there are certificates of {' and '.join(issuers)}, and "
         f"the controller has no {role} CA in {where}: give the folder that has it (ovn_tls_folder), or "
         f"ovn_tls_{role}_ca_certificate and ovn_tls_{role}_ca_key; where it is lost for good, "
         f"-e ovn_tls_rotate={role}_ca makes another one"

@@ -18,7 +18,7 @@ from ..module_utils._common import names
 from ..module_utils._common.certificates import DAY
 from ._authorities import CENTRAL, CHASSIS, KEYS, ROLES, Authority, Signer
 from ._errors import count, show
-from ._x509 import Certificate, certificates, general_name, readable
+from ._x509 import Certificate, general_name, readable, readable_all
 
 Values = Mapping[str, t.Any]
 LONGEST_NAME = 64  # characters of a common name, RFC 5280 (ub-common-name)
@@ -127,10 +127,7 @@ def _trusts(host: Host, bundle: str, authority: Certificate) -> bool:
         return False
     if not host.has_any:
         return True  # it is new, and gets all before it connects to anybody
-    try:
-        trusted = certificates(str(host.found.get(bundle) or ""))
-    except ValueError:
-        return False
+    trusted = readable_all(str(host.found.get(bundle) or ""))
     return authority.fingerprint in {one.fingerprint for one in trusted}
 
 
@@ -241,10 +238,8 @@ def dropping(cluster: Cluster, host: Host) -> list[str]:
 
 def _loses(before: str, after: str) -> bool:
     """Return whether a bundle has an authority that it will not have."""
-    try:
-        return not {one.fingerprint for one in certificates(before)} <= {one.fingerprint for one in certificates(after)}
-    except ValueError:  # a server could not read it either
-        return False
+    # A server could not read a damaged one either.
+    return not {one.fingerprint for one in readable_all(before)} <= {one.fingerprint for one in readable_all(after)}
 
 
 def leaving(cluster: Cluster) -> dict[str, str]:

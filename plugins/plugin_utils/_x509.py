@@ -106,12 +106,17 @@ def certificates(text: str) -> tuple[Certificate, ...]:
     return tuple(Certificate(one) for one in texts(text))
 
 
+def readable_all(text: str) -> tuple[Certificate, ...]:
+    """Return the certificates of a text that a host has; none where one of them can't be read."""
+    try:
+        return certificates(text)
+    except ValueError:
+        return ()
+
+
 def readable(text: str) -> Certificate | None:
     """Return the first certificate of a text that a host has; None where there is none that can be read."""
-    try:
-        return next(iter(certificates(text)), None)
-    except ValueError:
-        return None
+    return next(iter(readable_all(text)), None)
 
 
 def public_key_of(key: str) -> bytes:

@@ -209,6 +209,26 @@ def test_a_lost_authority_is_said():
     assert _certificate_problems.problems(one, "/ca") == []
 
 
+@pytest.mark.parametrize(
+    ("has", "whose"),
+    [
+        ({"central_ca": CENTRAL.certificate}, {"central": '"central"'}),  # the run ended before there was a certificate
+        ({"central_ca": CENTRAL.certificate, "southbound_ca": CENTRAL.certificate + CHASSIS.certificate}, None),
+        ({"chassis": pair(CHASSIS) | {"certificate": ""}}, {"chassis": "a CA that can't be told"}),
+    ],
+)
+def test_a_trace_of_an_authority_is_enough(has, whose):
+    """Protects against a second CA by accident, where a run from another controller was interrupted, and where a file
+    is damaged."""
+    nothing = {role: Authority(role, (), (), True) for role in OLD}
+    said = _certificate_problems.problems(cluster({"m1": {"now": 1, **has}}, authority=nothing), "/ca")
+    expected = whose or {"central": '"central"', "chassis": '"chassis"'}
+    assert [text.split(":")[1].split(": give")[0] for text in said] == [
+        f" there are certificates of {one}, and the controller has no {role} CA in /ca"
+        for role, one in expected.items()
+    ]
+
+
 def test_own_certificates_are_only_checked():
     """Protects who makes certificates himself: nothing is issued, what is wrong is said, and nothing else."""
     only = {role: known(one, role=role, keys=()) for role, one in OLD.items()}
