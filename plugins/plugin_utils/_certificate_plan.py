@@ -16,6 +16,7 @@ from . import _certificates as policy
 from ._authorities import (
     CENTRAL,
     DAYS,
+    FOLDER,
     ROLES,
     Authority,
     Wrong,
@@ -29,7 +30,7 @@ from ._authorities import (
 )
 from ._certificate_problems import kept, problems
 from ._derived import tunnel_address
-from ._errors import InventoryError
+from ._errors import InventoryError, show, show_path
 from ._inventory import Inventory
 from ._report import names_of
 from ._x509 import readable_all
@@ -169,6 +170,12 @@ def _refusals(
 ) -> list[str]:
     """Return why no authority is made now."""
     roles = " and ".join(one["role"] for one in make)
+    others = _files_of_others(where)
+    if others:
+        return [
+            f"{FOLDER} {show_path(where)} has other files, such as {show(others[0])}: give a folder of its own, which "
+            "the play closes to everybody else (mode 0700), and to git"
+        ]
     if is_job(inventory):
         return [
             f"there is no {roles} CA, and what a job of AWX writes is gone afterwards: make them once elsewhere with "
@@ -182,6 +189,16 @@ def _refusals(
             "run the site play when all masters can be reached"
         ]
     return []
+
+
+def _files_of_others(where: str) -> list[str]:
+    """Return files of a folder without any CA, but hidden ones."""
+    try:
+        files = sorted(os.listdir(where))
+    except OSError:  # there is none yet
+        return []
+    ours = tuple(f"{role}-ca." for role in ROLES)
+    return [] if any(one.startswith(ours) for one in files) else [one for one in files if not one.startswith(".")]
 
 
 def _to_write(found: policy.Cluster, where: str) -> list[Plan]:

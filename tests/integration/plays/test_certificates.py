@@ -97,8 +97,16 @@ def test_a_host_whose_name_comes_late(master, tasks):
 
 
 def test_authorities_for_a_vault(master):
-    """Protects who keeps the CAs in a vault: a playbook makes them, with no host asked, and makes them once."""
+    """Protects who keeps the CAs in a vault: a playbook makes them, with no host asked, and makes them once; and a
+    folder that has something else, such as the inventory itself, from being closed."""
     del master.plays.variables["ovn_tls"]
+    master.authorities.mkdir(mode=0o755)
+    (master.authorities / "hosts.yml").touch()
+    code, said, _calls = master.plays.run("ovn.kubernetes.authority")
+    assert code == 2 and 'has other files, such as "hosts.yml": give a folder of its own' in said, said
+    assert [path.name for path in master.authorities.iterdir()] == ["hosts.yml"]
+    assert stat.S_IMODE(master.authorities.stat().st_mode) == 0o755
+    (master.authorities / "hosts.yml").unlink()
     code, said, calls = master.plays.run("ovn.kubernetes.authority")
     assert code == 0 and f"Made in {master.authorities}: ovn.kubernetes central CA " in said and calls == [], said
     made = {path.name: path.read_text() for path in master.authorities.iterdir()}
