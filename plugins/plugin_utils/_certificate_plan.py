@@ -148,17 +148,18 @@ def _made(found: policy.Cluster, role: str, authority: Authority, where: str) ->
         "key": path,
         "new_key": new_key(path) if authority.certificates else path,
         "old_key": old_key(path) if authority.signers else "",
-        "older": authority.pem or "".join(_trusted(found, role)),
+        "older": authority.pem or "".join(trusted(found, role)),
     }
 
 
-def _trusted(found: policy.Cluster, role: str) -> list[str]:
-    """Return the authorities of a role that hosts have, where the controller has lost them."""
+def trusted(found: policy.Cluster, role: str) -> list[str]:
+    """Return the authorities of a role that masters trust, where the controller has lost them. What another host says
+    that it trusts does not count: a CA of its own would be everybody's."""
     bundles: dict[str, dict[str, str]] = {"central_ca": {}, "southbound_ca": {}}
     for host in found.hosts:
-        for name, trusted in bundles.items():
-            some = readable_all(str((host.found or {}).get(name) or ""))
-            trusted.update({one.fingerprint: one.pem for one in some})
+        for name, some in bundles.items() if host.master else ():
+            ours = readable_all(str((host.found or {}).get(name) or ""))
+            some.update({one.fingerprint: one.pem for one in ours})
     central = bundles["central_ca"]
     if role == CENTRAL:
         return list(central.values())

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.certificates import DAY
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _certificate_problems
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _certificate_plan, _certificate_problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _certificates as policy
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._authorities import Authority, Signer
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._x509 import certificates
@@ -227,6 +227,15 @@ def test_a_trace_of_an_authority_is_enough(has, whose):
         f" there are certificates of {one}, and the controller has no {role} CA in /ca"
         for role, one in expected.items()
     ]
+
+
+def test_whom_a_lost_authority_is_taken_from():
+    """Protects all hosts from one that somebody has taken over: a CA of its own is not trusted with those that the
+    controller has lost, and which masters still trust."""
+    mine = {"central_ca": STRANGER.certificate, "southbound_ca": STRANGER.certificate}
+    for lost in ({**HAVE, "n1": {**HAVE["n1"], **mine}}, {"m1": HAVE["m1"], "n1": mine}):
+        assert _certificate_plan.trusted(cluster(lost), "central") == [CENTRAL.certificate]
+        assert _certificate_plan.trusted(cluster(lost), "chassis") == [CHASSIS.certificate]
 
 
 def test_own_certificates_are_only_checked():
