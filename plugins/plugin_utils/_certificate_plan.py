@@ -133,9 +133,7 @@ def _to_make(found: policy.Cluster, where: str) -> list[Plan]:
     return [
         _made(found, role, authority, where)
         for role, authority in ((role, found.authorities[role]) for role in ROLES)
-        if not authority.certificates
-        # One whose older one is still there is being replaced already.
-        or (role in found.rotated and authority.of_folder and len(authority.certificates) == 1)
+        if not authority.certificates or found.is_replaced(role)
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ..module_utils._common import names
 from ._authorities import CENTRAL, ROLES, Authority
-from ._certificates import ENDS, FILES, Cluster, Host, reason
+from ._certificates import ENDS, FILES, LEAST, Cluster, Host, reason
 from ._errors import show
 from ._report import names_of
 from ._x509 import Certificate, readable_all
@@ -29,10 +29,11 @@ def problems(cluster: Cluster, where: str) -> list[str]:
             if traces and role not in cluster.rotated:
                 found.append(_lost(role, traces, where))
             continue
-        if authority.certificates[0].validity.days_left(cluster.now) < 0:
+        left = authority.certificates[0].validity.days_left(cluster.now)
+        if left < LEAST and not cluster.is_replaced(role):
             found.append(
-                f"the {role} CA {show(authority.certificates[0].name)} has expired: ovn_tls_rotate={role}_ca makes "
-                "another one, or give one"
+                f"the {role} CA {show(authority.certificates[0].name)} {'has expired' if left < 0 else 'ends today'}: "
+                f"ovn_tls_rotate={role}_ca makes another one, or give one"
             )
         for host in holders:
             certificate = host.certificate(role)

@@ -22,6 +22,7 @@ from ._x509 import Certificate, general_name, readable, readable_all
 
 Values = Mapping[str, t.Any]
 LONGEST_NAME = 64  # characters of a common name, RFC 5280 (ub-common-name)
+LEAST = 1  # days that an authority that signs must have left: the shortest certificate is for a day
 BUNDLES = {names.CENTRAL_CA: "central_ca", names.SOUTHBOUND_CA: "southbound_ca"}  # path -> name of the fact
 FILES = {CENTRAL: names.CENTRAL_PEM, CHASSIS: names.CHASSIS_PEM}
 ENDS = "ends"
@@ -119,7 +120,13 @@ class Cluster(t.NamedTuple):
         authority = self.authorities[role]
         first, *older = authority.certificates
         able = older if older and self.lacking(role, first) else authority.certificates
-        return next(filter(None, (authority.signer(one.fingerprint) for one in able)), None)
+        valid = (one for one in able if one.validity.days_left(self.now) >= LEAST)
+        return next(filter(None, (authority.signer(one.fingerprint) for one in valid)), None)
+
+    def is_replaced(self, role: str) -> bool:
+        """Return whether this run makes another authority: one whose older one is there is being replaced already."""
+        authority = self.authorities[role]
+        return role in self.rotated and authority.of_folder and len(authority.certificates) == 1
 
 
 def _trusts(host: Host, bundle: str, authority: Certificate) -> bool:

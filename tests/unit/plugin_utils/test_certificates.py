@@ -229,6 +229,22 @@ def test_a_trace_of_an_authority_is_enough(has, whose):
     ]
 
 
+@pytest.mark.parametrize(("end", "said"), [(-1, "has expired"), (0.5, "ends today"), (2, "")])
+def test_an_authority_at_its_end(end, said):
+    """Protects the way out of an expired CA: it signs nothing that nobody can use, its replacement is made when
+    somebody asks for it, and waits for all hosts."""
+    ended = authorities.authority("chassis", begin=-9, end=end)
+    both = {"central": known(CENTRAL, role="central"), "chassis": known(ended, role="chassis")}
+    found = {name: have(name, chassis=ended, southbound=(CENTRAL, ended)) for name in NAMES}
+    texts = _certificate_problems.problems(cluster(found, authority=both), "/ca")
+    assert [f'the chassis CA "chassis" {said}: ' in text for text in texts] == ([True] if said else [])
+    assert _certificate_problems.problems(cluster(found, authority=both, rotated={"chassis"}), "/ca") == []
+    assert (cluster(found, authority=both).signer("chassis") is None) is bool(said)
+    waiting = cluster(found, authority={**both, "chassis": known(NEW["chassis"], ended, role="chassis")})
+    assert (waiting.signer("chassis") is None) is bool(said)
+    assert waiting._replace(written=NAMES).signer("chassis").certificate.name == "new chassis"
+
+
 def test_whom_a_lost_authority_is_taken_from():
     """Protects all hosts from one that somebody has taken over: a CA of its own is not trusted with those that the
     controller has lost, and which masters still trust."""
