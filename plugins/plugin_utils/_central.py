@@ -38,7 +38,7 @@ class Central:
     def __init__(self, inventory: Inventory, limited: Iterable[str] = ()) -> None:
         self._inventory = inventory
         self.masters = list(inventory.masters)
-        self.tls = bool(inventory.valid_cluster_value("ovn_tls"))
+        self.tls = inventory.tls
         self._limited = frozenset(limited)
         self._facts = {host: inventory.facts(host).central_databases for host in inventory.hosts}
 

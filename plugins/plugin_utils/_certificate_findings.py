@@ -31,7 +31,7 @@ def findings(inventory: Inventory) -> tuple[list[str], list[Advice]]:
 
     What is wrong with variables, and with the folder of the CAs, is said by the validation.
     """
-    if not inventory.hosts or not inventory.valid_cluster_value("ovn_tls"):
+    if not inventory.hosts or not inventory.tls:
         return [], []
     try:
         found = cluster(inventory, {}, (), ())

@@ -88,7 +88,7 @@ def plan(
     :param only_authorities: no host has to be asked.
     :raises InventoryError: a variable can't be read.
     """
-    if not inventory.hosts or not (only_authorities or inventory.cluster_value("ovn_tls")):
+    if not inventory.hosts or not (only_authorities or inventory.tls):
         return _done({})
     late = identities is not None
     rotated = frozenset[str]() if late else rotations(inventory)

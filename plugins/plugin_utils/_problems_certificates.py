@@ -18,7 +18,7 @@ MOST = 36500  # days; a century
 
 def add_certificate_problems(inventory: Inventory, report: Report) -> None:
     """Add what is wrong with certificates; nothing without TLS."""
-    if not inventory.valid_cluster_value("ovn_tls"):
+    if not inventory.tls:
         return
     _add_days(inventory, report)
     _add_names(inventory, report)
@@ -59,7 +59,7 @@ def _add_names(inventory: Inventory, report: Report) -> None:
                 report.add(
                     host,
                     f"{what} {show(text)} has {len(text)} characters, and the name in a certificate has at most "
-                    f"{LONGEST_NAME} (RFC 5280): give the host a shorter one, or leave ovn_tls false",
+                    f"{LONGEST_NAME} (RFC 5280): give the host a shorter one, or set ovn_tls to false",
                 )
 
 

@@ -125,9 +125,12 @@ def _add_missing_collection(inventory: Inventory, report: Report) -> None:
             f"{OPENVSWITCH} needs the collection {COLLECTION}, which is not on the controller: install it, or remove "
             "the variable",
         )
-    if inventory.valid_cluster_value("ovn_tls") and not _is_installed(CRYPTO):
-        text = f"ovn_tls needs the collection {CRYPTO}, which is not on the controller: install it"
-        report.add(inventory.hosts_with("ovn_tls"), text)
+    if inventory.tls and not _is_installed(CRYPTO):
+        report.add(
+            inventory.hosts,
+            f"ovn_tls needs the collection {CRYPTO}, which is not on the controller: install it, or set ovn_tls to "
+            "false",
+        )
 
 
 def _is_installed(collection: str) -> bool:

@@ -60,7 +60,7 @@ class Cluster:
         self.service_subnets = inventory.cluster_value("ovn_service_subnet") or []
         self.join_subnets = join_subnets(inventory)
         self.encap_type = inventory.cluster_value("ovn_encap_type") or VARIABLES["ovn_encap_type"].default
-        self.tls = bool(inventory.cluster_value("ovn_tls"))
+        self.tls = inventory.tls
         self.access = Access(inventory)
         self._mtu: int | None = inventory.cluster_value("ovn_mtu")
         self._addresses: list[str] = []

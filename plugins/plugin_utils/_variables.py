@@ -128,7 +128,13 @@ _TABLE = (
         "The pods' MTU.",
     ),
     Variable(
-        "ovn_tls", ALL, "boolean", False, "`false`", "false", "SSL and role-based access control on both databases."
+        "ovn_tls",
+        ALL,
+        "boolean",
+        True,
+        "`true`",
+        "true",
+        "SSL on both databases, and role-based access control on the southbound one.",
     ),
     Variable(
         "ovn_monitor_all",

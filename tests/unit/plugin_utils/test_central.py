@@ -59,8 +59,7 @@ def cluster(databases, masters=ALL, tls=False):
     for host in ALL:
         facts = {**host_facts(ADDRESS[host]), "ovn_kubernetes": {"central_databases": databases.get(host)}}
         made.on(host, ansible_facts=facts)
-    if tls:
-        made.everywhere(ovn_tls=True)
+    made.everywhere(ovn_tls=tls)
     return made
 
 

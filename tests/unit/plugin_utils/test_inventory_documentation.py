@@ -14,7 +14,6 @@ import yaml
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._templates import TEMPLATE
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._unsupported import MAXIMUM_MASTERS, UNSUPPORTED
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._values import READERS, read
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import PLAY, VARIABLES, closest
 
@@ -37,22 +36,6 @@ def test_the_page_lists_exactly_the_known_variables():
     """Protects the page against a table that somebody made elsewhere in it."""
     page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(ovn_[a-z_]+)` \| (?:all|a) ", page, re.MULTILINE)) == set(VARIABLES)
-
-
-def test_the_page_names_what_is_not_supported():
-    """Protects against a release that does more, or less, than its page documents."""
-    page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
-    line = next(line for line in page.splitlines() if line.startswith("Not in this release yet"))
-    assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in UNSUPPORTED}
-
-
-@pytest.mark.parametrize("name", ["certificates.md", "masters.md", "security.md"])
-def test_a_page_of_what_is_not_supported_says_so(name):
-    """Protects readers from a promise: whoever reads only that page may take the databases for closed."""
-    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    said = re.search(r"Not in this release yet, and refused: ([^.]*)\.", page)
-    assert set(re.findall(r"ovn_[a-z_]+", said[1] if said else "")) == {refusal.variable for refusal in UNSUPPORTED}
-    assert "more than one master" in (said[1] if said else "") or name != "masters.md" or MAXIMUM_MASTERS > 1
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)

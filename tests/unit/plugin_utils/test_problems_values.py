@@ -140,10 +140,6 @@ EVERYWHERE = [
     ({"ovn_tls": "maybe"}, 'ovn_tls "maybe" is neither true nor false: write true or false'),
     ({"ovn_tls": 2}, "ovn_tls 2 is neither true nor false: write true or false"),
     (
-        {"ovn_tls": "True"},
-        'ovn_tls "True" isn\'t supported yet: leave it out or false, and keep the underlay a network that you trust',
-    ),
-    (
         {"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
         'ovn_kubernetes_api "https://10.0.0.1:6443" needs a credential, and there is none: set '
         "ovn_kubernetes_admin_kubeconfig, from which the play makes the accounts itself, or ovn_kubernetes_token",

@@ -37,9 +37,9 @@ def test_defaults(cluster):
         "service_subnets": [],
         "join_subnets": ["100.64.0.0/16"],
         "node_subnets": [],
-        "southbound_remote": "tcp:10.44.0.11:6642",
-        "southbound_central_remote": "tcp:10.44.0.11:16642",
-        "northbound_remote": "tcp:10.44.0.11:6641",
+        "southbound_remote": "ssl:10.44.0.11:6642",
+        "southbound_central_remote": "ssl:10.44.0.11:16642",
+        "northbound_remote": "ssl:10.44.0.11:6641",
         "monitor_all": None,
         "remote_probe": None,
         "datapath_type": "",
@@ -53,7 +53,7 @@ def test_defaults(cluster):
         },
         "openvswitch_settings": [],
         "rebalance_egress": False,
-        "tls": False,
+        "tls": True,
         "kubernetes": None,
     }
     assert of(cluster, NODE2)["gateway"] is None
@@ -88,9 +88,9 @@ def test_variables_that_are_set(cluster):
         "service_subnets": ["10.96.0.0/16", "fd96::/112"],
         "join_subnets": ["100.70.0.0/16", "fd98::/64"],
         "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
-        "southbound_remote": "tcp:[fd44::1]:6642",
-        "southbound_central_remote": "tcp:[fd44::1]:16642",
-        "northbound_remote": "tcp:[fd44::1]:6641",
+        "southbound_remote": "ssl:[fd44::1]:6642",
+        "southbound_central_remote": "ssl:[fd44::1]:16642",
+        "northbound_remote": "ssl:[fd44::1]:6641",
         "monitor_all": None,
         "remote_probe": None,
         "datapath_type": "netdev",
@@ -104,7 +104,7 @@ def test_variables_that_are_set(cluster):
         },
         "openvswitch_settings": [{**IDLE, "value": "30000"}],
         "rebalance_egress": True,
-        "tls": False,
+        "tls": True,
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
             "accounts": False,
@@ -233,7 +233,7 @@ def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
 
 def test_the_databases_listen_where_they_are_looked_for(cluster):
     """Protects an IPv6 underlay: the default is IPv4. Elsewhere no port is opened that nobody needs."""
-    cluster.with_facts().own(MASTER, central_databases={})
+    cluster.with_facts().everywhere(ovn_tls=False).own(MASTER, central_databases={})
     assert Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"][0].target == "ptcp:6642"
     cluster.on(MASTER, ovn_encap_ip="fd44::11").on(NODE1, ovn_encap_ip="fd44::12").on(NODE2, ovn_encap_ip="fd44::13")
     (listener,) = Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"]
@@ -250,7 +250,7 @@ def test_default_route_of_ipv6_only(cluster):
         facts["default_ipv4"] = {}
         facts["default_ipv6"] = {"address": f"fd44::{number}", "interface": "eth0", "mtu": 1500, "prefix": "64"}
     assert of(cluster, NODE1)["encap_ip"] == "fd44::12"
-    assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
+    assert of(cluster, NODE1)["southbound_remote"] == "ssl:[fd44::11]:6642"
     assert of(cluster, NODE1)["mtu"] == 1422
 
 
@@ -451,7 +451,7 @@ def test_where_masters_find_the_databases(cluster):
     """Protects central.json: of several masters it names all, and of one there is none, or it goes."""
     path = "/etc/ovn-kubernetes/central.json"
     assert central_access(cluster.with_facts().hostvars, cluster.groups) == {"path": path, "absent": True}
-    cluster.groups["ovn_masters"] = [NODE2, MASTER]
+    cluster.everywhere(ovn_tls=False).groups["ovn_masters"] = [NODE2, MASTER]
     plain = central_access(cluster.hostvars, cluster.groups)
     assert (plain["path"], plain["mode"]) == (path, "0600")
     assert json.loads(plain["content"]) == {
@@ -503,8 +503,8 @@ def test_a_master_that_is_away(cluster):
         cluster.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"] = {"databases": saved}
         return settings(cluster.hostvars, cluster.groups, NODE1, gathered=gathered)["southbound_remote"]
 
-    assert remote(["10.44.0.13", "10.44.0.11"]) == "tcp:10.44.0.13:6642,tcp:10.44.0.11:6642"
-    assert remote(["10.44.0.13", "10.44.0.11"] * 2) == "tcp:10.44.0.13:6642,tcp:10.44.0.11:6642"
+    assert remote(["10.44.0.13", "10.44.0.11"]) == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    assert remote(["10.44.0.13", "10.44.0.11"] * 2) == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
     for saved in ([], ["10.44.0.11"], ["10.44.0.11", "10.44.0.13"], ["10.44.0.13", "10.44.0.11", "10.44.0.12"]):
         with pytest.raises(AnsibleFilterError, match=f"{MASTER}: ovn_encap_ip is not set"):
             remote(saved)
