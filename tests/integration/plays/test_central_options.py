@@ -24,7 +24,7 @@ def test_options_follow_the_masters_tunnel_address(tmp_path, address, local):
             options += f" --db-{key}-cluster-{end}-addr={local} --db-{key}-cluster-{end}-proto=tcp"
     variables_of_all = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     inventory = {
-        "all": {"vars": {"ovn_cluster_subnet": "192.168.0.0/16", **variables_of_all}},
+        "all": {"vars": {"ovn_cluster_subnet": "192.168.0.0/16", "ovn_tls": False, **variables_of_all}},
         "ovn_masters": {"hosts": {"master": {"ovn_encap_ip": address}}},
     }
     show = {"ansible.builtin.copy": {"content": "{{ master_options_text }}", "dest": str(tmp_path / "text")}}

@@ -99,7 +99,7 @@ def test_a_host_whose_name_comes_late(master, tasks):
 def test_authorities_for_a_vault(master):
     """Protects who keeps the CAs in a vault: a playbook makes them, with no host asked, and makes them once; and a
     folder that has something else, such as the inventory itself, from being closed."""
-    del master.plays.variables["ovn_tls"]
+    master.plays.variables["ovn_tls"] = False
     master.authorities.mkdir(mode=0o755)
     (master.authorities / "hosts.yml").touch()
     code, said, _calls = master.plays.run("ovn.kubernetes.authority")
