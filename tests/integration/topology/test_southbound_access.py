@@ -114,8 +114,8 @@ def test_the_port_of_masters_has_no_role(southbound, asked):
 
 
 def test_who_is_no_chassis(southbound, asked):
-    """Protects the database from everybody else, with the words that an operator finds at both ends: a certificate of
-    another authority, although it has the right name, plain tcp, and no certificate."""
+    """Protects the database from everybody else (W13), with the words that an operator finds at both ends: a
+    certificate of another authority, although it has the right name, plain tcp, and no certificate."""
     with pytest.raises(AssertionError, match=FAILED):
         transact(asked.remote(), southbound.foreign, READ)
     with pytest.raises(AssertionError, match=FAILED):
