@@ -30,11 +30,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: >-
-    C(hosts), a list of names; C(everything), whether the whole overlay is to be removed; and C(authorities), the folder
-    on the controller with CAs, which stay.
+  description: C(hosts), a list of names, and C(everything), whether the whole overlay is to be removed.
   type: dict
-  sample: {"hosts": ["kube-minion1"], "everything": false, "authorities": ""}
+  sample: {"hosts": ["kube-minion1"], "everything": false}
 """
 
 import typing as t

@@ -11,7 +11,6 @@ import sys
 from .._common.version import VERSION
 
 PROGRAMS = (
-    "central_ports",
     "drops",
     "egress",
     "gateway_helper",

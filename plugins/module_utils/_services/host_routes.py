@@ -15,9 +15,8 @@ from collections.abc import Iterable, Sequence
 
 from .._common import addressing, names
 from .._ovsdb.rows import Row
-from .addresses import of_version
 from .host import Host
-from .service_state import ServiceState
+from .model import ServiceState, of_version
 
 # (table, role) of the rows; a host has one route for each of its addresses, whose role begins so.
 ROLES = (

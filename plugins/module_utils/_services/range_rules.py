@@ -18,9 +18,8 @@ from collections.abc import Iterable, Iterator
 from .._common import names
 from .._ovsdb.rows import Owner, Ref, Row, SetMembers
 from . import host
-from .addresses import of_version
 from .host import Host
-from .model import PROTOCOLS, Service
+from .model import PROTOCOLS, Service, of_version
 
 GROUP = "Port_Group"
 ALLOW, DROP = 1002, 1001  # priorities

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .endpoint_slices import EndpointSlice
-from .model import Service
-from .service_state import ServiceState
+from .model import EndpointSlice, Service, ServiceState
 
 
 class SliceIndex:

@@ -80,7 +80,6 @@ class HostFacts:
             datapath_type,
             routes=tuple(settings.get("routes") or ()),
             programs=os.path.exists(names.ARCHIVE),
-            scale=settings.get("scale") or {},
         )
         # The userspace datapath sends tunnels only through a bridge of its own; a NIC in its bridge has its address
         # there.

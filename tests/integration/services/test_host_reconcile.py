@@ -7,20 +7,193 @@ services' and pods' addresses).
 from __future__ import annotations
 
 import argparse
+import json
 import pathlib
 import subprocess
 
 import out_of_window
 import pytest
 from database_server import wait_for
-from network_namespace import load_nftables
+from network_namespace import ip, load_nftables
 from node_server import Node, network, pod
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import node as node_program
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_networks import HostNetworks
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_cidrs import ServiceCIDR
 
-from .host_stack import ask, listen, node_object, service
+SERVE = """
+import socket, sys, threading
+def serve(where):
+    listener = socket.create_server(where)
+    while True:
+        connection, peer = listener.accept()
+        connection.sendall(("%s:%d from %s" % (*connection.getsockname(), peer[0])).encode())
+        connection.close()
+addresses = [a.rpartition(":") for a in sys.argv[1:]]
+threads = [threading.Thread(target=serve, args=((host, int(port)),)) for host, _colon, port in addresses]
+[thread.start() for thread in threads]
+print("listening", flush=True)
+"""
+ASK = """
+import socket, sys
+try:
+    source = (sys.argv[1], 0) if sys.argv[1] else None
+    server = sys.argv[2], int(sys.argv[3])
+    connection = socket.create_connection(server, timeout=float(sys.argv[4]), source_address=source)
+    if len(sys.argv) > 5:
+        connection.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    data = b""
+    while piece := connection.recv(4096):
+        data += piece
+    print(data.decode())
+except TimeoutError:
+    print("silence")
+except OSError as exc:
+    print(exc.strerror)
+"""
+
+
+def service(name, number, node_port, **spec):
+    """A service with one port."""
+    ports = [{"protocol": "TCP", "port": 80, **({"nodePort": node_port} if node_port else {})}]
+    return {
+        "metadata": {"namespace": "ns", "name": name},
+        "spec": {
+            "type": "NodePort" if node_port else "ClusterIP",
+            "clusterIPs": [f"10.96.0.{number}"],
+            "ports": ports,
+            **spec,
+        },
+    }
+
+
+def balancer(name, number, ingress, ranges):
+    """A service of an outer balancer for some sources."""
+    made = service(name, number, None, loadBalancerSourceRanges=ranges)
+    made["spec"]["type"] = "LoadBalancer"
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": ingress}]}}
+    return made
+
+
+def endpoints(name, port, *addresses, node="node1"):
+    """Its endpoint slice."""
+    return {
+        "metadata": {"namespace": "ns", "name": name, "labels": {"kubernetes.io/service-name": name}},
+        "addressType": "IPv4",
+        "ports": [{"protocol": "TCP", "port": port}],
+        "endpoints": [{"addresses": [one], "nodeName": node, "conditions": {"ready": True}} for one in addresses],
+    }
+
+
+def node_object(name, address):
+    """A node."""
+    return {"metadata": {"name": name}, "status": {"addresses": [{"type": "InternalIP", "address": address}]}}
+
+
+@pytest.fixture
+def client(sandbox):
+    """10.0.0.9 is another host of the cluster, 10.0.0.8 is outside."""
+    place = sandbox("client")
+    ip(f"link add eth0 type veth peer name eth0 netns {place.path}")
+    ip("addr add 10.0.0.1/24 dev eth0")
+    ip("link set eth0 up")
+    for line in (
+        "addr add 10.0.0.9/24 dev eth0",
+        "addr add 10.0.0.8/24 dev eth0",
+        "link set eth0 up",
+        "link set lo up",
+    ):
+        place.run("ip", *line.split())
+    return place
+
+
+@pytest.fixture
+def overlay(sandbox):
+    """Behind the management port: cluster addresses, a pod, and the way back."""
+    place = sandbox("overlay")
+    ip(f"link add k8s-node1 type veth peer name inside netns {place.path}")
+    ip("addr add 192.168.1.2/24 dev k8s-node1")
+    ip("link set k8s-node1 up")
+    for line in (
+        "addr add 192.168.1.1/24 dev inside",
+        "addr add 192.168.1.3/24 dev inside",
+        "addr add 10.96.0.1/32 dev lo",
+        "addr add 10.96.0.5/32 dev lo",
+        "addr add 10.96.0.7/32 dev lo",
+        "link set inside up",
+        "link set lo up",
+        "route add 10.0.0.0/24 via 192.168.1.2",
+    ):
+        place.run("ip", *line.split())
+    ip("route add 10.96.0.0/16 via 192.168.1.1")
+    ip("route add 192.168.2.0/24 via 192.168.1.1")
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forwarding:
+        forwarding.write("1")
+    process = listen(
+        "10.96.0.1:80", "10.96.0.5:80", "10.96.0.7:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"]
+    )
+    yield place
+    process.kill()
+    process.wait()
+
+
+def listen(*addresses, where=()):
+    """Serve at these addresses; the answer names the client."""
+    process = subprocess.Popen([*where, "/usr/bin/python3", "-c", SERVE, *addresses], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "listening\n"
+    return process
+
+
+def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
+    """The answer from there."""
+    command = ["/usr/bin/python3", "-c", ASK, source, address, str(port), str(patience), *more]
+    return (
+        where.run(*command)
+        if where
+        else subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+    ).strip()
+
+
+@pytest.fixture
+def host(namespace, tmp_path, client, overlay):
+    """The host, with its server."""
+    made = Node(tmp_path / "host", vswitchd=False)
+    made.api.others = {
+        # The third one's address is what the API server takes too: it must not take the others' rules with it.
+        "nodes": [
+            node_object("node1", "10.0.0.1"),
+            node_object("node2", "10.0.0.9"),
+            node_object("node3", "worker.example"),
+            node_object("node4", "10.0.0.1 }; }; add table inet evil; table inet x { set y { type ipv4_addr; "),
+        ],
+        "services": [
+            service("all", 1, 30001, externalIPs=["198.51.100.7"]),
+            service("out", 5, None, externalIPs=["198.51.100.2"], externalTrafficPolicy="Local"),
+            balancer("some", 7, "198.51.100.4", ["10.0.0.9/32", "203.0.113.0/24"]),
+            balancer("bad", 8, "198.51.100.5", ["10.0.0.8/32", "nobody }; }; add table inet evil; {"]),
+            service("away", 6, None, externalIPs=["198.51.100.3"], externalTrafficPolicy="Local"),
+            service("stays", 2, 30002, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30012),
+            service(
+                "elsewhere", 3, 30003, externalTrafficPolicy="Local", type="LoadBalancer", healthCheckNodePort=30013
+            ),
+            service("own", 4, 30004),
+            service("talks", 17, 30007),
+        ],
+        "endpointslices": [
+            endpoints("all", 8080, "192.168.1.3"),
+            endpoints("out", 8080, "192.168.1.3"),
+            endpoints("away", 8080, "192.168.2.3", node="node2"),
+            endpoints("stays", 8080, "192.168.1.3"),
+            endpoints("elsewhere", 8080, "192.168.2.3", node="node2"),
+            endpoints("own", 6443, "10.0.0.1"),
+        ],
+    }
+    made.start(wait=False)
+    wait_for(lambda: "services: 5 node ports" in made.text(), f"the rules\n{made.text()}")
+    yield made
+    made.remove()
 
 
 def test_a_node_port_at_the_hosts_own_address(host, client):
@@ -245,6 +418,43 @@ def test_health_checks_follow_the_endpoints(host, client):
     assert bad.startswith("HTTP/1.0 503 Service Unavailable") and '"localEndpoints": 0' in bad
 
 
+def test_an_address_outside_from_the_host_itself(host):
+    """Protects the host's own connections to externalIPs and to a load balancer outside: they are balanced before they
+    leave.
+    """
+    ip("route add default via 10.0.0.9")
+    assert ask(80, "198.51.100.7") == "10.96.0.1:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.2") == "10.96.0.5:80 from 192.168.1.2"
+
+
+def test_an_address_outside_from_elsewhere(host, client):
+    """Protects externalIPs, and the addresses of a balancer outside, at hosts without a gateway: whoever sends packets
+    for them to the host is served; with externalTrafficPolicy Local by the host's own endpoints, or not at all.
+    """
+    client.run("ip", "route", "add", "198.51.100.0/24", "via", "10.0.0.1")
+    assert ask(80, "198.51.100.7", source="10.0.0.8", where=client) == "10.96.0.1:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.2", source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
+    assert ask(80, "198.51.100.2", source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
+    assert ask(80, "198.51.100.3", source="10.0.0.8", where=client, patience=1) == "silence"
+
+
+def test_an_address_outside_for_some_sources(host, client):
+    """Protects loadBalancerSourceRanges at hosts: everybody else is refused, also the host itself, and everybody where
+    the ranges can't be read; a host that has the address itself may use it as its own address may.
+    """
+    client.run("ip", "route", "add", "198.51.100.0/24", "via", "10.0.0.1")
+    ip("route add default via 10.0.0.9")
+    assert ask(80, "198.51.100.4", source="10.0.0.9", where=client) == "10.96.0.7:80 from 192.168.1.2"
+    assert ask(80, "198.51.100.4", source="10.0.0.8", where=client, patience=0.5) == "silence"
+    assert ask(80, "198.51.100.4", patience=0.5) == "silence"
+    assert "198.51.100.5" not in listed("outside4", "map")
+    ranges = balancer("some", 7, "198.51.100.4", ["10.0.0.1/32"])
+    host.api.change("MODIFIED", ranges, "services")
+    ip("addr add 198.51.100.4/32 dev lo")
+    wait_for(lambda: ask(80, "198.51.100.4", patience=0.5) == "10.96.0.7:80 from 192.168.1.2", "the host's own address")
+    assert ask(80, "198.51.100.4", source="10.0.0.9", where=client, patience=0.5) == "silence"
+
+
 def test_a_service_that_the_host_is_an_endpoint_of(host, client):
     """Protects a master's own programs, and its node ports: through OVN, the packet would come back with the host's own
     address, and be dropped.
@@ -333,3 +543,124 @@ def test_a_host_port_that_the_host_listens_on(host, client):
         own.kill()
         own.wait()
     wait_for(lambda: ask(54330, where=client) == "192.168.1.3:8080 from 192.168.1.2", "the port that is free now")
+
+
+def listed(name, kind="chain"):
+    """The rules of a chain, or the elements of a map."""
+    command = ["nft", "list", kind, "inet", "ovn_kubernetes", name]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def test_addresses_of_other_hosts(host):
+    """Protects the hosts' own connections (to the API server, to SSH, to the network's router) from a service that
+    names a node's address, the router's, one of the overlay, a gateway's, or its next hop's.
+    """
+    host.stop()
+    host.set_api_server(server=host.api.url, host_addresses={"10.55.0.11": "node2", "10.55.0.254": "*"})
+    host.start(wait=False)
+    ip("route add default via 10.0.0.254")
+    other = node_object("node2", "10.0.0.9")
+    other["metadata"]["annotations"] = {"ovn.kubernetes/default-routers": "10.44.0.1"}
+    host.api.change("MODIFIED", other, "nodes")
+    stolen = ["10.0.0.9", "10.0.0.1", "10.0.0.254", "192.168.1.3", "10.55.0.11", "10.55.0.254", "10.44.0.1"]
+    host.api.change("ADDED", service("mallory", 9, None, externalIPs=stolen), "services")
+    host.api.change("ADDED", service("other", 10, None, externalIPs=["198.51.100.8"]), "services")
+    wait_for(
+        lambda: "198.51.100.8 . tcp . 80 " in listed("outside4", "map"), "the rule of the address that is nobody's"
+    )
+    assert not [address for address in stolen if f" {address} . " in listed("outside4", "map")]
+    told = {"ovn.kubernetes/default-routers": "10.0.0.254"}
+    wait_for(lambda: host.api.annotations == told, "the host to tell its router")
+
+
+def test_own_addresses_where_they_are_allowed(host, client):
+    """Protects externalIPs at hosts' own addresses where the administrator allows them: they are served from outside
+    and for the host itself, but for a port that a program of the host listens on; other hosts' are left to those hosts.
+    """
+    host.stop()
+    host.set_api_server(server=host.api.url, external_ip_networks=["10.0.0.0/24"])
+    ports = [{"name": str(port), "protocol": "TCP", "port": port} for port in (8443, 8444, 22)]
+    web = service("all", 1, None, externalIPs=["10.0.0.1", "10.0.0.9"])
+    web["spec"]["ports"] = [{"name": "", "protocol": "TCP", "port": 80}, *ports]
+    own = listen("10.0.0.1:8444")
+    try:
+        host.api.change("MODIFIED", web, "services")
+        host.start(wait=False)
+        wait_for(lambda: "10.0.0.1 . tcp . 80 " in listed("outside4", "map"), f"the rules\n{host.text()}")
+        assert ask(80, where=client) == ask(80) == "10.96.0.1:80 from 192.168.1.2"
+        assert ask(8444, where=client).startswith("10.0.0.1:8444 from") and ask(8444).startswith("10.0.0.1:8444 from")
+        assert "10.0.0.9" not in listed("outside4", "map") and "tcp . 22 " not in listed("outside4", "map")
+        assert "tcp . 8443 " in listed("outside4", "map")
+        later = listen("10.0.0.1:8443")
+        try:
+            wait_for(
+                lambda: "tcp . 8443 " not in listed("outside4", "map"), "a program that came later to have its port"
+            )
+        finally:
+            later.kill()
+            later.wait()
+        wait_for(lambda: "tcp . 8443 " in listed("outside4", "map"), "the port of a program that ended")
+    finally:
+        own.kill()
+        own.wait()
+
+
+def test_a_further_network_of_services(namespace, client, overlay):
+    """Protects hosts' connections to services of a second ServiceCIDR: a route leads there, and stays while the object
+    is there; networks that the host or the pods use are refused.
+    """
+    overlay.run("ip", "addr", "add", "10.200.0.7/32", "dev", "lo")
+    process = listen("10.200.0.7:80", where=["nsenter", f"--net={overlay.path}"])
+    networks = HostNetworks(
+        "k8s-node1",
+        ["192.168.0.0/16"],
+        ["10.96.0.0/16", "100.64.0.0/16"],
+        {4: "192.168.1.1"},
+        {"10.77.0.1": "the API server"},
+    )
+
+    def objects(*cidrs):
+        return [ServiceCIDR(one, "u", "", (one,)) for one in cidrs]
+
+    def routes():
+        listed = subprocess.run(["ip", "-json", "route"], check=True, capture_output=True, text=True, timeout=10).stdout
+        return {one["dst"] for one in json.loads(listed) if str(one.get("protocol")) == "87"}
+
+    try:
+        wrong = ["10.0.0.0/24", "192.168.9.0/24", "10.77.0.0/16", "10.0.0.0/8"]
+        good = ["10.200.0.0/16", "10.96.0.0/16", "10.96.9.0/24", "fd97::/108"]
+        found = networks.converge(objects(*wrong, *good))
+        assert routes() == {"10.200.0.0/16"} and set(good) <= set(found.networks)
+        assert {name for name, reason in found.refusals.items() if reason} == set(wrong)
+        assert "an address of" not in found.refusals["10.77.0.0/16"] and "API server" in found.refusals["10.77.0.0/16"]
+        assert ask(80, "10.200.0.7") == "10.200.0.7:80 from 192.168.1.2"
+        ip("route del 10.200.0.0/16")
+        networks.converge(objects(*good))
+        assert routes() == {"10.200.0.0/16"}
+        assert networks.converge([]).networks == ("10.96.0.0/16", "100.64.0.0/16") and routes() == set()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_node_port_of_a_service_in_a_further_network(host, client, overlay):
+    """Protects node ports of services that have an address of a second ServiceCIDR: the connection goes into the
+    overlay, not to the host's default router; the route goes with the object.
+    """
+    overlay.run("ip", "addr", "add", "10.200.0.7/32", "dev", "lo")
+    ip("route add default via 10.0.0.9")
+    process = listen("10.200.0.7:80", where=["nsenter", f"--net={overlay.path}"])
+    try:
+        made = service("far", 1, 30009)
+        made["spec"]["clusterIPs"] = ["10.200.0.7"]
+        host.api.change("ADDED", made, "services")
+        host.api.change("ADDED", endpoints("far", 8080, "192.168.1.3"), "endpointslices")
+        cidr = {"metadata": {"name": "more", "uid": "u1"}, "spec": {"cidrs": ["10.200.0.0/16"]}}
+        host.api.change("ADDED", cidr, "servicecidrs")
+        answer = "10.200.0.7:80 from 192.168.1.2"
+        wait_for(lambda: ask(30009, where=client, patience=1) == answer, f"the route\n{host.text()}")
+        host.api.change("DELETED", cidr, "servicecidrs")
+        wait_for(lambda: ask(80, "10.200.0.7", patience=1) != answer, "the route to go")
+    finally:
+        process.kill()
+        process.wait()
