@@ -5,6 +5,7 @@ are refused."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -61,9 +62,9 @@ def program(tmp_path):
     """program(name, arguments) runs a process of that name, until the test ends."""
     running = []
 
-    def run(name, *arguments):
+    def run(name, *arguments, script="read line"):
         shutil.copy("/bin/sh", tmp_path / name)
-        running.append(subprocess.Popen([str(tmp_path / name), "-c", "read line", *arguments], stdin=subprocess.PIPE))
+        running.append(subprocess.Popen([str(tmp_path / name), "-c", script, *arguments], stdin=subprocess.PIPE))
         wait(lambda: dhclient.processes({name}), 5, name)
 
     yield run
@@ -172,6 +173,15 @@ def test_two_clients_are_refused(files, program):
     program("dhclient", NIC)
     with pytest.raises(HostError, match=r"two DHCP clients \(dhclient, systemd-networkd\)"):
         registry.detect(NIC)
+
+
+def test_a_client_that_goes_to_the_background_is_one(files, program):
+    """Protects a change right after a client's start: its parent is still there, with the same command line."""
+    use_ifupdown(files)
+    program("dhclient", NIC, script="(read line); true")
+    wait(lambda: dhclient.processes({"dhclient"})[0].parent != os.getpid(), 5, "the child")
+    assert len(dhclient.clients(NIC)) == 1
+    assert registry.detect(NIC).manager == IFUPDOWN
 
 
 def test_a_manager_that_takes_every_nic_is_refused(files, program):

@@ -40,9 +40,10 @@ UNKNOWN_MANAGERS = {"connmand", "wickedd", "netifd", "dhcpcd"}  # they take ever
 
 @dataclass(frozen=True)
 class Process:
-    """A running program: its number, its name, the words of its command line."""
+    """A running program: its number and its parent's, its name, the words of its command line."""
 
     pid: int
+    parent: int
     name: str
     command: list[str]
 
@@ -53,7 +54,10 @@ class Process:
 
 
 def processes(programs: Container[str]) -> list[Process]:
-    """Return the running programs with these names in this network namespace."""
+    """Return the running programs with these names in this network namespace.
+
+    One that goes to the background is for a moment there twice: the child is the one that stays.
+    """
     found = []
     own_namespace = os.readlink("/proc/self/ns/net")
     for number in filter(str.isdigit, os.listdir("/proc")):
@@ -64,10 +68,17 @@ def processes(programs: Container[str]) -> list[Process]:
                 continue
             with open(f"/proc/{number}/cmdline", "rb") as stream:
                 command = [word.decode("utf-8", "surrogateescape") for word in stream.read().split(b"\0")[:-1]]
-            found.append(Process(int(number), name, command))
+            found.append(Process(int(number), _parent(number), name, command))
         except OSError:  # it has ended meanwhile
             continue
-    return found
+    children = {(process.parent, *process.command) for process in found}
+    return [process for process in found if (process.pid, *process.command) not in children]
+
+
+def _parent(number: str) -> int:
+    """Return the number of a process' parent (proc_pid_stat(5): the second field after the name in parentheses)."""
+    with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as stream:
+        return int(stream.read().rpartition(")")[2].split()[1])
 
 
 def clients(link: str) -> list[Process]:
