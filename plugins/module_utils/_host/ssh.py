@@ -16,6 +16,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Union
 
 from .._common.errors import HostError
+from .._common.processes import PARENT, START_TIME, stat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -71,7 +72,7 @@ def session_age() -> float | None:
             with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as stream:
                 if stream.read().strip() not in SSH_SERVERS:
                     continue
-            began = int(_stat(process)[19]) / os.sysconf("SC_CLK_TCK")  # proc_pid_stat(5): starttime
+            began = int(stat(process)[START_TIME]) / os.sysconf("SC_CLK_TCK")
             return max(time.clock_gettime(time.CLOCK_BOOTTIME) - began, 0.0)
     return None
 
@@ -111,15 +112,9 @@ def _ancestors() -> Iterator[int]:
             return
         yield process
         try:
-            process = int(_stat(process)[1])  # proc_pid_stat(5): ppid
+            process = int(stat(process)[PARENT])
         except (OSError, IndexError, ValueError):
             return
-
-
-def _stat(process: int) -> list[str]:
-    """Return the values of proc_pid_stat(5) after the name of the program, from the state on."""
-    with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
-        return stream.read().rpartition(")")[2].split()
 
 
 def connected_peers(addresses: Collection[IPAddress]) -> set[IPAddress]:

@@ -25,6 +25,7 @@ from .._common import names
 from .._common.errors import HostError
 from .._common.failures import sentence
 from .._common.files import FileContent, read_file, remove_file, reserve_file, write_file, write_reserved
+from .._common.processes import START_TIME, stat
 from .notes import Notes
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ def this_boot() -> str:
     """Return what tells one boot of this host from the next, also where the host is a container."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
         kernel = stream.read().strip()
-    with open("/proc/1/stat", encoding="utf-8", errors="replace") as stream:
-        start_time = stream.read().rpartition(")")[2].split()[19]  # proc_pid_stat(5): starttime
-    return f"{kernel}-{start_time}"
+    return f"{kernel}-{stat(1)[START_TIME]}"
 
 
 def boot_time() -> float:

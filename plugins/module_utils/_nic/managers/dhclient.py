@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..._common import names
 from ..._common.errors import HostError
 from ..._common.files import FileContent, read_file, remove_file, write_file
+from ..._common.processes import PARENT, stat
 from ..._common.retry import Pause, wait_until
 from ..._common.systemd import run_unit
 from .base import ADVICE
@@ -68,17 +69,12 @@ def processes(programs: Container[str]) -> list[Process]:
                 continue
             with open(f"/proc/{number}/cmdline", "rb") as stream:
                 command = [word.decode("utf-8", "surrogateescape") for word in stream.read().split(b"\0")[:-1]]
-            found.append(Process(int(number), _parent(number), name, command))
+            parent = int(stat(int(number))[PARENT])
+            found.append(Process(int(number), parent, name, command))
         except OSError:  # it has ended meanwhile
             continue
     children = {(process.parent, *process.command) for process in found}
     return [process for process in found if (process.pid, *process.command) not in children]
-
-
-def _parent(number: str) -> int:
-    """Return the number of a process' parent (proc_pid_stat(5): the second field after the name in parentheses)."""
-    with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as stream:
-        return int(stream.read().rpartition(")")[2].split()[1])
 
 
 def clients(link: str) -> list[Process]:
