@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-kernel bench soak archive
+.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-masters test-kernel bench soak archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ molecule: ## the scenarios on the lab's hosts
 
 test-kubernetes: ## a real Kubernetes on the lab's hosts
 	@tests/tools/run-tests kubernetes
+
+test-masters: env ## drills of three masters: killed, cut off, hanging, wiped, changed under load, on the lab that is there (half an hour)
+	@bash -c ". tests/tools/activate && exec python -m pytest --timeout=900 tests/masters"
 
 test-conformance: env ## upstream's end-to-end tests of the network, on the Kubernetes that is there (half an hour)
 	@bash -c ". tests/tools/activate && exec molecule/kubernetes/conformance"

@@ -9,12 +9,14 @@ So Ansible shows no failure of a single host, and the table at the end has all o
 from __future__ import annotations
 
 import json
+import time
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.digest import digest
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _advisories
 
 Result = dict[str, t.Any]
 
@@ -27,8 +29,10 @@ class ActionModule(ActionBase):
         result: Result = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         module, arguments = call(arguments.get("phase", "host"), arguments)
+        began = time.time()
         try:
             answer = self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+            answer.update(skew(answer, began, time.time()))
         except AnsibleConnectionFailure as error:
             answer = {"unreachable": True, "msg": str(error)}
         except AnsibleError as error:
@@ -42,7 +46,17 @@ def call(phase: str, arguments: Result) -> tuple[str, Result]:
         return "ovn.kubernetes.ovn_facts", {}
     if phase == "overlay":
         return "ovn.kubernetes.ovn_info", {key: value for key, value in arguments.items() if key != "phase"}
-    return "ovn.kubernetes.ovn_verify", with_checksums(arguments)
+    return "ovn.kubernetes.ovn_verify", {"advisories": _advisories.for_hosts(), **with_checksums(arguments)}
+
+
+def skew(answer: Result, began: float, ended: float) -> Result:
+    """Return by how many seconds a host's clock differs from the controller's, where the host has told it; a time in
+    between is no difference."""
+    own = ((answer.get("ansible_facts") or {}).get("ansible_ovn_kubernetes") or {}).get("certificates") or {}
+    now = own.get("now")
+    if not isinstance(now, (int, float)):
+        return {}
+    return {"clock_skew": min(now - began + 1, 0) + max(now - ended, 0)}  # the host tells whole seconds
 
 
 def quiet(answer: Result) -> Result:
@@ -60,6 +74,8 @@ def with_checksums(arguments: Result) -> Result:
     """Return the arguments with the SHA-256 of the files' contents instead of the contents."""
     files = []
     for file in arguments.get("files") or []:
+        if file.get("absent"):
+            continue
         rest = {key: value for key, value in file.items() if key not in ("content", "source")}
         if file.get("content") is not None:
             content = file["content"]

@@ -37,6 +37,16 @@ options:
         has it.
     type: str
     choices: [system, netdev]
+  monitor_all:
+    description:
+      - Whether ovn-controller copies all of the Southbound database, which spares the server the choice for each
+        chassis (ovn-controller(8), C(ovn-monitor-all)). By default the key is left alone.
+    type: bool
+  remote_probe:
+    description:
+      - Milliseconds of silence after which ovn-controller probes its Southbound server, and then for its reply
+        (ovn-controller(8), C(ovn-remote-probe-interval)). By default the key is left alone.
+    type: int
   move_underlay:
     description:
       - Whether the NIC with O(encap_ip) is moved into a bridge, which V(netdev) requires, and back when it need not

@@ -40,8 +40,9 @@ options:
     description:
       - Where the Northbound database is, C(unix:PATH), C(tcp:ADDRESS:PORT) or C(ssl:ADDRESS:PORT). Of a
         comma-separated list the member that leads the cluster is used.
+      - By default the members that the site play has noted on the master, or the socket
+        C(unix:/var/run/ovn/ovnnb_db.sock).
     type: str
-    default: unix:/var/run/ovn/ovnnb_db.sock
   open_vswitch:
     description:
       - Where the host's own Open_vSwitch database is.
@@ -54,15 +55,16 @@ options:
     default: 10
   private_key:
     description:
-      - Path of the private key for C(ssl) remotes.
+      - Path of the private key for C(ssl) remotes; by default of the key that the site play has made for the master.
     type: path
   certificate:
     description:
-      - Path of the certificate for C(ssl) remotes.
+      - Path of the certificate for C(ssl) remotes; by default as for O(private_key).
     type: path
   ca_cert:
     description:
-      - Path of the certificate of the authority that signed the database's certificate.
+      - Path of the certificate of the authority that signed the database's certificate; by default as for
+        O(private_key).
     type: path
 requirements:
   - The Python library C(ovs) on the host (Debian and Ubuntu C(python3-openvswitch)).

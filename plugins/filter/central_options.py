@@ -8,44 +8,62 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: central_options
 version_added: 0.1.0
-short_description: Options of ovn-ctl by which the Southbound database listens for an inventory's hosts
+short_description: Options of ovn-ctl by which a master's databases are started
 description:
-  - On all IPv4 addresses, or where the masters' tunnel addresses are IPv6 on all addresses of both families.
-positional: groups
+  - The addresses of their members of the clusters, their keys, and where ovn-northd finds the members.
+positional: groups, host, gathered, database
+options:
+  host:
+    description: The master.
+    type: str
+    required: true
+  database:
+    description: >-
+      The database whose server is about to be started as one of a cluster, C(northbound) or C(southbound). Another one
+      that is standalone keeps the options of a standalone one.
+    type: str
+    default: ""
 seealso:
   - plugin: ovn.kubernetes.settings
     plugin_type: filter
 extends_documentation_fragment:
   - ovn.kubernetes.inventory
+  - ovn.kubernetes.inventory.gathered
 """
 
 EXAMPLES = r"""
 - name: Show the options
   ansible.builtin.debug:
-    msg: "{{ hostvars | ovn.kubernetes.central_options(groups) }}"
+    msg: "{{ hostvars | ovn.kubernetes.central_options(groups, 'ovn-master') }}"
 """
 
 RETURN = r"""
 _value:
-  description: The options, with a space before each; empty where the defaults are right.
+  description: The options, with a space before each.
   type: str
-  sample: " --db-sb-addr=[::]"
+  sample: " --db-nb-cluster-local-addr=10.0.0.1 --db-nb-cluster-local-proto=tcp"
 """
 
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 
-from ..plugin_utils import _settings
+from ..plugin_utils._central import Central
 from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 
 
-def central_options(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> str:
+def central_options(
+    hostvars: Mapping[str, t.Any],
+    groups: Mapping[str, t.Any],
+    host: str,
+    gathered: Iterable[str] | None = None,
+    database: str = "",
+) -> str:
     """Return the options."""
     try:
-        return _settings.central_options(Inventory(hostvars, groups))
+        return Central(Inventory(hostvars, groups, gathered)).options(host, database)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.central_options: {error}") from error
 

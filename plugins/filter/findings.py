@@ -61,6 +61,7 @@ _value:
   description: >-
     C(rows) with C(host), C(severity), C(wrong), C(causes) and C(mend); the same as lines of C(table); the numbers
     C(errors) and C(warnings), and both in words as C(summary). C(versions), lines of a table of what runs on each host.
+    C(advisories), lines on public advisories that no package mends yet, or that are not known to be mended.
   type: dict
   sample:
     rows:
@@ -111,6 +112,8 @@ def findings(
         overlay,
         verification.get("unnamed") or (),
         verification.get("advice") or (),
+        verification.get("masters") or (),
+        verification.get("central") or (),
     )
     rows = _findings.rows(run, _findings.site_command(map(str, sources)))
     errors = sum(row.severity == ERROR for row in rows)
@@ -120,6 +123,7 @@ def findings(
         "errors": errors,
         "warnings": len(rows) - errors,
         "versions": _findings.lines(_versions.table(_findings.versions(run))),
+        "advisories": _findings.advisories(run),
         "summary": f"{count(errors, 'error')} and {count(len(rows) - errors, 'warning')}",
     }
 

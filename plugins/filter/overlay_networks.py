@@ -49,7 +49,7 @@ from ..plugin_utils._derived import configured_tunnel_addresses
 from ..plugin_utils._errors import InventoryError
 from ..plugin_utils._inventory import Inventory
 from ..plugin_utils._problems_cluster import CLUSTER, overlay_networks
-from ..plugin_utils._problems_used import API, api_host
+from ..plugin_utils._problems_used import API, api_hosts
 
 
 def networks(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> dict[str, list[str]]:
@@ -62,7 +62,7 @@ def networks(hostvars: Mapping[str, t.Any], groups: Mapping[str, t.Any]) -> dict
     return {
         "cluster_ip_subnet": [str(one.network) for one in found if one.variable == CLUSTER],
         "routes": [str(one.network) for one in found if one.variable != CLUSTER],
-        "api_servers": list(filter(None, [api_host(inventory.valid_cluster_value(API) or "")])),
+        "api_servers": api_hosts(inventory.valid_cluster_value(API) or ""),
         "tunnel_addresses": configured_tunnel_addresses(inventory),
     }
 

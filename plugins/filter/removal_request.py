@@ -30,9 +30,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(hosts), a list of names, and C(everything), whether the whole overlay is to be removed.
+  description: >-
+    C(hosts), a list of names; C(everything), whether the whole overlay is to be removed; and C(authorities), the folder
+    on the controller with CAs, which stay.
   type: dict
-  sample: {"hosts": ["kube-minion1"], "everything": false}
+  sample: {"hosts": ["kube-minion1"], "everything": false, "authorities": ""}
 """
 
 import typing as t

@@ -92,9 +92,26 @@ _value:
       elements: str
       sample: []
     southbound_remote:
-      description: Where the southbound database is, such as C(tcp:10.44.0.11:6642), with commas between masters.
+      description: Where hosts find the southbound database; with commas between masters.
       type: str
       sample: tcp:10.44.0.11:6642
+    southbound_central_remote:
+      description: Where the masters' programs find the southbound database. One master's use its sockets instead.
+      type: str
+      sample: tcp:10.44.0.11:16642
+    northbound_remote:
+      description: Where the masters' programs find the northbound database. One master's use its sockets instead.
+      type: str
+      sample: tcp:10.44.0.11:6641
+    monitor_all:
+      description: Whether the host copies all of the southbound database; none where OVN's default holds.
+      type: bool
+      sample: null
+    remote_probe:
+      description: >-
+        Milliseconds after which the host probes its southbound server; none where OVN's default holds.
+      type: int
+      sample: null
     datapath_type:
       description: C(system) or C(netdev); empty when it is to be found out.
       type: str

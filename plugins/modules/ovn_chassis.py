@@ -16,9 +16,10 @@ description:
     the old chassis has the host's tunnel address, the new one can't register.
 options:
   southbound:
-    description: Where the Southbound database is.
+    description:
+      - Where the Southbound database is. By default the members that the site play has noted on the master, or the
+        socket C(unix:/var/run/ovn/ovnsb_db.sock).
     type: str
-    default: unix:/var/run/ovn/ovnsb_db.sock
   system_ids:
     description: The system-ids of the chassis. Those that are not registered are left out.
     type: list
@@ -85,6 +86,7 @@ from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.results import exit_with_result
 from ..module_utils._common import names
 from ..module_utils._common.result import Result
+from ..module_utils._ovsdb import access
 from ..module_utils._ovsdb.connection import Connection
 from ..module_utils._topology import chassis
 
@@ -95,7 +97,8 @@ def main() -> None:
     params = module.params
 
     def work(_notes: list[str]) -> Iterator[Result]:
-        connection = Connection(params["southbound"], names.SOUTHBOUND)
+        found = access.southbound(params["southbound"])
+        connection = Connection(found.remote, names.SOUTHBOUND, tls=found.tls)
         try:
             yield chassis.remove(connection, params["system_ids"], "ovn.kubernetes: ovn_chassis", module.check_mode)
         finally:

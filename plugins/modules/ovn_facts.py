@@ -160,12 +160,29 @@ ansible_facts:
           type: bool
           returned: always
           sample: false
+        central_databases:
+          description:
+            - The state of the databases that the host has, C(northbound) and C(southbound), and the C(version) of the
+              Open vSwitch that runs them; empty on hosts without.
+            - Of a database that is C(model) (V(none), V(standalone), V(clustered)), C(running), C(status),
+              C(cluster_id), C(server_id), C(address), C(role), C(leader), C(members), C(timer), C(listeners), and more.
+          type: dict
+          returned: always
+          sample: {northbound: {model: standalone}, southbound: {model: standalone}, version: 3.1.0}
         databases:
           description: The addresses at which the host looks for the Southbound database, as it has saved them.
           type: list
           elements: str
           returned: always
           sample: [10.44.0.11]
+        certificates:
+          description:
+            - The host's certificates, without any key - C(chassis) and C(central), where they are there, with the text
+              C(certificate), whether the key C(fits), and whether the file is C(exposed) to others than root; the texts
+              C(central_ca) and C(southbound_ca), whom the host trusts; and C(now), the host's clock in seconds.
+          type: dict
+          returned: always
+          sample: {now: 1796036400}
         way_mtus:
           description:
             - IP version to the least MTU of the ways to the given tunnel addresses of other hosts. A version of which
@@ -198,6 +215,7 @@ from ..module_utils._ansible.interpreter import with_libraries
 from ..module_utils._ansible.network_facts import FewCalls
 from ..module_utils._ansible.on_host import require_root
 from ..module_utils._ansible.results import exit_with_facts
+from ..module_utils._central import places as central
 from ..module_utils._host.facts import routers
 from ..module_utils._netlink.plain import plain_messages
 from ..module_utils._topology.foreign import foreign_facts
@@ -205,6 +223,15 @@ from ..module_utils._topology.own_facts import read_own_facts
 from ..module_utils._topology.used_networks import in_use
 
 SUBSET = ["!all", "!min", "network", "distribution"]
+
+
+def central_databases() -> dict[str, Any]:
+    """Return the state of OVN's databases on this host."""
+    if not central.has_databases():
+        return {}
+    from ..module_utils._central.read import read_central  # asyncio takes its time, and most hosts have none
+
+    return read_central()
 
 
 def main() -> None:
@@ -222,7 +249,7 @@ def main() -> None:
         found = in_use(overlay["cluster_ip_subnet"], overlay["routes"], overlay["api_servers"])
         with plain_messages():  # nothing may be installed here yet
             own = {**read_own_facts(overlay["tunnel_addresses"]), **foreign_facts()}
-            own.update(in_use=found, routers=routers())
+            own.update(in_use=found, routers=routers(), central_databases=central_databases())
         return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)

@@ -42,11 +42,62 @@ options:
       mode:
         description: Its permission bits, octal. The owner is root then.
         type: str
+      absent:
+        description: Whether it is removed.
+        type: bool
+        default: false
+      folder:
+        description: It is a folder, which is made with these permission bits where it is not there.
+        type: bool
+        default: false
+  certificates:
+    description: Certificates that were just issued for keys of this host, which never leave it.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The file that gets key and certificate, by one rename, after it is sure that they fit.
+        type: path
+        required: true
+      key:
+        description: The file with the new key. It is removed then.
+        type: path
+        required: true
+      certificate:
+        description: The certificate, PEM text.
+        type: str
+        required: true
   packages:
     description: Packages that must be installed.
     type: list
     elements: str
     default: []
+  central_ports:
+    description:
+      - Who may reach the ports of OVN's databases on this master, as a table of nftables. The units of the databases
+        load it before they start.
+    type: dict
+    suboptions:
+      state:
+        description: Whether there is to be such a table.
+        type: str
+        choices: [present, absent]
+        default: present
+      masters:
+        description: Addresses from which masters connect.
+        type: list
+        elements: str
+        default: []
+      withdrawn:
+        description: Addresses that are shut out of every port of OVN.
+        type: list
+        elements: str
+        default: []
+      complete:
+        description: Whether all masters' addresses are known. If not, those that the table lets in stay in it.
+        type: bool
+        default: true
   services:
     description: Services that the host's own parts need, in their order.
     type: list
@@ -117,6 +168,12 @@ options:
         type: list
         elements: str
         default: []
+      monitor_all:
+        description: As in M(ovn.kubernetes.ovn_minion_init).
+        type: bool
+      remote_probe:
+        description: As in M(ovn.kubernetes.ovn_minion_init).
+        type: int
       former_nodes:
         description: As in M(ovn.kubernetes.ovn_minion_init).
         type: list

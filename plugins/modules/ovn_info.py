@@ -13,13 +13,13 @@ description:
   - Reads nodes, their subnets, gateways and chassis from OVN's databases on a master. Changes nothing.
 options:
   northbound:
-    description: Where the Northbound database is.
+    description:
+      - Where the Northbound database is. By default the members that the site play has noted on the master, or the
+        socket C(unix:/var/run/ovn/ovnnb_db.sock).
     type: str
-    default: unix:/var/run/ovn/ovnnb_db.sock
   southbound:
-    description: Where the Southbound database is.
+    description: Where the Southbound database is. By default as for O(northbound).
     type: str
-    default: unix:/var/run/ovn/ovnsb_db.sock
   timeout:
     description: Seconds to wait for a connection, and for each answer of a database.
     type: int

@@ -43,6 +43,29 @@ options:
     type: list
     elements: str
     default: []
+  central_ports:
+    description: Who may reach the ports of this master's databases, as the option of M(ovn.kubernetes.ovn_host).
+    type: dict
+    suboptions:
+      state:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: str
+        choices: [present, absent]
+        default: present
+      masters:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: list
+        elements: str
+        default: []
+      withdrawn:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: list
+        elements: str
+        default: []
+      complete:
+        description: As in M(ovn.kubernetes.ovn_host).
+        type: bool
+        default: true
   units:
     description: Services, as the option C(services) of M(ovn.kubernetes.ovn_services).
     type: list
@@ -201,6 +224,11 @@ options:
     type: list
     elements: str
     default: []
+  advisories:
+    description: >-
+      What is known of public advisories, as the collection's file C(advisories.yml) has it; the action plugin reads it.
+      Without it none are looked for.
+    type: dict
   server:
     description:
       - URL of the API server where the programs' accounts are compared; in the phase V(overlay) the names of its nodes
@@ -224,9 +252,10 @@ options:
     elements: str
     default: []
   northbound:
-    description: Where the Northbound database is.
+    description:
+      - Where the Northbound database is. By default the members that the site play has noted on the master, or the
+        socket C(unix:/var/run/ovn/ovnnb_db.sock).
     type: str
-    default: unix:/var/run/ovn/ovnnb_db.sock
   open_vswitch:
     description: Where this host's Open_vSwitch database is.
     type: str

@@ -6,15 +6,13 @@ variables. Private to the collection.
 
 No question must be answered: what is left empty is not given, and the inventory's value counts. Values of single hosts
 are not asked for, since an extra variable would set them for all hosts; secrets are credentials. Nor is asked what can
-have one value only in this release.
+have one value only.
 """
 
 from __future__ import annotations
 
 import typing as t
 
-from ._unsupported import UNSUPPORTED
-from ._values import READERS
 from ._variables import ALL, VARIABLES, Variable
 
 ASKED = ("validate", "site", "verify")  # playbooks that ask for the cluster's values
@@ -42,11 +40,8 @@ def _is_asked(variable: Variable, playbook: str) -> bool:
 
 
 def _choices(variable: Variable) -> list[str]:
-    """Return what can be chosen and is not refused; empty: any text."""
-    refusals = [one.refuses for one in UNSUPPORTED if one.variable == variable.name]
-    choices = BOOLEANS if variable.kind == "boolean" else variable.choices
-    read = READERS[variable.kind]
-    return [text for text in choices if not any(refuses(read(variable, text)) for refuses in refusals)]
+    """Return what can be chosen; empty: any text."""
+    return list(BOOLEANS if variable.kind == "boolean" else variable.choices)
 
 
 def _question(variable: Variable) -> dict[str, t.Any]:

@@ -36,11 +36,38 @@ class OverlayNetwork(t.NamedTuple):
 
 def tunnel_address(inventory: Inventory, host: str) -> str:
     """Return the host's tunnel address; empty when its variable can't be read, or is not set and the facts don't have
-    it."""
+    it.
+
+    A master that can't be reached has the address at which the other hosts look for it.
+    """
+    return _own_tunnel_address(inventory, host) or _saved_by_others(inventory, host)
+
+
+def _own_tunnel_address(inventory: Inventory, host: str) -> str:
     if inventory.is_set(host, "ovn_encap_ip"):
         address = inventory.valid_value(host, "ovn_encap_ip")
         return "" if address is None else str(address)
     return inventory.facts(host).default_address
+
+
+def _saved_by_others(inventory: Inventory, host: str) -> str:
+    """Return the address of a master from what other hosts have saved; empty where nothing says which of theirs it is.
+
+    They have saved the masters' addresses in the inventory's order. So the list tells it where the other masters that
+    can be reached are at their places, and one of them at least can.
+    """
+    masters = inventory.masters
+    if host not in masters or len(masters) < 2 or inventory.facts(host).known or inventory.is_set(host, "ovn_encap_ip"):
+        return ""
+    known = {place: parse_address(_own_tunnel_address(inventory, one)) for place, one in enumerate(masters)}
+    if not any(known.values()):
+        return ""
+    for other in inventory.hosts:
+        # A list with two ports of each master has each twice.
+        saved = list(map(parse_address, dict.fromkeys(inventory.facts(other).own.databases)))
+        if len(saved) == len(masters) and all(known[place] in (None, saved[place]) for place in known):
+            return str(saved[masters.index(host)] or "")
+    return ""
 
 
 def log_level(inventory: Inventory, host: str) -> str:

@@ -32,7 +32,8 @@ class OwnFacts(t.NamedTuple):
     nothing.
 
     ``in_use`` is None where it was not asked what of our networks it uses. ``foreign`` is what other program uses its
-    Open vSwitch, ``southbound_before`` the Southbound database that it has without being a node.
+    Open vSwitch, ``southbound_before`` the Southbound database that it has without being a node, ``certificates`` what
+    it has of them; None where it was not asked.
     """
 
     system_id: str
@@ -45,6 +46,7 @@ class OwnFacts(t.NamedTuple):
     central: bool = False
     databases: tuple[str, ...] = ()
     southbound_before: str = ""
+    certificates: Fact | None = None
 
 
 class InUse(t.NamedTuple):
@@ -96,7 +98,14 @@ class Facts:
             own.get("central") is True,
             tuple(map(_text, own.get("databases") or ())),
             _text(own.get("southbound_before")),
+            own["certificates"] if isinstance(own.get("certificates"), Mapping) else None,
         )
+
+    @property
+    def central_databases(self) -> Fact | None:
+        """The state of OVN's databases on the host, as M(ovn.kubernetes.ovn_facts) gathers it; None: nobody knows."""
+        found = self._dict("ovn_kubernetes").get("central_databases") if self._has_own else None
+        return found if isinstance(found, Mapping) else None
 
     @property
     def default_address(self) -> str:

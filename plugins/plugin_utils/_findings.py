@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._verify.finding import ERROR, SITE, WARNING, Finding
-from . import _versions
+from . import _advisories, _versions
 
 Values = Mapping[str, t.Any]
 HEADINGS = ("HOST", "", "WHAT IS WRONG", "WHAT IT CAUSES", "WHAT MENDS IT")
 WIDEST = 70  # characters that a cell is padded to
+MOST_SKEW = 60  # seconds; certificates begin a day before they are made
 ALL = "(all)"  # instead of a host: the inventory, or the overlay as a whole
 TOO_LARGE = "pods' packets that don't fit outside are lost there, without an ICMP error"
 TOO_SMALL = "pods' packets outside are smaller than they could be"
@@ -53,6 +54,8 @@ class Run(t.NamedTuple):
     :ivar overlay: result of the phase overlay.
     :ivar advice: what may not be meant, as :class:`._advice.Advice` has it.
     :ivar unnamed: hosts whose node names are not known.
+    :ivar masters: all masters of the inventory.
+    :ivar central: what is wrong with the masters' databases, as :class:`._central_findings.CentralFinding` has it.
     """
 
     hosts: Sequence[str]
@@ -65,6 +68,8 @@ class Run(t.NamedTuple):
     overlay: Values
     unnamed: Sequence[str] = ()
     advice: Sequence[Mapping[str, str]] = ()
+    masters: Sequence[str] = ()
+    central: Sequence[Mapping[str, str]] = ()
 
 
 def rows(run: Run, site: str) -> list[Row]:
@@ -74,11 +79,15 @@ def rows(run: Run, site: str) -> list[Row]:
         *_problems(run),
         *_advice(run),
         *_unread_overlay(run),
+        *_central(run),
         *_of_hosts(run),
         *_twins(run),
         *((ALL, finding) for finding in _versions.differences(versions(run))),
+        *_advisories.findings(_facts(run)),
+        *_northd(run),
         *_identities(run),
         *_silences(run),
+        *_skews(run),
         *_shares(run),
         *_strangers(run),
     ]
@@ -122,12 +131,19 @@ def _advice(run: Run) -> Iterable[tuple[str, Finding]]:
             yield one["host"], finding
 
 
+def _central(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield what is wrong with the masters' databases."""
+    for one in run.central:
+        finding = Finding("databases", one["wrong"], one["causes"], one["mend"], one["severity"])
+        yield one["host"] if one["host"] in run.hosts else ALL, finding
+
+
 def _unread_overlay(run: Run) -> Iterable[tuple[str, Finding]]:
     problem = run.overlay.get("problem") or run.overlay.get("unreached")
     if problem:
         causes = "no change reaches the overlay; its rows were not compared, and hosts only with what they have saved"
         # The master has no row of its own when the play is limited to other hosts.
-        mend = "look at the first host of ovn_masters and the way to it" if run.overlay.get("unreached") else SITE
+        mend = "look at the hosts of ovn_masters and the way to them" if run.overlay.get("unreached") else SITE
         yield run.master or ALL, Finding("Northbound", f"the overlay can't be read: {problem}", causes, mend)
 
 
@@ -150,6 +166,11 @@ def versions(run: Run) -> _versions.Versions:
     return _versions.of_facts(_facts(run))
 
 
+def advisories(run: Run) -> list[str]:
+    """Return the advisories that no upgrade mends, and those that are not judged."""
+    return _advisories.lines(_facts(run))
+
+
 def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
     """Yield hosts with one system-id, as clones of a machine have."""
     for host, other, chassis in twins((host, facts.get("chassis")) for host, facts in _facts(run).items()):
@@ -158,6 +179,20 @@ def _twins(run: Run) -> Iterable[tuple[str, Finding]]:
         text = f"has the system-id {chassis} of {other}"
         causes = "both are one chassis: each takes the other's tunnels and pods away; a site run stops"
         yield host, Finding("system-id", text, causes, ADVICE)
+
+
+def _northd(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield that no ovn-northd acts. Only all masters together can say that, and only where each of them runs one."""
+    said = {host: str(_facts(run).get(host, {}).get("northd") or "") for host in run.masters}
+    if not said or not all(said.values()) or "active" in said.values():
+        return
+    states = ", ".join(f"{state} on {host}" for host, state in said.items())
+    causes = "hosts learn of no change: new pods, nodes and services have no network"
+    mend = (
+        "on a master: ovn-appctl -t ovn-northd resume where it is paused, else systemctl restart ovn-northd; if that "
+        "does not help, another client holds its lock: docs/security.md says who can"
+    )
+    yield ALL, Finding("ovn-northd", f"no ovn-northd acts: it is {states}", causes, mend)
 
 
 def _identities(run: Run) -> Iterable[tuple[str, Finding]]:
@@ -199,6 +234,17 @@ def _silences(run: Run) -> Iterable[tuple[str, Finding]]:
         mend = "mend the other rows of these hosts first; then look at UDP port 6081 between their tunnel addresses"
         yield worst, Finding("tunnels", text, CUT_OFF, mend)
         pairs -= own
+
+
+def _skews(run: Run) -> Iterable[tuple[str, Finding]]:
+    """Yield hosts whose clock is not the controller's: certificates are valid from a moment to another."""
+    for host in run.hosts:
+        skew = run.facts.get(host, {}).get("clock_skew")
+        if isinstance(skew, (int, float)) and abs(skew) > MOST_SKEW:
+            words = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'}"
+            text = f"its clock is {words} the controller's"
+            causes = "certificates and tokens are refused that are valid, or accepted that are not any more"
+            yield host, Finding("clock", text, causes, "let both follow a time server", WARNING)
 
 
 def _shares(run: Run) -> Iterable[tuple[str, Finding]]:

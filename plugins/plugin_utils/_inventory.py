@@ -176,6 +176,12 @@ class Inventory:
         except InventoryError:
             return None
 
+    @property
+    def tls(self) -> bool:
+        """Whether the databases use SSL; also where the value can't be read, which the validation reports."""
+        value = self.valid_cluster_value("ovn_tls")
+        return bool(VARIABLES["ovn_tls"].default if value is None else value)
+
     def node_name(self, host: str) -> str:
         """Return Kubernetes' name of the host.
 

@@ -30,7 +30,7 @@ def authority(value: str) -> str:
 
     :raises Unusable: it is neither.
     """
-    return _certificates(f"{value.rstrip()}\n" if CERTIFICATE in value else _read(value))
+    return _certificates(f"{value.rstrip()}\n" if CERTIFICATE in value else read_file(value))
 
 
 def _certificates(text: str, which: str = "") -> str:
@@ -56,7 +56,7 @@ def kubeconfig(value: str) -> dict[str, str]:
     is_text = "\n" in value or value.lstrip().startswith("{")
     # Files that a kubeconfig names are relative to its own folder (kubectl's rule); text has none.
     folder = None if is_text else os.path.dirname(os.path.expanduser(value))
-    config = _parsed(value if is_text else _read(value, advice=": give the path of one, or its whole text"))
+    config = _parsed(value if is_text else read_file(value, advice=": give the path of one, or its whole text"))
     context = _entry(config, "context", config.get("current-context"))
     cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
     options = {"server": cluster.get("server") or ""}
@@ -68,11 +68,11 @@ def kubeconfig(value: str) -> dict[str, str]:
         if entry.get(f"{key}-data"):
             options[option] = _decoded(entry, f"{key}-data")
         elif entry.get(key):
-            options[option] = _read(entry[key], folder)
+            options[option] = read_file(entry[key], folder)
     if "ca" in options:
         options["ca"] = _certificates(options["ca"], "has a certificate-authority that ")
     if user.get("token") or user.get("tokenFile"):
-        options["token"] = user.get("token") or _read(user["tokenFile"], folder).strip()
+        options["token"] = user.get("token") or read_file(user["tokenFile"], folder).strip()
         if not isinstance(options["token"], str) or not TOKEN.fullmatch(options["token"]):
             raise Unusable("has a token that is not one word of ASCII text")
     if "token" not in options and not ("certificate" in options and "key" in options):
@@ -92,7 +92,7 @@ def _parsed(text: str) -> dict[str, t.Any]:
     return config
 
 
-def _read(path: t.Any, folder: str | None = "", advice: str = "") -> str:
+def read_file(path: t.Any, folder: str | None = "", advice: str = "") -> str:
     """Return a file's text.
 
     :param folder: of the file that names it; None: there is none.

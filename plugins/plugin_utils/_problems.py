@@ -13,9 +13,11 @@ duplicates between hosts, templates that can't be computed, and facts.
 
 from __future__ import annotations
 
+from ._central_ports import add_withdrawn_problems
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._known_nodes import Known
+from ._problems_certificates import add_certificate_problems
 from ._problems_cluster import add_cluster_problems
 from ._problems_gateways import add_gateway_problems
 from ._problems_groups import add_group_problems
@@ -43,7 +45,9 @@ def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool
         return report.sentences()
     add_variable_problems(inventory, report)
     add_cluster_problems(inventory, report)
+    add_withdrawn_problems(inventory, report)
     add_kubernetes_problems(inventory, report)
+    add_certificate_problems(inventory, report)
     add_host_problems(inventory, report)
     add_gateway_problems(inventory, report)
     if not report:  # a plan from wrong values would only repeat what the report has

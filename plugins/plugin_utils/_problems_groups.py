@@ -13,7 +13,6 @@ import re
 
 from ._inventory import GATEWAYS, GROUPS, MASTERS, NODES, Inventory
 from ._report import Report
-from ._unsupported import MASTERS_TEXT, MAXIMUM_MASTERS
 from ._variables import GATEWAY, HOST, MISSPELT_PREFIX, PREFIX, VARIABLES, meant
 
 NUMBERS_OF_MASTERS = (1, 3, 5)  # with another number a database loses its majority too easily, ovsdb(7)
@@ -98,7 +97,6 @@ def _is_awx(inventory: Inventory) -> bool:
 
 def _add_number_of_masters(inventory: Inventory, report: Report) -> None:
     number = len(inventory.masters)
-    unsupported = number > MAXIMUM_MASTERS
     if number == 0:
         slices = (
             "; slices of a job have a part of the inventory each, so turn job slicing off" if _is_awx(inventory) else ""
@@ -109,7 +107,4 @@ def _add_number_of_masters(inventory: Inventory, report: Report) -> None:
             f"kube_control_plane, into it{slices}",
         )
     elif number not in NUMBERS_OF_MASTERS:
-        more = f"; {MASTERS_TEXT}" if unsupported else ""
-        report.add(inventory.masters, f"{MASTERS} has {number} hosts, and must have 1, 3 or 5{more}")
-    elif unsupported:
-        report.add(inventory.masters, f"{MASTERS} has {number} hosts, and {MASTERS_TEXT}")
+        report.add(inventory.masters, f"{MASTERS} has {number} hosts, and must have 1, 3 or 5")

@@ -11,16 +11,16 @@ import importlib.util
 
 from ..module_utils._topology import node as policy
 from ..module_utils._topology.clones import ADVICE, twins
-from ..module_utils._topology.foreign import other_overlay
+from ..module_utils._topology.foreign import other_overlay, same_database
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
-from ._inventory import MASTERS, Inventory
+from ._inventory import Inventory
 from ._report import Report
 from ._settings import Cluster
 
 SUBNET, ENCAP, NAME, OPENVSWITCH = "ovn_node_subnet", "ovn_encap_ip", "ovn_node_name", "ovn_openvswitch_settings"
-COLLECTION = "openvswitch.openvswitch"
+COLLECTION, CRYPTO = "openvswitch.openvswitch", "community.crypto"
 SHOWN_ADDRESSES = 4  # of a host, in a message
 
 
@@ -31,7 +31,6 @@ def add_host_problems(inventory: Inventory, report: Report) -> None:
     _add_tunnels(inventory, report)
     _add_system_ids(inventory, report)
     _add_foreign(inventory, report)
-    _add_former_masters(inventory, report)
     _add_missing_collection(inventory, report)
 
 
@@ -113,21 +112,8 @@ def _add_foreign(inventory: Inventory, report: Report) -> None:
         own = inventory.facts(host).own
         if own.foreign:
             report.add(host, own.foreign)
-        elif southbound and own.southbound_before not in ("", southbound):
+        elif southbound and own.southbound_before and not same_database(own.southbound_before, southbound):
             report.add(host, other_overlay(own.southbound_before))
-
-
-def _add_former_masters(inventory: Inventory, report: Report) -> None:
-    """Add hosts that have the overlay's databases, and are no masters any more: two of them would write to all hosts'
-    pods."""
-    for host in inventory.hosts:
-        if inventory.facts(host).own.central and host not in inventory.masters:
-            report.add(
-                host,
-                f"it holds the overlay's databases, and is not in {MASTERS}: put it back, since they do not move; to "
-                f"have them elsewhere first remove the overlay, while {MASTERS} has this host: ansible-playbook "
-                "ovn.kubernetes.remove -e ovn_remove_confirmed=true",
-            )
 
 
 def _add_missing_collection(inventory: Inventory, report: Report) -> None:
@@ -138,6 +124,12 @@ def _add_missing_collection(inventory: Inventory, report: Report) -> None:
             hosts,
             f"{OPENVSWITCH} needs the collection {COLLECTION}, which is not on the controller: install it, or remove "
             "the variable",
+        )
+    if inventory.tls and not _is_installed(CRYPTO):
+        report.add(
+            inventory.hosts,
+            f"ovn_tls needs the collection {CRYPTO}, which is not on the controller: install it, or set ovn_tls to "
+            "false",
         )
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
@@ -73,9 +74,9 @@ def _of_facts(facts: Facts, networks: Sequence[OverlayNetwork]) -> Iterator[tupl
 
 def _add_api_server(inventory: Inventory, report: Report, networks: Iterable[OverlayNetwork]) -> None:
     url = inventory.valid_cluster_value(API)
-    address = parse_address(api_host(url)) if url else None
+    addresses = list(map(parse_address, api_hosts(url or "")))
     for variable, network, words in networks:
-        if address is not None and address in network:
+        if any(address is not None and address in network for address in addresses):
             report.add(
                 inventory.hosts_with(API),
                 f"{API} {show(url)} is in {words}: the API server is not in the overlay, choose another network for "
@@ -83,12 +84,13 @@ def _add_api_server(inventory: Inventory, report: Report, networks: Iterable[Ove
             )
 
 
-def api_host(url: str) -> str:
-    """Return the host of the API server's URL; empty when it has none."""
-    try:
-        return urllib.parse.urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def api_hosts(urls: str) -> list[str]:
+    """Return the hosts in the API servers' URLs, which have commas between them."""
+    found = []
+    for url in urls.split(","):
+        with contextlib.suppress(ValueError):
+            found.append(urllib.parse.urlsplit(url).hostname or "")
+    return list(filter(None, found))
 
 
 def _add_own_address(inventory: Inventory, host: str, report: Report, networks: Iterable[OverlayNetwork]) -> None:

@@ -13,7 +13,6 @@ from ._errors import InventoryError, show
 from ._inventory import GATEWAYS, GROUPS, Inventory
 from ._report import Report
 from ._templates import Undefined
-from ._unsupported import UNSUPPORTED
 from ._variables import ALL, GATEWAY, PLAY, VARIABLES, Variable, closest, meant
 
 # In unknown names, whose values are not shown then.
@@ -58,13 +57,10 @@ def _unknown(inventory: Inventory, host: str, name: str) -> str:
 def _add_value_problems(inventory: Inventory, host: str, variable: Variable, report: Report) -> None:
     name, raw = variable.name, inventory.raw(host, variable.name)
     try:
-        value = inventory.value(host, name)
+        inventory.value(host, name)
     except InventoryError as error:
         report.add_unreadable(host, error)
         return
-    for unsupported in UNSUPPORTED:
-        if unsupported.variable == name and unsupported.refuses(value):
-            report.add(host, inventory.message(host, name, raw, unsupported.text))
     if variable.scope == PLAY and inventory.extra is not None and name not in inventory.extra:
         report.add(
             host,

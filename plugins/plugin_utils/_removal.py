@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Mapping, Sequence
 
+from ._authorities import made_folder
 from ._errors import InventoryError
 from ._inventory import Inventory
 from ._kubernetes import Access
@@ -26,7 +27,7 @@ Result = Mapping[str, t.Any]
 
 def request(inventory: Inventory) -> dict[str, t.Any]:
     """Return what the extra variables ask for: ``hosts``, their names, and ``everything``, whether the whole overlay is
-    to be removed.
+    to be removed. ``authorities`` is the folder on the controller with CAs that stay; empty: there is none.
 
     :raises InventoryError: a variable can't have its value.
     """
@@ -34,6 +35,7 @@ def request(inventory: Inventory) -> dict[str, t.Any]:
     return {
         "hosts": inventory.value(anyone, "ovn_remove_hosts") or [],
         "everything": bool(inventory.value(anyone, "ovn_remove_confirmed")),
+        "authorities": made_folder(inventory),
     }
 
 

@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ..module_utils._common.address_rules import LOWEST_MTU
 from ..module_utils._common.addressing import GENEVE_OVERHEAD, family
-from ..module_utils._common.names import SOUTHBOUND_PORT, management_link, uplink_bridge
+from ..module_utils._common.names import (
+    CENTRAL_ACCESS,
+    CENTRAL_CA,
+    CENTRAL_PEM,
+    NORTHBOUND_PORT,
+    SOUTHBOUND_CENTRAL_PORT,
+    SOUTHBOUND_PORT,
+    SOUTHBOUND_SWITCH_PORT,
+    management_link,
+    uplink_bridge,
+)
 from ..module_utils._common.remotes import with_port
+from ._central import Central
 from ._derived import (
     SHARED_NIC,
     join_subnets,
@@ -18,7 +30,6 @@ from ._derived import (
     required_tunnel_address,
     shared_addresses,
     shared_links,
-    tunnel_ip,
     underlay_mtus,
 )
 from ._errors import InventoryError, show
@@ -27,6 +38,7 @@ from ._kubernetes import Access
 from ._variables import VARIABLES
 
 Settings = dict[str, t.Any]
+FEW_CHASSIS = 50  # up to so many, OVN's own defaults hold
 
 
 class Cluster:
@@ -48,10 +60,10 @@ class Cluster:
         self.service_subnets = inventory.cluster_value("ovn_service_subnet") or []
         self.join_subnets = join_subnets(inventory)
         self.encap_type = inventory.cluster_value("ovn_encap_type") or VARIABLES["ovn_encap_type"].default
-        self.tls = bool(inventory.cluster_value("ovn_tls"))
+        self.tls = inventory.tls
         self.access = Access(inventory)
         self._mtu: int | None = inventory.cluster_value("ovn_mtu")
-        self._remote = ""
+        self._addresses: list[str] = []
 
     @property
     def mtu(self) -> int:
@@ -96,24 +108,49 @@ class Cluster:
 
     @property
     def southbound_remote(self) -> str:
-        """Where chassis find the Southbound database: the masters' tunnel addresses."""
-        if not self._remote:
-            reason = "its address is where all hosts find the Southbound database"
-            addresses = [required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters]
-            protocol = "ssl" if self.tls else "tcp"
-            self._remote = ",".join(f"{protocol}:{with_port(address, SOUTHBOUND_PORT)}" for address in addresses)
-        return self._remote
+        """Where chassis find the Southbound database: the masters' tunnel addresses.
+
+        On their way from tcp to ssl, or back, they find it at another port until nobody uses the old protocol.
+        """
+        usual = self._remotes(SOUTHBOUND_PORT)
+        if Central(self._inventory).switching():
+            return f"{usual},{self._remotes(SOUTHBOUND_SWITCH_PORT)}"
+        return usual
+
+    @property
+    def southbound_central_remote(self) -> str:
+        """Where the masters' own programs find the Southbound database: a listener without a role."""
+        return self._remotes(SOUTHBOUND_CENTRAL_PORT)
+
+    @property
+    def northbound_remote(self) -> str:
+        """Where the masters' own programs find the Northbound database."""
+        return self._remotes(NORTHBOUND_PORT)
+
+    def _remotes(self, port: int) -> str:
+        protocol = "ssl" if self.tls else "tcp"
+        return ",".join(f"{protocol}:{with_port(address, port)}" for address in self._master_addresses())
+
+    def _master_addresses(self) -> list[str]:
+        if not self._addresses:
+            reason = "its address is where all hosts find the databases"
+            self._addresses = [
+                required_tunnel_address(self._inventory, master, reason) for master in self._inventory.masters
+            ]
+        return self._addresses
 
 
-def central_options(inventory: Inventory) -> str:
-    """Return the options of ovn-ctl(8) by which the Southbound database listens where chassis look for it; empty for
-    its default, all IPv4 addresses.
-
-    The IPv6 wildcard takes IPv4 connections too, unless net.ipv6.bindv6only is set (ipv6(7)). Where no tunnel has an
-    IPv6 address the port stays closed there: hosts may have public ones that nobody thinks of.
+def central_access(inventory: Inventory) -> Settings:
+    """Return the file by which masters' programs and modules find the databases of several masters, as an entry of the
+    files of ovn_host; with one master there is none, and they use its sockets (module_utils/_ovsdb/access.py).
     """
-    addresses = [tunnel_ip(inventory, master) for master in inventory.masters]
-    return " --db-sb-addr=[::]" if any(one is not None and one.version == 6 for one in addresses) else ""
+    if len(inventory.masters) < 2:
+        return {"path": CENTRAL_ACCESS, "absent": True}
+    cluster = Cluster(inventory)
+    said = {"northbound": cluster.northbound_remote, "southbound": cluster.southbound_central_remote}
+    if cluster.tls:
+        said.update(private_key=CENTRAL_PEM, certificate=CENTRAL_PEM, ca_cert=CENTRAL_CA)
+    return {"path": CENTRAL_ACCESS, "content": json.dumps(said, indent=2) + "\n", "mode": "0600"}
 
 
 def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
@@ -135,6 +172,9 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "join_subnets": list(map(str, cluster.join_subnets)),
         "node_subnets": list(map(str, inventory.value(host, "ovn_node_subnet") or [])),
         "southbound_remote": cluster.southbound_remote,
+        "southbound_central_remote": cluster.southbound_central_remote,
+        "northbound_remote": cluster.northbound_remote,
+        **_scale(inventory, host),
         "datapath_type": inventory.value(host, "ovn_datapath_type") or "",
         "gateway": _gateway(inventory, host),
         "log_level": log_level(inventory, host),
@@ -142,6 +182,29 @@ def settings(inventory: Inventory, host: str, cluster: Cluster) -> Settings:
         "rebalance_egress": bool(inventory.value(host, "ovn_egress_rebalance")),
         "tls": cluster.tls,
         "kubernetes": cluster.access.of(host),
+    }
+
+
+def _scale(inventory: Inventory, host: str) -> Settings:
+    """Return ovn-controller's settings by the number of chassis; None: its own defaults. Where the user's own settings
+    of Open vSwitch have the key, that is it.
+
+    Up to :data:`FEW_CHASSIS`, OVN's defaults. Above, every chassis copies the whole Southbound database: the cluster's
+    router connects all switches, so each would ask for nearly all of it anyway, and the server is spared the conditions
+    (ovn-controller(8), ovn-monitor-all). It probes its server after 5 seconds, OVN's default, for each
+    :data:`FEW_CHASSIS`, and after a minute at most: a server that has lost a member answers later the more chassis
+    connect to it again, and one that they take for dead gets them a second time.
+    """
+    own = {
+        one["key"] for one in inventory.value(host, "ovn_openvswitch_settings") or [] if one["column"] == "external_ids"
+    }
+    chassis = len(inventory.hosts)
+    asked = inventory.cluster_value("ovn_monitor_all")
+    monitor_all = chassis > FEW_CHASSIS if asked is None else asked
+    probe = min(5000 * -(-chassis // FEW_CHASSIS), 60000) if chassis > FEW_CHASSIS else None
+    return {
+        "monitor_all": True if monitor_all and "ovn-monitor-all" not in own else None,
+        "remote_probe": None if "ovn-remote-probe-interval" in own else probe,
     }
 
 

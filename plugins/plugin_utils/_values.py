@@ -161,6 +161,13 @@ def _host_address(_variable: Variable, value: t.Any) -> IPAddress:
     return _checked(address_rules.host_address, value)
 
 
+def _host_addresses(_variable: Variable, value: t.Any) -> list[IPAddress]:
+    items = [_checked(address_rules.host_address, item) for item in _items(value)]
+    if not items:
+        raise InvalidValue(value, "names nothing: remove it, or give an address")
+    return items
+
+
 def _whole_number(variable: Variable, value: t.Any) -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
         return int(value)
@@ -216,6 +223,30 @@ def _choice(variable: Variable, value: t.Any) -> str:
             reason = UNUSABLE_TUNNELS.get(text, reason)
         raise InvalidValue(value, f"{reason}: write {' or '.join(map(show, variable.choices))}")
     return text
+
+
+def _choices(variable: Variable, value: t.Any) -> list[str]:
+    items = _items(value)
+    for item in items:
+        if item not in variable.choices:
+            raise InvalidValue(item, f"is not offered: write one or several of {', '.join(variable.choices)}")
+    return items
+
+
+def _path(variable: Variable, value: t.Any) -> str:
+    if not isinstance(value, str) or "\n" in value or "\0" in value:
+        raise InvalidValue(value, f"is no path: write it like {show(variable.example)}")
+    return value
+
+
+def _urls(variable: Variable, value: t.Any) -> str:
+    """Return one URL or several, with commas between them, each once."""
+    urls = [_url(variable, item) for item in _items(value)]
+    if not urls:
+        raise InvalidValue(value, f"names nothing: remove it, or write it like {show(variable.example)}")
+    if len({urlsplit(url).scheme for url in urls}) > 1:
+        raise InvalidValue(value, "has https and http: write all of them as https://...")
+    return ",".join(dict.fromkeys(url.rstrip("/") if len(urls) > 1 else url for url in urls))
 
 
 def _url(variable: Variable, value: t.Any) -> str:
@@ -277,6 +308,7 @@ READERS: dict[str, Reader] = {
     "interface_addresses": _one_of_each_family(address_rules.host_interface),
     "next_hops": _one_of_each_family(address_rules.next_hop),
     "address": _host_address,
+    "addresses": _host_addresses,
     "prefixes": _prefixes,
     "whole": _whole_number,
     "boolean": _boolean,
@@ -284,7 +316,9 @@ READERS: dict[str, Reader] = {
     "kubeconfig": _kubeconfig,
     "token": _token,
     "choice": _choice,
-    "url": _url,
+    "choices": _choices,
+    "path": _path,
+    "url": _urls,
     "name": _node_name,
     "interface": _interface,
     "hosts": _hosts,

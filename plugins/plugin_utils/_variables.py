@@ -128,7 +128,106 @@ _TABLE = (
         "The pods' MTU.",
     ),
     Variable(
-        "ovn_tls", ALL, "boolean", False, "`false`", "false", "SSL and role-based access control on both databases."
+        "ovn_tls",
+        ALL,
+        "boolean",
+        True,
+        "`true`",
+        "true",
+        "SSL on both databases, and role-based access control on the southbound one.",
+    ),
+    Variable(
+        "ovn_monitor_all",
+        ALL,
+        "boolean",
+        None,
+        "`true` for more than 50 hosts; else OVN's own default, `false`",
+        "true",
+        "Whether each host copies all of the southbound database, or asks for the part that it needs, which costs the "
+        "masters more.",
+    ),
+    Variable(
+        "ovn_withdrawn_addresses",
+        ALL,
+        "addresses",
+        None,
+        "none",
+        "10.33.74.66",
+        "Addresses of hosts that are not trusted any more, a list: the masters' nftables table shuts them out of every "
+        "port of OVN, at once.",
+    ),
+    Variable(
+        "ovn_tls_folder",
+        ALL,
+        "path",
+        None,
+        "`ovn-tls`, beside the inventory",
+        "ovn-tls",
+        "The folder on the controller with the two CAs, whose keys no host gets: `central-ca.key`, `central-ca.crt`, "
+        "`chassis-ca.key` and `chassis-ca.crt`. The first run makes them; a relative path begins beside the inventory.",
+    ),
+    *(
+        Variable(
+            f"ovn_tls_{role}_ca_{part}",
+            ALL,
+            "text",
+            None,
+            f"the file that `OVN_TLS_{role.upper()}_CA_{part.upper()}_FILE` names in the environment; else "
+            f"`{role}-ca.{end}` in `ovn_tls_folder`",
+            f"/etc/ovn-tls/{role}-ca.{end}",
+            meaning,
+            secret=True,
+            credential=f"{part} of the {role} CA",
+        )
+        for role, part, end, meaning in (
+            (
+                "central",
+                "certificate",
+                "crt",
+                "The certificate of the CA of the masters: PEM text, or a path on the controller. A CA that is to be "
+                "replaced follows the new one.",
+            ),
+            (
+                "central",
+                "key",
+                "key",
+                "The key of the CA of the masters: PEM text, best in a vault, or a path on the controller. With the "
+                "certificate and without the key the hosts' own certificates are only checked.",
+            ),
+            (
+                "chassis",
+                "certificate",
+                "crt",
+                "The certificate of the CA of the hosts' OVN controllers, which must be another one: PEM text, or a "
+                "path on the controller.",
+            ),
+            (
+                "chassis",
+                "key",
+                "key",
+                "The key of the CA of the hosts' OVN controllers: PEM text, best in a vault, or a path on the "
+                "controller.",
+            ),
+        )
+    ),
+    Variable(
+        "ovn_tls_days",
+        ALL,
+        "whole",
+        730,
+        "`730`",
+        "730",
+        "For how many days a host's certificate is valid. A site run renews it when less than a third of that, at "
+        "most 30 days, is left.",
+    ),
+    Variable(
+        "ovn_tls_ca_days",
+        ALL,
+        "whole",
+        3650,
+        "`3650`",
+        "3650",
+        "For how many days the certificate of a CA that the play makes is valid.",
     ),
     Variable(
         "ovn_kubernetes_api",
@@ -137,7 +236,8 @@ _TABLE = (
         None,
         "no watcher, no CNI: an OVN overlay without Kubernetes",
         "https://10.0.0.1:6443",
-        "The API server: `https://host:6443`, or `http://...` on request.",
+        "The API server: `https://host:6443`, or `http://...` on request; a list of several, or the address of a load "
+        "balancer before them.",
     ),
     Variable(
         "ovn_kubernetes_ca",
@@ -279,6 +379,18 @@ _TABLE = (
         playbook="site",
     ),
     Variable(
+        "ovn_tls_rotate",
+        PLAY,
+        "choices",
+        None,
+        "none",
+        "keys",
+        "What `ovn.kubernetes.site` makes anew, a list or names with commas: `keys` for the keys and certificates of "
+        "all hosts, `central_ca` and `chassis_ca` for the CAs.",
+        choices=("keys", "central_ca", "chassis_ca"),
+        playbook="site",
+    ),
+    Variable(
         "ovn_remove_hosts",
         PLAY,
         "hosts",
@@ -297,6 +409,16 @@ _TABLE = (
         "true",
         "Allows `ovn.kubernetes.remove` to remove everything.",
         playbook="remove",
+    ),
+    Variable(
+        "ovn_recover_from",
+        PLAY,
+        "text",
+        None,
+        "none",
+        "ovn-master",
+        "The master from whose last state `ovn.kubernetes.recover` makes a new cluster, where the majority is lost.",
+        playbook="recover",
     ),
 )
 

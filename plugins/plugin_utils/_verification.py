@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from ..module_utils._common import addressing
 from . import _overlay
 from ._advice import exposed_tunnels, left_gateways, of_exposed_tunnels
+from ._central_findings import central_findings
+from ._certificate_findings import findings as certificate_findings
 from ._derived import SHARED_NIC, log_level
 from ._errors import InventoryError
 from ._inventory import Inventory
@@ -41,12 +43,14 @@ def verification(
     :param hosts: those of the play.
     :param reached: those of them whose facts were gathered.
     :returns: ``settings``, ``subnets``, ``peers`` and ``routers`` by host, ``overlay``, the options of ovn_master_init,
-        ``problems`` and ``warnings``, sentences, ``advice``, as :class:`._advice.Advice` has it, and ``unnamed``,
-        hosts whose node names are not known.
+        ``problems`` and ``warnings``, sentences, ``advice``, as :class:`._advice.Advice` has it, ``central``,
+        as :class:`._central_findings.CentralFinding` has it, ``unnamed``, hosts whose node names are not known, and
+        ``masters``.
     """
-    live = set(reached)
-    unreached = set(hosts) - live
+    hosts, live = set(hosts), set(reached)
+    unreached = hosts - live
     found: Values = {"settings": {}, "subnets": {}, "peers": {}, "routers": {}, "overlay": {}}
+    found["masters"] = inventory.masters
     found["unnamed"] = [host for host in inventory.hosts if host not in inventory.named]
     known = overlay if "nodes" in overlay else None
     found["problems"] = problems(inventory, known)
@@ -54,7 +58,11 @@ def verification(
     advice = left_gateways(inventory, overlay)
     for host, address in exposed_tunnels(inventory).items():
         advice += of_exposed_tunnels(inventory, {host: address})
+    stops, of_certificates = certificate_findings(inventory)
+    found["problems"] += stops
+    advice += of_certificates
     found["advice"] = [one._asdict() for one in advice]
+    found["central"] = [one._asdict() for one in central_findings(inventory, hosts)]
     try:
         cluster = Cluster(inventory)
     except InventoryError as error:

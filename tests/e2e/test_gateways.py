@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from lab_hosts import Pod, lab, on, play, wait
+from lab_hosts import Pod, lab, on, on_masters, play, wait
 
 OUTSIDE = "203.0.113.1"
 REBALANCE = ("-e", "ovn_egress_rebalance=true")
@@ -120,7 +120,7 @@ def test_egress_survives_a_lost_uplink(two_gateways, record_property, capsys):
             seconds.append(
                 outage(pod, lambda host=host: lab("unplug", host, "eth1"), lambda left=left: egress() == {left})
             )
-            said = on("ovn-master", f"journalctl -u ovn-k8s-egress --since '{began}' -o cat")
+            said = on_masters(f"journalctl -u ovn-k8s-egress --since '{began}' -o cat")
             assert re.search(f"{host}.*its next hop does not answer", said), said
             lab("plug", host, "eth1")
             wait(lambda: egress() == {"100.64.0.2", "100.64.0.3"}, 60, "the gateway's return")

@@ -12,9 +12,9 @@ import json
 import struct
 
 import pytest
-from lab_hosts import lab, on, wait
+from lab_hosts import lab, on, on_masters, wait
 from lab_kubernetes import get, kubectl
-from lab_running_pods import MASTER, NODE, delete, interfaces, left, make, ports, reaches, running, sandbox
+from lab_running_pods import NODE, delete, interfaces, left, make, ports, reaches, running, sandbox
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_an_add_that_fails_says_why(pods):
 
     Nothing is left behind, and the next attempt succeeds when it can.
     """
-    on(MASTER, "systemctl stop ovn-k8s-watcher")
+    on_masters("systemctl stop ovn-k8s-watcher")
     try:
         uid = get("pods", make("spoiled"))["metadata"]["uid"]
         kubectl("annotate", "pod", "spoiled", f"ovn.kubernetes/pod-uid={uid}", "ovn=no JSON")
@@ -108,7 +108,7 @@ def test_an_add_that_fails_says_why(pods):
         assert "pod default/spoiled: annotation ovn can't be used" in words[0], words
         assert "default_spoiled" not in ports()[0] and left() == (sorted(interfaces()), [])
     finally:
-        on(MASTER, "systemctl start ovn-k8s-watcher")
+        on_masters("systemctl start ovn-k8s-watcher")
     pods("spoiled")
 
 

@@ -14,14 +14,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lab_hosts import HOSTS, on
+from lab_hosts import HOSTS, MASTERS, on
 from lab_kubernetes import kubectl
-from lab_running_pods import MASTER, deployment, settle, starts_and_writes_nothing
+from lab_running_pods import deployment, settle, starts_and_writes_nothing
 
 NAME = "killed"
 SEED = int(os.environ.get("OVN_KUBERNETES_SEED", random.randrange(10**6)))
 MOST, SCALES = 15, 6
-UNITS = {"watcher": (MASTER,), "server": HOSTS}  # what -> hosts that run it
+UNITS = {"watcher": MASTERS, "server": HOSTS}  # what -> hosts that run it
 KILL = {
     "watcher": "systemctl kill --signal=KILL ovn-k8s-watcher",
     "server": "systemctl kill --signal=KILL ovn-k8s-node",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from lab_hosts import HOSTS, on, wait
+from lab_hosts import HOSTS, MASTERS, on, on_masters, wait
 from lab_kubernetes import get, kubectl
 from lab_running_pods import MASTER, NODE, WATCHER, delete, inside, make, northbound, sandbox, settle
 
@@ -24,13 +24,17 @@ PROMPT = 30  # seconds for what is to be done in an outage
 
 
 def signal(name, *units):
-    """Send a signal to the units' programs."""
-    on(MASTER, f"systemctl kill --signal={name} {' '.join(units)}")
+    """Send a signal to the units' programs on all masters; the API server runs on one of them."""
+    everywhere = [unit for unit in units if unit != API]
+    if API in units:
+        on(MASTER, f"systemctl kill --signal={name} {API}")
+    if everywhere:
+        on_masters(f"systemctl kill --signal={name} {' '.join(everywhere)}")
 
 
 def programs():
     """The main processes of watcher and nodes' servers."""
-    return [on(MASTER, "systemctl show --property MainPID ovn-k8s-watcher")] + [
+    return [on(host, "systemctl show --property MainPID ovn-k8s-watcher") for host in MASTERS] + [
         on(host, "systemctl show --property MainPID ovn-k8s-node") for host in HOSTS
     ]
 
@@ -130,7 +134,7 @@ def test_the_northbound_database_hangs_for_long(pods):
         pods.go()
         pods.come("long-nb", HOSTS[0])
         wait(
-            lambda: "Northbound" in on(MASTER, f"curl --silent http://{WATCHER}/readyz"),
+            lambda: "Northbound" in on_masters(f"curl --silent http://{WATCHER}/readyz"),
             PROMPT,
             "the watcher to say what it lacks",
         )

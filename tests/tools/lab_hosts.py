@@ -18,12 +18,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import ansible_calls
+import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAB = ROOT / "molecule" / "lab" / "lab"
 INVENTORY = ROOT / "inventory" / "lab"
 HOSTS = ("ovn-master", "ovn-node1", "ovn-node2")
+MASTERS = tuple(
+    yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))["all"]["children"]["ovn_masters"]["hosts"]
+)  # the hosts with the databases
 CONFIG = ROOT / ".cache" / "lab" / "ssh_config"
+# Where the databases have several masters the local one may not lead: OVN's commands go to the leader, by the list of
+# remotes that our programs have (names.CENTRAL_ACCESS). Environment: ovn-nbctl(8), ovn-sbctl(8), "Environment".
+_TO_THE_LEADER = """if [ -e /etc/ovn-kubernetes/central.json ]; then eval "$(python3 -c '
+import json
+access = json.load(open("/etc/ovn-kubernetes/central.json"))
+files = [f"--{key}={access[name]}" for key, name in
+         (("private-key", "private_key"), ("certificate", "certificate"), ("ca-cert", "ca_cert")) if access.get(name)]
+for command, database in (("NB", "northbound"), ("SB", "southbound")):
+    print(f"export OVN_{command}_DB={access[database]} OVN_{command}CTL_OPTIONS=\\"{chr(32).join(files)}\\"")
+')"; fi
+"""
 _RUNTIME = pathlib.Path("/run/ovn-kubernetes-lab")  # what the lab keeps of its running hosts
 # Each process of tests has connections of its own; they end a moment after it.
 _SHARED = (
@@ -42,8 +57,12 @@ def lab(*arguments, limit=180):
 def on(host, command, check=True, limit=60, anew=False):
     """A shell command on a host, over ssh; its output.
 
+    On a master the commands ovn-nbctl and ovn-sbctl speak with the leader.
+
     :param anew: over a new connection, ten times as dear as the one that is there.
     """
+    if "ovn-nbctl" in command or "ovn-sbctl" in command:
+        command = _TO_THE_LEADER + command
     shared = () if anew else _SHARED
     done = subprocess.run(
         ["ssh", "-n", "-F", str(CONFIG), *shared, host, command],
@@ -55,6 +74,13 @@ def on(host, command, check=True, limit=60, anew=False):
     if check and done.returncode:
         raise AssertionError(f"{host}: {command}: {done.stdout}{done.stderr}")
     return done.stdout if check else done
+
+
+def on_masters(command, check=True, limit=60):
+    """A shell command on all hosts with databases at the same time; their outputs, one after the other."""
+    with ThreadPoolExecutor(len(MASTERS)) as pool:
+        done = list(pool.map(lambda host: on(host, command, check, limit), MASTERS))
+    return "".join(one if check else one.stdout for one in done)
 
 
 def wait(question, seconds=60, what="the condition", pause=0.2):

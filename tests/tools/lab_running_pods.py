@@ -13,7 +13,7 @@ import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-from lab_hosts import HOSTS, on, wait
+from lab_hosts import HOSTS, MASTERS, on, on_masters, wait
 from lab_kubernetes import get, kubectl
 
 NODE = "ovn-node2"
@@ -132,9 +132,15 @@ def inside(node, netns, command, check=True, limit=60):
 
 
 def figures():
-    """Name -> value of the watcher's metrics without labels; {} when it does not answer."""
-    lines = on(MASTER, f"curl --silent --max-time 5 http://{WATCHER}/metrics", check=False).stdout.splitlines()
-    return {line.split()[0]: float(line.split()[1]) for line in lines if line[:1] not in ("#", "") and "{" not in line}
+    """Name -> value of the metrics without labels of the watcher that leads; {} when none does."""
+    for master in MASTERS:
+        lines = on(master, f"curl --silent --max-time 5 http://{WATCHER}/metrics", check=False).stdout.splitlines()
+        values = {
+            line.split()[0]: float(line.split()[1]) for line in lines if line[:1] not in ("#", "") and "{" not in line
+        }
+        if values.get("ovn_k8s_watcher_leader") == 1:
+            return values
+    return {}
 
 
 def northbound():
@@ -224,17 +230,17 @@ def settle(what, *expected, seconds=120):
 
 
 def starts_and_writes_nothing():
-    """Start the watcher again: whether it found nothing to write, once it had looked at everything."""
+    """Start the masters' watchers again: whether it found nothing to write, once it had looked at everything."""
 
     def done():
         now = figures()
         return (
             now
-            if now.get("ovn_k8s_watcher_leader") == 1
+            if now
             and not any(now[f"ovn_k8s_watcher_{name}"] for name in ("queue_depth", "busy", "annotations_under_way"))
             else None
         )
 
-    on(MASTER, "systemctl restart ovn-k8s-watcher", limit=120)
+    on_masters("systemctl restart ovn-k8s-watcher", limit=120)
     now = wait(done, 60, "the watcher to be done")
     return not any(now[f"ovn_k8s_watcher_{name}"] for name in ("annotations", "transaction_duration_seconds_count"))

@@ -11,17 +11,40 @@ import subprocess
 from database_server import PROGRAMS, Server
 
 
-class Northd:
-    """ovn-northd between a Northbound database and a Southbound one of its own."""
+def register(server, system_id, hostname, *addresses):
+    """A chassis, as its ovn-controller makes it."""
+    chassis = {
+        "name": system_id,
+        "hostname": hostname,
+        "encaps": ["set", [["named-uuid", f"e{n}"] for n in range(len(addresses))]],
+    }
+    encaps = [{"type": "geneve", "ip": address, "chassis_name": system_id} for address in addresses]
+    server.transact(
+        *(
+            {"op": "insert", "table": "Encap", "uuid-name": f"e{number}", "row": encap}
+            for number, encap in enumerate(encaps)
+        ),
+        {"op": "insert", "table": "Chassis", "uuid-name": "c", "row": chassis},
+        {"op": "insert", "table": "Chassis_Private", "row": {"name": system_id, "chassis": ["named-uuid", "c"]}},
+    )
 
-    def __init__(self, nb):
+
+class Northd:
+    """ovn-northd between a Northbound database and a Southbound one, by default of its own."""
+
+    def __init__(self, nb, southbound=None):
         self.nb = nb
-        self.southbound = Server("ovn-sb", "OVN_Southbound")
+        self.southbound = southbound or Server("ovn-sb", "OVN_Southbound")
         self._environment = dict(os.environ, OVN_RUNDIR=str(nb.directory), OVS_RUNDIR=str(nb.directory))
         databases = [f"--ovnnb-db={nb.remote}", f"--ovnsb-db={self.southbound.remote}"]
         command = [str(PROGRAMS / "bin" / "ovn-northd"), *databases, f"--unixctl={nb.directory / 'northd.ctl'}"]
         with (nb.directory / "northd.log").open("w") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment)
+
+    @property
+    def pid(self):
+        """Its process."""
+        return self._process.pid
 
     def run(self, program, *arguments):
         """Run a program of OVN or Open vSwitch; its output."""
@@ -52,8 +75,12 @@ class Northd:
         """The gateways that a packet may go to: all that the routes select from, one where a policy decides."""
         return set(re.findall(r'output to "jtor-GR_(\S+)"', self.trace(switch, packet)))
 
-    def remove(self):
-        """End all."""
+    def stop(self):
+        """End ovn-northd; the database stays."""
         self._process.terminate()
         self._process.wait(10)
+
+    def remove(self):
+        """End all."""
+        self.stop()
         self.southbound.remove()

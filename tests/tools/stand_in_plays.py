@@ -33,6 +33,39 @@ FACTS = {
     "eth1": {"device": "eth1", "mtu": 1500},
     "ovn_kubernetes": {"system_id": "", "node": "", "subnets": [], "problem": "", "in_use": [], "gateway": False},
 }
+LISTENING = [{"target": "ptcp:6642", "role": "", "probe": 10000, "ours": True}]
+
+
+def databases(address="10.44.0.11", listeners=LISTENING, **more):
+    """What ovn_facts says of a master's databases, clusters of one member; with these listeners all is as asked."""
+
+    def state(database, port, found):
+        columns = ("ca-cert", "certificate", "private-key")
+        raft = f"tcp:{address}:{port}"
+        return {
+            "model": "clustered",
+            "running": True,
+            "status": "member",
+            "cluster_id": f"c{port}",
+            "server_id": "00000000-0",
+            "address": raft,
+            "role": "leader",
+            "leader": "self",
+            "members": [{"id": "0000", "address": raft}],
+            "timer": 1500,
+            "last": 7,
+            "arguments": [f"--{name}=db:{database},SSL,{name.replace('-', '_')}" for name in columns],
+            "listeners": list(found),
+            **more,
+        }
+
+    return {
+        "northbound": state("OVN_Northbound", 6643, ()),
+        "southbound": state("OVN_Southbound", 6644, listeners),
+        "version": "3.1.0",
+    }
+
+
 OVERLAY = {
     "nodes": {},
     "gateways": {},
@@ -56,6 +89,7 @@ ANSWERS = {
     "ovn_facts": {"ansible_facts": {f"ansible_{name}": value for name, value in FACTS.items()}},
     "ovn_host": HOST,
     "ovn_info": OVERLAY,
+    "ovn_central": {},
     "ovn_chassis": {},
     "ovn_gateway": {},
     "ovn_kubernetes_access": {"accounts": {}},
@@ -87,6 +121,8 @@ def collections():
     for name in ("galaxy.yml", "meta", "playbooks", "plugins"):
         (collection / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "roles", collection / "roles")
+    community = "ansible_collections/community"
+    (folder / community).symlink_to(ROOT / ".cache" / "dependencies" / community)  # whose modules are real
     for role in ("gateway", "master", "node"):
         absent = collection / "roles" / role / "tasks" / "absent.yml"
         absent.write_text(PART.format(role=role), encoding="utf-8")
@@ -117,9 +153,12 @@ class Plays:
         self.hosts["ovn-node1"].update(ovn_gateway_interface="eth1", ovn_gateway_ip="10.55.0.12/24")
         self.groups = {"ovn_masters": ["ovn-master"], "ovn_nodes": ["ovn-node1", "ovn-node2"]}
         self.groups["ovn_gateways"] = ["ovn-node1"]
-        self.variables = {"ovn_cluster_subnet": "192.168.0.0/16"}
+        # The stand-in of ovn_facts has no certificates.
+        self.variables = {"ovn_cluster_subnet": "192.168.0.0/16", "ovn_tls": False}
         self.script = READ_ONLY
         self.answers = copy.deepcopy(ANSWERS)
+        own = {**FACTS["ovn_kubernetes"], "central": True, "central_databases": databases()}
+        self.facts("ovn-master", ovn_kubernetes=own)
 
     def facts(self, host, **facts):
         """Let the host have these facts, in the place of those that all have."""

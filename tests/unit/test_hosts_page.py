@@ -12,6 +12,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.shared_ni
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+UNIT_ROW, LOG_COLUMNS = r"^\| `ovn-k8s-[a-z-]+` \|.*\|$", 4
 LOCAL = re.compile(r'"(?:https?://)?127\.0\.0\.1:(\d+)')
 
 
@@ -49,7 +50,17 @@ def test_pods_source_ports_are_those_of_the_code():
 def test_the_logs_of_all_units_are_there():
     """Protects who looks for a program's log: each unit has its row, with the command that works."""
     units = {path.stem for path in ROOT.glob("roles/*/files/*.service")}
-    units |= {names.DROPS_UNIT.partition(".")[0], names.UPLINKS_UNIT.partition(".")[0]}
-    table = rows(r"^\| `ovn-k8s-[a-z-]+` \|.*\|$")
+    units |= {one.partition(".")[0] for one in (names.CENTRAL_PORTS_UNIT, names.DROPS_UNIT, names.UPLINKS_UNIT)}
+    table = [row for row in rows(UNIT_ROW) if len(row) == LOG_COLUMNS]
     assert {row[0].strip("`") for row in table} == units
     assert [row[3] for row in table] == [f"`journalctl -u {row[0].strip('`')}`" for row in table]
+
+
+def test_the_rights_of_all_units_are_there():
+    """Protects who asks what a program may do: the table has the capabilities of each unit's file."""
+    table = {row[0].strip("`"): row for row in rows(UNIT_ROW) if len(row) != LOG_COLUMNS}
+    files = {path.stem: path.read_text(encoding="utf-8") for path in ROOT.glob("roles/*/files/*.service")}
+    assert set(table) == set(files)
+    for unit, text in files.items():
+        capabilities = re.search(r"^CapabilityBoundingSet=(.*)$", text, re.M)[1].replace("CAP_", "").split()
+        assert re.findall(r"`(\w+)`", table[unit][2]) == capabilities

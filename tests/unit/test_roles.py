@@ -148,7 +148,7 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(result):
     known = {
         "common_with_accounts": True,
         "ansible_check_mode": True,
-        "groups": {"ovn_masters": ["m1"]},
+        "common_master": "m1",
         "hostvars": {"m1": {"common_packages_result": result}},
     }
     there = not any(result.values())
@@ -184,9 +184,12 @@ def test_roles_use_only_the_common_role(role):
 PROGRAMS = {
     ("master", "master_watcher_units"): (
         "ovn-k8s-watcher.service",
-        {names.ARCHIVE, names.LOG_SETTINGS, names.WATCHER_ACCESS, names.KUBERNETES_CA},
+        {names.ARCHIVE, names.LOG_SETTINGS, names.CENTRAL_ACCESS, names.WATCHER_ACCESS, names.KUBERNETES_CA},
     ),
-    ("master", "master_egress_units"): ("ovn-k8s-egress.service", {names.ARCHIVE, names.LOG_SETTINGS}),
+    ("master", "master_egress_units"): (
+        "ovn-k8s-egress.service",
+        {names.ARCHIVE, names.LOG_SETTINGS, names.CENTRAL_ACCESS},
+    ),
     ("node", "node_server_units"): (
         "ovn-k8s-node.service",
         {names.ARCHIVE, names.LOG_SETTINGS, names.NODE_ACCESS, names.KUBERNETES_CA, names.NODE_SETTINGS},
@@ -240,6 +243,19 @@ def test_each_daemon_is_started_by_its_own_unit(role, variable):
     ]
 
 
+# Tasks that write there, and nothing on a host.
+ON_THE_CONTROLLER = ("certificates_authorities.yml", "certificates_leaving.yml")
+
+
+@pytest.mark.parametrize("name", ON_THE_CONTROLLER)
+def test_a_ca_is_made_on_the_controller(name):
+    """Protects the CAs' keys: no host gets one, and the controller is not asked for root's rights."""
+    (block,) = load(ROLES / "common" / "tasks" / name)
+    assert block["delegate_to"] == "localhost" and block["run_once"] is True
+    assert block["vars"]["ansible_become"] is False and block["vars"]["ansible_connection"] == "local"
+    assert all("delegate_to" not in task for task in block["block"])
+
+
 def test_verify_looks_for_all_that_the_roles_write():
     """Protects the rule that what is wrong and ours is found: a new file, package list or unit of a role is compared
     too."""
@@ -247,7 +263,7 @@ def test_verify_looks_for_all_that_the_roles_write():
     looked_for += (ROLES / "common" / "tasks" / "verify.yml").read_text(encoding="utf-8")
     written = set()
     for path in sorted(ROLES.glob("*/tasks/*.yml")):
-        if "absent" in path.name:
+        if "absent" in path.name or path.name in ON_THE_CONTROLLER:
             continue
         for task in tasks(path):
             # Everything else is written by this module, or not at all.

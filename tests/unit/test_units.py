@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The units of the programs: what their logs are called, and where they get their log level from."""
+"""The units of the programs: what their logs are called, where they get their log level from, and what they may do."""
 
 from __future__ import annotations
 
 import configparser
 import pathlib
 import re
+import shutil
+import subprocess
+import sys
 
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import drop_watch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 UNITS = {path.name: path for path in sorted(ROOT.glob("roles/*/files/*.service"))}
@@ -44,3 +48,74 @@ def test_its_level_is_that_of_the_inventory(name):
 def test_what_a_node_says_after_its_server_s_end_is_in_the_same_log():
     """Protects the reason for a node's condition: a transient unit of another name writes it."""
     assert "--property=SyslogIdentifier=ovn-k8s-node" in service(UNITS["ovn-k8s-node.service"])["ExecStopPost"]
+
+
+# What `systemd-analyze security` says at most, of 10: the table of docs/hosts.md.
+EXPOSURES = {
+    f"{unit}.service": float(figure)
+    for unit, figure in re.findall(
+        r"^\| `(ovn-k8s-[a-z-]+)` \| (\d\.\d) \|",
+        (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+}
+# Each gives a unit a mount namespace of its own (systemd.exec(5)).
+OF_MOUNTS = re.compile(
+    r"(Protect(System|Home|KernelTunables|KernelModules|KernelLogs|ControlGroups|Proc)|ProcSubset|PrivateTmp|PrivateDevices|"
+    r"PrivateMounts|PrivateIPC|MountFlags|RootDirectory|RootImage|(ReadWrite|ReadOnly|Inaccessible|Exec|NoExec)Paths|"
+    r"Bind(ReadOnly)?Paths|TemporaryFileSystem|MountImages|DynamicUser|LoadCredential)"
+)
+
+
+def test_each_unit_has_a_figure():
+    assert set(EXPOSURES) == set(UNITS)
+    assert EXPOSURES["ovn-k8s-watcher.service"] < 3 and max(EXPOSURES.values()) <= 5
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="this machine has no systemd, whose figures these are")
+@pytest.mark.parametrize("name", UNITS)
+def test_what_a_unit_may_do_is_bounded(name, record_property):
+    """Protects least privilege: no unit gets more rights than its program needs without somebody seeing it here."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS[name])],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "Unknown option" in done.stderr or "unrecognized option" in done.stderr:
+        pytest.skip("systemd-analyze before 250 does not read files")
+    # A directive that systemd does not know would be ignored on the host, too.
+    assert "Unknown key" not in done.stderr and "Failed to parse" not in done.stderr
+    figure = float(re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)[1])
+    record_property("exposure", figure)
+    sys.stdout.write(f"{name}: {figure}\n")
+    assert figure <= EXPOSURES[name]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_each_unit_is_confined(name):
+    """Protects hosts from a program of ours that was taken over: it starts nothing with more rights, loads no module,
+    and a call that is not allowed is an error, not the end of the program."""
+    unit = service(UNITS[name])
+    assert unit["NoNewPrivileges"] == "yes" and unit["SystemCallErrorNumber"] == "EPERM"
+    assert "CAP_SYS_MODULE" not in unit["CapabilityBoundingSet"].split()
+    assert "SystemCallFilter=@system-service\n" in UNITS[name].read_text(encoding="utf-8")
+
+
+def test_the_unit_without_a_file_is_confined():
+    """Protects hosts in the userspace datapath from ovn-k8s-drops, which is started with properties."""
+    given = dict(drop_watch.CONFINED)
+    assert len(given) == len(drop_watch.CONFINED)
+    assert given["NoNewPrivileges"] == ("b", True) and given["SystemCallErrorNumber"] == ("i", 1)
+    # CAP_DAC_OVERRIDE and CAP_NET_ADMIN, capabilities(7)
+    assert given["CapabilityBoundingSet"] == ("t", 0b1_0000_0000_0010)
+    assert given["SystemCallFilter"] == ("(bas)", (True, ["@system-service"]))
+
+
+def test_a_node_s_server_sees_all_mounts():
+    """Protects new pods: their network namespaces are mounts below /run/netns, made after the server has started.
+
+    A unit with a mount namespace does not see them where / is private, as in a container.
+    """
+    assert [directive for directive in service(UNITS["ovn-k8s-node.service"]) if OF_MOUNTS.fullmatch(directive)] == []

@@ -22,8 +22,9 @@ NUMBER = {"type": "int"}
 STATE = {"type": "str", "choices": ["present", "absent"], "default": "present"}
 DATAPATH_TYPE = {"type": "str", "choices": ["system", "netdev"]}
 OPEN_VSWITCH = {"type": "str", "default": names.LOCAL_SOCKET}
-NORTHBOUND = {"type": "str", "default": names.NORTHBOUND_SOCKET}
-SOUTHBOUND = {"type": "str", "default": names.SOUTHBOUND_SOCKET}
+# Without them as _ovsdb/access.py says.
+NORTHBOUND = {"type": "str"}
+SOUTHBOUND = {"type": "str"}
 TIMEOUT = {"type": "int", "default": 10}
 NAME = {"type": "str", "required": True}
 
@@ -43,12 +44,14 @@ OVERLAY_OBJECT: dict[str, dict[str, Any]] = {
     "node_name": TEXT,
 }
 NODE_HOST: dict[str, dict[str, Any]] = {
-    "southbound": SOUTHBOUND,
+    "southbound": {"type": "str", "default": names.SOUTHBOUND_SOCKET},  # of ovn-controller
     "encap_type": {"type": "str", "choices": ["geneve"], "default": "geneve"},
     "encap_ip": TEXT,
     "mtu": NUMBER,
     "datapath_type": DATAPATH_TYPE,
     "routes": {**TEXTS, "default": []},
+    "monitor_all": {"type": "bool"},
+    "remote_probe": NUMBER,
     "move_underlay": {"type": "bool", "default": True},
     "former_nodes": {**TEXTS, "default": []},
 }
@@ -122,22 +125,45 @@ SERVICES: dict[str, Any] = {
     },
 }
 UNITS: dict[str, Any] = {**SERVICES, "default": []}
+CENTRAL_PORTS: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "state": STATE,
+        "masters": {**TEXTS, "default": []},
+        "withdrawn": {**TEXTS, "default": []},
+        "complete": {"type": "bool", "default": True},
+    },
+}
+FILES: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "path": {"type": "path", "required": True},
+        "content": TEXT,
+        "block": TEXT,
+        "source": {"type": "path"},
+        "sha256": TEXT,
+        "mode": TEXT,
+        "absent": {"type": "bool", "default": False},
+        "folder": {"type": "bool", "default": False},
+    },
+}
 OVN_HOST: dict[str, Any] = {
     "argument_spec": {
-        "files": {
+        "files": FILES,
+        "certificates": {
             "type": "list",
             "elements": "dict",
             "default": [],
             "options": {
                 "path": {"type": "path", "required": True},
-                "content": TEXT,
-                "block": TEXT,
-                "source": {"type": "path"},
-                "sha256": TEXT,
-                "mode": TEXT,
+                "key": {"type": "path", "required": True, "no_log": False},  # a path
+                "certificate": {"type": "str", "required": True},
             },
         },
         "packages": {**TEXTS, "default": []},
+        "central_ports": CENTRAL_PORTS,
         "services": UNITS,
         "node": {
             "type": "dict",
@@ -252,6 +278,7 @@ OVN_VERIFY: dict[str, Any] = {
                 "mode": TEXT,
             },
         },
+        "central_ports": CENTRAL_PORTS,
         "peers": PEERS,
         "routers": PEERS,
         "overlay": {
@@ -265,6 +292,7 @@ OVN_VERIFY: dict[str, Any] = {
             },
         },
         "accounts_of": {**TEXTS, "default": []},
+        "advisories": {"type": "dict"},
         **KUBERNETES_READER,
         "pods_of": PODS_OF,
         "northbound": NORTHBOUND,
@@ -282,6 +310,49 @@ NICS_TO_BRIDGE: dict[str, Any] = {
         "datapath_type": DATAPATH_TYPE,
         "open_vswitch": OPEN_VSWITCH,
     },
+    "supports_check_mode": True,
+}
+CENTRAL_ACTIONS = [
+    "bootstrap",
+    "convert",
+    "readdress",
+    "join",
+    "leave",
+    "kick",
+    "start",
+    "restart",
+    "wait",
+    "timer",
+    "upgrade",
+    "listen",
+    "set_aside",
+    "reset",
+]
+OVN_CENTRAL: dict[str, Any] = {
+    "argument_spec": {
+        "action": {"type": "str", "required": True, "choices": CENTRAL_ACTIONS},
+        "database": {"type": "str", "choices": ["northbound", "southbound"]},
+        "address": TEXT,
+        "remotes": {**TEXTS, "default": []},
+        "cluster": TEXT,
+        "server": TEXT,
+        "timer": {"type": "int", "default": 0},
+        "listeners": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"target": NAME, "role": {"type": "str", "default": ""}, "probe": NUMBER},
+        },
+        "reason": {"type": "str", "default": ""},
+        "files": FILES,
+        "units": {"type": "dict", "default": {}},
+    },
+    "required_if": [
+        *(("action", action, ["database"]) for action in CENTRAL_ACTIONS if action != "reset"),
+        *(("action", action, ["address"]) for action in ("bootstrap", "convert", "readdress", "join")),
+        *(("action", action, ["timer"]) for action in ("bootstrap", "convert", "readdress", "timer")),
+        ("action", "kick", ["server"]),
+    ],
     "supports_check_mode": True,
 }
 OVN_FACTS: dict[str, Any] = {

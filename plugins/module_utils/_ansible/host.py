@@ -3,10 +3,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The work of ovn_host: all that a role makes of a host, as one call that changes nothing where nothing differs.
 
-The parts have an order: files, services of packages, the host's own parts of node and gateway, the programs that read
-all of this. Some of it only the controller can do: install packages, bring the archive of the programs, move NICs, ask
-the API server for tokens. The call ends before what needs it, and says what that is; the role does it, and calls again.
-In check mode it goes on, and plans the rest as far as that can be seen.
+The parts have an order: files, the ports of a master's databases, services of packages, the host's own parts of node
+and gateway, the programs that read all of this. Some of it only the controller can do: install packages, bring the
+archive of the programs, move NICs, ask the API server for tokens. The call ends before what needs it, and says what
+that is; the role does it, and calls again. In check mode it goes on, and plans the rest as far as that can be seen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from .._common.result import Result
-from .._host import files, packages, units
+from .._host import central_ports, certificates, files, packages, units
 from .._host.apply import apply_steps
 from .._kube.token import claims, read, unusable
 from .._nic.moved import moved_nics
@@ -51,11 +51,18 @@ def converge_host(module: Module, run: Run, notes: list[str]) -> Iterator[Result
     yield Result(facts={"missing": [], "moves": [], "waits": False, "found": [], "tokens": {}})
     yield Result(facts={"openvswitch_settings": []})
     yield _apply(files.plan(brought), check)
+    issued = [certificates.Issued(**one) for one in params["certificates"]]
+    yield _apply(list(certificates.join_steps(issued)), check)
     missing = [*_missing_packages(params["packages"], run), *files.missing(brought)]
+    ports = central_ports.from_options(params["central_ports"])
     if missing:
+        if ports:
+            yield _apply(central_ports.before_packages(ports), check)
         yield Result(facts={"missing": missing, "waits": True})
         if not check:
             return
+    elif params["central_ports"]:
+        yield _apply(central_ports.plan(ports, check), check)
     found: list[str] = []
     yield from _units(params["services"], run, check, found)
     moves: list[Options] = []

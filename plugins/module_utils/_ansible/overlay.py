@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import DatabaseError, SettingsError
+from .._ovsdb import access
 from .._ovsdb.connection import Connection, NoDatabase
 from .._topology import options
 from .._topology.cluster import Cluster
@@ -166,7 +167,8 @@ def northbound_of(module: Module, comment: str, notes: list[str]) -> Northbound:
 
     def connect() -> Any:
         try:
-            return Connection(params["northbound"], names.NORTHBOUND, params["timeout"], tls)
+            found = access.northbound(params["northbound"], tls)
+            return Connection(found.remote, names.NORTHBOUND, params["timeout"], found.tls)
         except DatabaseError as exc:
             if not module.check_mode:
                 raise

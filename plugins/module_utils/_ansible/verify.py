@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import KubernetesError
+from .._host import central_ports
 from .._host.units import Unit
 from .._kube.token import claims, read
 from .._topology import options, user_settings
 from .._topology.cluster import Cluster
 from .._topology.overlay import Overlay
+from .._verify.advisories import read_advisories
+from .._verify.central import northd_status
 from .._verify.facts import Expected, ExpectedFile, Peer, Token
 from .._verify.finding import WARNING, Finding
 from .._verify.run import Remotes, verify
@@ -50,6 +53,9 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
     uids = {token.account: claims(read(token.path)) for token in expected.tokens if token.account}
     facts["token_uids"] = {account: found.uid for account, found in uids.items() if found}
     facts["versions"] = read_versions()
+    facts["northd"] = northd_status() if "master" in params["parts"] else ""
+    if params["advisories"]:
+        facts["advisories"] = read_advisories(params["advisories"], run)
     if params["server"]:
         findings += accounts_findings(params, facts)
     return {"findings": [finding.as_dict() for finding in findings], "silent": list(report.silent), "facts": facts}
@@ -84,6 +90,7 @@ def expectation(params: Values) -> Expected:
         readiness=dict(READINESS[one["file"]] for one in programs),
         peers=tuple(Peer(**peer) for peer in params["peers"]),
         routers=tuple(Peer(**peer) for peer in params["routers"]),
+        central_ports=central_ports.from_options(params["central_ports"]),
         overlay=_overlay(params["overlay"]) if params["overlay"] else None,
     )
 
@@ -98,6 +105,8 @@ def node_settings(settings: Values, subnets: list[str]) -> dict[str, Any]:
         "encap_ip": settings["encap_ip"],
         "mtu": settings["mtu"],
         "datapath_type": settings["datapath_type"] or None,
+        "monitor_all": settings["monitor_all"],
+        "remote_probe": settings["remote_probe"],
         "routes": [*settings["service_subnets"], *settings["join_subnets"]],
     }
     return options.node_host(values, settings["cluster_subnets"])

@@ -182,8 +182,19 @@ def _remove_interrupted(directory: str, path: str) -> None:
     with contextlib.suppress(OSError):
         for name in os.listdir(directory):
             match = temporary.fullmatch(name)
-            if match and not os.path.exists(f"/proc/{match[1]}"):
+            if match and not _runs(int(match[1])):
                 os.unlink(os.path.join(directory, name))
+
+
+def _runs(process: int) -> bool:
+    """Return whether there is a process, kill(2). A unit with ProtectProc=invisible does not see others below /proc."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it may not be ours to signal
+        return True
+    return True
 
 
 def _sync_directory(directory: str) -> None:

@@ -20,7 +20,12 @@ LOCAL = "Open_vSwitch"
 NORTHBOUND_SOCKET = "unix:/var/run/ovn/ovnnb_db.sock"
 SOUTHBOUND_SOCKET = "unix:/var/run/ovn/ovnsb_db.sock"
 LOCAL_SOCKET = "unix:/var/run/openvswitch/db.sock"
-SOUTHBOUND_PORT = 6642
+NORTHBOUND_PORT = 6641
+SOUTHBOUND_PORT = 6642  # for chassis: with SSL, the listener has the role ovn-controller (ovn-sb(5), RBAC)
+SOUTHBOUND_CENTRAL_PORT = 16642  # for masters: a listener without a role, which gives whoever is accepted everything
+NORTHBOUND_RAFT_PORT, SOUTHBOUND_RAFT_PORT = 6643, 6644
+# For chassis while a run switches SOUTHBOUND_PORT between tcp and ssl: one port can't speak both.
+SOUTHBOUND_SWITCH_PORT = 16652
 
 # The cluster.
 CLUSTER_ROUTER = "ovn_cluster_router"
@@ -50,6 +55,12 @@ LOG_LEVEL = "OVN_KUBERNETES_LOG_LEVEL"
 GATEWAY_HELPER_UNIT = "/etc/systemd/system/ovn-k8s-gateway-helper.service"
 # Exists on the host that the site play has given the databases to.
 CENTRAL_DROP_IN = "/etc/systemd/system/ovn-northd.service.d/ovn-kubernetes.conf"
+# Who may reach the ports of the databases: a table of nftables on each master, family inet, and the file from which it
+# comes back before the databases start (libnftables-json(5)). The drop-ins are of the units that load it.
+CENTRAL_TABLE = "ovn-kubernetes-central"
+CENTRAL_PORTS = SETTINGS_DIRECTORY + "/central-ports.json"
+CENTRAL_PORTS_UNIT = "ovn-k8s-central-ports.service"  # keeps the table while the host runs
+CENTRAL_PORTS_DROP_IN = "/etc/systemd/system/{0}.service.d/ovn-kubernetes-ports.conf"
 SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"
@@ -57,6 +68,14 @@ NODE_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-node.json"
 WATCHER_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-watcher.token"
 NODE_TOKEN = SETTINGS_DIRECTORY + "/kubernetes-node.token"
 KUBERNETES_CA = SETTINGS_DIRECTORY + "/kubernetes-ca.crt"
+# Where the programs and modules of a master find the databases of several masters.
+CENTRAL_ACCESS = SETTINGS_DIRECTORY + "/central.json"
+# Keys and certificates: one file with both, so that they are replaced together.
+TLS_DIRECTORY = SETTINGS_DIRECTORY + "/tls"
+CHASSIS_PEM = TLS_DIRECTORY + "/chassis.pem"
+CENTRAL_PEM = TLS_DIRECTORY + "/central.pem"  # of masters
+CENTRAL_CA = TLS_DIRECTORY + "/central-ca.crt"  # whom everybody trusts as a server
+SOUTHBOUND_CA = TLS_DIRECTORY + "/southbound-ca.crt"  # whom the Southbound server trusts: central and chassis
 # Cookie of the flows that steer packets of a shared NIC to the host or to the pods. Flows with this cookie are ours.
 FLOW_COOKIE = 0x6F766E6B
 # Source ports of pods' connections to the external network where the host has the same address. They are below those

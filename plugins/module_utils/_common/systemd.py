@@ -49,10 +49,13 @@ def is_booted() -> bool:
     return os.path.isdir("/run/systemd/system")
 
 
-def keep_running(unit: str, description: str, command: Sequence[str]) -> bool:
+def keep_running(
+    unit: str, description: str, command: Sequence[str], confined: Sequence[tuple[str, tuple[str, Any]]] = ()
+) -> bool:
     """Start a service that runs until its command ends without an error; after one systemd runs it again.
 
     :param command: the arguments; the program is an absolute path.
+    :param confined: further properties of the unit, which say what it may do (systemd.exec(5)).
     :returns: False when it runs already: another process may start it at the same moment.
     :raises HostError: systemd refuses the unit.
     """
@@ -64,6 +67,7 @@ def keep_running(unit: str, description: str, command: Sequence[str]) -> bool:
         ("RestartUSec", ("t", USEC_PER_SEC)),
         ("StartLimitIntervalUSec", ("t", 0)),
         ("CollectMode", ("s", "inactive-or-failed")),
+        *confined,
     ]
     for _attempt in range(STARTS):
         if is_loaded(unit):

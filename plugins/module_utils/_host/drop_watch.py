@@ -9,6 +9,7 @@ as the drops do, and like them it is started after a boot by whoever adds them.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -25,6 +26,37 @@ if TYPE_CHECKING:
     from .steps.base import StepContext
 
 PROGRAM = "drops"
+CAP_NET_ADMIN, CAP_DAC_OVERRIDE = 1 << 12, 1 << 1  # linux/capability.h
+# What the program may do, as the roles' unit files have it for the others (systemd.exec(5)): nftables, and its notes
+# below /run, whose folder others remove and make again, so it is no path of its own mount namespace.
+CONFINED: tuple[tuple[str, tuple[str, Any]], ...] = (
+    *(
+        (name, ("b", True))
+        for name in (
+            "NoNewPrivileges",
+            "PrivateTmp",
+            "PrivateDevices",
+            "ProtectKernelTunables",
+            "ProtectKernelModules",
+            "ProtectKernelLogs",
+            "ProtectControlGroups",
+            "ProtectClock",
+            "ProtectHostname",
+            "RestrictRealtime",
+            "RestrictSUIDSGID",
+            "LockPersonality",
+        )
+    ),
+    ("ProtectSystem", ("s", "full")),
+    ("ProtectHome", ("s", "yes")),
+    ("CapabilityBoundingSet", ("t", CAP_NET_ADMIN | CAP_DAC_OVERRIDE)),
+    ("RestrictNamespaces", ("t", 0)),
+    ("RestrictAddressFamilies", ("(bas)", (True, ["AF_UNIX", "AF_INET", "AF_NETLINK"]))),
+    ("SystemCallFilter", ("(bas)", (True, ["@system-service"]))),
+    ("SystemCallErrorNumber", ("i", errno.EPERM)),
+    ("SystemCallArchitectures", ("as", ["native"])),
+    ("UMask", ("u", 0o077)),
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +98,8 @@ def start_watch() -> bool:
     :raises HostError: systemd refuses.
     """
     command = [sys.executable, "-I", names.ARCHIVE, PROGRAM]
-    return keep_running(names.DROPS_UNIT, "OVN overlay: drops at the NICs of the userspace datapath", command)
+    description = "OVN overlay: drops at the NICs of the userspace datapath"
+    return keep_running(names.DROPS_UNIT, description, command, CONFINED)
 
 
 def start_watch_of_drops() -> bool:

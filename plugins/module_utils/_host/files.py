@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .._common.files import FileContent, read_file
-from .steps.files import AccessStep, FileStep
+from .steps.files import AccessStep, FileStep, NewFolderStep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,8 @@ class BroughtFile:
     :ivar source: another file of this host, which it is a copy of. Where it is there it stays as it is.
     :ivar sha256: of its content, which only the controller can bring.
     :ivar mode: its permission bits. None: that of a file that is there stays.
+    :ivar absent: it is removed.
+    :ivar folder: it is a folder, which is made with this mode.
     """
 
     path: str
@@ -42,6 +44,8 @@ class BroughtFile:
     source: str | None = None
     sha256: str | None = None
     mode: int | None = None
+    absent: bool = False
+    folder: bool = False
 
 
 def missing(files: Iterable[BroughtFile]) -> list[str]:
@@ -74,6 +78,11 @@ def secret(path: str, text: str) -> list[Step]:
 
 
 def _plan(file: BroughtFile) -> list[Step]:
+    if file.absent:
+        current = read_file(file.path)
+        return [] if current is None else [FileStep(file.path, None, current)]
+    if file.folder and not os.path.isdir(file.path):
+        return [NewFolderStep(file.path, FILE_MODE if file.mode is None else file.mode)]
     if file.content is None and file.block is None and file.source is None:
         return [] if file.mode is None else _access(file.path, file.mode)
     current = read_file(file.path)

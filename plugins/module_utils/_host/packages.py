@@ -33,3 +33,19 @@ def installed(wanted: Sequence[str], run: Run) -> frozenset[str] | None:
         missing = {line.split()[-1] for line in (out + err).splitlines() if line.startswith("no package provides ")}
         return frozenset(wanted) - missing
     return None
+
+
+def versions(wanted: Sequence[str], run: Run) -> dict[str, str]:
+    """Return those of the packages that are installed -> their versions, as the package manager has them.
+
+    :param run: runs a command.
+    """
+    if os.path.exists(DPKG_QUERY):
+        command = [DPKG_QUERY, "-W", "-f", "${Package} ${Version} ${db:Status-Status}\\n"]
+        lines = (line.split() for line in run([*command, *wanted])[1].splitlines())
+        return {words[0]: words[1] for words in lines if words[2:] == ["installed"]}
+    if os.path.exists(RPM):
+        command = ["/usr/bin/env", "LC_ALL=C", RPM, "-q", "--qf", "%{NAME} %{VERSION}-%{RELEASE}\\n"]
+        lines = (line.split() for line in run([*command, *wanted])[1].splitlines())
+        return {words[0]: words[1] for words in lines if len(words) == 2}
+    return {}

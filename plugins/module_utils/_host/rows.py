@@ -21,6 +21,7 @@ COLUMNS = {
     "Bridge": ("name", "datapath_type", "fail_mode", "other_config", "external_ids"),
     "Port": ("name", "external_ids"),
     "Interface": ("name", "type", "mac", "mtu_request", "error", "external_ids"),
+    "SSL": ("private_key", "certificate", "ca_cert", "bootstrap_ca_cert", "external_ids"),
     "Open_vSwitch": ("external_ids",),
 }
 # external_ids of ports that ovn-controller makes: tunnels, and patch ports to other bridges.

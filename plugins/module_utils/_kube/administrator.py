@@ -18,23 +18,26 @@ if TYPE_CHECKING:
     from typing import Any
 
 TIMEOUT = 15.0
+MEMORY = "/run"  # a file system without a disk, hier(7): a credential of a call that is killed is gone at the next boot
 
 
 @contextlib.asynccontextmanager
 async def administrator(params: Mapping[str, Any], timeout: float = TIMEOUT) -> AsyncIterator[Client]:
-    """Yield a client; its credential is in files that only this user can read, and that are removed at the end.
+    """Yield a client; its credential is in files in memory that only this user can read, and that are removed at last.
 
     :param params: a module's options, those of :data:`._ansible.argument_spec.KUBERNETES_ADMINISTRATOR`.
     :param timeout: seconds for a reply.
     :raises KubernetesError: the credential can't be used.
     """
-    with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-") as folder:
+    place = MEMORY if os.access(MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="ovn-kubernetes-", dir=place) as folder:
 
         def file(option: str) -> str | None:
             if not params[option]:
                 return None
             path = os.path.join(folder, option)
-            with open(path, "w", encoding="utf-8") as out:
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(handle, "w", encoding="utf-8") as out:
                 out.write(params[option].strip() + "\n")
             return path
 

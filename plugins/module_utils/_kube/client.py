@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import APIRefused, APIUnreachable, ClientMissing, KubernetesError
 from .decode import decode
+from .servers import Servers
 from .transport import set_keepalive, tls_context
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PAGE = 500  # objects in one page of a list, at most
 LARGEST_PAGE = 1 << 24  # bytes: an object may have 1.5 MiB. A page that has more is requested with fewer objects
 FEWER = 8
 CONNECTIONS = 48
+MASK = "********"
 SHOWN = 1000  # characters of an error that a message shows; the server puts what users have written into it
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 JSON, MERGE_PATCH, APPLY_PATCH = "application/json", "application/merge-patch+json", "application/apply-patch+yaml"
@@ -63,9 +65,16 @@ class IssuedToken(NamedTuple):
     token: str
     expires: str
 
+    def __repr__(self) -> str:
+        """Return the text without the token: somebody may log it."""
+        return f"{type(self).__name__}(expires={self.expires!r})"
+
 
 class Client:
-    """A client of one API server; make it and use it inside a running event loop.
+    """A client of an API server, or of several with the same objects; make it and use it inside a running event loop.
+
+    Of several it uses one until that can't be reached, and then the next. What may have come to one is not sent to
+    another, unless it only reads: whether to repeat it is for the caller to see.
 
     :param agent: the User-Agent, which the server's log shows.
     :param timeout: seconds for a reply.
@@ -83,6 +92,7 @@ class Client:
         self._token_stamp: tuple[int, int, int] | None = None  # of the token's file when it was read
         self._watches: set[aiohttp.ClientResponse] = set()  # open ones
         self._timeout_seconds = timeout
+        self._servers = Servers(settings.servers)
         context = tls_context(settings) if settings.server.startswith("https:") else None
         connector = (
             aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context) if context else aiohttp.TCPConnector(limit=CONNECTIONS)
@@ -141,12 +151,16 @@ class Client:
             "timeoutSeconds": str(seconds),
         }
         timeout = self._aiohttp.ClientTimeout(
-            total=None, connect=self._timeout_seconds, sock_read=seconds + self._timeout_seconds
+            total=None,
+            connect=self._timeout_seconds,
+            sock_connect=self._servers.connect_timeout(self._timeout_seconds),
+            sock_read=seconds + self._timeout_seconds,
         )
+        server = self.server
         incomplete: list[bytes] = []  # parts of a line
         try:
             async with self._session.get(
-                self._url(path), params=parameters, headers=self._headers(), timeout=timeout
+                server + path, params=parameters, headers=self._headers(), timeout=timeout, allow_redirects=False
             ) as response:
                 await self._check(response, path)
                 set_keepalive(response)
@@ -164,13 +178,24 @@ class Client:
                 finally:
                     self._watches.discard(response)
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-            raise APIUnreachable(self._unreachable(path, exc)) from None
+            self.leave(server)
+            raise APIUnreachable(_unreachable(server, path, exc)) from None
         except ValueError:
-            raise APIUnreachable(f"the watch of {path} at {self.settings.server} does not send JSON") from None
+            raise APIUnreachable(f"the watch of {path} at {server} does not send JSON") from None
+
+    @property
+    def server(self) -> str:
+        """The URL of the server that is asked now."""
+        return self._servers.current
+
+    def leave(self, server: str) -> None:
+        """Ask another server from now on, if there is one; all watches begin again there."""
+        if self._servers.leave(server):
+            self.end_watches()
 
     def end_watches(self) -> None:
         """Close the connections of all watches. :meth:`watch` raises :class:`APIUnreachable` then."""
-        for response in self._watches:
+        for response in list(self._watches):
             response.close()
 
     async def patch(self, path: str, body: Object) -> None:
@@ -251,27 +276,43 @@ class Client:
         headers = self._headers() if headers is None else headers
         if body is not None:
             headers = {**headers, "Content-Type": content_type}
-        timeout = self._aiohttp.ClientTimeout(total=self._timeout_seconds, connect=self._timeout_seconds)
-        try:
-            async with self._session.request(
-                method, self._url(path), params=query, data=data, headers=headers, timeout=timeout
-            ) as response:
-                await self._check(response, path)
-                text = bytearray()
-                async for chunk in response.content.iter_any():
-                    text += chunk
-                    if most is not None and len(text) > most:
-                        raise _TooLarge
-                return bytes(text)
-        except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-            raise APIUnreachable(self._unreachable(path, exc)) from None
+        timeout = self._aiohttp.ClientTimeout(
+            total=self._timeout_seconds,
+            connect=self._timeout_seconds,
+            sock_connect=self._servers.connect_timeout(self._timeout_seconds),
+        )
+        for others in reversed(range(len(self._servers))):
+            server = self.server
+            try:
+                async with self._session.request(
+                    method,
+                    server + path,
+                    params=query,
+                    data=data,
+                    headers=headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response:
+                    await self._check(response, path)
+                    text = bytearray()
+                    async for chunk in response.content.iter_any():
+                        text += chunk
+                        if most is not None and len(text) > most:
+                            raise _TooLarge
+                    return bytes(text)
+            except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
+                self.leave(server)
+                may_repeat = method == "GET" or isinstance(exc, self._aiohttp.ClientConnectorError)
+                if not (others and may_repeat):
+                    raise APIUnreachable(_unreachable(server, path, exc)) from None
+        raise AssertionError("the last server's error was raised")
 
     async def _decoded(self, path: str, text: bytes) -> Object:
         """Return a reply's JSON. :raises APIUnreachable: it is none."""
         try:
             reply: Object = await decode(text)
         except ValueError:
-            raise APIUnreachable(f"{path} at {self.settings.server} does not reply with JSON") from None
+            raise APIUnreachable(f"{path} at {self.server} does not reply with JSON") from None
         return reply
 
     async def _check(self, response: aiohttp.ClientResponse, path: str) -> None:
@@ -279,7 +320,7 @@ class Client:
 
         :raises APIRefused: the reply is an error.
         """
-        if response.status < HTTPStatus.BAD_REQUEST:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
             return
         text = await response.text()
         try:
@@ -291,6 +332,10 @@ class Client:
             self._token_stamp = None
             file = self.settings.token_file
             message = f"the token in {file} is not accepted" if file else "it requires a token: name a token_file"
+        if response.status < HTTPStatus.BAD_REQUEST:  # the credential is for this server only, so it is not followed
+            message = f"it redirects to {response.headers.get('Location', 'nowhere')}"
+        if self._token:  # a proxy may show the headers of what it refuses
+            message = message.replace(self._token, MASK)
         text = f"the API server refused {path}: {message:.{SHOWN}} ({response.status})"
         raise APIRefused(text, response.status, reason)
 
@@ -323,8 +368,6 @@ class Client:
             raise KubernetesError(f"the token in {path} can't be read: {reason}") from None
         return {"Authorization": f"Bearer {self._token}"}
 
-    def _url(self, path: str) -> str:
-        return self.settings.server.rstrip("/") + path
 
-    def _unreachable(self, path: str, exc: BaseException) -> str:
-        return f"the API server {self.settings.server} can't be reached for {path}: {exc or type(exc).__name__}"
+def _unreachable(server: str, path: str, exc: BaseException) -> str:
+    return f"the API server {server} can't be reached for {path}: {exc or type(exc).__name__}"

@@ -72,10 +72,12 @@ class HealthCheck:
 
     async def _check(self) -> str | None:
         """Return why the server does not reply; None when it does."""
+        server = self._client.server
         try:
             await asyncio.wait_for(self._client.get("/version"), TIMEOUT)
         except asyncio.TimeoutError:
-            return f"the API server {self._client.settings.server} does not answer"
+            self._client.leave(server)
+            return f"the API server {server} does not answer"
         except APIRefused:
             return None
         except KubernetesError as exc:

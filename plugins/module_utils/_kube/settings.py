@@ -31,7 +31,7 @@ ROUTER = "*"
 class Settings:
     """How to reach the API server.
 
-    :ivar server: its URL.
+    :ivar server: its URL, or those of several that have the same objects, with commas between them.
     :ivar ca_file: certificates of the authorities that sign the server's; None: those that the host trusts.
     :ivar token_file: the bearer token; read again when the file changes. None: no token.
     :ivar user: the user to act as (``Impersonate-User``); None: the token's own.
@@ -58,15 +58,19 @@ class Settings:
     def __post_init__(self) -> None:
         # The annotation is no guarantee: the value comes from a file.
         text = self.server if isinstance(self.server, str) else ""
-        try:
-            url = urllib.parse.urlsplit(text)
-            known = url.scheme in ("http", "https") and bool(url.hostname)
-        except ValueError:  # brackets that can't be right
-            known = False
         if "@" in text:  # all messages about the server show its URL
             raise KubernetesError("the API server's URL has a user: give the credential apart from it")
-        if not known:
-            raise KubernetesError(f"the API server {self.server!r} is not a URL: write it like https://10.33.74.1:6443")
+        for server in text.split(","):
+            if not _is_url(server.strip()):
+                shown = server if isinstance(self.server, str) else self.server
+                raise KubernetesError(f"the API server {shown!r} is not a URL: write it like https://10.33.74.1:6443")
+        if len({urllib.parse.urlsplit(server).scheme for server in self.servers}) > 1:
+            raise KubernetesError("the API servers' URLs have https and http: write all of them as https://...")
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The URL of each API server."""
+        return tuple(server.strip().rstrip("/") for server in self.server.split(","))
 
     @classmethod
     def read(cls, path: str) -> Settings:
@@ -87,3 +91,11 @@ class Settings:
         except (TypeError, ValueError):
             example = '{"server": "https://host:6443", "ca_file": ..., "token_file": ...}'
             raise KubernetesError(f"{path} is not as expected: write {example}") from None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urllib.parse.urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError:  # brackets that can't be right
+        return False

@@ -90,6 +90,11 @@ class _EmptyPackage:
             del sys.modules[self.name]
 
 
+def has_nftables() -> bool:
+    """Return whether the binding of libnftables is installed."""
+    return importlib.util.find_spec("nftables") is not None
+
+
 def nftables() -> Any:
     """Return a binding of libnftables that answers in JSON, an ``nftables.Nftables``.
 

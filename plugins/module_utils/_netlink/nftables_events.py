@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NFNLGRP_NFTABLES = 7
 NFNL_SUBSYS_NFTABLES = 10
 NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN = 2, 5
-NFPROTO_NETDEV = 5  # linux/netfilter.h
+NFPROTO_INET, NFPROTO_NETDEV = 1, 5  # linux/netfilter.h
 
 
 def subscribe() -> socket.socket:
@@ -38,16 +38,16 @@ def subscribe() -> socket.socket:
     return events
 
 
-def has_removed(events: socket.socket) -> bool:
-    """Receive all events that have arrived. Return whether a table or a chain of the family netdev was removed; True
-    also when events were lost.
+def has_removed(events: socket.socket, family: int = NFPROTO_NETDEV) -> bool:
+    """Receive all events that have arrived. Return whether a table or a chain of the family was removed; True also when
+    events were lost.
 
     :raises HostError: the socket can't be read.
     """
     found = False
     while True:
         try:
-            found = any(_removals(events.recv(1 << 16))) or found
+            found = any(_removals(events.recv(1 << 16), family)) or found
         except BlockingIOError:
             return found
         except OSError as error:
@@ -57,7 +57,7 @@ def has_removed(events: socket.socket) -> bool:
             found = True
 
 
-def _removals(data: bytes) -> Iterator[bool]:
+def _removals(data: bytes, family: int) -> Iterator[bool]:
     """Yield for each event of a datagram whether it is a removal. After the header comes struct nfgenmsg, whose first
     byte is the family."""
     while len(data) > HEADER.size:
@@ -65,6 +65,6 @@ def _removals(data: bytes) -> Iterator[bool]:
         yield (
             kind >> 8 == NFNL_SUBSYS_NFTABLES
             and kind & 0xFF in (NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN)
-            and data[HEADER.size] == NFPROTO_NETDEV
+            and data[HEADER.size] == family
         )
         data = data[max(align(length), HEADER.size) :]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .._common.retry import Pause, retry
-from .replies import NOT_A_REMOTE, SERVER_COLUMNS, check_results, unusable_reason
+from .replies import MEMBER_TIMEOUT, NOT_A_REMOTE, SERVER_COLUMNS, check_results, unusable_reason
 from .tls import REFUSED, SSL_ERROR_NUMBERS, checked_files, tls_context
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ MISSING_LIBRARY = (
 )
 REOPEN_TIME = 5.0  # seconds for a server that restarts, or a cluster that elects a leader
 REOPEN_PAUSE = Pause(0.05)
+SERVER_MONITOR = "server"
+
+
+class _NoLeader(DatabaseUnreachable):
+    """Members answer, and none of them can be used now."""
 
 
 class Connection:
@@ -41,16 +46,27 @@ class Connection:
     :param database: its name, for example ``OVN_Northbound``.
     :param timeout: seconds for connecting, and for each reply.
     :param tls: paths ``private_key``, ``certificate``, ``ca_cert`` for ssl remotes.
+    :param leader_only: false: the first member that is connected will do, or a relay; to read.
     :raises DatabaseUnreachable: with a reason for each remote that was tried.
 
     :ivar locks: the names of the OVSDB locks that this connection has.
     """
 
-    def __init__(self, remote: str, database: str, timeout: float = 10.0, tls: MaybeTls = None) -> None:
+    def __init__(
+        self,
+        remote: str,
+        database: str,
+        timeout: float = 10.0,
+        tls: MaybeTls = None,
+        leader_only: bool = True,
+    ) -> None:
         self.remote = remote
         self.database = database
         self.timeout = timeout
         self.locks: set[str] = set()
+        self._remotes = [part.strip() for part in remote.split(",")]
+        self._leader_only = leader_only
+        self._servers: dict[str, dict[str, Any]] = {}  # rows of the server's table Database
         self._rpc: Any = None
         try:
             import ovs.jsonrpc
@@ -60,7 +76,10 @@ class Connection:
             raise DatabaseError(MISSING_LIBRARY) from None
         self._ovs: Any = ovs
         self._tls = tls
-        self._connect_to_first()
+        if len(self._remotes) == 1:
+            self._connect_to_first()
+        else:  # a cluster may be electing its leader
+            retry(self._connect_to_first, _NoLeader, REOPEN_TIME, REOPEN_PAUSE)
 
     def reopen(self) -> None:
         """Connect again after the connection was lost; try for a few seconds.
@@ -74,18 +93,22 @@ class Connection:
     def _connect_to_first(self) -> None:
         """Connect to the first remote that can be used."""
         reasons = []
-        for remote in (part.strip() for part in self.remote.split(",")):
+        is_cluster = False
+        for remote in self._remotes:
             reason = self._try(remote)
             if reason is None:
                 return
+            is_cluster = is_cluster or bool(self._servers)
             reasons.append(f"{remote}: {reason}")
-        raise DatabaseUnreachable(f"can't use database {self.database} at {'; '.join(reasons)}")
+        error = _NoLeader if is_cluster else DatabaseUnreachable
+        raise error(f"can't use database {self.database} at {'; '.join(reasons)}")
 
     def _try(self, remote: str) -> str | None:
         """Connect to one remote, and return None; or return why it can't be used."""
         if not self._ovs.stream.Stream.is_valid_name(remote):
             return NOT_A_REMOTE
         uses_tls = remote.startswith("ssl:")
+        self._servers = {}
         try:
             if uses_tls:
                 self._load_tls_files()
@@ -114,7 +137,7 @@ class Connection:
         """Return (0, stream), or (errno, None)."""
         stream_class = self._ovs.stream.Stream
         try:
-            error, stream = stream_class.open_block(stream_class.open(remote), int(self.timeout * 1000))
+            error, stream = stream_class.open_block(stream_class.open(remote), int(self._member_timeout() * 1000))
         except OSError as exc:
             return exc.errno or errno.EIO, None
         return error, stream
@@ -141,11 +164,22 @@ class Connection:
         stream_class.ssl_set_certificate_file(files["certificate"])
         stream_class.ssl_set_ca_cert_file(files["ca_cert"])
 
+    def _member_timeout(self) -> float:
+        return self.timeout if len(self._remotes) == 1 else min(MEMBER_TIMEOUT, self.timeout)
+
     def _unusable_reason(self) -> str | None:
-        """Return why the connected server can't be used; None when it can."""
-        select = {"op": "select", "table": "Database", "where": [], "columns": list(SERVER_COLUMNS)}
-        reply = self._request("transact", ["_Server", select])
-        return unusable_reason(self.database, reply[0].get("rows", []))
+        """Return why the connected server can't be used; None when it can. From then on it tells when that changes."""
+        asked = ["_Server", SERVER_MONITOR, {"Database": {"columns": list(SERVER_COLUMNS)}}]
+        self._take_in_servers(self._request("monitor", asked, self._member_timeout()))
+        return unusable_reason(self.database, self._servers.values(), self._leader_only)
+
+    def _take_in_servers(self, updates: dict[str, Any]) -> None:
+        """Take in rows of the server's table Database (RFC 7047, 4.1.6)."""
+        for uuid, update in updates.get("Database", {}).items():
+            if "new" in update:
+                self._servers[uuid] = update["new"]
+            else:
+                self._servers.pop(uuid, None)
 
     @property
     def closed(self) -> bool:
@@ -179,13 +213,18 @@ class Connection:
             self.locks.add(name)
         return name in self.locks
 
-    def _request(self, method: str, params: list[Any]) -> Any:
+    def _request(self, method: str, params: list[Any], timeout: float | None = None) -> Any:
         """Send a request, and return the result of its reply."""
         if self._rpc is None:
             raise Disconnected(f"the connection to {self.remote} is closed")
+        if self._servers and unusable_reason(self.database, self._servers.values(), self._leader_only):
+            # What comes after this moment is another member's to decide, and its locks are others.
+            self.close()
+            self.locks.clear()
+            raise Disconnected(f"the server of {self.database} at {self.remote} leads no more")
         request = self._ovs.jsonrpc.Message.create_request(method, params)
         error = self._rpc.send(request)
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
         while not error:
             self._rpc.run()
             error, message = self._rpc.recv()
@@ -214,6 +253,8 @@ class Connection:
             self.locks.add(message.params[0])
         elif message.type == message.T_NOTIFY and message.method == "stolen":
             self.locks.discard(message.params[0])
+        elif message.type == message.T_NOTIFY and message.method == "update" and message.params[0] == SERVER_MONITOR:
+            self._take_in_servers(message.params[1])
         return 0
 
     def _wait(self, deadline: float) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.names import CLUSTER_ROUTER, gateway_router
-from .schema import SINGLETON
+from .schema import SINGLETONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def label(table: str, columns: Mapping[str, Any], role: str | None, owner: str |
     :param columns: those that are known of it.
     :param role, owner: what it is to its owner, and the owner's name.
     """
-    if table == SINGLETON:
+    if table in SINGLETONS:
         return table
     if columns.get("name"):
         return f"{table} {columns['name']}"

@@ -17,7 +17,7 @@ from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .._common.retry import Pause
 from .channel import Channel
 from .columns import allowed_values, column_kinds
-from .replies import SERVER_COLUMNS, check_results, unusable_reason
+from .replies import MEMBER_TIMEOUT, SERVER_COLUMNS, check_results, unusable_reason
 from .table_copy import TableCopy
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovsdb")
 PROBE = 5.0  # seconds of silence after which the server is probed, and seconds for its reply
 RECONNECT_PAUSE = Pause(0.1, longest=5.0, jitter=0.5)
+# Of a list of members: the same for so many attempts, since another one leads after a second or two.
+ELECTION_PAUSE, ELECTION_ATTEMPTS = Pause(0.1, jitter=0.5), 100
+MEMBER_PROBE = 2.5  # as PROBE, where another member can take over
 CONTENT_TIMEOUTS = 6  # the whole content may take longer than other replies by this factor
 UNKNOWN = {"name": "", "connected": False, "leader": False}  # the server omits columns with their default
 
@@ -39,6 +42,7 @@ class Replica(TableCopy):
     """The copy, and the connection that keeps it up to date.
 
     :param remote: comma-separated list; the first member that is connected to its cluster and leads it is used.
+    :param leader_only: false: the first member that is connected will do, or a relay; for a copy that is only read.
     :param tables: :param on_change: :param parents_of: :param lasting: as :class:`.table_copy.TableCopy` has them.
     :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
         after all messages that have come, in their order. See :meth:`want_lock`.
@@ -60,6 +64,7 @@ class Replica(TableCopy):
         tls: MaybeTls = None,
         timeout: float = 10.0,
         lasting: Iterable[str] = (),
+        leader_only: bool = True,
     ) -> None:
         super().__init__(tables, on_change, parents_of, lasting)
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
@@ -74,6 +79,10 @@ class Replica(TableCopy):
         self._lock_requests: set[asyncio.Task[None]] = set()
         self._tls = tls
         self._timeout = timeout
+        self._leader_only = leader_only
+        several = len(self.remotes) > 1
+        self._member_timeout = min(MEMBER_TIMEOUT, timeout) if several else timeout
+        self._probe_time = MEMBER_PROBE if several else PROBE
         self._servers: dict[str, dict[str, Any]] = {}  # rows of the server's table Database
         self._channel: Channel | None = None
         self._allowed: dict[tuple[str, str], frozenset[Any]] = {}
@@ -108,12 +117,17 @@ class Replica(TableCopy):
         results = await self._channel.request("transact", [self.database, *operations], self._timeout)
         return check_results(self.database, operations, results)
 
+    def reconnect(self) -> None:
+        """Give up the connection, and with it the lock; :meth:`run` makes a new one."""
+        if self._channel is not None:
+            self._channel.close()
+
     async def run(self) -> None:
         """Keep the copy up to date for ever: connect, follow, and connect again after a pause that grows."""
-        attempt = 0
+        attempt, order = 0, list(self.remotes)
         while True:
             reasons = []
-            for remote in list(self.remotes):
+            for remote in list(order):
                 try:
                     await self._follow(remote)
                 except DatabaseUnreachable as exc:
@@ -121,11 +135,20 @@ class Replica(TableCopy):
                 except DatabaseError as exc:
                     reasons = [str(exc)]
                     attempt = 0 if self.connected else attempt
+                    # The others first: whoever led, and is gone or silent, may be the last to lead again.
+                    order = [*(one for one in order if one != remote), remote]
                 finally:
                     self._disconnect()
             LOG.warning("%s: %s; trying again", self.database, "; ".join(reasons))
-            await asyncio.sleep(RECONNECT_PAUSE.seconds(attempt))
+            await asyncio.sleep(self._pause(attempt))
             attempt += 1
+
+    def _pause(self, attempt: int) -> float:
+        if len(self.remotes) > 1:
+            if attempt < ELECTION_ATTEMPTS:
+                return ELECTION_PAUSE.seconds(0)
+            attempt -= ELECTION_ATTEMPTS
+        return RECONNECT_PAUSE.seconds(attempt)
 
     def _disconnect(self) -> None:
         if self._channel is not None:
@@ -139,21 +162,21 @@ class Replica(TableCopy):
 
     async def _follow(self, remote: str) -> None:
         """Follow one server until it can't be used any more, which always ends in an exception."""
-        channel = self._channel = await Channel.open(remote, self._notified, self._timeout, self._tls)
-        schema = await channel.request("get_schema", [self.database], self._timeout)
-        kinds = column_kinds(schema, self._tables)
-        self._allowed = allowed_values(schema, self._tables)
+        channel = self._channel = await Channel.open(remote, self._notified, self._member_timeout, self._tls)
         # The results are taken over before the coroutine goes on: notifications in the same packet change what they
         # say.
         await channel.request(
             "monitor_cond",
             ["_Server", ["server"], {"Database": [{"columns": list(SERVER_COLUMNS)}]}],
-            self._timeout,
+            self._member_timeout,
             self._set_servers,
         )
-        reason = unusable_reason(self.database, self._servers.values())
+        reason = self._unusable_reason()
         if reason:
             raise DatabaseUnreachable(f"{remote}: {reason}")
+        schema = await channel.request("get_schema", [self.database], self._timeout)
+        kinds = column_kinds(schema, self._tables)
+        self._allowed = allowed_values(schema, self._tables)
         if self._lock:
             self._lock_channel = channel
             if self._wants_lock:
@@ -180,11 +203,11 @@ class Replica(TableCopy):
         loop = asyncio.get_running_loop()
         while not channel.closed.is_set():
             silence = loop.time() - channel.last_received
-            if silence >= PROBE:
-                await channel.request("echo", [], PROBE)
+            if silence >= self._probe_time:
+                await channel.request("echo", [], self._probe_time)
                 continue
             try:
-                await asyncio.wait_for(channel.closed.wait(), PROBE - silence)
+                await asyncio.wait_for(channel.closed.wait(), self._probe_time - silence)
             except asyncio.TimeoutError:
                 continue
 
@@ -229,5 +252,8 @@ class Replica(TableCopy):
                 self._servers.pop(uuid, None)
             else:
                 self._servers[uuid] = {**self._servers.get(uuid, UNKNOWN), **row}
-        if unusable_reason(self.database, self._servers.values()) and self._channel is not None:
+        if self._unusable_reason() and self._channel is not None:
             self._channel.close()
+
+    def _unusable_reason(self) -> str | None:
+        return unusable_reason(self.database, self._servers.values(), self._leader_only)

@@ -30,6 +30,8 @@ EXPLANATIONS = {
     "syntax error": f"the server does not know the request: {OLDEST}",
     "not supported": f"the server is too old for the request: {OLDEST}",
 }
+# A list of remotes: seconds for a member to answer. It may be gone without a word, and the next one leads.
+MEMBER_TIMEOUT = 2.0
 # Both mean that the plan is out of date: a wait did not hold, or another client inserted a row with the UUID of a new
 # one.
 CONFLICTS = ("timed out", "duplicate uuid")
@@ -37,10 +39,11 @@ SHOWN = 300  # characters of the server's details, which may name many rows
 SERVER_COLUMNS = ("name", "connected", "leader")  # of table Database in database _Server, ovsdb-server(5)
 
 
-def unusable_reason(database: str, rows: Iterable[Mapping[str, Any]]) -> str | None:
+def unusable_reason(database: str, rows: Iterable[Mapping[str, Any]], leader_only: bool = True) -> str | None:
     """Return why a server can't be used for ``database``; None when it can.
 
     :param rows: of its table Database: which databases it serves, and whether it leads their clusters.
+    :param leader_only: whether it must lead; other members and relays have the same content a moment later.
     """
     databases = {row["name"]: row for row in rows}
     state = databases.get(database)
@@ -49,7 +52,7 @@ def unusable_reason(database: str, rows: Iterable[Mapping[str, Any]]) -> str | N
         return f"it has no database {database}, only {others}"
     if not state["connected"]:
         return "it has lost its cluster: a majority of the members must run"
-    if not state["leader"]:
+    if leader_only and not state["leader"]:
         return "it is not the leader of its cluster: name all members"
     return None
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 from .._common.sharing import shared
 from .labels import label
-from .schema import PARENTS, SINGLETON
+from .schema import PARENTS, SINGLETONS
 from .values import decode
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Row:
     def all_columns(self) -> dict[str, Any]:
         """Return the desired columns together with the name and the owner keys."""
         columns = dict(self.columns)
-        if self.name is not None and self.table != SINGLETON:
+        if self.name is not None and self.table not in SINGLETONS:
             columns["name"] = self.name
         if self.has_owner_keys:
             keys: dict[str, Any] = dict(self.owner.keys(self.role))
@@ -317,5 +317,5 @@ def is_uuid(text: str) -> Condition:
 
 def by_name(table: str, name: str, columns: Iterable[str]) -> Query:
     """Return the query for the row of this name."""
-    where: tuple[Condition, ...] = () if table == SINGLETON else (("name", "==", name),)
+    where: tuple[Condition, ...] = () if table in SINGLETONS else (("name", "==", name),)
     return Query(table, where, tuple(columns))

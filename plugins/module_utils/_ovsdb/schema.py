@@ -32,6 +32,7 @@ PARENTS = {
     "Port": Parent("Bridge", "ports"),
     "Interface": Parent("Port", "interfaces"),
     "Load_Balancer": Parent("Load_Balancer_Group", "load_balancer"),
+    "SSL": Parent("Open_vSwitch", "ssl"),
 }
 # Table -> another parent that its rows may have (Row.parent_table).
 OTHER_PARENTS = {"ACL": Parent("Port_Group", "acls")}
@@ -39,6 +40,8 @@ OTHER_PARENTS = {"ACL": Parent("Port_Group", "acls")}
 ROOT_TABLES = ("Load_Balancer",)
 # The table that has exactly one row, and no column "name" (vswitch.ovsschema: maxRows is 1).
 SINGLETON = "Open_vSwitch"
+# All tables of which that is true. Their row is called ".", as ovs-vsctl(8) does.
+SINGLETONS = (SINGLETON, "SSL")
 # Tables whose column "name" can't change (vswitch.ovsschema: mutable is false). A new name needs a new row.
 FIXED_NAMES = ("Bridge", "Port", "Interface")
 # Table without names -> the column of which no two rows may have the same value (ovn-nb.ovsschema: indexes).

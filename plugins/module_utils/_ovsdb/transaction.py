@@ -17,7 +17,7 @@ from .._common.names import OWNER_CONTROLLER, OWNER_ID
 from .operations import encode_desired, remove_from_parent, set_difference, update, wait
 from .plan import Change, Plan
 from .rows import CurrentRow, LargeSet, Row, includes, is_uuid
-from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETON, parent_column
+from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETONS, parent_column
 from .values import encode
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _absent(row: Row) -> list[Operation]:
         keys = row.owner.keys(row.role)
         identity = {key: keys[key] for key in (OWNER_CONTROLLER, OWNER_ID)}
         guards.append(wait(row.table, [includes("external_ids", identity)], ["_uuid"], []))
-    if row.name is not None and row.table != SINGLETON:
+    if row.name is not None and row.table not in SINGLETONS:
         guards.append(wait(row.table, [("name", "==", row.name)], ["_uuid"], []))
     return guards
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._common import names
 from .._common.tasks import end
@@ -28,14 +28,19 @@ from .._services import host as services_host
 from .._services import northbound as services_northbound
 from .._services import service_cidrs
 from .._services.address_book import AddressBook
+from .._services.endpoint_slices import EndpointSlice
 from .._services.host_planner import HostPlanner
-from .._services.model import LABEL_SELECTOR, EndpointSlice, Node, Service
+from .._services.model import LABEL_SELECTOR, Service
+from .._services.nodes import Node
 from .._services.reconcile import ServicePlanner
 from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
 from .datapaths import Datapaths
 from .kubernetes_events import EventWriter
 from .leadership import Leadership
+
+if TYPE_CHECKING:
+    from .._ovsdb.tls import MaybeTls
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
@@ -63,6 +68,7 @@ class Cluster:
     """Everything that one watcher does.
 
     :param northbound: where the Northbound database is.
+    :param tls: the files for databases at ``ssl``.
     :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
         pod; "service" from the news of a change until the load balancers are as desired.
     :param on_transaction: called with seconds, objects and operations after each transaction.
@@ -75,7 +81,7 @@ class Cluster:
         northbound: str,
         observe: Callable[[str, float], object] = lambda what, seconds: None,
         on_transaction: Callable[[float, int, int], None] = lambda seconds, objects, operations: None,
-        tls: dict[str, str] | None = None,
+        tls: MaybeTls = None,
         southbound: str = "",
     ) -> None:
         self.client = client
@@ -141,7 +147,7 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
-        self.datapaths = Datapaths(southbound, self.services.set_userspace) if southbound else None
+        self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
         self.engine = Engine(
             self.replica,
             LOCK,

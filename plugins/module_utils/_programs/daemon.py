@@ -136,7 +136,7 @@ def alive() -> None:
     notifier()("WATCHDOG=1")
 
 
-async def replaced(*files: str | None) -> str:
+async def replaced(*files: str | None, lasting: str | None = None) -> str:
     """Wait until the program's archive, or one of the files that it has read at its start, was replaced; return that
     file.
 
@@ -144,18 +144,20 @@ async def replaced(*files: str | None) -> str:
     leave the old program running, which can't even import more of itself from the new archive.
     A file that was deleted does not count: it is being removed. Without a unit, which would start the program again,
     this waits for ever.
+
+    :param lasting: one more file, whose deletion counts: it means something else, and no removal.
     """
     program = getattr(globals().get("__loader__"), "archive", None)
-    known = {file: _stamp(file) for file in (program, *files) if file} if "NOTIFY_SOCKET" in os.environ else {}
+    known = {file: stamp(file) for file in (program, *files, lasting) if file} if "NOTIFY_SOCKET" in os.environ else {}
     while True:
         await asyncio.sleep(LOOK)
         for file, old in known.items():
-            now = _stamp(file)
-            if now is not None and now != old:
+            now = stamp(file)
+            if now != old and (now is not None or file == lasting):
                 return file
 
 
-def _stamp(file: str) -> tuple[int, int, int] | None:
+def stamp(file: str) -> tuple[int, int, int] | None:
     """Return what changes when a file is replaced; None where there is none."""
     try:
         found = os.stat(file)

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .._common import names
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
+
+if TYPE_CHECKING:
+    from .._ovsdb.tls import MaybeTls
 
 TYPE, USERSPACE = "datapath-type", "netdev"  # ovn-sb(5), other_config of Chassis; ovs-vswitchd.conf.db(5), Bridge
 
@@ -18,12 +22,13 @@ class Datapaths:
     """The datapaths of all hosts.
 
     :param southbound: where the Southbound database is. While it is away, what was read counts.
+    :param tls: the files for a database at ``ssl``.
     :param on_change: called with whether a host has the userspace datapath, when that changes.
     """
 
-    def __init__(self, southbound: str, on_change: Callable[[bool], object]) -> None:
+    def __init__(self, southbound: str, on_change: Callable[[bool], object], tls: MaybeTls = None) -> None:
         self._replica = Replica(
-            southbound, names.SOUTHBOUND, {"Chassis": ("name", "other_config")}, on_change=self._changed
+            southbound, names.SOUTHBOUND, {"Chassis": ("name", "other_config")}, on_change=self._changed, tls=tls
         )
         self._on_change = on_change
         self._userspace: set[str] = set()  # chassis

@@ -7,12 +7,14 @@ It runs on every master; an OVSDB lock elects the one that acts. It probes the g
 which of them carry traffic (:mod:`.._topology.egress_health`), and writes that (:mod:`.._topology.egress`). The
 database keeps the state: a gateway that is down has a mark there, and each gateway's row has its share of the pods.
 
-Beside that it deletes chassis of hosts that have come back with another system-id (:mod:`.stale_chassis`).
+Beside that it deletes chassis of hosts that have come back with another system-id (:mod:`.stale_chassis`), and raises
+an alarm for ports that are bound to a chassis that is not theirs (:mod:`.binding_watch`).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import logging
@@ -21,13 +23,17 @@ import time
 from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
+from .._common.errors import DatabaseError, Disconnected, LockLost
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
-from .._ovsdb.converge import converge_rows, plan_rows, read_rows
+from .._ovsdb.converge import plan_rows, read_rows
+from .._ovsdb.fence import Fence
+from .._ovsdb.transaction import operations
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
 from .._topology.egress_health import ROUTER, Liveness, kinds
 from . import log
-from .daemon import notifier
+from .binding_watch import BindingWatch
+from .daemon import notifier, stamp
 from .egress_metrics import EgressMetrics, serve
 from .gateway_probe import library, probe
 from .stale_chassis import StaleChassis
@@ -84,19 +90,38 @@ def log_waits(gateways: Iterable[EgressGateway], liveness: Liveness, now: float)
                 )
 
 
-def write(connect: Callable[[], Connection], connection: Connection, desired: Egress) -> None:
-    """Converge the routes and marks, if this master still acts when everything is read.
+def begin(connection: Connection) -> Fence | None:
+    """Let nothing be committed any more that another master has sent; None: the database has one server only.
 
-    A gateway that is removed meanwhile shows in the next round.
+    :raises DatabaseError: the lock is not ours, or the database is away.
+    """
+    if "," not in connection.remote:
+        return None
+    fence = Fence(LOCK)
+    _lock, marked, *_others = connection.transact(fence.take())
+    return fence if marked["count"] else None
+
+
+def write(connection: Connection, desired: Egress, fence: Fence | None = None) -> None:
+    """Converge the routes and marks, if this master still acts: the server commits only what comes with the lock.
+
+    What another client changes meanwhile, and a gateway that is removed, show in the next round. So does whether a
+    change was committed whose reply was lost: each round reads before it writes.
     """
     try:
-        if plan_rows(connection, desired).changes and LOCK in connection.locks:
-            for operation in converge_rows(connect, desired, "ovn-k8s-egress").plan:
-                LOG.info("%s", operation.describe())
-    except (Disconnected, DatabaseUnreachable):
+        plan = plan_rows(connection, desired)
+        if plan.changes and LOCK in connection.locks:
+            # Beside the guards, not in their place: the site play writes such rows too, without the lock.
+            guards = [{"op": "assert", "lock": LOCK}, *([fence.guard()] if fence else [])]
+            connection.transact([*guards, *operations(plan, "ovn-k8s-egress")])
+            for change in plan.changes:
+                LOG.info("%s", change.describe())
+    except Disconnected:
         raise
     except DatabaseError as exc:
         LOG.warning("trying again: %s", exc)
+        if fence and not connection.transact([fence.question()])[0]["rows"]:
+            connection.close()  # another master has begun to act: the next round begins anew
 
 
 class Round:
@@ -171,19 +196,36 @@ def watch(
     acts: threading.Event,
     metrics: EgressMetrics,
 ) -> None:
-    """Probe and write for as long as the connection lasts.
+    """Probe and write for as long as there is a database, or until it is to be found elsewhere.
 
     :param acts: set while this master is the one that acts.
-    :raises DatabaseError: the connection has ended.
+    :raises DatabaseError: no server of the database can be used.
     """
+    said = stamp(names.CENTRAL_ACCESS)
     connection = connect()
     rounds = Round(metrics)
+    fence: Fence | None = None
     connection.lock(LOCK)
     notify("READY=1")
     try:
         for number in itertools.count():
             started = time.monotonic()
-            gateways = egress_gateways(read_rows(connection, QUERIES))
+            if stamp(names.CENTRAL_ACCESS) != said:
+                LOG.info("%s was replaced: ending, to be started anew", names.CENTRAL_ACCESS)
+                return
+            try:
+                gateways = egress_gateways(read_rows(connection, QUERIES))
+                if LOCK in connection.locks and not acts.is_set():
+                    fence = begin(connection)
+            except LockLost:  # at this moment: the next read says so
+                continue
+            except Disconnected as exc:  # another member leads, with the lock in its hand
+                LOG.warning("%s", exc)
+                acts.clear()
+                rounds.forget()
+                connection.reopen()
+                connection.lock(LOCK)
+                continue
             if LOCK not in connection.locks:
                 acts.clear()
                 rounds.forget()
@@ -194,7 +236,8 @@ def watch(
                 silent = [address for address in addresses if not replies.get(address)]
                 if silent:
                     LOG.debug("no answer from %s", ", ".join(silent))
-                write(connect, connection, rounds.desired(gateways, replies, time.monotonic()))
+                with contextlib.suppress(Disconnected):  # the next round connects again
+                    write(connection, rounds.desired(gateways, replies, time.monotonic()), fence)
             notify("WATCHDOG=1")
             time.sleep(max(0.0, started + interval - time.monotonic()))
     finally:
@@ -207,10 +250,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="ovn-k8s-egress", description="Keep the default routes of the overlay on gateways that are alive."
     )
     parser.add_argument(
-        "--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)"
+        "--northbound",
+        help=f"where the Northbound database is (default: as {names.CENTRAL_ACCESS} says, or else "
+        f"{names.NORTHBOUND_SOCKET})",
     )
     parser.add_argument(
-        "--southbound", default=names.SOUTHBOUND_SOCKET, help="where the Southbound database is (default: %(default)s)"
+        "--southbound",
+        help=f"where the Southbound database is (default: as {names.CENTRAL_ACCESS} says, or else "
+        f"{names.SOUTHBOUND_SOCKET})",
     )
     parser.add_argument(
         "--interval", type=float, default=0.3, help="seconds between two probes of a gateway (default: %(default)s)"
@@ -234,7 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.begin()
     logging.getLogger("icmplib").setLevel(logging.WARNING)
     try:
-        connect = functools.partial(Connection, options.northbound, names.NORTHBOUND)
+        north, south = access.northbound(options.northbound), access.southbound(options.southbound)
+        connect = functools.partial(Connection, north.remote, names.NORTHBOUND, tls=north.tls)
         if options.rebalance:
             for operation in rebalance(connect, "ovn-k8s-egress --rebalance").plan:
                 LOG.info("%s", operation.describe())
@@ -242,8 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         library()
         notify = notifier()
         acts = threading.Event()
-        StaleChassis(options.northbound, options.southbound, acts.is_set).start()
+        StaleChassis(north.remote, south.remote, acts.is_set, tls=north.tls or south.tls).start()
         metrics = EgressMetrics()
+        BindingWatch(north, south, acts.is_set, metrics.take_in_bindings).start()
         serve(options.listen, metrics)
         watch(connect, options.interval, options.timeout, notify, acts, metrics)
     except DatabaseError as exc:

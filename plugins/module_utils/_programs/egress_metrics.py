@@ -38,6 +38,8 @@ FAMILIES = {
     "ovn_k8s_egress_echoes_sent": ("counter", ADDRESS, "Echo requests to the router or its next hop"),
     "ovn_k8s_egress_echoes_lost": ("counter", ADDRESS, "Echo requests without an answer in time"),
 }
+ELSEWHERE = "ovn_k8s_egress_ports_elsewhere"
+OF_CLUSTER = {ELSEWHERE: ("gauge", (), "Ports that are bound to another chassis than the one that they belong to")}
 
 
 class EgressMetrics:
@@ -47,6 +49,12 @@ class EgressMetrics:
         self._lock = threading.Lock()
         self._values: dict[str, Values] = {name: {} for name in FAMILIES}
         self._carried: Mapping[str, frozenset[int]] = {}
+        self._elsewhere: int | None = None
+
+    def take_in_bindings(self, elsewhere: int | None) -> None:
+        """Take in how many ports are at other chassis; None: it is not known here."""
+        with self._lock:
+            self._elsewhere = elsewhere
 
     def forget(self) -> None:
         """Have no values: another master acts."""
@@ -54,6 +62,7 @@ class EgressMetrics:
             for values in self._values.values():
                 values.clear()
             self._carried = {}
+            self._elsewhere = None
 
     def take_in(self, gateways: Sequence[EgressGateway], replies: Mapping[str, int], liveness: Liveness) -> None:
         """Take in one round.
@@ -85,6 +94,8 @@ class EgressMetrics:
         """Yield each metric's name, the values of its labels, and its value."""
         with self._lock:
             found = [(name, key, value) for name, values in self._values.items() for key, value in values.items()]
+            if self._elsewhere is not None:
+                found.append((ELSEWHERE, (), float(self._elsewhere)))
         yield from found
 
     def collect(self) -> Iterable[Any]:
@@ -93,7 +104,7 @@ class EgressMetrics:
 
         families = {
             name: (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(name, text, labels=labels)
-            for name, (kind, labels, text) in FAMILIES.items()
+            for name, (kind, labels, text) in {**FAMILIES, **OF_CLUSTER}.items()
         }
         for name, key, value in self.samples():
             families[name].add_metric(key, value)

@@ -23,6 +23,7 @@ from .._host.sysctl import read_sysctl
 from .._netlink import events
 from .._netlink.listening import LocalHost, read_listeners
 from .._openflow.flows import CookieFlows
+from .._ovsdb import access
 from .._ovsdb.replica import Replica
 from .._topology.flows import flows
 from .._topology.shared_nic import LOCAL_TABLES, SOUTHBOUND_TABLES, other_hosts, services, shared_nic
@@ -253,7 +254,13 @@ class FlowKeeper:
         if not remote:
             return
         self._southbound = Replica(
-            remote, names.SOUTHBOUND, SOUTHBOUND_TABLES, on_change=self._row_changed, on_state=self._wake.set
+            remote,
+            names.SOUTHBOUND,
+            SOUTHBOUND_TABLES,
+            on_change=self._row_changed,
+            on_state=self._wake.set,
+            tls=access.chassis(remote).tls,
+            leader_only=False,
         )
         self._southbound_task = asyncio.create_task(self._southbound.run())
         # A bridge without flows can't wait: the way to the database may lead through it.

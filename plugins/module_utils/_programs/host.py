@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.errors import OvnKubernetesError
 from .._common.result import Result
+from .._host import central_ports
 from .._host.drop_watch import start_watch_of_drops
+from .._host.steps.central_ports import start_keeper
 from .._nic.moved import moved_nics
 from .._topology.host import Host
 from . import log, version
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         partial(_converge_saved, names.NODE_SETTINGS, partial(host.node, move_underlay=False, accepted=True)),
         partial(_converge_saved, names.GATEWAY_SETTINGS, partial(host.gateway, accepted=True)),
         _watch_drops,
+        _keep_central_ports,
     ]
     return max([status, *map(_run, parts)])
 
@@ -63,6 +66,13 @@ def _run(part: Callable[[], Result]) -> int:
 def _watch_drops() -> Result:
     """Keep the drops of NICs that neither node nor gateway has asked for, too."""
     start_watch_of_drops()
+    return Result()
+
+
+def _keep_central_ports() -> Result:
+    """Keep the table before a master's databases, which the units of the databases have loaded."""
+    if central_ports.saved_objects() and not central_ports.is_kept():
+        start_keeper()
     return Result()
 
 

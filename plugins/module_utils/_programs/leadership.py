@@ -13,12 +13,14 @@ import logging
 from collections.abc import Callable, Collection
 from typing import Any
 
+from .._common.errors import DatabaseError
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
 from .._ovsdb.replica import Replica
 from .._reconcile.engine import Engine
 
 LOG = logging.getLogger("ovn-k8s-watcher")
+AGAIN = 0.2  # seconds until a watcher with the lock tries again to take over
 PATIENCE = 10.0  # seconds in which a watch that was interrupted may begin again before the lock is given up
 
 
@@ -86,12 +88,25 @@ class Leadership:
                 self._called.clear()
                 # The last check was some seconds ago, and the other watcher may have gone for the same reason.
                 await self._api_health.now()
-                if self._has_lock() and self.problem() is None and not self._engine.active:
+                if self._may_begin() and await self._take_over() and self._may_begin():
                     LOG.info("this watcher acts")
                     self._engine.start()
                     self._begin()
         finally:
             self._keep_lock()
+
+    def _may_begin(self) -> bool:
+        return self._has_lock() and self.problem() is None and not self._engine.active
+
+    async def _take_over(self) -> bool:
+        """Let nothing be committed that was sent before; return whether it is so. If not, it is tried again."""
+        try:
+            await self._engine.take_over()
+        except DatabaseError as exc:
+            LOG.warning("this watcher can't act yet: %s", exc)
+            asyncio.get_running_loop().call_later(AGAIN, self.update)
+            return False
+        return True
 
     def _has_lock(self) -> bool:
         return self._replica.connected and self._replica.locked

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .._common import address_rules, names
 from .._common.errors import HostError, SettingsError
 from .._host.desired import File
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
@@ -60,12 +61,14 @@ class LegacySettings:
     @property
     def northbound(self) -> str:
         """Return the remote of the Northbound database; :raises HostError: it is not set, and not on this host."""
-        return self._remote("ovn-nb", "Northbound", names.NORTHBOUND_SOCKET, 6641)
+        if "ovn-nb" not in self.keys and os.path.exists(names.CENTRAL_ACCESS):
+            return access.northbound().remote
+        return self._remote("ovn-nb", "Northbound", names.NORTHBOUND_SOCKET, names.NORTHBOUND_PORT)
 
     @property
     def southbound(self) -> str:
         """Return the remote of the Southbound database; :raises HostError: it is not set, and not on this host."""
-        return self._remote("ovn-remote", "Southbound", names.SOUTHBOUND_SOCKET, 6642)
+        return self._remote("ovn-remote", "Southbound", names.SOUTHBOUND_SOCKET, names.SOUTHBOUND_PORT)
 
     def _remote(self, key: str, database: str, socket: str, port: int) -> str:
         if self.keys.get(key) is None and not os.path.exists(socket.partition(":")[2]):
@@ -100,8 +103,13 @@ class LegacySettings:
 
         :raises HostError: a file does not exist.
         """
-        if not self.northbound.startswith("ssl:"):
+        if not access.uses_tls(self.northbound):
             return None
+        if not any(flags.values()) and not self.configuration.keys() & DEFAULT_TLS_PATHS.keys():
+            # The original's paths are those of a host that the site play does not keep.
+            found = access.northbound(self.northbound).tls or {}
+            if all(os.path.exists(path) for path in found.values()):
+                return dict(found)
         paths = {
             key: flags[key] or self.configuration.get(key) or default for key, default in DEFAULT_TLS_PATHS.items()
         }

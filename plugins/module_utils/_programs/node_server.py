@@ -46,8 +46,8 @@ from .._services import default_routers
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
 from .._services.link_local_report import LinkLocalReport
-from .._services.model import Node
 from .._services.node_report import NodeReport
+from .._services.nodes import Node
 from . import daemon, node_metrics, telemetry
 from .kubernetes_events import EventWriter
 

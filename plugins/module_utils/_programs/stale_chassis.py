@@ -27,6 +27,8 @@ from .._topology.overlay_queries import query_for_main_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .._ovsdb.tls import MaybeTls
+
 
 LOOK = 5.0  # seconds between two looks
 # Seconds until a chassis is deleted that has a node's address or name: the site play writes a host's new system-id a
@@ -44,6 +46,7 @@ class StaleChassis:
     :param northbound, southbound: remotes of the databases.
     :param may_act: returns whether this master is the one that acts.
     :param clock: returns the time of a monotonic clock, in seconds.
+    :param tls: the files for databases at ``ssl``.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class StaleChassis:
         southbound: str,
         may_act: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
+        tls: MaybeTls = None,
     ) -> None:
+        self._tls = tls
         self._remotes = {names.NORTHBOUND: northbound, names.SOUTHBOUND: southbound}
         self._may_act = may_act
         self._clock = clock
@@ -126,5 +131,5 @@ class StaleChassis:
 
     def _connection(self, database: str) -> Connection:
         if database not in self._connections:
-            self._connections[database] = Connection(self._remotes[database], database)
+            self._connections[database] = Connection(self._remotes[database], database, tls=self._tls)
         return self._connections[database]

@@ -11,6 +11,7 @@ import sys
 from .._common.version import VERSION
 
 PROGRAMS = (
+    "central_ports",
     "drops",
     "egress",
     "gateway_helper",

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._common.errors import KubernetesError
 from .._common.http_server import Answer, HttpServer
+from . import certificate_metrics
 
 CONNECTIONS = 32  # at the same time
 NO_PROMETHEUS = "the Python library 'prometheus_client' is missing on this host: install python3-prometheus-client"
@@ -50,6 +51,7 @@ async def listen(
     :raises KubernetesError: when a library is missing, or the address can't be used.
     """
     library = prometheus()
+    certificate_metrics.register(library)
 
     async def respond(path: str) -> Answer:
         if path == "/healthz":

@@ -21,6 +21,7 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._kube.token import keep_fresh
+from .._ovsdb import access as database_access
 from . import daemon, log, telemetry
 from .cluster import Cluster
 from .watcher_metrics import WatcherMetrics
@@ -29,20 +30,28 @@ LOG = logging.getLogger("ovn-k8s-watcher")
 HEARTBEAT = 5.0  # seconds between two signs of life for systemd
 
 
-async def watch(access: str, northbound: str, listen: str, southbound: str = "") -> None:
+async def watch(access: str, northbound: str | None, listen: str, southbound: str | None = "") -> None:
     """Work until a signal comes, or the program or its settings are replaced.
 
     :param access: file that says how to reach the API server.
-    :param northbound: where the Northbound database is.
+    :param northbound: where the Northbound database is; None: where this master finds it.
     :param listen: ``ADDRESS:PORT`` for metrics and health; empty: nowhere.
-    :param southbound: where the Southbound database is; empty: it is not read.
+    :param southbound: where the Southbound database is; None: where this master finds it; empty: it is not read.
     :raises OvnKubernetesError: when it can't begin.
     """
     loop = asyncio.get_running_loop()
     settings = Settings.read(access)
     client = Client(settings, "ovn-k8s-watcher")
     metrics = WatcherMetrics()
-    cluster = Cluster(client, northbound, metrics.observe, metrics.observe_transaction, southbound=southbound)
+    north, south = database_access.northbound(northbound), database_access.southbound(southbound)
+    cluster = Cluster(
+        client,
+        north.remote,
+        metrics.observe,
+        metrics.observe_transaction,
+        north.tls or south.tls,
+        southbound=south.remote,
+    )
     metrics.follow(cluster)
     pages = {"/findings": cluster.findings}
     web = await telemetry.listen(listen, cluster.problem, pages) if listen else None
@@ -51,7 +60,11 @@ async def watch(access: str, northbound: str, listen: str, southbound: str = "")
         loop.add_signal_handler(number, work.cancel)
     helpers = [
         asyncio.ensure_future(task)
-        for task in (_keep_alive(cluster), keep_fresh(client), _end_when_replaced(work, access, settings.ca_file))
+        for task in (
+            _keep_alive(cluster),
+            keep_fresh(client),
+            _end_when_replaced(work, access, settings.ca_file),
+        )
     ]
     try:
         await work
@@ -66,7 +79,7 @@ async def watch(access: str, northbound: str, listen: str, southbound: str = "")
 
 async def _end_when_replaced(work: asyncio.Future[None], *files: str | None) -> None:
     """End the work when the program or one of the files is replaced; systemd starts it again."""
-    LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files))
+    LOG.info("%s was replaced: ending, to be started anew", await daemon.replaced(*files, lasting=names.CENTRAL_ACCESS))
     work.cancel()
 
 
@@ -88,13 +101,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--overlay", action="store_true", help="the overlay is OVN's own: the only mode that there is")
     parser.add_argument(
-        "--northbound", default=names.NORTHBOUND_SOCKET, help="where the Northbound database is (default: %(default)s)"
+        "--northbound",
+        help=f"where the Northbound database is (default: as {names.CENTRAL_ACCESS} says, or else "
+        f"{names.NORTHBOUND_SOCKET})",
     )
     parser.add_argument(
         "--southbound",
-        default=names.SOUTHBOUND_SOCKET,
         help="where the Southbound database is, which tells of hosts' datapaths; empty: it is not read "
-        "(default: %(default)s)",
+        f"(default: as {names.CENTRAL_ACCESS} says, or else {names.SOUTHBOUND_SOCKET})",
     )
     parser.add_argument(
         "--kubernetes",

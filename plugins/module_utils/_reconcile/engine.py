@@ -14,6 +14,7 @@ A program that does not act has no keys: when it begins to act, everything is lo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import Conflict, DatabaseError, Disconnected, LockLost
 from .._common.retry import Pause
+from .._ovsdb.fence import Fence
 from .._ovsdb.plan import Plan
 from .._ovsdb.transaction import operations
 from .planning import NotReady, plan_object
@@ -70,6 +72,7 @@ class Engine:
         self._retries = Retries(lambda key: self.mark(*key))
         self._replica = replica
         self._lock = lock
+        self._fence: Fence | None = None
         self._on_transaction = on_transaction or (lambda _seconds, _keys, _operations: None)
         # Kind -> keys, in their order; the kind whose turn it is comes first.
         self._marked: dict[str, dict[Key, None]] = {kind: {} for kind in planners}
@@ -109,6 +112,17 @@ class Engine:
         """Mark an object after a pause, which jitter makes shorter."""
         if not self._stopped:
             self._retries.later(Key(kind, name), Pause(seconds, jitter=RETRY_PAUSE.jitter).seconds(0))
+
+    async def take_over(self) -> None:
+        """Before :meth:`start`: where the database has several members, let what was sent before be refused.
+
+        :raises DatabaseError: the lock is not ours, or the database is away.
+        """
+        self._fence = None
+        if len(self._replica.remotes) > 1:
+            fence = Fence(self._lock)
+            _lock, marked, *_others = await self._replica.transact(fence.take())
+            self._fence = fence if marked["count"] else None
 
     def start(self) -> None:
         """Begin to write: this program has the lock, and knows all objects. After :meth:`stop` the caller marks all."""
@@ -212,6 +226,8 @@ class Engine:
         started = time.monotonic()
         try:
             sent = operations(whole, "ovn-k8s-watcher", self._lock)
+            if self._fence is not None:
+                sent.insert(0, self._fence.guard())
             await self._replica.transact(sent)
         except (Disconnected, LockLost) as exc:
             # Whether the transaction was committed shows in the replica after the next connection. Whether the lock is
@@ -222,6 +238,7 @@ class Engine:
         except Conflict:
             self.conflicts += 1
             LOG.debug("another program has changed the same rows: %d objects are planned again", len(plans))
+            await self._look_at_fence()
             await self._again(plans)
             return False
         except DatabaseError as exc:
@@ -230,6 +247,16 @@ class Engine:
         self.transactions += 1
         self._on_transaction(time.monotonic() - started, len(plans), len(sent))
         return True
+
+    async def _look_at_fence(self) -> None:
+        """Begin anew, with a new connection, where another program has begun to act."""
+        if self._fence is None:
+            return
+        with contextlib.suppress(DatabaseError):
+            (found,) = await self._replica.transact([self._fence.question()])
+            if not found["rows"]:
+                LOG.warning("another program has begun to act: connecting again")
+                self._replica.reconnect()
 
     async def _again(self, keys: Iterable[Key]) -> None:
         """Mark keys again after a moment."""

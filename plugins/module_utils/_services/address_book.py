@@ -15,8 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .claims import Claimant, Claims, claimants
+from .endpoint_slices import EndpointSlice
 from .index import Index
-from .model import Claim, EndpointSlice, Service
+from .model import Claim, Service
 
 if TYPE_CHECKING:
     from .._common.addressing import IPNetwork

@@ -23,8 +23,8 @@ from . import host, host_rows, host_sets, range_rules
 from .address_book import AddressBook
 from .host import Host
 from .link_local import Carriers
-from .model import Node, Place
 from .node_addresses import NodeAddresses
+from .nodes import Node, Place
 from .service_cidrs import ServiceCIDR, accepted
 from .surroundings import Surroundings, split
 

@@ -26,6 +26,7 @@ from .._pods.annotation import AnnotationError
 from .._pods.model import Pod, PodHostPorts
 from . import nftables, service_cidrs
 from .address_book import EXTERNAL_ROUTER, SERVICES_USE, AddressBook, Served
+from .endpoint_slices import EndpointSlice
 from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
@@ -37,9 +38,11 @@ from .host_rules import (
     needs_rules,
     udp_rules,
 )
-from .model import LABEL_SELECTOR, EndpointSlice, Node, Service, ServiceState
+from .model import LABEL_SELECTOR, Service
 from .node_addresses import NodeAddresses
+from .nodes import Node
 from .service_cidrs import ServiceCIDR
+from .service_state import ServiceState
 from .slice_index import SliceIndex
 from .surroundings import set_known_addresses
 

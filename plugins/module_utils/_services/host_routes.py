@@ -15,8 +15,9 @@ from collections.abc import Iterable, Sequence
 
 from .._common import addressing, names
 from .._ovsdb.rows import Row
+from .addresses import of_version
 from .host import Host
-from .model import ServiceState, of_version
+from .service_state import ServiceState
 
 # (table, role) of the rows; a host has one route for each of its addresses, whose role begins so.
 ROLES = (

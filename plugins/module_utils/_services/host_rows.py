@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from .._ovsdb.rows import Row
 from . import host_routes, link_local, range_rules, template_variables, unserved
+from .addresses import of_version
 from .host import Host
-from .model import Service, ServiceState, of_version
+from .model import Service
+from .service_state import ServiceState
 
 # (table, role) of every row that a host may have by the watcher; whoever removes a host removes these.
 ROLES = (template_variables.ROLE, *host_routes.ROLES, *link_local.ROLES, *unserved.ROLES)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from .._common import addressing
 from .._netlink.listening import Listener, LocalHost
 from .._pods.model import PodHostPorts
+from .addresses import of_version
 from .host_rule_records import (
     HealthCheck,
     HostPortRule,
@@ -25,7 +26,9 @@ from .host_rule_records import (
     PortRule,
     ServiceAddressRule,
 )
-from .model import Place, Service, ServicePort, ServiceState, Target, of_version
+from .model import Service, ServicePort, Target
+from .nodes import Place
+from .service_state import ServiceState
 
 NOTHING_LOCAL = LocalHost()
 MAXIMUM_BALANCED = 1000  # endpoints of one port among which a host chooses by the client's address

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from .._common import names
 from .._ovsdb.rows import LargeSet, Row
 from . import host
-from .model import of_version
+from .addresses import of_version
 
 TABLE = "Address_Set"
 

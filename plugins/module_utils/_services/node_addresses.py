@@ -17,7 +17,7 @@ from typing import NamedTuple
 from .._common import addressing
 from .address_book import AddressBook, Owner, listed
 from .index import Index
-from .model import Node
+from .nodes import Node
 
 
 class Accepted(NamedTuple):

@@ -17,7 +17,9 @@ from typing import NamedTuple
 from .._common import names
 from .._ovsdb.rows import ExactMap, Owner, Row
 from . import range_rules
-from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, ServiceState, Target, of_version
+from .addresses import of_version
+from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, Target
+from .service_state import ServiceState
 
 KIND = "Service"
 # The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.

@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator
 from .._common import names
 from .._ovsdb.rows import Owner, Ref, Row, SetMembers
 from . import host
+from .addresses import of_version
 from .host import Host
-from .model import PROTOCOLS, Service, of_version
+from .model import PROTOCOLS, Service
 
 GROUP = "Port_Group"
 ALLOW, DROP = 1002, 1001  # priorities

@@ -16,19 +16,12 @@ from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.rows import Owner, Row
 from .._reconcile.engine import Engine
-from . import host_rows, northbound
+from . import affinity, host_rows, northbound
 from .address_book import AddressBook, not_served
-from .model import (
-    MAXIMUM_BACKENDS,
-    MAXIMUM_SLICE_PORTS,
-    MAXIMUM_TARGETS,
-    EndpointSlice,
-    Hinted,
-    Place,
-    Service,
-    ServicePort,
-    ServiceState,
-)
+from .endpoint_slices import EndpointSlice
+from .model import Service, ServicePort
+from .nodes import Place
+from .service_state import MAXIMUM_BACKENDS, MAXIMUM_SLICE_PORTS, MAXIMUM_TARGETS, Hinted, ServiceState
 from .slice_index import SliceIndex, nodes_that_differ
 
 if TYPE_CHECKING:
@@ -253,7 +246,7 @@ class ServicePlanner:
             key, service.reference, reasons.ADDRESS_REFUSED, not_served(self._book.served(service).refusals)
         )
         left_out = [LEFT_OUT] if key in self._left_out else []
-        parts = (*service.unserved, *service.affinity_gaps(self._userspace), *left_out)
+        parts = (*service.unserved, *affinity.gaps(service, self._userspace), *left_out)
         self._told.tell(key, service.reference, reasons.SERVICE_NOT_SERVED, not_served(parts))
 
     def failed(self, key: str, reason: str) -> None:

@@ -24,8 +24,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from .._common import addressing
 from .._netlink.listening import Listener
+from .addresses import of_version
 from .host_rule_records import HostPortRule, HostRules, NodePortRule, ServiceAddressRule
-from .model import Target, of_version
+from .model import Target
 
 FAMILY, TABLE = "inet", "ovn_kubernetes"
 REMOVE = f"add table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .model import EndpointSlice, Service, ServiceState
+from .endpoint_slices import EndpointSlice
+from .model import Service
+from .service_state import ServiceState
 
 
 class SliceIndex:

@@ -30,11 +30,12 @@ def set_known_addresses(book: AddressBook, settings: Settings) -> None:
     for ip, node in settings.host_addresses.items():
         owner = EXTERNAL_ROUTER if node == ROUTER else Owner(f"node {node}" if node else "a master", node=node)
         book.set_owner(f"settings {ip}", owner, [ip])
-    url = urllib.parse.urlsplit(settings.server)
-    server = addressing.unicast(url.hostname)
-    if server is not None:
-        port = url.port or {"http": 80}.get(url.scheme, 443)
-        book.set_owner("settings", Owner("the API server", ports=frozenset({("TCP", port)})), [server])
+    for text in settings.servers:
+        url = urllib.parse.urlsplit(text)
+        server = addressing.unicast(url.hostname)
+        if server is not None:
+            port = url.port or {"http": 80}.get(url.scheme, 443)
+            book.set_owner(f"settings {text}", Owner("the API server", ports=frozenset({("TCP", port)})), [server])
 
 
 def _of_node(name: str) -> Iterator[tuple[str, Owner, str]]:

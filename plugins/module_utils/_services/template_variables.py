@@ -11,8 +11,11 @@ from collections.abc import Sequence
 
 from .._common import addressing, names
 from .._ovsdb.rows import ExactMap, Row
+from .addresses import of_version
 from .host import Host
-from .model import ADDRESSES_OF_A_HOST, Place, ServiceState, Target, of_version
+from .model import ADDRESSES_OF_A_HOST, Target
+from .nodes import Place
+from .service_state import ServiceState
 
 ROLE = ("Chassis_Template_Var", "variables")
 # ovn-controller complains about a variable without a value. No packet has these destinations.

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._ovsdb.rows import Row
+from .addresses import of_version
 from .host import Host
-from .model import of_version
 
 ROLES = (("ACL", "unserved-4"), ("ACL", "unserved-6"))
 PRIORITY = 1000

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.addressing import normalized
 from .._common.errors import DatabaseError, HostError, SettingsError
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query
@@ -102,7 +103,8 @@ def twins(system_ids: Iterable[tuple[str, str | None]]) -> list[tuple[str, str, 
 def _registered(remote: str, chassis: str) -> Mapping[str, Any] | None:
     """Return a chassis of the Southbound database; None where there is none, or the database can't be read."""
     try:
-        connection = Connection(remote, names.SOUTHBOUND, PATIENCE)
+        found = access.chassis(remote)
+        connection = Connection(found.remote, names.SOUTHBOUND, PATIENCE, found.tls, leader_only=False)
     except DatabaseError:
         return None
     queries = (

@@ -14,10 +14,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._common import names
+from .._common import names, remotes
 from .._common.errors import DatabaseError, FlowError, HostError
-from .._host.rows import OVN_CONTROLLER_KEYS
+from .._host.rows import COLUMNS, OVN_CONTROLLER_KEYS
 from .._openflow.flows import other_flows
+from .._ovsdb.access import CHASSIS_TLS
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import CurrentRow, Query, by_name
@@ -121,6 +122,31 @@ def other_overlay(southbound: str) -> str:
     )
 
 
+def same_database(first: str, second: str) -> bool:
+    """Return whether two remotes are of the same database: the same text, or members in common.
+
+    The protocol and the list change while the database stays: with TLS, and with more masters or less.
+    """
+    return first == second or bool(set(remotes.addresses(first)) & set(remotes.addresses(second)))
+
+
+def refuse_other_tls(database: Database) -> None:
+    """Refuse Open vSwitch's TLS files of another program, which the chassis would take the place of.
+
+    Open vSwitch has one key for all its connections. Where it is ours by its paths, nothing is lost.
+
+    :raises HostError: there are such.
+    """
+    for row in read_rows(database, [by_name("SSL", ".", COLUMNS["SSL"])]):
+        ours = all(row.columns[column] == path for column, path in CHASSIS_TLS.items())
+        if row.controller != names.CONTROLLER and not ours:
+            raise HostError(
+                f"Open vSwitch on this host has the TLS files of another program (private_key "
+                f"{row.columns['private_key']}), and it can have one key only, which the chassis needs: take them out "
+                "there (ovs-vsctl del-ssl), or use another host"
+            )
+
+
 def refuse_other_overlay(settings: CurrentRow | None, southbound: str) -> None:
     """Refuse a host that is a chassis of another OVN; :raises HostError: then.
 
@@ -129,7 +155,7 @@ def refuse_other_overlay(settings: CurrentRow | None, southbound: str) -> None:
     :param settings: the row of the table Open_vSwitch.
     """
     current = settings.external_id("ovn-remote") if settings else None
-    if current not in (None, southbound):
+    if current is not None and not same_database(current, southbound):
         raise HostError(other_overlay(str(current)))
 
 

@@ -80,6 +80,7 @@ class HostFacts:
             datapath_type,
             routes=tuple(settings.get("routes") or ()),
             programs=os.path.exists(names.ARCHIVE),
+            scale=settings.get("scale") or {},
         )
         # The userspace datapath sends tunnels only through a bridge of its own; a NIC in its bridge has its address
         # there.

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .._common import addressing, names
 from .._host.commands import command_files
 from .._host.desired import Address, File, HostState, Link, Route, Sysctl
 from .._host.drop_watch import DropWatch
 from .._host.liberal_conntrack import LiberalConntrack
+from .._ovsdb import access
 from .._ovsdb.rows import Owner, Row
 from .node import Node
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 FORWARDING = "net.ipv4.ip_forward"
 
@@ -32,6 +37,7 @@ class NodeHost:
     :ivar own_links: the overlay's links on this host, also of a former name: their routes may be replaced, those of
         other links are somebody's own.
     :ivar programs: whether the archive of the programs is on this host, so that its commands belong into the PATH.
+    :ivar scale: more keys of ovn-controller's, such as ``ovn-monitor-all``; None: the key goes.
     :ivar saved_forwarding: net.ipv4.ip_forward before the node came; None: not known.
     :ivar saved_hostname: external_ids:hostname of Open vSwitch before the node came, "" where there was none;
         None: not known.
@@ -46,6 +52,7 @@ class NodeHost:
     routes: tuple[str, ...] = ()
     own_links: frozenset[str] = frozenset()
     programs: bool = False
+    scale: Mapping[str, str | None] = field(default_factory=dict)
     saved_forwarding: str | None = None
     saved_hostname: str | None = None
 
@@ -76,9 +83,11 @@ def rows(host: NodeHost) -> list[Row]:
                     "ovn-encap-ip": host.encap_ip,
                     "ovn-bridge-datapath-type": datapath or None,
                     "hostname": name,
+                    **host.scale,
                 }
             },
         ),
+        *tls_rows(host.southbound),
         # The desired value is never empty: without a value ovn-controller writes "system", which means the same.
         Row(
             "Bridge",
@@ -111,6 +120,19 @@ def rows(host: NodeHost) -> list[Row]:
     ]
 
 
+def tls_rows(southbound: str) -> list[Row]:
+    """Return the row from which ovn-controller takes its key and certificates for a Southbound database at ``ssl``.
+
+    It reads the row and the files live, at each new connection. A row that nobody owns and that says the same, as
+    ``ovs-vsctl set-ssl`` writes it, is taken over; any other one is refused before (:mod:`.foreign`), since Open
+    vSwitch has one for all its own connections.
+    """
+    if not access.uses_tls(southbound):
+        return []
+    columns = {**access.CHASSIS_TLS, "bootstrap_ca_cert": False}
+    return [Row("SSL", Owner("Node", "host"), "tls", ".", ".", columns, kind="known")]
+
+
 def state(host: NodeHost) -> HostState:
     """Return the node's state of the host's kernel and files."""
     node, link = host.node, names.management_link(host.node.owner.name)
@@ -133,14 +155,15 @@ def state(host: NodeHost) -> HostState:
     )
 
 
-def absent_rows(saved_hostname: str | None = None) -> list[Row]:
+def absent_rows(saved_hostname: str | None = None, scale: Iterable[str] = ()) -> list[Row]:
     """Return the rows of a host without the node. Rows with the node's owner keys beside them are deleted.
 
+    :param scale: the keys of :attr:`NodeHost.scale` that it has.
     :param saved_hostname: external_ids:hostname before the node came, "": there was none; None: it stays as it is.
     """
     owner = Owner("Node", "host")
     keys: dict[str, str | None] = dict.fromkeys(
-        ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type")
+        ("ovn-remote", "ovn-encap-type", "ovn-encap-ip", "ovn-bridge-datapath-type", *scale)
     )
     if saved_hostname is not None:
         keys["hostname"] = saved_hostname or None

@@ -16,6 +16,7 @@ from .._common.errors import HostError
 from .._host import facts
 from .._host.rows import uplink_nic
 from .._nic.moved import moved_nics
+from .._ovsdb import access
 from .._ovsdb.rows import Owner
 from . import before, clones, foreign, node_host, own_facts, used_networks
 from .node_network import held_back
@@ -72,6 +73,7 @@ class NodePart:
         if not self.accepted:
             self._refuse_used(host)
         host = self._with_saved(host, current)
+        host = replace(host, scale={**dict.fromkeys(own_facts.saved_scale()), **host.scale})
         # A boot gives no NIC back, and must not depend on what is kept of each.
         spare_nics = [] if self.accepted else [nic for nic in moved_nics("node") if nic != underlay_nic]
         moves = self._moves(underlay_nic, spare_nics, host.datapath_type)
@@ -91,7 +93,9 @@ class NodePart:
     def _remove(self, part: Part, current: Current) -> Result:
         moved = moved_nics("node")
         forwarding, hostname = _saved_before_node(current)
-        result = self.local.remove(part, node_host.absent_rows(hostname), Way(node_host.absent_state(forwarding)))
+        result = self.local.remove(
+            part, node_host.absent_rows(hostname, own_facts.saved_scale()), Way(node_host.absent_state(forwarding))
+        )
         if self.move_nics:
             result.plan = [*result.plan, *self.move_nics(moved, False, "node").plan]
         return result
@@ -99,6 +103,9 @@ class NodePart:
     def _refuse_foreign(self, current: Current, settings: Settings) -> None:
         """Refuse a host that belongs to another overlay; :raises HostError: then."""
         foreign.refuse_other_identity(current.settings, settings["southbound"])
+        if access.uses_tls(settings["southbound"]):
+            with self.local.database() as database:
+                foreign.refuse_other_tls(database)
         if os.path.exists(names.NODE_SETTINGS):
             return
         if not current.rows:

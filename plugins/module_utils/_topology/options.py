@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 NODE_HOST_OPTIONS = ("southbound", "encap_type", "encap_ip", "mtu", "datapath_type", "routes")
+SCALE_OPTIONS = {"monitor_all": "ovn-monitor-all", "remote_probe": "ovn-remote-probe-interval"}  # ovn-controller(8)
 
 
 def node(
@@ -66,6 +67,9 @@ def node_host(
         "cluster_subnets": list(cluster_subnets),
     }
     settings.update((key, options[key]) for key in NODE_HOST_OPTIONS)
+    scale = {key: options[option] for option, key in SCALE_OPTIONS.items() if options.get(option) is not None}
+    if scale:
+        settings["scale"] = {key: str(value).lower() for key, value in scale.items()}
     return settings
 
 

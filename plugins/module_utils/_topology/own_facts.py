@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .._common import addressing, names, remotes
 from .._common.errors import DatabaseError, HostError, SettingsError
 from .._host import facts
+from .._host.certificates import read_certificates
 from .._nic.moved import moved_nics
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
@@ -36,7 +37,8 @@ def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
 
     ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing. ``gateway`` is whether the host
     has anything of a gateway, ``central`` whether it has the overlay's databases, ``databases`` the addresses at which
-    it looks for them. ``way_mtus`` is the least MTU of the ways to the other hosts' tunnels, for each IP version.
+    it looks for them. ``certificates`` is what :func:`read_certificates` returns. ``way_mtus`` is the least MTU of the
+    ways to the other hosts' tunnels, for each IP version.
 
     :param tunnel_addresses: of all hosts, as far as the inventory has them.
     """
@@ -45,6 +47,7 @@ def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
     found["gateway"] = is_gateway()
     found["central"] = os.path.exists(names.CENTRAL_DROP_IN)
     found["databases"] = saved_databases()
+    found["certificates"] = read_certificates()
     try:
         found["node"], found["subnets"] = saved_node()
     except HostError as error:
@@ -121,6 +124,15 @@ def saved_networks(path: str = names.NODE_SETTINGS) -> list[str]:
         settings = json.loads(_read(path))
         return [str(addressing.network(one)) for one in [*settings["cluster_subnets"], *(settings["routes"] or ())]]
     except (OSError, KeyError, TypeError, ValueError, SettingsError):
+        return []
+
+
+def saved_scale(path: str = names.NODE_SETTINGS) -> list[str]:
+    """Return the keys of ovn-controller's settings by size that the host has from the overlay, as it has saved them."""
+    try:
+        scale = json.loads(_read(path)).get("scale") or {}
+        return [str(key) for key in scale]
+    except (OSError, ValueError, TypeError, AttributeError):
         return []
 
 

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import Query, includes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from .._ovsdb.access import Access
     from .._ovsdb.rows import CurrentRow
 
 OURS = {names.OWNER_CONTROLLER: names.CONTROLLER}
@@ -47,21 +49,24 @@ SOUTHBOUND = (
 )
 
 
-def read_overlay(northbound: str, southbound: str, database_file: str, timeout: float = 10.0) -> dict[str, Any]:
+def read_overlay(
+    northbound: str | None, southbound: str | None, database_file: str, timeout: float = 10.0
+) -> dict[str, Any]:
     """Return ``nodes``, ``gateways``, ``chassis`` and ``leftover_subnets``, each a dictionary by name, and
     ``pods_marked``, whether ports say which pods a drain leaves.
 
-    :param northbound: remote of the Northbound database.
-    :param southbound: remote of the Southbound database.
+    :param northbound: remote of the Northbound database; None: where this master finds it.
+    :param southbound: remote of the Southbound database; None: the same.
     :param database_file: the Northbound database's file. While it is missing and the remote is this host's socket,
         OVN has never run here, and the overlay is empty.
     :param timeout: seconds for connecting, and for each reply.
     :raises DatabaseError: a database can't be read.
     """
-    if not os.path.exists(database_file) and northbound == names.NORTHBOUND_SOCKET:
+    north, south = access.northbound(northbound), access.southbound(southbound)
+    if not os.path.exists(database_file) and north.remote == names.NORTHBOUND_SOCKET:
         return {"nodes": {}, "gateways": {}, "chassis": {}, "leftover_subnets": {}, "pods_marked": False}
-    rows = _read(northbound, names.NORTHBOUND, NORTHBOUND, timeout)
-    registered = chassis(_read(southbound, names.SOUTHBOUND, SOUTHBOUND, timeout))
+    rows = _read(north, names.NORTHBOUND, NORTHBOUND, timeout)
+    registered = chassis(_read(south, names.SOUTHBOUND, SOUTHBOUND, timeout))
     found = nodes(rows)
     pods = drain.pods_by_node({net: [net] for node in found.values() for net in node["subnets"]}, ports(rows))
     for node in found.values():
@@ -78,8 +83,8 @@ def read_overlay(northbound: str, southbound: str, database_file: str, timeout: 
     }
 
 
-def _read(remote: str, database: str, queries: Iterable[Query], timeout: float) -> list[CurrentRow]:
-    connection = Connection(remote, database, timeout)
+def _read(where: Access, database: str, queries: Iterable[Query], timeout: float) -> list[CurrentRow]:
+    connection = Connection(where.remote, database, timeout, where.tls)
     try:
         rows: list[CurrentRow] = read_rows(connection, queries)
         return rows

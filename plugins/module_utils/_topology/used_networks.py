@@ -88,8 +88,9 @@ def _api_servers() -> list[str]:
     found = []
     for path in (names.NODE_ACCESS, names.WATCHER_ACCESS):
         with contextlib.suppress(KubernetesError, ValueError):
-            ip = addressing.normalized(urllib.parse.urlsplit(Access.read(path).server).hostname)
-            found += [ip] if ip else []
+            for server in Access.read(path).servers:
+                ip = addressing.normalized(urllib.parse.urlsplit(server).hostname)
+                found += [ip] if ip else []
     return found
 
 

@@ -89,6 +89,14 @@ def parts(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     yield from _compared("gateway", lasting.gateway)
 
 
+def central_ports(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
+    """Yield what differs of the table before the ports of a master's databases, and of what loads it."""
+    if lasting.central_ports.problem:
+        text = f"the ports of the databases can't be compared: {lasting.central_ports.problem}"
+        yield Finding("nftables", text, "a site run stops here")
+    yield from words.operations(lasting.central_ports.plan)
+
+
 def overlay(_expected: Expected, lasting: Lasting) -> Iterator[Finding]:
     """Yield what a site run would do to the Northbound database, by the node that each row belongs to."""
     if lasting.overlay.problem:
@@ -286,12 +294,27 @@ def steering(expected: Expected, passing: Passing) -> Iterator[Finding]:
         yield Finding(str(bridge), text, causes, mend)
 
 
+def bindings(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield ports that another chassis has claimed."""
+    if passing.unknown_bindings and not passing.southbound:  # else it was said already
+        text = f"it can't be seen whether each port is at its own chassis: {passing.unknown_bindings}"
+        yield Finding("Southbound", text, "a host that takes other hosts' packets is not noticed")
+    causes = "another host gets its packets: its ovn-controller is wrong, or somebody has its certificate"
+    for one in passing.misplaced[: words.SHOWN]:
+        mend = f"look at that host; docs/security.md says how it is shut out; then ovn-sbctl lsp-unbind {one.port}"
+        yield Finding("Port_Binding", one.describe(), causes, mend)
+    if len(passing.misplaced) > words.SHOWN:
+        text = f"{len(passing.misplaced) - words.SHOWN} more ports are bound to chassis that they do not belong to"
+        yield Finding("Port_Binding", text, causes, "the same")
+
+
 LASTING: tuple[LastingCheck, ...] = (
     packages,
     files,
     tokens,
     open_vswitch,
     parts,
+    central_ports,
     earlier_configurations,
     added_plugins,
     kube_proxy,
@@ -308,6 +331,7 @@ PASSING: tuple[PassingCheck, ...] = (
     cni_configuration,
     proxy_health,
     registration,
+    bindings,
     steering,
     silence,
 )

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._common.result import Operation
+    from .._host.central_ports import CentralPorts
     from .._host.units import Status, Unit
     from .._pods.cni.conflist import Earlier
+    from .._topology.bindings import Misplaced
     from .._topology.overlay import Overlay
     from .._topology.user_settings import Setting
 
@@ -63,6 +65,7 @@ class Expected:
     :ivar readiness: URL of each program that says whether it is ready -> its unit.
     :ivar peers, routers: what must answer through the overlay: hosts, and gateway routers.
     :ivar overlay: what the Northbound database must hold; None: not compared on this host.
+    :ivar central_ports: who may reach the ports of this master's databases; None: it is no master, or not compared.
     """
 
     node: Mapping[str, Any] | None = None
@@ -79,6 +82,7 @@ class Expected:
     peers: tuple[Peer, ...] = ()
     routers: tuple[Peer, ...] = ()
     overlay: Overlay | None = None
+    central_ports: CentralPorts | None = None
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Lasting:
     :ivar tokens: path -> its text; empty: there is none.
     :ivar open_vswitch: why Open vSwitch's database can't be read; empty: it can.
     :ivar node, gateway: the host's own parts.
+    :ivar central_ports: the table before the ports of a master's databases, and what loads it.
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
     :ivar pod_links: the pods' interfaces.
     :ivar bridge_addresses: addresses of the bridge of a NIC that only the gateway uses, and the bridge's name.
@@ -143,6 +148,7 @@ class Lasting:
     open_vswitch: str = ""
     node: Compared = Compared()
     gateway: Compared = Compared()
+    central_ports: Compared = Compared()
     mtu: int | None = None
     pod_links: tuple[PodLink, ...] = ()
     bridge_addresses: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -171,6 +177,8 @@ class Passing:
     :ivar unhealthy: how kube-proxy's health check is answered instead of "healthy"; empty: it is not asked, or right.
     :ivar flows: whether the bridge of a NIC that host and pods share has flows of the gateway helper; None: not known.
     :ivar no_flows: why they can't be read; empty: they can, or were not asked for.
+    :ivar misplaced: ports that are bound to chassis that they do not belong to, as the first master sees it.
+    :ivar unknown_bindings: why it can't be seen; empty: it can, or was not asked for.
     :ivar silent_peers, silent_routers: those that did not answer.
     """
 
@@ -188,3 +196,5 @@ class Passing:
     no_flows: str = ""
     silent_peers: tuple[Peer, ...] = ()
     silent_routers: tuple[Peer, ...] = ()
+    misplaced: tuple[Misplaced, ...] = ()
+    unknown_bindings: str = ""

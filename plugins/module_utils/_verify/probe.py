@@ -17,6 +17,7 @@ from .._common import names
 from .._common.errors import DatabaseError, FlowError, HostError
 from .._host import units
 from .._openflow.client import run_client
+from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._ovsdb.converge import read_rows
 from .._ovsdb.rows import by_name
@@ -117,7 +118,8 @@ def _registered(southbound: str, chassis: str | None) -> tuple[bool | None, str]
     if not southbound or not chassis:
         return None, ""
     try:
-        connection = Connection(southbound, names.SOUTHBOUND, TIMEOUT)
+        found = access.chassis(southbound)
+        connection = Connection(found.remote, names.SOUTHBOUND, TIMEOUT, found.tls, leader_only=False)
         try:
             return bool(read_rows(connection, [by_name("Chassis", chassis, ("name",))])), ""
         finally:

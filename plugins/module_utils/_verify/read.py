@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .._common import names
 from .._common.errors import DatabaseError, HostError, OvnKubernetesError
 from .._common.files import read_file
-from .._host import facts
+from .._host import central_ports, facts
 from .._host.packages import installed
 from .._nic.journal import host_journal
 from .._nic.moved import moved_nic, moved_nics
@@ -60,6 +60,7 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
             node = _compared(lambda: _plan_node(host, wanted or {}, shared, expected.user_settings))
         if expected.is_gateway:
             gateway = _compared(lambda: _plan_gateway(host, expected, shared))
+    ports = expected.central_ports
     tokens = [ExpectedFile(token.path) for token in expected.tokens]
     lasting = Lasting(
         packages=installed(expected.packages, run),
@@ -68,6 +69,7 @@ def read_lasting(expected: Expected, run: Run, remote: str = names.LOCAL_SOCKET)
         open_vswitch=problem,
         node=node,
         gateway=gateway,
+        central_ports=_compared(lambda: (central_ports.plan(ports), ())) if ports else Compared(),
         mtu=(saved or {}).get("mtu"),
         pod_links=_pod_links(pods),
         bridge_addresses=_bridge_addresses(expected),

@@ -34,7 +34,8 @@ class Remotes:
     """Where the databases are."""
 
     open_vswitch: str = names.LOCAL_SOCKET
-    northbound: str = names.NORTHBOUND_SOCKET
+    northbound: str | None = None  # where this master finds it
+    southbound: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,18 @@ def verify(expected: Expected, run: Run, remotes: Remotes = Remotes()) -> Report
     findings = [finding for check in LASTING for finding in check(expected, lasting)]
     southbound = (expected.node or {}).get("southbound") or ""
     end = time.monotonic() + (SHORT if _has_errors(findings) else PATIENCE)
+    asks = bool(expected.overlay) and not lasting.overlay.problem  # else it was said already
+    misplaced, unknown = central.misplaced_ports(remotes.northbound, remotes.southbound) if asks else ((), "")
     while True:
         passing = read_passing(expected, run, southbound, facts.get("chassis"))
+        passing = replace(passing, misplaced=misplaced, unknown_bindings=unknown)
         more = [finding for check in PASSING for finding in check(expected, passing)]
         silent = _silent(passing)
         if not (_has_errors(more) or silent) or time.monotonic() >= end:
             return Report(tuple(findings + more), facts, silent)
         time.sleep(PAUSE)
+        if misplaced or unknown:  # the databases may have many ports: what was right once is not read again
+            misplaced, unknown = central.misplaced_ports(remotes.northbound, remotes.southbound)
 
 
 def _has_errors(findings: Iterable[Finding]) -> bool:

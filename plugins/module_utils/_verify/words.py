@@ -58,6 +58,8 @@ OPERATIONS = {
     "offload": "packets from this host arrive with wrong checksums",
     "drop": "the host itself answers packets that are for the gateway",
     "watch": "after the next reload of nftables the host itself answers packets that are for bridges",
+    "watch of ports": "after the next reload of nftables this master's ports of OVN are open to everybody",
+    "nftables": "whoever reaches this master's ports of OVN may try a certificate there, withdrawn hosts too",
     "openvswitch": "Open vSwitch works with another value than ovn_openvswitch_settings has, or with its default",
     "uplink": "the addresses are not where the tunnels or the gateway need them",
 }

@@ -14,23 +14,24 @@ import pytest
 import yaml
 from execution_environment import ROOT
 
-COLLECTIONS = ["openvswitch.openvswitch", "ovn.kubernetes"]
+COLLECTIONS = ["community.crypto", "openvswitch.openvswitch", "ovn.kubernetes"]
 
 
 def test_what_the_collection_needs_is_found(tmp_path):
-    """Protects the filters on the controller: an image with the collection has netaddr."""
+    """Protects the filters on the controller: an image with the collection has netaddr and cryptography."""
     place = tmp_path / "ansible_collections" / "ovn"
     place.mkdir(parents=True)
     (place / "kubernetes").symlink_to(ROOT)
     command = [sys.executable, "-m", "ansible_builder", "introspect", tmp_path]
     found = yaml.safe_load(subprocess.run(command, check=True, capture_output=True, text=True, timeout=150).stdout)
-    (netaddr,) = found["python"]
+    cryptography, netaddr = sorted(found["python"])
     assert netaddr.startswith("netaddr>=") and "ovn.kubernetes" in netaddr
+    assert cryptography.startswith("cryptography>=") and "ovn.kubernetes" in cryptography
 
 
 @pytest.mark.timeout(1800)
 def test_the_image_of_the_documentation():
-    """Protects who copies the definition: the image has both collections and netaddr where Ansible looks for them, and
+    """Protects who copies the definition: the image has all collections and netaddr where Ansible looks for them, and
     an ssh client; nothing of this machine's settings of pip."""
     name = execution_environment.image()
     asked = (

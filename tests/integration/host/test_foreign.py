@@ -14,7 +14,7 @@ from network_namespace import ip
 from vswitch import Vswitch
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
-from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.foreign import foreign_facts
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.foreign import foreign_facts, same_database
 
 NODE = {
     "name": "node1",
@@ -254,3 +254,24 @@ def test_an_administrators_own_bridge_is_used(host):
     host.host().gateway(SHARED)
     host.do("ovs-ofctl add-flow br-ex priority=9,in_port=2,actions=drop")
     assert host.host().gateway(SHARED).plan == []
+
+
+def test_tls_files_of_another_program(host):
+    """Protects a manager's connection: Open vSwitch has one key, and the chassis' would take its place."""
+    with_tls = {**NODE, "southbound": "ssl:10.44.0.11:6642"}
+    host.do("set-ssl /etc/other/key.pem /etc/other/cert.pem /etc/other/ca.pem")
+    sentence = refused(host, "node", with_tls)
+    assert "TLS files of another program (private_key /etc/other/key.pem)" in sentence and "del-ssl" in sentence
+    host.host().node(NODE)  # without TLS they are nobody's business
+    assert "another program" in refused(host, "node", with_tls)
+    host.do("del-ssl")
+    assert host.host().node(with_tls).changed
+    assert not host.host().node(with_tls).changed
+
+
+def test_the_same_database_by_another_way():
+    """Protects a host whose run did not come to its end before the databases got TLS, or more members."""
+    assert same_database("tcp:10.44.0.11:6642", "ssl:10.44.0.12:6642,ssl:10.44.0.11:6642")
+    assert same_database("unix:/x", "unix:/x")
+    assert not same_database("tcp:10.44.0.99:6642", "ssl:10.44.0.12:6642,ssl:10.44.0.11:6642")
+    assert not same_database("unix:/x", "tcp:10.44.0.11:6642")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pathlib
-import re
 import socket
 import subprocess
 
@@ -25,15 +23,14 @@ from northbound import Northbound
 from ovn_daemon import Daemon
 from vswitch import Vswitch
 
-from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import facts
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.connection import Connection
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify import echo
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central import Central
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 
-OPTIONS = pathlib.Path(__file__).resolve().parents[3] / "roles" / "master" / "files" / "ovn-central"
-DEFAULT = "0.0.0.0"  # ovn-ctl, DB_SB_ADDR
 HOSTS = ("node1", "node2")
 NETWORKS = ["192.168.0.0/16", "fd10:128::/48"]
 
@@ -91,10 +88,9 @@ def _second():
 
 
 def listening(hostvars, groups):
-    """The address on which ovn-ctl lets the Southbound database listen, with the options that the role writes."""
-    text = OPTIONS.read_text(encoding="utf-8") + central_options(hostvars, groups)
-    found = re.search(r"--db-sb-addr=(\S+)", text)
-    return found[1] if found else DEFAULT
+    """The address on which the Southbound database listens for chassis."""
+    (listener,) = Central(Inventory(hostvars, groups)).asked().listeners["southbound"]
+    return listener.target.partition("ptcp:6642:")[2]
 
 
 def test_the_southbound_database_is_reached_over_ipv6(second):

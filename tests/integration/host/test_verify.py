@@ -105,7 +105,7 @@ class Host:
             "peers": (Peer("myself", "192.168.7.2"),),
             **more,
         }
-        remotes = Remotes(self.vswitch.remote, self.northbound.remote)
+        remotes = Remotes(self.vswitch.remote, self.northbound.remote, self.southbound.remote)
         self.report = verify(Expected(**expected), self.run, remotes)
         return {finding.wrong: finding for finding in self.report.findings}
 
@@ -256,7 +256,8 @@ def test_what_comes_by_itself_is_waited_for(host):
         return host.run(command)
 
     expected = Expected(node=host.node, units=(UNIT,))
-    assert verify(expected, run, Remotes(host.vswitch.remote, host.northbound.remote)).findings == ()
+    remotes = Remotes(host.vswitch.remote, host.northbound.remote, host.southbound.remote)
+    assert verify(expected, run, remotes).findings == ()
     assert len(asked) >= 2
 
 

@@ -55,12 +55,10 @@ def converge(server, kind, rows):
     ]
 
 
-def node_rows(name="node1", datapath="system", **more):
+def node_rows(name="node1", datapath="system", southbound="tcp:10.44.0.11:6642", **more):
     """Return the rows of a node."""
     settings = node.Node(name, ("192.168.1.0/24",), ("192.168.0.0/16",))
-    return node_host.rows(
-        node_host.NodeHost(settings, "tcp:10.44.0.11:6642", "geneve", "10.44.0.12", 1442, datapath, **more)
-    )
+    return node_host.rows(node_host.NodeHost(settings, southbound, "geneve", "10.44.0.12", 1442, datapath, **more))
 
 
 def gateway_rows(nic="eth1", datapath="system"):
@@ -92,6 +90,63 @@ def test_w21_a_second_run_changes_nothing(local):
     before = local.everything()
     assert converge(local, "Node", node_rows()) == []
     assert local.everything() == before
+
+
+SSL = "ssl:10.44.0.11:6642,ssl:10.44.0.12:6642"
+TLS = {
+    "private_key": "/etc/ovn-kubernetes/tls/chassis.pem",
+    "certificate": "/etc/ovn-kubernetes/tls/chassis.pem",
+    "ca_cert": "/etc/ovn-kubernetes/tls/central-ca.crt",
+}
+
+
+def set_ssl(server, **files):
+    """What ``ovs-vsctl set-ssl`` writes."""
+    server.transact(
+        {"op": "insert", "table": "SSL", "uuid-name": "s", "row": {"bootstrap_ca_cert": False, **files}},
+        {"op": "update", "table": "Open_vSwitch", "where": [], "row": {"ssl": ["named-uuid", "s"]}},
+    )
+
+
+def test_a_chassis_has_its_key_while_the_databases_speak_tls(local):
+    """Protects the change from tcp to ssl and back: key and remote change in one transaction, which ovn-controller
+    takes in live, and nothing is left when the node is removed.
+    """
+    before = local.content()
+    converge(local, "Node", node_rows(saved_hostname="host"))
+    plan = converge(local, "Node", node_rows(southbound=SSL, saved_hostname="host"))
+    assert sorted(line.split(":")[0] for line in plan) == ["Open_vSwitch", "SSL"]
+    (row,) = local.content()["SSL"]
+    assert {key: row[key] for key in TLS} == TLS and len(local.rows("Open_vSwitch")[0]["ssl"]) == 2
+    assert local.content()["Open_vSwitch"][0]["external_ids"]["ovn-remote"] == SSL
+    version = local.everything()
+    assert converge(local, "Node", node_rows(southbound=SSL, saved_hostname="host")) == []
+    assert local.everything() == version
+    assert "SSL: delete" in converge(local, "Node", node_rows(saved_hostname="host"))
+    assert "SSL" not in local.content()
+    converge(local, "Node", node_rows(southbound=SSL, saved_hostname="host"))
+    converge(local, "Node", node_host.absent_rows("host"))
+    assert local.content() == before
+
+
+def test_a_key_that_says_the_same_is_taken_over(local):
+    """Protects hosts where somebody has called ``ovs-vsctl set-ssl`` with the overlay's files: one row, now ours."""
+    set_ssl(local, **TLS)
+    (before,) = local.rows("SSL")
+    converge(local, "Node", node_rows(southbound=SSL))
+    (after,) = local.rows("SSL")
+    assert after["_uuid"] == before["_uuid"] and after["external_ids"] != before["external_ids"]
+    assert converge(local, "Node", node_rows(southbound=SSL)) == []
+
+
+def test_settings_by_size_come_and_go(local):
+    """Protects a cluster that grows and shrinks: keys that the overlay has set go again, others' stay."""
+    key = "ovn-monitor-all"
+    converge(local, "Node", node_rows(scale={key: "true"}))
+    assert local.content()["Open_vSwitch"][0]["external_ids"][key] == "true"
+    assert converge(local, "Node", node_rows()) == []
+    converge(local, "Node", node_rows(scale={key: None}))
+    assert key not in local.content()["Open_vSwitch"][0]["external_ids"]
 
 
 @pytest.mark.parametrize("name", ["node2", "a-node-with-a-very-long-name"])

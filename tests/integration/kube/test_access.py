@@ -205,6 +205,46 @@ def test_a_nodes_account_can_not_act_as_another_node_or_as_itself(access, as_acc
     as_account(look, "ovn-k8s-node-node1")
 
 
+def test_a_nodes_account_changes_nothing_of_another_node(access, kubernetes, as_account):
+    """Protects the other nodes when one is lost to somebody: with its token their Node objects, pods and tokens stay as
+    they are, and so do the account's own rights. Roles can't say that; the Node authorizer and NodeRestriction do."""
+    access()
+    for node in ("node1", "node2"):
+        kubernetes.add_node(node)
+        kubernetes.add_pod(f"on-{node}", node)
+    label, annotation = ({"metadata": {kind: {"a": "b"}}} for kind in ("labels", "annotations"))
+    mirror = {
+        "metadata": {"name": "mirror", "annotations": {"kubernetes.io/config.mirror": "x"}},
+        "spec": {"nodeName": "node2", "containers": [{"name": "c", "image": "i"}]},
+    }
+    roles = f"{ROLES}/ovn-k8s-node-node1", "/apis/rbac.authorization.k8s.io/v1/clusterroles/ovn-k8s-node-node1"
+    everything = {"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}
+
+    def attempts(client, node):
+        """Changes of what is a node's."""
+        yield client.patch(f"/api/v1/nodes/{node}", label)
+        yield client.patch(f"/api/v1/nodes/{node}/status", label)
+        yield client.patch(f"/api/v1/namespaces/default/pods/on-{node}/status", annotation)
+        yield client.delete(f"/api/v1/namespaces/default/pods/on-{node}")
+
+    async def change(client):
+        for work in (
+            *attempts(client, "node2"),
+            client.create("/api/v1/namespaces/default/pods", mirror),
+            client.delete("/api/v1/nodes/node2"),
+            client.token("ovn-kubernetes", "ovn-k8s-node-node2", 3600),
+            client.token("ovn-kubernetes", "ovn-k8s-watcher", 3600),
+            *(client.patch(role, everything) for role in roles),
+        ):
+            with pytest.raises(APIRefused) as refused:
+                await work
+            assert status(refused) == 403
+        for work in attempts(client, "node1"):  # what its own kubelet may do
+            await work
+
+    as_account(change, "ovn-k8s-node-node1", "node1")
+
+
 def test_a_nodes_account_reads_what_services_are(access, as_account):
     """Protects node ports: the host's own part of services is made from these, and they are read only."""
     access()

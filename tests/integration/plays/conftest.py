@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ansible_cores
 import pytest
+from certified_master import Master
 from stand_in_plays import Plays
 
 KUBECONFIG = {
@@ -22,6 +23,12 @@ BOTH = pytest.mark.parametrize("plays", ["oldest", "newest"], indirect=True)
 def plays(tmp_path, request):
     """An inventory of three hosts, and the tools' own ansible-core unless a test says which ones."""
     return Plays(tmp_path, getattr(request, "param", ansible_cores.OWN))
+
+
+@pytest.fixture
+def master(plays):
+    """A master that gets real certificates."""
+    return Master(plays)
 
 
 def role(name, hosts, **more):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects the options of OVN central as the role writes them: where the Southbound database listens."""
+"""Protects the options of OVN central as the role writes them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ import pytest
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-COMMON = "--db-nb-create-insecure-remote=no --db-sb-create-insecure-remote=yes"
 
 
 @pytest.mark.parametrize(
-    ("address", "options"), [("10.44.0.11", COMMON), ("fd44::11", f"{COMMON} --db-sb-addr=[::]")], ids=["IPv4", "IPv6"]
+    ("address", "local"), [("10.44.0.11", "10.44.0.11"), ("fd44::11", "[fd44::11]")], ids=["IPv4", "IPv6"]
 )
-def test_options_follow_the_masters_tunnel_address(tmp_path, address, options):
-    """Protects both kinds of underlay: on IPv4 the options stay as they were, and nothing is restarted."""
-    local = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
+def test_options_follow_the_masters_tunnel_address(tmp_path, address, local):
+    """Protects both kinds of underlay, and the form in which units read the options."""
+    options = "--db-nb-create-insecure-remote=no --db-sb-create-insecure-remote=no"
+    for key in ("nb", "sb"):
+        for end in ("local", "remote"):
+            options += f" --db-{key}-cluster-{end}-addr={local} --db-{key}-cluster-{end}-proto=tcp"
+    variables_of_all = {"ansible_connection": "local", "ansible_python_interpreter": "/usr/bin/python3"}
     inventory = {
-        "all": {"vars": {"ovn_cluster_subnet": "192.168.0.0/16", **local}},
+        "all": {"vars": {"ovn_cluster_subnet": "192.168.0.0/16", "ovn_tls": False, **variables_of_all}},
         "ovn_masters": {"hosts": {"master": {"ovn_encap_ip": address}}},
     }
     show = {"ansible.builtin.copy": {"content": "{{ master_options_text }}", "dest": str(tmp_path / "text")}}

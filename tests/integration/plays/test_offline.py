@@ -13,7 +13,7 @@ import ansible_cores
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-DEPENDENCY = ROOT / ".cache" / "dependencies" / "ansible_collections" / "openvswitch"
+DEPENDENCIES = ROOT / ".cache" / "dependencies" / "ansible_collections"
 NOBODY = "http://127.0.0.1:1/"  # no server of Galaxy
 
 
@@ -66,11 +66,12 @@ def test_the_archive_installs_without_galaxy(core, archive, tmp_path):
 
 @pytest.mark.timeout(1800)
 def test_with_its_dependency_the_archive_needs_no_option(archive, tmp_path):
-    """Protects the README's other way: the dependency, unpacked from a wheel, is found, and Galaxy is not asked. The
+    """Protects the README's other way: the dependencies, unpacked from wheels, are found, and Galaxy is not asked. The
     installed collection validates the sample."""
     folder = tmp_path / ".ansible" / "collections" / "ansible_collections"
     folder.mkdir(parents=True)
-    shutil.copytree(DEPENDENCY, folder / "openvswitch")
+    for name in ("openvswitch/openvswitch", "community/crypto"):
+        shutil.copytree(DEPENDENCIES / name, folder / name)
     code, said = run(ansible_cores.OWN, tmp_path, "ansible-galaxy", "collection", "install", archive)
     assert code == 0 and (folder / "ovn" / "kubernetes" / "MANIFEST.json").is_file(), said
     sample = folder / "ovn" / "kubernetes" / "inventory" / "sample"

@@ -79,12 +79,17 @@ def test_a_node_goes(lab):
 @BOTH
 def test_all_goes(lab):
     """Protects AWX's job templates, which always give both variables: a question without an answer is none that names
-    hosts. Each host's own part goes, and the master's last."""
+    hosts. Each host's own part goes, and the master's last. The CAs stay on the
+    controller, and that is said."""
+    authorities = lab.project / "ovn-tls"
+    authorities.mkdir()
+    (authorities / "central-ca.crt").write_text("")
     code, said, calls = remove(lab, "-e", json.dumps({"ovn_remove_hosts": "", "ovn_remove_confirmed": "true"}))
     assert code == 0, said
     parts = [f"{role} of {host}" for role in ("gateway", "node") for host in ("ovn-master", "ovn-node1", "ovn-node2")]
     assert [part.partition(" alias")[0] for part in own_parts(calls)] == sorted([*parts, "master of ovn-master"])
     assert rows(calls) == [] and calls[-1] == ("ping", {"data": "master of ovn-master alias ovn-master"})
+    assert f"The CAs stay on the controller, in {authorities}: delete the folder when" in said
 
 
 def test_a_dead_master(lab):

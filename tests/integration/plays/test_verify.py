@@ -16,6 +16,7 @@ INVENTORY = """
 all:
   vars:
     ovn_cluster_subnet: 192.168.0.0/16
+    ovn_tls: false
     ansible_connection: local
     ansible_python_interpreter: /usr/bin/python3
   children:

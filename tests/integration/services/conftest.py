@@ -7,7 +7,9 @@ from __future__ import annotations
 from network_namespace import load_nftables
 from node_fixtures import namespace, node, ready, sandbox
 
-__all__ = ["namespace", "node", "ready", "sandbox"]
+from .host_stack import client, host, overlay
+
+__all__ = ["client", "host", "namespace", "node", "overlay", "ready", "sandbox"]
 
 
 def pytest_configure(config):

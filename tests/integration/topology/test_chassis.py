@@ -9,26 +9,9 @@ import pytest
 from database_server import Server, wait_for
 from module_calls import call
 from northbound import node_settings
+from northd import register
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.stale_chassis import StaleChassis
-
-
-def register(server, system_id, hostname, *addresses):
-    """A chassis, as its ovn-controller makes it."""
-    chassis = {
-        "name": system_id,
-        "hostname": hostname,
-        "encaps": ["set", [["named-uuid", f"e{n}"] for n in range(len(addresses))]],
-    }
-    encaps = [{"type": "geneve", "ip": address, "chassis_name": system_id} for address in addresses]
-    server.transact(
-        *(
-            {"op": "insert", "table": "Encap", "uuid-name": f"e{number}", "row": encap}
-            for number, encap in enumerate(encaps)
-        ),
-        {"op": "insert", "table": "Chassis", "uuid-name": "c", "row": chassis},
-        {"op": "insert", "table": "Chassis_Private", "row": {"name": system_id, "chassis": ["named-uuid", "c"]}},
-    )
 
 
 @pytest.fixture

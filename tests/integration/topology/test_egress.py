@@ -312,12 +312,12 @@ def test_only_the_master_with_the_lock_writes(nb):
     found = egress_gateways(read_rows(connection, QUERIES))
     dead = Egress(tuple(Selected(one, frozenset({4} if one.name == "node1" else ())) for one in found))
     thief.request("steal", [egress.LOCK])
-    egress.write(connect, connection, dead)
+    egress.write(connection, dead)
     assert hops(nb) == ["2", "3"] and egress.LOCK not in connection.locks
     thief.request("unlock", [egress.LOCK])
     thief.request("steal", [egress.LOCK])
     thief.close()
     wait_for(lambda: read_rows(connection, QUERIES) and egress.LOCK in connection.locks, "the lock to come back")
-    egress.write(connect, connection, dead)
+    egress.write(connection, dead)
     assert hops(nb) == ["2"]
     connection.close()

@@ -29,6 +29,7 @@ class Api:
     """An API server that takes everything and has nothing."""
 
     settings = Settings("http://127.0.0.1:1", service_subnets=("10.96.0.0/16",))
+    server = settings.server
 
     async def get(self, path, **query):
         return {"metadata": {"resourceVersion": "1"}, "items": []}

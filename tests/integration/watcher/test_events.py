@@ -25,6 +25,7 @@ class Api:
     """An API server that takes everything, and keeps what was asked for, in its order."""
 
     settings = Settings("http://127.0.0.1:1", service_subnets=("10.96.0.0/16",))
+    server = settings.server
 
     def __init__(self):
         self.requests = []

@@ -103,3 +103,36 @@ def test_a_standby_keeps_no_queue(world, pair):
     wait_for(lambda: list(world.ports()) == ["default_old"] and not world.balancers(), "everything to go")
     wait_for(first.idle, "the first watcher to be done")
     assert second.figure("ovn_k8s_watcher_queue_depth") == 0 and second.ready()
+
+
+def mark(world):
+    """Who writes under the lock, as the database has it."""
+    (row,) = world.nb.rows("NB_Global")
+    return dict(row["external_ids"][1]).get(f"k8s.ovn.org/writer-{LOCK}")
+
+
+def test_who_acts_on_one_of_several_members_has_a_mark_in_the_database(world):
+    """Protects clustered databases, where each member has locks of its own: who takes over leaves a mark, and whoever
+    finds that of another one begins anew. With one server nothing is written.
+    """
+    world.nb.transact({"op": "insert", "table": "NB_Global", "row": {}})
+    alone = world.watch()
+    wait_for(alone.acts, "the watcher to act")
+    assert mark(world) is None
+    alone.kill()
+    watcher = Watcher(f"{world.nb.remote},{world.nb.remote}", world.api)
+    world.watchers.append(watcher)
+    watcher.start()
+    wait_for(watcher.acts, "the watcher to act")
+    world.api.add_pod("before", "node1")
+    world.annotated("before")
+    first = mark(world)
+    assert first
+    other = ["external_ids", "insert", ["map", [[f"k8s.ovn.org/writer-{LOCK}", "another"]]]]
+    key = ["external_ids", "delete", ["set", [f"k8s.ovn.org/writer-{LOCK}"]]]
+    world.nb.transact({"op": "mutate", "table": "NB_Global", "where": [], "mutations": [key, other]})
+    world.api.add_pod("after", "node1")
+    world.annotated("after")
+    assert mark(world) not in (None, first, "another")
+    assert "another program has begun to act" in watcher.text()
+    world.invariants(dict.fromkeys(("before", "after"), "node1"))

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec, host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.result import Result
-from ansible_collections.ovn.kubernetes.plugins.module_utils._host import packages, units
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host import central_ports, packages, units
+from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import nftables_table
 
 SPEC = argument_spec.OVN_HOST["argument_spec"]
 
@@ -95,6 +97,34 @@ def test_what_is_missing_is_waited_for(call, tmp_path):
     options["files"] = files[:1]
     facts, plan = call(system, **{**options, "packages": []})
     assert not facts["waits"] and plan == ["one.service: start"]
+
+
+def test_the_ports_of_the_databases_come_before_the_databases(call, monkeypatch, tmp_path):
+    """Protects the databases of a fresh master: the installation of their packages starts them, and what they load the
+    table from is there by then. On a master that has all of it, the table comes before a service starts."""
+    drop_in = str(tmp_path / "{0}.service.d" / "ovn-kubernetes-ports.conf")
+    monkeypatch.setattr(names, "CENTRAL_PORTS", str(tmp_path / "central-ports.json"))
+    monkeypatch.setattr(names, "CENTRAL_PORTS_DROP_IN", drop_in)
+    tables = []
+    monkeypatch.setattr(nftables_table, "read_table", lambda family, name: list(tables))
+    monkeypatch.setattr(nftables_table, "run", lambda commands: tables.append(commands))
+    ports = {"state": "present", "masters": ["10.0.0.1"], "withdrawn": [], "complete": True}
+    options = {"packages": ["a"], "central_ports": ports, "services": [{"name": "one.service"}]}
+    facts, plan = call(System(), **options)
+    units_of = ("ovn-ovsdb-server-nb", "ovn-ovsdb-server-sb", "ovn-northd", "nftables")
+    files = [f"file {path}: add" for path in (names.CENTRAL_PORTS, *map(drop_in.format, units_of))]
+    assert facts["waits"] and plan == files and not tables
+    with monkeypatch.context() as bare:  # in check mode a task before this one has not installed them
+        bare.setattr(central_ports, "has_nftables", lambda: False)
+        bare.setattr(nftables_table, "read_table", None)
+        facts, plan = call(System("a"), check=True, **options)
+        assert plan == ["one.service: start"]
+    facts, plan = call(System("a"), **options)
+    table = f"nftables table inet {names.CENTRAL_TABLE}: add"
+    assert plan == [table, "one.service: start"] and len(tables) == 1 and not facts["waits"]
+    facts, plan = call(System(), central_ports={**ports, "state": "absent"})
+    assert plan[-2:] == [f"file {names.CENTRAL_PORTS}: remove", f"nftables table inet {names.CENTRAL_TABLE}: remove"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_program_waits_for_its_token(call, tmp_path):

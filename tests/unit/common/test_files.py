@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -60,3 +61,18 @@ def test_what_a_killed_writer_left_goes(tmp_path, monkeypatch, act):
     act(str(path))
     assert {one.name for one in tmp_path.iterdir()} - {path.name} == others
     assert (read_file(str(path)) == FILE) is (act is not remove_file)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_what_another_process_writes_now_stays(tmp_path, monkeypatch, is_ours):
+    """Protects a module that writes a token while the watcher does, which sees no other process below /proc
+    (ProtectProc=invisible), and may not signal those of other users."""
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: not str(path).startswith("/proc/") and exists(path))
+    if not is_ours:
+        refused = PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        monkeypatch.setattr(os, "kill", lambda *_arguments: (_ for _ in ()).throw(refused))
+    written = tmp_path / f".token.{os.getpid()}.abcdefgh"
+    written.touch()
+    write_file(str(tmp_path / "token"), FILE)
+    assert written.exists()

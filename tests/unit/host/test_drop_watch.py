@@ -24,7 +24,8 @@ def started(monkeypatch, tmp_path):
     monkeypatch.setattr(drop_watch, "is_booted", lambda: True)
     monkeypatch.setattr(drop_watch, "is_loaded", units.__contains__)
 
-    def keep_running(unit, _description, _command):
+    def keep_running(unit, _description, _command, confined):
+        assert confined
         units.append(unit)
         return units.count(unit) == 1
 

@@ -121,3 +121,13 @@ def test_what_only_the_controller_has(tmp_path):
     assert files.missing([brought]) == []
     archive.chmod(0o600)
     assert converge(brought) == [f"{archive}: mode 0600, owner 0 -> mode 0755, owner 0"]
+
+
+def test_a_file_that_is_to_go(tmp_path):
+    """Protects masters that are alone again: a file that names members which are gone must not stay."""
+    path = tmp_path / "central.json"
+    absent = BroughtFile(str(path), absent=True)
+    assert converge(absent) == []
+    path.write_text("{}")
+    assert converge(absent) == [f"file {path}: remove"]
+    assert not path.exists()

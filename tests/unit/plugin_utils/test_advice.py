@@ -132,12 +132,3 @@ def test_a_master_that_has_left_the_inventory_is_named(cluster):
     assert sentence.startswith("10.44.0.9: the overlay's databases were there until now")
     assert "systemctl disable --now ovn-k8s-watcher ovn-k8s-egress ovn-central" in sentence
     assert said(cluster.own(NODE1, databases=["10.44.0.11"]).own(NODE2, databases=["fd44::11"])) == []
-
-
-def test_a_master_that_is_none_any_more_is_refused(cluster):
-    """Protects pods from two sets of databases, each with a watcher: the old ones are not left running unseen."""
-    cluster.with_facts().own(MASTER, central=True)
-    assert cluster.problems(gathered=HOSTS) == []
-    cluster.groups.update(ovn_masters=[NODE2], ovn_nodes=[MASTER, NODE1, NODE2])
-    (sentence,) = cluster.problems(gathered=HOSTS)
-    assert sentence.startswith(f"{MASTER}: it holds the overlay's databases, and is not in ovn_masters: put it back")

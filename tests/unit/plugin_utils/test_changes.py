@@ -65,8 +65,10 @@ CHANGES = {
     "ovn_gateway_next_hop": (DEDICATED, ["10.55.0.253"]),
     "ovn_datapath_type": (SHARED, ["netdev"]),
     "ovn_log_level": (EVERYWHERE, ["debug"]),
+    "ovn_monitor_all": (EVERYWHERE, ["true"]),
 }
-WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls"}
+WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls", "ovn_withdrawn_addresses"}
+WITHOUT_FILES |= {name for name in VARIABLES if name.startswith("ovn_tls_")}  # no program is started for them
 WITHOUT_FILES |= {name for name, one in VARIABLES.items() if one.scope == PLAY}
 
 
@@ -120,7 +122,7 @@ def files(cluster):
             found[host][names.GATEWAY_SETTINGS] = json.dumps(gateway_settings(of_host))
         if (of_host["gateway"] or {}).get("shared_interface"):
             shared.add(host)
-    found[MASTER][CENTRAL] = central_options(cluster.hostvars, cluster.groups)
+    found[MASTER][CENTRAL] = central_options(cluster.hostvars, cluster.groups, MASTER)
     return found, shared
 
 

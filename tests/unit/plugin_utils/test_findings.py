@@ -53,6 +53,25 @@ def table(variables, hosts=HOSTS, problems=(), overlay=None, master="master", wa
     )
 
 
+@pytest.mark.parametrize(
+    ("states", "wrong"),
+    [
+        ({"master": "standby"}, "no ovn-northd acts: it is standby on master"),
+        ({"master": "standby", "node1": "paused"}, "no ovn-northd acts: it is standby on master, paused on node1"),
+        ({"master": "standby", "node1": "active"}, None),
+        ({"master": "standby", "node1": ""}, None),
+    ],
+    ids=str,
+)
+def test_no_northd_that_acts(states, wrong):
+    """Protects against a client that has taken the lock of ovn-northd, which OVN lets each chassis do, and against one
+    that somebody has paused. Where a master did not answer, the one that acts may be its."""
+    results = {host: {"common_verified": {"facts": {"northd": state}}} for host, state in states.items()}
+    verification = {"masters": list(states)}
+    found = findings(hostvars(**results), HOSTS, NAMES, verification, OVERLAY, "master", ["hosts.yml"])
+    assert [row["wrong"] for row in found["rows"] if "northd" in row["wrong"]] == ([wrong] if wrong else [])
+
+
 def words(found):
     return [(row["host"], row["wrong"]) for row in found["rows"]]
 
@@ -65,6 +84,7 @@ def test_hosts_in_order_have_no_row():
         "errors": 0,
         "warnings": 0,
         "versions": [],
+        "advisories": [],
         "summary": "0 errors and 0 warnings",
     }
 
@@ -110,7 +130,7 @@ def test_a_dead_master_is_said():
     assert words(found) == [("master", "can't be reached: no route")]
     assert "databases were not read" in found["rows"][0]["causes"]
     (row,) = table(hostvars(), overlay={"unreached": "no route"}, master="")["rows"]  # the play is limited to others
-    assert (row["host"], row["mend"]) == ("(all)", "look at the first host of ovn_masters and the way to it")
+    assert (row["host"], row["mend"]) == ("(all)", "look at the hosts of ovn_masters and the way to them")
 
 
 def test_a_module_that_fails_and_a_database_that_is_down_are_rows():
@@ -276,3 +296,12 @@ def test_a_difference_between_hosts_is_said():
         ("(all)", "warning", "different versions of OVN: 23.03.1 on master; 25.03.0 on master, node1, node2"),
     ]
     assert found["rows"][0]["mend"].endswith("ovn.kubernetes.site") and "packages" in found["rows"][1]["mend"]
+
+
+def test_what_runs_with_an_advisory_is_a_warning():
+    """Protects the way from a host's facts to the table, and to what is said beside it."""
+    package = {"package": "ovn", "version": "1", "upgrade": ["CVE-2024-2182"], "to": "2", "unfixed": ["CVE-2025-0650"]}
+    facts = {"chassis": "id-kube-node1", "advisories": {"release": "debian bookworm", "packages": [package]}}
+    found = table(hostvars(node1={"common_verified": {"facts": facts}}))
+    assert words(found) == [("node1", "ovn 1 has public advisories: CVE-2024-2182")]
+    assert (found["errors"], found["warnings"], len(found["advisories"])) == (0, 1, 1)

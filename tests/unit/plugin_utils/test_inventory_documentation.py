@@ -14,7 +14,6 @@ import yaml
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._templates import TEMPLATE
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._unsupported import UNSUPPORTED
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._values import READERS, read
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import PLAY, VARIABLES, closest
 
@@ -37,13 +36,6 @@ def test_the_page_lists_exactly_the_known_variables():
     """Protects the page against a table that somebody made elsewhere in it."""
     page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(ovn_[a-z_]+)` \| (?:all|a) ", page, re.MULTILINE)) == set(VARIABLES)
-
-
-def test_the_page_names_what_is_not_supported():
-    """Protects against a release that does more, or less, than its page documents."""
-    page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
-    line = next(line for line in page.splitlines() if line.startswith("Not in this release yet"))
-    assert set(re.findall(r"ovn_[a-z_]+", line)) == {refusal.variable for refusal in UNSUPPORTED}
 
 
 @pytest.mark.parametrize("variable", VARIABLES.values(), ids=lambda variable: variable.name)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 
 import pytest
@@ -13,7 +12,6 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _problems_hosts, _subnets
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._variables import VARIABLES
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 THREE = "ovn-master, ovn-node1 and ovn-node2"
@@ -246,18 +244,12 @@ def test_one_value_for_the_cluster(cluster):
         ),
         (
             [MASTER, NODE1],
-            "ovn-master and ovn-node1: ovn_masters has 2 hosts, and must have 1, 3 or 5; "
-            "clustered masters aren't supported yet: leave one host in ovn_masters",
-        ),
-        (
-            [MASTER, NODE1, NODE2],
-            THREE
-            + ": ovn_masters has 3 hosts, and clustered masters aren't supported yet: leave one host in ovn_masters",
+            "ovn-master and ovn-node1: ovn_masters has 2 hosts, and must have 1, 3 or 5",
         ),
     ],
 )
 def test_number_of_masters(cluster, masters, text):
-    """Protects the databases: numbers without a majority, and more than this release supports."""
+    """Protects the databases: numbers that survive no more losses than the one below them."""
     cluster.groups["ovn_masters"] = masters
     cluster.groups["ovn_nodes"] = [MASTER, NODE1, NODE2]
     assert cluster.problems() == [text]
@@ -348,46 +340,6 @@ def test_a_next_hop_that_is_another_gateway(cluster):
     ]
 
 
-def test_secrets_are_not_shown(cluster):
-    """Protects tokens against being printed, also under a misspelt name."""
-    cluster.everywhere(
-        ovn_kubernetes_token=["hidden-1"], ovn_kubernetes_tokn="hidden-2", ovn_the_password="hidden-3"
-    ).on(NODE1, ovn_kubernetes_ca="hidden-4")
-    said = cluster.problems()
-    assert len(said) == 5
-    assert "hidden" not in "".join(said)
-
-
-SECRETS = (
-    "apiVersion: v1\nclusters: []\nusers: [{user: {token: hidden}}]\n",
-    "-----BEGIN RSA PRIVATE KEY-----hidden",
-    "LS0tLS1CRUdJTiBSU0EgaGlkZGVu",
-    "eyJhbGciOiJSUzI1NiJ9.hidden.c2ln",
-    "token: hidden",
-    {"user": {"token": "hidden"}},
-    {"client-key-data": "hidden"},
-    ["password=hidden"],
-    "hidden.0123456789abcdef",
-)
-
-
-@pytest.mark.parametrize("secret", SECRETS, ids=range(len(SECRETS)))
-@pytest.mark.parametrize("name", sorted({*VARIABLES, "ovn_nonsense"}))
-def test_a_secret_in_the_wrong_place_is_not_shown(cluster, name, secret):
-    """Protects tokens and keys against being printed where they were given as something else, by mistake."""
-    said = "".join(cluster.everywhere(**{"ovn_kubernetes_api": "https://10.0.0.1:6443", name: secret}).problems())
-    assert said
-    assert not {"hidden", "aGlkZGVu", "0123456789abcdef"}.intersection(re.findall(r"\w+", said))
-
-
-def test_secrets_that_differ_are_not_shown(cluster):
-    """Protects tokens against being printed where two hosts have different ones, or one has none."""
-    cluster.on(MASTER, ovn_kubernetes_token="hidden-1").on(NODE1, ovn_kubernetes_token="hidden-2")
-    said = cluster.problems()
-    assert len(said) == 3
-    assert "hidden" not in "".join(said)
-
-
 def test_subnets_of_the_database_count_for_the_plan(cluster):
     """Protects nodes that the inventory does not know: their subnet is not set for a host."""
     cluster.on(NODE1, ovn_node_subnet="192.168.2.0/24")
@@ -453,101 +405,6 @@ def test_wrong_arguments(hostvars, groups, text):
     """Protects whoever calls the filter: a sentence, not a traceback."""
     with pytest.raises(AnsibleFilterError, match=text):
         problems(hostvars, groups)
-
-
-OVERLAPS = 'ovn_cluster_subnet "192.168.0.0/16" overlaps {}: choose another network for ovn_cluster_subnet'
-
-
-def test_an_address_of_a_host_in_the_overlay(cluster):
-    """Protects the controller's way to a host: it must not lead into the overlay. Local connections have none."""
-    cluster.on(NODE1, ansible_host="192.168.5.9")
-    assert cluster.problems() == [
-        'ovn-node1: ansible_host "192.168.5.9" is in ovn_cluster_subnet "192.168.0.0/16": hosts are not in the '
-        "overlay, choose another network for ovn_cluster_subnet"
-    ]
-    assert cluster.on(NODE1, ansible_host="bastion.example.net").problems() == []
-    assert cluster.on(NODE1, ansible_host="192.168.5.9", ansible_connection="local").problems() == []
-
-
-@pytest.mark.parametrize("url", ["https://192.168.5.9:6443", "https://10.96.0.1", "https://[fd98::1]:6443"])
-def test_an_api_server_in_the_overlay(cluster, url):
-    """Protects programs that need the API server before the overlay is there."""
-    cluster.everywhere(
-        ovn_cluster_subnet=["192.168.0.0/16", "fd10::/48"],
-        ovn_service_subnet=["10.96.0.0/16"],
-        ovn_kubernetes_api=url,
-        ovn_kubernetes_token="secret",
-    )
-    (problem,) = cluster.problems()
-    assert f'{THREE}: ovn_kubernetes_api "{url}" is in ovn_' in problem and "not in the overlay" in problem
-
-
-def test_a_second_nic_and_a_name_server_in_the_overlay(cluster):
-    """Protects what a host has and uses, as Ansible's own facts have it."""
-    cluster.with_facts()
-    facts = cluster.hostvars[NODE1]["ansible_facts"]
-    facts["eth1"]["ipv4"] = {"address": "192.168.7.1", "netmask": "255.255.255.0", "network": "192.168.7.0"}
-    cluster.hostvars[NODE2]["ansible_facts"]["dns"] = {"nameservers": ["127.0.0.53", "192.168.5.53"]}
-    assert cluster.problems() == [
-        "ovn-node1: " + OVERLAPS.format("192.168.7.1/24, which eth1 has"),
-        "ovn-node2: " + OVERLAPS.format("192.168.5.53, a name server of this host"),
-    ]
-
-
-def test_our_own_links_are_no_problem(cluster):
-    """Protects the second run, and addresses of services that programs of Kubernetes serve on links of their own."""
-    cluster.everywhere(ovn_service_subnet="10.96.0.0/16").with_facts()
-    facts = cluster.hostvars[NODE1]["ansible_facts"]
-    facts["interfaces"] += ["k8s-ovn-node1", "nodelocaldns"]
-    facts["k8s_ovn_node1"] = {"device": "k8s-ovn-node1", "ipv4": {"address": "192.168.1.2", "prefix": "24"}}
-    facts["nodelocaldns"] = {"device": "nodelocaldns", "ipv4": {"address": "10.96.0.10", "prefix": "32"}}
-    facts["dns"] = {"nameservers": ["10.96.0.10"]}
-    assert cluster.problems() == []
-
-
-def test_what_a_host_itself_has_found_counts(cluster):
-    """Protects what only the host knows: its routes, its session. Facts of an old cache do not count."""
-    cluster.with_facts()
-    facts = cluster.hostvars[NODE1]["ansible_facts"]
-    facts["eth1"]["ipv4"] = {"address": "192.168.7.1", "netmask": "255.255.255.0", "network": "192.168.7.0"}
-    session = {"network": "192.168.0.0/16", "use": "192.168.5.9, from which this session comes (through eth0)"}
-    facts["ovn_kubernetes"] = {"in_use": [session, {"network": "10.0.0.0/8", "use": "nothing of ours"}]}
-    assert problems(cluster.hostvars, cluster.groups, gathered=[NODE1]) == [
-        "ovn-node1: " + OVERLAPS.format(session["use"])
-    ]
-    assert problems(cluster.hostvars, cluster.groups) == [
-        "ovn-node1: " + OVERLAPS.format("192.168.7.1/24, which eth1 has")
-    ]
-
-
-def test_a_host_whose_open_vswitch_another_program_uses(cluster):
-    """Protects all hosts of the play: it stops before it changes any of them. Facts of an old cache do not count."""
-    cluster.with_facts()
-    text = "br-int on this host is another program's, whose flows would vanish: it has 7 flows; use another host"
-    cluster.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"] = {"foreign": text}
-    assert problems(cluster.hostvars, cluster.groups, gathered=[NODE1]) == [f"ovn-node1: {text}"]
-    assert problems(cluster.hostvars, cluster.groups) == []
-
-
-def test_a_chassis_of_another_ovn(cluster):
-    """Protects another OVN, and all hosts of the play: nothing else on such a host need be foreign. A host that has
-    lost its settings has our database."""
-    cluster.with_facts()
-    facts = cluster.hostvars[NODE1]["ansible_facts"]
-    facts["ovn_kubernetes"] = {"southbound_before": "tcp:10.9.9.9:6642"}
-    (problem,) = problems(cluster.hostvars, cluster.groups, gathered=[MASTER, NODE1])
-    assert problem.startswith(
-        "ovn-node1: this host is a chassis of another OVN already (ovn-remote tcp:10.9.9.9:6642): take it out there"
-    )
-    facts["ovn_kubernetes"] = {"southbound_before": "tcp:10.44.0.11:6642"}
-    assert problems(cluster.hostvars, cluster.groups, gathered=[MASTER, NODE1]) == []
-
-
-def test_a_next_hop_in_the_overlay(cluster):
-    """Protects egress: a router off the gateway's subnet is not a pod."""
-    cluster.on(NODE1, ovn_gateway_ip="10.55.0.12/32", ovn_gateway_next_hop="192.168.5.9")
-    (problem,) = cluster.problems()
-    assert 'ovn_gateway_next_hop "192.168.5.9" is in the pods\' network 192.168.0.0/16' in problem
 
 
 IDLE = {"table": "Open_vSwitch", "record": ".", "column": "other_config", "key": "max-idle", "value": 30000}

@@ -140,10 +140,6 @@ EVERYWHERE = [
     ({"ovn_tls": "maybe"}, 'ovn_tls "maybe" is neither true nor false: write true or false'),
     ({"ovn_tls": 2}, "ovn_tls 2 is neither true nor false: write true or false"),
     (
-        {"ovn_tls": "True"},
-        'ovn_tls "True" isn\'t supported yet: leave it out or false, and keep the underlay a network that you trust',
-    ),
-    (
         {"ovn_kubernetes_api": "https://10.0.0.1:6443", "ovn_service_subnet": "10.96.0.0/16"},
         'ovn_kubernetes_api "https://10.0.0.1:6443" needs a credential, and there is none: set '
         "ovn_kubernetes_admin_kubeconfig, from which the play makes the accounts itself, or ovn_kubernetes_token",
@@ -217,6 +213,15 @@ EVERYWHERE = [
         {"ovn_kubernetes_api": "https://[::1:6443"},
         'ovn_kubernetes_api "https://[::1:6443" is not the address of an API server: write it like '
         '"https://10.0.0.1:6443"',
+    ),
+    (
+        {"ovn_kubernetes_api": ["https://10.0.0.1:6443", "10.0.0.2"]},
+        'ovn_kubernetes_api "10.0.0.2" is not the address of an API server: write it like "https://10.0.0.1:6443"',
+    ),
+    (
+        {"ovn_kubernetes_api": "https://10.0.0.1:6443,http://10.0.0.2:8080"},
+        'ovn_kubernetes_api "https://10.0.0.1:6443,http://10.0.0.2:8080" has https and http: write all of them as '
+        "https://...",
     ),
     (
         {"ovn_clustersubnet": "10.0.0.0/8"},

@@ -10,9 +10,12 @@ import json
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.ovn.kubernetes.plugins.filter.central_access import central_access
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
 from ansible_collections.ovn.kubernetes.plugins.filter.overlay_networks import networks
 from ansible_collections.ovn.kubernetes.plugins.filter.settings import settings
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central import Central
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 
 MASTER, NODE1, NODE2 = "ovn-master", "ovn-node1", "ovn-node2"
 PEM = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n"
@@ -34,7 +37,11 @@ def test_defaults(cluster):
         "service_subnets": [],
         "join_subnets": ["100.64.0.0/16"],
         "node_subnets": [],
-        "southbound_remote": "tcp:10.44.0.11:6642",
+        "southbound_remote": "ssl:10.44.0.11:6642",
+        "southbound_central_remote": "ssl:10.44.0.11:16642",
+        "northbound_remote": "ssl:10.44.0.11:6641",
+        "monitor_all": None,
+        "remote_probe": None,
         "datapath_type": "",
         "log_level": "info",
         "gateway": {
@@ -46,7 +53,7 @@ def test_defaults(cluster):
         },
         "openvswitch_settings": [],
         "rebalance_egress": False,
-        "tls": False,
+        "tls": True,
         "kubernetes": None,
     }
     assert of(cluster, NODE2)["gateway"] is None
@@ -81,7 +88,11 @@ def test_variables_that_are_set(cluster):
         "service_subnets": ["10.96.0.0/16", "fd96::/112"],
         "join_subnets": ["100.70.0.0/16", "fd98::/64"],
         "node_subnets": ["192.168.2.0/24", "fd10:0:0:2::/64"],
-        "southbound_remote": "tcp:[fd44::1]:6642",
+        "southbound_remote": "ssl:[fd44::1]:6642",
+        "southbound_central_remote": "ssl:[fd44::1]:16642",
+        "northbound_remote": "ssl:[fd44::1]:6641",
+        "monitor_all": None,
+        "remote_probe": None,
         "datapath_type": "netdev",
         "log_level": "debug",
         "gateway": {
@@ -93,7 +104,7 @@ def test_variables_that_are_set(cluster):
         },
         "openvswitch_settings": [{**IDLE, "value": "30000"}],
         "rebalance_egress": True,
-        "tls": False,
+        "tls": True,
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
             "accounts": False,
@@ -118,7 +129,10 @@ def test_variables_that_are_set(cluster):
 def test_several_masters_and_tls(cluster):
     """Protects the connection string for later: it works here, and only the validation refuses it."""
     cluster.with_facts().everywhere(ovn_tls=True).groups["ovn_masters"] = [NODE2, MASTER]
-    assert of(cluster, NODE1)["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    found = of(cluster, NODE1)
+    assert found["southbound_remote"] == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    assert found["southbound_central_remote"] == "ssl:10.44.0.13:16642,ssl:10.44.0.11:16642"
+    assert found["northbound_remote"] == "ssl:10.44.0.13:6641,ssl:10.44.0.11:6641"
 
 
 def test_one_several_or_all_hosts(cluster):
@@ -218,10 +232,13 @@ def test_mtu_does_not_rise_while_a_host_is_not_known(cluster):
 
 
 def test_the_databases_listen_where_they_are_looked_for(cluster):
-    """Protects an IPv6 underlay: ovn-ctl's default is IPv4. Elsewhere no port is opened that nobody needs."""
-    assert central_options(cluster.with_facts().hostvars, cluster.groups) == ""
+    """Protects an IPv6 underlay: the default is IPv4. Elsewhere no port is opened that nobody needs."""
+    cluster.with_facts().everywhere(ovn_tls=False).own(MASTER, central_databases={})
+    assert Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"][0].target == "ptcp:6642"
     cluster.on(MASTER, ovn_encap_ip="fd44::11").on(NODE1, ovn_encap_ip="fd44::12").on(NODE2, ovn_encap_ip="fd44::13")
-    assert central_options(cluster.hostvars, cluster.groups) == " --db-sb-addr=[::]"
+    (listener,) = Central(Inventory(cluster.hostvars, cluster.groups)).asked().listeners["southbound"]
+    assert listener.target == "ptcp:6642:[::]"
+    assert "--db-sb-cluster-local-addr=[fd44::11]" in central_options(cluster.hostvars, cluster.groups, MASTER)
     assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
 
 
@@ -233,7 +250,7 @@ def test_default_route_of_ipv6_only(cluster):
         facts["default_ipv4"] = {}
         facts["default_ipv6"] = {"address": f"fd44::{number}", "interface": "eth0", "mtu": 1500, "prefix": "64"}
     assert of(cluster, NODE1)["encap_ip"] == "fd44::12"
-    assert of(cluster, NODE1)["southbound_remote"] == "tcp:[fd44::11]:6642"
+    assert of(cluster, NODE1)["southbound_remote"] == "ssl:[fd44::11]:6642"
     assert of(cluster, NODE1)["mtu"] == 1422
 
 
@@ -428,3 +445,84 @@ def test_gateways_that_no_service_may_have(cluster, limited):
         "fd55::12": "ovn-node2",
         "fd55::fe": "*",
     }
+
+
+def test_where_masters_find_the_databases(cluster):
+    """Protects central.json: of several masters it names all, and of one there is none, or it goes."""
+    path = "/etc/ovn-kubernetes/central.json"
+    assert central_access(cluster.with_facts().hostvars, cluster.groups) == {"path": path, "absent": True}
+    cluster.everywhere(ovn_tls=False).groups["ovn_masters"] = [NODE2, MASTER]
+    plain = central_access(cluster.hostvars, cluster.groups)
+    assert (plain["path"], plain["mode"]) == (path, "0600")
+    assert json.loads(plain["content"]) == {
+        "northbound": "tcp:10.44.0.13:6641,tcp:10.44.0.11:6641",
+        "southbound": "tcp:10.44.0.13:16642,tcp:10.44.0.11:16642",
+    }
+    cluster.everywhere(ovn_tls=True)
+    assert json.loads(central_access(cluster.hostvars, cluster.groups)["content"]) == {
+        "northbound": "ssl:10.44.0.13:6641,ssl:10.44.0.11:6641",
+        "southbound": "ssl:10.44.0.13:16642,ssl:10.44.0.11:16642",
+        "private_key": "/etc/ovn-kubernetes/tls/central.pem",
+        "certificate": "/etc/ovn-kubernetes/tls/central.pem",
+        "ca_cert": "/etc/ovn-kubernetes/tls/central-ca.crt",
+    }
+
+
+def test_ovn_controller_by_the_number_of_chassis(cluster):
+    """Protects small clusters, which keep OVN's defaults, large ones' masters, and what users have set themselves."""
+    cluster.with_facts()
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (None, None)
+    cluster.everywhere(ovn_monitor_all=True)
+    assert of(cluster, NODE1)["monitor_all"] is True
+    cluster.everywhere(ovn_monitor_all=None)
+    del cluster.hostvars[MASTER]["ovn_monitor_all"], cluster.hostvars[NODE1]["ovn_monitor_all"]
+    del cluster.hostvars[NODE2]["ovn_monitor_all"]
+    cluster.groups["ovn_nodes"] = [NODE1, NODE2, *(f"more{number}" for number in range(98))]
+    cluster.hostvars.update({f"more{number}": {} for number in range(98)})
+    cluster.everywhere(ovn_mtu=1400)
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (True, 15000)
+    own = {**IDLE, "column": "external_ids"}
+    keys = ("ovn-monitor-all", "ovn-remote-probe-interval")
+    cluster.on(NODE1, ovn_openvswitch_settings=[{**own, "key": key} for key in keys])
+    found = of(cluster, NODE1)
+    assert (found["monitor_all"], found["remote_probe"]) == (None, None)
+
+
+def test_a_master_that_is_away(cluster):
+    """Protects runs while one of several masters is dead: the other hosts know its address. What they have saved counts
+    only where it fits what is known of the others.
+    """
+    cluster.with_facts()
+    masters = cluster.groups["ovn_masters"] = [NODE2, MASTER]
+    gathered = [NODE1, NODE2]
+    cluster.hostvars[MASTER].pop("ansible_facts")
+
+    def remote(saved):
+        cluster.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"] = {"databases": saved}
+        return settings(cluster.hostvars, cluster.groups, NODE1, gathered=gathered)["southbound_remote"]
+
+    assert remote(["10.44.0.13", "10.44.0.11"]) == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    assert remote(["10.44.0.13", "10.44.0.11"] * 2) == "ssl:10.44.0.13:6642,ssl:10.44.0.11:6642"
+    for saved in ([], ["10.44.0.11"], ["10.44.0.11", "10.44.0.13"], ["10.44.0.13", "10.44.0.11", "10.44.0.12"]):
+        with pytest.raises(AnsibleFilterError, match=f"{MASTER}: ovn_encap_ip is not set"):
+            remote(saved)
+    assert masters == [NODE2, MASTER]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["https://10.0.0.1:6443", "https://b/"],
+        "https://10.0.0.1:6443, https://b",
+        "- https://10.0.0.1:6443\n- https://b",
+    ],
+)
+def test_several_api_servers(cluster, given):
+    """Protects lists of API servers, as files and surveys have them; programs get one text."""
+    cluster.with_facts().everywhere(ovn_service_subnet="10.96.0.0/16", ovn_kubernetes_api=given)
+    kubernetes = of(cluster, NODE1)["kubernetes"]
+    assert kubernetes["server"] == "https://10.0.0.1:6443,https://b"
+    assert kubernetes["programs"][0]["settings"]["server"] == kubernetes["server"]
+    assert networks(cluster.hostvars, cluster.groups)["api_servers"] == ["10.0.0.1", "b"]

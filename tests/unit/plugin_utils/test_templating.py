@@ -129,7 +129,7 @@ def test_a_right_inventory_in_a_play(play):
     }
     assert answers["node"]["node_name"] == "ovn-node1"
     assert answers["node"]["encap_ip"] == "10.44.0.12"
-    assert answers["node"]["southbound_remote"] == "tcp:10.44.0.11:6642"
+    assert answers["node"]["southbound_remote"] == "ssl:10.44.0.11:6642"
     assert answers["node"]["gateway"] == {
         "physical_interface": "eth1",
         "shared_interface": "",

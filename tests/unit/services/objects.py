@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host import Host
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import (
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.endpoint_slices import (
     Endpoint,
     EndpointSlice,
-    Service,
-    ServiceState,
     SlicePort,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host import Host
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Service
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_state import ServiceState
 
 SUBNETS = ("192.168.1.0/24", "fd10:0:0:1::/64")
 HOSTS = {"node1": ("10.0.0.1", "fd00::1"), "node2": ("10.0.0.2",)}

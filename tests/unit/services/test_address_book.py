@@ -14,7 +14,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_b
     Owner,
     not_served,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Service, ServiceState
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.endpoint_slices import EndpointSlice
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Service
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_state import ServiceState
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.surroundings import set_known_addresses
 
 NETWORKS = (

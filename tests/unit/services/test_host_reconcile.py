@@ -12,7 +12,7 @@ import time
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_cidrs import Accepted
 
 

@@ -14,7 +14,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records im
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import link_local, node_report
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local import MOST, Carriers
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local_report import LinkLocalReport
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.northbound import HAIRPIN
 
 from .objects import host

@@ -7,14 +7,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import model
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import (
-    EndpointSlice,
-    Node,
-    Place,
-    ServiceState,
-    Target,
-)
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import service_state
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.endpoint_slices import EndpointSlice
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Target
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node, Place
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.service_state import ServiceState
 
 from .objects import endpoints, endpoints_for, service
 
@@ -74,7 +71,7 @@ def test_a_service_with_too_many_endpoints(monkeypatch):
     """Protects the watcher from slices of one service, which may be many and large: what is planned is bounded, and an
     endpoint with a hundred addresses is one endpoint.
     """
-    monkeypatch.setattr(model, "MAXIMUM_TARGETS", 500)
+    monkeypatch.setattr(service_state, "MAXIMUM_TARGETS", 500)
     item = {
         "metadata": {"namespace": "ns", "labels": {"kubernetes.io/service-name": "web"}},
         "addressType": "IPv4",
@@ -92,7 +89,7 @@ def test_a_service_with_too_many_endpoints(monkeypatch):
     wide = ServiceState(service(ports=tuple({"name": str(number), "port": number} for number in range(1, 101))), parts)
     assert sum(len(wide.targets(port, 4)) for port in wide.service.ports) == 500
     assert wide.left_out == 595
-    monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1000)
+    monkeypatch.setattr(service_state, "MAXIMUM_BACKENDS", 1000)
     known = ServiceState(
         service(ports=({"name": "1", "port": 80},), externalIPs=[f"77.0.0.{n}" for n in range(1, 98)]), parts
     )
@@ -103,8 +100,8 @@ def test_a_service_with_too_many_endpoints(monkeypatch):
         made = made._replace(source_ranges=tuple(ranges) or None)
         assert len(ServiceState(made, parts).targets(made.ports[0], 4)) == count
     # Each slice may name ports of its own, whether the service has them or not.
-    monkeypatch.setattr(model, "MAXIMUM_SLICE_PORTS", 2500)
-    monkeypatch.setattr(model, "MAXIMUM_BACKENDS", 1_000_000)
+    monkeypatch.setattr(service_state, "MAXIMUM_SLICE_PORTS", 2500)
+    monkeypatch.setattr(service_state, "MAXIMUM_BACKENDS", 1_000_000)
     wordy = ServiceState(few.service, [parts[0]._replace(endpoints=()), *parts])
     assert (len(wordy.slices), len(wordy.targets(few.service.ports[0], 4)), wordy.left_out) == (2, 400, 200)
 
@@ -155,7 +152,7 @@ def test_hints_of_endpoints_that_are_not_ready():
 
 def test_hints_of_too_many_endpoints(monkeypatch):
     """Protects the database: each host has a list of its own, so large services have one list for all."""
-    monkeypatch.setattr(model, "MAXIMUM_HINTED", 3)
+    monkeypatch.setattr(service_state, "MAXIMUM_HINTED", 3)
     ports = tuple({"name": str(number), "port": number} for number in (1, 2))
     assert not ServiceState(service(ports=ports), [endpoints_for(ZONES)]).has_hints()
     assert ServiceState(service(), [endpoints_for(ZONES)]).has_hints()

@@ -9,8 +9,8 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_b
     AddressBook,
     Owner,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.node_addresses import NodeAddresses
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node
 
 from .objects import service
 

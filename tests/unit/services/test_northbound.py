@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import model, northbound
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import affinity, model, northbound
 
 from .objects import endpoints, endpoints_for, service, state
 
@@ -286,7 +286,7 @@ def test_without_affinity_its_annotation_is_nothing():
 )
 def test_what_is_not_served_of_affinity(made, userspace, words):
     """Protects users from a time-out that does nothing, or costs connections, without a word."""
-    found = made.affinity_gaps(userspace)
+    found = affinity.gaps(made, userspace)
     assert len(found) == len(words)
     assert all(word in text for word, text in zip(words, found))
 

@@ -10,8 +10,10 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.address_book import AddressBook
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.endpoint_slices import EndpointSlice
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_planner import HostPlanner
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import EndpointSlice, Node, Service
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Service
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.reconcile import ServicePlanner
 
 from .objects import endpoints_for, service

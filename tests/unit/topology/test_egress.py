@@ -16,7 +16,12 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress im
     log_changes,
     main,
 )
-from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_metrics import FAMILIES, EgressMetrics
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_metrics import (
+    ELSEWHERE,
+    FAMILIES,
+    OF_CLUSTER,
+    EgressMetrics,
+)
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology import gateway
 from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.egress import (
     Egress,
@@ -316,7 +321,9 @@ def test_loss_and_flaps_are_measured():
     assert values["echoes_sent", "node1", "IPv4", "next hop"] == 10 + 3 + 4 + 5
     assert values["echoes_lost", "node1", "IPv4", "next hop"] == 2
     assert values["echoes_lost", "node2", "IPv4", "next hop"] == 2 + 4 * 3
-    assert {family.name for family in metrics.collect()} == set(FAMILIES)
+    assert {family.name for family in metrics.collect()} == {*FAMILIES, *OF_CLUSTER}
+    metrics.take_in_bindings(2)
+    assert (ELSEWHERE, (), 2.0) in metrics.samples()
     rounds.forget()
     assert list(metrics.samples()) == []
 

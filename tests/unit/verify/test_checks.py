@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.central_ports import TableStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.files import SysctlStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.steps.routes import RouteStep
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host.units import Status, Unit
@@ -142,6 +143,14 @@ CASES = {
     "part": (
         {"gateway": Compared(problem="eth1 is gone")},
         "the gateway's part can't be compared: eth1 is gone",
+    ),
+    "ports": (
+        {"central_ports": Compared([TableStep("inet", names.CENTRAL_TABLE, [{"table": {}}], [])])},
+        "nftables table inet ovn-kubernetes-central is missing",
+    ),
+    "ports that can't be read": (
+        {"central_ports": Compared(problem="no library")},
+        "the ports of the databases can't be compared: no library",
     ),
     "MTU": (
         {"pod_links": (PodLink("ns/a", 1500), PodLink("ns/b", 1400))},

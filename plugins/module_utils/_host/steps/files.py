@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ..._common.files import FileContent, remove_file, write_file
+from ..._common.files import FileContent, make_directory, remove_file, write_file
 from ..sysctl import write_sysctl
 from .base import Step
 
@@ -119,6 +119,65 @@ class FileStep(Step):
         if self.desired is None:
             return remove_file(self.path)
         write_file(self.path, self.desired)
+        return True
+
+
+@dataclass(frozen=True)
+class FolderStep(Step):
+    """Remove a folder that is empty by then; one that is not stays."""
+
+    path: str
+
+    def describe(self) -> str:
+        return f"folder {self.path}: remove"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "file", "operation": "remove", "path": self.path}
+
+    def before(self) -> list[str]:
+        return [f"folder {self.path}"]
+
+    def after(self) -> list[str]:
+        return []
+
+    def undo(self) -> None:
+        return None  # whoever writes a file makes its folder
+
+    def apply(self, context: StepContext) -> bool:
+        try:
+            os.rmdir(self.path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class NewFolderStep(Step):
+    """Make a folder of root's that is not there yet."""
+
+    path: str
+    mode: int
+
+    def describe(self) -> str:
+        return f"folder {self.path}: add"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": "folder", "operation": "add", "path": self.path, "mode": f"{self.mode:04o}"}
+
+    def before(self) -> list[str]:
+        return []
+
+    def after(self) -> list[str]:
+        return [f"folder {self.path} mode {self.mode:04o}"]
+
+    def undo(self) -> None:
+        return None
+
+    def apply(self, context: StepContext) -> bool:
+        make_directory(self.path)
+        os.chmod(self.path, self.mode)
         return True
 
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The work of ovn_central: one step of one database on the master that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._central.asked import Step
+from .._central.database import Listener
+from .._central.execute import Executor, Systemd
+from .._central.places import FOLDERS, PLACES
+from .._common import names
+from .._common.errors import DatabaseError
+from .._common.result import Result
+from .._host import files
+from .._host.apply import apply_steps
+from .._ovsdb.control_socket import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .results import Module
+
+    Run = Callable[[list[str]], "tuple[int, str, str]"]
+
+RESET = "reset"
+# Daemon -> the commands by which it forgets the index of the cluster's log that it has seen (ovn-controller(8),
+# ovn-northd(8)): a new cluster begins to count anew.
+RESETS = {
+    "ovn-controller": ("sb-cluster-state-reset",),
+    "ovn-northd": ("nb-cluster-state-reset", "sb-cluster-state-reset"),
+}
+PATIENCE = 5.0  # seconds for a daemon's answer
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is done, for users."""
+
+    text: str
+
+    def describe(self) -> str:
+        """Return one line of the plan."""
+        return self.text
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the same as JSON values, for a module's ``plan``."""
+        return {"kind": "database", "operation": self.text}
+
+    def before(self) -> list[str]:
+        """Return the diff's lines before it."""
+        return []
+
+    def after(self) -> list[str]:
+        """Return the diff's lines after it."""
+        return [self.text]
+
+
+def carry_out(module: Module, run: Run) -> Iterator[Result]:
+    """Carry out the step of the module's options, and yield what was done.
+
+    :param run: runs ovsdb-tool and systemctl.
+    """
+    params = module.params
+    if params["action"] == RESET:
+        yield Result([Done(text) for text in asyncio.run(reset(module.check_mode))])
+        return
+    place = {place.key: place for place in PLACES}[params["database"]]
+    brought = [files.from_options(file) for file in params["files"]]
+    step = Step(
+        socket.gethostname(),
+        place.key,
+        params["action"],
+        params["address"] or "",
+        tuple(params["remotes"]),
+        params["cluster"] or "",
+        params["server"] or "",
+        params["timer"],
+        tuple(Listener(one["target"], one["role"], one["probe"]) for one in params["listeners"]),
+        params["reason"],
+    )
+    if not module.check_mode:
+        units = {one.key: params["units"].get(one.key) or one.unit for one in PLACES}
+        executor = Executor(place, Systemd(run, units), run, lambda: apply_steps(files.plan(brought)), FOLDERS)
+        executor.carry_out(step)
+    yield Result([Done(step.text())])
+
+
+async def reset(check: bool, directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
+    """Let the daemons of this host forget what they know of the cluster's log; return what was done.
+
+    A daemon that does not run knows nothing.
+    """
+    done = []
+    for daemon, commands in RESETS.items():
+        for command in commands:
+            try:
+                await ask(directory, daemon, "version" if check else command, PATIENCE)
+            except (OSError, ValueError, DatabaseError):
+                continue
+            done.append(f"{daemon}: {command}")
+    return done

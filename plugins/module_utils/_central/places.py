@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where a host has OVN's two databases, and what they are called there (ovn-ctl(8))."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .._common import names
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a master has one of the two databases, and what it is called there.
+
+    :ivar key: its key in facts and options.
+    :ivar stem: how its file, its sockets and its pid file begin.
+    :ivar raft_port: the TCP port that members of its cluster speak with each other through.
+    :ivar unit: systemd's unit of its server, on Debian.
+    """
+
+    key: str
+    database: str
+    stem: str
+    raft_port: int
+    unit: str
+    schema: str
+    root_table: str
+
+
+PLACES = (
+    Place(
+        "northbound",
+        names.NORTHBOUND,
+        "ovnnb_db",
+        names.NORTHBOUND_RAFT_PORT,
+        "ovn-ovsdb-server-nb.service",
+        "ovn-nb.ovsschema",
+        "NB_Global",
+    ),
+    Place(
+        "southbound",
+        names.SOUTHBOUND,
+        "ovnsb_db",
+        names.SOUTHBOUND_RAFT_PORT,
+        "ovn-ovsdb-server-sb.service",
+        "ovn-sb.ovsschema",
+        "SB_Global",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where a host has the databases; tests have their own."""
+
+    data: str = "/var/lib/ovn"
+    run: str = names.OVN_RUN_DIRECTORY
+    schemas: str = "/usr/share/ovn"
+
+    def file(self, place: Place) -> str:
+        """The database's file."""
+        return f"{self.data}/{place.stem}.db"
+
+    def control(self, place: Place) -> str:
+        """The control socket of its server, as ovn-ctl(8) names it."""
+        return f"unix:{self.run}/{place.stem}.ctl"
+
+    def socket(self, place: Place) -> str:
+        """The unix socket of its server."""
+        return f"unix:{self.run}/{place.stem}.sock"
+
+
+FOLDERS = Folders()
+
+
+def has_databases(folders: Folders = FOLDERS) -> bool:
+    """Return whether this host has any of the databases, or the programs for them."""
+    return os.path.exists(names.CENTRAL_DROP_IN) or any(os.path.exists(folders.file(place)) for place in PLACES)

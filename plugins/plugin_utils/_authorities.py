@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The two authorities (CAs) that sign certificates, as the controller has them: in a folder, or in variables. Private
+to the collection.
+
+Two, since one ovsdb-server has one file of authorities and checks no names: whoever has a certificate of the central
+authority is a master to every database.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import typing as t
+from collections.abc import Iterable
+
+from ._errors import InventoryError, show, show_path
+from ._inventory import Inventory
+from ._kubeconfig import CERTIFICATE, Unusable, read_file
+from ._variables import VARIABLES
+from ._x509 import Certificate, certificates, public_key_of, require_library
+
+CENTRAL, CHASSIS = "central", "chassis"
+ROLES = (CENTRAL, CHASSIS)
+FOLDER, DAYS, CA_DAYS, ROTATE = "ovn_tls_folder", "ovn_tls_days", "ovn_tls_ca_days", "ovn_tls_rotate"
+FOLDER_NAME = "ovn-tls"
+KEYS = "keys"  # of ovn_tls_rotate
+PRIVATE_KEY = "PRIVATE KEY-----"
+
+
+class Signer(t.NamedTuple):
+    """A certificate of an authority whose key is on the controller.
+
+    :ivar path: of the key; empty: it is text.
+    """
+
+    certificate: Certificate
+    path: str
+    key: str
+
+
+class Authority(t.NamedTuple):
+    """One authority.
+
+    :ivar certificates: whom hosts trust: the one that signs first, after it older ones. None: there is none.
+    :ivar signers: those of them whose keys are here. None: certificates are only checked.
+    :ivar of_folder: it lies in the folder, where plays may change it.
+    """
+
+    role: str
+    certificates: tuple[Certificate, ...]
+    signers: tuple[Signer, ...]
+    of_folder: bool
+
+    @property
+    def pem(self) -> str:
+        """All certificates as text."""
+        return "".join(one.pem for one in self.certificates)
+
+    def of(self, certificate: Certificate) -> Certificate | None:
+        """Return which of the authority's certificates has signed this one; None: none of them."""
+        return next((one for one in self.certificates if certificate.is_of(one)), None)
+
+    def signer(self, fingerprint: str) -> Signer | None:
+        """Return the signer with this certificate."""
+        return next((one for one in self.signers if one.certificate.fingerprint == fingerprint), None)
+
+
+class Wrong(Exception):
+    """An authority that can't be used.
+
+    :ivar variable: which one is wrong.
+    :ivar text: what is wrong, and what would be right, without the variable.
+    """
+
+    def __init__(self, variable: str, text: str) -> None:
+        super().__init__(f"{variable} {text}")
+        self.variable, self.text = variable, text
+
+
+def variable(role: str, part: str) -> str:
+    """Return the variable of a part, ``certificate`` or ``key``, of a role's authority."""
+    return f"ovn_tls_{role}_ca_{part}"
+
+
+def folder(inventory: Inventory) -> str:
+    """Return the absolute path of the folder on the controller."""
+    given = inventory.cluster_value(FOLDER) or FOLDER_NAME
+    host = (inventory.masters or inventory.hosts)[0]
+    beside = inventory.raw(host, "inventory_dir")
+    return os.path.abspath(os.path.join(beside if isinstance(beside, str) else "", os.path.expanduser(given)))
+
+
+def made_folder(inventory: Inventory) -> str:
+    """Return the folder when a CA is in it; empty: there is none, or nobody can say where it is."""
+    try:
+        where = folder(inventory)
+    except InventoryError:
+        return ""
+    return where if any(os.path.exists(os.path.join(where, f"{role}-ca.crt")) for role in ROLES) else ""
+
+
+def number(inventory: Inventory, name: str) -> int:
+    """Return a number of days."""
+    value = inventory.cluster_value(name)
+    return int(VARIABLES[name].default if value is None else value)
+
+
+def rotations(inventory: Inventory) -> frozenset[str]:
+    """Return what this run is to make anew: ``keys``, and roles whose authority is."""
+    given = inventory.value(inventory.hosts[0], ROTATE) or ()
+    return frozenset(str(one)[: -len("_ca")] if one != KEYS else KEYS for one in given)
+
+
+def authorities(inventory: Inventory) -> dict[str, Authority]:
+    """Return role -> authority.
+
+    :raises Wrong: one can't be used, or both are one.
+    :raises InventoryError: a variable can't be read, or the library is missing.
+    """
+    require_library()
+    found = {role: authority(inventory, role) for role in ROLES}
+    keys = {one.public_key: one for one in found[CENTRAL].certificates}
+    for one in found[CHASSIS].certificates:
+        if one.public_key in keys:
+            raise Wrong(
+                variable(CHASSIS, "certificate") if not found[CHASSIS].of_folder else FOLDER,
+                f"has one CA for both roles, {show(one.name)}: a chassis' certificate would be a master's, and open "
+                "every database; give two",
+            )
+    return found
+
+
+def authority(inventory: Inventory, role: str) -> Authority:
+    """Return the authority of a role.
+
+    :raises Wrong: it can't be used.
+    :raises InventoryError: a variable can't be read.
+    """
+    certificate, key = (inventory.cluster_value(variable(role, part)) for part in ("certificate", "key"))
+    if certificate:
+        return _of_variables(role, certificate, key)
+    if key:
+        name = variable(role, "key")
+        raise Wrong(name, f"is set, and {variable(role, 'certificate')} is not: set it to the CA's certificate")
+    return _of_folder(role, folder(inventory))
+
+
+def _of_variables(role: str, certificate: str, key: str | None) -> Authority:
+    name, key_name = variable(role, "certificate"), variable(role, "key")
+    found = _parsed(name, _text(name, certificate, CERTIFICATE))
+    if not key:
+        return Authority(role, found, (), False)
+    path = "" if PRIVATE_KEY in key else os.path.abspath(os.path.expanduser(key))
+    text = _text(key_name, key, PRIVATE_KEY)
+    return Authority(role, found, (_signer(key_name, found, text, path),), False)
+
+
+def _text(name: str, value: str, mark: str) -> str:
+    """Return PEM text, which is the value, or in the file that it names."""
+    try:
+        text = f"{value.rstrip()}\n" if mark in value else read_file(value)
+    except Unusable as error:
+        raise Wrong(name, f"{error}: write PEM text, or the path of such a file on the controller") from None
+    return text
+
+
+def _of_folder(role: str, where: str) -> Authority:
+    path, key_path = (os.path.join(where, f"{role}-ca.{kind}") for kind in ("crt", "key"))
+    if not os.path.exists(path):
+        return Authority(role, (), (), True)
+    found = _parsed(FOLDER, _file(path), f"{show_path(path)} ")
+    signers = []
+    for one in (key_path, old_key(key_path)):
+        if os.path.exists(one):
+            _refuse_exposed(one)
+            signers.append(_signer(FOLDER, found, _file(one), one, f"{show_path(one)} "))
+    # The one that signs first; the others were there before it, or are to come after it.
+    first = [signer.certificate for signer in signers[:1]]
+    rest = [one for one in found if one not in first]
+    return Authority(role, (*first, *rest), tuple(signers), True)
+
+
+def old_key(path: str) -> str:
+    """Return where the key of the authority before is kept, until no host needs it any more."""
+    return f"{path}.old"
+
+
+def new_key(path: str) -> str:
+    """Return where the key of the next authority is until its certificate is there."""
+    return f"{path}.new"
+
+
+def _file(path: str) -> str:
+    try:
+        return read_file(path)
+    except Unusable as error:
+        raise Wrong(FOLDER, str(error)) from None
+
+
+def _refuse_exposed(path: str) -> None:
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if mode & 0o077:
+        raise Wrong(
+            FOLDER,
+            f"has the key {show_path(path)} with mode {mode:04o}: others than its owner may read it, and make "
+            "themselves a master; chmod 600",
+        )
+
+
+def _parsed(name: str, text: str, what: str = "") -> tuple[Certificate, ...]:
+    """Return the certificates of an authority.
+
+    :param what: the file of the folder that has it, for the message.
+    """
+    try:
+        found = tuple(certificates(text))
+    except ValueError:
+        raise Wrong(name, f"{what}holds a certificate that is damaged") from None
+    if not found:
+        raise Wrong(name, f"{what}holds no certificate in PEM, with its lines")
+    if name != FOLDER and PRIVATE_KEY in text:
+        raise Wrong(name, "holds a private key too: leave it out, and give it in the variable of the key")
+    for one in found:
+        if not one.is_authority:
+            raise Wrong(name, f"{what}holds the certificate {show(one.name)}, which is none of a CA")
+    return found
+
+
+def _signer(name: str, found: Iterable[Certificate], text: str, path: str, what: str = "") -> Signer:
+    try:
+        public = public_key_of(text)
+    except ValueError as error:
+        raise Wrong(name, f"{what}{error}") from None
+    for one in found:
+        if one.public_key == public:
+            return Signer(one, path, "" if path else text)
+    raise Wrong(name, f"{what}is not the key of the CA whose certificate is beside it")
+
+
+def sentence(inventory: Inventory, wrong: Wrong) -> str:
+    """Return what is wrong with an authority as a sentence; no value is shown but the folder's path."""
+    if wrong.variable != FOLDER:
+        return str(wrong)
+    try:
+        where = show_path(folder(inventory))
+    except InventoryError:
+        where = ""
+    return f"{FOLDER} {where} {wrong.text}"

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What the play that issues certificates does: the decision of :mod:`._certificates` for the hosts of an inventory.
+Private to the collection."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import typing as t
+from collections.abc import Collection, Mapping
+
+from . import _certificates as policy
+from ._authorities import (
+    CENTRAL,
+    DAYS,
+    FOLDER,
+    ROLES,
+    Authority,
+    Wrong,
+    authorities,
+    folder,
+    new_key,
+    number,
+    old_key,
+    rotations,
+    sentence,
+)
+from ._certificate_problems import kept, problems
+from ._derived import tunnel_address
+from ._errors import InventoryError, show, show_path
+from ._inventory import Inventory
+from ._report import names_of
+from ._x509 import readable_all
+
+Plan = dict[str, t.Any]
+JOBS = ("awx_job_id", "tower_job_id")  # extra variables that AWX and the automation controller give a job
+
+
+def is_job(inventory: Inventory) -> bool:
+    """Return whether AWX or the automation controller runs the play: what it writes is gone afterwards."""
+    return not (inventory.extra or frozenset()).isdisjoint(JOBS)
+
+
+def cluster(
+    inventory: Inventory, identities: Mapping[str, str], written: Collection[str], rotated: Collection[str]
+) -> policy.Cluster:
+    """Return the hosts of an inventory, and the authorities.
+
+    :param identities: host to its system-id, where it got one since its facts were gathered.
+    :raises Wrong: an authority can't be used.
+    :raises InventoryError: a variable can't be read.
+    """
+    hosts = tuple(_host(inventory, host, identities.get(host, "")) for host in inventory.hosts)
+    return policy.Cluster(
+        hosts, authorities(inventory), time.time(), number(inventory, DAYS), frozenset(written), frozenset(rotated)
+    )
+
+
+def _host(inventory: Inventory, host: str, identity: str) -> policy.Host:
+    own = inventory.facts(host).own
+    node = inventory.node_name(host) if host in inventory.named else ""
+    alternative = frozenset(filter(None, [tunnel_address(inventory, host), node]))
+    return policy.Host(
+        host,
+        host in inventory.masters,
+        identity or own.system_id,
+        node,
+        alternative,
+        own.certificates if node else None,
+    )
+
+
+def plan(
+    inventory: Inventory,
+    written: Collection[str] = (),
+    identities: Mapping[str, str] | None = None,
+    only_authorities: bool = False,
+) -> Plan:
+    """Return what is to be done: ``problems``, sentences; ``make``, authorities; ``files``, host to those that differ;
+    ``issue``, host to certificates; ``kept``, sentences; ``leaving``, files without older authorities; ``dropped``,
+    host to its databases whose connections are ended; and ``needed``, whether there is anything.
+
+    :param written: hosts that trust all that they are to trust since this run has written it.
+    :param identities: hosts that got a system-id since their facts were gathered: nothing is done but for them.
+    :param only_authorities: no host has to be asked.
+    :raises InventoryError: a variable can't be read.
+    """
+    if not inventory.hosts or not (only_authorities or inventory.tls):
+        return _done({})
+    late = identities is not None
+    rotated = frozenset[str]() if late else rotations(inventory)
+    try:
+        found = cluster(inventory, identities or {}, written, rotated)
+    except Wrong as wrong:
+        return _done({"problems": [sentence(inventory, wrong)]})
+    where = folder(inventory)
+    stops = [] if only_authorities else problems(found, where)
+    make = [] if late else _to_make(found, where)
+    if make and not stops:
+        stops = _refusals(inventory, found, make, where, only_authorities)
+    if stops or only_authorities:
+        return _done({"problems": stops, "make": [] if stops else make})
+    if make:
+        return _done({"make": make})  # everything else follows from them
+    chosen = [host for host in found.hosts if host.name in identities] if identities is not None else found.hosts
+    issue: dict[str, list[Plan]] = {}
+    for one in policy.wanted(found, chosen):
+        issue.setdefault(one.host.name, []).append(policy.order(found, one))
+    if late:
+        return _done({"issue": issue})
+    files = {host.name: policy.changed_files(found, host) for host in found.hosts if host.found is not None}
+    return _done(
+        {
+            "files": {host: some for host, some in files.items() if some and host not in found.written},
+            "issue": issue,
+            "kept": kept(found),
+            "leaving": _to_write(found, where),
+            "dropped": {host.name: some for host in found.hosts if (some := policy.dropping(found, host))},
+        }
+    )
+
+
+def _done(values: Plan) -> Plan:
+    empty: Plan = {"problems": [], "make": [], "files": {}, "issue": {}, "kept": [], "leaving": [], "dropped": {}}
+    needed = any(values.get(name) for name in empty if name not in ("kept", "dropped"))
+    return {**empty, **values, "needed": needed}
+
+
+def _to_make(found: policy.Cluster, where: str) -> list[Plan]:
+    return [
+        _made(found, role, authority, where)
+        for role, authority in ((role, found.authorities[role]) for role in ROLES)
+        if not authority.certificates or found.is_replaced(role)
+    ]
+
+
+def _made(found: policy.Cluster, role: str, authority: Authority, where: str) -> Plan:
+    path = os.path.join(where, f"{role}-ca.key")
+    return {
+        "role": role,
+        "name": f"ovn.kubernetes {role} CA {secrets.token_hex(4)}",  # no two alike: hosts may trust both
+        "certificate": os.path.join(where, f"{role}-ca.crt"),
+        "key": path,
+        "new_key": new_key(path) if authority.certificates else path,
+        "old_key": old_key(path) if authority.signers else "",
+        "older": authority.pem or "".join(trusted(found, role)),
+    }
+
+
+def trusted(found: policy.Cluster, role: str) -> list[str]:
+    """Return the authorities of a role that masters trust, where the controller has lost them. What another host says
+    that it trusts does not count: a CA of its own would be everybody's."""
+    bundles: dict[str, dict[str, str]] = {"central_ca": {}, "southbound_ca": {}}
+    for host in found.hosts:
+        for name, some in bundles.items() if host.master else ():
+            ours = readable_all(str((host.found or {}).get(name) or ""))
+            some.update({one.fingerprint: one.pem for one in ours})
+    central = bundles["central_ca"]
+    if role == CENTRAL:
+        return list(central.values())
+    return [pem for fingerprint, pem in bundles["southbound_ca"].items() if fingerprint not in central]
+
+
+def _refusals(
+    inventory: Inventory, found: policy.Cluster, make: list[Plan], where: str, only_authorities: bool
+) -> list[str]:
+    """Return why no authority is made now."""
+    roles = " and ".join(one["role"] for one in make)
+    others = _files_of_others(where)
+    if others:
+        return [
+            f"{FOLDER} {show_path(where)} has other files, such as {show(others[0])}: give a folder of its own, which "
+            "the play closes to everybody else (mode 0700), and to git"
+        ]
+    if is_job(inventory):
+        return [
+            f"there is no {roles} CA, and what a job of AWX writes is gone afterwards: make them once elsewhere with "
+            "ovn.kubernetes.authority, and give ovn_tls_central_ca_certificate, ovn_tls_central_ca_key, "
+            "ovn_tls_chassis_ca_certificate and ovn_tls_chassis_ca_key, the keys in a vault or as credentials"
+        ]
+    unknown = [host.name for host in found.hosts if host.master and host.found is None]
+    if unknown and not only_authorities:
+        return [
+            f"there is no {roles} CA in {where}, and {names_of(unknown)} can't be asked whether there is one already: "
+            "run the site play when all masters can be reached"
+        ]
+    return []
+
+
+def _files_of_others(where: str) -> list[str]:
+    """Return files of a folder without any CA, but hidden ones."""
+    try:
+        files = sorted(os.listdir(where))
+    except OSError:  # there is none yet
+        return []
+    ours = tuple(f"{role}-ca." for role in ROLES)
+    return [] if any(one.startswith(ours) for one in files) else [one for one in files if not one.startswith(".")]
+
+
+def _to_write(found: policy.Cluster, where: str) -> list[Plan]:
+    """Return the files of the folder that lose older authorities."""
+    return [
+        {
+            "path": os.path.join(where, f"{role}-ca.crt"),
+            "content": text,
+            "old_key": old_key(os.path.join(where, f"{role}-ca.key")),
+        }
+        for role, text in policy.leaving(found).items()
+        if found.authorities[role].of_folder
+    ]
+
+
+def authority_keys(inventory: Inventory) -> dict[str, str]:
+    """Return the certificate of each authority whose key is text to that text.
+
+    :raises InventoryError: one can't be used.
+    """
+    try:
+        found = authorities(inventory)
+    except Wrong as wrong:
+        raise InventoryError(sentence(inventory, wrong)) from None
+    return {one.certificate.pem: one.key for role in ROLES for one in found[role].signers if one.key}

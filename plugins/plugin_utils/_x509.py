@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Certificates (RFC 5280) as the controller reads them, with the library that community.crypto needs there too. Private
+to the collection."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import typing as t
+
+from ..module_utils._common.certificates import Validity, texts
+from ._errors import InventoryError
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import NameOID
+except ImportError:
+    x509 = None  # type: ignore[assignment]
+
+MISSING = "the Python library cryptography (42 or newer) is missing on the controller: install it next to ansible-core"
+
+
+class Certificate:
+    """One certificate.
+
+    :ivar pem: its text, in lines that every program reads.
+    :ivar fingerprint: its SHA-256, which tells it from all others.
+    """
+
+    def __init__(self, pem: str) -> None:
+        self._parsed = x509.load_pem_x509_certificate(pem.encode())
+        self.pem = self._parsed.public_bytes(serialization.Encoding.PEM).decode()
+        self.fingerprint = self._parsed.fingerprint(hashes.SHA256()).hex()
+
+    @property
+    def name(self) -> str:
+        """The common name of its subject; empty where it has none."""
+        return _common_name(self._parsed.subject)
+
+    @property
+    def issuer(self) -> str:
+        """The common name of whoever has signed it."""
+        return _common_name(self._parsed.issuer)
+
+    @property
+    def alternative_names(self) -> frozenset[str]:
+        """The addresses and names for which a server may use it."""
+        try:
+            found = self._parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return frozenset()
+        addresses = found.get_values_for_type(x509.IPAddress)
+        return frozenset([*map(str, addresses), *found.get_values_for_type(x509.DNSName)])
+
+    @property
+    def validity(self) -> Validity:
+        """From when until when it is valid."""
+        return Validity(self._parsed.not_valid_before_utc.timestamp(), self._parsed.not_valid_after_utc.timestamp())
+
+    @property
+    def is_authority(self) -> bool:
+        """Whether it may sign certificates."""
+        try:
+            return bool(self._parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+        except x509.ExtensionNotFound:
+            return False
+
+    @property
+    def public_key(self) -> bytes:
+        """Its public key in DER."""
+        return _public(self._parsed)
+
+    def is_of(self, authority: Certificate) -> bool:
+        """Return whether an authority has signed it."""
+        return _is_of(self._parsed, authority._parsed)
+
+
+def require_library() -> None:
+    """Refuse a controller without the library.
+
+    :raises InventoryError: it is missing, or too old.
+    """
+    if x509 is None or not hasattr(x509.Certificate, "not_valid_after_utc"):
+        raise InventoryError(MISSING)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_of(certificate: t.Any, authority: t.Any) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
+@functools.lru_cache(maxsize=4096)  # most hosts have the same of most
+def certificates(text: str) -> tuple[Certificate, ...]:
+    """Return the certificates of a PEM text.
+
+    :raises ValueError: one of them is damaged.
+    """
+    return tuple(Certificate(one) for one in texts(text))
+
+
+def readable_all(text: str) -> tuple[Certificate, ...]:
+    """Return the certificates of a text that a host has; none where one of them can't be read."""
+    try:
+        return certificates(text)
+    except ValueError:
+        return ()
+
+
+def readable(text: str) -> Certificate | None:
+    """Return the first certificate of a text that a host has; None where there is none that can be read."""
+    return next(iter(readable_all(text)), None)
+
+
+def public_key_of(key: str) -> bytes:
+    """Return the public key, in DER, of a private key in PEM.
+
+    :raises ValueError: it is none, or has a password.
+    """
+    try:
+        return _public(serialization.load_pem_private_key(key.encode(), None))
+    except TypeError:
+        raise ValueError("has a password") from None
+    except ValueError:
+        raise ValueError("is no private key in PEM") from None
+
+
+def _public(owner: t.Any) -> bytes:
+    encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return bytes(owner.public_key().public_bytes(encoding, form))
+
+
+def _common_name(name: t.Any) -> str:
+    return str(next((one.value for one in name.get_attributes_for_oid(NameOID.COMMON_NAME)), ""))
+
+
+def general_name(text: str) -> str:
+    """Return an address or a name as community.crypto takes a subjectAltName."""
+    try:
+        return f"IP:{ipaddress.ip_address(text)}"
+    except ValueError:
+        return f"DNS:{text}"

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects what the plays do with the databases of masters: on which host which step, in which order, and when none."""
+
+from __future__ import annotations
+
+from stand_in_plays import LISTENING, databases
+
+from .conftest import BOTH
+
+SITE = {"import_playbook": "ovn.kubernetes.site"}
+RECOVER = {"import_playbook": "ovn.kubernetes.recover"}
+SWITCHING = [
+    {"target": "pssl:6642", "role": "ovn-controller", "probe": 10000, "ours": True},
+    {"target": "ptcp:16652", "role": "", "probe": 10000, "ours": True},
+]
+
+MEMBERS = [{"id": f"{number}" * 4, "address": f"tcp:10.44.0.1{number}:6643"} for number in range(3)]
+LOST = {"leader": "unknown", "role": "candidate", "members": MEMBERS}
+
+
+def own(**facts):
+    return {"system_id": "", "node": "", "subnets": [], "problem": "", "in_use": [], "gateway": False, **facts}
+
+
+def steps(calls):
+    """The steps that were done: host and what was done."""
+    found = [(host, options) for host, module, options in calls if module == "ovn_central"]
+    return [(host, options["action"], options.get("database")) for host, options in found]
+
+
+@BOTH
+def test_a_cluster_that_is_right(plays):
+    """Protects an unchanged run: no step, and its options of ovn-ctl make no database."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=LISTENING)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == []
+    (options,) = [
+        options
+        for host, module, options in calls
+        if module == "ovn_host"
+        and options.get("packages")
+        and host == "ovn-master"
+        and "ovn-central" in options["packages"]
+    ]
+    (block,) = [file["block"] for file in options["files"] if file.get("block")]
+    assert "--db-nb-cluster-remote-addr=10.44.0.11" in block
+
+
+@BOTH
+def test_a_step_in_check_mode(plays):
+    """Protects the way from a decision to the module, with the files from which the server is started; check mode goes
+    one round."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=())))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    modules = [module for _host, module, options in calls if module == "ovn_central" or options.get("central_ports")]
+    assert modules[:2] == ["ovn_host", "ovn_central"], "the ports are opened before members speak with each other"
+    (options,) = [options for _host, module, options in calls if module == "ovn_central"]
+    assert [one["target"] for one in options["listeners"]] == ["ptcp:6642"]
+    assert any("--db-sb-cluster-local-addr=10.44.0.11" in (file.get("block") or "") for file in options["files"])
+
+
+@BOTH
+def test_a_cluster_that_is_made_anew(plays):
+    """Protects chassis: at another address, or with another protocol, one master has a new cluster, whose log begins
+    anew; they take it for old news until they are told to forget the one of before."""
+    found = databases("10.44.0.99")
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found, system_id="id-1"))
+    plays.facts("ovn-node1", ovn_kubernetes=own(system_id="id-2"))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    done = steps(calls)
+    assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
+    assert sorted(done[2:]) == [("ovn-master", "reset", None), ("ovn-node1", "reset", None)], "node2 is no chassis yet"
+
+
+@BOTH
+def test_the_last_part_of_the_way_to_the_other_protocol(plays):
+    """Protects chassis: the listener that they have left is closed at the end, after all hosts were converged."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=SWITCHING)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    modules = [module for _host, module, _options in calls]
+    assert "ovn_host" in modules[: modules.index("ovn_central")]
+    southbounds = [
+        options["node"]["southbound"]
+        for _host, module, options in calls
+        if module == "ovn_host" and options.get("node")
+    ]
+    assert southbounds[0] == "tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"
+
+
+@BOTH
+def test_chassis_that_still_use_the_other_protocol(plays):
+    """Protects hosts that were not reached: they are named, and stay connected."""
+    found = databases(listeners=SWITCHING)
+    found["southbound"]["users"] = {"6642": ["10.44.0.13"]}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert steps(calls) == []
+    assert "ovn-node2 is still connected to the Southbound database by ssl" in said
+
+
+@BOTH
+def test_a_host_that_was_a_master(plays):
+    """Protects a host that has left the cluster: the rest of a master goes, and no row."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=LISTENING)))
+    none = {"northbound": {}, "southbound": {}, "version": ""}
+    plays.facts("ovn-node1", ovn_kubernetes=own(central=True, central_databases=none))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code == 0, said
+    assert [host for host, module, _options in calls if module == "ping"] == ["ovn-node1"]
+
+
+@BOTH
+def test_recovery_needs_a_name(plays):
+    """Protects data: without the name of a master nothing is made anew."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(RECOVER))
+    assert code != 0
+    assert "-e ovn_recover_from=MASTER" in said
+    assert steps(calls) == []
+
+
+@BOTH
+def test_recovery(plays):
+    """Protects the order: the clusters are made anew, then all daemons forget how far the old ones were."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(RECOVER), "-e", "ovn_recover_from=ovn-master")
+    assert code != 0, "the stand-in still says that the majority is lost"
+    assert "has lost its majority" in said
+    done = steps(calls)
+    assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
+    assert sorted(done[2:]) == [(host, "reset", None) for host in ("ovn-master", "ovn-node1", "ovn-node2")]
+
+
+@BOTH
+def test_a_lost_majority_stops_a_site_run(plays):
+    """Protects what is left: no host is changed, and the command that helps is said."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(SITE))
+    assert code != 0
+    assert "ansible-playbook ovn.kubernetes.recover -e ovn_recover_from=ovn-master" in said
+    assert {module for _host, module, _options in calls} == {"ovn_facts"}

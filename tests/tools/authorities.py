@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""CAs and certificates for tests, made by the library and not by what is tested."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import typing
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+
+class Pair(typing.NamedTuple):
+    """A certificate and its key, in PEM."""
+
+    certificate: str
+    key: str
+
+    @property
+    def both(self):
+        """Key and certificate as one text."""
+        return self.key + self.certificate
+
+
+def _text(key):
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def _subject(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _builder(name, key, begin, end, issuer):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(_subject(name)).issuer_name(issuer).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(now + datetime.timedelta(days=begin))
+    return builder.not_valid_after(now + datetime.timedelta(days=end))
+
+
+def authority(name, begin=-1, end=3650, key=None, is_authority=True):
+    """A CA that signs itself; its validity in days from now."""
+    key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
+    builder = _builder(name, key, begin, end, _subject(name))
+    builder = builder.add_extension(x509.BasicConstraints(is_authority, None), True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+    usage = (*(False,) * 5, True, True, False, False)
+    builder = builder.add_extension(x509.KeyUsage(*usage), True)
+    made = builder.sign(key, hashes.SHA256())
+    return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
+
+
+def issue(by, name, alternative=(), begin=-1, end=730):
+    """A certificate that a CA has signed, for addresses and names."""
+    signer = x509.load_pem_x509_certificate(by.certificate.encode())
+    signing_key = serialization.load_pem_private_key(by.key.encode(), None)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(name, key, begin, end, signer.subject)
+    builder = builder.add_extension(x509.BasicConstraints(False, None), True)
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key())
+    builder = builder.add_extension(identifier, False)
+    if alternative:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_general(one) for one in alternative]), False)
+    made = builder.sign(signing_key, hashes.SHA256())
+    return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
+
+
+def _general(text):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)

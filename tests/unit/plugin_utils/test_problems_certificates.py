@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects whoever gives CAs: what can't work, or would let a chassis be a master, is said in one sentence, before any
+host is changed, and no secret is in it."""
+
+from __future__ import annotations
+
+import authorities
+import pytest
+
+MASTER = "ovn-master"
+CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
+EXPIRED = authorities.authority("expired", begin=-9, end=-1)
+LEAF = authorities.issue(CENTRAL, "leaf")
+
+
+@pytest.fixture
+def said(cluster, tmp_path):
+    """What is wrong with an inventory with TLS, variables, and files of the folder: path -> text."""
+
+    def find(files=(), **variables):
+        folder = tmp_path / "ca"
+        folder.mkdir(exist_ok=True)
+        for name, text in dict(files).items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o600)
+        cluster.everywhere(**{"ovn_tls": True, "ovn_tls_folder": str(folder), **variables})
+        found = [text for text in cluster.problems() if "ovn_tls true isn't supported" not in text]
+        assert not any(
+            line in text for text in found for pair in (CENTRAL, CHASSIS) for line in pair.key.split("\n")[1:2]
+        )
+        return found
+
+    return find
+
+
+def variables(central=CENTRAL, chassis=CHASSIS, **more):
+    both = {"central": central, "chassis": chassis}
+    given = {f"ovn_tls_{role}_ca_certificate": one.certificate for role, one in both.items()}
+    given.update({f"ovn_tls_{role}_ca_key": one.key for role, one in both.items()})
+    return {**given, **more}
+
+
+FILES = {
+    "central-ca.crt": CENTRAL.certificate,
+    "central-ca.key": CENTRAL.key,
+    "chassis-ca.crt": CHASSIS.certificate,
+    "chassis-ca.key": CHASSIS.key,
+}
+
+
+def test_what_is_right(said):
+    """Protects right inventories: nothing yet, a folder, text, paths, and certificates alone."""
+    assert said() == []
+    assert said(FILES) == []
+    assert said(**variables()) == []
+    assert said(**variables(ovn_tls_central_ca_certificate=CENTRAL.certificate.replace("\n", "\r\n"))) == []
+    alone = variables(ovn_tls_central_ca_key="", ovn_tls_chassis_ca_key="")
+    assert said(**{name: value for name, value in alone.items() if value}) == []
+
+
+def test_paths(said, tmp_path):
+    """Protects CAs that lie somewhere else on the controller."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    paths = {
+        f"ovn_tls_{role}_ca_{part}": str(tmp_path / f"{role}-ca.{part[:3].replace('cer', 'crt')}")
+        for role in ("central", "chassis")
+        for part in ("certificate", "key")
+    }
+    assert said(**paths) == []
+
+
+WRONG = {
+    "no PEM": (
+        variables(ovn_tls_central_ca_certificate="/no/such/file"),
+        "ovn_tls_central_ca_certificate can't be read on the controller",
+    ),
+    "damaged": (
+        variables(ovn_tls_chassis_ca_certificate="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"),
+        "ovn_tls_chassis_ca_certificate holds a certificate that is damaged",
+    ),
+    "a key for a certificate": (
+        variables(ovn_tls_central_ca_certificate=CENTRAL.both),
+        "ovn_tls_central_ca_certificate holds a private key too: leave it out",
+    ),
+    "a certificate for a key": (variables(ovn_tls_central_ca_key=CENTRAL.certificate), "ovn_tls_central_ca_key"),
+    "another's key": (
+        variables(ovn_tls_central_ca_key=OTHER.key),
+        "ovn_tls_central_ca_key is not the key of the CA whose certificate is beside it",
+    ),
+    "a key alone": (
+        {"ovn_tls_central_ca_key": CENTRAL.key},
+        "ovn_tls_central_ca_key is set, and ovn_tls_central_ca_certificate is not",
+    ),
+    "no CA": (variables(central=LEAF), 'holds the certificate "leaf", which is none of a CA'),
+    "one CA for both": (variables(chassis=CENTRAL), "has one CA for both roles"),
+    "days": ({"ovn_tls_days": 0}, "ovn_tls_days 0 must be a number of days from 1 to 36500"),
+    "no number": ({"ovn_tls_ca_days": "soon"}, 'ovn_tls_ca_days "soon" is not a whole number'),
+    "longer than its CA": (
+        {"ovn_tls_days": 30, "ovn_tls_ca_days": 29},
+        "ovn_tls_days 30 is more than ovn_tls_ca_days 29",
+    ),
+    "a long name": (
+        {"ovn_node_name": ".".join(["a" * 60, "bcdef"])},
+        "has 66 characters, and the name in a certificate has at most 64",
+    ),
+    "a rotation of variables": (
+        variables(ovn_tls_rotate="keys, chassis_ca"),
+        "ovn_tls_rotate names chassis_ca, which ovn_tls_chassis_ca_certificate gives: put the new CA's certificate",
+    ),
+    "a rotation of nothing": ({"ovn_tls_rotate": "certificates"}, 'ovn_tls_rotate "certificates" is not offered'),
+    "a folder of several lines": ({"ovn_tls_folder": "a\nb"}, "ovn_tls_folder"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_wrong(said, cluster, what):
+    """Protects each rule: one sentence, with the variable and what would be right."""
+    given, words = WRONG[what]
+    if "ovn_node_name" in given:
+        cluster.on(MASTER, **given)
+        given = {}
+    found = said(**given)
+    assert any(words in text for text in found), found
+    assert not any("PRIVATE KEY" in text for text in found)
+
+
+FOLDERS = {
+    "another's key": ({**FILES, "central-ca.key": OTHER.key}, 'central-ca.key" is not the key of the CA'),
+    "no key": ({**FILES, "chassis-ca.key": "x"}, "is no private key in PEM"),
+    "no certificate": ({**FILES, "chassis-ca.crt": "x"}, "holds no certificate in PEM"),
+    "one CA for both": (
+        {**FILES, "chassis-ca.crt": CENTRAL.certificate, "chassis-ca.key": CENTRAL.key},
+        "has one CA for both roles",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FOLDERS)
+def test_what_is_wrong_in_the_folder(said, tmp_path, what):
+    """Protects a folder that somebody has changed."""
+    files, words = FOLDERS[what]
+    (found,) = said(files)
+    assert f'ovn_tls_folder "{tmp_path}/ca"' in found and words in found
+
+
+def test_a_key_that_others_may_read(said, tmp_path):
+    """Protects the CA's key, which a checkout of a repository has opened to others."""
+    assert said(FILES) == []
+    (tmp_path / "ca" / "central-ca.key").chmod(0o644)
+    (found,) = said()
+    assert "with mode 0644: others than its owner may read it" in found
+
+
+def test_files_that_the_environment_names(said, cluster, tmp_path, monkeypatch):
+    """Protects credentials of AWX, which come as files."""
+    for role, one in (("central", CENTRAL), ("chassis", CHASSIS)):
+        for part, text in (("certificate", one.certificate), ("key", one.key)):
+            path = tmp_path / f"{role}.{part}"
+            path.write_text(text)
+            monkeypatch.setenv(f"OVN_TLS_{role.upper()}_CA_{part.upper()}_FILE", str(path))
+    assert said() == []
+    (tmp_path / "central.key").write_text(OTHER.key)
+    (found,) = said()
+    assert "ovn_tls_central_ca_key is not the key of the CA" in found
