@@ -12,7 +12,7 @@ import types
 import pytest
 from network_namespace import ip
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.argument_spec import NICS_TO_BRIDGE
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.argument_spec import NICS_TO_BRIDGE, OVN_HOST
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.host import converge_host
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import wait_until
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.neighbours import neighbour_answers
@@ -184,8 +184,8 @@ def test_the_module_of_the_roles_ends_before_what_must_be_confirmed(bare):
         **{name: NODE[name] for name in ("southbound", "encap_ip", "datapath_type", "routes")},
         "former_nodes": [],
     }
-    params = {name: [] for name in ("files", "packages", "services", "programs", "token_files")}
-    params.update(node=node, gateway=None, tokens={}, open_vswitch=bare.remote, _defer=True)
+    params = {name: option.get("default") for name, option in OVN_HOST["argument_spec"].items()}
+    params.update(node=node, open_vswitch=bare.remote, _defer=True)
 
     def run():
         module = types.SimpleNamespace(params=params, check_mode=False)
