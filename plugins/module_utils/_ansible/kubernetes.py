@@ -14,7 +14,7 @@ from .._common.errors import ClientMissing, KubernetesError
 from .._common.names import ACCOUNTS_NAMESPACE
 from .._common.result import Result
 from .._kube import accounts, objects
-from .._kube.administrator import administrator
+from .._kube.administrator import PATIENCE, administrator
 from .._kube.token import LIFE
 from .._pods.annotation import PodAnnotations, parse
 from .._pods.model import static_uid, status_ips
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 NODES, PODS = "/api/v1/nodes", "/api/v1/pods"
 PODS_READ = 50  # of a node, which may have more: all have addresses of its subnets
-PATIENCE = 5.0  # seconds for an API server that may not be there yet
 
 
 def converge_accounts(module: Module, with_others: bool = True) -> Iterator[Result]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from .._common import names
 from .._common.errors import KubernetesError
 from .._host import central_ports
 from .._host.units import Unit
+from .._kube.administrator import unready
 from .._kube.token import claims, read
 from .._topology import options, user_settings
 from .._topology.cluster import Cluster
@@ -57,7 +59,7 @@ def verify_host(params: Values, run: Callable[[list[str]], tuple[int, str, str]]
     if params["advisories"]:
         facts["advisories"] = read_advisories(params["advisories"], run)
     if params["server"]:
-        findings += accounts_findings(params, facts)
+        findings += [*servers_findings(params), *accounts_findings(params, facts)]
     return {"findings": [finding.as_dict() for finding in findings], "silent": list(report.silent), "facts": facts}
 
 
@@ -135,6 +137,17 @@ def _overlay(values: Values) -> Overlay:
         gateways=tuple(options.gateway(gateway, subnets) for gateway in values["gateways"]),
         known=frozenset(map(names.node_name, values["known_nodes"])),
     )
+
+
+def servers_findings(params: Values) -> list[Finding]:
+    """Return which of several API servers can't serve. When none can, that is said of the accounts."""
+    try:
+        problems = asyncio.run(unready(params))
+    except KubernetesError:  # the list is wrong, which is said of the accounts too
+        return []
+    causes = "when the others fail too, nobody serves new pods and services"
+    mend = "start it, or mend the way to it; if it is gone for good, take it out of ovn_kubernetes_api"
+    return [Finding("Kubernetes", problem, causes, mend) for problem in problems.values()]
 
 
 def accounts_findings(params: Values, facts: dict[str, Any]) -> list[Finding]:

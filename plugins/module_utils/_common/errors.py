@@ -125,11 +125,13 @@ class APIRefused(KubernetesError):
 
     :ivar status: the HTTP status, for example 404.
     :ivar reason: the ``reason`` of the ``Status`` object, for example ``NotFound``.
+    :ivar retry_after: seconds after which the API server wants to be asked again; 0: it does not say.
     """
 
     code = "kubernetes_refused"
 
-    def __init__(self, text: str, status: int, reason: str = "") -> None:
+    def __init__(self, text: str, status: int, reason: str = "", retry_after: float = 0.0) -> None:
         super().__init__(text)
         self.status = status
         self.reason = reason
+        self.retry_after = retry_after

@@ -11,16 +11,18 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import APIRefused, APIUnreachable, ClientMissing, KubernetesError
+from .._common.tasks import end
 from .decode import decode
-from .servers import Servers
+from .servers import CANNOT_SERVE, Servers, retry_after
 from .transport import set_keepalive, tls_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from typing import Any
 
     import aiohttp
@@ -35,6 +37,9 @@ PAGE = 500  # objects in one page of a list, at most
 LARGEST_PAGE = 1 << 24  # bytes: an object may have 1.5 MiB. A page that has more is requested with fewer objects
 FEWER = 8
 CONNECTIONS = 48
+REPEATS = 3  # of what a server refuses by 429 and asks to be asked again
+SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner can't serve
+WRITES = "writes"
 MASK = "********"
 SHOWN = 1000  # characters of an error that a message shows; the server puts what users have written into it
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
@@ -73,8 +78,9 @@ class IssuedToken(NamedTuple):
 class Client:
     """A client of an API server, or of several with the same objects; make it and use it inside a running event loop.
 
-    Of several it uses one until that can't be reached, and then the next. What may have come to one is not sent to
-    another, unless it only reads: whether to repeat it is for the caller to see.
+    Of several it uses one until that can't be reached or can't serve, and then the next (:mod:`.servers`). What may
+    have come to one is not sent to another, unless it only reads: whether to repeat it is for the caller to see.
+    A server that is busy (429) is asked again after the time that it names, as far as ``timeout`` allows.
 
     :param agent: the User-Agent, which the server's log shows.
     :param timeout: seconds for a reply.
@@ -91,6 +97,7 @@ class Client:
         self._token = ""
         self._token_stamp: tuple[int, int, int] | None = None  # of the token's file when it was read
         self._watches: set[aiohttp.ClientResponse] = set()  # open ones
+        self._opening: set[asyncio.Future[aiohttp.ClientResponse]] = set()  # watches that the server has not begun yet
         self._timeout_seconds = timeout
         self._servers = Servers(settings.servers)
         context = tls_context(settings) if settings.server.startswith("https:") else None
@@ -108,6 +115,13 @@ class Client:
     async def get(self, path: str, **query: str) -> Object:
         """Return an object or a list."""
         return await self._request("GET", path, query)
+
+    async def ready(self) -> None:
+        """Ask whether the server can serve: its database is there, and it is not on its way down (``/readyz``).
+
+        :raises APIRefused: it can't, nor can another one.
+        """
+        await self._reply("GET", "/readyz", {})
 
     async def pages(self, path: str, query: Query | None = None) -> AsyncIterator[Page]:
         """Yield the pages of a list."""
@@ -159,12 +173,14 @@ class Client:
         server = self.server
         incomplete: list[bytes] = []  # parts of a line
         try:
-            async with self._session.get(
+            request = self._session.get(
                 server + path, params=parameters, headers=self._headers(), timeout=timeout, allow_redirects=False
-            ) as response:
+            )
+            async with await self._begun(request) as response:
                 await self._check(response, path)
                 set_keepalive(response)
                 self._watches.add(response)
+                began = time.monotonic()
                 on_open()
                 try:
                     async for chunk in response.content.iter_any():
@@ -175,13 +191,41 @@ class Client:
                             incomplete = [other]
                             if line:
                                 yield await decode(line)
+                    if time.monotonic() - began < SHORT_WATCH:
+                        self._fault(server, path)
                 finally:
                     self._watches.discard(response)
+                    if time.monotonic() - began >= SHORT_WATCH:
+                        self._servers.success(server, path)
+        except APIRefused as exc:
+            if exc.status in CANNOT_SERVE:
+                self._fault(server, path)
+            raise
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
             self.leave(server)
             raise APIUnreachable(_unreachable(server, path, exc)) from None
         except ValueError:
             raise APIUnreachable(f"the watch of {path} at {server} does not send JSON") from None
+
+    async def _begun(self, request: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+        """Return the response of a watch once the server has begun it, which it does at once.
+
+        :raises asyncio.TimeoutError: it does not, or :meth:`end_watches` was called.
+        """
+        opening = asyncio.ensure_future(request)
+        self._opening.add(opening)
+        response = None
+        try:
+            await asyncio.wait({opening}, timeout=self._timeout_seconds)
+            if opening.cancelled() or not opening.done():
+                raise asyncio.TimeoutError("it does not begin the watch")
+            response = opening.result()
+            return response
+        finally:
+            self._opening.discard(opening)
+            await end([opening])
+            if response is None and not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
 
     @property
     def server(self) -> str:
@@ -197,6 +241,13 @@ class Client:
         """Close the connections of all watches. :meth:`watch` raises :class:`APIUnreachable` then."""
         for response in list(self._watches):
             response.close()
+        for opening in self._opening:
+            opening.cancel()
+
+    def _fault(self, server: str, work: str) -> None:
+        """Take in that a server could not serve ``work``."""
+        if self._servers.fault(server, work):
+            self.end_watches()
 
     async def patch(self, path: str, body: Object) -> None:
         """Merge ``body`` into an object (RFC 7386). The reply has the whole object, and is not looked at."""
@@ -276,13 +327,60 @@ class Client:
         headers = self._headers() if headers is None else headers
         if body is not None:
             headers = {**headers, "Content-Type": content_type}
-        timeout = self._aiohttp.ClientTimeout(
-            total=self._timeout_seconds,
-            connect=self._timeout_seconds,
-            sock_connect=self._servers.connect_timeout(self._timeout_seconds),
-        )
-        for others in reversed(range(len(self._servers))):
-            server = self.server
+        only_reads = method == "GET"
+        refused: dict[str, APIRefused] = {}  # by servers that can't serve
+        servers = self._servers.in_turn()
+        for server in servers:
+            is_last = server == servers[-1]
+            try:
+                text = await self._reply_of(server, method, path, query, data, headers, most)
+            except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
+                self.leave(server)
+                may_repeat = only_reads or isinstance(exc, self._aiohttp.ClientConnectorError)
+                if is_last and refused:
+                    break
+                if is_last or not may_repeat:
+                    raise APIUnreachable(_unreachable(server, path, exc)) from None
+            except APIRefused as exc:
+                if exc.status not in CANNOT_SERVE:
+                    self._served(server, only_reads, refused)
+                    raise
+                refused[server] = exc
+                if not only_reads:
+                    self._fault(server, WRITES)
+                    if exc.status != HTTPStatus.TOO_MANY_REQUESTS:
+                        raise
+            else:
+                self._served(server, only_reads, refused)
+                return text
+        raise next(iter(refused.values()))
+
+    def _served(self, server: str, only_reads: bool, refused: Mapping[str, APIRefused]) -> None:
+        """Take in that a server has served what those of ``refused`` could not."""
+        if not only_reads:
+            self._servers.success(server, WRITES)
+        if self._servers.prefer(server, refused):
+            self.end_watches()
+
+    async def _reply_of(
+        self,
+        server: str,
+        method: str,
+        path: str,
+        query: Query,
+        data: bytes | None,
+        headers: dict[str, str],
+        most: int | None,
+    ) -> bytes:
+        """Return the text of one server's reply. A busy server has not done what it was asked for (RFC 6585, 4), so it
+        is asked again after the time that it names.
+        """
+        until = time.monotonic() + self._timeout_seconds
+        for repeats in reversed(range(REPEATS)):
+            left = max(0.1, until - time.monotonic())
+            timeout = self._aiohttp.ClientTimeout(
+                total=left, connect=left, sock_connect=self._servers.connect_timeout(left)
+            )
             try:
                 async with self._session.request(
                     method,
@@ -300,12 +398,13 @@ class Client:
                         if most is not None and len(text) > most:
                             raise _TooLarge
                     return bytes(text)
-            except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-                self.leave(server)
-                may_repeat = method == "GET" or isinstance(exc, self._aiohttp.ClientConnectorError)
-                if not (others and may_repeat):
-                    raise APIUnreachable(_unreachable(server, path, exc)) from None
-        raise AssertionError("the last server's error was raised")
+            except APIRefused as exc:
+                left = until - time.monotonic()
+                is_busy = exc.status == HTTPStatus.TOO_MANY_REQUESTS and 0 < exc.retry_after < left
+                if not (repeats and is_busy):
+                    raise
+                await asyncio.sleep(exc.retry_after)
+        raise AssertionError("the last error was raised")
 
     async def _decoded(self, path: str, text: bytes) -> Object:
         """Return a reply's JSON. :raises APIUnreachable: it is none."""
@@ -337,7 +436,7 @@ class Client:
         if self._token:  # a proxy may show the headers of what it refuses
             message = message.replace(self._token, MASK)
         text = f"the API server refused {path}: {message:.{SHOWN}} ({response.status})"
-        raise APIRefused(text, response.status, reason)
+        raise APIRefused(text, response.status, reason, retry_after(response.headers))
 
     def _headers(self) -> dict[str, str]:
         """Return the headers of the credential and the impersonation."""

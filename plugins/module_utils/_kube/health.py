@@ -29,7 +29,8 @@ class HealthCheck:
 
     A load balancer, or a server that hangs, may keep connections open over which nothing comes any more. So when the
     server replies again after it was away, all watches are closed and begin again where they were. An error of the API
-    server is a reply too.
+    server is a reply too; but when it says that it can't serve, and another one can, the client asks that one: watches
+    of a server that has lost its database stay open, and nothing comes.
 
     :param on_state: called without arguments when :attr:`problem` comes or goes.
 
@@ -74,7 +75,7 @@ class HealthCheck:
         """Return why the server does not reply; None when it does."""
         server = self._client.server
         try:
-            await asyncio.wait_for(self._client.get("/version"), TIMEOUT)
+            await asyncio.wait_for(self._client.ready(), TIMEOUT)
         except asyncio.TimeoutError:
             self._client.leave(server)
             return f"the API server {server} does not answer"

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .._common.errors import APIRefused, APIUnreachable, KubernetesError
 from .._common.retry import Pause
 from .._common.tasks import end
+from .client import SHORT_WATCH
 from .history import History
+from .servers import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -38,7 +40,6 @@ T = TypeVar("T")
 
 RETRY_PAUSE = Pause(0.2, longest=10.0, jitter=0.5)
 LONG_WATCH = 10.0  # seconds after which a failed watch counts as one that worked
-SHORT_WATCH = 1.0  # seconds: a server that ends a watch sooner counts as failed
 WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
 COMPARE_SECONDS = (45.0, 75.0)  # a random time between them, between two comparisons of versions
 OPTIONAL_PAUSE = Pause(60.0, jitter=0.5)  # until a kind is asked for again that the server does not show
@@ -127,7 +128,7 @@ class Informer(Generic[T]):
         """Keep the store up to date for ever; after a failure try again, after a pause that grows."""
         failures = 0
         while True:
-            started = time.monotonic()
+            started, server = time.monotonic(), self._client.server
             try:
                 if self._version is not None and self._in_doubt and not await self._history.is_intact(self._version):
                     LOG.warning("%s: what the API server has may not follow from what it had: listing anew", self.path)
@@ -151,10 +152,13 @@ class Informer(Generic[T]):
                 if isinstance(exc, APIRefused) and exc.status == HTTPStatus.GONE:
                     self._version = None
                 LOG.warning("%s; trying again", exc)
+                asked = min(exc.retry_after, LONGEST_RETRY_AFTER) if isinstance(exc, APIRefused) else 0.0
             self.restarts += 1
             if time.monotonic() - started > LONG_WATCH:
                 failures = 0
-            await asyncio.sleep(RETRY_PAUSE.seconds(failures))
+            if self._client.server != server and not self._in_doubt:  # it was left since it can't serve
+                failures, asked = 0, 0.0
+            await asyncio.sleep(max(RETRY_PAUSE.seconds(failures), asked))
             failures += 1
 
     async def _do_without(self, error: APIRefused) -> None:

@@ -419,6 +419,19 @@ def test_verify_sees_accounts_that_are_missing_and_left_over(access, admin):
     assert verified(admin, ["node1", "node2"])[0] == {}
 
 
+def test_one_of_several_servers_is_enough(access, admin, kubernetes):
+    """Protects site and verify runs while one API server of the list is away: accounts, tokens and nodes are read, and
+    written, at another one.
+    """
+    access(["node1"])
+    several = {**admin, "server": f"https://127.0.0.1:9,{kubernetes.url}"}
+    assert verified(several, ["node1"])[0] == {}
+    assert not call("ovn_kubernetes_access", **several, nodes=["node1"])["changed"]
+    assert call("ovn_kubernetes_access", **several, nodes=["node1", "node2"])["changed"]
+    account = "ovn-k8s-node-node1"
+    assert call("ovn_kubernetes_token", **several, accounts=[account])["tokens"][account]
+
+
 def test_verify_without_an_api_server_is_one_finding(admin):
     """Protects the table while the API server is down."""
     found, uids = verified({**admin, "server": "https://127.0.0.1:9"}, ["node1"])
