@@ -64,6 +64,21 @@ def test_a_step_in_check_mode(plays):
 
 
 @BOTH
+def test_a_master_of_an_earlier_version_lacks_packages(plays):
+    """Protects databases that load the table of ports at their start: nft is installed before a step restarts them."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(listeners=())))
+    plays.answers["ovn_host ovn-master"] = {"missing": ["nftables"], "waits": True}
+    plays.answers["apt"] = {}
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    first = [(module, options) for host, module, options in calls if host == "ovn-master" and module != "ovn_facts"][:3]
+    assert [module for module, _options in first] == ["ovn_host", "apt", "ovn_central"]
+    assert "nftables" in first[0][1]["packages"]
+    assert first[0][1]["files"] == [], "its options are written by the step that restarts it"
+    assert "nftables" in first[1][1]["name"]
+
+
+@BOTH
 def test_a_cluster_that_is_made_anew(plays):
     """Protects chassis: at another address, or with another protocol, one master has a new cluster, whose log begins
     anew; they take it for old news until they are told to forget the one of before."""
@@ -137,6 +152,20 @@ def test_recovery(plays):
     done = steps(calls)
     assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
     assert sorted(done[2:]) == [(host, "reset", None) for host in ("ovn-master", "ovn-node1", "ovn-node2")]
+
+
+@BOTH
+def test_a_recovery_ends_at_the_first_step_that_fails(plays):
+    """Protects against two clusters: where another master's database could not be set aside, no cluster is made anew,
+    and nothing else is done."""
+    plays.groups["ovn_masters"] = ["ovn-master", "ovn-node1", "ovn-node2"]
+    for host in plays.groups["ovn_masters"]:
+        plays.facts(host, ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    plays.answers["ovn_central ovn-node1"] = {"failed": True, "msg": "systemctl stop failed"}
+    code, said, calls = plays.run(plays.play(RECOVER), "-e", "ovn_recover_from=ovn-master")
+    assert code != 0
+    assert "systemctl stop failed" in said
+    assert steps(calls) == [("ovn-node1", "set_aside", "northbound")]
 
 
 @BOTH
