@@ -15,6 +15,7 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from .._central.places import has_package
 from .._common.result import Result
 from .._host import central_ports, certificates, files, packages, units
 from .._host.apply import apply_steps
@@ -56,7 +57,9 @@ def converge_host(module: Module, run: Run, notes: list[str]) -> Iterator[Result
     missing = [*_missing_packages(params["packages"], run), *files.missing(brought)]
     ports = central_ports.from_options(params["central_ports"])
     if missing:
-        if ports:
+        # The installation of the databases starts them, and they are to load the table before. Those that are installed
+        # would not start again without nft, which may be what is missing.
+        if ports and (check or not has_package()):
             yield _apply(central_ports.before_packages(ports), check)
         yield Result(facts={"missing": missing, "waits": True})
         if not check:

@@ -79,3 +79,8 @@ FOLDERS = Folders()
 def has_databases(folders: Folders = FOLDERS) -> bool:
     """Return whether this host has any of the databases, or the programs for them."""
     return os.path.exists(names.CENTRAL_DROP_IN) or any(os.path.exists(folders.file(place)) for place in PLACES)
+
+
+def has_package(folders: Folders = FOLDERS) -> bool:
+    """Return whether the package of the databases is installed, which brings their schemas."""
+    return any(os.path.exists(f"{folders.schemas}/{place.schema}") for place in PLACES)

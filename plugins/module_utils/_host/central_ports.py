@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._common import names
+from .._common.errors import HostError
 from .._common.files import FileContent, read_file
 from .._common.systemd import is_booted, is_loaded
 from .._netlink import nftables_table
@@ -46,7 +47,8 @@ MASTERS_PORTS = (
     names.SOUTHBOUND_CENTRAL_PORT,
 )
 IP = {4: "ip", 6: "ip6"}  # nft(8)'s names of the protocols
-LOAD = f"/usr/sbin/nft -j -f {names.CENTRAL_PORTS}"
+NFT = "/usr/sbin/nft"
+LOAD = f"{NFT} -j -f {names.CENTRAL_PORTS}"
 HEAD = "# Part of the Ansible collection ovn.kubernetes: who may reach the ports of OVN's databases.\n[Service]\n"
 # Units -> what their drop-ins say. Debian has one unit for each database; EL9 has one for all of OVN central.
 LOADED_BEFORE = f"{HEAD}ExecStartPre={LOAD}\n"
@@ -155,12 +157,16 @@ def plan(ports: CentralPorts | None, check: bool = False) -> list[Step]:
 
     :param ports: None: they are removed, and so is what loads them.
     :param check: the packages of a task before this one may not be installed.
-    :raises HostError: nftables can't be read.
+    :raises HostError: nftables can't be read, or the program is missing without which no database would start.
     """
     if ports is None and read_file(names.CENTRAL_PORTS) is None:
         return []  # a host that may not even have the library
-    if check and ports is not None and not has_nftables():
+    if check and ports is not None and not (has_nftables() and os.path.exists(NFT)):
         return before_packages(ports)
+    if ports is not None and not os.path.exists(NFT):
+        raise HostError(
+            f"{NFT} is missing on this host, and its databases would not start without it: install the package nftables"
+        )
     current = nftables_table.read_table(FAMILY, TABLE)
     desired = [] if ports is None else objects(_completed(ports, current))
     steps = file_steps(desired)

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible import argument_spec, host
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.result import Result
 from ansible_collections.ovn.kubernetes.plugins.module_utils._host import central_ports, packages, units
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import nftables_table
@@ -119,6 +120,15 @@ def test_the_ports_of_the_databases_come_before_the_databases(call, monkeypatch,
         bare.setattr(nftables_table, "read_table", None)
         facts, plan = call(System("a"), check=True, **options)
         assert plan == ["one.service: start"]
+    with monkeypatch.context() as upgraded:  # databases of an earlier version run, and would not start without nft
+        upgraded.setattr(host, "has_package", lambda: True)
+        upgraded.setattr(names, "CENTRAL_PORTS_DROP_IN", str(tmp_path / "{0}" / "upgraded.conf"))
+        facts, plan = call(System(), **options)
+        assert facts["missing"] == ["a"] and plan == []
+        upgraded.setattr(central_ports, "NFT", str(tmp_path / "no-nft"))
+        with pytest.raises(HostError, match="no-nft is missing on this host"):
+            call(System("a"), **options)
+        assert not list(tmp_path.glob("*/upgraded.conf"))
     facts, plan = call(System("a"), **options)
     table = f"nftables table inet {names.CENTRAL_TABLE}: add"
     assert plan == [table, "one.service: start"] and len(tables) == 1 and not facts["waits"]
