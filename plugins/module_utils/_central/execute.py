@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,11 +41,24 @@ if TYPE_CHECKING:
 
 
 PAUSE = Pause(0.05, longest=0.5)
-START_TIME = 20.0  # seconds until a server that was started answers
-CLUSTER_TIME = 60.0  # seconds for an election, and for a member to get all rows
+START_TIME = 20.0  # seconds until a server that was started answers, beside the time in which it reads its file
+READ_RATE = 2e6  # bytes of its file that a server reads in a second at least; without load it is ten times as many
+LONGEST_START = 600.0  # seconds
+ANSWER_TIME = 20.0  # seconds for an answer
+CLUSTER_TIME = 60.0  # seconds for an election
+JOIN_TIME = 180.0  # seconds for a member to get all rows
 CONVERT_TIME = 120.0  # seconds for a change of the schema of a large database
 LISTEN_ATTEMPTS = 10
 TIMED_OUT = "timed out"  # of a "wait" that has not come true (RFC 7047, 5.2.6)
+
+
+def start_time(file: str) -> float:
+    """Return the seconds within which a server answers that was started with a file: it reads all of it before."""
+    try:
+        size = os.path.getsize(file)
+    except OSError:
+        size = 0
+    return min(START_TIME + size / READ_RATE, LONGEST_START)
 
 
 class Systemd:
@@ -165,10 +179,10 @@ class Executor:
             self.servers.stop(self.place)
             files.join_cluster(self.run, self.file, self.place.database, step.address, step.remotes, step.cluster)
             self._start()
-        if not self._has_joined(CLUSTER_TIME):
+        if not self._has_joined(JOIN_TIME):
             through = ", ".join(step.remotes)
             raise HostError(
-                f"{self.place.database} has not joined its cluster as {step.address} within {CLUSTER_TIME:.0f} s "
+                f"{self.place.database} has not joined its cluster as {step.address} within {JOIN_TIME:.0f} s "
                 f"through {through}: see the log of its server, and whether the masters reach each other on TCP port "
                 f"{self.place.raft_port}"
             )
@@ -229,9 +243,10 @@ class Executor:
             self.servers.start(self.place)
             raise
         self.servers.start(self.place)
-        if not wait_until(lambda: self.state().running, START_TIME, PAUSE):
+        patience = start_time(self.file)
+        if not wait_until(lambda: self.state().running, patience, PAUSE):
             raise HostError(
-                f"the server of {self.place.database} does not answer {START_TIME:.0f} s after its start: see its log, "
+                f"the server of {self.place.database} does not answer {patience:.0f} s after its start: see its log, "
                 f"/var/log/ovn/ovsdb-server-{self.place.stem[3:5]}.log, and systemctl status {self.place.unit}"
             )
 
@@ -280,9 +295,9 @@ class Executor:
                     (self.place.root_table, ["_uuid", "connections"]),
                 )
             ]
-            rows, roots = await channel.request("transact", [self.place.database, *selects], START_TIME)
+            rows, roots = await channel.request("transact", [self.place.database, *selects], ANSWER_TIME)
             made = listeners.operations(self.place, step.listeners, rows["rows"], roots["rows"])
-            results: Sequence[Any] = await channel.request("transact", [self.place.database, *made], START_TIME)
+            results: Sequence[Any] = await channel.request("transact", [self.place.database, *made], ANSWER_TIME)
         finally:
             channel.close()
         return results
