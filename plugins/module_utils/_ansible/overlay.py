@@ -49,6 +49,8 @@ def converge_cluster(module: Module, notes: list[str]) -> Iterator[Result]:
             return
     if params["part"] != "host":
         yield northbound.converge(overlay)
+        if params["state"] == "absent":
+            yield northbound.remove_marks()
         if params["rebalance_egress"] and params["state"] == "present":
             yield northbound.rebalance()
 

@@ -14,14 +14,21 @@ A server without others needs none: its lock ends with the connection, and with 
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._common.result import Result
+from .values import decode
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
+    from .converge import DatabaseConnection
     from .operations import Operation
 
 TABLE = "NB_Global"  # it has one row, which northd makes, and keeps
+KEY = "k8s.ovn.org/writer-"  # and the lock's name
 
 
 class Fence:
@@ -29,7 +36,7 @@ class Fence:
 
     def __init__(self, lock: str) -> None:
         self._lock = lock
-        self._key = f"k8s.ovn.org/writer-{lock}"
+        self._key = f"{KEY}{lock}"
         self._mark = uuid.uuid4().hex
 
     def take(self) -> list[Operation]:
@@ -64,3 +71,50 @@ class Fence:
     def question(self) -> Operation:
         """Return the operation whose result has rows while the mark is there."""
         return {"op": "select", "table": TABLE, "where": self._where, "columns": ["_uuid"]}
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Marks that a removal takes along, for users.
+
+    :ivar keys: their keys in external_ids.
+    """
+
+    keys: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return one line of the plan."""
+        return f"{TABLE}: remove {', '.join(self.keys)} from external_ids"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same as JSON values, for a module's ``plan``."""
+        return {"kind": "update", "table": TABLE, "keys": list(self.keys)}
+
+    def before(self) -> list[str]:
+        """Return the diff's lines before it."""
+        return [f"{TABLE} external_ids:{key}" for key in self.keys]
+
+    def after(self) -> list[str]:
+        """Return the diff's lines after it."""
+        return []
+
+
+def remove_marks(connect: Callable[[], DatabaseConnection], comment: str, check: bool) -> Result:
+    """Remove the marks of all programs; they no longer run.
+
+    :param connect: opens a connection, which is closed at the end.
+    :param check: plan only.
+    :raises DatabaseError: nothing was changed.
+    """
+    connection = connect()
+    try:
+        select = {"op": "select", "table": TABLE, "where": [], "columns": ["external_ids"]}
+        rows = connection.transact([select])[0]["rows"]
+        keys = tuple(sorted(key for row in rows for key in decode(row["external_ids"]) if key.startswith(KEY)))
+        if keys and not check:
+            mutations = [["external_ids", "delete", ["set", list(keys)]]]
+            mutate = {"op": "mutate", "table": TABLE, "where": [], "mutations": mutations}
+            connection.transact([mutate, {"op": "comment", "comment": comment}])
+    finally:
+        connection.close()
+    return Result([Removed(keys)] if keys else [])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import Conflict
 from .._ovsdb.converge import converge_rows, plan_rows
+from .._ovsdb.fence import remove_marks
 from .._ovsdb.transaction import operations
 from . import egress
 
@@ -57,3 +58,7 @@ class Northbound:
     def rebalance(self) -> Result:
         """Divide the pods equally among the gateways that carry traffic; :raises DatabaseError: nothing was changed."""
         return egress.rebalance(self._connect, self._comment, self._check)
+
+    def remove_marks(self) -> Result:
+        """Remove the marks of programs that wrote; :raises DatabaseError: nothing was changed."""
+        return remove_marks(self._connect, self._comment, self._check)

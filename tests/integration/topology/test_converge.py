@@ -54,6 +54,19 @@ def test_ipv6_alone(nb):
     assert nb.content() == {}
 
 
+def test_the_marks_of_programs_go(nb):
+    """Protects a database that stays after a removal: what the watcher and the egress program wrote to its one global
+    row goes, and what others have there stays."""
+    ids = [["of-others", "1"], ["k8s.ovn.org/writer-a", "x"], ["k8s.ovn.org/writer-b", "y"]]
+    nb.transact({"op": "insert", "table": "NB_Global", "row": {"external_ids": ["map", ids]}})
+    nb.master()
+    for check in (True, False):
+        result = nb.call("ovn_master_init", state="absent", check=check)
+        assert result["plan"][-1]["keys"] == ["k8s.ovn.org/writer-a", "k8s.ovn.org/writer-b"]
+    assert [row["external_ids"] for row in nb.rows("NB_Global")] == [["map", [["of-others", "1"]]]]
+    assert nb.call("ovn_master_init", state="absent")["plan"] == []
+
+
 def test_one_call_and_many_calls_make_the_same(nb, fresh):
     """Protects the modules against making different things than the site play's one call."""
     other = fresh()
