@@ -51,7 +51,8 @@ _value:
     C(steps), with the options of M(ovn.kubernetes.ovn_central), C(host) and C(text); C(refusals), why there are none;
     C(bare), masters without database and package; C(former) and C(retired), hosts that were masters, and those of them
     that have no database any more; C(switching), whether
-    chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port.
+    chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(cut_off), hosts
+    whose daemons are not connected to the databases, although these have a leader.
   type: dict
   sample:
     steps: [{host: ovn-node1, database: northbound, action: join, text: "northbound on ovn-node1: join the cluster"}]
@@ -61,6 +62,7 @@ _value:
     retired: []
     switching: false
     users: []
+    cut_off: []
 """
 
 import typing as t

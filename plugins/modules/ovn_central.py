@@ -126,6 +126,13 @@ options:
     description: Database to systemd's unit of its server; by default those of Debian.
     type: dict
     default: {}
+  cut_off:
+    description:
+      - With O(action=reset), whether only those are to forget that are not connected to their database, and don't
+        connect within some seconds.
+      - It counts as a change where they are connected afterwards; where they are not, it is said.
+    type: bool
+    default: false
 requirements:
   - On the host, C(ovsdb-tool) of Open vSwitch.
 attributes:

@@ -169,6 +169,13 @@ ansible_facts:
           type: dict
           returned: always
           sample: {northbound: {model: standalone}, southbound: {model: standalone}, version: 3.1.0}
+        cut_off:
+          description: >-
+            Which of ovn-controller and ovn-northd run, and are not connected to one of OVN's databases at this moment.
+          type: list
+          elements: str
+          returned: always
+          sample: []
         databases:
           description: The addresses at which the host looks for the Southbound database, as it has saved them.
           type: list
@@ -216,6 +223,7 @@ from ..module_utils._ansible.network_facts import FewCalls
 from ..module_utils._ansible.on_host import require_root
 from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._central import places as central
+from ..module_utils._central.cut_off import cut_off
 from ..module_utils._host.facts import routers
 from ..module_utils._netlink.plain import plain_messages
 from ..module_utils._topology.foreign import foreign_facts
@@ -250,6 +258,7 @@ def main() -> None:
         with plain_messages():  # nothing may be installed here yet
             own = {**read_own_facts(overlay["tunnel_addresses"]), **foreign_facts()}
             own.update(in_use=found, routers=routers(), central_databases=central_databases())
+            own["cut_off"] = cut_off()
         return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)

@@ -97,6 +97,13 @@ class Central:
         )
         return there and (not finish or bool(self.users()))
 
+    def cut_off(self) -> list[str]:
+        """Return hosts whose daemons are not connected to the databases, although these have a leader: they may have
+        been left with what they know of a cluster that was made anew."""
+        if not any(state.has_leader for state in self._states(PLACES[1])):
+            return []
+        return [host for host in self._inventory.hosts if self._inventory.facts(host).own.cut_off]
+
     def users(self) -> list[str]:
         """Return who is connected to the port that chassis use, by their tunnel addresses: hosts, else addresses."""
         found = {
@@ -257,4 +264,5 @@ def as_facts(central: Central, decision: Decision, finish: bool = False) -> dict
         "former": [host for host in central.former if host not in central.asked().limited],
         "switching": central.switching(finish),
         "users": central.users() if central.switching() else [],
+        "cut_off": central.cut_off(),
     }

@@ -33,7 +33,7 @@ class OwnFacts(t.NamedTuple):
 
     ``in_use`` is None where it was not asked what of our networks it uses. ``foreign`` is what other program uses its
     Open vSwitch, ``southbound_before`` the Southbound database that it has without being a node, ``certificates`` what
-    it has of them; None where it was not asked.
+    it has of them; None where it was not asked. ``cut_off`` are its daemons that are not connected to a database.
     """
 
     system_id: str
@@ -47,6 +47,7 @@ class OwnFacts(t.NamedTuple):
     databases: tuple[str, ...] = ()
     southbound_before: str = ""
     certificates: Fact | None = None
+    cut_off: tuple[str, ...] = ()
 
 
 class InUse(t.NamedTuple):
@@ -99,6 +100,7 @@ class Facts:
             tuple(map(_text, own.get("databases") or ())),
             _text(own.get("southbound_before")),
             own["certificates"] if isinstance(own.get("certificates"), Mapping) else None,
+            tuple(map(_text, own.get("cut_off") or ())),
         )
 
     @property

@@ -346,6 +346,7 @@ OVN_CENTRAL: dict[str, Any] = {
         "reason": {"type": "str", "default": ""},
         "files": FILES,
         "units": {"type": "dict", "default": {}},
+        "cut_off": {"type": "bool", "default": False},
     },
     "required_if": [
         *(("action", action, ["database"]) for action in CENTRAL_ACTIONS if action != "reset"),

@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._central.asked import Step
+from .._central.cut_off import reset, reset_cut_off
 from .._central.database import Listener
 from .._central.execute import Executor, Systemd
 from .._central.places import FOLDERS, PLACES
-from .._common import names
-from .._common.errors import DatabaseError
 from .._common.result import Result
 from .._host import files
 from .._host.apply import apply_steps
-from .._ovsdb.control_socket import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,13 +26,6 @@ if TYPE_CHECKING:
     Run = Callable[[list[str]], "tuple[int, str, str]"]
 
 RESET = "reset"
-# Daemon -> the commands by which it forgets the index of the cluster's log that it has seen (ovn-controller(8),
-# ovn-northd(8)): a new cluster begins to count anew.
-RESETS = {
-    "ovn-controller": ("sb-cluster-state-reset",),
-    "ovn-northd": ("nb-cluster-state-reset", "sb-cluster-state-reset"),
-}
-PATIENCE = 5.0  # seconds for a daemon's answer
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,9 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
     """
     params = module.params
     if params["action"] == RESET:
-        yield Result([Done(text) for text in asyncio.run(reset(module.check_mode))])
+        check = module.check_mode
+        done, left = reset_cut_off(check) if params["cut_off"] else (reset(check), [])
+        yield Result([Done(text) for text in done], left)
         return
     place = {place.key: place for place in PLACES}[params["database"]]
     brought = [files.from_options(file) for file in params["files"]]
@@ -89,19 +81,3 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
         executor = Executor(place, Systemd(run, units), run, lambda: apply_steps(files.plan(brought)), FOLDERS)
         executor.carry_out(step)
     yield Result([Done(step.text())])
-
-
-async def reset(check: bool, directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
-    """Let the daemons of this host forget what they know of the cluster's log; return what was done.
-
-    A daemon that does not run knows nothing.
-    """
-    done = []
-    for daemon, commands in RESETS.items():
-        for command in commands:
-            try:
-                await ask(directory, daemon, "version" if check else command, PATIENCE)
-            except (OSError, ValueError, DatabaseError):
-                continue
-            done.append(f"{daemon}: {command}")
-    return done

@@ -274,6 +274,16 @@ def registration(_expected: Expected, passing: Passing) -> Iterator[Finding]:
         yield Finding("Southbound", text, causes, "journalctl -u ovn-controller")
 
 
+def connections(_expected: Expected, passing: Passing) -> Iterator[Finding]:
+    """Yield daemons that are not connected to the databases, where the way there is open."""
+    for daemon in passing.cut_off if not passing.southbound else ():
+        text = f"{daemon} is not connected to OVN's databases (/var/log/ovn/{daemon}.log)"
+        causes = "what changes in the overlay does not come to this host; what is set up goes on"
+        if daemon == "ovn-northd":
+            causes = "where it is the active one, nothing that changes comes to any host"
+        yield Finding(daemon, text, causes)
+
+
 def silence(_expected: Expected, passing: Passing) -> Iterator[Finding]:
     """Yield gateway routers that do not answer. Hosts that don't are put together for all hosts, by the controller."""
     for router in passing.silent_routers:
@@ -331,6 +341,7 @@ PASSING: tuple[PassingCheck, ...] = (
     cni_configuration,
     proxy_health,
     registration,
+    connections,
     bindings,
     steering,
     silence,

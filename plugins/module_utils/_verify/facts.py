@@ -169,6 +169,7 @@ class Passing:
     :ivar systemd: why systemd does not say them; empty: it does.
     :ivar registered: whether the Southbound database has this chassis; None: not asked.
     :ivar southbound: why the Southbound database can't be read; empty: it can.
+    :ivar cut_off: daemons that are not connected to a database of OVN.
     :ivar not_ready: unit -> what its program says instead of "ready".
     :ivar configuration: the runtime's network configuration; empty: there is none.
     :ivar mtu: of the pods' network, as the host's own settings say; None: not known.
@@ -198,3 +199,4 @@ class Passing:
     silent_routers: tuple[Peer, ...] = ()
     misplaced: tuple[Misplaced, ...] = ()
     unknown_bindings: str = ""
+    cut_off: tuple[str, ...] = ()

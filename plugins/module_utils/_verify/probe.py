@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from .._central.cut_off import cut_off
 from .._common import names
 from .._common.errors import DatabaseError, FlowError, HostError
 from .._host import units
@@ -72,6 +73,7 @@ def read_passing(expected: Expected, run: Run, southbound: str, chassis: str | N
         no_flows,
         tuple(peer for peer in expected.peers if peer.address in quiet),
         tuple(peer for peer in expected.routers if peer.address in quiet),
+        cut_off=tuple(cut_off()),
     )
 
 

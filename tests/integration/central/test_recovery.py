@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 
 import pytest
-from database_server import wait_for
+from database_server import Server, wait_for
 from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters
 from ovn_daemon import Daemon
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ansible.central import reset
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import READDRESS, SET_ASIDE, Step
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.cut_off import cut_off, reset, reset_cut_off
 
 
 @pytest.fixture
@@ -73,7 +72,8 @@ def test_members_of_the_old_cluster_join_the_new_one(masters):
 
 
 def test_northd_takes_the_new_cluster(masters, tmp_path):
-    """Protects northd after a recovery: it has seen a later entry of the old cluster's log, and is told to forget."""
+    """Protects northd after a recovery that ended before anybody was told to forget: it has seen a later entry of the
+    old clusters' logs. Who is connected is left alone."""
     remotes = [f"unix:{masters['a'].folder}/{place.stem}.sock" for place in PLACES]
     northd = Daemon("ovn-northd", tmp_path, f"--ovnnb-db={remotes[0]}", f"--ovnsb-db={remotes[1]}")
     select = {"op": "select", "table": "Datapath_Binding", "where": [], "columns": ["external_ids"]}
@@ -85,18 +85,59 @@ def test_northd_takes_the_new_cluster(masters, tmp_path):
         for number in range(20):
             masters["a"].add_switch(f"s{number}")
         wait_for(lambda: has("s19"), "northd to work")
+        assert cut_off(str(tmp_path)) == []
+        assert reset_cut_off(False, str(tmp_path)) == ([], [])
         for host in "bc":
             for place in PLACES:
                 masters[host].wipe(place)
         recover(masters, "a", [])
-        assert asyncio.run(reset(False, str(tmp_path))) == [
-            "ovn-northd: nb-cluster-state-reset",
-            "ovn-northd: sb-cluster-state-reset",
-        ]
+        wait_for(lambda: northd.log.read_text().count("has stale data") > 1, "northd to be without its databases")
+        assert cut_off(str(tmp_path)) == ["ovn-northd"]
+        done = ["ovn-northd: nb-cluster-state-reset", "ovn-northd: sb-cluster-state-reset"]
+        assert reset_cut_off(True, str(tmp_path), 2) == (done, [])
+        assert reset_cut_off(False, str(tmp_path))[1] == []
         masters["a"].add_switch("after")
         wait_for(lambda: has("after"), "northd to bring the switch to the Southbound database")
+        assert cut_off(str(tmp_path)) == []
+        assert reset(False, str(tmp_path)) == done, "all are told where a cluster has just been made anew"
     finally:
         northd.remove()
+
+
+def test_a_controller_that_was_not_told(masters, tmp_path):
+    """Protects a chassis that was not reached when its cluster was made anew: the next run lets it forget the one of
+    before, and it registers itself in the new one. Where no server answers, that is said, and no change."""
+    vswitch = Server("vswitch", "Open_vSwitch")
+    remote = f"unix:{masters['a'].folder}/{SOUTHBOUND.stem}.sock"
+    ids = {"system-id": "id-1", "ovn-remote": remote, "ovn-encap-type": "geneve", "ovn-encap-ip": "127.0.0.1"}
+    row = {"external_ids": ["map", [list(pair) for pair in ids.items()]]}
+    vswitch.transact({"op": "insert", "table": "Open_vSwitch", "row": row})
+    controller = Daemon("ovn-controller", tmp_path, f"unix:{vswitch.socket}")
+
+    def chassis():
+        select = {"op": "select", "table": "Chassis", "where": [], "columns": ["name"]}
+        return masters["a"].transact(SOUTHBOUND, select)[0]["rows"]
+
+    try:
+        wait_for(chassis, "the chassis")
+        for number in range(20):
+            masters["a"].transact(SOUTHBOUND, {"op": "insert", "table": "Address_Set", "row": {"name": f"a{number}"}})
+        for host in "bc":
+            for place in PLACES:
+                masters[host].wipe(place)
+        recover(masters, "a", [])
+        masters["a"].transact(SOUTHBOUND, {"op": "delete", "table": "Chassis", "where": []})
+        wait_for(lambda: controller.log.read_text().count("has stale data") > 1, "the controller to be cut off")
+        assert cut_off(str(tmp_path)) == ["ovn-controller"]
+        assert reset_cut_off(False, str(tmp_path)) == (["ovn-controller: sb-cluster-state-reset"], [])
+        wait_for(chassis, "the chassis in the new cluster")
+        masters["a"].stop(SOUTHBOUND)
+        wait_for(lambda: cut_off(str(tmp_path)), "the controller to notice it")
+        left = "ovn-controller is not connected to OVN_Southbound: /var/log/ovn/ovn-controller.log says why"
+        assert reset_cut_off(False, str(tmp_path), 1) == ([], [left])
+    finally:
+        controller.remove()
+        vswitch.remove()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from stand_in_plays import LISTENING, databases
 
-from .conftest import BOTH
+from .conftest import BOTH, role
 
 SITE = {"import_playbook": "ovn.kubernetes.site"}
 RECOVER = {"import_playbook": "ovn.kubernetes.recover"}
@@ -79,6 +79,25 @@ def test_a_master_of_an_earlier_version_lacks_packages(plays):
 
 
 @BOTH
+def test_new_masters_in_batches(plays):
+    """Protects databases against a change that can't be finished: a batch would let masters join that it has given no
+    packages, and that the ports of the others are closed to."""
+    plays.groups["ovn_masters"] = ["ovn-master", "ovn-node1", "ovn-node2"]
+    plays.hosts["ovn-node1"] = {"ovn_encap_ip": "10.44.0.12"}
+    plays.groups["ovn_gateways"] = []
+    found = databases()
+    for state in (found["northbound"], found["southbound"]):
+        state["package_schema"] = "7.0.0"
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    for host in ("ovn-node1", "ovn-node2"):
+        plays.facts(host, ovn_kubernetes=own(central_databases={}))
+    code, said, calls = plays.run(plays.play(role("master", "ovn_masters", serial=1)))
+    assert code != 0
+    assert "ovn-node1, ovn-node2 are new masters that this play does not change now" in said
+    assert {module for _host, module, _options in calls} == {"ovn_facts"}
+
+
+@BOTH
 def test_a_cluster_that_is_made_anew(plays):
     """Protects chassis: at another address, or with another protocol, one master has a new cluster, whose log begins
     anew; they take it for old news until they are told to forget the one of before."""
@@ -90,6 +109,21 @@ def test_a_cluster_that_is_made_anew(plays):
     done = steps(calls)
     assert done[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
     assert sorted(done[2:]) == [("ovn-master", "reset", None), ("ovn-node1", "reset", None)], "node2 is no chassis yet"
+
+
+@BOTH
+def test_hosts_that_were_not_told(plays):
+    """Protects chassis whose run ended between a new cluster and what they are told then, or that were not reached: the
+    next run tells them, before it goes on. Those that are connected are left alone."""
+    plays.facts("ovn-node1", ovn_kubernetes=own(system_id="id-2", cut_off=["ovn-controller"]))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-node1", "reset", None)]
+    (options,) = [options for _host, module, options in calls if module == "ovn_central"]
+    assert options["cut_off"] is True
+    code, said, calls = plays.run(plays.play(role("node", "ovn_nodes")), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-node1", "reset", None)]
 
 
 @BOTH

@@ -310,6 +310,17 @@ def test_verify_names_what_a_site_run_would_do():
     assert central_findings(Inventory(well.hostvars, well.groups, ALL), ALL) == []
 
 
+@pytest.mark.parametrize(("masters", "severity"), [([MASTER], "warning"), (ALL, "error")])
+def test_verify_before_a_standalone_database_is_converted(masters, severity):
+    """Protects against an alarm after an upgrade of the collection alone, where one master works as before."""
+    standalone = {"model": "standalone", "running": True, "empty": False}
+    found = {**dict.fromkeys(ALL, NONE), MASTER: {**NONE, "northbound": standalone, "southbound": standalone}}
+    made = cluster(found, masters)
+    findings = central_findings(Inventory(made.hostvars, made.groups, ALL), ALL)
+    assert [(one.host, one.severity) for one in findings] == [(MASTER, severity)] * 2
+    assert "the next run of ovn.kubernetes.site makes it a cluster of one member" in findings[0].wrong
+
+
 @pytest.mark.parametrize("is_ours", [False, True], ids=["left over", "of a master that moves"])
 def test_files_of_databases_on_other_hosts(is_ours):
     """Protects a new master against the rows of an overlay that was removed, and of another OVN: its files stay on a
@@ -322,3 +333,12 @@ def test_files_of_databases_on_other_hosts(is_ours):
     assert {(step["host"], step["action"]) for step in found["steps"]} == {
         (NODE1, "convert") if is_ours else (MASTER, "bootstrap")
     }
+
+
+@pytest.mark.parametrize(("leader", "found"), [("1111", [NODE1]), ("unknown", [])])
+def test_hosts_that_are_cut_off(leader, found):
+    """Protects hosts that have not heard of a new cluster: they are named where the databases have a leader again, and
+    not while nobody could be connected."""
+    hosts = cluster({host: member(host, leader=leader, role="follower") for host in ALL})
+    hosts.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["cut_off"] = ["ovn-controller"]
+    assert decision(hosts)["cut_off"] == found

@@ -92,6 +92,15 @@ def passing(expected=EXPECTED, **changes):
     return [finding for check in checks.PASSING for finding in check(expected, state)]
 
 
+def test_a_daemon_that_is_not_connected():
+    """Protects a host that changes don't reach: it is named, once, where the database can be reached from it."""
+    (found,) = passing(cut_off=("ovn-controller",))
+    assert found.wrong == "ovn-controller is not connected to OVN's databases (/var/log/ovn/ovn-controller.log)"
+    assert found.severity == ERROR and found.mend == SITE
+    (found,) = passing(cut_off=("ovn-controller",), southbound="connection refused")
+    assert "can't be reached from here" in found.wrong
+
+
 def test_a_host_in_order_has_no_finding():
     """Protects against a verify that cries wolf."""
     assert (lasting(), passing()) == ([], [])
