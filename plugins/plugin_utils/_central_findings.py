@@ -21,7 +21,11 @@ FEWER = "the loss of fewer masters stops all changes"
 # Step to what is wrong before it, and what that causes.
 WRONG = {
     do.BOOTSTRAP: ("{database} is on no master", "nothing in the overlay can change"),
-    do.CONVERT: ("{database} is standalone", "no other master can have it too"),
+    do.CONVERT: (
+        "{database} is standalone, as an earlier version made it, until the next run of ovn.kubernetes.site makes it a"
+        " cluster of one member",
+        "no other master can have it too",
+    ),
     do.READDRESS: ("the member of {database} has another address than the inventory: {address}", "no master can join"),
     do.JOIN: ("it is no member of the cluster of {database}", FEWER),
     do.LEAVE: ("it is a member of the cluster of {database}, and should not be, or at another address", FEWER),
@@ -58,15 +62,17 @@ def central_findings(inventory: Inventory, hosts: Iterable[str]) -> list[Central
         return []
     decision = central.decide()
     found = [CentralFinding("", text, "a site run stops here", "see the sentence") for text in decision.refusals]
-    found += map(_finding, decision.steps)
+    found += (_finding(step, len(central.masters)) for step in decision.steps)
     return [*found, *_left_over(central, decision.steps)]
 
 
-def _finding(step: Step) -> CentralFinding:
+def _finding(step: Step, masters: int) -> CentralFinding:
+    """Return what is wrong before a step. One master works with a standalone database as it did."""
     place = next(place for place in PLACES if place.key == step.database)
     wrong, causes = WRONG[step.action]
     texts = {"address": step.address, "server": step.server, "reason": step.reason}
-    return CentralFinding(step.host, wrong.format(database=place.database, **texts), causes)
+    severity = WARNING if step.action == do.CONVERT and masters == 1 else ERROR
+    return CentralFinding(step.host, wrong.format(database=place.database, **texts), causes, severity=severity)
 
 
 def _left_over(central: Central, _steps: Sequence[Step]) -> Iterator[CentralFinding]:
