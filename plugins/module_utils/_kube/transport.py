@@ -10,6 +10,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from .._common.errors import KubernetesError
+from .._common.trust import client_context
 
 if TYPE_CHECKING:
     from typing import Any
@@ -34,7 +35,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext:
     :raises KubernetesError: the CA or the client certificate can't be used.
     """
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
+        context = client_context(settings.ca_file)
     except (OSError, ssl.SSLError) as exc:
         raise KubernetesError(f"the CA in {settings.ca_file} can't be used: {exc}") from None
     if settings.certificate_file:

@@ -9,6 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, TypedDict
 
 from .._common.errors import DatabaseError
+from .._common.trust import client_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,7 @@ def tls_context(tls: MaybeTls) -> ssl.SSLContext:
     """
     files = checked_files(tls)
     try:
-        context = ssl.create_default_context(cafile=files["ca_cert"])
+        context = client_context(files["ca_cert"])
         context.check_hostname = False
         # With a password given the library does not ask for one at the terminal.
         context.load_cert_chain(files["certificate"], files["private_key"], password="")

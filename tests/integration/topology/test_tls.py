@@ -5,15 +5,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pathlib
 import re
+import ssl
 import subprocess
+import threading
 
 import pytest
 from database_server import free_port
 from northbound import Northbound, node_settings
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.channel import Channel
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 
 REFUSED = (
     "no TLS connection: ca_cert must be of the authority that signed the server's certificate, "
@@ -151,3 +157,85 @@ def test_programs_that_stay_say_the_same(nb, keys):
     ):
         with pytest.raises(DatabaseError, match=re.escape(words)):
             asyncio.run(ask(tls))
+
+
+def test_files_that_are_replaced_while_a_program_runs(nb, keys, tmp_path, caplog):
+    """Protects a rotation: a connection that is there outlives files that do not fit, and half a file; a new one waits
+    for the right ones, says why, and nothing is left of the attempts.
+    """
+    ours, theirs, _directory = keys
+    files = {key: tmp_path / key for key in ours}
+
+    def put(given, share=1.0):
+        for key, path in files.items():
+            text = pathlib.Path(given[key]).read_text()
+            path.write_text(text[: int(len(text) * share)])
+
+    async def said(words):
+        caplog.clear()
+        while not any(words in record.getMessage() for record in list(caplog.records)):
+            await asyncio.sleep(0.01)
+
+    async def main():
+        tls = {key: str(path) for key, path in files.items()}
+        replica = Replica(nb.ssl, "OVN_Northbound", {"NB_Global": ("name",)}, tls=tls)
+        task = asyncio.ensure_future(replica.run())
+        try:
+            await replica.ready.wait()
+            before = len(os.listdir("/proc/self/fd")), threading.active_count()
+            for wrong, words in (
+                ({**ours, "certificate": theirs["certificate"]}, "KEY_VALUES_MISMATCH"),
+                ({**ours, "ca_cert": theirs["ca_cert"]}, REFUSED),
+            ):
+                put(wrong)
+                await replica.transact([{"op": "comment", "comment": "the connection is there"}])
+                replica.reconnect()
+                await said(words)
+                put(ours, 0.5)
+                await said("can't be used")
+                put(ours)
+                await replica.ready.wait()
+                assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+        finally:
+            await end([task])
+
+    put(ours)
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_certificates_without_key_identifiers(tmp_path, monkeypatch):
+    """Protects certificates of the user's own, as openssl and ovs-pki make them: Python 3.13 wants more of them than
+    the servers do.
+    """
+    made = ssl.create_default_context
+
+    def strict(**options):
+        context = made(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT  # as Python 3.13 makes it
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    paths = {key: tmp_path / f"{key}.pem" for key in ("private_key", "certificate", "ca_cert")}
+    openssl("req", "-x509", *new, "-subj", "/CN=ca", "-days", 2, "-keyout", tmp_path / "key", "-out", paths["ca_cert"])
+    openssl("req", *new, "-subj", "/CN=one", "-keyout", paths["private_key"], "-out", tmp_path / "request")
+    (tmp_path / "extensions").write_text("basicConstraints=CA:false\nauthorityKeyIdentifier=none\n")
+    signer = ("-CA", paths["ca_cert"], "-CAkey", tmp_path / "key", "-CAcreateserial", "-days", 2)
+    more = ("-extfile", tmp_path / "extensions", "-out", paths["certificate"])
+    openssl("x509", "-req", "-in", tmp_path / "request", *signer, *more)
+    tls = {key: str(path) for key, path in paths.items()}
+    port = free_port()
+    flags = [f"--{key.replace('_', '-')}={path}" for key, path in tls.items()]
+    server = Northbound(flags=(*flags, f"--remote=pssl:{port}:127.0.0.1"))
+
+    async def ask():
+        channel = await Channel.open(f"ssl:127.0.0.1:{port}", lambda *_notification: None, tls=tls)
+        try:
+            return await channel.request("list_dbs", [], timeout=5)
+        finally:
+            channel.close()
+
+    try:
+        assert "OVN_Northbound" in asyncio.run(ask())
+    finally:
+        server.remove()
