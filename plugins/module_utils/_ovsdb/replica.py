@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovsdb")
 PROBE = 5.0  # seconds of silence after which the server is probed, and seconds for its reply
 RECONNECT_PAUSE = Pause(0.1, longest=5.0, jitter=0.5)
-# Of a list of members: the same for so many attempts, since another one leads after a second or two.
+# Of a list of members, for who needs the one that leads: the same for so many attempts, since another one leads after a
+# second or two. Programs of all hosts, which need any member, would storm those that are left.
 ELECTION_PAUSE, ELECTION_ATTEMPTS = Pause(0.1, jitter=0.5), 100
 MEMBER_PROBE = 2.5  # as PROBE, where another member can take over
 CONTENT_TIMEOUTS = 6  # the whole content may take longer than other replies by this factor
@@ -125,6 +127,8 @@ class Replica(TableCopy):
     async def run(self) -> None:
         """Keep the copy up to date for ever: connect, follow, and connect again after a pause that grows."""
         attempt, order = 0, list(self.remotes)
+        if not self._leader_only:
+            random.shuffle(order)  # each host has the same list: its members are to have an equal share of the hosts
         while True:
             reasons = []
             for remote in list(order):
@@ -144,7 +148,7 @@ class Replica(TableCopy):
             attempt += 1
 
     def _pause(self, attempt: int) -> float:
-        if len(self.remotes) > 1:
+        if len(self.remotes) > 1 and self._leader_only:
             if attempt < ELECTION_ATTEMPTS:
                 return ELECTION_PAUSE.seconds(0)
             attempt -= ELECTION_ATTEMPTS

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import signal
 import subprocess
 import time
@@ -245,6 +246,22 @@ def test_who_only_reads_takes_any_member_or_a_relay(members, tmp_path):
     finally:
         relay.terminate()
         relay.wait(10)
+
+
+def test_programs_of_hosts_are_spread_over_all_members(members):
+    """Protects one member from the copies of all hosts, whose lists are the same; who must meet at the leader does."""
+
+    async def main():
+        replicas = [Replica(members.remote, "OVN_Northbound", TABLES, leader_only=False) for _ in range(40)]
+        tasks = [asyncio.ensure_future(replica.run()) for replica in replicas]
+        try:
+            await asyncio.wait_for(asyncio.gather(*(replica.ready.wait() for replica in replicas)), 60)
+            counts = collections.Counter(replica._channel.remote for replica in replicas)
+            assert set(counts) == set(members.remote.split(",")) and max(counts.values()) < 30, counts
+        finally:
+            await end(tasks)
+
+    asyncio.run(main())
 
 
 def _reads(remote, leader_only):
