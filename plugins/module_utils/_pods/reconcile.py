@@ -230,7 +230,8 @@ class PodPlanner:
         """
         desired = annotation.render(network, pod.identity)
         if pod.annotations.written == desired.written or (outdated and _tells(pod, network)):
-            self._first_seen.pop(pod.key, None)
+            if pod.key not in self.annotator:  # else the reply ends the time: the watch was faster
+                self._first_seen.pop(pod.key, None)
             self.annotator.forget(pod.key)
             self.addresses.serve(pod)
         else:

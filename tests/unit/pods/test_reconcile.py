@@ -51,10 +51,14 @@ class World:
     """A planner, and what it asks for."""
 
     def __init__(self):
-        self.replica, self.pods, self.patches = Replica(), {}, []
-        self.planner = PodPlanner(self.replica, self.pods, self, lambda *_event: None, lambda _what, _seconds: None)
+        self.replica, self.pods, self.patches, self.observed = Replica(), {}, [], []
+        self.planner = PodPlanner(self.replica, self.pods, self, lambda *_event: None, self.observe)
         self.planner.engine = self
         self.mark = self.mark_later = lambda *_key: None
+
+    def observe(self, what, _seconds):
+        """Take in what was measured."""
+        self.observed.append(what)
 
     async def patch(self, _path, body):
         """Take an annotation."""
@@ -150,3 +154,28 @@ def test_the_watch_tells_of_what_this_watcher_writes():
 
     asyncio.run(main())
     assert marked == ["other"]
+
+
+def test_each_annotation_is_measured_once():
+    """Protects the metric of how long pods wait: the watch tells of an annotation before the reply comes, and the pod
+    is looked at meanwhile.
+    """
+    world = World()
+
+    async def main():
+        world.put("u1", "node1")
+        world.replica.write(world.planner.desired(KEY))
+
+        async def patch(_path, body):
+            texts = PodAnnotations.from_mapping(body["metadata"]["annotations"])
+            old = world.pods[KEY]
+            world.pods[KEY] = old._replace(annotations=texts)
+            world.planner.pod_changed(KEY, old, world.pods[KEY])
+            world.planner.done(KEY, [])
+
+        world.patch = patch
+        await world.done()
+        await world.done()
+        assert world.observed == ["annotation"]
+
+    asyncio.run(main())
