@@ -225,10 +225,17 @@ def _what(state: Database) -> str:
 
 
 def _leaves(cluster: Cluster, _source: str, members: tuple[Member, ...]) -> Iterator[Step]:
-    """Let hosts leave that are no masters any more, the leader last."""
+    """Let hosts leave that are no masters any more, the leader last, and set aside what is left of those that have, or
+    that were taken out while nobody reached them."""
     former = [host for host in map(cluster.owner, members) if host and not cluster.asked.is_master(host)]
     for host in sorted(former, key=lambda host: cluster.known[host].role == LEADER):
         yield cluster.step(host, do.LEAVE, reason="it is no master any more")
+    ids = {member.id for member in members}
+    for host, state in cluster.known.items():
+        is_member = state.status not in (LEFT, JOINING) and state.server_id[:SHORT] in ids
+        # One that has just been taken out may not know it yet.
+        if state.model == CLUSTERED and not (cluster.asked.is_master(host) or is_member or state.has_leader):
+            yield cluster.step(host, do.SET_ASIDE, reason="it is no master any more, and no member")
 
 
 def _elsewhere(cluster: Cluster, _source: str, members: tuple[Member, ...]) -> Iterator[Step | str]:

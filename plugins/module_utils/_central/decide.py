@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import asked as do
 from .asked import Decision, Step
 from .cluster import Cluster, next_steps
-from .database import CLUSTERED, LEFT, NONE, STANDALONE, Database
+from .database import CLUSTERED, JOINING, LEFT, NONE, STANDALONE, Database
 from .places import PLACES
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _decide_one(asked: Asked, place: Place, states: Mapping[str, Database | None
     clustered = {host: state for host, state in known.items() if state.model == CLUSTERED and state.status != LEFT}
     identities: dict[str, list[str]] = {}
     for host, state in clustered.items():
-        if state.cluster_id:
+        if state.cluster_id and state.status != JOINING:  # which has nothing of it yet
             identities.setdefault(state.cluster_id, []).append(host)
     if len(identities) > 1:
         return _two_clusters(place, identities)
@@ -142,6 +142,14 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
             ),
         )
     (host,) = (*with_rows, *standalone, asked.masters[0].host)[:1]
+    if asked.protocol == "ssl" and not asked.is_master(host):
+        return Decision(
+            (),
+            (
+                f"{host} has the standalone {place.database} database and is no master any more, so that it has no key "
+                "by which others could join it: let ovn_masters be that host alone in one run, and change it then",
+            ),
+        )
     action = do.CONVERT if standalone else do.BOOTSTRAP
     address = asked.raft_address(asked.master(host), place)
     listeners = asked.listeners.get(place.key, ())

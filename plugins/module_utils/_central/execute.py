@@ -133,8 +133,8 @@ class Executor:
 
     def _bootstrap(self, step: Step) -> None:
         state = self.state()
-        if state.model != NONE:
-            raise HostError(f"{self.file} is there already ({state.model}): run it again")
+        if state.model != NONE or state.problem:
+            raise HostError(f"{self.file} is there already ({state.problem or state.model}): run it again")
         schema = f"{self.folders.schemas}/{self.place.schema}"
         files.create_cluster(self.run, self.file, schema, step.address, step.timer)
         self._serve(step)
@@ -147,6 +147,14 @@ class Executor:
         self._recreate(self.file, step)
 
     def _readdress(self, step: Step) -> None:
+        state = self.state()
+        if state.has_leader and len(state.members) > 1:  # the others would go on without this one
+            raise HostError(
+                f"{self.place.database} has a leader and {len(state.members)} members by now, and no cluster is made in"
+                " its place: run it again"
+            )
+        if state.has_leader and state.address == step.address:
+            return  # another run has done it
         self.servers.stop(self.place)
         copy = f"{self.file}.standalone"
         try:
@@ -175,6 +183,8 @@ class Executor:
 
     def _join(self, step: Step) -> None:
         state = self.state()
+        if state.has_leader and (state.cluster_id, state.address) == (step.cluster, step.address):
+            return  # another run has let it join, and its member must not be lost
         if not (state.model == CLUSTERED and state.status == JOINING and state.running and self._has_joined(10)):
             self.servers.stop(self.place)
             files.join_cluster(self.run, self.file, self.place.database, step.address, step.remotes, step.cluster)
@@ -197,7 +207,7 @@ class Executor:
 
         def has_left() -> bool:
             now = self.state()
-            return now.status == LEFT or now.model != CLUSTERED
+            return now.status == LEFT or (now.model != CLUSTERED and not now.problem)
 
         if not wait_until(has_left, CLUSTER_TIME, PAUSE):
             raise HostError(
@@ -208,6 +218,8 @@ class Executor:
         files.set_aside(self.file)
 
     def _set_aside(self, _step: Step) -> None:
+        if self.state().has_leader:
+            raise HostError(f"{self.place.database} has a leader by now, and its file is not set aside: run it again")
         self.servers.stop(self.place)
         files.set_aside(self.file)
 

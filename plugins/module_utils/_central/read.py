@@ -178,7 +178,9 @@ def read_file(path: str) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, IndexError) as error:
         return {"problem": f"{path} can't be read: {error}"}
-    return {**found, "status": found["status"] if found["cluster_id"] else JOINING, "last": end - 1}
+    # A member's file that was joined has entries, or what they have come to, and no addresses to join through.
+    is_joining = not found["cluster_id"] or ("remote_addresses" in header and end == 1)
+    return {**found, "status": JOINING if is_joining else found["status"], "last": end - 1}
 
 
 def _records(file: Any) -> Iterator[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from ovn_daemon import Daemon
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import READDRESS, SET_ASIDE, Step
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.cut_off import cut_off, reset, reset_cut_off
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.database import Database
 
 
 @pytest.fixture
@@ -25,10 +26,13 @@ def masters():
     made.remove()
 
 
-def recover(masters, host, others):
+def recover(masters, host, others, places=PLACES):
     """What the playbook recover does before it goes on with a site run."""
     wanted = masters.asked("abc")
-    for place in PLACES:
+    for place in places:
+        wait_for(
+            lambda at=place: not Database.from_dict(masters[host].state(at)).has_leader, "the majority to be missed"
+        )
         for other in others:
             masters.carry_out(Step(other, place.key, SET_ASIDE), wanted)
         address = wanted.raft_address(wanted.master(host), place)
@@ -63,8 +67,7 @@ def test_members_of_the_old_cluster_join_the_new_one(masters):
         masters[host].stop(NORTHBOUND)
     masters["b"].start(NORTHBOUND)
     masters["a"].stop(NORTHBOUND)
-    wait_for(lambda: masters["b"].state(NORTHBOUND)["leader"] == "unknown", "b to be alone")
-    recover(masters, "b", ["a", "c"])
+    recover(masters, "b", ["a", "c"], [NORTHBOUND])
     masters.site("abc")
     leader = masters.leader().state(NORTHBOUND)
     assert len(leader["members"]) == 3

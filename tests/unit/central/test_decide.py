@@ -257,6 +257,12 @@ def test_next_steps(wanted, states, steps):
             id="two databases",
         ),
         pytest.param(
+            asked("abc", protocol="ssl"),
+            {"a": NOTHING, "b": NOTHING, "c": NOTHING, "d": standalone()},
+            "d has the standalone OVN_Northbound database and is no master any more",
+            id="a master of an earlier version that moves",
+        ),
+        pytest.param(
             asked(),
             {"a": member("a", of="a"), "b": standalone(), "c": NOTHING},
             "b has a standalone OVN_Northbound database with rows, and a a cluster",
@@ -320,6 +326,26 @@ def test_a_join_goes_through_members_that_run():
     states = {"a": member("a"), "b": member("b"), "c": None, "d": NOTHING, "e": NOTHING}
     found, _refusals = decision(asked("abcde"), states)
     assert [step.remotes for step in found] == [(raft("a"), raft("b"))] * 2
+
+
+@pytest.mark.parametrize(
+    "left", [member("b", leader="", of="ab"), stopped("b"), member("b", status="left"), member("b", status="joining")]
+)
+def test_what_is_left_on_a_host_that_is_no_master(left):
+    """Protects a host that was taken out while nobody reached it, or whose run ended after it had left: its server does
+    not ask for votes for ever, and what else it has of a master can go."""
+    found, refusals = decision(asked("a"), {"a": member("a", of="a"), "b": left})
+    assert (short(found), refusals) == (["set_aside b"], [])
+    knows_nothing = member("b", of="ab")
+    assert decision(asked("a"), {"a": member("a", of="a"), "b": knows_nothing}) == ([], [])
+
+
+def test_a_member_that_never_joined_is_of_no_cluster():
+    """Protects masters against a refusal: the file of one that was about to join a cluster that is no more is none of
+    two clusters, and is made anew."""
+    joining = stopped("c", status="joining", cluster_id="d" * 36)
+    found, refusals = decision(asked(), {"a": member("a", of="ab"), "b": member("b", of="ab"), "c": joining})
+    assert (short(found), refusals) == (["join c"], [])
 
 
 def test_a_limit_keeps_members_of_hosts_that_it_leaves_out():

@@ -103,6 +103,8 @@ HEADER = {"server_id": "s", "local_address": "tcp:a:1", "name": "OVN_Northbound"
         ("OVSDB JSON 3 0\n{}\n", {"model": "standalone"}),
         (log({**HEADER, "cluster_id": "c"}), {"status": "member", "cluster_id": "c", "server_id": "s"}),
         (log(HEADER), {"status": "joining", "cluster_id": ""}),
+        (log({**HEADER, "cluster_id": "c", "remote_addresses": ["tcp:b:1"]}, {"term": 1}), {"status": "joining"}),
+        (log({**HEADER, "cluster_id": "c", "prev_index": 3}), {"status": "member", "last": 3}),
         (log(HEADER, {"term": 1}, {"cluster_id": "c"}), {"status": "member", "cluster_id": "c"}),
         (log(HEADER, {"cluster_id": "c"}, {"data": "x" * 99999}, {"note": "left"}), {"status": "left"}),
         (log({**HEADER, "cluster_id": "c"}) + "OVSDB CLU", {"status": "member"}),
