@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import ipaddress
 import typing as t
+from collections.abc import Iterable
 
 from ..module_utils._common.certificates import Validity, texts
-from ._errors import InventoryError
+from ._errors import InventoryError, show
 
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.x509.oid import NameOID
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     x509 = None  # type: ignore[assignment]
 
@@ -117,6 +118,57 @@ def readable_all(text: str) -> tuple[Certificate, ...]:
 def readable(text: str) -> Certificate | None:
     """Return the first certificate of a text that a host has; None where there is none that can be read."""
     return next(iter(readable_all(text)), None)
+
+
+def request_problem(text: str, name: str, alternative_names: Iterable[str]) -> str:
+    """Return why a request (PKCS #10, RFC 2986) is not for exactly the certificate of a host, in words; empty: it is.
+
+    A host makes it, and whoever signs takes over what it says: the name is compared in DER, since OVS reads its bytes.
+
+    :param alternative_names: as :func:`general_name` returns them.
+    """
+    try:
+        found = x509.load_pem_x509_csr(text.encode())
+        extensions = {one.value.oid: one.value for one in found.extensions}
+    except (ValueError, x509.DuplicateExtension):
+        return "can't be read"
+    if found.subject.public_bytes() != x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]).public_bytes():
+        return f"is for {show(found.subject.rfc4514_string())}, and not for {show(f'CN={name}')}"
+    alternative = extensions.pop(x509.SubjectAlternativeName.oid, None)
+    wanted = sorted(alternative_names)
+    if sorted(map(_named, alternative or ())) != wanted:
+        return f"is for other addresses or names than {', '.join(wanted) or 'none'}"
+    extensions.pop(x509.SubjectKeyIdentifier.oid, None)
+    if extensions != {one.oid: one for one in _usage()}:
+        return "asks for other rights than those of a client and server"
+    return ""
+
+
+def _named(name: t.Any) -> str:
+    kind = {x509.IPAddress: "IP", x509.DNSName: "DNS"}.get(type(name), "other")
+    return f"{kind}:{name.value}"
+
+
+def _usage() -> tuple[t.Any, ...]:
+    """Return the rights in each certificate of a host, as the role asks for them."""
+    no = dict.fromkeys(
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "key_cert_sign",
+            "crl_sign",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return (
+        x509.BasicConstraints(ca=False, path_length=None),
+        x509.KeyUsage(digital_signature=True, **no),
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]),
+    )
 
 
 def public_key_of(key: str) -> bytes:

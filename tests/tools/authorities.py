@@ -72,6 +72,29 @@ def issue(by, name, alternative=(), begin=-1, end=730):
     return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
 
 
+def request(name, alternative=(), more=(), extensions=()):
+    """A host's request for a certificate, as the role has it made.
+
+    :param more: further parts of the subject, each an identifier and a text.
+    :param extensions: each with whether it is critical; they replace those of their kind.
+    """
+    parts = [(NameOID.COMMON_NAME, name), *more]
+    subject = x509.Name([x509.NameAttribute(one, text, _validate=False) for one, text in parts])
+    usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
+    key = ec.generate_private_key(ec.SECP256R1())
+    found = [(x509.BasicConstraints(False, None), True), (x509.KeyUsage(True, *(False,) * 8), True)]
+    found += [(x509.ExtendedKeyUsage(usages), False)]
+    found += [(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)]
+    if alternative:
+        found.append((x509.SubjectAlternativeName([_general(one) for one in alternative]), False))
+    by_kind = {one.oid: (one, critical) for one, critical in [*found, *extensions]}
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    for one, critical in by_kind.values():
+        builder = builder.add_extension(one, critical)
+    made = builder.sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
 def _general(text):
     try:
         return x509.IPAddress(ipaddress.ip_address(text))

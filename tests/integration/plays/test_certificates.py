@@ -96,6 +96,16 @@ def test_a_host_whose_name_comes_late(master, tasks):
     assert (code, changed) == (0, 0), said
 
 
+def test_a_request_for_another_name(master):
+    """Protects the names of others: a host that is in other hands asks for one, and nothing is signed for it."""
+    assert master.run()[0] == 0
+    before = {name: content for name, (_mode, content) in master.files().items()}
+    master.plays.answers["openssl_csr_pipe"] = {"csr": authorities.request("id-of-another-host")}
+    code, said, _changed = master.run("-e", "ovn_tls_rotate=keys")
+    assert code == 2 and before.items() <= {name: content for name, (_mode, content) in master.files().items()}.items()
+    assert 'is for "CN=id-of-another-host", and not for "CN=ovn-master"' in said.replace("\\", ""), said
+
+
 def test_authorities_for_a_vault(master):
     """Protects who keeps the CAs in a vault: a playbook makes them, with no host asked, and makes them once; and a
     folder that has something else, such as the inventory itself, from being closed."""
