@@ -165,7 +165,8 @@ ansible_facts:
             - The state of the databases that the host has, C(northbound) and C(southbound), and the C(version) of the
               Open vSwitch that runs them; empty on hosts without.
             - Of a database that is C(model) (V(none), V(standalone), V(clustered)), C(running), C(status),
-              C(cluster_id), C(server_id), C(address), C(role), C(leader), C(members), C(timer), C(listeners), and more.
+              C(cluster_id), C(server_id), C(address), C(role), C(leader), C(members), C(timer), C(listeners), and more;
+              of the Northbound one C(chassis), node to the system-id in its row.
           type: dict
           returned: always
           sample: {northbound: {model: standalone}, southbound: {model: standalone}, version: 3.1.0}

@@ -153,6 +153,8 @@ def _of_variables(role: str, certificate: str, key: str | None) -> Authority:
     if not key:
         return Authority(role, found, (), False)
     path = "" if PRIVATE_KEY in key else os.path.abspath(os.path.expanduser(key))
+    if path:
+        _refuse_exposed(key_name, path, "names a file")
     text = _text(key_name, key, PRIVATE_KEY)
     return Authority(role, found, (_signer(key_name, found, text, path),), False)
 
@@ -174,7 +176,7 @@ def _of_folder(role: str, where: str) -> Authority:
     signers = []
     for one in (key_path, old_key(key_path)):
         if os.path.exists(one):
-            _refuse_exposed(one)
+            _refuse_exposed(FOLDER, one, f"has the key {show_path(one)}")
             signers.append(_signer(FOLDER, found, _file(one), one, f"{show_path(one)} "))
     # The one that signs first; the others were there before it, or are to come after it.
     first = [signer.certificate for signer in signers[:1]]
@@ -199,13 +201,20 @@ def _file(path: str) -> str:
         raise Wrong(FOLDER, str(error)) from None
 
 
-def _refuse_exposed(path: str) -> None:
-    mode = stat.S_IMODE(os.stat(path).st_mode)
+def _refuse_exposed(name: str, path: str, what: str) -> None:
+    """Refuse a key that others can read, as ssh does.
+
+    :param what: what the variable has or names, for the message.
+    """
+    try:
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return  # reading it says why
     if mode & 0o077:
         raise Wrong(
-            FOLDER,
-            f"has the key {show_path(path)} with mode {mode:04o}: others than its owner may read it, and make "
-            "themselves a master; chmod 600",
+            name,
+            f"{what} with mode {mode:04o}: others than its owner may read it, and make themselves a master or a "
+            "chassis; chmod 600",
         )
 
 

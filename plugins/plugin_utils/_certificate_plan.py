@@ -13,8 +13,10 @@ import typing as t
 from collections.abc import Collection, Mapping
 
 from . import _certificates as policy
+from . import _identities
 from ._authorities import (
     CENTRAL,
+    CHASSIS,
     DAYS,
     FOLDER,
     ROLES,
@@ -36,6 +38,10 @@ from ._report import names_of
 from ._x509 import readable_all
 
 Plan = dict[str, t.Any]
+WAITING = (
+    "no certificate of a chassis is issued, since no master's Northbound database could be read, which has on record "
+    "whose a system-id is; run the site play again when they run"
+)
 JOBS = ("awx_job_id", "tower_job_id")  # extra variables that AWX and the automation controller give a job
 
 
@@ -97,7 +103,7 @@ def plan(
     except Wrong as wrong:
         return _done({"problems": [sentence(inventory, wrong)]})
     where = folder(inventory)
-    stops = [] if only_authorities else problems(found, where)
+    stops = [] if only_authorities else [*_not_theirs(inventory, identities), *problems(found, where)]
     make = [] if late else _to_make(found, where)
     if make and not stops:
         stops = _refusals(inventory, found, make, where, only_authorities)
@@ -107,25 +113,39 @@ def plan(
         return _done({"make": make})  # everything else follows from them
     chosen = [host for host in found.hosts if host.name in identities] if identities is not None else found.hosts
     issue: dict[str, list[Plan]] = {}
+    waiting: list[str] = []
+    unknown = _identities.record(inventory) is None
     for one in policy.wanted(found, chosen):
-        issue.setdefault(one.host.name, []).append(policy.order(found, one))
+        if unknown and one.role == CHASSIS:
+            waiting.append(one.host.name)
+        else:
+            issue.setdefault(one.host.name, []).append(policy.order(found, one))
+    unsure = [f"{names_of(waiting)}: {WAITING}"] if waiting else []
     if late:
-        return _done({"issue": issue})
+        return _done({"issue": issue, "kept": unsure}, waits=bool(waiting))
     files = {host.name: policy.changed_files(found, host) for host in found.hosts if host.found is not None}
     return _done(
         {
             "files": {host: some for host, some in files.items() if some and host not in found.written},
             "issue": issue,
-            "kept": kept(found),
+            "kept": [*unsure, *kept(found)],
             "leaving": _to_write(found, where),
             "dropped": {host.name: some for host in found.hosts if (some := policy.dropping(found, host))},
-        }
+        },
+        waits=bool(waiting),
     )
 
 
-def _done(values: Plan) -> Plan:
+def _not_theirs(inventory: Inventory, identities: Mapping[str, str] | None) -> list[str]:
+    """Return sentences about hosts with a system-id that is another host's."""
+    claimed = _identities.claims(inventory, identities)
+    found = _identities.problems(inventory, claimed, _identities.record(inventory) or {})
+    return [f"{host}: {text}" for host, text in found]
+
+
+def _done(values: Plan, waits: bool = False) -> Plan:
     empty: Plan = {"problems": [], "make": [], "files": {}, "issue": {}, "kept": [], "leaving": [], "dropped": {}}
-    needed = any(values.get(name) for name in empty if name not in ("kept", "dropped"))
+    needed = waits or any(values.get(name) for name in empty if name not in ("kept", "dropped"))
     return {**empty, **values, "needed": needed}
 
 

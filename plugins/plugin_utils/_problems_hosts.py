@@ -10,8 +10,8 @@ import collections
 import importlib.util
 
 from ..module_utils._topology import node as policy
-from ..module_utils._topology.clones import ADVICE, twins
 from ..module_utils._topology.foreign import other_overlay, same_database
+from . import _identities
 from ._claims import Claim, clashes
 from ._derived import NO_DEFAULT_ROUTE, tunnel_ip
 from ._errors import InventoryError, show
@@ -97,9 +97,10 @@ def _add_tunnels(inventory: Inventory, report: Report) -> None:
 
 def _add_system_ids(inventory: Inventory, report: Report) -> None:
     """Add hosts with the system-id of another one, as clones of a machine have it: OVN would take both for one."""
-    system_ids = ((host, inventory.facts(host).own.system_id) for host in inventory.hosts)
-    for host, owner, system_id in twins(system_ids):
-        report.add(host, f"its system-id {show(system_id)} is also that of {owner}, as on a clone: {ADVICE}")
+    for host, text in _identities.problems(
+        inventory, _identities.claims(inventory), _identities.record(inventory) or {}
+    ):
+        report.add(host, text)
 
 
 def _add_foreign(inventory: Inventory, report: Report) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from ..module_utils._common import addressing
 from ..module_utils._common.errors import SettingsError
 from ..module_utils._topology import gateway_checks, join_offsets
-from ..module_utils._topology.clones import ADVICE, moved_advice, twins
+from ..module_utils._topology.clones import ADVICE, moved_advice
+from . import _identities
 from ._derived import JOIN, join_subnets, tunnel_address
 from ._errors import show
 from ._inventory import Inventory, natural
@@ -34,21 +35,14 @@ def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report)
     existing: Rows = {today.get(name, name): gateway for name, gateway in (overlay.get("gateways") or {}).items()}
     names = {inventory.node_name(host) for host in inventory.named}
     others = {name: existing[name] for name in sorted(existing, key=natural) if name not in names}
-    _add_clones(inventory, {today.get(name, name): node for name, node in (overlay.get("nodes") or {}).items()}, report)
+    if _identities.record(inventory) is None:  # which the databases had not said before
+        record = {str(name).lower(): str(one) for name, one in Known.of(overlay).chassis.items() if one}
+        for host, text in _identities.problems(inventory, _identities.claims(inventory), record):
+            report.add(host, text)
     _add_join(inventory, existing, others, report)
     addresses = {name: gateway["physical_ips"] for name, gateway in others.items()}
     for problem in gateway_checks.sharing_problems(gateways_of(inventory), addresses):
         report.add_problems(problem.subject.split(" ", 1)[1], [problem])
-
-
-def _add_clones(inventory: Inventory, nodes: Rows, report: Report) -> None:
-    """Add hosts with the system-id that the databases have for another host, which this run does not look at."""
-    hosts = {inventory.node_name(host): host for host in inventory.named}
-    own = {host: inventory.facts(host).own.system_id for host in inventory.hosts}
-    held = [(hosts[name], node.get("chassis")) for name, node in nodes.items() if name in hosts]
-    for host, owner, system_id in twins([*(one for one in held if not own[one[0]]), *own.items()]):
-        if not own[owner]:
-            report.add(host, f"its system-id {show(system_id)} is that of {owner} in the databases: {ADVICE}")
 
 
 def add_rename_problems(

@@ -145,8 +145,8 @@ def request_problem(text: str, name: str, alternative_names: Iterable[str]) -> s
 
 
 def _named(name: t.Any) -> str:
-    kind = {x509.IPAddress: "IP", x509.DNSName: "DNS"}.get(type(name), "other")
-    return f"{kind}:{name.value}"
+    kinds: dict[t.Any, str] = {x509.IPAddress: "IP", x509.DNSName: "DNS"}
+    return f"{kinds.get(type(name), 'other')}:{name.value}"
 
 
 def _usage() -> tuple[t.Any, ...]:

@@ -42,14 +42,14 @@ class Master:
         (self.folder / "etc/openvswitch").mkdir(exist_ok=True)
         (self.folder / "etc/openvswitch/system-id.conf").write_text(f"{system_id}\n")
 
-    def run(self, *arguments, new="certificates", before=()):
+    def run(self, *arguments, new="certificates", before=(), hosts="ovn_masters"):
         """Gather the facts, and give certificates; the exit code, what was said, and how much changed.
 
         :param before: tasks in between.
         """
         facts = {"name": "Gather facts", "ovn.kubernetes.ovn_facts": {}}
         given = {"ansible.builtin.import_role": {"name": "ovn.kubernetes.common", "tasks_from": new}}
-        play = {"hosts": "ovn_masters", "gather_facts": False, "tasks": [facts, *before, given]}
+        play = {"hosts": hosts, "gather_facts": False, "tasks": [facts, *before, given]}
         code, said, self.calls = self.plays.run(self.plays.play(play), *arguments)
         changed = re.search(r"ovn-master +: ok=\d+ +changed=(\d+)", said)
         return code, said, int(changed[1]) if changed else None

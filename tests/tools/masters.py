@@ -112,9 +112,9 @@ class Host:
         assert not failed, failed
         return results
 
-    def add_switch(self, name):
+    def add_switch(self, name, keys=None):
         """Write a row to the Northbound database."""
-        row = {"name": name}
+        row = {"name": name, "external_ids": ["map", list((keys or {}).items())]}
         self.transact(NORTHBOUND, {"op": "insert", "table": "Logical_Switch", "row": row})
 
     def everything(self, place):

@@ -60,7 +60,7 @@ def databases(address="10.44.0.11", listeners=LISTENING, **more):
         }
 
     return {
-        "northbound": state("OVN_Northbound", 6643, ()),
+        "northbound": {**state("OVN_Northbound", 6643, ()), "chassis": {}},
         "southbound": state("OVN_Southbound", 6644, listeners),
         "version": "3.1.0",
     }

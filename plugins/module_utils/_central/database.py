@@ -77,6 +77,7 @@ class Database:
     :ivar schema, package_schema: the version of its schema, and that of the installed package.
     :ivar arguments: those of the running server that matter to us, see :func:`server_arguments`.
     :ivar listeners: rows of the table Connection; None: they could not be read.
+    :ivar chassis: of the Northbound database: node to the system-id in its row; None: not read.
     :ivar users: port to the addresses that are connected to it.
     :ivar problem: why something could not be read, one sentence; empty: nothing.
     """
@@ -97,6 +98,7 @@ class Database:
     package_schema: str = ""
     arguments: tuple[str, ...] = ()
     listeners: tuple[Listener, ...] | None = None
+    chassis: Mapping[str, str] | None = None
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     problem: str = ""
 

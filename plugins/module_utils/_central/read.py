@@ -34,7 +34,7 @@ from .places import FOLDERS, PLACES
 from .sockets import connected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
     from .places import Folders, Place
@@ -112,10 +112,14 @@ async def _content(place: Place, folders: Folders) -> dict[str, Any]:
         tables = CONTENT[place.database]
         columns = ["target", "inactivity_probe", "external_ids"]
         columns += ["role"] if place.database == names.SOUTHBOUND else []
-        selects = [
+        selects: list[dict[str, Any]] = [
             {"op": "select", "table": "Connection", "where": [], "columns": columns},
             *({"op": "select", "table": table, "where": [], "columns": ["_uuid"]} for table in tables),
         ]
+        if place.database == names.NORTHBOUND:
+            ours = ["map", [[names.OWNER_CONTROLLER, names.CONTROLLER], [names.OWNER_TYPE, "Node"]]]
+            where = [["external_ids", "includes", ours]]
+            selects.append({"op": "select", "table": "Logical_Switch", "where": where, "columns": ["external_ids"]})
         rows, *others = await channel.request("transact", [place.database, *selects], PATIENCE)
         versions = await channel.request(
             "transact",
@@ -125,11 +129,18 @@ async def _content(place: Place, folders: Folders) -> dict[str, Any]:
         schema = json.loads(decode(versions[0]["rows"][0]["schema"]))
     finally:
         channel.close()
+    nodes = others.pop()["rows"] if place.database == names.NORTHBOUND else None
     return {
         "listeners": tuple(map(_listener, rows["rows"])),
+        "chassis": None if nodes is None else _chassis(decode(row["external_ids"]) for row in nodes),
         "empty": not any(found["rows"] for found in others),
         "schema": str(schema.get("version", "")),
     }
+
+
+def _chassis(nodes: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return node to system-id, from the ``external_ids`` of nodes' rows."""
+    return {keys[names.OWNER_NAME]: keys[names.CHASSIS_KEY] for keys in nodes if keys.get(names.CHASSIS_KEY)}
 
 
 def _listener(row: Mapping[str, Any]) -> Listener:

@@ -9,14 +9,17 @@ from dataclasses import replace
 
 import pytest
 from database_server import wait_for
-from masters import NORTHBOUND, PLACES, Masters, run
+from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters, run
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central import execute, listeners
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import Asked, Step
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.database import Database, Listener
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.decide import decide
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.execute import Executor
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import Owner
+from ansible_collections.ovn.kubernetes.plugins.module_utils._topology.overlay import node_owner
 
 
 @pytest.fixture
@@ -37,6 +40,24 @@ def test_a_standalone_database_whose_file_is_gone(masters):
     with pytest.raises(HostError, match="is none, and no standalone database"):
         masters.carry_out(step, wanted)
     assert masters["a"].everything(NORTHBOUND)["Logical_Switch"]
+
+
+def test_the_record_of_who_has_which_system_id(masters):
+    """Protects the names of hosts: the controller reads from a master whose system-id is whose, of our nodes alone; a
+    database that does not run has no empty record."""
+    host = masters["a"]
+    assert host.state(NORTHBOUND)["chassis"] is None
+    host.standalone(NORTHBOUND)
+    assert host.state(NORTHBOUND)["chassis"] == {}
+    host.add_switch("n1", {**node_owner("n1").keys(), names.CHASSIS_KEY: "id-1"})
+    host.add_switch("n2", node_owner("n2").keys())
+    host.add_switch("n3", {**Owner("Gateway", "n3").keys(), names.CHASSIS_KEY: "id-3"})
+    host.add_switch("n4", {names.OWNER_TYPE: "Node", names.OWNER_NAME: "n4", names.CHASSIS_KEY: "id-4"})
+    assert host.state(NORTHBOUND)["chassis"] == {"n1": "id-1"}
+    masters.site("a")
+    assert (host.state(NORTHBOUND)["chassis"], host.state(SOUTHBOUND)["chassis"]) == ({"n1": "id-1"}, None)
+    host.stop(NORTHBOUND)
+    assert host.state(NORTHBOUND)["chassis"] is None
 
 
 def test_options_that_cannot_be_written(masters):

@@ -96,6 +96,19 @@ def test_a_host_whose_name_comes_late(master, tasks):
     assert (code, changed) == (0, 0), said
 
 
+@pytest.mark.parametrize("tasks", ["certificates_new", "certificates_new_or_end"])
+def test_a_late_name_of_another_host(master, tasks):
+    """Protects the names of others from a host that says its system-id after the facts: nothing is signed for it."""
+    master.plays.hosts["ovn-node1"] = {"ovn_encap_ip": "10.44.0.12", "ansible_connection": "local"}
+    master.plays.groups["ovn_nodes"] = ["ovn-node1"]
+    master.name_it("")
+    installed = {"name": "Install", "ansible.builtin.set_fact": {"node_result": {"chassis": "id-same"}}}
+    assert master.run()[0] == 0
+    code, said, _changed = master.run(new=tasks, before=[installed], hosts="ovn_masters:ovn_nodes")
+    assert code == 2 and "chassis.pem" not in master.files(), said
+    assert 'ovn-node1: its system-id \\"id-same\\" is also that of ovn-master' in said, said
+
+
 def test_a_request_for_another_name(master):
     """Protects the names of others: a host that is in other hands asks for one, and nothing is signed for it."""
     assert master.run()[0] == 0

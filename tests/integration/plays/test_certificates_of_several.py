@@ -7,7 +7,7 @@ from __future__ import annotations
 import authorities
 import pytest
 from certified_master import ROLES
-from stand_in_plays import FACTS
+from stand_in_plays import FACTS, databases
 
 from .conftest import BOTH
 
@@ -31,7 +31,8 @@ class Several:
         plays.answers.update(
             apt={},
             openssl_privatekey={},
-            openssl_csr_pipe={"csr": "request"},
+            openssl_csr_pipe={},
+            **{f"openssl_csr_pipe {host}": {"csr": authorities.request(f"id-{host}")} for host in plays.hosts},
             x509_certificate_pipe={"certificate": "certificate"},
         )
         for number, host in enumerate(plays.hosts, 11):
@@ -54,9 +55,10 @@ class Several:
         self.knows(host, found)
 
     def knows(self, host, found):
-        self.plays.facts(
-            host, ovn_kubernetes={**FACTS["ovn_kubernetes"], "system_id": f"id-{host}", "certificates": found}
-        )
+        own = {**FACTS["ovn_kubernetes"], "system_id": f"id-{host}", "certificates": found}
+        if host == "ovn-master":
+            own["central_databases"] = databases()
+        self.plays.facts(host, ovn_kubernetes=own)
 
     def run(self, *arguments, **keywords):
         """Give certificates; the exit code, what was said, and the calls: host -> modules. Keywords are the play's."""

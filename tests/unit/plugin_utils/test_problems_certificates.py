@@ -63,12 +63,18 @@ def test_paths(said, tmp_path):
     """Protects CAs that lie somewhere else on the controller."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600 if name.endswith(".key") else 0o644)
     paths = {
         f"ovn_tls_{role}_ca_{part}": str(tmp_path / f"{role}-ca.{part[:3].replace('cer', 'crt')}")
         for role in ("central", "chassis")
         for part in ("certificate", "key")
     }
     assert said(**paths) == []
+    for mode in (0o640, 0o604, 0o620):
+        (tmp_path / "chassis-ca.key").chmod(mode)
+        (found,) = said(**paths)
+        words = f"ovn_tls_chassis_ca_key names a file with mode {mode:04o}: others than its owner may read it"
+        assert words in found and found.endswith("; chmod 600")
 
 
 WRONG = {
@@ -159,8 +165,12 @@ def test_files_that_the_environment_names(said, cluster, tmp_path, monkeypatch):
         for part, text in (("certificate", one.certificate), ("key", one.key)):
             path = tmp_path / f"{role}.{part}"
             path.write_text(text)
+            path.chmod(0o600)  # as AWX does
             monkeypatch.setenv(f"OVN_TLS_{role.upper()}_CA_{part.upper()}_FILE", str(path))
     assert said() == []
     (tmp_path / "central.key").write_text(OTHER.key)
     (found,) = said()
     assert "ovn_tls_central_ca_key is not the key of the CA" in found
+    (tmp_path / "central.key").chmod(0o644)
+    (found,) = said()
+    assert "ovn_tls_central_ca_key names a file with mode 0644" in found
