@@ -122,6 +122,16 @@ def test_a_new_authority_and_a_host_that_is_left_out(several, left_out):
     assert calls["ovn-master"] == calls["ovn-node1"] == ["ovn_facts", "files"]
 
 
+def test_a_new_authority_in_batches(several):
+    """Protects the old CA from being there for good: no batch of a play sees that all hosts trust the new one, and
+    nothing is made."""
+    before = sorted(path.name for path in several.folder.iterdir())
+    code, said, calls = several.run("-e", "ovn_tls_rotate=chassis_ca,central_ca", serial=2)
+    assert code == 2 and set(calls) == {"ovn-master", "ovn-node1"}, said
+    assert "run ansible-playbook ovn.kubernetes.site -e ovn_tls_rotate=central_ca,chassis_ca, which has none." in said
+    assert before == sorted(path.name for path in several.folder.iterdir())
+
+
 def test_a_host_that_fails_meanwhile(several):
     """Protects a host whose disk is full: what it could not write it does not trust, and the new CA waits."""
     new = authorities.authority("new")
