@@ -191,6 +191,13 @@ ansible_facts:
           type: dict
           returned: always
           sample: {now: 1796036400}
+        ovn_user:
+          description:
+            - As which user OVN's packages for EL run its daemons, from C(/etc/sysconfig/ovn); empty where that does not
+              say it.
+          type: str
+          returned: always
+          sample: openvswitch
         way_mtus:
           description:
             - IP version to the least MTU of the ways to the given tunnel addresses of other hosts. A version of which

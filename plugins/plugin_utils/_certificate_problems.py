@@ -113,7 +113,8 @@ def kept(cluster: Cluster) -> list[str]:
         if lacking:
             found.append(
                 f"the new {role} CA signs when {names_of(lacking)} "
-                f"{'trust' if len(set(lacking)) > 1 else 'trusts'} it: run the site play when all can be reached, for all at once"
+                f"{'trust' if len(set(lacking)) > 1 else 'trusts'} it: run the site play when all can be reached, "
+                "for all at once"
             )
         elif older:
             found.append(

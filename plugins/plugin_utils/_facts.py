@@ -33,7 +33,8 @@ class OwnFacts(t.NamedTuple):
 
     ``in_use`` is None where it was not asked what of our networks it uses. ``foreign`` is what other program uses its
     Open vSwitch, ``southbound_before`` the Southbound database that it has without being a node, ``certificates`` what
-    it has of them; None where it was not asked. ``cut_off`` are its daemons that are not connected to a database.
+    it has of them; None where it was not asked. ``cut_off`` are its daemons that are not connected to a database,
+    ``ovn_user`` is as which user OVN's packages for EL run its daemons.
     """
 
     system_id: str
@@ -48,6 +49,7 @@ class OwnFacts(t.NamedTuple):
     southbound_before: str = ""
     certificates: Fact | None = None
     cut_off: tuple[str, ...] = ()
+    ovn_user: str = ""
 
 
 class InUse(t.NamedTuple):
@@ -101,6 +103,7 @@ class Facts:
             _text(own.get("southbound_before")),
             own["certificates"] if isinstance(own.get("certificates"), Mapping) else None,
             tuple(map(_text, own.get("cut_off") or ())),
+            _text(own.get("ovn_user")),
         )
 
     @property
@@ -108,6 +111,11 @@ class Facts:
         """The state of OVN's databases on the host, as M(ovn.kubernetes.ovn_facts) gathers it; None: nobody knows."""
         found = self._dict("ovn_kubernetes").get("central_databases") if self._has_own else None
         return found if isinstance(found, Mapping) else None
+
+    @property
+    def os_family(self) -> str:
+        """Which packages the host has, as Ansible calls it; empty where it was not asked."""
+        return _text(self._facts.get("os_family"))
 
     @property
     def default_address(self) -> str:

@@ -6,6 +6,7 @@ collection."""
 
 from __future__ import annotations
 
+from ..module_utils._common.names import OVN_SYSCONFIG
 from ._authorities import CA_DAYS, DAYS, ROLES, ROTATE, Wrong, authorities, sentence, variable
 from ._certificates import LONGEST_NAME
 from ._errors import InventoryError, show
@@ -13,6 +14,7 @@ from ._inventory import Inventory
 from ._report import Report
 from ._variables import VARIABLES
 
+USER, ROOT = "openvswitch", ("root", "0")  # of OVN's packages for EL, which write it into OVN_SYSCONFIG
 MOST = 36500  # days; a century
 
 
@@ -22,6 +24,7 @@ def add_certificate_problems(inventory: Inventory, report: Report) -> None:
         return
     _add_days(inventory, report)
     _add_names(inventory, report)
+    _add_users(inventory, report)
     _add_rotation(inventory, report)
     try:
         authorities(inventory)
@@ -61,6 +64,20 @@ def _add_names(inventory: Inventory, report: Report) -> None:
                     f"{what} {show(text)} has {len(text)} characters, and the name in a certificate has at most "
                     f"{LONGEST_NAME} (RFC 5280): give the host a shorter one, or set ovn_tls to false",
                 )
+
+
+def _add_users(inventory: Inventory, report: Report) -> None:
+    """Add hosts whose daemons could not read their keys: OVN's packages for EL run them as another user than root."""
+    for host in inventory.hosts:
+        facts = inventory.facts(host)
+        user = facts.own.ovn_user or USER
+        if facts.os_family == "RedHat" and user not in ROOT:
+            report.add(
+                host,
+                f"OVN's daemons run as the user {show(user)} there, who can't read keys, which are root's: write "
+                f'OVN_USER_ID="root:root" into {OVN_SYSCONFIG} and restart what runs of OVN, or set ovn_tls to false '
+                "(EL9 is not tested)",
+            )
 
 
 def _add_rotation(inventory: Inventory, report: Report) -> None:

@@ -47,6 +47,7 @@ INTEGRATION_BRIDGE = "br-int"
 MANAGEMENT_PREFIX = "k8s-"  # of management ports and their links
 PHYSICAL_NETWORK = "physnet"
 SETTINGS_DIRECTORY = "/etc/ovn-kubernetes"
+OVN_SYSCONFIG = "/etc/sysconfig/ovn"  # of OVN's packages for EL: as which user its units run the daemons
 NODE_SETTINGS = SETTINGS_DIRECTORY + "/node.json"  # of the host's part of the node, for the next boot
 GATEWAY_SETTINGS = SETTINGS_DIRECTORY + "/gateway.json"
 # Environment of the units of programs: from which level on they log.

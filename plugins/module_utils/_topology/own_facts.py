@@ -38,7 +38,7 @@ def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
     ``problem`` is what is wrong with the saved settings, as a sentence; empty: nothing. ``gateway`` is whether the host
     has anything of a gateway, ``central`` whether it has the overlay's databases, ``databases`` the addresses at which
     it looks for them. ``certificates`` is what :func:`read_certificates` returns. ``way_mtus`` is the least MTU of the
-    ways to the other hosts' tunnels, for each IP version.
+    ways to the other hosts' tunnels, for each IP version. ``ovn_user`` is what :func:`ovn_user` returns.
 
     :param tunnel_addresses: of all hosts, as far as the inventory has them.
     """
@@ -48,6 +48,7 @@ def read_own_facts(tunnel_addresses: Collection[str] = ()) -> dict[str, Any]:
     found["central"] = os.path.exists(names.CENTRAL_DROP_IN)
     found["databases"] = saved_databases()
     found["certificates"] = read_certificates()
+    found["ovn_user"] = ovn_user()
     try:
         found["node"], found["subnets"] = saved_node()
     except HostError as error:
@@ -61,6 +62,19 @@ def saved_databases(path: str = names.NODE_SETTINGS) -> list[str]:
         return remotes.addresses(str(json.loads(_read(path))["southbound"]))
     except (OSError, KeyError, TypeError, ValueError):
         return []
+
+
+def ovn_user(path: str = names.OVN_SYSCONFIG) -> str:
+    """Return as which user the units of OVN's packages for EL run its daemons; empty: the file does not say.
+
+    Its lines are those of systemd.exec(5), EnvironmentFile=: of several the last one counts.
+    """
+    try:
+        lines = _read(path).splitlines()
+    except (OSError, ValueError):
+        return ""
+    values = [value for key, equals, value in (line.strip().partition("=") for line in lines) if key == "OVN_USER_ID"]
+    return values[-1].strip().strip("\"'").partition(":")[0] if values else ""
 
 
 def is_gateway() -> bool:

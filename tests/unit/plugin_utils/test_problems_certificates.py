@@ -132,6 +132,28 @@ def test_what_is_wrong(said, cluster, what):
     assert not any("PRIVATE KEY" in text for text in found)
 
 
+@pytest.mark.parametrize(
+    ("family", "user", "tls", "right"),
+    [
+        ("RedHat", "", True, False),
+        ("RedHat", "openvswitch", True, False),
+        ("RedHat", "root", True, True),
+        ("RedHat", "openvswitch", False, True),
+        ("Debian", "", True, True),
+    ],
+)
+def test_daemons_that_can_not_read_keys(cluster, family, user, tls, right):
+    """Protects EL9, where OVN does not run as root: it is said before any host is changed, and not by daemons that
+    can't connect."""
+    cluster.with_facts().everywhere(ovn_tls=tls, ovn_tls_folder="/nowhere/ovn-tls").own(MASTER, ovn_user=user)
+    cluster.hostvars[MASTER]["ansible_facts"]["os_family"] = family
+    said = cluster.problems(gathered=[MASTER])
+    assert (said == []) is right
+    if not right:
+        assert said[0].startswith(f"{MASTER}: OVN's daemons run as the user \"openvswitch\" there, who can't read keys")
+        assert 'write OVN_USER_ID="root:root" into /etc/sysconfig/ovn' in said[0]
+
+
 FOLDERS = {
     "another's key": ({**FILES, "central-ca.key": OTHER.key}, 'central-ca.key" is not the key of the CA'),
     "no key": ({**FILES, "chassis-ca.key": "x"}, "is no private key in PEM"),

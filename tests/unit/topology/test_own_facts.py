@@ -32,6 +32,22 @@ def test_where_the_databases_were(file):
         assert own_facts.saved_databases(str(file)) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ('OPTIONS=""\n#OVN_USER_ID="openvswitch:openvswitch"\n', ""),
+        ('OPTIONS=""\nOVN_USER_ID="openvswitch:openvswitch"\n', "openvswitch"),
+        ("OVN_USER_ID='openvswitch:openvswitch'\nOVN_USER_ID=root:root", "root"),
+        ("OVN_USER_ID=\n", ""),
+    ],
+)
+def test_as_whom_ovn_runs(file, text, user):
+    """Protects keys on EL: who reads them is in a file of OVN's packages, and the last line counts."""
+    assert own_facts.ovn_user(str(file)) == ""
+    file.write_text(text)
+    assert own_facts.ovn_user(str(file)) == user
+
+
 DAMAGED = [
     *["", "{", "[]", "null", '{"name": "node1"}', '{"name": 1, "subnets": []}', " " * 70000, "\udcff"],
     *['{"name": "a", "subnets": "192.168.2.0/24"}', '{"name": "a", "subnets": ["x"]}', '{"name": "a", "subnets": [7]}'],
