@@ -159,7 +159,7 @@ def test_what_was_sent_before_another_took_over_is_refused(members, lost):
         tasks = [asyncio.ensure_future(one.run()) for one in replicas]
         try:
             first, second = replicas
-            await until(lambda: first.locked or second.locked)
+            await until(lambda: first.connected and second.connected and (first.locked or second.locked))
             first, second = (first, second) if first.locked else (second, first)
             fences = [Fence(LOCK), Fence(LOCK)]
             await first.transact(fences[0].take())
