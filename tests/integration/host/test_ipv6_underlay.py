@@ -47,7 +47,12 @@ def inventory():
         found = {"default_ipv4": {}, "default_ipv6": default, "interfaces": ["lo", "eth0"], "eth0": {"mtu": 1500}}
         found["eth0"]["ipv6"] = [{"address": address(number), "prefix": "64", "scope": "global"}]
         subnets = [f"192.168.{number}.0/24", f"fd10:128:0:{number}::/64"]
-        hostvars[host] = {"ovn_cluster_subnet": NETWORKS, "ovn_node_subnet": subnets, "ansible_facts": found}
+        hostvars[host] = {
+            "ovn_tls": False,
+            "ovn_cluster_subnet": NETWORKS,
+            "ovn_node_subnet": subnets,
+            "ansible_facts": found,
+        }
     return hostvars, {"ovn_masters": ["node1"], "ovn_nodes": list(HOSTS)}
 
 

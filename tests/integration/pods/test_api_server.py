@@ -123,7 +123,7 @@ def test_w2_the_api_server_starts_again(served, sandbox, end):
     kubernetes.start()
     add(kubernetes, "web")
     assert answer(waiting)[0] == 0
-    assert node.http_get("/readyz")[0] == 200
+    wait_for(lambda: node.http_get("/readyz")[0] == 200, "the node to be ready")
 
 
 def test_the_nodes_account_may_write_events(served, sandbox):
