@@ -19,7 +19,7 @@ from . import asked as do
 from . import files, listeners
 from .database import CLUSTERED, JOINING, LEFT, MEMBER, NONE, STANDALONE
 from .places import FOLDERS
-from .read import ask_server, read_database, read_file
+from .read import ask_server, read_database, read_file, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -256,7 +256,8 @@ class Executor:
             raise
         self.servers.start(self.place)
         patience = start_time(self.file)
-        if not wait_until(lambda: self.state().running, patience, PAUSE):
+        # Its state would be read from its file, all of it, each time.
+        if not wait_until(lambda: asyncio.run(version(self.place, self.folders)), patience, PAUSE):
             raise HostError(
                 f"the server of {self.place.database} does not answer {patience:.0f} s after its start: see its log, "
                 f"/var/log/ovn/ovsdb-server-{self.place.stem[3:5]}.log, and systemctl status {self.place.unit}"

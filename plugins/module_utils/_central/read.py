@@ -187,7 +187,7 @@ def read_file(path: str) -> dict[str, Any]:
                     found["status"] = LEFT
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, TypeError, AttributeError) as error:
         return {"problem": f"{path} can't be read: {error}"}
     # A member's file that was joined has entries, or what they have come to, and no addresses to join through.
     is_joining = not found["cluster_id"] or ("remote_addresses" in header and end == 1)

@@ -117,6 +117,8 @@ HEADER = {"server_id": "s", "local_address": "tcp:a:1", "name": "OVN_Northbound"
         ("hello\n", {"model": "none"}),
         ("", {"model": "none"}),
         ("OVSDB CLUSTER 3 0\n{]}", {"model": "none"}),
+        ("OVSDB CLUSTER 3 0\n[1]", {"model": "none"}),
+        ('OVSDB CLUSTER 18 0\n{"prev_index": [1]}', {"model": "none"}),
     ],
 )
 def test_a_file_s_own_words(tmp_path, content, found):
