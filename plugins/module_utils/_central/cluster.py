@@ -188,13 +188,20 @@ def has_ssl(state: Database) -> bool:
 def _gone(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:
     """Take out members that nobody has any more: of hosts that left the inventory, and of disks that were wiped.
 
-    A member of a master that was only not reached stays, and so does one of another host that --limit leaves out.
+    A member of a master that was only not reached stays, and so does one of another host that --limit leaves out. Where
+    a master was not reached that has another address than all members, one that nobody knows may be its own.
     """
+    known = [cluster.asked.at(member.address) for member in members]
+    elsewhere = [host for host in cluster.unread if host not in known]
     for member in members:
         if cluster.owner(member):
             continue
         host = cluster.asked.at(member.address)
-        if host in cluster.unread or (host in cluster.asked.limited and not cluster.asked.is_master(host)):
+        if (
+            (not host and elsewhere)
+            or host in cluster.unread
+            or (host in cluster.asked.limited and not cluster.asked.is_master(host))
+        ):
             continue
         lost = f"{host} has lost its database" if cluster.asked.is_master(host) else f"{member.address} is no master's"
         yield cluster.step(source, do.KICK, server=member.id, reason=lost)

@@ -348,6 +348,16 @@ def test_a_member_that_never_joined_is_of_no_cluster():
     assert (short(found), refusals) == (["join c"], [])
 
 
+def test_a_member_that_may_be_a_master_s_stays():
+    """Protects a master that gets another address, and was not reached in that run: its member, which may be alive, is
+    not taken out under the address of before."""
+    moved = tuple(Master(host, "10.0.0.9" if host == "c" else ADDRESSES[host]) for host in "abc")
+    states = {"a": member("a"), "b": member("b"), "c": None}
+    assert decision(Asked(moved), states) == ([], [])
+    found, _refusals = decision(Asked(moved), {**states, "c": NOTHING})
+    assert short(found) == ["kick a 2222"]
+
+
 def test_a_limit_keeps_members_of_hosts_that_it_leaves_out():
     """Protects a host that is no master any more, and was not asked, from being taken out while it runs."""
     states = {"a": member("a"), "b": member("b"), "c": None}
