@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
@@ -84,10 +85,14 @@ class Client:
 
     :param agent: the User-Agent, which the server's log shows.
     :param timeout: seconds for a reply.
+    :param spread: take several servers in a random order, so that programs of many hosts with the same list have equal
+        shares of them, also of those that are left when one fails.
     :raises KubernetesError: the CA or the client certificate can't be used.
     """
 
-    def __init__(self, settings: Settings, agent: str = "ovn-kubernetes", timeout: float = 15.0) -> None:
+    def __init__(
+        self, settings: Settings, agent: str = "ovn-kubernetes", timeout: float = 15.0, spread: bool = False
+    ) -> None:
         try:
             import aiohttp
         except ImportError:
@@ -99,7 +104,8 @@ class Client:
         self._watches: set[aiohttp.ClientResponse] = set()  # open ones
         self._opening: set[asyncio.Future[aiohttp.ClientResponse]] = set()  # watches that the server has not begun yet
         self._timeout_seconds = timeout
-        self._servers = Servers(settings.servers)
+        servers = settings.servers
+        self._servers = Servers(random.sample(servers, len(servers)) if spread else servers)
         context = tls_context(settings) if settings.server.startswith("https:") else None
         connector = (
             aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context) if context else aiohttp.TCPConnector(limit=CONNECTIONS)

@@ -97,9 +97,10 @@ class NodeServer:
         self._lost_link = asyncio.Event()
         self._could_repair = False
         settings = Settings.read(options.kubernetes)
-        self.client = Client(settings, agent="ovn-k8s-node")
+        self.client = Client(settings, agent="ovn-k8s-node", spread=True)
         # The node's account may not read endpoint slices and other nodes. The server's own account may.
-        self.own_client = Client(dataclasses.replace(settings, user=None, group=None), agent="ovn-k8s-node")
+        own_settings = dataclasses.replace(settings, user=None, group=None)
+        self.own_client = Client(own_settings, agent="ovn-k8s-node", spread=True)
         self.events = EventWriter(self.client, "ovn-k8s-node")
         self._health = health
         self.pods = KnownPods()

@@ -41,7 +41,7 @@ async def watch(access: str, northbound: str | None, listen: str, southbound: st
     """
     loop = asyncio.get_running_loop()
     settings = Settings.read(access)
-    client = Client(settings, "ovn-k8s-watcher")
+    client = Client(settings, "ovn-k8s-watcher", spread=True)
     metrics = WatcherMetrics()
     north, south = database_access.northbound(northbound), database_access.southbound(southbound)
     cluster = Cluster(

@@ -7,6 +7,8 @@ stand-ins, which drop replies.
 from __future__ import annotations
 
 import asyncio
+import collections
+import itertools
 import re
 import time
 
@@ -390,6 +392,24 @@ def test_what_may_have_been_done_is_not_done_twice():
             await client.close()
 
     asyncio.run(asyncio.wait_for(main(), 30))
+
+
+def test_programs_of_many_hosts_have_equal_shares():
+    """Protects one API server from all hosts, which have the same list, also when another one fails."""
+
+    async def main():
+        urls = [f"http://127.0.0.1:{port}" for port in (11, 12, 13)]
+        settings, orders = Settings(",".join(urls)), collections.Counter()
+        for _ in range(300):
+            client = Client(settings, spread=True)
+            orders[tuple(client._servers.in_turn())] += 1
+            await client.close()
+        assert set(orders) == set(itertools.permutations(urls)) and max(orders.values()) < 100
+        client = Client(settings)
+        assert client.server == urls[0]
+        await client.close()
+
+    asyncio.run(main())
 
 
 def test_addresses_of_several():
