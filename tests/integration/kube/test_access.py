@@ -8,11 +8,13 @@ Each has its rights and no others.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
 import re
 import shlex
+import signal
 import stat
 import subprocess
 import time
@@ -26,6 +28,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube import token as tokens
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts import ROLES, node_user
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
+from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.servers import CANNOT_SERVE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.policies import OF_ADMINISTRATORS
 
@@ -306,6 +309,28 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             assert status(refused) == 403
 
     as_account(look, "ovn-k8s-watcher")
+
+
+@pytest.mark.parametrize(("account", "node"), [("ovn-k8s-watcher", None), ("ovn-k8s-node-node1", "node1")])
+def test_each_program_sees_that_the_server_has_lost_its_database(access, kubernetes, as_account, account, node):
+    """Protects the way to another API server: each account may ask for /readyz, and a real server says so there."""
+    access()
+
+    async def look(client):
+        await client.ready()
+        kubernetes._etcd.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(APIRefused) as refused:
+                while True:
+                    await client.ready()
+        finally:
+            kubernetes._etcd.send_signal(signal.SIGCONT)
+        assert refused.value.status in CANNOT_SERVE
+        while True:
+            with contextlib.suppress(APIRefused):
+                return await client.ready()
+
+    as_account(look, account, node)
 
 
 @pytest.mark.parametrize(("account", "node"), [("ovn-k8s-watcher", None), ("ovn-k8s-node-node1", "node1")])
