@@ -52,7 +52,8 @@ _value:
     C(bare), masters without database and package; C(former) and C(retired), hosts that were masters, and those of them
     that have no database any more; C(switching), whether
     chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(cut_off), hosts
-    whose daemons are not connected to the databases, although these have a leader.
+    whose daemons are not connected to the databases, although these have a leader; C(relay), the arguments of each
+    master's relay, empty where there are none.
   type: dict
   sample:
     steps: [{host: ovn-node1, database: northbound, action: join, text: "northbound on ovn-node1: join the cluster"}]
@@ -63,6 +64,7 @@ _value:
     switching: false
     users: []
     cut_off: []
+    relay: ""
 """
 
 import typing as t

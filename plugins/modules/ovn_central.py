@@ -28,7 +28,7 @@ options:
         where the servers listen.
       - V(set_aside) stops the server, and gives its file another name.
       - V(reset) lets ovn-controller and ovn-northd of this host forget how far the log of the Southbound and the
-        Northbound cluster was, after a new cluster was made.
+        Northbound cluster was, after a new cluster was made; a relay is started again.
     type: str
     required: true
     choices:
@@ -47,9 +47,11 @@ options:
       - set_aside
       - reset
   database:
-    description: Which database.
+    description:
+      - Which database. V(relay) is the master's relay of the Southbound database, which is only started and
+        told where it listens.
     type: str
-    choices: [northbound, southbound]
+    choices: [northbound, southbound, relay]
   address:
     description: The address of this master's member, for example V(ssl:10.0.0.1:6643).
     type: str

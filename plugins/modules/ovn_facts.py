@@ -162,9 +162,9 @@ ansible_facts:
           sample: false
         central_databases:
           description:
-            - The state of the databases that the host has, C(northbound) and C(southbound), and the C(version) of the
-              Open vSwitch that runs them; empty on hosts without.
-            - Of a database that is C(model) (V(none), V(standalone), V(clustered)), C(running), C(status),
+            - The state of the databases that the host has, C(northbound) and C(southbound), that of the C(relay) of the
+              second one, and the C(version) of the Open vSwitch that runs them; empty on hosts without.
+            - Of a database that is C(model) (V(none), V(standalone), V(clustered), V(relay)), C(running), C(status),
               C(cluster_id), C(server_id), C(address), C(role), C(leader), C(members), C(timer), C(listeners), and more;
               of the Northbound one C(chassis), node to the system-id in its row.
           type: dict

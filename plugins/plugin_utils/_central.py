@@ -13,13 +13,14 @@ from ..module_utils._central.asked import READDRESS, SET_ASIDE, Asked, Decision,
 from ..module_utils._central.cluster import has_ssl
 from ..module_utils._central.database import CLUSTERED, STANDALONE, Database
 from ..module_utils._central.decide import decide
-from ..module_utils._central.places import PLACES, Place
+from ..module_utils._central.places import PLACES, RELAY, Place
 from ..module_utils._common import names
 from ..module_utils._common.remotes import with_port
 from ._derived import required_tunnel_address, tunnel_address, tunnel_ip
 from ._inventory import Inventory
 
 RECOVER_FROM = "ovn_recover_from"
+RELAYS = "ovn_southbound_relays"
 KEYS = {
     "northbound": (names.CENTRAL_PEM, names.CENTRAL_PEM, names.CENTRAL_CA),
     "southbound": (names.CENTRAL_PEM, names.CENTRAL_PEM, names.SOUTHBOUND_CA),
@@ -38,7 +39,7 @@ class Central:
     def __init__(self, inventory: Inventory, limited: Iterable[str] = ()) -> None:
         self._inventory = inventory
         self.masters = list(inventory.masters)
-        self.tls = inventory.tls
+        self.tls, self.relays = inventory.tls, inventory.relays
         self._limited = frozenset(limited)
         self._facts = {host: inventory.facts(host).central_databases for host in inventory.hosts}
 
@@ -87,15 +88,30 @@ class Central:
 
         :param finish: who was to go has gone: only those who still use it count.
         """
-        method = "ptcp" if self.tls else "pssl"
-        target = f"{method}:{names.SOUTHBOUND_PORT}"
-        states = [state for state in self._states(PLACES[1]) if state.running]
-        there = any(
+        return self._uses_other(names.SOUTHBOUND_PORT) and (not finish or bool(self.users()))
+
+    def _uses_other(self, port: int) -> bool:
+        """Whether a Southbound server listens at the port for the protocol that is not asked for."""
+        target = f"{'ptcp' if self.tls else 'pssl'}:{port}"
+        return any(
             any(one.target.startswith(target) for one in state.listeners or ())
             or any(one.startswith(f"--remote={target}") for one in state.arguments)
-            for state in states
+            for state in self._states(PLACES[1])
+            if state.running
         )
-        return there and (not finish or bool(self.users()))
+
+    def _no_switch(self) -> str:
+        """Return why the protocol can't be changed; empty: it can, or is not: a port of relays has no spare one."""
+        runs = any(state.running for state in self._states(RELAY))
+        if not (self.relays or runs):
+            return ""
+        if not (self.switching() or self._uses_other(names.SOUTHBOUND_CENTRAL_PORT)):
+            return ""
+        before = f" and ovn_tls: {str(not self.tls).lower()}" if runs else ""
+        return (
+            f"ovn_tls can't change while there are relays: set {RELAYS}: false{before}, run ovn.kubernetes.site"
+            f"{', change ovn_tls, run it again' if runs else ''}, and then set {RELAYS}: true"
+        )
 
     def cut_off(self) -> list[str]:
         """Return hosts whose daemons are not connected to the databases, although these have a leader: they may have
@@ -131,6 +147,7 @@ class Central:
                 self.tls,
                 6 if 6 in versions else 4,
                 self.switching(finish),
+                self.relays,
             ),
             limited=tuple(sorted(self._limited)),
         )
@@ -145,6 +162,9 @@ class Central:
         """
         if self._limited.issuperset(self.masters):
             return Decision()  # a run for other hosts alone
+        refusal = self._no_switch()
+        if refusal:
+            return Decision((), (refusal,))
         asked = self.asked(finish)
         hosts = [one.host for one in (*asked.masters, *asked.former)]
         return decide(asked, {host: self._facts[host] for host in hosts})
@@ -234,6 +254,18 @@ class Central:
                 said += _files("ovn-northd", KEYS["northbound"])
         return "".join(f" {option}" for option in said)
 
+    def relay_options(self) -> str:
+        """Return the arguments of a relay's ovsdb-server that the inventory decides; empty: there are no relays.
+
+        All members are its sources, by the port that has no role: with TLS it knows itself as a master.
+        """
+        if not self.relays:
+            return ""
+        paths = zip(FLAGS, KEYS["southbound"]) if self.tls else ()
+        said = [f"--{flag}={path}" for flag, path in paths]
+        source = self._remotes("ssl" if self.tls else "tcp", names.SOUTHBOUND_CENTRAL_PORT)
+        return " ".join([*said, f"relay:{names.SOUTHBOUND}:{source}"])
+
     def _remotes(self, protocol: str, port: int) -> str:
         return ",".join(f"{protocol}:{with_port(self._address(master), port)}" for master in self.masters)
 
@@ -265,4 +297,5 @@ def as_facts(central: Central, decision: Decision, finish: bool = False) -> dict
         "switching": central.switching(finish),
         "users": central.users() if central.switching() else [],
         "cut_off": central.cut_off(),
+        "relay": central.relay_options(),
     }

@@ -9,7 +9,7 @@ import typing as t
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..module_utils._central import asked as do
-from ..module_utils._central.places import PLACES
+from ..module_utils._central.places import PLACES, RELAY
 from ..module_utils._verify.finding import ERROR, SITE, WARNING
 from ._central import Central
 from ._inventory import Inventory
@@ -40,6 +40,15 @@ WRONG = {
     do.UPGRADE: ("the schema of {database} is older than the package: {reason}", "what is new in OVN is missing"),
     do.LISTEN: ("{database} listens in other places than it should", "who should connect can't, or who should not can"),
 }
+# The same of a master's relay of the Southbound database.
+WRONG_RELAY = {
+    do.START: ("its relay of OVN_Southbound does not run", "hosts have the relays of fewer masters"),
+    do.RESTART: (
+        "its relay of OVN_Southbound is connected to no member that has a leader",
+        "hosts that are connected to it learn of no change",
+    ),
+    do.LISTEN: ("its relay of OVN_Southbound listens in other places than it should", WRONG[do.LISTEN][1]),
+}
 
 
 class CentralFinding(t.NamedTuple):
@@ -68,8 +77,8 @@ def central_findings(inventory: Inventory, hosts: Iterable[str]) -> list[Central
 
 def _finding(step: Step, masters: int) -> CentralFinding:
     """Return what is wrong before a step. One master works with a standalone database as it did."""
-    place = next(place for place in PLACES if place.key == step.database)
-    wrong, causes = WRONG[step.action]
+    place = next(place for place in (*PLACES, RELAY) if place.key == step.database)
+    wrong, causes = (WRONG_RELAY if place is RELAY else WRONG)[step.action]
     texts = {"address": step.address, "server": step.server, "reason": step.reason}
     severity = WARNING if step.action == do.CONVERT and masters == 1 else ERROR
     return CentralFinding(step.host, wrong.format(database=place.database, **texts), causes, severity=severity)

@@ -179,8 +179,16 @@ class Inventory:
     @property
     def tls(self) -> bool:
         """Whether the databases use SSL; also where the value can't be read, which the validation reports."""
-        value = self.valid_cluster_value("ovn_tls")
-        return bool(VARIABLES["ovn_tls"].default if value is None else value)
+        return self._is_on("ovn_tls")
+
+    @property
+    def relays(self) -> bool:
+        """Whether each master has a relay of the Southbound database; as :attr:`tls`."""
+        return self._is_on("ovn_southbound_relays")
+
+    def _is_on(self, name: str) -> bool:
+        value = self.valid_cluster_value(name)
+        return bool(VARIABLES[name].default if value is None else value)
 
     def node_name(self, host: str) -> str:
         """Return Kubernetes' name of the host.

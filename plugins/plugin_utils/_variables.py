@@ -147,6 +147,16 @@ _TABLE = (
         "masters more.",
     ),
     Variable(
+        "ovn_southbound_relays",
+        ALL,
+        "boolean",
+        False,
+        "`false`",
+        "true",
+        "Whether hosts are connected to the southbound database through relays, one on each master, which do the work "
+        "that each host costs in its place; for more than 50 hosts.",
+    ),
+    Variable(
         "ovn_withdrawn_addresses",
         ALL,
         "addresses",

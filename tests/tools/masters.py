@@ -19,7 +19,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._central.cluster im
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.database import Database
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.decide import decide
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.execute import Executor
-from ansible_collections.ovn.kubernetes.plugins.module_utils._central.places import PLACES, Folders
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.places import PLACES, RELAY, Folders
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.read import read_central
 
 NORTHBOUND, SOUTHBOUND = PLACES
@@ -46,6 +46,7 @@ class Host:
         self.options = {place.key: () for place in PLACES}
         self.processes = {}
         self.starts = 0
+        self.relay = None  # tests of relays give it one
 
     def start(self, place):
         """Start a server as systemd does; a file that is missing or can't be read ends it."""
@@ -89,9 +90,13 @@ class Host:
         self.stop(place, signal.SIGKILL)
         pathlib.Path(self.folders.file(place)).unlink()
 
+    def facts(self):
+        """What ovn_facts says."""
+        return read_central(self.folders, self.relay.folders if self.relay else self.folders)
+
     def state(self, place):
         """What ovn_facts says of a database."""
-        return read_central(self.folders)[place.key]
+        return self.facts()[place.key]
 
     def log(self, place):
         """What a server has logged."""
@@ -167,7 +172,7 @@ class Masters:
 
     def facts(self, down=()):
         """What all hosts say that are reached."""
-        return {name: None if name in down else read_central(host.folders) for name, host in self.hosts.items()}
+        return {name: None if name in down else host.facts() for name, host in self.hosts.items()}
 
     def decide(self, wanted, down=()):
         """The next steps, or the refusals."""
@@ -196,6 +201,9 @@ class Masters:
     def carry_out(self, step, wanted):
         """Carry out one step, as ovn_central does on its host."""
         host = self.hosts[step.host]
+        if step.database == RELAY.key:
+            host.relay.executor().carry_out(step)
+            return
         place = next(place for place in PLACES if place.key == step.database)
 
         def configure():

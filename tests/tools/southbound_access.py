@@ -10,7 +10,6 @@ authorities, one for masters and one for chassis; the server trusts both.
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import socket
@@ -19,6 +18,9 @@ import typing as t
 
 from database_server import PROGRAMS, Server, wait_for
 from northd import Northd
+from relay import Relay
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.listeners import wanted
 
 OWN, OTHER = "chassis-a", "chassis-b"  # system-ids: of the certificate, and of the rows that it must not touch
 PORT, CENTRAL_PORT = 6642, 16642
@@ -127,27 +129,24 @@ class Southbound:
         self.northbound.remove()
 
 
-class Relay:
-    """An ovsdb-server that relays the database (ovsdb(7)), in the network namespace of a process: it listens on the
-    same ports as the database, since both read them from it.
+class RelayOf:
+    """A master's relay of the database, with the listeners that a site run gives it, in the network namespace of a
+    process.
 
     :param source: the remote of the database.
     """
 
     def __init__(self, directory, southbound, pid, address, source):
         self.address = address
-        self.log = directory / "relay.log"
-        command = ["nsenter", f"--net=/proc/{pid}/ns/net", str(PROGRAMS / "bin" / "ovsdb-server")]
-        command += [f"--remote=db:{DATABASE},SB_Global,connections", *southbound.server_keys.options()]
-        command += [f"--unixctl={directory / 'relay.ctl'}", "--no-chdir", f"relay:{DATABASE}:{source}"]
-        with self.log.open("w") as log:
-            environment = dict(os.environ, OVS_RUNDIR=str(directory))
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        wait_for(lambda: self._listens(), "the relay to listen")
+        options = [*southbound.server_keys.options(), f"relay:{DATABASE}:{source}"]
+        self._relay = Relay(directory, " ".join(options), pid)
+        self.log = self._relay.log
+        self._relay.listen(wanted(1, 60, tls=True, relays=True)["relay"])
+        wait_for(lambda: self.listens(PORT), "the relay to listen")
 
-    def _listens(self):
-        assert self._process.poll() is None, self.log.read_text()
-        return listens(self.address, PORT)
+    def listens(self, port):
+        """Whether it listens at the port."""
+        return listens(self.address, port)
 
     def remote(self, port=PORT):
         """Where it listens."""
@@ -155,8 +154,7 @@ class Relay:
 
     def remove(self):
         """End it."""
-        self._process.terminate()
-        self._process.wait(10)
+        self._relay.stop()
 
 
 def transact(remote, keys, *operations):

@@ -331,7 +331,7 @@ CENTRAL_ACTIONS = [
 OVN_CENTRAL: dict[str, Any] = {
     "argument_spec": {
         "action": {"type": "str", "required": True, "choices": CENTRAL_ACTIONS},
-        "database": {"type": "str", "choices": ["northbound", "southbound"]},
+        "database": {"type": "str", "choices": ["northbound", "southbound", "relay"]},
         "address": TEXT,
         "remotes": {**TEXTS, "default": []},
         "cluster": TEXT,

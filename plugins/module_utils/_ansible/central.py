@@ -13,14 +13,16 @@ from .._central.asked import Step
 from .._central.cut_off import reset, reset_cut_off
 from .._central.database import Listener
 from .._central.execute import Executor, Systemd
-from .._central.places import FOLDERS, PLACES
+from .._central.places import FOLDERS, PLACES, RELAY, RELAY_FOLDERS
 from .._common.result import Result
 from .._host import files
 from .._host.apply import apply_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
+    from .._central.places import Place
     from .results import Module
 
     Run = Callable[[list[str]], "tuple[int, str, str]"]
@@ -60,10 +62,12 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
     if params["action"] == RESET:
         check = module.check_mode
         done, left = reset_cut_off(check) if params["cut_off"] else (reset(check), [])
+        # A relay has no command by which it forgets. One that is not connected is started anew by a step of its own.
+        if not params["cut_off"] and _executor(RELAY, params, run).start_again(check):
+            done.append(f"{RELAY.unit}: restart")
         yield Result([Done(text) for text in done], left)
         return
-    place = {place.key: place for place in PLACES}[params["database"]]
-    brought = [files.from_options(file) for file in params["files"]]
+    place = {place.key: place for place in (*PLACES, RELAY)}[params["database"]]
     step = Step(
         socket.gethostname(),
         place.key,
@@ -77,7 +81,12 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
         params["reason"],
     )
     if not module.check_mode:
-        units = {one.key: params["units"].get(one.key) or one.unit for one in PLACES}
-        executor = Executor(place, Systemd(run, units), run, lambda: apply_steps(files.plan(brought)), FOLDERS)
-        executor.carry_out(step)
+        _executor(place, params, run).carry_out(step)
     yield Result([Done(step.text())])
+
+
+def _executor(place: Place, params: dict[str, Any], run: Run) -> Executor:
+    brought = [files.from_options(file) for file in params["files"]]
+    units = {one.key: params["units"].get(one.key) or one.unit for one in (*PLACES, RELAY)}
+    folders = RELAY_FOLDERS if place is RELAY else FOLDERS
+    return Executor(place, Systemd(run, units), run, lambda: apply_steps(files.plan(brought)), folders)

@@ -75,7 +75,8 @@ class Asked:
         server_arguments`; without the key any are right.
     :ivar ssl_arguments: the same, while a member of its cluster has an address with ``ssl``: on the way from there to
         ``tcp`` keys are needed until the last one has another address.
-    :ivar listeners: key of a database to the listeners that it must have; without the key any are right.
+    :ivar listeners: key of a database, or of the relay, to the listeners that it must have; without the key any are
+        right, and without those of the relay there are no relays.
     :ivar limited: hosts that the play leaves out, and must not change.
     """
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-NONE, STANDALONE, CLUSTERED = "none", "standalone", "clustered"  # Database.model
+NONE, STANDALONE, CLUSTERED, RELAYED = "none", "standalone", "clustered", "relay"  # Database.model
 MEMBER, JOINING, LEAVING, LEFT, FAILED = "member", "joining", "leaving", "left", "failed"  # Database.status
 # How "Status:" of cluster/status begins (ovsdb-server(1)) -> ours.
 STATUS_WORDS = {
@@ -64,9 +64,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Database:
-    """One database on one master.
+    """One database on one master, or its relay.
 
-    :ivar model: ``none`` without a file, ``standalone``, ``clustered``.
+    :ivar model: ``none`` without a file, ``standalone``, ``clustered``; ``relay``.
     :ivar running: its server answers.
     :ivar status: of a clustered one: ``member``, ``joining``, ``leaving``, ``left``, ``failed``.
     :ivar role: ``leader``, ``follower``, ``candidate``; empty while the server does not run.
@@ -79,6 +79,7 @@ class Database:
     :ivar listeners: rows of the table Connection; None: they could not be read.
     :ivar chassis: of the Northbound database: node to the system-id in its row; None: not read.
     :ivar users: port to the addresses that are connected to it.
+    :ivar connected: of a relay: to a member of the cluster that has a leader.
     :ivar problem: why something could not be read, one sentence; empty: nothing.
     """
 
@@ -100,6 +101,7 @@ class Database:
     listeners: tuple[Listener, ...] | None = None
     chassis: Mapping[str, str] | None = None
     users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    connected: bool = False
     problem: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,7 +122,9 @@ class Database:
 
     @property
     def has_leader(self) -> bool:
-        """Whether this member knows who leads its cluster."""
+        """Whether this member knows who leads its cluster, or this relay is connected to one that does."""
+        if self.model == RELAYED:
+            return self.running and self.connected
         return self.running and self.status == MEMBER and self.leader not in ("", "unknown")
 
 

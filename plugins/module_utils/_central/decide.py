@@ -16,6 +16,7 @@ from .asked import Decision, Step
 from .cluster import Cluster, next_steps
 from .database import CLUSTERED, JOINING, LEFT, NONE, STANDALONE, Database
 from .places import PLACES
+from .relays import with_relays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,7 @@ def decide(asked: Asked, facts: Facts) -> Decision:
         decision = _decide_one(asked, place, states)
         refusals += decision.refusals
         steps += decision.steps
+    steps = with_relays(asked, facts, steps)
     if not refusals:
         refusals += _left_out(asked, steps)
     return Decision((), tuple(dict.fromkeys(refusals))) if refusals else Decision(tuple(steps))

@@ -12,13 +12,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .._common import names
 from .._common.errors import DatabaseError, HostError
 from .._common.retry import Pause, wait_until
 from .._ovsdb.channel import Channel
 from . import asked as do
 from . import files, listeners
 from .database import CLUSTERED, JOINING, LEFT, MEMBER, NONE, STANDALONE
-from .places import FOLDERS
+from .places import FOLDERS, RELAY
 from .read import ask_server, read_database, read_file, version
 
 if TYPE_CHECKING:
@@ -242,6 +243,14 @@ class Executor:
     def _start_member(self, _step: Step) -> None:
         self._start()
 
+    def start_again(self, check: bool = False) -> bool:
+        """Start the server again, where it runs, and don't wait for its cluster; return whether it does run."""
+        runs = self.state().running
+        if runs and not check:
+            self.servers.stop(self.place)
+            self.servers.start(self.place)
+        return runs
+
     def _restart(self, _step: Step) -> None:
         self.servers.stop(self.place)
         self._start()
@@ -258,13 +267,22 @@ class Executor:
         patience = start_time(self.file)
         # Its state would be read from its file, all of it, each time.
         if not wait_until(lambda: asyncio.run(version(self.place, self.folders)), patience, PAUSE):
+            what, log = f"server of {self.place.database}", f"/var/log/ovn/ovsdb-server-{self.place.stem[3:5]}.log"
+            if self.place is RELAY:
+                what, log = f"relay of {names.SOUTHBOUND}", f"journalctl -u {self.place.unit}"
             raise HostError(
-                f"the server of {self.place.database} does not answer {patience:.0f} s after its start: see its log, "
-                f"/var/log/ovn/ovsdb-server-{self.place.stem[3:5]}.log, and systemctl status {self.place.unit}"
+                f"the {what} does not answer {patience:.0f} s after its start: see its log, {log}, and systemctl "
+                f"status {self.place.unit}"
             )
 
     def _wait_for_leader(self) -> None:
         if not wait_until(lambda: self.state().has_leader, CLUSTER_TIME, PAUSE):
+            if self.place is RELAY:
+                raise HostError(
+                    f"the relay of {names.SOUTHBOUND} is connected to no member that has a leader, after "
+                    f"{CLUSTER_TIME:.0f} s: see journalctl -u {self.place.unit}, and whether this master reaches the "
+                    f"masters on TCP port {names.SOUTHBOUND_CENTRAL_PORT}"
+                )
             raise HostError(
                 f"{self.place.database} has no leader after {CLUSTER_TIME:.0f} s: see the logs of the masters' servers,"
                 f" and whether they reach each other on TCP port {self.place.raft_port}"

@@ -13,12 +13,13 @@ from .._common import names
 
 @dataclass(frozen=True)
 class Place:
-    """Where a master has one of the two databases, and what it is called there.
+    """Where a master has one of the two databases, or the relay, and what it is called there.
 
     :ivar key: its key in facts and options.
     :ivar stem: how its file, its sockets and its pid file begin.
-    :ivar raft_port: the TCP port that members of its cluster speak with each other through.
+    :ivar raft_port: the TCP port that members of its cluster speak with each other through; 0: it has no members.
     :ivar unit: systemd's unit of its server, on Debian.
+    :ivar root_table: the table whose one row refers to the listeners.
     """
 
     key: str
@@ -50,6 +51,8 @@ PLACES = (
         "SB_Global",
     ),
 )
+# The relay of the Southbound database (ovsdb(7), "Relay Service Model"). Of its own it has where it listens.
+RELAY = Place("relay", names.LOCAL_CONFIG, "southbound-relay", 0, names.RELAY_UNIT, "local-config.ovsschema", "Config")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Folders:
 
 
 FOLDERS = Folders()
+RELAY_FOLDERS = Folders(names.RELAY_DIRECTORY, names.RELAY_RUN_DIRECTORY, "/usr/share/openvswitch")
 
 
 def has_databases(folders: Folders = FOLDERS) -> bool:

@@ -24,13 +24,14 @@ from .database import (
     JOINING,
     LEFT,
     MEMBER,
+    RELAYED,
     STANDALONE,
     Database,
     Listener,
     parse_status,
     server_arguments,
 )
-from .places import FOLDERS, PLACES
+from .places import FOLDERS, PLACES, RELAY, RELAY_FOLDERS
 from .sockets import connected
 
 if TYPE_CHECKING:
@@ -44,16 +45,17 @@ PATIENCE = 3.0  # seconds for an answer
 CONTENT = {names.NORTHBOUND: ("Logical_Switch", "Logical_Router"), names.SOUTHBOUND: ("Chassis", "Datapath_Binding")}
 
 
-def read_central(folders: Folders = FOLDERS) -> dict[str, Any]:
-    """Return each database's state by its key, as :meth:`.database.Database.as_dict` has it, and the ``version`` of the
-    Open vSwitch that runs them; empty: none runs.
+def read_central(folders: Folders = FOLDERS, relay: Folders = RELAY_FOLDERS) -> dict[str, Any]:
+    """Return the state of each database, and of the relay, by its key, as :meth:`.database.Database.as_dict` has it,
+    and the ``version`` of the Open vSwitch that runs them; empty: none runs.
     """
 
     async def read() -> dict[str, Any]:
-        found = await asyncio.gather(*(read_database(place, folders) for place in PLACES))
+        where = [*((place, folders) for place in PLACES), (RELAY, relay)]
+        found = await asyncio.gather(*(read_database(*one) for one in where))
         versions = await asyncio.gather(*(version(place, folders) for place in PLACES))
         return {
-            **{place.key: state.as_dict() for place, state in zip(PLACES, found)},
+            **{place.key: state.as_dict() for (place, _folders), state in zip(where, found)},
             "version": next(filter(None, versions), ""),
         }
 
@@ -102,6 +104,8 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
             state = replace(state, **await _content(place, folders))
         except (OSError, DatabaseError) as error:
             state = replace(state, problem=str(error))
+    if place is RELAY:
+        return replace(state, model=RELAYED)
     return replace(state, users=_users(place))
 
 
@@ -109,9 +113,9 @@ async def _content(place: Place, folders: Folders) -> dict[str, Any]:
     """Return what the rows say, as values of :class:`.database.Database`."""
     channel = await Channel.open(folders.socket(place), lambda _method, _params: None, PATIENCE)
     try:
-        tables = CONTENT[place.database]
+        tables = CONTENT.get(place.database, ())
         columns = ["target", "inactivity_probe", "external_ids"]
-        columns += ["role"] if place.database == names.SOUTHBOUND else []
+        columns += [] if place.database == names.NORTHBOUND else ["role"]
         selects: list[dict[str, Any]] = [
             {"op": "select", "table": "Connection", "where": [], "columns": columns},
             *({"op": "select", "table": table, "where": [], "columns": ["_uuid"]} for table in tables),
@@ -121,20 +125,19 @@ async def _content(place: Place, folders: Folders) -> dict[str, Any]:
             where = [["external_ids", "includes", ours]]
             selects.append({"op": "select", "table": "Logical_Switch", "where": where, "columns": ["external_ids"]})
         rows, *others = await channel.request("transact", [place.database, *selects], PATIENCE)
-        versions = await channel.request(
-            "transact",
-            ["_Server", {"op": "select", "table": "Database", "where": [["name", "==", place.database]]}],
-            PATIENCE,
-        )
-        schema = json.loads(decode(versions[0]["rows"][0]["schema"]))
+        select = {"op": "select", "table": "Database", "where": [], "columns": ["name", "schema", "connected"]}
+        (served,) = await channel.request("transact", ["_Server", select], PATIENCE)
     finally:
         channel.close()
+    databases = {decode(row["name"]): row for row in served["rows"]}
+    schema = json.loads(decode(databases[place.database]["schema"]))
     nodes = others.pop()["rows"] if place.database == names.NORTHBOUND else None
     return {
         "listeners": tuple(map(_listener, rows["rows"])),
         "chassis": None if nodes is None else _chassis(decode(row["external_ids"]) for row in nodes),
         "empty": not any(found["rows"] for found in others),
         "schema": str(schema.get("version", "")),
+        "connected": place is RELAY and bool(databases.get(names.SOUTHBOUND, {}).get("connected")),
     }
 
 

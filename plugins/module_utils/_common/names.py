@@ -17,6 +17,7 @@ import hashlib
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
 LOCAL = "Open_vSwitch"
+LOCAL_CONFIG = "Local_Config"  # of a relay, what is its own (ovsdb.local-config(5))
 NORTHBOUND_SOCKET = "unix:/var/run/ovn/ovnnb_db.sock"
 SOUTHBOUND_SOCKET = "unix:/var/run/ovn/ovnsb_db.sock"
 LOCAL_SOCKET = "unix:/var/run/openvswitch/db.sock"
@@ -62,6 +63,10 @@ CENTRAL_TABLE = "ovn-kubernetes-central"
 CENTRAL_PORTS = SETTINGS_DIRECTORY + "/central-ports.json"
 CENTRAL_PORTS_UNIT = "ovn-k8s-central-ports.service"  # keeps the table while the host runs
 CENTRAL_PORTS_DROP_IN = "/etc/systemd/system/{0}.service.d/ovn-kubernetes-ports.conf"
+# The relay of the Southbound database on each master, through which chassis go, and where its own files are.
+RELAY_UNIT = "ovn-k8s-southbound-relay.service"
+RELAY_DIRECTORY = "/var/lib/ovn-kubernetes"
+RELAY_RUN_DIRECTORY = "/run/ovn-k8s-southbound-relay"
 SYSTEM_ID_FILE = "/etc/openvswitch/system-id.conf"  # from which Open vSwitch takes its system-id, ovs-ctl(8)
 # How the watcher and a node's server reach the API server (_kube/settings.py). A master that is a node too has both.
 WATCHER_ACCESS = SETTINGS_DIRECTORY + "/kubernetes-watcher.json"

@@ -29,6 +29,7 @@ UNITS = {
     "ovn-central.service": "OVN's databases and ovn-northd do not start at the next boot",
     "ovn-ovsdb-server-nb.service": "nothing in the overlay can change: new pods, nodes and services wait",
     "ovn-ovsdb-server-sb.service": "hosts learn of no change: new pods and restarted hosts have no network",
+    "ovn-k8s-southbound-relay.service": "hosts are connected to the Southbound database through fewer masters",
     "ovn-northd.service": "hosts learn of no change: new pods, nodes and services have no network",
     "ovn-k8s-egress.service": "a gateway that is dead keeps its share of the pods' traffic to the outside",
     "ovn-k8s-watcher.service": "new pods get no address, and services are not kept up to date",

@@ -15,6 +15,9 @@ SWITCHING = [
     {"target": "ptcp:16652", "role": "", "probe": 10000, "ours": True},
 ]
 
+CENTRAL_ROW = {"target": "ptcp:16642", "role": "", "probe": 60000, "ours": True}
+RELAY_UNIT = "ovn-k8s-southbound-relay.service"
+
 MEMBERS = [{"id": f"{number}" * 4, "address": f"tcp:10.44.0.1{number}:6643"} for number in range(3)]
 LOST = {"leader": "unknown", "role": "candidate", "members": MEMBERS}
 
@@ -61,6 +64,62 @@ def test_a_step_in_check_mode(plays):
     (options,) = [options for _host, module, options in calls if module == "ovn_central"]
     assert [one["target"] for one in options["listeners"]] == ["ptcp:6642"]
     assert any("--db-sb-cluster-local-addr=10.44.0.11" in (file.get("block") or "") for file in options["files"])
+
+
+def relay_units(calls):
+    """What was asked of the relay's unit, in its order."""
+    found = [unit for _host, module, options in calls if module == "ovn_host" for unit in options.get("services") or ()]
+    return [unit for unit in found if unit["name"] == RELAY_UNIT]
+
+
+@BOTH
+def test_relays_are_switched_on(plays):
+    """Protects the order: the relay's unit is started, then it is told where to listen, and the database listens for
+    chassis until then."""
+    found = {**databases(listeners=LISTENING), "relay": {}}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE), "--check", "-e", "ovn_southbound_relays=true")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "start", "relay")]
+    modules = [
+        module for _host, module, options in calls if module == "ovn_central" or relay_units([(_host, module, options)])
+    ]
+    assert modules == ["ovn_host", "ovn_central", "ovn_host"]
+    for unit in relay_units(calls):
+        assert "/southbound-relay.db relay:OVN_Southbound:tcp:10.44.0.11:16642\n" in unit["unit"]
+
+
+@BOTH
+def test_relays_that_are_right(plays):
+    """Protects an unchanged run with relays: no step, and nothing is removed."""
+    relay = {"model": "relay", "running": True, "connected": True, "listeners": LISTENING}
+    found = {**databases(listeners=[CENTRAL_ROW]), "relay": relay}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE), "-e", "ovn_southbound_relays=true")
+    assert code == 0, said
+    assert steps(calls) == []
+    (unit,) = relay_units(calls)
+    assert unit.get("state") != "absent"
+
+
+def test_relays_are_switched_off(plays):
+    """Protects chassis: the database asks for their port before the relay leaves it; then unit and file go."""
+    relay = {"model": "relay", "running": True, "connected": True, "listeners": LISTENING}
+    found = {**databases(listeners=[CENTRAL_ROW]), "relay": relay}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    modules = [
+        module for _host, module, options in calls if module == "ovn_central" or relay_units([(_host, module, options)])
+    ]
+    assert modules == ["ovn_central", "ovn_host"]
+    assert [unit["state"] for unit in relay_units(calls)] == ["absent"]
+    files = [file for _host, module, options in calls if module == "ovn_host" for file in options.get("files") or ()]
+    assert [file["path"] for file in files if file.get("absent") and "relay" in file["path"]] == [
+        "/var/lib/ovn-kubernetes/southbound-relay.db",
+        "/var/lib/ovn-kubernetes/.southbound-relay.db.~lock~",
+    ]
 
 
 @BOTH

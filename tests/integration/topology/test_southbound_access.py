@@ -24,7 +24,7 @@ from southbound_access import (
     PAGE,
     PORT,
     REFUSED,
-    Relay,
+    RelayOf,
     Southbound,
     access,
     markdown,
@@ -60,7 +60,7 @@ def southbound(tmp_path_factory):
 def relay(southbound, tmp_path_factory):
     """A relay of it, whose own connection goes to the masters' port with a master's certificate."""
     directory = tmp_path_factory.mktemp("relay")
-    made = Relay(directory, southbound, southbound.beside, RELAY, southbound.remote(CENTRAL_PORT))
+    made = RelayOf(directory, southbound, southbound.beside, RELAY, southbound.remote(CENTRAL_PORT))
     yield made
     made.remove()
 
@@ -106,11 +106,12 @@ def test_what_passes_is_done(southbound, asked):
     assert [row["name"] for row in southbound.server.rows("Chassis")] == [OTHER]
 
 
-def test_the_port_of_masters_has_no_role(southbound, asked):
-    """Protects the reason for the masters' nftables table: on their port, and on that of a relay, each certificate that
-    the server takes may do everything, a node's too."""
+def test_the_port_of_masters_has_no_role(southbound, relay):
+    """Protects the reason for the masters' nftables table: on their port each certificate that the server takes may do
+    everything, a node's too. A relay has no such port."""
     for keys in (southbound.central, southbound.own):
-        assert transact(asked.remote(CENTRAL_PORT), keys, of(OTHER, DELETE), ABORT)[0] == {"count": 1}
+        assert transact(southbound.remote(CENTRAL_PORT), keys, of(OTHER, DELETE), ABORT)[0] == {"count": 1}
+    assert not relay.listens(CENTRAL_PORT)
 
 
 def test_who_is_no_chassis(southbound, asked):

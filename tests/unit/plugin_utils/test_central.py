@@ -342,3 +342,90 @@ def test_hosts_that_are_cut_off(leader, found):
     hosts = cluster({host: member(host, leader=leader, role="follower") for host in ALL})
     hosts.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["cut_off"] = ["ovn-controller"]
     assert decision(hosts)["cut_off"] == found
+
+
+def relays(tls=False, masters=ALL, relay=None, asked=True, **southbound):
+    """Masters that are asked for relays.
+
+    :param relay: what facts say of each.
+    """
+    states = {host: {**member(host, masters, **southbound), "relay": relay or {}} for host in masters}
+    made = cluster(states, masters, tls)
+    made.everywhere(ovn_southbound_relays=asked)
+    return made
+
+
+CENTRAL_TCP = {"target": "ptcp:16642", "role": "", "probe": 60000, "ours": True}
+CHASSIS_TCP = {"target": "ptcp:6642", "role": "", "probe": 10000, "ours": True}
+RELAY = {"model": "relay", "running": True, "connected": True, "listeners": [CHASSIS_TCP]}
+
+
+def test_listeners_with_relays():
+    """Protects what is open: for chassis the relay, with their role, and for the relay the members' other port, also
+    where there is one member that speaks tcp."""
+    assert targets(relays(tls=True)) == {
+        "northbound": [("pssl:6641", "")],
+        "southbound": [("pssl:16642", "")],
+        "relay": [("pssl:6642", "ovn-controller")],
+    }
+    assert targets(relays(masters=[MASTER])) == {
+        "northbound": [],
+        "southbound": [("ptcp:16642", "")],
+        "relay": [("ptcp:6642", "")],
+    }
+
+
+def test_arguments_of_a_relay():
+    """Protects the relay's own connection: to the port of masters on all of them, as a master; and hosts' connections
+    to it, which it knows by both authorities."""
+    assert decision(relays(tls=True))["relay"] == (
+        "--private-key=/etc/ovn-kubernetes/tls/central.pem --certificate=/etc/ovn-kubernetes/tls/central.pem "
+        "--ca-cert=/etc/ovn-kubernetes/tls/southbound-ca.crt "
+        "relay:OVN_Southbound:ssl:10.44.0.11:16642,ssl:10.44.0.12:16642,ssl:10.44.0.13:16642"
+    )
+    assert decision(relays(masters=[MASTER]))["relay"] == "relay:OVN_Southbound:tcp:10.44.0.11:16642"
+    assert decision(relays(asked=False))["relay"] == ""
+
+
+BOTH_PORTS = [CENTRAL_TCP, CHASSIS_TCP]
+SWITCH_OFF = "ovn_tls can't change while there are relays: set ovn_southbound_relays: false"
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        (relays(tls=True, relay=RELAY, listeners=[CENTRAL_TCP]), f"{SWITCH_OFF} and ovn_tls: false, run"),
+        (relays(tls=True, relay=RELAY, listeners=[CENTRAL_TCP], asked=False), f"{SWITCH_OFF} and ovn_tls: false, run"),
+        (relays(tls=True, listeners=[CENTRAL_TCP]), f"{SWITCH_OFF}, run"),
+        (relays(tls=True, listeners=BOTH_PORTS), f"{SWITCH_OFF}, run"),
+    ],
+    ids=["with relays", "both at once", "with relays that are down", "relays are new"],
+)
+def test_no_switch_of_the_protocol_with_relays(made, text):
+    """Protects chassis: the port of relays has no spare one, and who changes the protocol under them cuts all."""
+    found = decision(made)
+    assert found["steps"] == []
+    (refusal,) = found["refusals"]
+    assert refusal.startswith(text)
+    assert refusal.endswith("and then set ovn_southbound_relays: true")
+
+
+def test_relays_and_tcp_that_stays():
+    """Protects clusters that speak tcp, and the end of a change between tcp and ssl: nothing is refused there."""
+    assert decision(relays(relay=RELAY, listeners=[CENTRAL_TCP]))["refusals"] == []
+    assert decision(relays(tls=True, listeners=BOTH_PORTS, asked=False))["refusals"] == []
+
+
+def test_verify_names_what_is_wrong_with_relays():
+    """Protects who looks: each state of a relay has its own words, and the host."""
+
+    def wrong(relay):
+        made = relays(masters=[MASTER], relay=relay, listeners=[{**CENTRAL_TCP}], timer=1500)
+        return [(one.host, one.wrong) for one in central_findings(Inventory(made.hostvars, made.groups, ALL), ALL)]
+
+    assert wrong(RELAY) == []
+    assert wrong({}) == [(MASTER, "its relay of OVN_Southbound does not run")]
+    text = "its relay of OVN_Southbound is connected to no member that has a leader"
+    assert wrong({**RELAY, "connected": False}) == [(MASTER, text)]
+    text = "its relay of OVN_Southbound listens in other places than it should"
+    assert wrong({**RELAY, "listeners": []}) == [(MASTER, text)]

@@ -67,7 +67,13 @@ CHANGES = {
     "ovn_log_level": (EVERYWHERE, ["debug"]),
     "ovn_monitor_all": (EVERYWHERE, ["true"]),
 }
-WITHOUT_FILES = {"ovn_encap_type", "ovn_openvswitch_settings", "ovn_tls", "ovn_withdrawn_addresses"}
+WITHOUT_FILES = {
+    "ovn_encap_type",
+    "ovn_openvswitch_settings",
+    "ovn_southbound_relays",
+    "ovn_tls",
+    "ovn_withdrawn_addresses",
+}
 WITHOUT_FILES |= {name for name in VARIABLES if name.startswith("ovn_tls_")}  # no program is started for them
 WITHOUT_FILES |= {name for name, one in VARIABLES.items() if one.scope == PLAY}
 
