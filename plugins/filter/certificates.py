@@ -55,7 +55,7 @@ _value:
     C(needed), whether there is anything to do; C(problems), sentences that stop the play; C(make), the CAs that are
     made; C(files), host to files of M(ovn.kubernetes.ovn_host) that differ; C(issue), host to certificates; C(kept),
     sentences about older CAs that hosts still need; C(leaving), files on the controller that lose older CAs;
-    C(dropped), master to those of its databases whose connections are ended, since a CA leaves.
+    C(dropped), master to those of its databases, and its relay, whose connections are ended, since a CA leaves.
   type: dict
   sample:
     needed: false

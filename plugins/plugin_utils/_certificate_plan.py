@@ -12,6 +12,7 @@ import time
 import typing as t
 from collections.abc import Collection, Mapping
 
+from ..module_utils._central.places import RELAY
 from . import _certificates as policy
 from . import _identities
 from ._authorities import (
@@ -87,7 +88,7 @@ def plan(
 ) -> Plan:
     """Return what is to be done: ``problems``, sentences; ``make``, authorities; ``files``, host to those that differ;
     ``issue``, host to certificates; ``kept``, sentences; ``leaving``, files without older authorities; ``dropped``,
-    host to its databases whose connections are ended; and ``needed``, whether there is anything.
+    host to its databases, and relay, whose connections are ended; and ``needed``, whether there is anything.
 
     :param written: hosts that trust all that they are to trust since this run has written it.
     :param identities: hosts that got a system-id since their facts were gathered: nothing is done but for them.
@@ -130,10 +131,20 @@ def plan(
             "issue": issue,
             "kept": [*unsure, *kept(found)],
             "leaving": _to_write(found, where),
-            "dropped": {host.name: some for host in found.hosts if (some := policy.dropping(found, host))},
+            "dropped": {
+                host.name: [*some, *_relay(inventory, host.name)]
+                for host in found.hosts
+                if (some := policy.dropping(found, host))
+            },
         },
         waits=bool(waiting),
     )
+
+
+def _relay(inventory: Inventory, host: str) -> list[str]:
+    """Return the relay of the Southbound database, where one runs: it knows chassis by the same files."""
+    state = (inventory.facts(host).central_databases or {}).get(RELAY.key) or {}
+    return [RELAY.key] if state.get("running") else []
 
 
 def _not_theirs(inventory: Inventory, identities: Mapping[str, str] | None) -> list[str]:

@@ -139,6 +139,10 @@ def test_authorities_for_a_vault(master):
     assert made == {path.name: path.read_text() for path in master.authorities.iterdir()}
 
 
+WITH_RELAY = "{{ ansible_facts.ovn_kubernetes | combine({'central_databases': {'relay': {'running': true}}}) }}"
+RELAY_RUNS = {"ansible.builtin.set_fact": {"ovn_kubernetes": WITH_RELAY, "cacheable": True}}
+
+
 def test_authorities_are_replaced(master):
     """Protects the replacement of both CAs: the new ones sign when they are trusted, the next run forgets the old ones,
     and nobody keeps their keys."""
@@ -153,10 +157,11 @@ def test_authorities_are_replaced(master):
         openssl("verify", "-CAfile", master.authorities / f"{role}-ca.crt", master.tls / f"{role}.pem")
     # Said again while it lasts, it makes no third one. The command that ends connections needs a server.
     master.plays.answers["command"] = {"rc": 0}
-    code, said, _changed = master.run("-e", "ovn_tls_rotate=central_ca,chassis_ca")
+    code, said, _changed = master.run("-e", "ovn_tls_rotate=central_ca,chassis_ca", before=[RELAY_RUNS])
     assert code == 0, said
     ended = [arguments["argv"][2] for _host, module, arguments in master.calls if module == "command"]
-    assert ended == ["/var/run/ovn/ovnsb_db.ctl", "/var/run/ovn/ovnnb_db.ctl"]
+    relay = "/run/ovn-k8s-southbound-relay/southbound-relay.ctl"
+    assert ended == ["/var/run/ovn/ovnsb_db.ctl", "/var/run/ovn/ovnnb_db.ctl", relay]
     for role in ROLES:
         trusted = (master.authorities / f"{role}-ca.crt").read_text()
         assert old[role] not in trusted and trusted.count("BEGIN") == 1
