@@ -103,6 +103,7 @@ class Client:
         self._token_stamp: tuple[int, int, int] | None = None  # of the token's file when it was read
         self._watches: set[aiohttp.ClientResponse] = set()  # open ones
         self._opening: set[asyncio.Future[aiohttp.ClientResponse]] = set()  # watches that the server has not begun yet
+        self._ended = 0  # how often all watches were ended: that is no fault of their server
         self._timeout_seconds = timeout
         servers = settings.servers
         self._servers = Servers(random.sample(servers, len(servers)) if spread else servers)
@@ -176,7 +177,7 @@ class Client:
             sock_connect=self._servers.connect_timeout(self._timeout_seconds),
             sock_read=seconds + self._timeout_seconds,
         )
-        server = self.server
+        server, ended = self.server, self._ended
         incomplete: list[bytes] = []  # parts of a line
         try:
             request = self._session.get(
@@ -208,7 +209,8 @@ class Client:
                 self._fault(server, path)
             raise
         except (self._aiohttp.ClientError, OSError, asyncio.TimeoutError) as exc:
-            self.leave(server)
+            if ended == self._ended:
+                self.leave(server)
             raise APIUnreachable(_unreachable(server, path, exc)) from None
         except ValueError:
             raise APIUnreachable(f"the watch of {path} at {server} does not send JSON") from None
@@ -245,6 +247,7 @@ class Client:
 
     def end_watches(self) -> None:
         """Close the connections of all watches. :meth:`watch` raises :class:`APIUnreachable` then."""
+        self._ended += 1
         for response in list(self._watches):
             response.close()
         for opening in self._opening:

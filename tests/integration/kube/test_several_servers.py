@@ -247,6 +247,26 @@ def test_a_server_without_watches_is_left(watches):
     beside(scenario, first, Bad())
 
 
+def test_watches_that_are_begun_anew_stay_at_their_server():
+    """Protects the way back after an outage: all watches are closed when a server answers again, and that is no reason
+    to leave it for one that may still be away.
+    """
+
+    async def scenario(client, urls):
+        informer = Informer(client, "/things", name_of)
+        task = asyncio.ensure_future(informer.run())
+        try:
+            await until(lambda: informer.current)
+            client.end_watches()
+            await until(lambda: informer.restarts == 1 and informer.current)
+            assert client.server == urls[0] and second.asked == []
+        finally:
+            await end([task])
+
+    second = Bad()
+    beside(scenario, Bad(), second)
+
+
 def test_a_server_that_can_no_longer_write_is_left():
     """Protects annotations: each write is refused, and is not sent twice, but after some the next server is asked."""
 
