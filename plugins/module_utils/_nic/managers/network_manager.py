@@ -80,7 +80,7 @@ class NetworkManager(Manager):
                 "it is told to leave alone: let systemd-networkd or ifupdown configure it"
             )
         return NetworkManagerNic(
-            link.name,
+            nic=link.name,
             manager=self.name,
             lease=_lease(device),
             profile=device["connection-uuid"],

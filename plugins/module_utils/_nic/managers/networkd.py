@@ -69,7 +69,7 @@ class Networkd(Manager):
             return None
         lease = read_assignments(f"{STATE_DIRECTORY}/leases/{link.index}")
         return NetworkdNic(
-            link.name,
+            nic=link.name,
             manager=self.name,
             files=_files(known),
             lease=Lease(lease["ADDRESS"], lease.get("CLIENTID", "")) if "ADDRESS" in lease else None,
