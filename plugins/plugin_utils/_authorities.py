@@ -24,7 +24,8 @@ from ._x509 import Certificate, certificates, public_key_of, require_library
 CENTRAL, CHASSIS = "central", "chassis"
 ROLES = (CENTRAL, CHASSIS)
 FOLDER, DAYS, CA_DAYS, ROTATE = "ovn_tls_folder", "ovn_tls_days", "ovn_tls_ca_days", "ovn_tls_rotate"
-FOLDER_NAME = "ovn-tls"
+# With a dot: where the inventory is a folder, Ansible reads what else is in it as inventories.
+FOLDER_NAME = ".ovn-tls"
 KEYS = "keys"  # of ovn_tls_rotate
 PRIVATE_KEY = "PRIVATE KEY-----"
 

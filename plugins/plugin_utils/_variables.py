@@ -171,8 +171,8 @@ _TABLE = (
         ALL,
         "path",
         None,
-        "`ovn-tls`, beside the inventory",
-        "ovn-tls",
+        "`.ovn-tls`, beside the inventory",
+        ".ovn-tls",
         "The folder on the controller with the two CAs, whose keys no host gets: `central-ca.key`, `central-ca.crt`, "
         "`chassis-ca.key` and `chassis-ca.crt`. The first run makes them; a relative path begins beside the inventory.",
     ),

@@ -136,7 +136,7 @@ def fewer_masters(folder, count):
     (folder / "group_vars").mkdir()
     variables = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text(encoding="utf-8"))
     variables["lab_cache"] = str(INVENTORY.parents[1] / ".cache" / "lab")
-    variables.setdefault("ovn_tls_folder", str(INVENTORY / "ovn-tls"))
+    variables.setdefault("ovn_tls_folder", str(INVENTORY / ".ovn-tls"))
     (folder / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
     return folder
 

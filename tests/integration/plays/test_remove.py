@@ -81,7 +81,7 @@ def test_all_goes(lab):
     """Protects AWX's job templates, which always give both variables: a question without an answer is none that names
     hosts. Each host's own part goes, and the master's last. The CAs stay on the
     controller, and that is said."""
-    authorities = lab.project / "ovn-tls"
+    authorities = lab.project / ".ovn-tls"
     authorities.mkdir()
     (authorities / "central-ca.crt").write_text("")
     code, said, calls = remove(lab, "-e", json.dumps({"ovn_remove_hosts": "", "ovn_remove_confirmed": "true"}))
