@@ -175,7 +175,7 @@ TABLE: tuple[Step, ...] = (
         35,
         1,
         *BY_FILE,
-        *(f"tests/integration/{name}" for name in ("host_rows", "topology")),
+        *(f"tests/integration/{name}" for name in ("central", "host_rows", "topology")),
         also=("check",),
     ),
     pytest(
@@ -185,6 +185,7 @@ TABLE: tuple[Step, ...] = (
         0.8,
         *BY_FILE,
         *(f"tests/integration/{name}" for name in ("host", "nic", "plays", "programs")),
+        limit=2400,
     ),
     pytest(
         "integration, AWX", "integration", 75, 1, *BY_FILE, "--timeout=900", "tests/integration/awx", needs=(IMAGE,)
