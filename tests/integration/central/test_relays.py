@@ -9,6 +9,7 @@ Who may do what through a relay is in tests/integration/topology/test_southbound
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -74,6 +75,20 @@ def served_by():
     return found[1] if found else ""
 
 
+def answers(client):
+    """Whether the server of a connection answers."""
+    client.sendall(json.dumps({"method": "echo", "params": ["there"], "id": 1}).encode())
+    return b'"there"' in client.recv(65536)
+
+
+@contextlib.contextmanager
+def connected():
+    """A connection to the port of chassis that its server has accepted."""
+    with socket.create_connection(("127.0.0.1", PORT), timeout=5) as client:
+        assert answers(client)
+        yield client
+
+
 def test_the_way_to_a_relay_and_back(master):
     """Protects chassis: first the relay is there, then the member leaves the port to it, and back the same way; a run
     that finds all as it should be does nothing."""
@@ -114,12 +129,11 @@ def test_more_hosts(master):
     host.relay.start()
     master.site("a", listeners=listeners(True))
     wait_for(lambda: served_by() == "relay", "the relay to listen")
-    with socket.create_connection(("127.0.0.1", PORT), timeout=5) as client:
+    with connected() as client:
         more = wanted(1, 2 * HOSTS, tls=False, relays=True)
         assert master.site("a", listeners=more) == ["listen a relay"]
         assert [one["probe"] for one in host.facts()["relay"]["listeners"]] == [24000]
-        client.sendall(json.dumps({"method": "echo", "params": ["still there"], "id": 1}).encode())
-        assert b"still there" in client.recv(65536)
+        assert answers(client)
 
 
 def test_connections_are_ended(master):
@@ -129,7 +143,7 @@ def test_connections_are_ended(master):
     host.relay.start()
     master.site("a", listeners=listeners(True))
     wait_for(lambda: served_by() == "relay", "the relay to listen")
-    with socket.create_connection(("127.0.0.1", PORT), timeout=5) as client:
+    with connected() as client:
         asyncio.run(ask_server(RELAY, host.relay.folders, "ovsdb-server/reconnect"))
         assert client.recv(1) == b""
     assert served_by() == "relay"
