@@ -77,5 +77,8 @@ def test_secrets_are_rotated(change, what):
     assert {place for place in before if place[1].endswith(wanted)} <= changed
     whole()
     wait(lambda: leader("sb"), 20, "a leader")
+    if what != "keys":
+        change(f"the CA of before leaves after the rotation of {what}")
+        whole()
     assert set(converge("site").ok().changed.values()) == {0}
     converge("verify").ok()
