@@ -138,7 +138,7 @@ def test_the_leader_hangs(drill, tell):
 
 SMALL = """set -e
 systemctl stop {units}
-mkdir -p /run/lab-small; mount -t tmpfs -o size=$(($(du -sm /var/lib/ovn | cut -f1) + 3))M lab-small /run/lab-small
+mkdir -p /run/lab-small; mount -t tmpfs -o size=$(($(du -sm /var/lib/ovn | cut -f1) * 3 + 24))M lab-small /run/lab-small
 cp -a /var/lib/ovn/. /run/lab-small/; mount --bind /run/lab-small /var/lib/ovn
 systemctl start {units}
 """
