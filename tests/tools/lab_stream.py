@@ -10,6 +10,7 @@ was there for sure, and what was refused.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import sys
@@ -78,4 +79,5 @@ async def main():
     print(json.dumps({"made": made, "refused": refused}), flush=True)
 
 
+faulthandler.dump_traceback_later(45, repeat=True)  # where it is, if it does not end
 asyncio.run(main())

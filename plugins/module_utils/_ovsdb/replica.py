@@ -74,6 +74,7 @@ class Replica(TableCopy):
         self.connected = False
         self.locked = False
         self.ready = asyncio.Event()
+        self._left = asyncio.Event()  # the connection of before was given up
         self._on_state = on_state or (lambda: None)
         self._lock = lock
         self._wants_lock = True
@@ -115,8 +116,14 @@ class Replica(TableCopy):
         """
         if not self.connected or self._channel is None:
             raise Disconnected(f"there is no connection to {self.database}")
-        operations = list(operations)
-        results = await self._channel.request("transact", [self.database, *operations], self._timeout)
+        operations, channel = list(operations), self._channel
+        try:
+            results = await channel.request("transact", [self.database, *operations], self._timeout)
+        except Disconnected:
+            channel.close()
+            if self._channel is channel:  # who waits for the next connection must not find this one again
+                await self._left.wait()
+            raise
         return check_results(self.database, operations, results)
 
     def reconnect(self) -> None:
@@ -159,6 +166,7 @@ class Replica(TableCopy):
             self._channel.close()
             self._channel = None
         self._lock_channel = None
+        self._left.set()
         if self.connected or self.locked:
             self.connected = self.locked = False
             self.ready.clear()
@@ -166,6 +174,7 @@ class Replica(TableCopy):
 
     async def _follow(self, remote: str) -> None:
         """Follow one server until it can't be used any more, which always ends in an exception."""
+        self._left.clear()
         channel = self._channel = await Channel.open(remote, self._notified, self._member_timeout, self._tls)
         # The results are taken over before the coroutine goes on: notifications in the same packet change what they
         # say.

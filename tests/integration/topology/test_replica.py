@@ -242,6 +242,25 @@ def test_a_member_that_does_not_lead_is_passed_over():
         first.remove()
 
 
+def test_whoever_lost_the_connection_waits_for_the_next_one(nb):
+    """Protects a program that writes again as soon as there is a connection: it never finds the one that it has just
+    lost, and so can't keep the event loop from making another one."""
+
+    async def scenario(replica, _told):
+        lost = 0
+        replica._channel.closed.set()  # as asyncio does it; the copy will notice as soon as it may run
+        while lost < 100:
+            await replica.ready.wait()
+            try:
+                await replica.transact([{"op": "comment", "comment": "again"}])
+                break
+            except Disconnected:
+                lost += 1
+        assert lost == 1
+
+    follow(nb.remote, scenario)
+
+
 def test_a_lock_is_given_back_and_asked_for_again(nb):
     """Protects a failover that a program asks for itself: it knows at once that it has no lock, the other one gets it,
     and the last wish counts, however fast it changes.
