@@ -135,12 +135,14 @@ class Overlay:
         """Return the owners that have rows with the same chassis under an old name, with their new names.
 
         :raises SettingsError: the old name is that of another host that exists, as far as names, subnets and addresses
-            tell.
+            tell, or of one of this call that keeps it.
         """
         new_names: dict[tuple[str, str | None], str] = {
             (one.owner.type, one.chassis): one.owner.name for one in self._objects() if one.chassis
         }
-        owners = set(self.owners())
+        # Of a host that says nothing in this call, the row stays, and its system-id with it.
+        silent = {one.owner for one in self._objects() if not one.chassis}
+        owners = set(self.owners()) - silent
         renamed = {}
         for row in current:
             owner = row.owner
@@ -150,6 +152,10 @@ class Overlay:
             new_name = new_names.get((owner.type, chassis))
             if new_name is None:
                 continue
+            if owner in silent:
+                other = f"{owner.type.lower()} {owner.name}"
+                again = f"where {other} has another one by now, converge it too"
+                raise clones.clone_error(f"{owner.type.lower()} {new_name}", str(chassis), other, renamed=again)
             if owner.name in self.known:
                 raise clones.clone_error(f"node {new_name}", str(chassis), f"node {owner.name}")
             if owner.name not in self.former:

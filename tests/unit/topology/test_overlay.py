@@ -126,6 +126,26 @@ def test_a_renamed_host_is_known_by_its_chassis(rows_of):
     assert Overlay(nodes=(node(1, "node2"), node(2, "node1"))).renamed_owners(current) == {}
 
 
+def test_the_system_id_of_a_host_that_says_nothing(rows_of):
+    """Protects a host of the call that keeps its row, since its own part has failed: nobody else gets its system-id.
+    One that says another one leaves it, and so does one that is removed."""
+    current = rows_of(nodes=(node(1), node(2)), gateways=(gateway(1), gateway(2)))
+    for kind, make in (("nodes", node), ("gateways", gateway)):
+        silent = Overlay(**{kind: (make(1, chassis=None), make(2, chassis="id-1"))})
+        with pytest.raises(SettingsError) as caught:
+            silent.renamed_owners(current)
+        text = str(caught.value)
+        assert text.startswith(f"{kind[:-1]} node2 has the system-id id-1 of {kind[:-1]} node1: give the clone its own")
+        assert text.endswith(f"where {kind[:-1]} node1 has another one by now, converge it too")
+        said = Overlay(**{kind: (make(1, chassis="id-9"), make(2, chassis="id-1"))})
+        assert said.renamed_owners(current) == {}
+        assert Overlay(**{kind: (make(1, chassis=None), make(2))}).renamed_owners(current) == {}
+        assert (
+            Overlay(**{kind: (make(2, "node2", chassis="id-1"),)}, absent=(make(1).owner,)).renamed_owners(current)
+            == {}
+        )
+
+
 def test_a_gateway_keeps_its_offset(rows_of):
     """Protects routes through a gateway: under a new name, when the join subnet moves, when an earlier one is gone."""
     current = rows_of(gateways=(gateway(1), gateway(2)))
