@@ -11,11 +11,13 @@ recorded of nobody is believed at first use.
 from __future__ import annotations
 
 import re
+import typing as t
 from collections.abc import Iterator, Mapping
 
 from ..module_utils._topology.clones import ADVICE, twins
 from ._errors import InventoryError, show
 from ._inventory import Inventory
+from ._known_nodes import Known
 from ._report import names_of
 
 Record = Mapping[str, str]  # node, in lower case -> the system-id in its row
@@ -41,6 +43,11 @@ def record(inventory: Inventory) -> Record | None:
         else:
             unknown |= northbound is None or northbound.get("model", "none") != "none"
     return found if read or not unknown else None
+
+
+def record_of(overlay: Mapping[str, t.Any]) -> Record:
+    """Return what the Northbound database has on record, of what ``ovn_info`` has found."""
+    return {str(node).lower(): str(one) for node, one in Known.of(overlay).chassis.items() if one}
 
 
 def claims(inventory: Inventory, late: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -72,11 +79,36 @@ def problems(inventory: Inventory, claimed: Mapping[str, str], known: Record) ->
     hosts = {name: host for host, name in names.items()}
     for host, name in names.items():
         own = claimed.get(host) or ""
-        others = nodes.get(own, ()) if own and known.get(name) != own else ()
-        for node in others:
-            text = _recorded(inventory, claimed, known.get(name, ""), node, hosts.get(node, ""))
+        # Also where it is on record for this host too: of two, one is not true, and who says it first is not the owner.
+        for node in nodes.get(own, ()) if own else ():
+            text = "" if node == name else _recorded(inventory, claimed, known.get(name, ""), node, hosts.get(node, ""))
             if text:
                 yield host, f"its system-id {show(own)} is that of {text}"
+
+
+def result_problems(inventory: Inventory, overlay: Mapping[str, t.Any], results: Mapping[str, str]) -> list[str]:
+    """Return sentences about hosts whose results name a system-id that they can't have. A host says it again there, and
+    that is what is put on record: so it has to be what was checked before, and where the host had none, it is checked
+    now.
+
+    :param overlay: what ``ovn_info`` has found.
+    :param results: host to the system-id that its own part has returned.
+    """
+    found = list(_changed(inventory, results))
+    found = found or list(problems(inventory, claims(inventory, results), record_of(overlay)))
+    return [f"{host}: {text}" for host, text in found]
+
+
+def _changed(inventory: Inventory, results: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for host in inventory.hosts:
+        before, now = inventory.facts(host).own.system_id, results.get(host) or ""
+        if before and now and before != now:
+            yield (
+                host,
+                f"its system-id was {show(before)} when its facts were gathered, and is {show(now)} now: if Open "
+                "vSwitch was installed anew meanwhile, run this again; otherwise find out who changes it, and don't "
+                "trust this host until then",
+            )
 
 
 def _recorded(inventory: Inventory, claimed: Mapping[str, str], own: str, node: str, owner: str) -> str:
@@ -92,7 +124,7 @@ def _recorded(inventory: Inventory, claimed: Mapping[str, str], own: str, node: 
         return "" if claimed.get(owner) else f"{owner} in the databases: {ADVICE}, {again}"
     if own:
         gone = f"where {node} is gone for good, first ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts={node}"
-        return f"node {node} in the databases, and this host has another one there: {ADVICE}; {gone}"
+        return f"node {node} in the databases, and this host is another node there: {ADVICE}; {gone}"
     nameless = [host for host in inventory.hosts if host not in inventory.named]
     if nameless:
         renamed = f"if it is {node} under a new name, run this for all hosts"

@@ -30,7 +30,7 @@ def nodes(
         _without_empty(
             node_name=host_settings["node_name"],
             minion_switch_subnet=subnets[host],
-            chassis=_result(hostvars, host, NODE_RESULT).get("chassis"),
+            chassis=chassis_of(hostvars, host),
             encap_ip=host_settings.get("encap_ip"),
         )
         for host, host_settings in settings.items()
@@ -66,7 +66,7 @@ def gateways(
                 physical_mac=result.get("physical_mac"),
                 physical_mtu=result.get("physical_mtu"),
                 mtu=host_settings["mtu"],
-                chassis=_result(hostvars, host, NODE_RESULT).get("chassis"),
+                chassis=chassis_of(hostvars, host),
             )
         )
     return entries
@@ -74,12 +74,15 @@ def gateways(
 
 def chassis(settings: Mapping[str, t.Any], hostvars: Mapping[str, t.Any]) -> list[ChassisOwner]:
     """Return the chassis that hosts have now; hosts that have not converged their own part are left out."""
-    results = {host: _result(hostvars, host, NODE_RESULT) for host in settings}
+    found = {host: chassis_of(hostvars, host) for host in settings}
     return [
-        ChassisOwner(settings[host]["node_name"], str(result["chassis"]), settings[host]["encap_ip"])
-        for host, result in results.items()
-        if result.get("chassis")
+        ChassisOwner(settings[host]["node_name"], own, settings[host]["encap_ip"]) for host, own in found.items() if own
     ]
+
+
+def chassis_of(hostvars: Mapping[str, t.Any], host: str) -> str:
+    """Return the system-id that a host's own part has returned; empty: it has not run, or the host has none."""
+    return str(_result(hostvars, host, NODE_RESULT).get("chassis") or "")
 
 
 def _result(hostvars: Mapping[str, t.Any], host: str, name: str) -> Mapping[str, t.Any]:

@@ -36,7 +36,7 @@ def add_overlay_problems(inventory: Inventory, overlay: Overlay, report: Report)
     names = {inventory.node_name(host) for host in inventory.named}
     others = {name: existing[name] for name in sorted(existing, key=natural) if name not in names}
     if _identities.record(inventory) is None:  # which the databases had not said before
-        record = {str(name).lower(): str(one) for name, one in Known.of(overlay).chassis.items() if one}
+        record = _identities.record_of(overlay)
         for host, text in _identities.problems(inventory, _identities.claims(inventory), record):
             report.add(host, text)
     _add_join(inventory, existing, others, report)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import authorities
 import pytest
 
+from ansible_collections.ovn.kubernetes.plugins.filter.chassis_problems import chassis_problems
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils import _certificate_plan, _identities
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 
@@ -70,11 +71,66 @@ def test_two_hosts_with_one_system_id(seen):
         assert any('its system-id "id-2" is also that of ovn-node' in text for text in said), said
 
 
+def test_a_system_id_on_record_for_two(seen):
+    """Protects the owner where its system-id is on record for another host too: that is asked who it is, or gets
+    nothing. Both together have said who they are."""
+    twice = {**RECORD, NODE1: "id-2"}
+    (said,) = seen({NODE1: "id-2"}, twice)
+    assert said.startswith(f'{NODE1}: its system-id "id-2" is that of {NODE2} in the databases: give the clone its own')
+    (said,) = seen({NODE1: "id-1"}, {**RECORD, "gone": "id-1"})
+    assert f'{NODE1}: its system-id "id-1" is that of node gone in the databases' in said
+    assert seen({NODE1: "id-1", NODE2: "id-2"}, twice) == []
+
+
+@pytest.fixture
+def returned(cluster):
+    """Return a function: what is said of hosts whose own parts return system-ids, after their facts had these."""
+
+    def say(facts, results, record=RECORD):
+        cluster.with_facts()
+        for host, own in facts.items():
+            cluster.own(host, system_id=own)
+        for host, own in results.items():
+            cluster.on(host, node_result={"chassis": own})
+        return chassis_problems(cluster.hostvars, cluster.groups, cluster.overlay(chassis=record), [*facts])
+
+    return say
+
+
+def test_results_that_are_what_was_checked(returned):
+    """Protects the usual run, hosts whose own part has not run or has failed, new ones, renamed ones, and those that
+    were installed anew, in an earlier run or in this one."""
+    facts = {MASTER: "id-m", NODE1: "id-1", NODE2: "id-2"}
+    assert returned(facts, facts) == []
+    assert returned(facts, {NODE1: "id-1", NODE2: ""}) == []
+    assert returned({**facts, NODE1: "id-new"}, {NODE1: "id-new"}) == []
+    assert returned({**facts, NODE1: ""}, {NODE1: "id-new"}) == []
+    assert returned(facts, facts, {MASTER: "id-m", "older": "id-1", NODE2: "id-2"}) == []
+    assert returned({NODE1: ""}, {NODE1: "id-1"}) == []
+
+
+@pytest.mark.parametrize("now", ["id-2", "id-9", ["id-2"]])
+def test_a_host_that_says_another_system_id_later(returned, now):
+    """Protects the record: a host's facts were checked, and its result is what would be on record of it."""
+    (said,) = returned({MASTER: "id-m", NODE1: "id-1", NODE2: "id-2"}, {NODE1: now}, {})
+    assert said.startswith(f'{NODE1}: its system-id was "id-1" when its facts were gathered, and is "')
+    assert "run this again" in said
+
+
+def test_a_first_system_id_that_is_another_hosts(returned):
+    """Protects hosts from one that had no system-id in its facts: of this run, whose own part has failed, and those
+    that the run leaves out."""
+    (said,) = returned({MASTER: "id-m", NODE1: "", NODE2: "id-2"}, {NODE1: "id-2"}, {})
+    assert 'its system-id "id-2" is also that of ovn-node' in said
+    (said,) = returned({MASTER: "id-m", NODE1: ""}, {NODE1: "id-2"})
+    assert said.startswith(f'{NODE1}: its system-id "id-2" is that of {NODE2} in the databases: give the clone its own')
+
+
 def test_a_host_that_is_gone(seen):
     """Protects the rows of a host that the inventory has no more, from one that is there under its own name."""
     (said,) = seen({NODE1: "id-3"}, {**RECORD, "gone": "id-3"})
     assert said.startswith(
-        f'{NODE1}: its system-id "id-3" is that of node gone in the databases, and this host has another one there: '
+        f'{NODE1}: its system-id "id-3" is that of node gone in the databases, and this host is another node there: '
     )
     assert said.endswith(
         "; where gone is gone for good, first ansible-playbook ovn.kubernetes.remove -e ovn_remove_hosts=gone"
