@@ -130,6 +130,9 @@ def test_authorities_for_a_vault(master):
     assert [path.name for path in master.authorities.iterdir()] == ["hosts.yml"]
     assert stat.S_IMODE(master.authorities.stat().st_mode) == 0o755
     (master.authorities / "hosts.yml").unlink()
+    code, said, _calls = master.plays.run("ovn.kubernetes.authority", "--check")
+    assert code == 0 and f"Would be made in {master.authorities}: ovn.kubernetes central CA " in said, said
+    assert list(master.authorities.iterdir()) == []
     code, said, calls = master.plays.run("ovn.kubernetes.authority")
     assert code == 0 and f"Made in {master.authorities}: ovn.kubernetes central CA " in said and calls == [], said
     made = {path.name: path.read_text() for path in master.authorities.iterdir()}
