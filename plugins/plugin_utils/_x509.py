@@ -22,7 +22,10 @@ try:
 except ImportError:
     x509 = None  # type: ignore[assignment]
 
-MISSING = "the Python library cryptography (42 or newer) is missing on the controller: install it next to ansible-core"
+MISSING = (
+    "the Python library cryptography (42 or newer) is missing on the controller: install it next to ansible-core, as "
+    "PyPI has it, or set ovn_tls to false"
+)
 
 
 class Certificate:
