@@ -19,7 +19,6 @@ from ._authorities import (
     CENTRAL,
     CHASSIS,
     DAYS,
-    FOLDER,
     ROLES,
     Authority,
     Wrong,
@@ -33,8 +32,9 @@ from ._authorities import (
 )
 from ._certificate_problems import kept, problems
 from ._derived import tunnel_address
-from ._errors import InventoryError, show, show_path
+from ._errors import InventoryError
 from ._inventory import Inventory
+from ._new_authorities import refusal
 from ._report import names_of
 from ._x509 import readable_all
 
@@ -43,12 +43,6 @@ WAITING = (
     "no certificate of a chassis is issued, since no master's Northbound database could be read, which has on record "
     "whose a system-id is; run the site play again when they run"
 )
-JOBS = ("awx_job_id", "tower_job_id")  # extra variables that AWX and the automation controller give a job
-
-
-def is_job(inventory: Inventory) -> bool:
-    """Return whether AWX or the automation controller runs the play: what it writes is gone afterwards."""
-    return not (inventory.extra or frozenset()).isdisjoint(JOBS)
 
 
 def cluster(
@@ -199,36 +193,17 @@ def _refusals(
     inventory: Inventory, found: policy.Cluster, make: list[Plan], where: str, only_authorities: bool
 ) -> list[str]:
     """Return why no authority is made now."""
-    roles = " and ".join(one["role"] for one in make)
-    others = _files_of_others(where)
-    if others:
-        return [
-            f"{FOLDER} {show_path(where)} has other files, such as {show(others[0])}: give a folder of its own, which "
-            "the play closes to everybody else (mode 0700), and to git"
-        ]
-    if is_job(inventory):
-        return [
-            f"there is no {roles} CA, and what a job of AWX writes is gone afterwards: make them once elsewhere with "
-            "ovn.kubernetes.authority, and give ovn_tls_central_ca_certificate, ovn_tls_central_ca_key, "
-            "ovn_tls_chassis_ca_certificate and ovn_tls_chassis_ca_key, the keys in a vault or as credentials"
-        ]
+    roles = [one["role"] for one in make]
+    text = refusal(inventory, roles, where)
+    if text:
+        return [text]
     unknown = [host.name for host in found.hosts if host.master and host.found is None]
     if unknown and not only_authorities:
         return [
-            f"there is no {roles} CA in {where}, and {names_of(unknown)} can't be asked whether there is one already: "
-            "run the site play when all masters can be reached"
+            f"there is no {' and '.join(roles)} CA in {where}, and {names_of(unknown)} can't be asked whether there is "
+            "one already: run the site play when all masters can be reached"
         ]
     return []
-
-
-def _files_of_others(where: str) -> list[str]:
-    """Return files of a folder without any CA, but hidden ones."""
-    try:
-        files = sorted(os.listdir(where))
-    except OSError:  # there is none yet
-        return []
-    ours = tuple(f"{role}-ca." for role in ROLES)
-    return [] if any(one.startswith(ours) for one in files) else [one for one in files if not one.startswith(".")]
 
 
 def _to_write(found: policy.Cluster, where: str) -> list[Plan]:

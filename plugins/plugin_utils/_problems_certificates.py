@@ -7,10 +7,11 @@ collection."""
 from __future__ import annotations
 
 from ..module_utils._common.names import OVN_SYSCONFIG
-from ._authorities import CA_DAYS, DAYS, ROLES, ROTATE, Wrong, authorities, sentence, variable
+from ._authorities import CA_DAYS, DAYS, ROLES, ROTATE, Wrong, authorities, folder, sentence, variable
 from ._certificates import LONGEST_NAME
 from ._errors import InventoryError, show
 from ._inventory import Inventory
+from ._new_authorities import refusal
 from ._report import Report
 from ._variables import VARIABLES
 
@@ -27,7 +28,11 @@ def add_certificate_problems(inventory: Inventory, report: Report) -> None:
     _add_users(inventory, report)
     _add_rotation(inventory, report)
     try:
-        authorities(inventory)
+        found = authorities(inventory)
+        missing = [role for role in ROLES if not found[role].certificates]
+        text = refusal(inventory, missing, folder(inventory)) if missing else ""
+        if text:
+            report.add((), text)
     except Wrong as wrong:
         report.add(inventory.hosts_with(wrong.variable), sentence(inventory, wrong))
     except InventoryError as error:

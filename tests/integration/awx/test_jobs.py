@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 
+import authorities
 import awx_job
 import execution_environment
 import pytest
@@ -22,12 +23,20 @@ KUBECONFIG = {
     "clusters": [{"name": "a", "cluster": {"server": "https://10.33.74.10:6443"}}],
     "users": [{"name": "a", "user": {"token": KEY}}],
 }
+AUTHORITIES = {role: authorities.authority(role) for role in ("central", "chassis")}
 CREDENTIALS = {
     "ovn_kubernetes_token": f"{TOKEN}\n",
     "ovn_kubernetes_ca": PEM,
     "ovn_kubernetes_admin_kubeconfig": json.dumps(KUBECONFIG),
+    **{f"ovn_tls_{role}_ca_certificate": one.certificate for role, one in AUTHORITIES.items()},
+    **{f"ovn_tls_{role}_ca_key": one.key for role, one in AUTHORITIES.items()},
 }
-SECRETS = (TOKEN, KEY, "MIIBc2VjcmV0LWNlcnRpZmljYXRl")
+SECRETS = (
+    TOKEN,
+    KEY,
+    "MIIBc2VjcmV0LWNlcnRpZmljYXRl",
+    *(one.key.splitlines()[1] for one in AUTHORITIES.values()),
+)
 API = {"ovn_kubernetes_api": "https://10.33.74.10:6443 ", "ovn_service_subnet": "10.96.0.0/16"}
 
 

@@ -200,6 +200,8 @@ def test_a_job_of_awx(master):
     code, said, _changed = master.run("-e", "awx_job_id=7")
     assert code == 2 and "what a job of AWX writes is gone afterwards: make them once elsewhere" in said, said
     assert not master.authorities.exists() and not master.tls.exists()
+    code, said, calls = master.plays.run("ovn.kubernetes.validate", "-e", "awx_job_id=7")
+    assert code == 2 and "what a job of AWX writes is gone afterwards" in said and calls == [], said
     made = {role: authorities.authority(role) for role in ROLES}
     for role, one in made.items():
         master.plays.variables[f"ovn_tls_{role}_ca_certificate"] = one.certificate

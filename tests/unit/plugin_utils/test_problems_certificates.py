@@ -5,6 +5,9 @@ host is changed, and no secret is in it."""
 
 from __future__ import annotations
 
+import os
+import types
+
 import authorities
 import pytest
 
@@ -179,6 +182,73 @@ def test_a_key_that_others_may_read(said, tmp_path):
     (tmp_path / "ca" / "central-ca.key").chmod(0o644)
     (found,) = said()
     assert "with mode 0644: others than its owner may read it" in found
+
+
+class Started(dict):
+    """Hostvars as Ansible has them, of a run with extra variables."""
+
+    def __init__(self, hostvars, **extra):
+        super().__init__(hostvars)
+        self._variable_manager = types.SimpleNamespace(extra_vars=extra)
+
+
+LOST = "there is no central and chassis CA, and what a job of {} writes is gone afterwards: make them once elsewhere"
+
+
+@pytest.mark.parametrize("given", ["awx_job_id", "tower_job_id"])
+def test_a_job_of_awx_without_the_credentials(said, cluster, given):
+    """Protects who lets a job of AWX validate first: the CAs that it lacks are said there, and not when the site job
+    has begun. With its credentials nothing is wrong, and without TLS nothing is needed."""
+    cluster.hostvars = Started(cluster.hostvars, **{given: 7})
+    (found,) = said()
+    assert found.startswith(LOST.format("AWX")) and found.endswith("or as credentials, or set ovn_tls to false")
+    assert said(**variables()) == [] == said(ovn_tls=False)
+
+
+def test_a_job_of_ci(cluster, monkeypatch, tmp_path):
+    """Protects the CAs from a checkout that is gone after its job. Who gives a folder has one that is kept; elsewhere
+    they are made beside the inventory."""
+    cluster.everywhere(inventory_dir=str(tmp_path))
+    assert cluster.problems() == []
+    monkeypatch.setenv("CI", "")
+    assert cluster.problems() == []
+    monkeypatch.setenv("CI", "true")
+    (found,) = cluster.problems()
+    assert found.startswith(LOST.format("CI"))
+    assert found.endswith(", or set ovn_tls_folder to a folder that is kept, or set ovn_tls to false")
+    cluster.everywhere(ovn_tls_folder=str(tmp_path / "kept"))
+    assert cluster.problems() == []
+    for host in (MASTER, "ovn-node1", "ovn-node2"):
+        cluster.without(host, "ovn_tls_folder").on(host, **variables())
+    assert cluster.problems() == []
+
+
+@pytest.fixture
+def nobody():
+    """This process asks for access as another user than root, as os.access does, by the real user."""
+    before = os.getuid()
+    if before == 0:
+        os.setreuid(65534, -1)
+    yield
+    if before == 0:
+        os.setreuid(0, -1)
+
+
+def test_a_folder_that_can_not_be_written(said, tmp_path, request):
+    """Protects who gives a folder below one of somebody else's, or below a file: it is said before any host is changed,
+    with the variable. CAs that are there already need not be written."""
+    (tmp_path / "file").touch()
+    (found,) = said(ovn_tls_folder=f"{tmp_path}/file/below/ca")
+    words = (
+        'ovn_tls_folder "{0}/{1}" is where the CAs are made, and "{0}/{2}" is no folder that the user of this run can'
+    )
+    assert found.startswith(words.format(tmp_path, "file/below/ca", "file"))
+    (tmp_path / "closed").mkdir(mode=0o555)
+    assert said(FILES) == []
+    request.getfixturevalue("nobody")
+    (found,) = said(ovn_tls_folder=f"{tmp_path}/closed/ca")
+    assert found.startswith(words.format(tmp_path, "closed/ca", "closed"))
+    assert said(FILES) == []
 
 
 def test_files_that_the_environment_names(said, cluster, tmp_path, monkeypatch):
