@@ -71,7 +71,7 @@ options:
     type: int
     default: 0
   listeners:
-    description: Where the servers listen. Rows of others in the table Connection stay.
+    description: Where the servers listen. Rows of others in the table Connection stay, but for those of a relay.
     type: list
     elements: dict
     default: []

@@ -38,7 +38,7 @@ class Relay:
     """
 
     def __init__(self, folder, options, pid=None):
-        self.folders = Folders(str(folder), str(folder), str(PROGRAMS / "schema"))
+        self.folders = Folders(str(folder), str(folder), str(UNIT.parent))
         self.log = pathlib.Path(folder) / "relay.log"
         self._command = [*(["nsenter", f"--net=/proc/{pid}/ns/net"] if pid else []), *command(folder, options)]
         self._process = None

@@ -140,7 +140,7 @@ class RelayOf:
         self.address = address
         options = [*southbound.server_keys.options(), f"relay:{DATABASE}:{source}"]
         self._relay = Relay(directory, " ".join(options), pid)
-        self.log = self._relay.log
+        self.log, self.request = self._relay.log, self._relay.request
         self._relay.listen(wanted(1, 60, tls=True, relays=True)["relay"])
         wait_for(lambda: self.listens(PORT), "the relay to listen")
 
@@ -157,12 +157,12 @@ class RelayOf:
         self._relay.stop()
 
 
-def transact(remote, keys, *operations):
+def transact(remote, keys, *operations, database=DATABASE):
     """The results of a transaction by ovsdb-client(1). :raises AssertionError: with its words, when there are none."""
     options = keys.options() if keys else []
     command = [str(PROGRAMS / "bin" / "ovsdb-client"), *options, "--timeout=20", "transact", remote]
     done = subprocess.run(
-        [*command, json.dumps([DATABASE, *operations])], capture_output=True, text=True, timeout=60, check=False
+        [*command, json.dumps([database, *operations])], capture_output=True, text=True, timeout=60, check=False
     )
     if done.returncode:
         raise AssertionError(done.stderr.strip() or done.stdout.strip())

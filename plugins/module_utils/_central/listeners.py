@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where the servers of the databases, and relays, listen: rows of the table Connection (ovn-nb(5), ovn-sb(5),
-ovsdb.local-config(5)).
+"""Where the servers of the databases, and relays, listen: rows of the table Connection (ovn-nb(5), ovn-sb(5)).
 
-Rows of others stay as they are, but one of the same target becomes ours.
+Rows of others stay as they are, but one of the same target becomes ours. In a relay's own database nobody else has a
+reason to have rows: there they are removed.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def operations(place: Place, listeners: Iterable[Listener], rows: Sequence[Any],
     added, removed = [], []
     for row in rows:
         found = decode(row["target"])
-        is_ours = (decode(row["external_ids"]) or {}).get(names.OWNER_CONTROLLER) == names.CONTROLLER
+        is_ours = place is RELAY or (decode(row["external_ids"]) or {}).get(names.OWNER_CONTROLLER) == names.CONTROLLER
         where = [["_uuid", "==", row["_uuid"]]]
         listener = desired.pop(found, None)
         if listener is not None:

@@ -51,8 +51,12 @@ PLACES = (
         "SB_Global",
     ),
 )
-# The relay of the Southbound database (ovsdb(7), "Relay Service Model"). Of its own it has where it listens.
-RELAY = Place("relay", names.LOCAL_CONFIG, "southbound-relay", 0, names.RELAY_UNIT, "local-config.ovsschema", "Config")
+# The relay of the Southbound database (ovsdb(7), "Relay Service Model"). Of its own it has where it listens, in tables
+# of ovsdb.local-config(5). Its clients reach that database too. So it has tables of roles, and no role in them: without
+# those ovsdb-server lets a chassis write there, who then opens a listener without a role (its ovsdb/rbac.c).
+RELAY = Place(
+    "relay", names.RELAY_DATABASE, "southbound-relay", 0, names.RELAY_UNIT, "southbound-relay.ovsschema", "Config"
+)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Folders:
 
 
 FOLDERS = Folders()
-RELAY_FOLDERS = Folders(names.RELAY_DIRECTORY, names.RELAY_RUN_DIRECTORY, "/usr/share/openvswitch")
+RELAY_FOLDERS = Folders(names.RELAY_DIRECTORY, names.RELAY_RUN_DIRECTORY, names.SETTINGS_DIRECTORY)
 
 
 def has_databases(folders: Folders = FOLDERS) -> bool:

@@ -17,7 +17,7 @@ import hashlib
 NORTHBOUND = "OVN_Northbound"
 SOUTHBOUND = "OVN_Southbound"
 LOCAL = "Open_vSwitch"
-LOCAL_CONFIG = "Local_Config"  # of a relay, what is its own (ovsdb.local-config(5))
+RELAY_DATABASE = "OVN_Kubernetes_Relay"  # of a relay, what is its own (southbound-relay.ovsschema)
 NORTHBOUND_SOCKET = "unix:/var/run/ovn/ovnnb_db.sock"
 SOUTHBOUND_SOCKET = "unix:/var/run/ovn/ovnsb_db.sock"
 LOCAL_SOCKET = "unix:/var/run/openvswitch/db.sock"

@@ -136,6 +136,25 @@ def test_more_hosts(master):
         assert answers(client)
 
 
+def test_a_listener_of_somebody_else(master):
+    """Protects what a relay has: a row of others in its own database opens a port for nobody knows whom, so that the
+    next run removes it, whatever it says of itself; the listener of chassis stays."""
+    host = master["a"]
+    host.relay.start()
+    master.site("a", listeners=listeners(True))
+    wait_for(lambda: served_by() == "relay", "the relay to listen")
+    for keys in ([], [["ovn-kubernetes-owner", "somebody"]]):
+        row = {"target": "ptcp:17777", "external_ids": ["map", keys]}
+        insert = {"op": "insert", "table": "Connection", "row": row, "uuid-name": "other"}
+        mutations = [["connections", "insert", ["set", [["named-uuid", "other"]]]]]
+        refer = {"op": "mutate", "table": "Config", "where": [], "mutations": mutations}
+        host.relay.request("transact", [RELAY.database, insert, refer])
+        assert len(host.facts()["relay"]["listeners"]) == 2
+        assert master.site("a", listeners=listeners(True)) == ["listen a relay"]
+        assert [one["target"] for one in host.facts()["relay"]["listeners"]] == [f"ptcp:{PORT}"]
+    assert served_by() == "relay"
+
+
 def test_connections_are_ended(master):
     """Protects against certificates of an authority that leaves: the relay ends hosts' connections when told to, as
     the other servers do, and takes new ones."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+
 from stand_in_plays import LISTENING, databases
 
 from .conftest import BOTH, role
@@ -85,6 +87,9 @@ def test_relays_are_switched_on(plays):
         module for _host, module, options in calls if module == "ovn_central" or relay_units([(_host, module, options)])
     ]
     assert modules == ["ovn_host", "ovn_central", "ovn_host"]
+    (first, *_others) = [options for _host, module, options in calls if relay_units([(_host, module, options)])]
+    (schema,) = [file["content"] for file in first["files"] if file["path"].endswith("/southbound-relay.ovsschema")]
+    assert json.loads(schema)["name"] == "OVN_Kubernetes_Relay"
     for unit in relay_units(calls):
         assert "/southbound-relay.db relay:OVN_Southbound:tcp:10.44.0.11:16642\n" in unit["unit"]
 
@@ -119,6 +124,7 @@ def test_relays_are_switched_off(plays):
     assert [file["path"] for file in files if file.get("absent") and "relay" in file["path"]] == [
         "/var/lib/ovn-kubernetes/southbound-relay.db",
         "/var/lib/ovn-kubernetes/.southbound-relay.db.~lock~",
+        "/etc/ovn-kubernetes/southbound-relay.ovsschema",
     ]
 
 

@@ -8,6 +8,7 @@ true for it. The ports are those of a master.
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import subprocess
@@ -32,6 +33,7 @@ from southbound_access import (
     transact,
 )
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.places import RELAY as RELAY_PLACE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._verify.central import northd_status
 
 MASTER, RELAY = "10.9.0.1", "10.9.0.2"
@@ -133,6 +135,61 @@ def test_who_is_no_chassis(southbound, asked):
     log = (southbound.server if asked is southbound else asked).log
     for words in ("certificate verify failed", "wrong version number", "peer did not return a certificate"):
         wait_for(lambda: words in log.read_text(), f"{words} in the server's log")  # noqa: B023
+
+
+OPEN = {"target": "ptcp:17777", "role": "", "external_ids": ["map", []]}
+CONNECTION = {"table": "Connection", "where": []}
+# What would let a chassis listen for itself, in the relay's own database.
+CHANGES = {
+    "insert": [{"op": "insert", "table": "Connection", "row": OPEN, "uuid-name": "row"}],
+    "update": [{"op": "update", **CONNECTION, "row": {"role": ""}}],
+    "delete": [{"op": "delete", **CONNECTION}],
+    "mutate": [{"op": "mutate", **CONNECTION, "mutations": [["inactivity_probe", "+=", 1]]}],
+    "the row of the listeners": [{"op": "update", "table": "Config", "where": [], "row": {"connections": ["set", []]}}],
+    "no more listeners": [
+        {"op": "mutate", "table": "Config", "where": [], "mutations": [["connections", "delete", ["set", []]]]}
+    ],
+    "another row of listeners": [{"op": "insert", "table": "Config", "row": {}}],
+    "a role": [{"op": "insert", "table": "RBAC_Role", "row": {"name": "ovn-controller"}}],
+    "a permission": [{"op": "insert", "table": "RBAC_Permission", "row": {"table": "Connection"}}],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_where_a_relay_listens_is_no_chassis_to_say(southbound, relay, change):
+    """Protects the whole Southbound database: a relay's clients reach its own database too, and who can write there
+    opens a port without a role, behind which the relay writes as a master."""
+
+    def rows():
+        tables = ("Connection", "Config", "RBAC_Role", "RBAC_Permission")
+        selects = [{"op": "select", "table": table, "where": []} for table in tables]
+        return [answer["rows"] for answer in relay.request("transact", [RELAY_PLACE.database, *selects])]
+
+    before = rows()
+    assert [row["target"] for row in before[0]] == [f"pssl:{PORT}"], "the listener that the operations are for"
+    answer = transact(relay.remote(), southbound.own, *CHANGES[change], database=RELAY_PLACE.database)
+    assert answer[0]["error"] == REFUSED
+    assert rows() == before
+    # The role alone is in the way: an operation that nobody may do would be no test.
+    own = relay.request("transact", [RELAY_PLACE.database, *CHANGES[change], ABORT])
+    assert "error" not in own[0], own
+
+
+def test_a_relay_s_schema_is_no_chassis_to_change(southbound, relay):
+    """Protects the tables of roles that stand in the way above: a chassis takes them from no database, and those of
+    the server itself are nobody's to write."""
+    schema = relay.request("get_schema", [RELAY_PLACE.database])
+    del schema["tables"]["RBAC_Role"]
+    file = relay.log.parent / "other.ovsschema"
+    file.write_text(json.dumps(schema))
+    command = [PROGRAMS / "bin" / "ovsdb-client", *southbound.own.options(), "--timeout=20", "convert", relay.remote()]
+    done = subprocess.run([*map(str, command), str(file)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "permission error" in done.stderr
+    assert "RBAC_Role" in relay.request("get_schema", [RELAY_PLACE.database])["tables"]
+    change = {"op": "update", "table": "Database", "where": [], "row": {"connected": False}}
+    (answer,) = transact(relay.remote(), southbound.own, change, database="_Server")
+    assert answer["error"] == "not allowed"
 
 
 def test_the_lock_of_northd(southbound, relay):

@@ -429,3 +429,5 @@ def test_verify_names_what_is_wrong_with_relays():
     assert wrong({**RELAY, "connected": False}) == [(MASTER, text)]
     text = "its relay of OVN_Southbound listens in other places than it should"
     assert wrong({**RELAY, "listeners": []}) == [(MASTER, text)]
+    other = {"target": "ptcp:17777", "role": "", "probe": None, "ours": False}
+    assert wrong({**RELAY, "listeners": [CHASSIS_TCP, other]}) == [(MASTER, text)], "nobody else has a reason to"
