@@ -45,7 +45,7 @@ def _steps(asked: Asked, facts: Mapping[str, Mapping[str, Any] | None]) -> list[
     if not wanted:
         return found
     # A relay that has seen a later entry of a cluster that is gone takes what the new one says for old news. So
-    # one that is not connected, and serves nobody, is started anew.
+    # one that is not connected, and serves nobody, is started anew. One that was too busy to answer serves everybody.
     has_source = _has_source(asked, facts)
     for master in asked.masters:
         said = facts.get(master.host)
@@ -56,7 +56,7 @@ def _steps(asked: Asked, facts: Mapping[str, Mapping[str, Any] | None]) -> list[
             found.append(Step(master.host, RELAY.key, do.START))
         elif state.listeners is not None and sorted(map(repr, wanted)) != sorted(map(repr, state.listeners)):
             found.append(Step(master.host, RELAY.key, do.LISTEN, listeners=wanted))
-        elif not state.connected and has_source:
+        elif state.listeners is not None and not state.connected and has_source:
             found.append(
                 Step(master.host, RELAY.key, do.RESTART, reason="it is connected to no member that has a leader")
             )

@@ -20,6 +20,7 @@ READY = Database(model="relay", running=True, connected=True, listeners=(CHASSIS
 NEW = Database(model="relay", running=True, connected=True, listeners=())
 APART = Database(model="relay", running=True, listeners=(CHASSIS,))
 DOWN = Database(model="relay", listeners=None)
+BUSY = Database(model="relay", running=True, listeners=None, problem="no answer")
 
 
 def steps(relays, planned, found=(CENTRAL, CHASSIS), asked=ASKED):
@@ -39,6 +40,7 @@ def steps(relays, planned, found=(CENTRAL, CHASSIS), asked=ASKED):
         ({"a": NEW, "b": READY}, [LISTEN], [("a", "relay", "listen")]),
         ({"a": NEW, "b": NEW}, [LISTEN], [("a", "relay", "listen"), ("b", "relay", "listen")]),
         ({"a": READY, "b": APART}, [LISTEN], [("b", "relay", "restart")]),
+        ({"a": READY, "b": BUSY}, [], []),
         ({"a": READY, "b": None}, [LISTEN], [("a", "southbound", "listen")]),
         ({"a": DOWN, "b": DOWN}, [JOIN], [("b", "southbound", "join")]),
         ({"a": NEW, "b": READY}, [NORTHBOUND_TIMER], [("a", "relay", "listen"), ("a", "northbound", "timer")]),
@@ -50,6 +52,7 @@ def steps(relays, planned, found=(CENTRAL, CHASSIS), asked=ASKED):
         "one is new",
         "all are new",
         "one has no source",
+        "one could not be read, and keeps its hosts",
         "one master was not reached",
         "the database comes first",
         "the other database",
