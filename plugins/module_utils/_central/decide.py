@@ -15,8 +15,8 @@ from . import asked as do
 from .asked import Decision, Step
 from .cluster import Cluster, next_steps
 from .database import CLUSTERED, JOINING, LEFT, NONE, STANDALONE, Database
-from .places import PLACES
-from .relays import with_relays
+from .places import PLACES, RELAY
+from .relays import SOUTHBOUND, with_relays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,4 +155,7 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
     action = do.CONVERT if standalone else do.BOOTSTRAP
     address = asked.raft_address(asked.master(host), place)
     listeners = asked.listeners.get(place.key, ())
+    if standalone and place.key == SOUTHBOUND.key:
+        # It has the port of chassis until all relays are there, which come when all masters have joined.
+        listeners = (*listeners, *asked.listeners.get(RELAY.key, ()))
     return Decision((Step(host, place.key, action, address, timer=asked.timer, listeners=listeners),))

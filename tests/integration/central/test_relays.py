@@ -111,6 +111,24 @@ def test_the_way_to_a_relay_and_back(master):
     assert master.site("a", listeners=listeners(False)) == []
 
 
+def test_a_standalone_database_and_relays_at_once(master):
+    """Protects chassis of an earlier version's master: the cluster that is made from its database has their port, and
+    leaves it only when the relay is there."""
+    host = master["a"]
+    host.standalone(SOUTHBOUND)
+    wanted_now = master.asked("a", listeners=listeners(True))
+    convert = next(step for step in master.decide(wanted_now).steps if step.database == SOUTHBOUND.key)
+    assert convert.action == "convert"
+    master.carry_out(convert, wanted_now)
+    wait_for(lambda: served_by() == "clustered", "the member to have the port of chassis")
+    host.relay.start()
+    wait_for(lambda: host.facts()["relay"]["running"], "the relay to run")
+    done = [step for step in master.site("a", listeners=listeners(True)) if "northbound" not in step]
+    assert done[:2] == ["listen a relay", "listen a southbound"]
+    wait_for(lambda: served_by() == "relay", "the relay to have the port", 8)
+    assert master.site("a", listeners=listeners(True)) == []
+
+
 def test_a_relay_that_was_away(master):
     """Protects its rows: they are in its file, and hosts find it where it was. One that does not run is started."""
     host = master["a"]
