@@ -28,7 +28,7 @@ class Cluster:
 
     :ivar identity: its cluster ID.
     :ivar known: the hosts that were asked, and their state.
-    :ivar hosts: those of them that have a database of this cluster.
+    :ivar hosts: those of them that have a database of this cluster; not who is about to join it.
     :ivar unread: masters that were not reached.
     """
 
@@ -97,7 +97,6 @@ def _refusals(cluster: Cluster) -> list[str]:
 def _without_leader(cluster: Cluster) -> Decision:
     """Start what is stopped; else wait for an election, or say that the majority is lost."""
     stopped = [host for host in cluster.hosts if not cluster.known[host].running and not _is_damaged(cluster, host)]
-    joining = [host for host in cluster.hosts if cluster.known[host].status == JOINING]
     failed = [host for host in cluster.hosts if cluster.known[host].status == FAILED and not _is_damaged(cluster, host)]
     if stopped:
         return Decision(tuple(cluster.step(host, do.START) for host in stopped))
@@ -108,8 +107,6 @@ def _without_leader(cluster: Cluster) -> Decision:
     needed = size // 2 + 1
     if len(running) + len(cluster.unread) >= needed and len(running) >= needed:
         return Decision((cluster.step(running[0], do.WAIT),))
-    if not running and joining:
-        return Decision((cluster.step(joining[0], do.WAIT),))
     best = max(running, key=lambda host: cluster.known[host].last, default="")
     return Decision((), (lost_majority(cluster, running, size, needed, best),))
 
@@ -138,7 +135,7 @@ def _stopped(cluster: Cluster, _source: str, members: tuple[Member, ...]) -> Ite
         state = cluster.known[host]
         if _is_damaged(cluster, host):
             continue
-        if not state.running and (state.server_id[:SHORT] in ids or state.status == JOINING):
+        if not state.running and state.server_id[:SHORT] in ids:
             yield cluster.step(host, do.START)
 
 

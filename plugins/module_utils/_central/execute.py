@@ -134,7 +134,9 @@ class Executor:
 
     def _bootstrap(self, step: Step) -> None:
         state = self.state()
-        if state.model != NONE or state.problem:
+        if state.model == CLUSTERED and state.status == JOINING:  # it has nothing yet, of a cluster that is no more
+            self.servers.stop(self.place)
+        elif state.model != NONE or state.problem:
             raise HostError(f"{self.file} is there already ({state.problem or state.model}): run it again")
         schema = f"{self.folders.schemas}/{self.place.schema}"
         files.create_cluster(self.run, self.file, schema, step.address, step.timer)

@@ -14,7 +14,7 @@ import time
 
 import pytest
 from database_server import wait_for
-from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters
+from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters, run
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +260,22 @@ def test_an_interrupted_join_is_completed(masters):
     masters["b"].stop(NORTHBOUND, signal.SIGKILL)
     masters.site("abc")
     assert members(masters) == addresses(masters, "abc")
+
+
+@pytest.mark.parametrize("runs", [True, False], ids=["runs", "is stopped"])
+def test_a_join_to_a_cluster_that_is_gone(masters, runs):
+    """Protects the next run after one that ended in a join, when the cluster was lost besides: the master that stands
+    first has a file of it with nothing in it, and the new cluster takes its place."""
+    for place in PLACES:
+        host = masters["a"]
+        gone = f"tcp:{masters['e'].address}:{place.raft_port}"
+        own = f"tcp:{host.address}:{place.raft_port}"
+        run(["ovsdb-tool", "join-cluster", host.folders.file(place), place.database, own, gone])
+        if runs:
+            host.start(place)
+            wait_for(lambda: host.state(place)["running"], "the server to run")  # noqa: B023
+        assert host.state(place)["status"] == "joining"
+    assert masters.site("a")[:2] == ["bootstrap a northbound", "bootstrap a southbound"]
+    assert members(masters) == addresses(masters, "a")
+    for place in PLACES:
+        assert len(list(masters["a"].folder.glob(f"{place.stem}.db.*Z"))) == 1, "the file is set aside"
