@@ -53,7 +53,7 @@ _value:
     that have no database any more; C(switching), whether
     chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(cut_off), hosts
     whose daemons are not connected to the databases, although these have a leader; C(relay), the arguments of each
-    master's relay, empty where there are none.
+    master's relay, empty where there are none; C(without_relay), masters whose relay is to run, and does not.
   type: dict
   sample:
     steps: [{host: ovn-node1, database: northbound, action: join, text: "northbound on ovn-node1: join the cluster"}]

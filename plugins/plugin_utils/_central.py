@@ -72,6 +72,12 @@ class Central:
         known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
         return [host for host in known if not self._has_package(host)]
 
+    def without_relay(self) -> list[str]:
+        """Return masters whose relay is asked for, and does not run."""
+        known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
+        runs = {host: ((self._facts[host] or {}).get(RELAY.key) or {}).get("running") for host in known}
+        return [host for host in known if self.relays and not runs[host]]
+
     def _has_package(self, host: str) -> bool:
         found = self._facts[host] or {}
         states = [found.get(place.key) or {} for place in PLACES]
@@ -293,6 +299,7 @@ def as_facts(central: Central, decision: Decision, finish: bool = False) -> dict
         "refusals": list(decision.refusals),
         "retired": central.retired(),
         "bare": central.bare(),
+        "without_relay": central.without_relay(),
         "former": [host for host in central.former if host not in central.asked().limited],
         "switching": central.switching(finish),
         "users": central.users() if central.switching() else [],

@@ -416,6 +416,15 @@ def test_relays_and_tcp_that_stays():
     assert decision(relays(tls=True, listeners=BOTH_PORTS, asked=False))["refusals"] == []
 
 
+def test_masters_without_a_relay():
+    """Protects a play in batches from steps for relays whose unit it does not bring."""
+    made = relays(relay=RELAY, listeners=[CENTRAL_TCP])
+    assert decision(made)["without_relay"] == []
+    del made.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["central_databases"]["relay"]
+    assert decision(made)["without_relay"] == [NODE1]
+    assert decision(relays(asked=False))["without_relay"] == []
+
+
 def test_verify_names_what_is_wrong_with_relays():
     """Protects who looks: each state of a relay has its own words, and the host."""
 
