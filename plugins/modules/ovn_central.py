@@ -28,7 +28,7 @@ options:
         where the servers listen.
       - V(set_aside) stops the server, and gives its file another name.
       - V(reset) lets ovn-controller and ovn-northd of this host forget how far the log of the Southbound and the
-        Northbound cluster was, after a new cluster was made; a relay is started again.
+        Northbound cluster was, after a new cluster was made; a relay of the Southbound database is started again.
     type: str
     required: true
     choices:
@@ -48,7 +48,8 @@ options:
       - reset
   database:
     description:
-      - Which database. V(relay) is the master's relay of the Southbound database, which is only started and
+      - Which database; with O(action=reset) the one whose cluster was made anew, without it both.
+      - V(relay) is the master's relay of the Southbound database, which is only started and
         told where it listens.
     type: str
     choices: [northbound, southbound, relay]

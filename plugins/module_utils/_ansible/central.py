@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Run = Callable[[list[str]], "tuple[int, str, str]"]
 
 RESET = "reset"
+NORTHBOUND = PLACES[0]
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,11 @@ def carry_out(module: Module, run: Run) -> Iterator[Result]:
     params = module.params
     if params["action"] == RESET:
         check = module.check_mode
-        done, left = reset_cut_off(check) if params["cut_off"] else (reset(check), [])
+        anew = next((place.database for place in PLACES if place.key == params["database"]), "")
+        done, left = reset_cut_off(check) if params["cut_off"] else (reset(check, anew), [])
         # A relay has no command by which it forgets. One that is not connected is started anew by a step of its own.
-        if not params["cut_off"] and _executor(RELAY, params, run).start_again(check):
+        served = params["database"] != NORTHBOUND.key and not params["cut_off"]
+        if served and _executor(RELAY, params, run).start_again(check):
             done.append(f"{RELAY.unit}: restart")
         yield Result([Done(text) for text in done], left)
         return

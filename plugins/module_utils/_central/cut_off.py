@@ -56,15 +56,17 @@ def cut_off(directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
     return list(dict.fromkeys(use.daemon for use in USES if _said(directory, use) == "not connected"))
 
 
-def reset(check: bool, directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
+def reset(check: bool, database: str = "", directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
     """Let the daemons of this host forget what they know of the clusters' logs; return what was done.
 
     A daemon that does not run knows nothing.
+
+    :param database: of whose cluster; empty: of both.
     """
     return [
         f"{use.daemon}: {use.reset}"
         for use in USES
-        if _ask(directory, use.daemon, "version" if check else use.reset) is not None
+        if database in ("", use.database) and _ask(directory, use.daemon, "version" if check else use.reset) is not None
     ]
 
 

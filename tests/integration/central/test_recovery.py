@@ -102,7 +102,7 @@ def test_northd_takes_the_new_cluster(masters, tmp_path):
         masters["a"].add_switch("after")
         wait_for(lambda: has("after"), "northd to bring the switch to the Southbound database")
         assert cut_off(str(tmp_path)) == []
-        assert reset(False, str(tmp_path)) == done, "all are told where a cluster has just been made anew"
+        assert reset(False, directory=str(tmp_path)) == done, "all are told where a cluster has just been made anew"
     finally:
         northd.remove()
 

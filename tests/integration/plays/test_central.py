@@ -162,6 +162,31 @@ def test_new_masters_in_batches(plays):
     assert {module for _host, module, _options in calls} == {"ovn_facts"}
 
 
+def test_relays_in_batches(plays):
+    """Protects chassis against a change that can't be finished: a step of one batch would start relays whose units come
+    with another one."""
+    plays.groups["ovn_masters"] = ["ovn-master", "ovn-node1", "ovn-node2"]
+    plays.hosts["ovn-node1"] = {"ovn_encap_ip": "10.44.0.12"}
+    plays.groups["ovn_gateways"] = []
+    for host in plays.groups["ovn_masters"]:
+        plays.facts(host, ovn_kubernetes=own(central=True, central_databases=databases(listeners=LISTENING)))
+    code, said, calls = plays.run(
+        plays.play(role("master", "ovn_masters", serial=1)), "-e", "ovn_southbound_relays=true"
+    )
+    assert code != 0
+    assert "ovn-node1, ovn-node2 have no relay that runs, and this play does not change those masters now" in said
+    assert {module for _host, module, _options in calls} == {"ovn_facts"}
+
+
+def test_the_northbound_cluster_alone_is_made_anew(plays):
+    """Protects chassis of relays, and who is connected to the other database: only who uses this one is told."""
+    found = {**databases(listeners=LISTENING), "northbound": databases("10.44.0.99")["northbound"]}
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found, system_id="id-1"))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert steps(calls) == [("ovn-master", "readdress", "northbound"), ("ovn-master", "reset", "northbound")]
+
+
 @BOTH
 def test_a_cluster_that_is_made_anew(plays):
     """Protects chassis: at another address, or with another protocol, one master has a new cluster, whose log begins
