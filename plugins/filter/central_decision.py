@@ -51,9 +51,10 @@ _value:
     C(steps), with the options of M(ovn.kubernetes.ovn_central), C(host) and C(text); C(refusals), why there are none;
     C(bare), masters without database and package; C(former) and C(retired), hosts that were masters, and those of them
     that have no database any more; C(switching), whether
-    chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(cut_off), hosts
-    whose daemons are not connected to the databases, although these have a leader; C(relay), the arguments of each
-    master's relay, empty where there are none; C(without_relay), masters whose relay is to run, and does not.
+    chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(awaits_masters),
+    whether the masters listen for chassis by the protocol of before alone; C(cut_off), hosts whose daemons are not
+    connected to the databases, although these have a leader; C(relay), the arguments of each master's relay, empty
+    where there are none; C(without_relay), masters whose relay is to run, and does not.
   type: dict
   sample:
     steps: [{host: ovn-node1, database: northbound, action: join, text: "northbound on ovn-node1: join the cluster"}]
@@ -62,6 +63,7 @@ _value:
     former: []
     retired: []
     switching: false
+    awaits_masters: false
     users: []
     cut_off: []
     relay: ""

@@ -20,7 +20,7 @@ description:
     ask once for all of them.
 requirements:
   - netaddr on the controller
-positional: groups, host, only_with_facts, gathered
+positional: groups, host, only_with_facts, gathered, foreseen
 options:
   host:
     description:
@@ -29,6 +29,12 @@ options:
     type: raw
   only_with_facts:
     description: Whether hosts without facts about their network are left out, where O(host) is not given.
+    type: bool
+    default: false
+  foreseen:
+    description:
+      - Whether the steps of the masters' databases count as done, as in check mode. Without them, hosts stay with the
+        protocol by which the southbound database listens.
     type: bool
     default: false
 seealso:
@@ -203,11 +209,12 @@ def settings(
     host: str | list[str] | None = None,
     only_with_facts: bool = False,
     gathered: Iterable[str] | None = None,
+    foreseen: bool = False,
 ) -> dict[str, t.Any]:
     """Return the settings of one host, or of several by host."""
     try:
         inventory = Inventory(hostvars, groups, gathered)
-        cluster = Cluster(inventory)
+        cluster = Cluster(inventory, foreseen)
         if isinstance(host, str):
             return host_settings(inventory, str(host), cluster)
         hosts = [str(name) for name in (inventory.hosts if host is None else host)]

@@ -27,6 +27,7 @@ KEYS = {
 }
 FLAGS = {"private-key": "key", "certificate": "cert", "ca-cert": "ca-cert"}  # of ovsdb-server: of ovn-ctl(8)
 COLUMNS = {"private-key": "private_key", "certificate": "certificate", "ca-cert": "ca_cert"}  # ovn-nb(5), SSL
+CHASSIS_PORTS = (names.SOUTHBOUND_PORT, names.SOUTHBOUND_SWITCH_PORT)
 SHORT = {"northbound": "nb", "southbound": "sb"}  # as ovn-ctl(8) calls them
 
 
@@ -94,30 +95,55 @@ class Central:
 
         :param finish: who was to go has gone: only those who still use it count.
         """
-        return self._uses_other(names.SOUTHBOUND_PORT) and (not finish or bool(self.users()))
-
-    def _uses_other(self, port: int) -> bool:
-        """Whether a Southbound server listens at the port for the protocol that is not asked for."""
-        target = f"{'ptcp' if self.tls else 'pssl'}:{port}"
-        return any(
-            any(one.target.startswith(target) for one in state.listeners or ())
-            or any(one.startswith(f"--remote={target}") for one in state.arguments)
-            for state in self._states(PLACES[1])
-            if state.running
-        )
+        return self._listens(self._other, names.SOUTHBOUND_PORT) and (not finish or bool(self.users()))
 
     def _no_switch(self) -> str:
         """Return why the protocol can't be changed; empty: it can, or is not: a port of relays has no spare one."""
         runs = any(state.running for state in self._states(RELAY))
         if not (self.relays or runs):
             return ""
-        if not (self.switching() or self._uses_other(names.SOUTHBOUND_CENTRAL_PORT)):
+        if not (self.switching() or self._listens(self._other, names.SOUTHBOUND_CENTRAL_PORT)):
             return ""
         before = f" and ovn_tls: {str(not self.tls).lower()}" if runs else ""
         return (
             f"ovn_tls can't change while there are relays: set {RELAYS}: false{before}, run ovn.kubernetes.site"
             f"{', change ovn_tls, run it again' if runs else ''}, and then set {RELAYS}: true"
         )
+
+    def chassis_remotes(self, foreseen: bool = False) -> tuple[str, list[int]]:
+        """Return by which protocol, tcp or ssl, and at which ports chassis find the Southbound servers, or relays.
+
+        What the inventory asks for; but while these listen for the other protocol alone, that one: a play may
+        leave out the steps of the masters, and chassis must not wait for them without the database.
+
+        :param foreseen: the steps of the masters count as done, as check mode needs it.
+        """
+        if self.awaits_masters() and not foreseen:
+            return self._other, self._ports(self._other)
+        return self._protocol, list(CHASSIS_PORTS if self.switching() else CHASSIS_PORTS[:1])
+
+    def awaits_masters(self) -> bool:
+        """Return whether the Southbound servers listen for chassis by the protocol of before alone."""
+        return bool(self._ports(self._other)) and not self._ports(self._protocol)
+
+    @property
+    def _protocol(self) -> str:
+        return "ssl" if self.tls else "tcp"
+
+    @property
+    def _other(self) -> str:
+        return "tcp" if self.tls else "ssl"
+
+    def _ports(self, protocol: str) -> list[int]:
+        """Return at which of the chassis' ports somebody listens by a protocol."""
+        return [port for port in CHASSIS_PORTS if self._listens(protocol, port)]
+
+    def _listens(self, protocol: str, port: int) -> bool:
+        """Return whether a Southbound server that runs, or a relay, listens at a port by a protocol."""
+        states = [state for place in (PLACES[1], RELAY) for state in self._states(place) if state.running]
+        found = {one.target for state in states for one in state.listeners or ()}
+        found |= {one.partition("=")[2] for state in states for one in state.arguments if one.startswith("--remote=")}
+        return [f"p{protocol}", str(port)] in [target.split(":")[:2] for target in found]
 
     def cut_off(self) -> list[str]:
         """Return hosts whose daemons are not connected to the databases, although these have a leader: they may have
@@ -144,7 +170,7 @@ class Central:
         return Asked(
             tuple(self._master(host) for host in self.masters),
             tuple(self._master(host) for host in self.former),
-            "ssl" if self.tls else "tcp",
+            self._protocol,
             arguments=with_keys if self.tls else {place.key: _arguments(place, False) for place in PLACES},
             ssl_arguments=with_keys,
             listeners=listeners.wanted(
@@ -238,7 +264,7 @@ class Central:
             on, whatever the facts say.
         """
         said: list[str] = []
-        protocol = "ssl" if self.tls else "tcp"
+        protocol = self._protocol
         address = self._address(host)
         local = f"[{address}]" if ":" in address else address
         for place in PLACES:
@@ -302,6 +328,7 @@ def as_facts(central: Central, decision: Decision, finish: bool = False) -> dict
         "without_relay": central.without_relay(),
         "former": [host for host in central.former if host not in central.asked().limited],
         "switching": central.switching(finish),
+        "awaits_masters": central.awaits_masters(),
         "users": central.users() if central.switching() else [],
         "cut_off": central.cut_off(),
         "relay": central.relay_options(),

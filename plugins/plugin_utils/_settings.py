@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import typing as t
 
@@ -16,8 +17,6 @@ from ..module_utils._common.names import (
     CENTRAL_PEM,
     NORTHBOUND_PORT,
     SOUTHBOUND_CENTRAL_PORT,
-    SOUTHBOUND_PORT,
-    SOUTHBOUND_SWITCH_PORT,
     management_link,
     uplink_bridge,
 )
@@ -44,11 +43,13 @@ FEW_CHASSIS = 50  # up to so many, OVN's own defaults hold
 class Cluster:
     """What all hosts have in common, computed once.
 
+    :param foreseen: the steps of the masters' databases count as done, as check mode needs it.
     :raises InventoryError: something that all hosts need is missing or wrong.
     """
 
-    def __init__(self, inventory: Inventory) -> None:
+    def __init__(self, inventory: Inventory, foreseen: bool = False) -> None:
         self._inventory = inventory
+        self._foreseen = foreseen
         self.cluster_subnets = inventory.cluster_value("ovn_cluster_subnet")
         if not self.cluster_subnets:
             raise InventoryError(
@@ -106,29 +107,31 @@ class Cluster:
             )
         return mtu
 
-    @property
+    @functools.cached_property
     def southbound_remote(self) -> str:
         """Where chassis find the Southbound database: the masters' tunnel addresses.
 
-        On their way from tcp to ssl, or back, they find it at another port until nobody uses the old protocol.
+        On their way from tcp to ssl, or back, they find it at another port until nobody uses the old protocol; and as
+        long as the masters listen for that one alone, they stay with it.
         """
-        usual = self._remotes(SOUTHBOUND_PORT)
-        if Central(self._inventory).switching():
-            return f"{usual},{self._remotes(SOUTHBOUND_SWITCH_PORT)}"
-        return usual
+        protocol, ports = Central(self._inventory).chassis_remotes(self._foreseen)
+        return ",".join(self._remotes(protocol, port) for port in ports)
 
     @property
     def southbound_central_remote(self) -> str:
         """Where the masters' own programs find the Southbound database: a listener without a role."""
-        return self._remotes(SOUTHBOUND_CENTRAL_PORT)
+        return self._remotes(self._protocol, SOUTHBOUND_CENTRAL_PORT)
 
     @property
     def northbound_remote(self) -> str:
         """Where the masters' own programs find the Northbound database."""
-        return self._remotes(NORTHBOUND_PORT)
+        return self._remotes(self._protocol, NORTHBOUND_PORT)
 
-    def _remotes(self, port: int) -> str:
-        protocol = "ssl" if self.tls else "tcp"
+    @property
+    def _protocol(self) -> str:
+        return "ssl" if self.tls else "tcp"
+
+    def _remotes(self, protocol: str, port: int) -> str:
         return ",".join(f"{protocol}:{with_port(address, port)}" for address in self._master_addresses())
 
     def _master_addresses(self) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from stand_in_plays import LISTENING, databases
 
 from .conftest import BOTH, role
@@ -225,12 +226,42 @@ def test_the_last_part_of_the_way_to_the_other_protocol(plays):
     assert steps(calls) == [("ovn-master", "listen", "southbound")]
     modules = [module for _host, module, _options in calls]
     assert "ovn_host" in modules[: modules.index("ovn_central")]
-    southbounds = [
+    assert southbounds(calls) == {"tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"}
+
+
+def southbounds(calls):
+    """Where hosts are told that the Southbound database is."""
+    return {
         options["node"]["southbound"]
         for _host, module, options in calls
         if module == "ovn_host" and options.get("node")
-    ]
-    assert southbounds[0] == "tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"
+    }
+
+
+@BOTH
+@pytest.mark.parametrize("arguments", [("--tags", "node"), ("--limit", "ovn-node2")], ids=["tags", "limit"])
+def test_a_run_that_leaves_masters_with_the_other_protocol(plays, arguments):
+    """Protects hosts after an upgrade, or a change of ovn_tls: a run that does not change the masters first leaves them
+    where the Southbound database listens, says so, and closes nothing."""
+    found = databases(listeners=SWITCHING[:1])
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE), *arguments)
+    assert code == 0, said
+    assert southbounds(calls) == {"ssl:10.44.0.11:6642"}
+    assert steps(calls) == []
+    assert "The masters listen for hosts by ssl alone, and this run has not changed that" in said
+
+
+@BOTH
+def test_hosts_in_check_mode_follow_the_masters_to_the_other_protocol(plays):
+    """Protects what a whole run shows beforehand: hosts change too, as they will when the masters' steps are done."""
+    found = databases(listeners=SWITCHING[:1])
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(SITE), "--check")
+    assert code == 0, said
+    assert southbounds(calls) == {"tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"}
+    assert steps(calls) == [("ovn-master", "listen", "southbound")]
+    assert "The masters listen for hosts" not in said
 
 
 @BOTH

@@ -199,13 +199,44 @@ def test_the_way_from_tcp_to_ssl(still):
     )
     assert targets(used) == targets(used, finish=True) == on_the_way
     assert decision(used)["users"] == ["10.9.9.9", NODE2]
-    remote = Common(Inventory(used.hostvars, used.groups, ALL)).southbound_remote
+    remote = Common(Inventory(used.hostvars, used.groups, ALL), foreseen=True).southbound_remote
     assert remote.startswith("ssl:10.44.0.11:6642,")
     assert remote.endswith(",ssl:10.44.0.13:16652")
     unused = cluster({**{host: member(host) for host in ALL}, MASTER: member(MASTER, **still)}, tls=True)
     assert targets(unused) == on_the_way
     assert targets(unused, finish=True)["southbound"] == [("pssl:16642", ""), ("pssl:6642", "ovn-controller")]
     assert decision(unused, finish=True)["switching"] is False
+
+
+def listening(*found):
+    """Rows of a Southbound server that listens so."""
+    return {"listeners": [{"target": one, "role": "", "probe": 1, "ours": True} for one in found]}
+
+
+OF_OVN_CTL = {"model": "standalone", "listeners": [], "arguments": ["--remote=ptcp:6642:0.0.0.0"]}
+
+
+@pytest.mark.parametrize(
+    ("tls", "southbound", "awaits", "remote"),
+    [
+        (True, OF_OVN_CTL, True, "tcp:10.44.0.11:6642"),
+        (True, listening("ptcp:6642:[::]"), True, "tcp:10.44.0.11:6642"),
+        (False, listening("pssl:16642", "pssl:6642"), True, "ssl:10.44.0.11:6642"),
+        (True, listening("ptcp:6642", "pssl:16652"), False, "ssl:10.44.0.11:6642,ssl:10.44.0.11:16652"),
+        (False, listening("pssl:6642", "ptcp:16652:[::]"), False, "tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"),
+        (True, listening("pssl:6642"), False, "ssl:10.44.0.11:6642"),
+        (True, {**OF_OVN_CTL, "running": False}, False, "ssl:10.44.0.11:6642"),
+        (True, listening("ptcp:66420"), False, "ssl:10.44.0.11:6642"),
+        (True, listening(), False, "ssl:10.44.0.11:6642"),
+    ],
+)
+@pytest.mark.parametrize("limited", [(), ALL], ids=["all", "without masters"])
+def test_hosts_stay_with_the_protocol_that_masters_listen_for(tls, southbound, awaits, remote, limited):
+    """Protects the Southbound database of hosts in a run that leaves the masters as they are, by --limit or --tags:
+    they change to another protocol when the masters listen for it, and not before."""
+    made = cluster({**dict.fromkeys(ALL, NONE), MASTER: member(MASTER, [MASTER], **southbound)}, [MASTER], tls)
+    assert Common(Inventory(made.hostvars, made.groups, ALL)).southbound_remote == remote
+    assert decision(made, limited=limited)["awaits_masters"] is awaits
 
 
 INSTALLED = {"package_schema": "7.0.0"}
@@ -388,6 +419,16 @@ def test_arguments_of_a_relay():
 
 
 BOTH_PORTS = [CENTRAL_TCP, CHASSIS_TCP]
+
+
+def test_hosts_stay_with_the_protocol_of_relays():
+    """Protects hosts of a run that leaves all masters out, and in which nobody refuses another protocol."""
+    made = relays(tls=True, relay=RELAY, listeners=[CENTRAL_TCP])
+    assert Common(Inventory(made.hostvars, made.groups, ALL)).southbound_remote.startswith("tcp:10.44.0.11:6642,")
+    found = decision(made, limited=ALL)
+    assert (found["refusals"], found["awaits_masters"]) == ([], True)
+
+
 SWITCH_OFF = "ovn_tls can't change while there are relays: set ovn_southbound_relays: false"
 
 
