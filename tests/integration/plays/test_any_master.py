@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from stand_in_plays import ROOT
+from stand_in_plays import FACTS, ROOT, databases
 
 from .conftest import BOTH
 
@@ -52,3 +52,29 @@ def test_the_first_master_that_is_there(plays, limit):
     plays.hosts["ovn-node1"].update(AWAY)
     master, away = master_of(plays, *limit)
     assert master == "ovn-node2" and away.startswith("ovn-master, ovn-node1: the play does not reach these masters.")
+
+
+def member(number):
+    """What a master says of its databases, of which three masters have members and the second one leads."""
+    found = databases(f"10.44.0.1{number}", listeners=())
+    for key, port in (("northbound", 6643), ("southbound", 6644)):
+        members = [{"id": f"{one}" * 4, "address": f"tcp:10.44.0.1{one}:{port}"} for one in (1, 2, 3)]
+        state = {"role": "leader", "leader": "self"} if number == 2 else {"role": "follower", "leader": "2222"}
+        found[key].update(server_id=f"{number}" * 8 + "-0", members=members, **state)
+    return found
+
+
+def test_steps_while_a_master_is_away_that_the_play_leaves_out(plays):
+    """Protects what is left of three masters: a run that is limited to two of them changes their databases, and does
+    not end with the third one, which it asks beside them and can't reach."""
+    plays.groups["ovn_masters"] = ["ovn-master", "ovn-node1", "ovn-node2"]
+    plays.hosts["ovn-master"].update(AWAY)
+    for number, host in ((2, "ovn-node1"), (3, "ovn-node2")):
+        own = {**FACTS["ovn_kubernetes"], "central": True, "central_databases": member(number)}
+        plays.facts(host, ovn_kubernetes=own)
+    plays.variables["ovn_mtu"] = 1400
+    site = plays.play({"import_playbook": "ovn.kubernetes.site"})
+    code, said, calls = plays.run(site, "--check", "--limit", "ovn-node1:ovn-node2")
+    assert code == 0, said
+    done = [(host, sent["action"], sent["database"]) for host, name, sent in calls if name == "ovn_central"]
+    assert done == [("ovn-node1", "listen", "northbound"), ("ovn-node1", "listen", "southbound")]
