@@ -82,14 +82,17 @@ def of_exposed_tunnels(inventory: Inventory, exposed: Mapping[str, IPAddress]) -
     others = inventory.facts(host).addresses
     inner = next((str(one) for one in others if is_private(one) and not one.is_link_local), "")
     example = f", such as {inner} on {host}" if inner else ""
+    port, closed = "", ""
+    if not inventory.tls:
+        port = f", and on a master port {SOUTHBOUND_PORT} lets everybody change the overlay who reaches it"
+        closed = f", and keep port {SOUTHBOUND_PORT} to that network"
     return [
         Advice(
             names_of(exposed),
             f"{ENCAP} is not set, and its default, the default route's address ({address} on {host}), is a public one",
-            f"tunnels are not encrypted, and on a master port {SOUTHBOUND_PORT} lets everybody change the overlay who "
-            "reaches it",
-            f"set {ENCAP} to the address on the cluster's own network{example}, and keep port {SOUTHBOUND_PORT} to "
-            f"that network; if the public network is meant, set {ENCAP} to this address",
+            f"tunnels are not encrypted{port}",
+            f"set {ENCAP} to the address on the cluster's own network{example}{closed}; if the public network is "
+            f"meant, set {ENCAP} to this address",
         )
     ]
 

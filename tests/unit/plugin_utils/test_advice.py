@@ -38,19 +38,20 @@ def public(cluster, address="203.0.113.11", version=4):
     return cluster
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize(("address", "version"), [("203.0.113.11", 4), ("2001:db8::11", 6)])
-def test_tunnels_on_a_public_network_are_named(cluster, address, version):
-    """Protects clouds' hosts, whose default route has the public NIC: tunnels are clear text, the database is open."""
-    public(cluster, address, version)
+def test_tunnels_on_a_public_network_are_named(cluster, address, version, tls):
+    """Protects clouds' hosts, whose default route has the public NIC: tunnels are clear text, and without TLS the
+    database is open."""
+    public(cluster, address, version).everywhere(ovn_tls=tls)
     if version == 6:
         cluster.groups.update(ovn_nodes=[], ovn_gateways=[])
     (sentence,) = said(cluster)
     start = f"{MASTER}: ovn_encap_ip is not set, and its default, the default route's address ({address} on {MASTER})"
     assert sentence.startswith(start)
-    assert (
-        "port 6642" in sentence
-        and f"set ovn_encap_ip to the address on the cluster's own network, such as 10.44.0.11 on {MASTER}" in sentence
-    )
+    assert "tunnels are not encrypted" in sentence
+    assert f"set ovn_encap_ip to the address on the cluster's own network, such as 10.44.0.11 on {MASTER}" in sentence
+    assert sentence.count("port 6642") == (0 if tls else 2)
 
 
 def test_who_sets_the_public_address_means_it(cluster):
