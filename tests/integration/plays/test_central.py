@@ -310,6 +310,17 @@ def test_recovery(plays):
 
 
 @BOTH
+def test_a_recovery_in_check_mode(plays):
+    """Protects who looks before a recovery: its steps are shown, and the site run that can't be is left out."""
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=databases(**LOST)))
+    code, said, calls = plays.run(plays.play(RECOVER), "-e", "ovn_recover_from=ovn-master", "--check")
+    assert code == 0, said
+    assert steps(calls)[:2] == [("ovn-master", "readdress", "northbound"), ("ovn-master", "readdress", "southbound")]
+    assert "The clusters are not made anew in check mode" in said
+    assert {module for _host, module, _options in calls} == {"ovn_facts", "ovn_central"}
+
+
+@BOTH
 def test_a_recovery_ends_at_the_first_step_that_fails(plays):
     """Protects against two clusters: where another master's database could not be set aside, no cluster is made anew,
     and nothing else is done."""
