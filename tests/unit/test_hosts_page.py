@@ -25,7 +25,9 @@ def test_the_ports_are_those_of_the_code():
     """Protects against a port that is missing in the table, has another number there, or is no longer used."""
     addresses = (names.WATCHER_LISTEN, names.NODE_LISTEN, names.EGRESS_LISTEN)
     local = {int(address.rpartition(":")[2]) for address in addresses}
-    others = {names.SOUTHBOUND_PORT, names.PROXY_HEALTH_PORT, *local}
+    southbound = {names.SOUTHBOUND_PORT, names.SOUTHBOUND_CENTRAL_PORT, names.SOUTHBOUND_SWITCH_PORT}
+    databases = {names.NORTHBOUND_PORT, names.NORTHBOUND_RAFT_PORT, names.SOUTHBOUND_RAFT_PORT, *southbound}
+    others = {*databases, names.PROXY_HEALTH_PORT, *local}
     wanted = {(GENEVE_PORT, "udp"), *((port, "tcp") for port in others)}
     table = rows(r"^\| \d+ \| (?:udp|tcp) \|.*\|$")
     assert {(int(port), protocol) for port, protocol, *_rest in table} == wanted
