@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 
 import pytest
-from lab_hosts import MASTERS, on, wait
+from lab_hosts import on, wait
 from lab_masters import (
+    MASTERS,
     UNITS,
     Pings,
     Stream,

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from lab_hosts import MASTERS, on, wait
-from lab_masters import converge, counts, is_whole, leader, lose_disk, member, members, whole
+from lab_hosts import on, wait
+from lab_masters import MASTERS, converge, counts, is_whole, leader, lose_disk, member, members, whole
 
 RECOVER = "ovn_recover_from={host}"
 

@@ -15,9 +15,11 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-import yaml
-from lab_hosts import CONFIG, INVENTORY, MASTERS, ROOT, on, play, wait
+from lab_hosts import CONFIG, HOSTS, INVENTORY, ROOT, on, play, wait
 
+MASTERS = HOSTS  # those that may be one; in the lab's own inventory the first alone is
+ONE = (INVENTORY,)
+THREE = (INVENTORY, INVENTORY.with_name("lab-masters"))
 DATABASES = {"nb": "OVN_Northbound", "sb": "OVN_Southbound"}
 UNITS = "ovn-ovsdb-server-nb ovn-ovsdb-server-sb"
 PORTS = "6641-6644, 16642"  # of the databases and of their clusters
@@ -105,40 +107,11 @@ def counts(host=MASTERS[0]):
     return dict(line.split() for line in on(host, script).splitlines())
 
 
-def converge(name, *arguments, masters=INVENTORY):
-    """Run a playbook of ours on the lab, with its Kubernetes where one runs.
-
-    :param masters: another inventory than the lab's, see :func:`fewer_masters`.
-    """
+def converge(name, *arguments, inventories=THREE):
+    """Run a playbook of ours on the lab, with its Kubernetes where one runs."""
     kubernetes = ROOT / "molecule" / "kubernetes" / "inventory"
     runs = on(MASTERS[0], "systemctl is-active kube-apiserver", check=False).stdout.strip() == "active"
-    return play(name, *arguments, only=[masters, *([kubernetes] if runs else [])])
-
-
-def fewer_masters(folder, count):
-    """The lab's inventory with so many masters; the hosts that are none any more are nodes. It is made in a folder.
-
-    The lab's own, if it has no more.
-    """
-    if len(MASTERS) <= count:
-        return INVENTORY
-    content = yaml.safe_load((INVENTORY / "hosts.yml").read_text(encoding="utf-8"))
-    children = content["all"]["children"]
-    hosts = children["ovn_masters"]["hosts"]
-    for host in MASTERS[count:]:
-        children["ovn_nodes"]["hosts"].setdefault(host, None)
-        if not children["ovn_nodes"]["hosts"][host]:
-            children["ovn_nodes"]["hosts"][host] = hosts[host]
-        del hosts[host]
-    folder = folder / f"masters-{count}"
-    folder.mkdir()
-    (folder / "hosts.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    (folder / "group_vars").mkdir()
-    variables = yaml.safe_load((INVENTORY / "group_vars" / "all.yml").read_text(encoding="utf-8"))
-    variables["lab_cache"] = str(INVENTORY.parents[1] / ".cache" / "lab")
-    variables.setdefault("ovn_tls_folder", str(INVENTORY / ".ovn-tls"))
-    (folder / "group_vars" / "all.yml").write_text(yaml.safe_dump(variables), encoding="utf-8")
-    return folder
+    return play(name, *arguments, only=[*inventories, *([kubernetes] if runs else [])])
 
 
 # ---- what befalls a member
