@@ -34,6 +34,9 @@ class Api:
     async def get(self, path, **query):
         return {"metadata": {"resourceVersion": "1"}, "items": []}
 
+    async def ready(self):
+        return None
+
     async def patch(self, path, body):
         return {}
 

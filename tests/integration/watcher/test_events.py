@@ -34,6 +34,9 @@ class Api:
         """A list without members."""
         return {"metadata": {"resourceVersion": "1"}, "items": []}
 
+    async def ready(self):
+        """It can serve."""
+
     async def patch(self, _path, _body):
         """An annotation."""
         self.requests.append("annotation")
