@@ -155,6 +155,23 @@ def test_a_check_of_a_bare_master_does_not_ask_for_accounts(result):
     assert condition("common", "access.yml", "Converge the accounts", "when", **known) == there
 
 
+@pytest.mark.parametrize(
+    ("southbound", "ends"),
+    [
+        ({"users": {"6642": ["10.44.0.13"], "16652": ["10.44.0.12"]}}, False),
+        ({"users": {"6642": ["10.44.0.13"]}}, False),
+        ({"users": {"16652": ["10.44.0.12", "10.44.0.13"]}}, True),
+        ({"users": {}}, True),
+        ({}, True),
+    ],
+)
+def test_who_waits_for_the_protocol_of_before(southbound, ends):
+    """Protects each change between tcp and ssl from a wait to its very end: all hosts are at the other port by then."""
+    found = {"ansible_facts": {"ansible_ovn_kubernetes": {"central_databases": {"southbound": southbound}}}}
+    task = "Wait until nobody uses the protocol of before"
+    assert condition("master", "finish_or_end.yml", task, "until", master_facts=found) is ends
+
+
 VARIABLE = re.compile(r"\b(?:common|node|gateway|master)_(?!settings|has_pods)\w+")
 ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 
