@@ -54,7 +54,8 @@ _value:
   description: >-
     C(needed), whether there is anything to do; C(problems), sentences that stop the play; C(make), the CAs that are
     made; C(files), host to files of M(ovn.kubernetes.ovn_host) that differ; C(issue), host to certificates; C(kept),
-    sentences about older CAs that hosts still need; C(leaving), files on the controller that lose older CAs;
+    sentences about older CAs that hosts still need; C(stops), sentences that stop the play when these are issued, since
+    hosts without a certificate would lose the databases; C(leaving), files on the controller that lose older CAs;
     C(dropped), master to those of its databases, and its relay, whose connections are ended, since a CA leaves.
   type: dict
   sample:
@@ -64,6 +65,7 @@ _value:
     files: {}
     issue: {}
     kept: []
+    stops: []
     leaving: []
     dropped: {}
 """

@@ -126,6 +126,11 @@ class Central:
         """Return whether the Southbound servers listen for chassis by the protocol of before alone."""
         return bool(self._ports(self._other)) and not self._ports(self._protocol)
 
+    def has_switched(self) -> bool:
+        """Return whether it is known that chassis have the protocol that the inventory asks for: the Southbound servers
+        listen for them by that one alone."""
+        return bool(self._ports(self._protocol)) and not self._ports(self._other)
+
     @property
     def _protocol(self) -> str:
         return "ssl" if self.tls else "tcp"

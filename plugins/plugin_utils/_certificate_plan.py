@@ -30,6 +30,7 @@ from ._authorities import (
     rotations,
     sentence,
 )
+from ._central import Central
 from ._certificate_problems import kept, problems
 from ._derived import tunnel_address
 from ._errors import InventoryError
@@ -42,6 +43,12 @@ Plan = dict[str, t.Any]
 WAITING = (
     "no certificate of a chassis is issued, since no master's Northbound database could be read, which has on record "
     "whose a system-id is; run the site play again when they run"
+)
+CUT_OFF = (
+    "without a certificate they would lose the Southbound database when the masters change to ssl, and none can be "
+    "issued, since no master's Northbound database could be read, which has on record whose a system-id is: start its "
+    "server, or wait until it answers, and run the site play again; where only the play can start it, run that once "
+    "with ovn_tls: false before"
 )
 
 
@@ -81,8 +88,9 @@ def plan(
     only_authorities: bool = False,
 ) -> Plan:
     """Return what is to be done: ``problems``, sentences; ``make``, authorities; ``files``, host to those that differ;
-    ``issue``, host to certificates; ``kept``, sentences; ``leaving``, files without older authorities; ``dropped``,
-    host to its databases, and relay, whose connections are ended; and ``needed``, whether there is anything.
+    ``issue``, host to certificates; ``kept``, sentences; ``stops``, sentences that end the play when these are issued;
+    ``leaving``, files without older authorities; ``dropped``, host to its databases, and relay, whose connections are
+    ended; and ``needed``, whether there is anything.
 
     :param written: hosts that trust all that they are to trust since this run has written it.
     :param identities: hosts that got a system-id since their facts were gathered: nothing is done but for them.
@@ -108,14 +116,15 @@ def plan(
         return _done({"make": make})  # everything else follows from them
     chosen = [host for host in found.hosts if host.name in identities] if identities is not None else found.hosts
     issue: dict[str, list[Plan]] = {}
-    waiting: list[str] = []
+    waiting: list[policy.Host] = []
     unknown = _identities.record(inventory) is None
     for one in policy.wanted(found, chosen):
         if unknown and one.role == CHASSIS:
-            waiting.append(one.host.name)
+            waiting.append(one.host)
         else:
             issue.setdefault(one.host.name, []).append(policy.order(found, one))
-    unsure = [f"{names_of(waiting)}: {WAITING}"] if waiting else []
+    cut_off = [] if late else _cut_off(inventory, found, waiting)
+    unsure = [f"{names_of(host.name for host in waiting)}: {WAITING}"] if waiting and not cut_off else []
     if late:
         return _done({"issue": issue, "kept": unsure}, waits=bool(waiting))
     files = {host.name: policy.changed_files(found, host) for host in found.hosts if host.found is not None}
@@ -124,6 +133,7 @@ def plan(
             "files": {host: some for host, some in files.items() if some and host not in found.written},
             "issue": issue,
             "kept": [*unsure, *kept(found)],
+            "stops": cut_off,
             "leaving": _to_write(found, where),
             "dropped": {
                 host.name: [*some, *_relay(inventory, host.name)]
@@ -133,6 +143,14 @@ def plan(
         },
         waits=bool(waiting),
     )
+
+
+def _cut_off(inventory: Inventory, found: policy.Cluster, waiting: Collection[policy.Host]) -> list[str]:
+    """Return why the masters must not change to ssl now: hosts that use a Southbound database, and may do so by tcp,
+    would have no certificate for it."""
+    own = {host.name: inventory.facts(host.name).own for host in waiting if policy.fault(found, host, CHASSIS)}
+    hosts = [name for name, said in own.items() if said.node or said.southbound_before]
+    return [f"{names_of(hosts)}: {CUT_OFF}"] if hosts and not Central(inventory).has_switched() else []
 
 
 def _relay(inventory: Inventory, host: str) -> list[str]:
@@ -149,7 +167,8 @@ def _not_theirs(inventory: Inventory, identities: Mapping[str, str] | None) -> l
 
 
 def _done(values: Plan, waits: bool = False) -> Plan:
-    empty: Plan = {"problems": [], "make": [], "files": {}, "issue": {}, "kept": [], "leaving": [], "dropped": {}}
+    lists: Plan = {name: [] for name in ("problems", "make", "kept", "stops", "leaving")}
+    empty: Plan = {**lists, "files": {}, "issue": {}, "dropped": {}}
     needed = waits or any(values.get(name) for name in empty if name not in ("kept", "dropped"))
     return {**empty, **values, "needed": needed}
 

@@ -151,12 +151,18 @@ def reason(cluster: Cluster, host: Host, role: str) -> str:
 
     One that no authority of ours has signed is another matter: see the module _certificate_problems.
     """
+    certificate = host.certificate(role)
+    return fault(cluster, host, role) or ("" if certificate is None else _age(cluster, role, certificate))
+
+
+def fault(cluster: Cluster, host: Host, role: str) -> str:
+    """Return why a host has no certificate of a role that it can use, in words; empty: it has one."""
     found, certificate = (host.found or {}).get(role), host.certificate(role)
     if certificate is None:
         return "is missing" if found is None else "can't be read"
     if not (found or {}).get("fits"):
         return "does not fit its key"
-    return _misfit(cluster, host, role, certificate) or _age(cluster, role, certificate)
+    return _misfit(cluster, host, role, certificate)
 
 
 def _misfit(cluster: Cluster, host: Host, role: str, certificate: Certificate) -> str:

@@ -172,6 +172,24 @@ def test_who_waits_for_the_protocol_of_before(southbound, ends):
     assert condition("master", "finish_or_end.yml", task, "until", master_facts=found) is ends
 
 
+def test_no_master_changes_before_hosts_have_certificates():
+    """Protects hosts that would go to ssl without one: what says so ends the play, when masters have theirs, and that
+    play comes before the steps of the masters."""
+    name = "Refuse to cut off hosts that have no certificate yet"
+    for stops in ([], ["why"]):
+        known = {"common_certificates_plan": {"stops": stops}}
+        assert condition("common", "certificates_steps.yml", name, "when", **known) is bool(stops)
+    steps = [task["name"] for task in load(ROLES / "common" / "tasks" / "certificates_steps.yml")]
+    assert (
+        steps.index("Issue certificates")
+        < steps.index(name)
+        < steps.index("Forget older CAs that no host needs any more")
+    )
+    plays = [play["name"] for play in load(ROLES.parent / "playbooks" / "site.yml")]
+    change = "Bring the masters' databases to what the inventory asks for"
+    assert plays.index("Give the hosts certificates") < plays.index(change)
+
+
 VARIABLE = re.compile(r"\b(?:common|node|gateway|master)_(?!settings|has_pods)\w+")
 ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 

@@ -179,15 +179,22 @@ def test_nothing_on_record(cluster):
     assert record_of(cluster, MASTER, NODE1, ovn_master={"central_databases": read}) == RECORD
 
 
-def test_chassis_wait_for_the_record(cluster, tmp_path):
-    """Protects names while the databases are down: masters get what they need to run, and chassis wait for that."""
-    for role in ("central", "chassis"):
-        made = authorities.authority(role)
-        (tmp_path / f"{role}-ca.crt").write_text(made.certificate)
+@pytest.fixture
+def pairs(cluster, tmp_path):
+    """The two CAs, which are there, and all hosts have facts."""
+    made = {role: authorities.authority(role) for role in ("central", "chassis")}
+    for role, pair in made.items():
+        (tmp_path / f"{role}-ca.crt").write_text(pair.certificate)
         key = tmp_path / f"{role}-ca.key"
-        key.write_text(made.key)
+        key.write_text(pair.key)
         key.chmod(0o600)
     cluster.with_facts().everywhere(ovn_tls=True, ovn_tls_folder=str(tmp_path))
+    return made
+
+
+@pytest.mark.usefixtures("pairs")
+def test_chassis_wait_for_the_record(cluster):
+    """Protects names while the databases are down: masters get what they need to run, and chassis wait for that."""
     for record, chassis in ((None, False), (RECORD, True), ("none", True)):
         for host in (MASTER, NODE1, NODE2):
             more = {"central_databases": databases(record)} if host == MASTER else {}
@@ -200,3 +207,77 @@ def test_chassis_wait_for_the_record(cluster, tmp_path):
         assert any("no master's Northbound database could be read" in text for text in found["kept"]) is not chassis
         late = _certificate_plan.plan(inventory, identities={NODE1: "id-1"})
         assert late["needed"] and (late["issue"] == {}) is not chassis
+
+
+def southbound(*targets, running=True, **more):
+    """What a master says of a Southbound server that listens so."""
+    listeners = [{"target": one, "role": "", "probe": 1, "ours": True} for one in targets]
+    return {"model": "clustered", "running": running, "listeners": listeners, **more}
+
+
+TCP = southbound("ptcp:6642")
+OF_OVN_CTL = southbound(model="standalone", arguments=["--remote=ptcp:6642:0.0.0.0"])
+ON_THE_WAY = southbound("pssl:16642", "ptcp:6642", "pssl:16652")
+SSL = southbound("pssl:16642", "pssl:6642")
+DOWN = southbound("ptcp:6642", running=False)
+NO_ANSWER = {"model": "clustered", "running": True, "listeners": None, "problem": "no answer"}
+
+
+@pytest.mark.parametrize(
+    ("servers", "record", "own", "certificate", "stops"),
+    [
+        (TCP, None, {"node": "n"}, {}, True),
+        (OF_OVN_CTL, None, {"node": "n"}, {}, True),
+        (TCP, None, {"southbound_before": "tcp:10.44.0.11:6642"}, {}, True),
+        (ON_THE_WAY, None, {"node": "n"}, {}, True),
+        (DOWN, None, {"node": "n"}, {}, True),
+        (NO_ANSWER, None, {"node": "n"}, {}, True),
+        (TCP, None, {"node": "n"}, {"fits": False}, True),
+        (TCP, None, {"node": "n"}, {"begin": -9, "end": -1}, True),
+        (TCP, RECORD, {"node": "n"}, {}, False),
+        (SSL, None, {"node": "n"}, {}, False),
+        (TCP, None, {}, {}, False),
+        (TCP, None, {"node": "n"}, {"end": 1}, False),
+    ],
+    ids=[
+        "tcp",
+        "tcp of ovn-ctl",
+        "another program's network",
+        "between tcp and ssl",
+        "the Southbound server is down",
+        "the Southbound server does not answer",
+        "a certificate without its key",
+        "an expired certificate",
+        "the record is there",
+        "ssl already",
+        "new hosts",
+        "certificates that end soon",
+    ],
+)
+def test_no_host_goes_to_ssl_without_a_certificate(cluster, pairs, servers, record, own, certificate, stops):
+    """Protects the Southbound database of hosts that use tcp: while no record can be read they get no certificates, and
+    the masters must not change to ssl. Masters have their certificates before the run ends; who has ssl already, or is
+    new, waits."""
+    for host in (MASTER, NODE1, NODE2):
+        central = {"central_databases": {**databases(record), "southbound": servers}} if host == MASTER else {}
+        found = {"now": 1}
+        if certificate:
+            validity = {name: value for name, value in certificate.items() if name != "fits"}
+            pair = authorities.issue(pairs["chassis"], RECORD[host], **validity)
+            found["chassis"] = {
+                "certificate": pair.certificate,
+                "fits": certificate.get("fits", True),
+                "exposed": False,
+            }
+        cluster.own(host, system_id=RECORD[host], certificates=found, **own, **central)
+    inventory = Inventory(cluster.hostvars, cluster.groups, [MASTER, NODE1, NODE2])
+    made = _certificate_plan.plan(inventory)
+    assert made["problems"] == [] and made["needed"] and made["issue"][MASTER][0]["role"] == "central"
+    if not stops:
+        assert made["stops"] == []
+        return
+    (said,) = made["stops"]
+    assert said.startswith(f"{MASTER}, {NODE1} and {NODE2}: without a certificate they would lose the Southbound")
+    assert "start its server, or wait until it answers, and run the site play again" in said and made["kept"] == []
+    late = _certificate_plan.plan(inventory, identities={NODE1: "id-1"})
+    assert late["stops"] == [] and any("could be read" in text for text in late["kept"])
