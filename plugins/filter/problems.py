@@ -20,7 +20,7 @@ description:
     role's own variables.
 requirements:
   - netaddr on the controller
-positional: groups, overlay, removal, gathered
+positional: groups, overlay, removal, gathered, make_authorities
 options:
   overlay:
     description:
@@ -33,6 +33,11 @@ options:
         are checked.
     type: bool
     default: false
+  make_authorities:
+    description:
+      - Whether CAs that are missing are about to be made. Then it is a problem where they can't be, or would be lost.
+    type: bool
+    default: true
 seealso:
   - plugin: ovn.kubernetes.node_subnets
     plugin_type: filter
@@ -79,10 +84,11 @@ def problems(
     overlay: Mapping[str, t.Any] | None = None,
     removal: bool = False,
     gathered: Iterable[str] | None = None,
+    make_authorities: bool = True,
 ) -> list[str]:
     """Everything that is wrong with the inventory, one sentence each."""
     try:
-        return find_problems(Inventory(hostvars, groups, gathered), overlay, removal)
+        return find_problems(Inventory(hostvars, groups, gathered), overlay, removal, make_authorities)
     except InventoryError as error:
         raise AnsibleFilterError(f"ovn.kubernetes.problems: {error}") from error
 

@@ -66,8 +66,8 @@ def _lost(role: str, traces: Mapping[str, Sequence[str]], where: str) -> str:
     issuers = sorted({issuer for some in traces.values() for issuer in some})
     return (
         f"{names_of(traces)}: there are certificates of {' and '.join(issuers)}, and "
-        f"the controller has no {role} CA in {where}: give the folder that has it (ovn_tls_folder), or "
-        f"ovn_tls_{role}_ca_certificate and ovn_tls_{role}_ca_key; where it is lost for good, "
+        f"the controller has no {role} CA in {where}: give the folder that has it (ovn_tls_folder), and run it "
+        f"as its owner, or give ovn_tls_{role}_ca_certificate and ovn_tls_{role}_ca_key; where it is lost for good, "
         f"-e ovn_tls_rotate={role}_ca makes another one"
     )
 

@@ -21,6 +21,12 @@ def refusal(inventory: Inventory, roles: Sequence[str], where: str) -> str:
 
     :raises InventoryError: a variable can't be read.
     """
+    existing = _nearest(where)
+    if os.path.isdir(existing) and not os.access(existing, os.X_OK):
+        return (
+            f"{FOLDER} {show_path(where)} can't be read, since {show_path(existing)} is closed to the user of this "
+            "run: run it as the owner of that folder, or give another one that has the CAs"
+        )
     others = _files_of_others(where)
     if others:
         return (
@@ -37,7 +43,6 @@ def refusal(inventory: Inventory, roles: Sequence[str], where: str) -> str:
             "ovn_tls_central_ca_key, ovn_tls_chassis_ca_certificate and ovn_tls_chassis_ca_key, the keys in a vault "
             f"or as credentials{kept}{plain}"
         )
-    existing = _nearest(where)
     if not (os.path.isdir(existing) and os.access(existing, os.W_OK | os.X_OK)):
         return (
             f"{FOLDER} {show_path(where)} is where the CAs are made, and {show_path(existing)} is no folder that the "

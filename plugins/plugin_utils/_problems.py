@@ -30,11 +30,14 @@ from ._report import Report
 from ._subnets import plan
 
 
-def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool = False) -> list[str]:
+def problems(
+    inventory: Inventory, overlay: Overlay | None = None, removal: bool = False, make_authorities: bool = True
+) -> list[str]:
     """Return one sentence for each problem; none when the inventory can be used.
 
     :param overlay: what ``ovn_info`` has found in the databases; None: they were not asked.
     :param removal: only what matters to those who remove.
+    :param make_authorities: missing authorities are about to be made, and where they can't be, that is a problem.
     """
     report = Report(inventory)
     add_group_problems(inventory, report)
@@ -47,7 +50,7 @@ def problems(inventory: Inventory, overlay: Overlay | None = None, removal: bool
     add_cluster_problems(inventory, report)
     add_withdrawn_problems(inventory, report)
     add_kubernetes_problems(inventory, report)
-    add_certificate_problems(inventory, report)
+    add_certificate_problems(inventory, report, make_authorities)
     add_host_problems(inventory, report)
     add_gateway_problems(inventory, report)
     if not report:  # a plan from wrong values would only repeat what the report has

@@ -19,8 +19,11 @@ USER, ROOT = "openvswitch", ("root", "0")  # of OVN's packages for EL, which wri
 MOST = 36500  # days; a century
 
 
-def add_certificate_problems(inventory: Inventory, report: Report) -> None:
-    """Add what is wrong with certificates; nothing without TLS."""
+def add_certificate_problems(inventory: Inventory, report: Report, make_authorities: bool) -> None:
+    """Add what is wrong with certificates; nothing without TLS.
+
+    :param make_authorities: missing authorities are about to be made, and where they can't be, that is wrong.
+    """
     if not inventory.tls:
         return
     _add_days(inventory, report)
@@ -30,7 +33,7 @@ def add_certificate_problems(inventory: Inventory, report: Report) -> None:
     try:
         found = authorities(inventory)
         missing = [role for role in ROLES if not found[role].certificates]
-        text = refusal(inventory, missing, folder(inventory)) if missing else ""
+        text = refusal(inventory, missing, folder(inventory)) if missing and make_authorities else ""
         if text:
             report.add((), text)
     except Wrong as wrong:

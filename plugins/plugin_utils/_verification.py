@@ -53,7 +53,7 @@ def verification(
     found["masters"] = inventory.masters
     found["unnamed"] = [host for host in inventory.hosts if host not in inventory.named]
     known = overlay if "nodes" in overlay else None
-    found["problems"] = problems(inventory, known)
+    found["problems"] = problems(inventory, known, make_authorities=False)
     found["warnings"] = unjoined(inventory, overlay.get("kubernetes_nodes"))
     advice = left_gateways(inventory, overlay)
     for host, address in exposed_tunnels(inventory).items():

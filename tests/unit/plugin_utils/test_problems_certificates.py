@@ -5,11 +5,15 @@ host is changed, and no secret is in it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pathlib
+import tempfile
 import types
 
 import authorities
 import pytest
+import yaml
 
 MASTER = "ovn-master"
 CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
@@ -223,18 +227,39 @@ def test_a_job_of_ci(cluster, monkeypatch, tmp_path):
     assert cluster.problems() == []
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def nobody():
-    """This process asks for access as another user than root, as os.access does, by the real user."""
-    before = os.getuid()
-    if before == 0:
-        os.setreuid(65534, -1)
-    yield
-    if before == 0:
-        os.setreuid(0, -1)
+    """This process is another user's than root."""
+    root = os.getuid() == 0
+    if root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
 
 
-def test_a_folder_that_can_not_be_written(said, tmp_path, request):
+@pytest.fixture
+def of_nobody(cluster):
+    """what_is_wrong(folder) of a run by nobody, and a folder that everybody may read."""
+
+    def what_is_wrong(folder, **more):
+        cluster.everywhere(ovn_tls=True, ovn_tls_folder=str(folder))
+        cluster.problems()  # loads what nobody may not read
+        with nobody():
+            # Nor may nobody read where the tests' collections are.
+            return [text for text in cluster.problems(**more) if "community.crypto" not in text]
+
+    with tempfile.TemporaryDirectory() as name:
+        open_to_all = pathlib.Path(name)
+        open_to_all.chmod(0o755)
+        yield what_is_wrong, open_to_all
+        for path in open_to_all.iterdir():
+            path.chmod(0o700)
+
+
+def test_a_folder_that_can_not_be_written(said, tmp_path, of_nobody):
     """Protects who gives a folder below one of somebody else's, or below a file: it is said before any host is changed,
     with the variable. CAs that are there already need not be written."""
     (tmp_path / "file").touch()
@@ -243,12 +268,62 @@ def test_a_folder_that_can_not_be_written(said, tmp_path, request):
         'ovn_tls_folder "{0}/{1}" is where the CAs are made, and "{0}/{2}" is no folder that the user of this run can'
     )
     assert found.startswith(words.format(tmp_path, "file/below/ca", "file"))
-    (tmp_path / "closed").mkdir(mode=0o555)
-    assert said(FILES) == []
-    request.getfixturevalue("nobody")
-    (found,) = said(ovn_tls_folder=f"{tmp_path}/closed/ca")
-    assert found.startswith(words.format(tmp_path, "closed/ca", "closed"))
-    assert said(FILES) == []
+    what_is_wrong, folder = of_nobody
+    (folder / "closed").mkdir(mode=0o555)
+    (found,) = what_is_wrong(folder / "closed" / "ca")
+    assert found.startswith(words.format(folder, "closed/ca", "closed"))
+    for name, text in FILES.items():
+        if name.endswith(".crt"):
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o644)
+    folder.chmod(0o555)
+    assert what_is_wrong(folder) == []
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("below", ["", "/ca"], ids=["the folder", "one above it"])
+def test_a_folder_of_another_user(of_nobody, below):
+    """Protects who runs it as another user than the owner of the CAs: they are there, and another folder has none.
+    Where none is made it is no matter."""
+    what_is_wrong, folder = of_nobody
+    (folder / "closed").mkdir()
+    (folder / "closed").chmod(0)
+    (found,) = what_is_wrong(f"{folder}/closed{below}")
+    words = (
+        'ovn_tls_folder "{0}/closed{1}" can\'t be read, since "{0}/closed" is closed to the user of this run: run it as'
+    )
+    assert found.startswith(words.format(folder, below))
+    assert what_is_wrong(f"{folder}/closed{below}", make_authorities=False) == []
+
+
+@pytest.mark.parametrize("given", ["awx_job_id", "CI"])
+def test_where_no_authority_is_made(cluster, monkeypatch, given):
+    """Protects recovery, and verify every night, in jobs that have no CAs: neither makes one. What is wrong with a CA
+    that is there is said."""
+    if given == "CI":
+        monkeypatch.setenv("CI", "true")
+    else:
+        cluster.hostvars = Started(cluster.hostvars, **{given: 7})
+    (found,) = cluster.problems()
+    assert "is gone afterwards" in found
+    assert cluster.problems(make_authorities=False) == []
+    cluster.everywhere(**variables(ovn_tls_central_ca_key=OTHER.key))
+    (found,) = cluster.problems(make_authorities=False)
+    assert "ovn_tls_central_ca_key is not the key of the CA" in found
+
+
+PLAYBOOKS = pathlib.Path(__file__).resolve().parents[3] / "playbooks"
+
+
+def test_which_playbooks_make_no_authority():
+    """Protects recovery and verify from a validation for those who make CAs, and nobody else's from one that leaves it
+    out: also the site run that follows a recovery."""
+    found = {}
+    for path in PLAYBOOKS.glob("*.yml"):
+        for play in yaml.safe_load(path.read_text()):
+            if play.get("ansible.builtin.import_playbook") == "validate.yml":
+                found[path.stem] = (play.get("vars") or {}).get("validate_make_authorities", True)
+    assert found == {"site": True, "authority": True, "remove": True, "verify": False, "recover": False}
 
 
 def test_files_that_the_environment_names(said, cluster, tmp_path, monkeypatch):
