@@ -213,15 +213,20 @@ def _refusals(
 ) -> list[str]:
     """Return why no authority is made now."""
     roles = [one["role"] for one in make]
-    text = refusal(inventory, roles, where)
+    replaced = [role for role in roles if found.authorities[role].certificates]
+    text = refusal(inventory, roles, where, replaced)
     if text:
         return [text]
     unknown = [host.name for host in found.hosts if host.master and host.found is None]
     if unknown and not only_authorities:
-        return [
-            f"there is no {' and '.join(roles)} CA in {where}, and {names_of(unknown)} can't be asked whether there is "
-            "one already: run the site play when all masters can be reached"
-        ]
+        missing = [role for role in roles if role not in replaced]
+        text = (
+            f"there is no {' and '.join(missing)} CA in {where}, and {names_of(unknown)} can't be asked whether there "
+            "is one already"
+            if missing
+            else f"the {' and '.join(roles)} CA can't be replaced while {names_of(unknown)} can't be asked"
+        )
+        return [f"{text}: run the site play when all masters can be reached"]
     return []
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ._authorities import FOLDER, ROLES
 from ._errors import show, show_path
@@ -16,9 +16,10 @@ JOBS = ("awx_job_id", "tower_job_id")  # extra variables that AWX and the automa
 CI = "CI"  # set in the environment of each job of GitLab CI and GitHub Actions, and of others
 
 
-def refusal(inventory: Inventory, roles: Sequence[str], where: str) -> str:
+def refusal(inventory: Inventory, roles: Sequence[str], where: str, replaced: Collection[str] = ()) -> str:
     """Return why no authority of these roles can be made in a folder, as a sentence; empty: they can be.
 
+    :param replaced: those of the roles that have one, which is to be replaced.
     :raises InventoryError: a variable can't be read.
     """
     existing = _nearest(where)
@@ -34,12 +35,18 @@ def refusal(inventory: Inventory, roles: Sequence[str], where: str) -> str:
             "the play closes to everybody else (mode 0700), and to git"
         )
     job = _job(inventory)
+    missing = [role for role in roles if role not in replaced]
+    if job and not missing:
+        return (
+            f"the {' and '.join(roles)} CA can't be replaced by a job of {job}, since what it writes is gone "
+            f"afterwards: replace it where {FOLDER} is kept, or set that to a folder which is kept"
+        )
     if job:
         kept = f", or set {FOLDER} to a folder that is kept" if job == CI else ""
         plain = ", or set ovn_tls to false" if inventory.tls else ""
         return (
-            f"there is no {' and '.join(roles)} CA, and what a job of {job} writes is gone afterwards: make them once "
-            "elsewhere with ovn.kubernetes.authority, and give ovn_tls_central_ca_certificate, "
+            f"there is no {' and '.join(missing)} CA, and what a job of {job} writes is gone afterwards: make them "
+            "once elsewhere with ovn.kubernetes.authority, and give ovn_tls_central_ca_certificate, "
             "ovn_tls_central_ca_key, ovn_tls_chassis_ca_certificate and ovn_tls_chassis_ca_key, the keys in a vault "
             f"or as credentials{kept}{plain}"
         )
@@ -56,7 +63,8 @@ def _job(inventory: Inventory) -> str:
     if not (inventory.extra or frozenset()).isdisjoint(JOBS):
         return "AWX"
     # Who sets the folder has one that is kept.
-    return CI if os.environ.get(CI) and not inventory.cluster_value(FOLDER) else ""
+    is_ci = os.environ.get(CI, "").lower() not in ("", "0", "false")
+    return CI if is_ci and not inventory.cluster_value(FOLDER) else ""
 
 
 def _files_of_others(where: str) -> list[str]:

@@ -15,6 +15,10 @@ import authorities
 import pytest
 import yaml
 
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._authorities import FOLDER_NAME
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._certificate_plan import plan
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
+
 MASTER = "ovn-master"
 CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
 EXPIRED = authorities.authority("expired", begin=-9, end=-1)
@@ -214,8 +218,9 @@ def test_a_job_of_ci(cluster, monkeypatch, tmp_path):
     they are made beside the inventory."""
     cluster.everywhere(inventory_dir=str(tmp_path))
     assert cluster.problems() == []
-    monkeypatch.setenv("CI", "")
-    assert cluster.problems() == []
+    for none in ("", "0", "false", "False"):
+        monkeypatch.setenv("CI", none)
+        assert cluster.problems() == []
     monkeypatch.setenv("CI", "true")
     (found,) = cluster.problems()
     assert found.startswith(LOST.format("CI"))
@@ -310,6 +315,37 @@ def test_where_no_authority_is_made(cluster, monkeypatch, given):
     cluster.everywhere(**variables(ovn_tls_central_ca_key=OTHER.key))
     (found,) = cluster.problems(make_authorities=False)
     assert "ovn_tls_central_ca_key is not the key of the CA" in found
+
+
+@pytest.fixture
+def rotated(cluster, tmp_path, monkeypatch):
+    """What stops a run that is to replace the chassis CA of the default folder, in the environment of a job or not; the
+    hosts that could be asked are given."""
+    folder = tmp_path / FOLDER_NAME
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
+    cluster.with_facts().everywhere(inventory_dir=str(tmp_path), ovn_tls_rotate="chassis_ca")
+
+    def stops(job, *gathered):
+        monkeypatch.setenv("CI", job)
+        for host in gathered:
+            cluster.own(host, certificates={"now": 1}, central_databases={})
+        assert cluster.problems(gathered=gathered) == []
+        return plan(Inventory(cluster.hostvars, cluster.groups, gathered))["problems"]
+
+    return stops
+
+
+def test_a_rotation_that_can_not_be(rotated):
+    """Protects who replaces a CA: that it can't be replaced here is said, and not that there is none."""
+    assert rotated("", MASTER) == []
+    (found,) = rotated("true", MASTER)
+    assert found.startswith("the chassis CA can't be replaced by a job of CI, since what it writes is gone afterwards")
+    assert found.endswith("replace it where ovn_tls_folder is kept, or set that to a folder which is kept")
+    (found,) = rotated("", "ovn-node1")
+    assert found.startswith(f"the chassis CA can't be replaced while {MASTER} can't be asked: run the site play when")
 
 
 PLAYBOOKS = pathlib.Path(__file__).resolve().parents[3] / "playbooks"
