@@ -18,6 +18,7 @@ from ..module_utils._common import names
 from ..module_utils._common.remotes import with_port
 from ._derived import required_tunnel_address, tunnel_address, tunnel_ip
 from ._inventory import Inventory
+from ._values import parse_address
 
 RECOVER_FROM = "ovn_recover_from"
 RELAYS = "ovn_southbound_relays"
@@ -34,14 +35,14 @@ SHORT = {"northbound": "nb", "southbound": "sb"}  # as ovn-ctl(8) calls them
 class Central:
     """The masters' databases, as the inventory asks for them and as facts have them.
 
-    :param limited: hosts that the play leaves out.
+    :ivar limited: hosts that the play leaves out.
     """
 
     def __init__(self, inventory: Inventory, limited: Iterable[str] = ()) -> None:
         self._inventory = inventory
         self.masters = list(inventory.masters)
         self.tls, self.relays = inventory.tls, inventory.relays
-        self._limited = frozenset(limited)
+        self.limited = frozenset(limited)
         self._facts = {host: inventory.facts(host).central_databases for host in inventory.hosts}
 
     @property
@@ -51,7 +52,24 @@ class Central:
         Files that a removal has left, or another OVN, are none of ours: nobody runs them, and our drop-in is not there.
         """
         others = [host for host in self._inventory.hosts if host not in self.masters]
-        return [host for host in others if host in self._limited or (self._has_databases(host) and self._is_used(host))]
+        return [host for host in others if host in self.limited or (self._has_databases(host) and self._is_used(host))]
+
+    @property
+    def _away(self) -> list[str]:
+        """Other hosts that were not asked: not reached, or left out by the play."""
+        others = [host for host in self._inventory.hosts if host not in self.masters]
+        return [host for host in others if host in self.limited or self._facts[host] is None]
+
+    def _elsewhere(self) -> list[str]:
+        """Return addresses at which hosts look for the databases, and that no host has that was asked."""
+        away = set(self._away)
+        if not away:
+            return []
+        asked = [host for host in self._inventory.hosts if host not in away]
+        found = {text for host in asked for text in self._inventory.facts(host).own.databases}
+        known = {tunnel_ip(self._inventory, host) for host in asked}
+        known |= {address for host in asked for address in self._inventory.facts(host).addresses}
+        return sorted(text for text in found if parse_address(text) not in known)
 
     def _is_used(self, host: str) -> bool:
         found = self._facts[host] or {}
@@ -70,12 +88,12 @@ class Central:
     def bare(self) -> list[str]:
         """Return masters without the package for the databases: new ones, those where an earlier run has ended before
         it was installed, and those that have files of databases alone."""
-        known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
+        known = [host for host in self.masters if host not in self.limited and self._facts[host] is not None]
         return [host for host in known if not self._has_package(host)]
 
     def without_relay(self) -> list[str]:
         """Return masters whose relay is asked for, and does not run."""
-        known = [host for host in self.masters if host not in self._limited and self._facts[host] is not None]
+        known = [host for host in self.masters if host not in self.limited and self._facts[host] is not None]
         runs = {host: ((self._facts[host] or {}).get(RELAY.key) or {}).get("running") for host in known}
         return [host for host in known if self.relays and not runs[host]]
 
@@ -186,7 +204,9 @@ class Central:
                 self.switching(finish),
                 self.relays,
             ),
-            limited=tuple(sorted(self._limited)),
+            limited=tuple(sorted(self.limited)),
+            away=tuple(self._away),
+            elsewhere=tuple(self._elsewhere()),
         )
 
     def _master(self, host: str) -> Master:
@@ -197,7 +217,7 @@ class Central:
 
         :param finish: what hosts were to leave may be closed, see :meth:`switching`.
         """
-        if self._limited.issuperset(self.masters):
+        if self.limited.issuperset(self.masters):
             return Decision()  # a run for other hosts alone
         refusal = self._no_switch()
         if refusal:
@@ -245,9 +265,9 @@ class Central:
             return f"say from whose last state the databases are made anew: -e {RECOVER_FROM}=MASTER"
         if host not in self.masters:
             return f"{RECOVER_FROM} names {host}, which is not in ovn_masters: name one of {', '.join(self.masters)}"
-        if self._limited:
+        if self.limited:
             return (
-                f"--limit leaves out {', '.join(sorted(self._limited))}: new clusters need all hosts; leave --limit out"
+                f"--limit leaves out {', '.join(sorted(self.limited))}: new clusters need all hosts; leave --limit out"
             )
         return "" if self._facts[host] else f"{RECOVER_FROM} names {host}, which was not reached: name another master"
 
@@ -331,7 +351,7 @@ def as_facts(central: Central, decision: Decision, finish: bool = False) -> dict
         "retired": central.retired(),
         "bare": central.bare(),
         "without_relay": central.without_relay(),
-        "former": [host for host in central.former if host not in central.asked().limited],
+        "former": [host for host in central.former if host not in central.limited],
         "switching": central.switching(finish),
         "awaits_masters": central.awaits_masters(),
         "users": central.users() if central.switching() else [],

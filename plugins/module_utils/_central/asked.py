@@ -78,6 +78,8 @@ class Asked:
     :ivar listeners: key of a database, or of the relay, to the listeners that it must have; without the key any are
         right, and without those of the relay there are no relays.
     :ivar limited: hosts that the play leaves out, and must not change.
+    :ivar away: other hosts of the inventory that were not asked: one that was a master may have the databases.
+    :ivar elsewhere: addresses at which hosts look for the databases, while none that was asked has them.
     """
 
     masters: tuple[Master, ...]
@@ -88,6 +90,8 @@ class Asked:
     ssl_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listeners: Mapping[str, tuple[Listener, ...]] = field(default_factory=dict)
     limited: tuple[str, ...] = ()
+    away: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     def raft_address(self, master: Master, place: Place) -> str:
         """Return the address at which a master's member of a cluster is to be."""

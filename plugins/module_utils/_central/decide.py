@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # Since these versions servers write what older ones can't read, to their files and to each other (ovsdb(7), "Upgrading
 # from version 2.14 and earlier to 2.15 and later", "Upgrading from version 3.1 and earlier to 3.2 and later").
 FORMATS = ((2, 15), (3, 2))
+NAMED = 3  # hosts of a sentence; --limit may leave out hundreds
 
 
 def decide(asked: Asked, facts: Facts) -> Decision:
@@ -135,6 +136,9 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
                 "it can be made: bring all masters up, and run it again",
             ),
         )
+    lost = _may_be_elsewhere(asked, place, known, bool(with_rows))
+    if lost:
+        return Decision((), (lost,))
     if len(with_rows) > 1:
         return Decision(
             (),
@@ -159,3 +163,26 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
         # It has the port of chassis until all relays are there, which come when all masters have joined.
         listeners = (*listeners, *asked.listeners.get(RELAY.key, ()))
     return Decision((Step(host, place.key, action, address, timer=asked.timer, listeners=listeners),))
+
+
+def _may_be_elsewhere(asked: Asked, place: Place, known: Mapping[str, Database], has_rows: bool) -> str:
+    """Return why no cluster may be made: there was one, and a host that nobody asked may have it; empty: it may.
+
+    :param has_rows: whether there is a standalone database with rows: then they are what hosts look for.
+    """
+    if not asked.away:
+        return ""
+    joining = [host for host, state in known.items() if state.status == JOINING]
+    if joining:
+        sign = f"{joining[0]} was about to join a cluster of {place.database}"
+    elif asked.elsewhere and not has_rows:
+        sign = f"hosts look for the databases at {', '.join(asked.elsewhere)}, where no host is that was asked"
+    else:
+        return ""
+    more = len(asked.away) - NAMED
+    away = ", ".join(asked.away[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    were = "was" if len(asked.away) == 1 else "were"
+    return (
+        f"{sign}, and {away} {were} not asked and may have {place.database}, so that no cluster of it can be made: run "
+        "it for all hosts, without --limit, when all are up; take a host that is lost for good out of the inventory"
+    )

@@ -78,6 +78,8 @@ def short(steps):
 
 
 WELL = {host: member(host) for host in "abc"}
+JOINING = stopped("b", status="joining", cluster_id="")
+AWAY = {"away": ("a",), "elsewhere": ("10.0.0.1",)}
 DEAD_C = {"a": member("a"), "b": member("b"), "c": None}
 KEYS = ("--private-key=k",)
 NEW_AT_SSL = dict.fromkeys("abc", "ssl")
@@ -91,6 +93,12 @@ NEW_AT_SSL = dict.fromkeys("abc", "ssl")
         pytest.param(asked(), dict.fromkeys("abc", NOTHING), ["bootstrap a"], id="the first one, once"),
         pytest.param(asked("a"), {"a": NOTHING}, ["bootstrap a"], id="one master alone"),
         pytest.param(asked("a"), {"a": standalone()}, ["convert a"], id="standalone"),
+        pytest.param(asked("b"), {"a": NOTHING, "b": JOINING}, ["bootstrap b"], id="the cluster of a join is lost"),
+        pytest.param(asked("b", away=("a",)), {"b": NOTHING}, ["bootstrap b"], id="a first run, and a node is off"),
+        pytest.param(asked("b", **AWAY), {"b": standalone()}, ["convert b"], id="a standalone one at a new address"),
+        pytest.param(
+            asked("b", **AWAY), {"b": member("b", leader="b", of="b")}, [], id="a cluster, whoever was not asked"
+        ),
         pytest.param(
             asked(), {"a": NOTHING, "b": standalone(), "c": NOTHING}, ["convert b"], id="standalone, wherever it is"
         ),
@@ -249,6 +257,30 @@ def test_next_steps(wanted, states, steps):
             {"a": standalone(), "b": NOTHING, "c": None},
             "c was not reached, and may have OVN_Northbound already",
             id="no conversion either",
+        ),
+        pytest.param(
+            asked("b", away=("a",)),
+            {"b": JOINING},
+            "b was about to join a cluster of OVN_Northbound, and a was not asked and may have OVN_Northbound",
+            id="a join whose master was not reached",
+        ),
+        pytest.param(
+            asked("b", limited=tuple("acde"), away=tuple("acde")),
+            {**dict.fromkeys("acde"), "b": JOINING},
+            "OVN_Northbound, and a, c, d and 1 more were not asked and may have OVN_Northbound",
+            id="a join, and a limit to it",
+        ),
+        pytest.param(
+            asked("b", **AWAY),
+            {"b": NOTHING},
+            "hosts look for the databases at 10.0.0.1, where no host is that was asked, and a was not asked",
+            id="a master that moves away from one that was not reached",
+        ),
+        pytest.param(
+            asked("b", **AWAY),
+            {"b": standalone(empty=True)},
+            "hosts look for the databases at 10.0.0.1",
+            id="the same, with what a package has made",
         ),
         pytest.param(
             asked(),

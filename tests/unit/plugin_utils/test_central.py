@@ -273,6 +273,34 @@ def test_a_host_that_was_a_master():
     assert decision(made)["retired"] == [NODE2]
 
 
+@pytest.mark.parametrize(
+    ("masters", "reached", "saved", "limited", "refused"),
+    [
+        ([NODE1], [NODE1, NODE2], ADDRESS[MASTER], (), True),
+        ([NODE1], ALL, ADDRESS[MASTER], [MASTER, NODE2], True),
+        ([NODE1], ALL, ADDRESS[MASTER], (), False),
+        ([NODE1], [NODE1, NODE2], "", (), False),
+        ([MASTER], [MASTER, NODE2], ADDRESS[MASTER], (), False),
+        ([MASTER], [MASTER, NODE2], "10.66.0.11", (), False),
+    ],
+    ids=["was not reached", "is left out", "has lost them", "a first run", "is it still", "has another address"],
+)
+def test_no_new_cluster_beside_that_of_a_host_that_was_not_asked(masters, reached, saved, limited, refused):
+    """Protects all rows, and pods' flows, where a master moves: hosts say where they have found the databases, and an
+    empty cluster would take the place of those that nobody has asked. A first run needs not all hosts, nor does a
+    master whose disk is new."""
+    made = cluster({}, masters)
+    made.groups["ovn_nodes"] = ALL
+    for host in ALL:
+        own = {"databases": [saved] if saved else [], "central_databases": NONE}
+        made.on(host, ansible_facts={**host_facts(ADDRESS[host]), "ovn_kubernetes": own})
+    found = central_decision(made.hostvars, made.groups, reached, limited=limited)
+    assert [step["action"] for step in found["steps"]] == ([] if refused else ["bootstrap"] * 2)
+    assert len(found["refusals"]) == (2 if refused else 0)
+    for text in found["refusals"]:
+        assert text.startswith(f"hosts look for the databases at {saved}, where no host is that was asked, and ")
+
+
 def test_a_run_for_other_hosts_changes_no_master(three):
     """Protects --limit to nodes: it is no reason to refuse a run, and masters stay as they are."""
     found = decision(three, limited=ALL)
