@@ -54,7 +54,7 @@ _value:
     chassis are on their way from tcp to ssl or back, and C(users), who is connected to their port; C(awaits_masters),
     whether the masters listen for chassis by the protocol of before alone; C(cut_off), hosts whose daemons are not
     connected to the databases, although these have a leader; C(relay), the arguments of each master's relay, empty
-    where there are none; C(without_relay), masters whose relay is to run, and does not.
+    where there are none; C(without_relay), masters whose relay is asked for, and was never brought there.
   type: dict
   sample:
     steps: [{host: ovn-node1, database: northbound, action: join, text: "northbound on ovn-node1: join the cluster"}]

@@ -92,10 +92,12 @@ class Central:
         return [host for host in known if not self._has_package(host)]
 
     def without_relay(self) -> list[str]:
-        """Return masters whose relay is asked for, and does not run."""
+        """Return masters whose relay is asked for, and has never been brought there: its schema comes with its unit.
+        One that is merely down is started."""
         known = [host for host in self.masters if host not in self.limited and self._facts[host] is not None]
-        runs = {host: ((self._facts[host] or {}).get(RELAY.key) or {}).get("running") for host in known}
-        return [host for host in known if self.relays and not runs[host]]
+        states = {host: (self._facts[host] or {}).get(RELAY.key) or {} for host in known}
+        is_there = {host: state.get("running") or state.get("package_schema") for host, state in states.items()}
+        return [host for host in known if self.relays and not is_there[host]]
 
     def _has_package(self, host: str) -> bool:
         found = self._facts[host] or {}

@@ -486,10 +486,16 @@ def test_relays_and_tcp_that_stays():
 
 
 def test_masters_without_a_relay():
-    """Protects a play in batches from steps for relays whose unit it does not bring."""
+    """Protects a play in batches from steps for relays whose unit it does not bring; one that is down has its own."""
     made = relays(relay=RELAY, listeners=[CENTRAL_TCP])
     assert decision(made)["without_relay"] == []
-    del made.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["central_databases"]["relay"]
+    found = made.hostvars[NODE1]["ansible_facts"]["ovn_kubernetes"]["central_databases"]
+    found["relay"] = {"model": "standalone", "package_schema": "1.0.0"}
+    assert decision(made)["without_relay"] == []
+    assert [step["action"] for step in decision(made)["steps"] if step["host"] == NODE1] == ["start"]
+    found["relay"] = {"model": "standalone"}
+    assert decision(made)["without_relay"] == [NODE1]
+    del found["relay"]
     assert decision(made)["without_relay"] == [NODE1]
     assert decision(relays(asked=False))["without_relay"] == []
 
