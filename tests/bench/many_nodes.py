@@ -38,6 +38,9 @@ class Api:
         """An empty list."""
         return {"metadata": {"resourceVersion": "1"}, "items": []}
 
+    async def ready(self):
+        """It can serve."""
+
     async def patch(self, _path, _body):
         """Take it."""
 

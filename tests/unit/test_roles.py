@@ -190,6 +190,18 @@ def test_no_master_changes_before_hosts_have_certificates():
     assert plays.index("Give the hosts certificates") < plays.index(change)
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_hosts_of_a_later_play_foresee_the_steps_of_masters(check):
+    """Protects check mode of a user's own plays: the decision about the databases is known to masters alone there."""
+    text = load(ROLES / "common" / "vars" / "main.yml")["common_foreseen"].strip().removeprefix("{{").removesuffix("}}")
+    foreseen = jinja2.Environment(undefined=jinja2.StrictUndefined).compile_expression(text)
+    known = {"ansible_check_mode": check, "common_master": "m1"}
+    decided = {"master_decision": {"steps": [{"action": "listen"}]}}
+    assert foreseen(hostvars={"m1": decided, "n1": {}}, **known) is check
+    assert foreseen(hostvars={"m1": {"master_decision": {"steps": []}}}, **known) is False
+    assert foreseen(hostvars={"m1": {}}, **known) is False
+
+
 VARIABLE = re.compile(r"\b(?:common|node|gateway|master)_(?!settings|has_pods)\w+")
 ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 

@@ -253,6 +253,18 @@ def test_a_run_that_leaves_masters_with_the_other_protocol(plays, arguments):
 
 
 @BOTH
+def test_check_mode_of_a_user_s_own_plays_follows_the_masters(plays):
+    """Protects what it shows of hosts whose play comes after that of the masters, as it does in a site run."""
+    found = databases(listeners=SWITCHING[:1])
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    own_plays = plays.play(role("master", "ovn_masters"), role("node", "ovn_nodes"))
+    code, said, calls = plays.run(own_plays, "--check")
+    assert code == 0, said
+    assert southbounds(calls) == {"tcp:10.44.0.11:6642,tcp:10.44.0.11:16652"}
+    assert "The masters listen for hosts" not in said
+
+
+@BOTH
 def test_hosts_in_check_mode_follow_the_masters_to_the_other_protocol(plays):
     """Protects what a whole run shows beforehand: hosts change too, as they will when the masters' steps are done."""
     found = databases(listeners=SWITCHING[:1])
