@@ -202,6 +202,26 @@ def test_hosts_of_a_later_play_foresee_the_steps_of_masters(check):
     assert foreseen(hostvars={"m1": {}}, **known) is False
 
 
+@pytest.mark.parametrize(
+    ("tls", "remote", "before", "said"),
+    [
+        (True, "tcp:10.0.0.1:6642", {}, True),
+        (False, "ssl:10.0.0.1:6642", {}, True),
+        (True, "tcp:10.0.0.1:6642", {"common_protocol_said": True}, False),
+        (True, "ssl:10.0.0.1:6642,ssl:10.0.0.1:16652", {}, False),
+        (False, "tcp:10.0.0.1:6642", {}, False),
+    ],
+)
+def test_hosts_that_stay_with_the_protocol_of_before_are_named_once(tls, remote, before, said):
+    """Protects who runs a role alone after ovn_tls has changed: the run says what it has left as it was, once, and
+    where hosts have what is asked for it says nothing."""
+    one = {"southbound_remote": remote, "tls": tls}
+    known = {"common_all_settings": {"n1": one}, "common_any": one, "common_master": "m1", "hostvars": {"m1": before}}
+    task = "Say once that the masters have to change before the hosts"
+    assert condition("common", "plan.yml", task, "when", **known) is said
+    assert not condition("common", "plan.yml", task, "when", **{**known, "common_all_settings": {}})
+
+
 VARIABLE = re.compile(r"\b(?:common|node|gateway|master)_(?!settings|has_pods)\w+")
 ROLE_OF = re.compile(r"ovn\.kubernetes\.(common|node|master|gateway)$")
 

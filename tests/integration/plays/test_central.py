@@ -249,7 +249,18 @@ def test_a_run_that_leaves_masters_with_the_other_protocol(plays, arguments):
     assert code == 0, said
     assert southbounds(calls) == {"ssl:10.44.0.11:6642"}
     assert steps(calls) == []
-    assert "The masters listen for hosts by ssl alone, and this run has not changed that" in said
+    assert said.count("The masters listen for hosts by ssl alone, and this run has not changed that") == 1
+
+
+def test_a_user_s_own_play_for_hosts_alone_says_once_that_they_stay(plays):
+    """Protects who changes ovn_tls and runs the node role alone: hosts stay with the other protocol, and it says so
+    once, however many batches and plays there are."""
+    found = databases(listeners=SWITCHING[:1])
+    plays.facts("ovn-master", ovn_kubernetes=own(central=True, central_databases=found))
+    code, said, calls = plays.run(plays.play(role("node", "ovn_nodes", serial=1), role("gateway", "ovn_gateways")))
+    assert code == 0, said
+    assert southbounds(calls) == {"ssl:10.44.0.11:6642"}
+    assert said.count("The masters listen for hosts by ssl alone, and this run has not changed that") == 1
 
 
 @BOTH
