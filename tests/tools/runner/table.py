@@ -184,9 +184,10 @@ TABLE: tuple[Step, ...] = (
         75,
         0.8,
         *BY_FILE,
-        *(f"tests/integration/{name}" for name in ("host", "nic", "plays", "programs")),
-        limit=2400,
+        *(f"tests/integration/{name}" for name in ("host", "nic", "programs")),
     ),
+    # Plays with stand-ins for some modules: real ones at a second or two a task.
+    pytest("integration, plays", "integration", 450, 0.8, *BY_FILE, "tests/integration/plays", limit=2400),
     pytest(
         "integration, AWX", "integration", 75, 1, *BY_FILE, "--timeout=900", "tests/integration/awx", needs=(IMAGE,)
     ),
