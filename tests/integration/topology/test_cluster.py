@@ -173,6 +173,7 @@ def test_what_was_sent_before_another_took_over_is_refused(members, lost):
                 await second._channel.request("unlock", [LOCK], 5.0)
                 await second._channel.request("steal", [LOCK], 5.0)
             else:
+                first.want_lock(False)  # it is the other one's turn, whoever comes to the next leader first
                 await until(lambda: second.connected and second.locked)
             await second.transact(fences[1].take())
             leader.process.send_signal(signal.SIGCONT)
