@@ -15,6 +15,8 @@ description:
   - A chassis that registered under a node's name, or with the tunnel address that a node has now, is left behind unless
     it is the node's own now. The chassis of O(nodes) stay. A host that was installed anew leaves one, and so does one
     that died.
+  - With SSL a chassis can't change the name that it has registered with. So that of a node with another name is left
+    behind too, and registers again.
 positional: removed, settings, hostvars, nodes
 options:
   _input:

@@ -76,7 +76,9 @@ def chassis(settings: Mapping[str, t.Any], hostvars: Mapping[str, t.Any]) -> lis
     """Return the chassis that hosts have now; hosts that have not converged their own part are left out."""
     found = {host: chassis_of(hostvars, host) for host in settings}
     return [
-        ChassisOwner(settings[host]["node_name"], own, settings[host]["encap_ip"]) for host, own in found.items() if own
+        ChassisOwner(settings[host]["node_name"], own, settings[host]["encap_ip"], settings[host]["tls"])
+        for host, own in found.items()
+        if own
     ]
 
 

@@ -36,11 +36,14 @@ class ChassisOwner(NamedTuple):
     :ivar node_name: what its chassis have as ``hostname``.
     :ivar system_id: of the chassis that it has now; empty: it has none any more.
     :ivar encap_ip: the tunnel address that it has now; empty: none.
+    :ivar has_role: it registers with the role ovn-controller, which lets no chassis change its ``hostname`` (table
+        RBAC_Permission of ovn-sb(5)). ovn-controller tries to, and can write nothing else until it has succeeded.
     """
 
     node_name: str
     system_id: str = ""
     encap_ip: str = ""
+    has_role: bool = False
 
 
 def left_behind(
@@ -51,7 +54,8 @@ def left_behind(
     """Return the system-ids of the chassis that the owners have no more, in the order in which they are registered.
 
     They are those under an owner's name, or with the tunnel address that an owner has now, except those of owners now,
-    and of other nodes: a chassis may say that it is another host.
+    and of other nodes: a chassis may say that it is another host. That of an owner with another name than it registered
+    with is among them where it can't change that itself: it registers again.
 
     :param registered: system-id -> ``hostname`` and ``encap_ips``, as ovn_info reports chassis.
     :param nodes: name -> ``chassis``, as ovn_info reports nodes; the owners may be among them.
@@ -59,12 +63,14 @@ def left_behind(
     owners = list(owners)
     hostnames = {owner.node_name for owner in owners}
     current = {owner.system_id for owner in owners} - {""}
+    fixed = {owner.system_id: owner.node_name for owner in owners if owner.has_role}
     current |= {str(node.get("chassis")) for name, node in (nodes or {}).items() if name not in hostnames}
     addresses = _normalized(ip for owner in owners for ip in owner.encap_ip.split(","))
     return [
         system_id
         for system_id, chassis in registered.items()
-        if system_id not in current
+        if fixed.get(system_id, chassis.get("hostname")) != chassis.get("hostname")
+        or system_id not in current
         and (chassis.get("hostname") in hostnames or addresses & _normalized(chassis.get("encap_ips") or ()))
     ]
 

@@ -34,6 +34,15 @@ def test_a_host_installed_anew_replaces_what_it_was():
     assert left_behind(REGISTERED, [ChassisOwner("new", "id-new", "10.0.0.3")]) == ["id-3"]
 
 
+def test_a_host_with_another_name_registers_again_where_it_must():
+    """Protects a renamed host: with its role its ovn-controller may not change the name that it has registered with,
+    and would try for ever. Without one it changes it by itself."""
+    assert left_behind(REGISTERED, [ChassisOwner("edge", "id-3", "10.0.0.3", True)]) == ["id-3"]
+    assert left_behind(REGISTERED, [ChassisOwner("edge", "id-3", "10.0.0.3")]) == []
+    assert left_behind(REGISTERED, [ChassisOwner("node3", "id-3", "10.0.0.3", True)]) == []
+    assert left_behind(REGISTERED, [ChassisOwner("edge", "id-9", "10.0.0.9", True)]) == []
+
+
 def test_addresses_that_two_hosts_exchange_are_no_reason():
     """Protects hosts that run: each has the address of the other until its controller has seen the new one."""
     owners = [ChassisOwner("node2", "id-2", "10.0.0.3"), ChassisOwner("node3", "id-3", "10.0.0.22")]
