@@ -235,6 +235,12 @@ def _parsed(name: str, text: str, what: str = "") -> tuple[Certificate, ...]:
     for one in found:
         if not one.is_authority:
             raise Wrong(name, f"{what}holds the certificate {show(one.name)}, which is none of a CA")
+        if not one.is_of(one):  # Open vSwitch sets no X509_V_FLAG_PARTIAL_CHAIN
+            raise Wrong(
+                name,
+                f"{what}holds {show(one.name)}, which {show(one.issuer)} has signed: Open vSwitch needs a CA that has "
+                "signed itself; make one with ovn.kubernetes.authority",
+            )
     return found
 
 

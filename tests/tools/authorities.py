@@ -43,24 +43,30 @@ def _builder(name, key, begin, end, issuer):
     return builder.not_valid_after(now + datetime.timedelta(days=end))
 
 
-def authority(name, begin=-1, end=3650, key=None, is_authority=True):
-    """A CA that signs itself; its validity in days from now."""
+def _signer(by):
+    """The name and the key of a CA."""
+    found = x509.load_pem_x509_certificate(by.certificate.encode())
+    return found.subject, serialization.load_pem_private_key(by.key.encode(), None)
+
+
+def authority(name, begin=-1, end=3650, key=None, is_authority=True, by=None):
+    """A CA that signs itself, or that another one signs; its validity in days from now."""
     key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
-    builder = _builder(name, key, begin, end, _subject(name))
+    signer, signing_key = (_subject(name), key) if by is None else _signer(by)
+    builder = _builder(name, key, begin, end, signer)
     builder = builder.add_extension(x509.BasicConstraints(is_authority, None), True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
     usage = (*(False,) * 5, True, True, False, False)
     builder = builder.add_extension(x509.KeyUsage(*usage), True)
-    made = builder.sign(key, hashes.SHA256())
+    made = builder.sign(signing_key, hashes.SHA256())
     return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
 
 
 def issue(by, name, alternative=(), begin=-1, end=730):
     """A certificate that a CA has signed, for addresses and names."""
-    signer = x509.load_pem_x509_certificate(by.certificate.encode())
-    signing_key = serialization.load_pem_private_key(by.key.encode(), None)
+    signer, signing_key = _signer(by)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(name, key, begin, end, signer.subject)
+    builder = _builder(name, key, begin, end, signer)
     builder = builder.add_extension(x509.BasicConstraints(False, None), True)
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)

@@ -22,6 +22,7 @@ from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import I
 MASTER = "ovn-master"
 CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
 EXPIRED = authorities.authority("expired", begin=-9, end=-1)
+BELOW, SAME = (authorities.authority(name, by=CENTRAL) for name in ("below", "central"))
 LEAF = authorities.issue(CENTRAL, "leaf")
 
 
@@ -111,6 +112,16 @@ WRONG = {
         "ovn_tls_central_ca_key is set, and ovn_tls_central_ca_certificate is not",
     ),
     "no CA": (variables(central=LEAF), 'holds the certificate "leaf", which is none of a CA'),
+    "an intermediate CA": (
+        variables(central=BELOW),
+        'ovn_tls_central_ca_certificate holds "below", which "central" has signed: Open vSwitch needs a CA that has '
+        "signed itself; make one with ovn.kubernetes.authority",
+    ),
+    "an intermediate CA with its root": (
+        variables(ovn_tls_chassis_ca_certificate=BELOW.certificate + CENTRAL.certificate),
+        'holds "below", which "central" has signed',
+    ),
+    "another key of the same name": (variables(central=SAME), 'holds "central", which "central" has signed'),
     "one CA for both": (variables(chassis=CENTRAL), "has one CA for both roles"),
     "days": ({"ovn_tls_days": 0}, "ovn_tls_days 0 must be a number of days from 1 to 36500"),
     "no number": ({"ovn_tls_ca_days": "soon"}, 'ovn_tls_ca_days "soon" is not a whole number'),
@@ -166,6 +177,10 @@ def test_daemons_that_can_not_read_keys(cluster, family, user, tls, right):
 
 
 FOLDERS = {
+    "an intermediate CA": (
+        {**FILES, "chassis-ca.crt": BELOW.certificate, "chassis-ca.key": BELOW.key},
+        'chassis-ca.crt" holds "below", which "central" has signed',
+    ),
     "another's key": ({**FILES, "central-ca.key": OTHER.key}, 'central-ca.key" is not the key of the CA'),
     "no key": ({**FILES, "chassis-ca.key": "x"}, "is no private key in PEM"),
     "no certificate": ({**FILES, "chassis-ca.crt": "x"}, "holds no certificate in PEM"),
