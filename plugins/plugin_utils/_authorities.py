@@ -27,6 +27,7 @@ FOLDER, DAYS, CA_DAYS, ROTATE = "ovn_tls_folder", "ovn_tls_days", "ovn_tls_ca_da
 # With a dot: where the inventory is a folder, Ansible reads what else is in it as inventories.
 FOLDER_NAME = ".ovn-tls"
 KEYS = "keys"  # of ovn_tls_rotate
+RSA_BITS = 2048  # what OpenSSL's security level 2 takes, which distributions set: SSL_CTX_set_security_level(3)
 PRIVATE_KEY = "PRIVATE KEY-----"
 
 
@@ -233,15 +234,27 @@ def _parsed(name: str, text: str, what: str = "") -> tuple[Certificate, ...]:
     if name != FOLDER and PRIVATE_KEY in text:
         raise Wrong(name, "holds a private key too: leave it out, and give it in the variable of the key")
     for one in found:
-        if not one.is_authority:
-            raise Wrong(name, f"{what}holds the certificate {show(one.name)}, which is none of a CA")
-        if not one.is_of(one):  # Open vSwitch sets no X509_V_FLAG_PARTIAL_CHAIN
-            raise Wrong(
-                name,
-                f"{what}holds {show(one.name)}, which {show(one.issuer)} has signed: Open vSwitch needs a CA that has "
-                "signed itself; make one with ovn.kubernetes.authority",
-            )
+        problem = _unfit(one)
+        if problem:
+            raise Wrong(name, f"{what}holds {problem}")
     return found
+
+
+def _unfit(certificate: Certificate) -> str:
+    """Return why a certificate can't be a CA's for Open vSwitch, in words that begin with it; empty: it can."""
+    name, bits = show(certificate.name), certificate.rsa_bits
+    if not certificate.is_authority:
+        return f"the certificate {name}, which is none of a CA"
+    if not certificate.may_sign:
+        return f"{name}, whose keyUsage lacks keyCertSign: give a CA that may sign certificates"
+    if bits is not None and bits < RSA_BITS:
+        return f"{name}, which has an RSA key of {bits} bits: give one of at least {RSA_BITS}, or P-256 or P-384"
+    if not certificate.is_of(certificate):  # it sets no X509_V_FLAG_PARTIAL_CHAIN
+        return (
+            f"{name}, which {show(certificate.issuer)} has signed: Open vSwitch needs a CA that has signed itself; "
+            "make one with ovn.kubernetes.authority"
+        )
+    return ""
 
 
 def _signer(name: str, found: Iterable[Certificate], text: str, path: str, what: str = "") -> Signer:

@@ -18,6 +18,7 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     x509 = None  # type: ignore[assignment]
@@ -53,9 +54,8 @@ class Certificate:
     @property
     def alternative_names(self) -> frozenset[str]:
         """The addresses and names for which a server may use it."""
-        try:
-            found = self._parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
+        found = self._extension(x509.SubjectAlternativeName)
+        if found is None:
             return frozenset()
         addresses = found.get_values_for_type(x509.IPAddress)
         return frozenset([*map(str, addresses), *found.get_values_for_type(x509.DNSName)])
@@ -67,11 +67,21 @@ class Certificate:
 
     @property
     def is_authority(self) -> bool:
-        """Whether it may sign certificates."""
-        try:
-            return bool(self._parsed.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-        except x509.ExtensionNotFound:
-            return False
+        """Whether it is one of a CA (RFC 5280, 4.2.1.9)."""
+        found = self._extension(x509.BasicConstraints)
+        return found is not None and bool(found.ca)
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether its key may sign certificates: no keyUsage forbids nothing (RFC 5280, 4.2.1.3)."""
+        found = self._extension(x509.KeyUsage)
+        return found is None or bool(found.key_cert_sign)
+
+    @property
+    def rsa_bits(self) -> int | None:
+        """The length of its RSA key; None: its key is of another kind."""
+        key = self._parsed.public_key()
+        return key.key_size if isinstance(key, rsa.RSAPublicKey) else None
 
     @property
     def public_key(self) -> bytes:
@@ -81,6 +91,12 @@ class Certificate:
     def is_of(self, authority: Certificate) -> bool:
         """Return whether an authority has signed it."""
         return _is_of(self._parsed, authority._parsed)
+
+    def _extension(self, kind: t.Any) -> t.Any:
+        try:
+            return self._parsed.extensions.get_extension_for_class(kind).value
+        except x509.ExtensionNotFound:
+            return None
 
 
 def require_library() -> None:

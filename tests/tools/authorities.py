@@ -49,15 +49,19 @@ def _signer(by):
     return found.subject, serialization.load_pem_private_key(by.key.encode(), None)
 
 
-def authority(name, begin=-1, end=3650, key=None, is_authority=True, by=None):
-    """A CA that signs itself, or that another one signs; its validity in days from now."""
+def authority(name, begin=-1, end=3650, key=None, is_authority=True, by=None, may_sign=True):
+    """A CA that signs itself, or that another one signs; its validity in days from now.
+
+    :param may_sign: what keyUsage says; None: there is none.
+    """
     key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
     signer, signing_key = (_subject(name), key) if by is None else _signer(by)
     builder = _builder(name, key, begin, end, signer)
     builder = builder.add_extension(x509.BasicConstraints(is_authority, None), True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-    usage = (*(False,) * 5, True, True, False, False)
-    builder = builder.add_extension(x509.KeyUsage(*usage), True)
+    if may_sign is not None:
+        usage = (*(False,) * 5, may_sign, True, False, False)
+        builder = builder.add_extension(x509.KeyUsage(*usage), True)
     made = builder.sign(signing_key, hashes.SHA256())
     return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
 

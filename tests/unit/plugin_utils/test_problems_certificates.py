@@ -14,6 +14,7 @@ import types
 import authorities
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._authorities import FOLDER_NAME
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._certificate_plan import plan
@@ -23,6 +24,8 @@ MASTER = "ovn-master"
 CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
 EXPIRED = authorities.authority("expired", begin=-9, end=-1)
 BELOW, SAME = (authorities.authority(name, by=CENTRAL) for name in ("below", "central"))
+KU = authorities.authority("ku", may_sign=False)
+SHORT, LONG = (authorities.authority(f"{bits}", key=rsa.generate_private_key(65537, bits)) for bits in (1024, 2048))
 LEAF = authorities.issue(CENTRAL, "leaf")
 
 
@@ -69,6 +72,7 @@ def test_what_is_right(said):
     assert said(**variables(ovn_tls_central_ca_certificate=CENTRAL.certificate.replace("\n", "\r\n"))) == []
     alone = variables(ovn_tls_central_ca_key="", ovn_tls_chassis_ca_key="")
     assert said(**{name: value for name, value in alone.items() if value}) == []
+    assert said(**variables(LONG, authorities.authority("without keyUsage", may_sign=None))) == []
 
 
 def test_paths(said, tmp_path):
@@ -112,6 +116,15 @@ WRONG = {
         "ovn_tls_central_ca_key is set, and ovn_tls_central_ca_certificate is not",
     ),
     "no CA": (variables(central=LEAF), 'holds the certificate "leaf", which is none of a CA'),
+    "a CA that may not sign": (
+        variables(central=KU),
+        'ovn_tls_central_ca_certificate holds "ku", whose keyUsage lacks keyCertSign: give a CA that may sign',
+    ),
+    "a short key": (
+        variables(chassis=SHORT),
+        'ovn_tls_chassis_ca_certificate holds "1024", which has an RSA key of 1024 bits: give one of at least 2048, or '
+        "P-256 or P-384",
+    ),
     "an intermediate CA": (
         variables(central=BELOW),
         'ovn_tls_central_ca_certificate holds "below", which "central" has signed: Open vSwitch needs a CA that has '
