@@ -174,6 +174,8 @@ def _of_folder(role: str, where: str) -> Authority:
     path, key_path = (os.path.join(where, f"{role}-ca.{kind}") for kind in ("crt", "key"))
     if not os.path.exists(path):
         return Authority(role, (), (), True)
+    _refuse_open(where, "", 0o700)
+    _refuse_open(path, f"{show_path(path)} with ", 0o644)
     found = _parsed(FOLDER, _file(path), f"{show_path(path)} ")
     signers = []
     for one in (key_path, old_key(key_path)):
@@ -208,16 +210,32 @@ def _refuse_exposed(name: str, path: str, what: str) -> None:
 
     :param what: what the variable has or names, for the message.
     """
-    try:
-        mode = stat.S_IMODE(os.stat(path).st_mode)
-    except OSError:
-        return  # reading it says why
+    mode = _mode(path)
     if mode & 0o077:
         raise Wrong(
             name,
             f"{what} with mode {mode:04o}: others than its owner may read it, and make themselves a master or a "
             "chassis; chmod 600",
         )
+
+
+def _refuse_open(path: str, what: str, right: int) -> None:
+    """Refuse what others can write, since hosts trust the CAs in it.
+
+    :param what: what the folder has, for the message; empty: it is the folder.
+    """
+    mode = _mode(path)
+    if mode & 0o022:
+        text = f"has {what}mode {mode:04o}: others may put their own CA there; chmod {right:o} {show_path(path)}"
+        raise Wrong(FOLDER, text)
+
+
+def _mode(path: str) -> int:
+    """Return who may do what with a file; 0 where it can't be asked, since reading it says why."""
+    try:
+        return stat.S_IMODE(os.stat(path).st_mode)
+    except OSError:
+        return 0
 
 
 def _parsed(name: str, text: str, what: str = "") -> tuple[Certificate, ...]:

@@ -35,7 +35,7 @@ def said(cluster, tmp_path):
 
     def find(files=(), **variables):
         folder = tmp_path / "ca"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         for name, text in dict(files).items():
             (folder / name).write_text(text)
             (folder / name).chmod(0o600)
@@ -218,6 +218,22 @@ def test_a_key_that_others_may_read(said, tmp_path):
     (tmp_path / "ca" / "central-ca.key").chmod(0o644)
     (found,) = said()
     assert "with mode 0644: others than its owner may read it" in found
+
+
+def test_a_folder_that_others_may_write(said, tmp_path):
+    """Protects all hosts from a CA that somebody else has put into the folder, or in the place of a certificate."""
+    assert said(FILES) == []
+    folder, certificate = tmp_path / "ca", tmp_path / "ca" / "chassis-ca.crt"
+    for mode in (0o777, 0o770, 0o702):
+        folder.chmod(mode)
+        (found,) = said()
+        assert f'ovn_tls_folder "{folder}" has mode {mode:04o}: others may put their own CA there' in found
+        assert f'chmod 700 "{folder}"' in found
+    folder.chmod(0o755)
+    assert said() == []
+    certificate.chmod(0o664)
+    (found,) = said()
+    assert f'has "{certificate}" with mode 0664: others may put their own CA there; chmod 644 "{certificate}"' in found
 
 
 class Started(dict):
