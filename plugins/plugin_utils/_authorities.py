@@ -158,7 +158,7 @@ def _of_variables(role: str, certificate: str, key: str | None) -> Authority:
     if path:
         _refuse_exposed(key_name, path, "names a file")
     text = _text(key_name, key, PRIVATE_KEY)
-    return Authority(role, found, (_signer(key_name, found, text, path),), False)
+    return Authority(role, found, (_signer(key_name, found, text, path, name),), False)
 
 
 def _text(name: str, value: str, mark: str) -> str:
@@ -181,7 +181,7 @@ def _of_folder(role: str, where: str) -> Authority:
     for one in (key_path, old_key(key_path)):
         if os.path.exists(one):
             _refuse_exposed(FOLDER, one, f"has the key {show_path(one)}")
-            signers.append(_signer(FOLDER, found, _file(one), one, f"{show_path(one)} "))
+            signers.append(_signer(FOLDER, found, _file(one), one, show_path(path), f"{show_path(one)} "))
     # The one that signs first; the others were there before it, or are to come after it.
     first = [signer.certificate for signer in signers[:1]]
     rest = [one for one in found if one not in first]
@@ -262,7 +262,7 @@ def _unfit(certificate: Certificate) -> str:
     """Return why a certificate can't be a CA's for Open vSwitch, in words that begin with it; empty: it can."""
     name, bits = show(certificate.name), certificate.rsa_bits
     if not certificate.is_authority:
-        return f"the certificate {name}, which is none of a CA"
+        return f"the certificate {name}, which is none of a CA: give the CA's own, which has CA:TRUE"
     if not certificate.may_sign:
         return f"{name}, whose keyUsage lacks keyCertSign: give a CA that may sign certificates"
     if bits is not None and bits < RSA_BITS:
@@ -275,7 +275,12 @@ def _unfit(certificate: Certificate) -> str:
     return ""
 
 
-def _signer(name: str, found: Iterable[Certificate], text: str, path: str, what: str = "") -> Signer:
+def _signer(name: str, found: Iterable[Certificate], text: str, path: str, beside: str, what: str = "") -> Signer:
+    """Return who signs with a key.
+
+    :param beside: what has the certificate, for the message.
+    :param what: the file of the folder that has the key, for the message.
+    """
     try:
         public = public_key_of(text)
     except ValueError as error:
@@ -283,7 +288,7 @@ def _signer(name: str, found: Iterable[Certificate], text: str, path: str, what:
     for one in found:
         if one.public_key == public:
             return Signer(one, path, "" if path else text)
-    raise Wrong(name, f"{what}is not the key of the CA whose certificate is beside it")
+    raise Wrong(name, f"{what}does not fit {beside}: give the key of that CA")
 
 
 def sentence(inventory: Inventory, wrong: Wrong) -> str:

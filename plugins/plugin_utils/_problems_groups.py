@@ -107,4 +107,6 @@ def _add_number_of_masters(inventory: Inventory, report: Report) -> None:
             f"kube_control_plane, into it{slices}",
         )
     elif number not in NUMBERS_OF_MASTERS:
-        report.add(inventory.masters, f"{MASTERS} has {number} hosts, and must have 1, 3 or 5")
+        most = max(NUMBERS_OF_MASTERS)
+        right = "add one, or take one out" if number < most else f"take {number - most} out"
+        report.add(inventory.masters, f"{MASTERS} has {number} hosts, and must have 1, 3 or 5: {right}")

@@ -198,7 +198,9 @@ def public_key_of(key: str) -> bytes:
     try:
         return _public(serialization.load_pem_private_key(key.encode(), None))
     except TypeError:
-        raise ValueError("has a password") from None
+        raise ValueError(
+            "has a password: take it out (openssl pkey -in OLD -out NEW), and keep the key in a vault"
+        ) from None
     except ValueError:
         raise ValueError("is no private key in PEM") from None
 

@@ -244,7 +244,7 @@ def test_one_value_for_the_cluster(cluster):
         ),
         (
             [MASTER, NODE1],
-            "ovn-master and ovn-node1: ovn_masters has 2 hosts, and must have 1, 3 or 5",
+            "ovn-master and ovn-node1: ovn_masters has 2 hosts, and must have 1, 3 or 5: add one, or take one out",
         ),
     ],
 )

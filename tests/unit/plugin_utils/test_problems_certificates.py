@@ -14,6 +14,7 @@ import types
 import authorities
 import pytest
 import yaml
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._authorities import FOLDER_NAME
@@ -26,6 +27,13 @@ EXPIRED = authorities.authority("expired", begin=-9, end=-1)
 BELOW, SAME = (authorities.authority(name, by=CENTRAL) for name in ("below", "central"))
 KU = authorities.authority("ku", may_sign=False)
 SHORT, LONG = (authorities.authority(f"{bits}", key=rsa.generate_private_key(65537, bits)) for bits in (1024, 2048))
+LOCKED = (
+    serialization.load_pem_private_key(CENTRAL.key.encode(), None)
+    .private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"a word")
+    )
+    .decode()
+)
 LEAF = authorities.issue(CENTRAL, "leaf")
 
 
@@ -109,13 +117,18 @@ WRONG = {
     "a certificate for a key": (variables(ovn_tls_central_ca_key=CENTRAL.certificate), "ovn_tls_central_ca_key"),
     "another's key": (
         variables(ovn_tls_central_ca_key=OTHER.key),
-        "ovn_tls_central_ca_key is not the key of the CA whose certificate is beside it",
+        "ovn_tls_central_ca_key does not fit ovn_tls_central_ca_certificate: give the key of that CA",
     ),
     "a key alone": (
         {"ovn_tls_central_ca_key": CENTRAL.key},
         "ovn_tls_central_ca_key is set, and ovn_tls_central_ca_certificate is not",
     ),
-    "no CA": (variables(central=LEAF), 'holds the certificate "leaf", which is none of a CA'),
+    "no CA": (variables(central=LEAF), 'holds the certificate "leaf", which is none of a CA: give the CA\'s own'),
+    "a key with a password": (
+        variables(ovn_tls_central_ca_key=LOCKED),
+        "ovn_tls_central_ca_key has a password: take it out (openssl pkey -in OLD -out NEW), and keep the key in a "
+        "vault",
+    ),
     "a CA that may not sign": (
         variables(central=KU),
         'ovn_tls_central_ca_certificate holds "ku", whose keyUsage lacks keyCertSign: give a CA that may sign',
@@ -194,7 +207,10 @@ FOLDERS = {
         {**FILES, "chassis-ca.crt": BELOW.certificate, "chassis-ca.key": BELOW.key},
         'chassis-ca.crt" holds "below", which "central" has signed',
     ),
-    "another's key": ({**FILES, "central-ca.key": OTHER.key}, 'central-ca.key" is not the key of the CA'),
+    "another's key": (
+        {**FILES, "central-ca.key": OTHER.key},
+        'central-ca.crt": give the key of that CA',
+    ),
     "no key": ({**FILES, "chassis-ca.key": "x"}, "is no private key in PEM"),
     "no certificate": ({**FILES, "chassis-ca.crt": "x"}, "holds no certificate in PEM"),
     "one CA for both": (
@@ -358,7 +374,7 @@ def test_where_no_authority_is_made(cluster, monkeypatch, given):
     assert cluster.problems(make_authorities=False) == []
     cluster.everywhere(**variables(ovn_tls_central_ca_key=OTHER.key))
     (found,) = cluster.problems(make_authorities=False)
-    assert "ovn_tls_central_ca_key is not the key of the CA" in found
+    assert "ovn_tls_central_ca_key does not fit ovn_tls_central_ca_certificate" in found
 
 
 @pytest.fixture
@@ -417,7 +433,7 @@ def test_files_that_the_environment_names(said, cluster, tmp_path, monkeypatch):
     assert said() == []
     (tmp_path / "central.key").write_text(OTHER.key)
     (found,) = said()
-    assert "ovn_tls_central_ca_key is not the key of the CA" in found
+    assert "ovn_tls_central_ca_key does not fit ovn_tls_central_ca_certificate" in found
     (tmp_path / "central.key").chmod(0o644)
     (found,) = said()
     assert "ovn_tls_central_ca_key names a file with mode 0644" in found
