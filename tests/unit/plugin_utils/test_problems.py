@@ -255,6 +255,14 @@ def test_number_of_masters(cluster, masters, text):
     assert cluster.problems() == [text]
 
 
+def test_too_many_masters(cluster):
+    """Protects who has put a whole group of hosts among the masters: how many must go is said."""
+    more = [f"ovn-node{number}" for number in range(3, 8)]
+    cluster.hostvars.update({host: {**cluster.hostvars[NODE1], "inventory_hostname": host} for host in more})
+    cluster.groups["ovn_masters"] = [MASTER, NODE1, *more]
+    assert any("ovn_masters has 7 hosts, and must have 1, 3 or 5: take 2 out" in text for text in cluster.problems())
+
+
 def test_group_with_a_wrong_name(cluster):
     """Protects against a group that no play uses, and an inventory without any of ours."""
     assert problems(cluster.hostvars, {"all": [MASTER], "ovn_master": [MASTER]}) == [
