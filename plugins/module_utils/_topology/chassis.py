@@ -70,8 +70,10 @@ def left_behind(
         system_id
         for system_id, chassis in registered.items()
         if fixed.get(system_id, chassis.get("hostname")) != chassis.get("hostname")
-        or system_id not in current
-        and (chassis.get("hostname") in hostnames or addresses & _normalized(chassis.get("encap_ips") or ()))
+        or (
+            system_id not in current
+            and (chassis.get("hostname") in hostnames or addresses & _normalized(chassis.get("encap_ips") or ()))
+        )
     ]
 
 
