@@ -16,8 +16,8 @@ from lab_hosts import HOSTS, Play, at_once, network, northbound, on, play, subne
 # What is to be done besides the lost row, route and port, in the order in which the play comes to it.
 OTHERS = [
     "file /etc/default/ovn-central: change",
-    "ovn-central.service: let systemd read its files again",
-    "ovn-central.service: restart, since it was started before /etc/default/ovn-central changed",
+    "ovn-northd.service: let systemd read its files again",
+    "ovn-northd.service: restart, since it was started before /etc/default/ovn-central changed",
     "ovn-k8s-host.service: enable",
     "ovn-k8s-egress.service: let systemd read its files again",
     (
@@ -135,7 +135,7 @@ def repaired(site):
     subnet = subnet_of("ovn-node2")
     for host, command, *_expected in LOSSES:
         on(host, command)
-    started = "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-central"
+    started = "systemctl show -p ExecMainStartTimestampMonotonic ovn-k8s-egress ovn-northd"
     before = on("ovn-master", started).split()
     checked = play("site", "--check", "--diff").ok()
     for host, command, *_expected in MORE_LOSSES:
@@ -256,4 +256,5 @@ def test_a_dead_master_is_a_row(repaired, tmp_path):
     texts = [(row[0], row[2]) for row in rows(found)]
     assert [host for host, text in texts if text.startswith("can't be reached: ")] == ["ovn-master"]
     assert [host for host, text in texts if text.startswith("route 192.168.0.0/16 via ")] == ["ovn-node2"]
-    assert {host for host, _text in texts} == {"ovn-master", "ovn-node2"}
+    assert all(text.startswith("ovn-master was not reached") for host, text in texts if host == "(all)")
+    assert {host for host, _text in texts} == {"(all)", "ovn-master", "ovn-node2"}
