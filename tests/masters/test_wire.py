@@ -24,6 +24,8 @@ def capture(site):
     """Captures on all hosts; returns a function that ends it and gives, per host, the words that were found."""
     for host in HOSTS:
         on(host, f"{STOP} 2>/dev/null; rm -f {FILE}; {START}", check=False)
+    for host in HOSTS:
+        wait(lambda host=host: on(host, f"test -s {FILE}", check=False).returncode == 0, 30, f"packets of {host}")
 
     def end(*words):
         found = {}
