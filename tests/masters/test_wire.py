@@ -13,7 +13,8 @@ from lab_masters import converge
 
 SECONDS = int(os.environ.get("OVN_KUBERNETES_CAPTURE_SECONDS", "60"))
 FILE = "/var/tmp/lab-capture.pcap"
-START = f"systemd-run --quiet --unit=lab-capture tcpdump -i any -U -s 0 -w {FILE} 'tcp and not port 22'"
+TCPDUMP = f"tcpdump -i any --immediate-mode -U -s 0 -w {FILE} 'tcp and not port 22'"
+START = f"systemd-run --quiet --unit=lab-capture {TCPDUMP}"
 STOP = "systemctl stop lab-capture"
 # Words of OVSDB's protocol (RFC 7047) and of its clusters' (ovsdb/raft-rpc.c).
 WORDS = ('"method":"', '"transact"', "monitor_cond", "OVN_Northbound", "OVN_Southbound", "append_request", "OVSDB JSON")
@@ -61,7 +62,7 @@ def test_nothing_is_sent_in_the_clear(capture, tell):
 
 def test_the_capture_sees_what_is_in_the_clear(capture):
     """Protects the test above from a capture that sees nothing."""
-    on(HOSTS[1], "systemd-run --quiet --unit=lab-listener timeout 30 python3 -m http.server 8099")
+    on(HOSTS[1], "systemd-run --quiet --collect --unit=lab-listener timeout 30 python3 -m http.server 8099")
     ask = f"curl --silent --fail --output /dev/null --header 'X-Word: {WORDS[0]}' http://{HOSTS[1]}:8099/"
     wait(lambda: on(HOSTS[0], ask, check=False).returncode == 0, 20, "an answer in the clear")
     found = capture(WORDS[0])
