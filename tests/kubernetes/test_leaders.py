@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""The databases' leader dies, is cut off from the other masters, or hangs, while pods are made and deleted."""
+"""The databases' leader dies or hangs while pods are made and deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import pytest
 from lab_hosts import MASTERS
 from lab_kubernetes import get, kubectl
-from lab_masters import cut, leader, mend, signal
+from lab_masters import leader, signal
 from lab_running_pods import deployment, settle
 
 NAME, COUNT = "led", 12
@@ -20,8 +20,6 @@ KINDS = {
     "killed": (lambda host: signal(host, "KILL"), lambda host: None),
     "hangs": (lambda host: signal(host, "STOP"), lambda host: signal(host, "CONT")),
 }
-if len(MASTERS) > 1:  # there is somebody to be cut off from
-    KINDS["cut off"] = (cut, mend)
 
 
 @pytest.fixture
