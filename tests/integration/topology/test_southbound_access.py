@@ -161,9 +161,12 @@ def test_where_a_relay_listens_is_no_chassis_to_say(southbound, relay, change):
     opens a port without a role, behind which the relay writes as a master."""
 
     def rows():
+        # The server itself writes into a Connection who is connected, with a new version.
+        own = ("_version", "is_connected", "status")
         tables = ("Connection", "Config", "RBAC_Role", "RBAC_Permission")
         selects = [{"op": "select", "table": table, "where": []} for table in tables]
-        return [answer["rows"] for answer in relay.request("transact", [RELAY_PLACE.database, *selects])]
+        answers = relay.request("transact", [RELAY_PLACE.database, *selects])
+        return [[{k: v for k, v in row.items() if k not in own} for row in answer["rows"]] for answer in answers]
 
     before = rows()
     assert [row["target"] for row in before[0]] == [f"pssl:{PORT}"], "the listener that the operations are for"
