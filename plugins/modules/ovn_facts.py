@@ -172,7 +172,8 @@ ansible_facts:
           sample: {northbound: {model: standalone}, southbound: {model: standalone}, version: 3.1.0}
         cut_off:
           description: >-
-            Which of ovn-controller and ovn-northd run, and are not connected to one of OVN's databases at this moment.
+            Which of ovn-controller and ovn-northd have run for a minute, and are not connected to one of OVN's
+            databases at this moment.
           type: list
           elements: str
           returned: always
@@ -231,7 +232,7 @@ from ..module_utils._ansible.network_facts import FewCalls
 from ..module_utils._ansible.on_host import require_root
 from ..module_utils._ansible.results import exit_with_facts
 from ..module_utils._central import places as central
-from ..module_utils._central.cut_off import cut_off
+from ..module_utils._central.cut_off import SETTLED, cut_off
 from ..module_utils._host.facts import routers
 from ..module_utils._netlink.plain import plain_messages
 from ..module_utils._topology.foreign import foreign_facts
@@ -266,7 +267,7 @@ def main() -> None:
         with plain_messages():  # nothing may be installed here yet
             own = {**read_own_facts(overlay["tunnel_addresses"]), **foreign_facts()}
             own.update(in_use=found, routers=routers(), central_databases=central_databases())
-            own["cut_off"] = cut_off()
+            own["cut_off"] = cut_off(for_seconds=SETTLED)
         return {"ansible_facts": {**collector.collect(module=FewCalls(module)), "ansible_ovn_kubernetes": own}}
 
     exit_with_facts(module, read)

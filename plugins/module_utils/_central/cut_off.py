@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import DatabaseError
+from .._common.processes import age
 from .._common.retry import Pause, wait_until
-from .._ovsdb.control_socket import ask_plainly
+from .._ovsdb.control_socket import ask_plainly, process_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,9 @@ GLANCE = 1.0  # the same for facts, which every run gathers
 # Seconds until a daemon that can connect has done so: it tries again every 8 s at most (RECONNECT_DEFAULT_MAX_BACKOFF
 # of Open vSwitch's lib/reconnect.h).
 CONNECT_TIME = 12.0
+# Seconds until a daemon has had the time to see a cluster, and to lose it: a younger one waits for a database that is
+# just being made, and connects by itself.
+SETTLED = 60.0
 LOOKS = 3  # a server whose data is taken for old news is connected to for some milliseconds of each attempt
 PAUSE = Pause(0.3, longest=0.5)
 
@@ -51,9 +55,13 @@ USES = (  # ovn-controller(8), ovn-northd(8)
 )
 
 
-def cut_off(directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
-    """Return the daemons that run here, and say at this moment that they are not connected to a database."""
-    return list(dict.fromkeys(use.daemon for use in USES if _said(directory, use) == "not connected"))
+def cut_off(directory: str = names.OVN_RUN_DIRECTORY, for_seconds: float = 0.0) -> list[str]:
+    """Return the daemons that run here, and say at this moment that they are not connected to a database.
+
+    :param for_seconds: without those that have run for a shorter time.
+    """
+    found = dict.fromkeys(use.daemon for use in USES if _said(directory, use) == "not connected")
+    return [daemon for daemon in found if _age(directory, daemon) >= for_seconds]
 
 
 def reset(check: bool, database: str = "", directory: str = names.OVN_RUN_DIRECTORY) -> list[str]:
@@ -113,6 +121,14 @@ def _steadily(look: Callable[[], bool]) -> Callable[[], bool]:
 def _said(directory: str, use: Use) -> str:
     """Return what a daemon says of its connection; empty: it does not run, or does not say."""
     return (_ask(directory, use.daemon, use.question, GLANCE) or "").strip()
+
+
+def _age(directory: str, daemon: str) -> float:
+    """Return the seconds for which a daemon has run; 0: it has just ended."""
+    try:
+        return age(process_of(directory, daemon))
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _ask(directory: str, daemon: str, question: str, timeout: float = PATIENCE) -> str | None:

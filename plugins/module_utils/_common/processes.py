@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 PARENT, START_TIME = 1, 19  # places in what stat() returns: ppid, and starttime in ticks since the boot
 
 
@@ -15,3 +18,12 @@ def stat(process: int) -> list[str]:
     """
     with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stream:
         return stream.read().rpartition(")")[2].split()
+
+
+def age(process: int) -> float:
+    """Return the seconds for which a process has run.
+
+    :raises OSError: there is no such process.
+    """
+    began = int(stat(process)[START_TIME]) / os.sysconf("SC_CLK_TCK")
+    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - began, 0.0)

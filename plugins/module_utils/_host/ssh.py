@@ -10,13 +10,12 @@ import glob
 import ipaddress
 import os
 import socket
-import time
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Union
 
 from .._common.errors import HostError
-from .._common.processes import PARENT, START_TIME, stat
+from .._common.processes import PARENT, age, stat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -72,8 +71,7 @@ def session_age() -> float | None:
             with open(f"/proc/{process}/comm", encoding="utf-8", errors="replace") as stream:
                 if stream.read().strip() not in SSH_SERVERS:
                     continue
-            began = int(stat(process)[START_TIME]) / os.sysconf("SC_CLK_TCK")
-            return max(time.clock_gettime(time.CLOCK_BOOTTIME) - began, 0.0)
+            return age(process)
     return None
 
 

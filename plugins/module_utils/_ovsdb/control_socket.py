@@ -15,15 +15,23 @@ LARGEST_PID = 32  # bytes
 LARGEST_PART = 65536  # bytes
 
 
+def process_of(directory: str, daemon: str) -> int:
+    """Return the process of a daemon that runs.
+
+    :param directory: of its pid file.
+    :raises OSError, ValueError: there is no pid file.
+    """
+    with open(os.path.join(directory, f"{daemon}.pid"), encoding="ascii") as file:
+        return int(file.read(LARGEST_PID))
+
+
 def control_socket(directory: str, daemon: str) -> str:
     """Return the control socket of a daemon that runs, as a remote.
 
     :param directory: of its pid file and its socket.
     :raises OSError, ValueError: there is no pid file.
     """
-    with open(os.path.join(directory, f"{daemon}.pid"), encoding="ascii") as file:
-        pid = int(file.read(LARGEST_PID))
-    return f"unix:{directory}/{daemon}.{pid}.ctl"
+    return f"unix:{directory}/{daemon}.{process_of(directory, daemon)}.ctl"
 
 
 async def ask(directory: str, daemon: str, question: str, timeout: float, *arguments: str) -> str:
