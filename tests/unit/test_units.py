@@ -117,6 +117,14 @@ def test_the_unit_without_a_file_is_confined():
     assert given["SystemCallFilter"] == ("(bas)", (True, ["@system-service"]))
 
 
+def test_a_node_s_server_sends_no_frames_of_its_own():
+    """Protects the overlay's networks from a node's server that was taken over: with a packet socket it could speak for
+    any pod, and hear all of the host.
+    """
+    unit = service(UNITS["ovn-k8s-node.service"])
+    assert "AF_PACKET" not in unit["RestrictAddressFamilies"] and "CAP_NET_RAW" not in unit["CapabilityBoundingSet"]
+
+
 def test_a_node_s_server_sees_all_mounts():
     """Protects new pods: their network namespaces are mounts below /run/netns, made after the server has started.
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from announcements import ALL_NODES, BROADCAST, Announcement, Listener
 from database_server import wait_for
 from node_server import Node, answer, network, pod
 
@@ -295,27 +296,21 @@ def test_w1_a_malformed_annotation_stops_its_own_pod_only(ready, sandbox, annota
 
 
 def test_neighbours_are_told(ready, sandbox):
-    """Protects an address that moves to another MAC: its neighbours learn it when the flows are installed."""
+    """Protects an address that moves to another MAC: its neighbours learn it when the flows are installed.
+
+    The settings of the pod are those of any new namespace afterwards.
+    """
     listener, place = sandbox("listener"), sandbox("pod")
     ready.api.change("ADDED", pod("listener", annotation=network(9)))
     assert ready.cni("ADD", container="l", netns=listener.path, name="listener")[0] == 0
-    hear = (
-        "import socket; s=socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.settimeout(20); "
-        "print(1, flush=True)\n"
-        "seen=set()\n"
-        "while len(seen) < 2:\n"
-        "    d=s.recv(2000)\n"
-        "    if d[12:14] == b'\\x08\\x06' and d[28:32] == d[38:42] == bytes([192,168,1,4]): seen.add('arp')\n"
-        "    if d[12:14] == b'\\x86\\xdd' and d[54] == 136 and d[62:78].hex() == 'fd100128000000010000000000000004': "
-        "seen.add('na')\n"
-    )
-    process = subprocess.Popen(
-        ["nsenter", f"--net={listener.path}", "/usr/bin/python3", "-c", hear], stdout=subprocess.PIPE
-    )
-    process.stdout.readline()
-    ready.api.change("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
-    assert ready.cni("ADD", netns=place.path)[0] == 0
-    assert process.wait(timeout=30) == 0
+    mac, ipv4, ipv6 = "0a:58:c0:a8:01:04", "192.168.1.4", "fd10:128:0:1::4"
+    with Listener("eth0", listener.path) as listening:
+        ready.api.change("ADDED", pod("web", **{"k8s.ovn.org/pod-networks": json.dumps(DUAL)}))
+        assert ready.cni("ADD", netns=place.path)[0] == 0
+        heard = listening.hear({ipv4, ipv6})
+    assert {Announcement(BROADCAST, mac, ipv4), Announcement(ALL_NODES, mac, ipv6)} <= heard
+    settings = ("net.ipv4.conf.eth0.arp_notify", "net.ipv6.conf.eth0.ndisc_notify")
+    assert place.run("sysctl", "-n", *settings).split() == ["0", "0"]
 
 
 def test_an_add_behind_another_plugin(ready, sandbox):

@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import pytest
+from announcements import BROADCAST, Announcement, Listener
 from database_server import wait_for
 from node_server import answer, host_links, network, pod
 
@@ -471,15 +472,29 @@ def test_what_changed_in_the_pod_is_found(ready, sandbox):
 
 
 def test_a_repair_leaves_what_the_pod_has_changed_in_itself(ready, sandbox):
-    """Protects a VPN in a pod, which has replaced the default route: a repair of the port reset it."""
+    """Protects a VPN in a pod, which has replaced the default route: a repair of the port reset it. And the neighbours
+    that a pod has configured, which the kernel forgets where it announces the pod's addresses.
+    """
     place = sandbox()
     port = add(ready, place)
     place.run("ip", "route", "replace", "default", "via", "192.168.1.77")
+    place.run("ip", "neigh", "add", "192.168.1.88", "lladdr", "02:00:00:00:00:88", "dev", "eth0")
     set_down(ready, port)
     delete_port(ready, port)
     wait_for(lambda: port in ready.pod_ports(), "the port", PROMPT)
     wait_for(lambda: [reason for _name, reason, _message in ready.api.events] == ["NetworkRepaired"], "the event")
     assert "192.168.1.77" in place.run("ip", "route", "show", "default")
+    assert "02:00:00:00:00:88" in place.run("ip", "neigh", "show", "192.168.1.88")
+
+
+def test_a_pod_s_new_link_is_announced(ready, sandbox):
+    """Protects a pod whose link was removed: neighbours that had given it up ask again at once."""
+    one, two = sandbox("one"), sandbox("two")
+    add(ready, one, "one", 3)
+    port = add(ready, two, "two", 4)
+    with Listener("eth0", one.path) as listening:
+        delete_link(ready, port)
+        assert Announcement(BROADCAST, "0a:58:c0:a8:01:04", "192.168.1.4") in listening.hear({"192.168.1.4"})
 
 
 def test_a_pod_that_makes_many_routes_keeps_nobody_busy(ready, sandbox):

@@ -75,18 +75,19 @@ class Attachments:
         :raises OvnKubernetesError: it can't be done.
         """
         comment = f"ovn-k8s-node: repair of {interface.namespace}/{interface.pod}"
-        if await self.in_thread(outer_end, interface.host_link) is None:
+        host_end = await self.in_thread(outer_end, interface.host_link)
+        if host_end is None:
             await self.ports.release(interface.owner, comment)
-        await self.make(interface, comment, leave_pod=True)
-        await self.announce(interface)
+        mac = await self.make(interface, comment, leave_pod=True)
+        if host_end is None or host_end.mac != mac:
+            # A new pair. Where the pod kept its link, others know its MAC, and it keeps the neighbours that it has.
+            await self.announce(interface)
 
     async def announce(self, interface: PodInterface) -> None:
         """Tell the neighbours, in other threads than the workers: what is nearly done does not wait for what has just
         begun.
         """
-        loop = asyncio.get_running_loop()
-        sent = await run_to_end(loop.run_in_executor(None, pod_links.announce, interface))
-        loop.run_in_executor(None, sent.close)
+        await run_to_end(asyncio.get_running_loop().run_in_executor(None, pod_links.announce, interface))
 
     def begin(self, attachment: Attachment, namespace: str, pod: str) -> None:
         """Take in that an ADD begins. A sandbox is newer than those whose first ADD began before its own."""

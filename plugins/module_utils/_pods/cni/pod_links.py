@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..._common.errors import HostError
+from ..._host.announce import announce as send
 from ..._host.apply import apply_steps
 from ..._host.current import CurrentState
 from ..._host.desired import HostState
 from ..._host.plan import plan_host
 from ..._host.read import read_and_plan
 from ..._host.sysctl import read_sysctl
-from ..._netlink.announce import announce as send
 from ..._netlink.ethtool import OFFLOADS
 from ..._netlink.links import link_index, set_link
 from ..._netlink.namespace import inside, is_namespace, opened
@@ -25,10 +25,6 @@ from ..._netlink.shaping import limit_rate
 from ..._netlink.socket import RouteSocket
 from ..._netlink.veth import make_pair, outer_end, outer_ends, remove_pair
 from ..interface import Attachment, PodInterface, desired_state
-
-if TYPE_CHECKING:
-    import socket
-
 
 MOST = 2000  # addresses, and routes, of a pod's namespace: whoever makes more there does not keep this host busy
 
@@ -168,15 +164,14 @@ def _exists(namespace: int, ifname: str) -> bool:
         return outer_end(ifname) is not None
 
 
-def announce(interface: PodInterface) -> socket.socket:
-    """Tell the neighbours in the overlay which MAC has these addresses now.
+def announce(interface: PodInterface) -> None:
+    """Tell the neighbours in the overlay which MAC has these addresses now. The pod forgets its own neighbours.
 
-    :returns: the socket. To close it takes up to 20 ms: the caller does that when nothing waits for it.
     :raises HostError: when the kernel refuses.
     """
     try:
         with opened(interface.netns) as namespace, inside(namespace):
-            return send(interface.ifname, interface.network.mac, interface.network.addresses)
+            send(interface.ifname, interface.network.mac, interface.network.addresses)
     except OSError as error:
         raise HostError(f"the pod's addresses can't be announced: {error.strerror}") from None
 
