@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import network_namespace
+import unit_rights
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import condition, daemons, readiness
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon, node, node_server
@@ -12,8 +13,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services import ho
 
 
 def main(arguments):
-    """Run it with short intervals between what it does again and again."""
+    """Run it with the capabilities of its unit, and short intervals between what it does again and again."""
     network_namespace.load_nftables()
+    unit_rights.confine("ovn-k8s-node.service")
     host_reconcile.CHECK_INTERVAL = 0.3
     daemons.LOOK, daemons.PATIENCE, readiness.GRACE, readiness.STEADY = 0.3, 1.0, 3.0, 0.5
     daemon.LOOK = node_server.HEARTBEAT = 1.0
