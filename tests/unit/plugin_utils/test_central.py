@@ -9,7 +9,8 @@ import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.filter.central_decision import central_decision
 from ansible_collections.ovn.kubernetes.plugins.filter.central_options import central_options
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central_findings import central_findings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import TEXTS
+from ansible_collections.ovn.kubernetes.plugins.plugin_utils._central_findings import WRONG, central_findings
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
 from ansible_collections.ovn.kubernetes.plugins.plugin_utils._settings import Cluster as Common
 
@@ -320,6 +321,20 @@ def test_verify_names_what_a_site_run_would_do():
     assert found[-1].wrong == f"the Southbound database still listens for chassis by plain tcp, which {NODE2} use"
     well = cluster({host: member(host) for host in ALL})
     assert central_findings(Inventory(well.hostvars, well.groups, ALL), ALL) == []
+
+
+def test_verify_has_words_for_each_step():
+    """Protects verify from ending with a KeyError where a site run would do something rare, and what it says of a file
+    that lacks changes."""
+    assert set(WRONG) == set(TEXTS)
+    states = {host: member(host, ALL) for host in ALL}
+    states[NODE1]["northbound"]["unwritten"] = True
+    made = cluster(states)
+    (found,) = central_findings(Inventory(made.hostvars, made.groups, ALL), ALL)
+    assert (found.host, found.wrong) == (
+        NODE1,
+        "the file of OVN_Northbound lacks changes that its server has, since its disk was full",
+    )
 
 
 def test_verify_says_once_that_a_master_is_missing():
