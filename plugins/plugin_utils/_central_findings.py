@@ -39,7 +39,7 @@ WRONG = {
     do.TIMER: ("the election timer of {database} is another one", "elections are early or late"),
     do.UPGRADE: ("the schema of {database} is older than the package: {reason}", "what is new in OVN is missing"),
     do.COMPACT: (
-        "the file of {database} lacks changes that its server has, since its disk was full",
+        "the file of {database} lacks changes that its server has: its disk was full, or somebody has changed it",
         "they are lost here when the server starts again, and this member with them",
     ),
     do.SET_ASIDE: ("its server of {database} can't go on with its file: {reason}", FEWER),

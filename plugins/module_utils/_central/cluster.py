@@ -173,8 +173,10 @@ def _unwritten(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> 
     """Let servers write their files anew that could not be written for a while: they would be members without these
     entries after their next start, or none at all, since nobody opens a file with a gap."""
     for host in cluster.running:
-        if cluster.known[host].unwritten:
-            yield cluster.step(host, do.COMPACT, reason="its disk was full, and the file lacks changes")
+        if cluster.known[host].unwritten and host not in cluster.asked.limited:
+            yield cluster.step(
+                host, do.COMPACT, reason="it lacks changes: its disk was full, or somebody has changed it"
+            )
 
 
 def _alone_elsewhere(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._common import names
-from .._common.errors import DatabaseError, HostError
+from .._common.errors import DatabaseError, Disconnected, HostError
 from .._common.retry import Pause, wait_until
 from .._ovsdb.channel import Channel
 from . import asked as do
 from . import files, listeners
 from .database import CLUSTERED, FAILED, JOINING, LEFT, MEMBER, NONE, STANDALONE
 from .places import FOLDERS, RELAY
-from .read import ask_server, read_database, read_file, version
+from .read import PATIENCE, ask_server, has_all, read_database, read_file, version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ class Executor:
             )
         if state.has_leader and state.address == step.address:
             return  # another run has done it
-        if state.running and state.unwritten:
+        if state.running and state.status == MEMBER and not self._is_written():
             self._compact()
         self.servers.stop(self.place)
         copy = f"{self.file}.standalone"
@@ -230,13 +230,18 @@ class Executor:
     def _compact(self) -> None:
         """Let the server write its file anew (ovsdb-server(1), ovsdb-server/compact)."""
         try:
-            self._ask("ovsdb-server/compact", self.place.database)
+            self._ask("ovsdb-server/compact", self.place.database, timeout=start_time(self.file))
+        except Disconnected as error:
+            raise HostError(f"{self.file} is not written anew yet: {error}") from error
         except DatabaseError as error:
             raise HostError(f"{self.file} can't be written anew: {error}; make room on its disk") from error
-        if not wait_until(lambda: not self.state().unwritten, ANSWER_TIME, PAUSE):
-            raise HostError(
-                f"{self.file} still lacks changes that its server has: see its log, and make room on its disk"
-            )
+        if not wait_until(self._is_written, ANSWER_TIME, PAUSE):
+            raise HostError(f"{self.file} still lacks changes that its server has: make room on its disk")
+
+    def _is_written(self) -> bool:
+        """Return whether the server says what it has, and its file has all of that."""
+        state = self.state()
+        return bool(state.role) and has_all(read_file(self.file), state)
 
     def _set_aside(self, _step: Step) -> None:
         if self.state().has_leader:
@@ -360,8 +365,8 @@ class Executor:
         finally:
             channel.close()
 
-    def _ask(self, question: str, *arguments: str) -> str:
+    def _ask(self, question: str, *arguments: str, timeout: float = PATIENCE) -> str:
         try:
-            return asyncio.run(ask_server(self.place, self.folders, question, *arguments))
+            return asyncio.run(ask_server(self.place, self.folders, question, *arguments, timeout=timeout))
         except OSError as error:
             raise DatabaseError(f"the server of {self.place.database} does not run: {error}") from error

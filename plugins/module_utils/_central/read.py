@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from .places import Folders, Place
 
 PATIENCE = 3.0  # seconds for an answer
+LARGE = 65536  # bytes of a record from which on it is not decoded
+NUMBER = re.compile(rb'"(prev_index|prev_term|index|term)":(\d+)')
+TEXT = re.compile(rb'"(server_id|local_address|cluster_id)":"([^"\\]*)"')
 # Tables of which a database that anybody has used has a row.
 CONTENT = {names.NORTHBOUND: ("Logical_Switch", "Logical_Router"), names.SOUTHBOUND: ("Chassis", "Datapath_Binding")}
 
@@ -50,26 +54,29 @@ def read_central(folders: Folders = FOLDERS, relay: Folders = RELAY_FOLDERS) -> 
     and the ``version`` of the Open vSwitch that runs them; empty: none runs.
     """
 
-    async def read() -> dict[str, Any]:
-        where = [*((place, folders) for place in PLACES), (RELAY, relay)]
-        found = await asyncio.gather(*(read_database(*one) for one in where))
-        versions = await asyncio.gather(*(version(place, folders) for place in PLACES))
-        return {
-            **{place.key: state.as_dict() for (place, _folders), state in zip(where, found)},
-            "version": next(filter(None, versions), ""),
-        }
+    where = [*((place, folders) for place in PLACES), (RELAY, relay)]
 
-    return asyncio.run(read())
+    async def read() -> tuple[list[Database], list[str]]:
+        # One after the other: while one reads a large file, the time of another one's answer would pass.
+        found = [await read_database(*one) for one in where]
+        return found, [await version(place, folders) for place in PLACES]
+
+    found, versions = asyncio.run(read())
+    return {
+        **{place.key: _with_file(state, at.file(place)).as_dict() for (place, at), state in zip(where, found)},
+        "version": next(filter(None, versions), ""),
+    }
 
 
-async def ask_server(place: Place, folders: Folders, question: str, *arguments: str) -> str:
+async def ask_server(place: Place, folders: Folders, question: str, *arguments: str, timeout: float = PATIENCE) -> str:
     """Return the answer of a database's server to a command of ovs-appctl(8).
 
+    :param timeout: seconds for the answer.
     :raises OSError, DatabaseError: it does not run, or refuses.
     """
     channel = await Channel.open(folders.control(place), lambda _method, _params: None, PATIENCE)
     try:
-        return str(await channel.request(question, list(arguments), PATIENCE))
+        return str(await channel.request(question, list(arguments), timeout))
     finally:
         channel.close()
 
@@ -83,7 +90,7 @@ async def version(place: Place, folders: Folders) -> str:
 
 
 async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
-    """Return the state of one database."""
+    """Return the state of one database. Of one that a server has its file is not read."""
     state = Database(package_schema=_package_schema(f"{folders.schemas}/{place.schema}"))
     try:
         # A server without this database, or with a standalone one, refuses the question.
@@ -94,12 +101,12 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
             served = place.database in (await ask_server(place, folders, "ovsdb-server/list-dbs")).split()
         except (OSError, DatabaseError):
             served = False
+        if served and state.model == CLUSTERED:
+            return replace(state, running=True, problem="its server does not say the state of its cluster")
         if served:
             state = replace(state, running=True, model=STANDALONE)
     if not state.running:
         return state
-    if state.status == MEMBER:
-        state = replace(state, **_written(state, read_file(folders.file(place))))
     state = replace(state, arguments=server_arguments(_command_line(f"{folders.run}/{place.stem}.pid")))
     if state.model == STANDALONE or (state.status == MEMBER and state.has_leader):
         try:
@@ -111,15 +118,26 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
     return replace(state, users=_users(place))
 
 
-def _written(state: Database, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the file of a member says of its log beside its server, as values of :class:`.database.Database`.
-
-    A server that can't write an entry logs that, and goes on as if it were written. It was read before its file, so
-    that the file has all that it says. Of which term its last entry is only the file says.
+def _with_file(state: Database, path: str) -> Database:
+    """Return the state of a member with what its file says of its log: of which term the last entry is, and whether the
+    file has all that the server has.
     """
-    if said.get("last", -1) < state.last:
-        return {"unwritten": True}
-    return {"last": said["last"], "last_term": said["last_term"]}
+    if not (state.running and state.model == CLUSTERED and state.status == MEMBER and state.role):
+        return state
+    said = read_file(path)
+    if not has_all(said, state):
+        return replace(state, unwritten=True)
+    return replace(state, last=said["last"], last_term=said["last_term"])
+
+
+def has_all(said: Mapping[str, Any], state: Database) -> bool:
+    """Return whether a file has all entries of the log that its server has said to have before the file was read.
+
+    A server that can't write an entry logs that, and goes on as if it were written.
+
+    :param said: by :func:`read_file`.
+    """
+    return bool(said.get("last", -1) >= state.last)
 
 
 async def _content(place: Place, folders: Folders) -> dict[str, Any]:
@@ -183,7 +201,7 @@ def read_file(path: str) -> dict[str, Any]:
                 return {"model": STANDALONE}
             if not start.startswith(b"OVSDB CLUSTER "):
                 return {"problem": f"{path} is no database: its first line is not one of OVSDB"}
-            header = json.loads(file.read(int(start.split()[2])))
+            header = _record(file.read(int(start.split()[2])))
             found = {
                 "model": CLUSTERED,
                 "server_id": str(header.get("server_id", "")),
@@ -219,9 +237,20 @@ def _records(file: Any) -> Iterator[Mapping[str, Any]]:
         if len(words) != 4 or words[0] != b"OVSDB" or not words[2].isdigit():
             return
         with contextlib.suppress(ValueError):
-            record = json.loads(file.read(int(words[2])))
+            record = _record(file.read(int(words[2])))
             if isinstance(record, dict):
                 yield record
+
+
+def _record(text: bytes) -> Any:
+    """Return a record, or the header. Of a large one, which has many rows, only its own values: no column of OVN's
+    databases has their names, and text in rows has its quotes escaped.
+    """
+    if len(text) <= LARGE:
+        return json.loads(text)
+    found: dict[str, Any] = {key.decode(): int(value) for key, value in NUMBER.findall(text)}
+    found.update((key.decode(), value.decode()) for key, value in TEXT.findall(text))
+    return found
 
 
 def _package_schema(path: str) -> str:
