@@ -89,9 +89,7 @@ def variable(role: str, part: str) -> str:
 def folder(inventory: Inventory) -> str:
     """Return the absolute path of the folder on the controller."""
     given = inventory.cluster_value(FOLDER) or FOLDER_NAME
-    host = (inventory.masters or inventory.hosts)[0]
-    beside = inventory.raw(host, "inventory_dir")
-    return os.path.abspath(os.path.join(beside if isinstance(beside, str) else "", os.path.expanduser(given)))
+    return inventory.path(given)
 
 
 def made_folder(inventory: Inventory) -> str:
@@ -142,29 +140,33 @@ def authority(inventory: Inventory, role: str) -> Authority:
     """
     certificate, key = (inventory.cluster_value(variable(role, part)) for part in ("certificate", "key"))
     if certificate:
-        return _of_variables(role, certificate, key)
+        return _of_variables(inventory, role, certificate, key)
     if key:
         name = variable(role, "key")
         raise Wrong(name, f"is set, and {variable(role, 'certificate')} is not: set it to the CA's certificate")
     return _of_folder(role, folder(inventory))
 
 
-def _of_variables(role: str, certificate: str, key: str | None) -> Authority:
+def _of_variables(inventory: Inventory, role: str, certificate: str, key: str | None) -> Authority:
     name, key_name = variable(role, "certificate"), variable(role, "key")
-    found = _parsed(name, _text(name, certificate, CERTIFICATE))
+    beside = inventory.path("")
+    found = _parsed(name, _text(name, certificate, CERTIFICATE, beside))
     if not key:
         return Authority(role, found, (), False)
-    path = "" if PRIVATE_KEY in key else os.path.abspath(os.path.expanduser(key))
+    path = "" if PRIVATE_KEY in key else inventory.path(key)
     if path:
         _refuse_exposed(key_name, path, "names a file")
-    text = _text(key_name, key, PRIVATE_KEY)
+    text = _text(key_name, key, PRIVATE_KEY, beside)
     return Authority(role, found, (_signer(key_name, found, text, path, name),), False)
 
 
-def _text(name: str, value: str, mark: str) -> str:
-    """Return PEM text, which is the value, or in the file that it names."""
+def _text(name: str, value: str, mark: str, beside: str) -> str:
+    """Return PEM text, which is the value, or in the file that it names.
+
+    :param beside: in which folder a relative path begins.
+    """
     try:
-        text = f"{value.rstrip()}\n" if mark in value else read_file(value)
+        text = f"{value.rstrip()}\n" if mark in value else read_file(value, beside)
     except Unusable as error:
         raise Wrong(name, f"{error}: write PEM text, or the path of such a file on the controller") from None
     return text
@@ -187,6 +189,14 @@ def _of_folder(role: str, where: str) -> Authority:
     rest = [one for one in found if one not in first]
     return Authority(role, (*first, *rest), tuple(signers), True)
 
+        # With the next key beside it a run was making them, and has ended before it wrote the certificate.
+        if os.path.exists(key_path) and not os.path.exists(new_key(key_path)):
+            raise Wrong(
+                FOLDER,
+                f"has the key {show_path(key_path)} and not its certificate {show_path(path)}: put that certificate "
+                "there; where it is lost for good, move the key away, and run ovn.kubernetes.site with "
+                f"-e {ROTATE}={role}_ca, which makes another CA",
+            )
 
 def old_key(path: str) -> str:
     """Return where the key of the authority before is kept, until no host needs it any more."""

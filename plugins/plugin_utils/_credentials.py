@@ -21,7 +21,8 @@ from ._variables import VARIABLES, Variable
 def credentials(environment: Mapping[str, str] | None = None) -> dict[str, t.Any]:
     """Return name -> value of the variables whose file the environment names, by default that of this process.
 
-    The value is the file's path where the variable takes one, else its text; :class:`Undefined`: it can't be read.
+    The value is the file's absolute path where the variable takes one, else its text; :class:`Undefined`: it can't be
+    read. A relative path begins in this process' folder, as everywhere in the environment.
     """
     environment = os.environ if environment is None else environment
     files = {variable: environment.get(variable.file_environment, "").strip() for variable in VARIABLES.values()}
@@ -29,14 +30,15 @@ def credentials(environment: Mapping[str, str] | None = None) -> dict[str, t.Any
 
 
 def _value(variable: Variable, path: str) -> t.Any:
+    file_path = os.path.abspath(os.path.expanduser(path))
     where = f"{variable.file_environment} names {show_path(path)}"
     try:
-        with open(os.path.expanduser(path), encoding="utf-8") as file:
+        with open(file_path, encoding="utf-8") as file:
             text = file.read()
     except OSError as error:
         return Undefined(f"{where}, which can't be read on the controller: {error.strerror}")
     except ValueError:  # bytes that are no text, or a path that can't be one
         return Undefined(f"{where}, which is not text")
     if variable.kind != "token":
-        return path
+        return file_path
     return text if text.strip() else Undefined(f"{where}, which is empty")

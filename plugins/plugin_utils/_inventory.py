@@ -7,6 +7,7 @@ the collection."""
 from __future__ import annotations
 
 import functools
+import os
 import re
 import typing as t
 from collections.abc import Iterable, Mapping
@@ -175,6 +176,11 @@ class Inventory:
             return self.cluster_value(name)
         except InventoryError:
             return None
+
+    def path(self, given: str) -> str:
+        """Return the absolute path of a file on the controller; a relative one begins beside the inventory."""
+        beside = self.raw((self.masters or self.hosts)[0], "inventory_dir")
+        return os.path.abspath(os.path.join(beside if isinstance(beside, str) else "", os.path.expanduser(given)))
 
     @property
     def tls(self) -> bool:

@@ -13,10 +13,12 @@ import typing as t
 
 import yaml
 
-from ._errors import NOT_SHOWN, show, show_path
+from ._errors import NOT_SHOWN, PATHS, show, show_path
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 LINE = re.compile(rf"^{CERTIFICATE}\s*$", re.MULTILINE)  # in text that has lost its lines nothing reads it
+# A relative path that is one to everybody: it has an ending, which no credential has.
+FILE_NAME = re.compile(r"[\w+-][\w.+-]*(/[\w.+-]+)*\.[a-z]{2,10}")
 # Bearer tokens have fewer characters (RFC 6750, 2.1), but API servers take more of those in a file.
 TOKEN = re.compile(r"(?![\"'])[!-~]+")
 
@@ -25,12 +27,13 @@ class Unusable(Exception):
     """The file can't be used. The text follows the variable and its value in the message."""
 
 
-def authority(value: str) -> str:
+def authority(value: str, folder: str = "") -> str:
     """Return the PEM text of ``ovn_kubernetes_ca``, which is that text, or a path.
 
+    :param folder: in which a relative path begins.
     :raises Unusable: it is neither.
     """
-    return _certificates(f"{value.rstrip()}\n" if CERTIFICATE in value else read_file(value))
+    return _certificates(f"{value.rstrip()}\n" if CERTIFICATE in value else read_file(value, folder))
 
 
 def _certificates(text: str, which: str = "") -> str:
@@ -46,17 +49,19 @@ def _certificates(text: str, which: str = "") -> str:
     return text
 
 
-def kubeconfig(value: str) -> dict[str, str]:
+def kubeconfig(value: str, beside: str = "") -> dict[str, str]:
     """Return the current context of a kubeconfig as options of our modules: server, and those of ca, token, certificate
     and key that it has.
 
     :param value: its path, or its text.
+    :param beside: in which folder a relative path begins.
     :raises Unusable: it can't be used here.
     """
     is_text = "\n" in value or value.lstrip().startswith("{")
     # Files that a kubeconfig names are relative to its own folder (kubectl's rule); text has none.
-    folder = None if is_text else os.path.dirname(os.path.expanduser(value))
-    config = _parsed(value if is_text else read_file(value, advice=": give the path of one, or its whole text"))
+    folder = None if is_text else os.path.dirname(os.path.join(beside, os.path.expanduser(value)))
+    advice = ": give the path of one, or its whole text"
+    config = _parsed(value if is_text else read_file(value, beside, advice))
     context = _entry(config, "context", config.get("current-context"))
     cluster, user = _entry(config, "cluster", context.get("cluster")), _entry(config, "user", context.get("user"))
     options = {"server": cluster.get("server") or ""}
@@ -92,16 +97,16 @@ def _parsed(text: str) -> dict[str, t.Any]:
     return config
 
 
-def read_file(path: t.Any, folder: str | None = "", advice: str = "") -> str:
+def read_file(given: t.Any, folder: str | None = "", advice: str = "") -> str:
     """Return a file's text.
 
-    :param folder: of the file that names it; None: there is none.
+    :param folder: in which a relative path begins, such as that of the file that names it; None: there is none.
     :param advice: what would be right, for the message.
     :raises Unusable: it can't be read.
     """
-    if not isinstance(path, str):
-        raise Unusable(f"names a file by {type(path).__name__}, not by text")
-    path = os.path.expanduser(path)
+    if not isinstance(given, str):
+        raise Unusable(f"names a file by {type(given).__name__}, not by text")
+    path = os.path.expanduser(given)
     if folder is None and not os.path.isabs(path):
         raise Unusable(
             f"was given as text, and names the file {show(path)} without its folder: give one that holds all itself, "
@@ -112,14 +117,20 @@ def read_file(path: t.Any, folder: str | None = "", advice: str = "") -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except OSError as error:
-        raise Unusable(f"can't be read on the controller{_named(path)}: {error.strerror}{advice}") from None
+        raise Unusable(
+            f"can't be read on the controller{_named(given, path, folder)}: {error.strerror}{advice}"
+        ) from None
     except ValueError:  # bytes that are no text, or a path that can't be one
-        raise Unusable(f"is not text{_named(path)}") from None
+        raise Unusable(f"is not text{_named(given, path, folder)}") from None
 
 
-def _named(path: str) -> str:
-    shown = show_path(path)
-    return "" if shown == NOT_SHOWN else f" ({shown})"
+def _named(given: str, path: str, folder: str | None) -> str:
+    """Return the path that was tried, for a message. A value that is no path may be a credential that lacks its lines:
+    of that only the folder is shown."""
+    if given.startswith(PATHS) or FILE_NAME.fullmatch(given):
+        shown = show_path(path)
+        return "" if shown == NOT_SHOWN else f" ({shown})"
+    return f" (looked for in {show_path(folder)})" if folder else ""
 
 
 def _entry(config: dict[str, t.Any], kind: str, name: t.Any) -> dict[str, t.Any]:

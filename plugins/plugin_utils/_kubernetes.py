@@ -40,11 +40,11 @@ def api_access(inventory: Inventory) -> dict[str, str]:
     return {**access, "server": server, **({"ca": ca} if ca else {})}
 
 
-def _read(inventory: Inventory, name: str, reader: t.Callable[[str], T]) -> T | None:
+def _read(inventory: Inventory, name: str, reader: t.Callable[[str, str], T]) -> T | None:
     """Return what the file of this variable says; None when the variable is not set."""
     value = inventory.cluster_value(name)
     try:
-        return reader(value) if value else None
+        return reader(value, inventory.path("")) if value else None
     except Unusable as error:
         raise InventoryError(
             inventory.message((inventory.masters or inventory.hosts)[0], name, value, str(error))

@@ -71,7 +71,7 @@ def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
     admin = inventory.valid_cluster_value(ADMIN)
     if admin:
         try:
-            kubeconfig(admin)
+            kubeconfig(admin, inventory.path(""))
         except Unusable as error:
             report.add(inventory.hosts_with(ADMIN), f"{ADMIN} {error}")
 
@@ -80,7 +80,7 @@ def _add_authority(inventory: Inventory, report: Report) -> None:
     ca = inventory.valid_cluster_value(CA)
     if ca:
         try:
-            authority(ca)
+            authority(ca, inventory.path(""))
         except Unusable as error:
             text = f"{CA} {error}: write PEM text, or the path of such a file on the controller"
             report.add(inventory.hosts_with(CA), text)

@@ -194,29 +194,29 @@ _TABLE = (
                 "central",
                 "certificate",
                 "crt",
-                "The certificate of the CA of the masters: PEM text, or a path on the controller. A CA that is to be "
-                "replaced follows the new one.",
+                "The certificate of the CA of the masters: PEM text, or a path on the controller; a relative path "
+                "begins beside the inventory. A CA that is to be replaced follows the new one.",
             ),
             (
                 "central",
                 "key",
                 "key",
-                "The key of the CA of the masters: PEM text, best in a vault, or a path on the controller. With the "
-                "certificate and without the key the hosts' own certificates are only checked.",
+                "The key of the CA of the masters: PEM text, best in a vault, or a path as that of the certificate. "
+                "Without the keys of both CAs the hosts' own certificates are only checked.",
             ),
             (
                 "chassis",
                 "certificate",
                 "crt",
                 "The certificate of the CA of the hosts' OVN controllers, which must be another one: PEM text, or a "
-                "path on the controller.",
+                "path as that of the masters' CA.",
             ),
             (
                 "chassis",
                 "key",
                 "key",
-                "The key of the CA of the hosts' OVN controllers: PEM text, best in a vault, or a path on the "
-                "controller.",
+                "The key of the CA of the hosts' OVN controllers: PEM text, best in a vault, or a path as that of the "
+                "masters' CA.",
             ),
         )
     ),
@@ -256,7 +256,8 @@ _TABLE = (
         None,
         "the file that `OVN_KUBERNETES_CA_FILE` names in the environment; else none",
         "/etc/kubernetes/pki/ca.crt",
-        "The API server's certificate authority: PEM text, or a path on the controller.",
+        "The API server's certificate authority: PEM text, or a path on the controller; a relative path begins beside "
+        "the inventory.",
         secret=True,
         credential="certificate authority",
     ),
@@ -278,8 +279,9 @@ _TABLE = (
         None,
         "the file that `OVN_KUBERNETES_ADMIN_KUBECONFIG_FILE` names in the environment; else none",
         "/home/me/.kube/config",
-        "An administrator's kubeconfig, its path on the controller or its text; with it the site play makes the "
-        "service accounts and tokens itself, with least privilege.",
+        "An administrator's kubeconfig, its text or its path on the controller, which begins beside the inventory "
+        "where it is relative; with it the site play makes the service accounts and tokens itself, with least "
+        "privilege.",
         secret=True,
         credential="administrator's kubeconfig",
     ),

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import pathlib
+
 import pytest
 
 NODE1 = "ovn-node1"
@@ -169,7 +171,8 @@ EVERYWHERE = [
             "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_ca": "no PEM",
         },
-        "ovn_kubernetes_ca can't be read on the controller: No such file or directory: "
+        f'ovn_kubernetes_ca can\'t be read on the controller (looked for in "{pathlib.Path.cwd()}"): No such file or '
+        "directory: "
         "write PEM text, or the path of such a file on the controller",
     ),
     (
