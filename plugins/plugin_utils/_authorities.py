@@ -19,7 +19,7 @@ from ._errors import InventoryError, show, show_path
 from ._inventory import Inventory
 from ._kubeconfig import CERTIFICATE, Unusable, read_file
 from ._variables import VARIABLES
-from ._x509 import Certificate, certificates, public_key_of, require_library
+from ._x509 import RSA_BITS, Certificate, certificates, public_key_of, require_library
 
 CENTRAL, CHASSIS = "central", "chassis"
 ROLES = (CENTRAL, CHASSIS)
@@ -27,7 +27,6 @@ FOLDER, DAYS, CA_DAYS, ROTATE = "ovn_tls_folder", "ovn_tls_days", "ovn_tls_ca_da
 # With a dot: where the inventory is a folder, Ansible reads what else is in it as inventories.
 FOLDER_NAME = ".ovn-tls"
 KEYS = "keys"  # of ovn_tls_rotate
-RSA_BITS = 2048  # what OpenSSL's security level 2 takes, which distributions set: SSL_CTX_set_security_level(3)
 PRIVATE_KEY = "PRIVATE KEY-----"
 
 
@@ -121,6 +120,7 @@ def authorities(inventory: Inventory) -> dict[str, Authority]:
     """
     require_library()
     found = {role: authority(inventory, role) for role in ROLES}
+    _refuse_one_key(found)
     keys = {one.public_key: one for one in found[CENTRAL].certificates}
     for one in found[CHASSIS].certificates:
         if one.public_key in keys:
@@ -130,6 +130,20 @@ def authorities(inventory: Inventory) -> dict[str, Authority]:
                 "every database; give two",
             )
     return found
+
+
+def _refuse_one_key(found: dict[str, Authority]) -> None:
+    """Refuse the certificates of both authorities in variables with the key of one: half of the hosts' certificates
+    would be issued, and nobody says whose the others are."""
+    given = [role for role in ROLES if not found[role].of_folder]
+    able = [role for role in given if found[role].signers]
+    if len(given) == len(ROLES) and len(able) == 1:
+        other = next(role for role in ROLES if role not in able)
+        raise Wrong(
+            variable(able[0], "key"),
+            f"is set, and {variable(other, 'key')} is not: give both keys, and the play issues all certificates, or "
+            "none, and put all of them on the hosts yourself",
+        )
 
 
 def authority(inventory: Inventory, role: str) -> Authority:
@@ -175,6 +189,14 @@ def _text(name: str, value: str, mark: str, beside: str) -> str:
 def _of_folder(role: str, where: str) -> Authority:
     path, key_path = (os.path.join(where, f"{role}-ca.{kind}") for kind in ("crt", "key"))
     if not os.path.exists(path):
+        # With the next key beside it a run was making them, and has ended before it wrote the certificate.
+        if os.path.exists(key_path) and not os.path.exists(new_key(key_path)):
+            raise Wrong(
+                FOLDER,
+                f"has the key {show_path(key_path)} and not its certificate {show_path(path)}: put that certificate "
+                "there; where it is lost for good, move the key away, and run ovn.kubernetes.site with "
+                f"-e {ROTATE}={role}_ca, which makes another CA",
+            )
         return Authority(role, (), (), True)
     _refuse_open(where, "", 0o700)
     _refuse_open(path, f"{show_path(path)} with ", 0o644)
@@ -189,14 +211,6 @@ def _of_folder(role: str, where: str) -> Authority:
     rest = [one for one in found if one not in first]
     return Authority(role, (*first, *rest), tuple(signers), True)
 
-        # With the next key beside it a run was making them, and has ended before it wrote the certificate.
-        if os.path.exists(key_path) and not os.path.exists(new_key(key_path)):
-            raise Wrong(
-                FOLDER,
-                f"has the key {show_path(key_path)} and not its certificate {show_path(path)}: put that certificate "
-                "there; where it is lost for good, move the key away, and run ovn.kubernetes.site with "
-                f"-e {ROTATE}={role}_ca, which makes another CA",
-            )
 
 def old_key(path: str) -> str:
     """Return where the key of the authority before is kept, until no host needs it any more."""
@@ -204,7 +218,7 @@ def old_key(path: str) -> str:
 
 
 def new_key(path: str) -> str:
-    """Return where the key of the next authority is until its certificate is there."""
+    """Return where the key of the next authority, or of the first one, is until its certificate is there."""
     return f"{path}.new"
 
 
@@ -270,13 +284,16 @@ def _parsed(name: str, text: str, what: str = "") -> tuple[Certificate, ...]:
 
 def _unfit(certificate: Certificate) -> str:
     """Return why a certificate can't be a CA's for Open vSwitch, in words that begin with it; empty: it can."""
-    name, bits = show(certificate.name), certificate.rsa_bits
+    name, weak = show(certificate.name), certificate.weak_key
     if not certificate.is_authority:
         return f"the certificate {name}, which is none of a CA: give the CA's own, which has CA:TRUE"
     if not certificate.may_sign:
         return f"{name}, whose keyUsage lacks keyCertSign: give a CA that may sign certificates"
-    if bits is not None and bits < RSA_BITS:
-        return f"{name}, which has an RSA key of {bits} bits: give one of at least {RSA_BITS}, or P-256 or P-384"
+    if weak:
+        return (
+            f"{name}, which has {weak}: give a CA with a key on P-256, P-384 or P-521, Ed25519 or Ed448, or with an "
+            f"RSA key of at least {RSA_BITS} bits"
+        )
     if not certificate.is_of(certificate):  # it sets no X509_V_FLAG_PARTIAL_CHAIN
         return (
             f"{name}, which {show(certificate.issuer)} has signed: Open vSwitch needs a CA that has signed itself; "

@@ -19,6 +19,7 @@ from ._authorities import (
     CENTRAL,
     CHASSIS,
     DAYS,
+    FOLDER,
     ROLES,
     Authority,
     Wrong,
@@ -31,9 +32,9 @@ from ._authorities import (
     sentence,
 )
 from ._central import Central
-from ._certificate_problems import kept, problems
+from ._certificate_problems import kept, no_key, problems
 from ._derived import tunnel_address
-from ._errors import InventoryError
+from ._errors import InventoryError, show_path
 from ._inventory import Inventory
 from ._new_authorities import refusal
 from ._report import names_of
@@ -43,6 +44,10 @@ Plan = dict[str, t.Any]
 WAITING = (
     "no certificate of a chassis is issued, since no master's Northbound database could be read, which has on record "
     "whose a system-id is; run the site play again when they run"
+)
+NOT_HERE = (
+    "ovn_tls_rotate is given to ovn.kubernetes.authority, which only makes CAs that are missing, and asks no host whom "
+    "it trusts: leave it out, or give it to ovn.kubernetes.site, which replaces keys and CAs"
 )
 CUT_OFF = (
     "without a certificate they would lose the Southbound database when the masters change to ssl, and none can be "
@@ -99,6 +104,8 @@ def plan(
     """
     if not inventory.hosts or not (only_authorities or inventory.tls):
         return _done({})
+    if only_authorities and rotations(inventory):
+        return _done({"problems": [NOT_HERE]})
     late = identities is not None
     rotated = frozenset[str]() if late else rotations(inventory)
     try:
@@ -106,7 +113,10 @@ def plan(
     except Wrong as wrong:
         return _done({"problems": [sentence(inventory, wrong)]})
     where = folder(inventory)
-    stops = [] if only_authorities else [*_not_theirs(inventory, identities), *problems(found, where)]
+    if only_authorities:
+        stops = _without_keys(found, where)
+    else:
+        stops = [*_not_theirs(inventory, identities), *problems(found, where), *_closed(found, where)]
     make = [] if late else _to_make(found, where)
     if make and not stops:
         stops = _refusals(inventory, found, make, where, only_authorities)
@@ -173,6 +183,25 @@ def _done(values: Plan, waits: bool = False) -> Plan:
     return {**empty, **values, "needed": needed}
 
 
+def _without_keys(found: policy.Cluster, where: str) -> list[str]:
+    """Return sentences about authorities of the folder whose keys are not in it."""
+    halves = [role for role, one in found.authorities.items() if one.of_folder and one.certificates and not one.signers]
+    return [no_key(role, where) for role in halves]
+
+
+def _closed(found: policy.Cluster, where: str) -> list[str]:
+    """Return why older authorities can't leave the folder; nothing where none is to leave it."""
+    files = _to_write(found, where)
+    if not files or os.access(where, os.W_OK | os.X_OK):
+        return []
+    roles = [role for role in ROLES if role in policy.leaving(found)]
+    return [
+        f"{FOLDER} {show_path(where)} can't be written by the user of this run, and the older {' and '.join(roles)} CA "
+        f"is to leave it, since no host needs it any more ({', '.join(one['path'] for one in files)} has it, and the "
+        "key beside it that ends in .old): run it as the owner of that folder, or make it writable"
+    ]
+
+
 def _to_make(found: policy.Cluster, where: str) -> list[Plan]:
     return [
         _made(found, role, authority, where)
@@ -188,7 +217,8 @@ def _made(found: policy.Cluster, role: str, authority: Authority, where: str) ->
         "name": f"ovn.kubernetes {role} CA {secrets.token_hex(4)}",  # no two alike: hosts may trust both
         "certificate": os.path.join(where, f"{role}-ca.crt"),
         "key": path,
-        "new_key": new_key(path) if authority.certificates else path,
+        "new_key": new_key(path),
+        "first": not authority.certificates,
         "old_key": old_key(path) if authority.signers else "",
         "older": authority.pem or "".join(trusted(found, role)),
     }

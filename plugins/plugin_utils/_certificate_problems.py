@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..module_utils._common import names
 from ._authorities import CENTRAL, ROLES, Authority
 from ._certificates import ENDS, FILES, LEAST, Cluster, Host, reason
-from ._errors import show
+from ._errors import count, show
 from ._report import names_of
 from ._x509 import Certificate, readable_all
 
@@ -40,7 +40,7 @@ def problems(cluster: Cluster, where: str) -> list[str]:
             if certificate is not None and authority.of(certificate) is None:
                 found.append(_foreign(host, role, certificate, authority, where))
         if not authority.signers:
-            found += _unchecked(cluster, role)
+            found += _without_key(cluster, role, where) if authority.of_folder else _unchecked(cluster, role)
     return found
 
 
@@ -83,7 +83,34 @@ def _foreign(host: Host, role: str, certificate: Certificate, authority: Authori
 
 def _unchecked(cluster: Cluster, role: str) -> list[str]:
     """Return what is wrong with certificates that their owner makes himself."""
-    found = []
+    return [
+        f"{host.name}: the certificate in {FILES[role]} {text}, and the controller has no key of the {role} CA "
+        f"to issue one: put key and certificate into that file, with the common name "
+        f"{show(host.own_name(role))}, or give ovn_tls_{role}_ca_key"
+        for host, text in _in_need(cluster, role)
+    ]
+
+
+def _without_key(cluster: Cluster, role: str, where: str) -> list[str]:
+    """Return that hosts need certificates of an authority whose key is not in the folder; nothing where another
+    authority is made."""
+    hosts = [] if cluster.is_replaced(role) else [host.name for host, _text in _in_need(cluster, role)]
+    if not hosts:
+        return []
+    certificates = count(len(hosts), "certificate")
+    return [f"{names_of(hosts)}: {certificates} of the {role} CA must be issued, and {no_key(role, where)}"]
+
+
+def no_key(role: str, where: str) -> str:
+    """Return that the folder has the certificate of an authority alone, and what would be right."""
+    return (
+        f"{where} has {role}-ca.crt and not its key, {role}-ca.key: put the key there, and run it as its owner; where "
+        f"it is lost for good, ovn.kubernetes.site -e ovn_tls_rotate={role}_ca makes another CA"
+    )
+
+
+def _in_need(cluster: Cluster, role: str) -> Iterator[tuple[Host, str]]:
+    """Yield the hosts without a certificate that they can use, and why; not those whose certificate only ends soon."""
     for host in cluster.hosts:
         certificate = host.certificate(role)
         if host.found is None or role not in host.roles() or not host.own_name(role):
@@ -93,12 +120,7 @@ def _unchecked(cluster: Cluster, role: str) -> list[str]:
         text = reason(cluster, host, role)
         due = certificate is not None and certificate.validity.is_due(cluster.now) and text.startswith(ENDS)
         if text and not due:
-            found.append(
-                f"{host.name}: the certificate in {FILES[role]} {text}, and the controller has no key of the {role} CA "
-                f"to issue one: put key and certificate into that file, with the common name "
-                f"{show(host.own_name(role))}, or give ovn_tls_{role}_ca_key"
-            )
-    return found
+            yield host, text
 
 
 def kept(cluster: Cluster) -> list[str]:

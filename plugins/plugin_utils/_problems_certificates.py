@@ -20,11 +20,17 @@ MOST = 36500  # days; a century
 
 
 def add_certificate_problems(inventory: Inventory, report: Report, make_authorities: bool) -> None:
-    """Add what is wrong with certificates; nothing without TLS.
+    """Add what is wrong with certificates; without TLS only a rotation, which nothing would do.
 
     :param make_authorities: missing authorities are about to be made, and where they can't be, that is wrong.
     """
     if not inventory.tls:
+        if inventory.valid_value(inventory.hosts[0], ROTATE):
+            report.add(
+                (),
+                f"{ROTATE} has no effect while ovn_tls is false, since no host has certificates: leave it out, or set "
+                "ovn_tls to true",
+            )
         return
     _add_days(inventory, report)
     _add_names(inventory, report)

@@ -18,7 +18,7 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     x509 = None  # type: ignore[assignment]
@@ -27,6 +27,8 @@ MISSING = (
     "the Python library cryptography (42 or newer) is missing on the controller: install it next to ansible-core, as "
     "PyPI has it, or set ovn_tls to false"
 )
+RSA_BITS = 2048  # what OpenSSL's security level 2 takes, which distributions set: SSL_CTX_set_security_level(3)
+CURVES = ("secp256r1", "secp384r1", "secp521r1")  # P-256, P-384 and P-521
 
 
 class Certificate:
@@ -78,10 +80,20 @@ class Certificate:
         return found is None or bool(found.key_cert_sign)
 
     @property
-    def rsa_bits(self) -> int | None:
-        """The length of its RSA key; None: its key is of another kind."""
-        key = self._parsed.public_key()
-        return key.key_size if isinstance(key, rsa.RSAPublicKey) else None
+    def weak_key(self) -> str:
+        """What its key is, in words, where it is too weak, or one that not every host's OpenSSL takes; empty: it is
+        neither (RFC 8446, 4.2.3, has the signatures of the others)."""
+        try:
+            key = self._parsed.public_key()
+        except (UnsupportedAlgorithm, ValueError):
+            return "a key of a kind that is not known here"
+        if isinstance(key, rsa.RSAPublicKey):
+            return "" if key.key_size >= RSA_BITS else f"an RSA key of {key.key_size} bits"
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            return "" if key.curve.name in CURVES else f"a key on the curve {key.curve.name}"
+        if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
+            return ""
+        return f"a key of the kind {type(key).__name__.replace('PublicKey', '').lstrip('_')}"
 
     @property
     def public_key(self) -> bytes:

@@ -10,7 +10,7 @@ import typing
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
@@ -29,6 +29,11 @@ class Pair(typing.NamedTuple):
 def _text(key):
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def _digest(key):
+    """The digest of a signature; keys of EdDSA have their own (RFC 8410)."""
+    return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
 
 
 def _subject(name):
@@ -62,7 +67,7 @@ def authority(name, begin=-1, end=3650, key=None, is_authority=True, by=None, ma
     if may_sign is not None:
         usage = (*(False,) * 5, may_sign, True, False, False)
         builder = builder.add_extension(x509.KeyUsage(*usage), True)
-    made = builder.sign(signing_key, hashes.SHA256())
+    made = builder.sign(signing_key, _digest(signing_key))
     return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
 
 
@@ -78,7 +83,7 @@ def issue(by, name, alternative=(), begin=-1, end=730):
     builder = builder.add_extension(identifier, False)
     if alternative:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(one) for one in alternative]), False)
-    made = builder.sign(signing_key, hashes.SHA256())
+    made = builder.sign(signing_key, _digest(signing_key))
     return Pair(made.public_bytes(serialization.Encoding.PEM).decode(), _text(key))
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from given_authorities import CENTRAL, CHASSIS
 
 from ansible_collections.ovn.kubernetes.plugins.filter.problems import problems
 
@@ -126,3 +127,23 @@ def many():
         return made
 
     return make
+
+
+@pytest.fixture
+def said(cluster, tmp_path):
+    """What is wrong with an inventory with TLS, variables, and files of the folder: path -> text."""
+
+    def find(files=(), **variables):
+        folder = tmp_path / "ca"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for name, text in dict(files).items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o600)
+        cluster.everywhere(**{"ovn_tls": True, "ovn_tls_folder": str(folder), **variables})
+        found = [text for text in cluster.problems() if "ovn_tls true isn't supported" not in text]
+        assert not any(
+            line in text for text in found for pair in (CENTRAL, CHASSIS) for line in pair.key.split("\n")[1:2]
+        )
+        return found
+
+    return find

@@ -26,12 +26,12 @@ NAMES = ("m1", "m2", "n1")
 ADDRESSES = {"m1": "10.0.0.1", "m2": "10.0.0.2", "n1": "10.0.0.3"}
 
 
-def known(*pairs, role, keys=None):
-    """An authority of the folder; all keys are there, unless it is said which ones."""
+def known(*pairs, role, keys=None, of_folder=True):
+    """An authority; all keys are there, unless it is said which ones."""
     found = certificates("".join(pair.certificate for pair in pairs))
     signers = [Signer(one, f"/ca/{one.name}.key", "") for one in found]
     chosen = signers if keys is None else [one for one in signers if one.certificate.name in keys]
-    return Authority(role, found, tuple(chosen), True)
+    return Authority(role, found, tuple(chosen), of_folder)
 
 
 def pair(certificate, **more):
@@ -256,7 +256,7 @@ def test_whom_a_lost_authority_is_taken_from():
 
 def test_own_certificates_are_only_checked():
     """Protects who makes certificates himself: nothing is issued, what is wrong is said, and nothing else."""
-    only = {role: known(one, role=role, keys=()) for role, one in OLD.items()}
+    only = {role: known(one, role=role, keys=(), of_folder=False) for role, one in OLD.items()}
     assert _certificate_problems.problems(cluster(HAVE, authority=only), "/ca") == []
     found = {**HAVE, "n1": {**HAVE["n1"], "chassis": pair(authorities.issue(CHASSIS, "id-x"))}, "m1": {"now": 1}}
     one = cluster(found, authority=only)
@@ -265,6 +265,22 @@ def test_own_certificates_are_only_checked():
     assert len(said) == 3 and 'with the common name "id-n1", or give ovn_tls_chassis_ca_key' in said[2]
     found = {"n1": {**HAVE["n1"], "chassis": pair(authorities.issue(CHASSIS, "id-n1", begin=-700, end=9))}}
     assert _certificate_problems.problems(cluster(found, authority=only), "/ca") == []  # verify says that it is time
+
+
+def test_a_folder_that_has_lost_its_keys():
+    """Protects who has copied the certificates alone: nothing is said while nobody needs a key, then one sentence for
+    all hosts says which file is missing where. Another CA can be made in its place."""
+    only = {role: known(one, role=role, keys=()) for role, one in OLD.items()}
+    assert _certificate_problems.problems(cluster(HAVE, authority=only), "/ca") == []
+    bare = {name: {"now": 1} for name in NAMES}
+    assert _certificate_problems.problems(cluster(bare, authority=only), "/ca") == [
+        f"{hosts} of the {role} CA must be issued, and /ca has {role}-ca.crt and not its key, {role}-ca.key: put the "
+        "key there, and run it as its owner; where it is lost for good, ovn.kubernetes.site -e "
+        f"ovn_tls_rotate={role}_ca makes another CA"
+        for role, hosts in (("central", "m1 and m2: 2 certificates"), ("chassis", "m1, m2 and n1: 3 certificates"))
+    ]
+    one = cluster(bare, authority=only, rotated={"central", "chassis"})
+    assert _certificate_problems.problems(one, "/ca") == []
 
 
 def test_new_keys():

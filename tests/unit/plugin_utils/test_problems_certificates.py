@@ -5,28 +5,20 @@ host is changed, and no secret is in it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pathlib
-import tempfile
 import types
 
 import authorities
 import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._authorities import FOLDER_NAME
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._certificate_plan import plan
-from ansible_collections.ovn.kubernetes.plugins.plugin_utils._inventory import Inventory
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from given_authorities import BELOW, CENTRAL, CHASSIS, FILES, OTHER, variables
 
 MASTER = "ovn-master"
-CENTRAL, CHASSIS, OTHER = (authorities.authority(name) for name in ("central", "chassis", "other"))
 EXPIRED = authorities.authority("expired", begin=-9, end=-1)
-BELOW, SAME = (authorities.authority(name, by=CENTRAL) for name in ("below", "central"))
+SAME = authorities.authority("central", by=CENTRAL)
 KU = authorities.authority("ku", may_sign=False)
-SHORT, LONG = (authorities.authority(f"{bits}", key=rsa.generate_private_key(65537, bits)) for bits in (1024, 2048))
 LOCKED = (
     serialization.load_pem_private_key(CENTRAL.key.encode(), None)
     .private_bytes(
@@ -34,42 +26,22 @@ LOCKED = (
     )
     .decode()
 )
-LEAF = authorities.issue(CENTRAL, "leaf")
-
-
-@pytest.fixture
-def said(cluster, tmp_path):
-    """What is wrong with an inventory with TLS, variables, and files of the folder: path -> text."""
-
-    def find(files=(), **variables):
-        folder = tmp_path / "ca"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        for name, text in dict(files).items():
-            (folder / name).write_text(text)
-            (folder / name).chmod(0o600)
-        cluster.everywhere(**{"ovn_tls": True, "ovn_tls_folder": str(folder), **variables})
-        found = [text for text in cluster.problems() if "ovn_tls true isn't supported" not in text]
-        assert not any(
-            line in text for text in found for pair in (CENTRAL, CHASSIS) for line in pair.key.split("\n")[1:2]
-        )
-        return found
-
-    return find
-
-
-def variables(central=CENTRAL, chassis=CHASSIS, **more):
-    both = {"central": central, "chassis": chassis}
-    given = {f"ovn_tls_{role}_ca_certificate": one.certificate for role, one in both.items()}
-    given.update({f"ovn_tls_{role}_ca_key": one.key for role, one in both.items()})
-    return {**given, **more}
-
-
-FILES = {
-    "central-ca.crt": CENTRAL.certificate,
-    "central-ca.key": CENTRAL.key,
-    "chassis-ca.crt": CHASSIS.certificate,
-    "chassis-ca.key": CHASSIS.key,
+RIGHT_KEYS = {
+    "P-256": ec.generate_private_key(ec.SECP256R1()),
+    "P-384": ec.generate_private_key(ec.SECP384R1()),
+    "P-521": ec.generate_private_key(ec.SECP521R1()),
+    "RSA": rsa.generate_private_key(65537, 2048),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "Ed448": ed448.Ed448PrivateKey.generate(),
 }
+WRONG_KEYS = {
+    "an RSA key of 1024 bits": rsa.generate_private_key(65537, 1024),
+    "a key of the kind DSA": dsa.generate_private_key(2048),
+    "a key on the curve secp224r1": ec.generate_private_key(ec.SECP224R1()),
+    "a key on the curve secp256k1": ec.generate_private_key(ec.SECP256K1()),
+    "a key on the curve brainpoolP256r1": ec.generate_private_key(ec.BrainpoolP256R1()),
+}
+LEAF = authorities.issue(CENTRAL, "leaf")
 
 
 def test_what_is_right(said):
@@ -80,7 +52,7 @@ def test_what_is_right(said):
     assert said(**variables(ovn_tls_central_ca_certificate=CENTRAL.certificate.replace("\n", "\r\n"))) == []
     alone = variables(ovn_tls_central_ca_key="", ovn_tls_chassis_ca_key="")
     assert said(**{name: value for name, value in alone.items() if value}) == []
-    assert said(**variables(LONG, authorities.authority("without keyUsage", may_sign=None))) == []
+    assert said(**variables(OTHER, authorities.authority("without keyUsage", may_sign=None))) == []
 
 
 def test_paths(said, tmp_path):
@@ -99,6 +71,38 @@ def test_paths(said, tmp_path):
         (found,) = said(**paths)
         words = f"ovn_tls_chassis_ca_key names a file with mode {mode:04o}: others than its owner may read it"
         assert words in found and found.endswith("; chmod 600")
+
+
+def test_relative_paths(said, cluster, tmp_path, monkeypatch):
+    """Protects who names files beside the inventory, and starts the play from elsewhere. A missing one is named as it
+    was looked for; what may be a key is not shown."""
+    given = {}
+    for name, text in FILES.items():
+        (tmp_path / "tls").mkdir(exist_ok=True)
+        (tmp_path / "tls" / name).write_text(text)
+        (tmp_path / "tls" / name).chmod(0o600)
+        role, _dash, end = name.partition("-ca.")
+        given[f"ovn_tls_{role}_ca_{'key' if end == 'key' else 'certificate'}"] = f"tls/{name}"
+    cluster.everywhere(inventory_dir=str(tmp_path))
+    monkeypatch.chdir("/")
+    assert said(**given) == []
+    (tmp_path / "tls" / "chassis-ca.crt").unlink()
+    text = "ovn_tls_chassis_ca_certificate can't be read on the controller ({}): No such file or directory: write PEM"
+    for path in ("tls/chassis-ca.crt", "./tls/chassis-ca.crt"):
+        (found,) = said(**{**given, "ovn_tls_chassis_ca_certificate": path})
+        assert text.format(f'"{tmp_path}/{path}"') in found
+    (found,) = said(**{**given, "ovn_tls_chassis_ca_certificate": "a word of a vault"})
+    assert text.format(f'looked for in "{tmp_path}"') in found
+
+
+def test_relative_paths_of_the_environment(said, cluster, tmp_path, monkeypatch):
+    """Protects what a shell gives: its paths begin where the shell is, and not beside the inventory."""
+    for role, one in (("central", CENTRAL), ("chassis", CHASSIS)):
+        (tmp_path / f"{role}.crt").write_text(one.certificate)
+        monkeypatch.setenv(f"OVN_TLS_{role.upper()}_CA_CERTIFICATE_FILE", f"{role}.crt")
+    monkeypatch.chdir(tmp_path)
+    cluster.everywhere(inventory_dir="/nowhere")
+    assert said() == []
 
 
 WRONG = {
@@ -133,11 +137,6 @@ WRONG = {
         variables(central=KU),
         'ovn_tls_central_ca_certificate holds "ku", whose keyUsage lacks keyCertSign: give a CA that may sign',
     ),
-    "a short key": (
-        variables(chassis=SHORT),
-        'ovn_tls_chassis_ca_certificate holds "1024", which has an RSA key of 1024 bits: give one of at least 2048, or '
-        "P-256 or P-384",
-    ),
     "an intermediate CA": (
         variables(central=BELOW),
         'ovn_tls_central_ca_certificate holds "below", which "central" has signed: Open vSwitch needs a CA that has '
@@ -149,6 +148,24 @@ WRONG = {
     ),
     "another key of the same name": (variables(central=SAME), 'holds "central", which "central" has signed'),
     "one CA for both": (variables(chassis=CENTRAL), "has one CA for both roles"),
+    "the key of one CA for both": (
+        variables(ovn_tls_chassis_ca_key=CENTRAL.key),
+        "ovn_tls_chassis_ca_key does not fit ovn_tls_chassis_ca_certificate: give the key of that CA",
+    ),
+    "the key of one CA": (
+        {name: value for name, value in variables().items() if name != "ovn_tls_chassis_ca_key"},
+        "ovn_tls_central_ca_key is set, and ovn_tls_chassis_ca_key is not: give both keys, and the play issues all "
+        "certificates, or none, and put all of them on the hosts yourself",
+    ),
+    "the key of the other CA": (
+        {name: value for name, value in variables().items() if name != "ovn_tls_central_ca_key"},
+        "ovn_tls_chassis_ca_key is set, and ovn_tls_central_ca_key is not: give both keys",
+    ),
+    "a rotation without TLS": (
+        {"ovn_tls": False, "ovn_tls_rotate": "keys"},
+        "ovn_tls_rotate has no effect while ovn_tls is false, since no host has certificates: leave it out, or set "
+        "ovn_tls to true",
+    ),
     "days": ({"ovn_tls_days": 0}, "ovn_tls_days 0 must be a number of days from 1 to 36500"),
     "no number": ({"ovn_tls_ca_days": "soon"}, 'ovn_tls_ca_days "soon" is not a whole number'),
     "longer than its CA": (
@@ -180,6 +197,28 @@ def test_what_is_wrong(said, cluster, what):
     assert not any("PRIVATE KEY" in text for text in found)
 
 
+@pytest.mark.parametrize("kind", RIGHT_KEYS)
+def test_keys_that_are_taken(said, kind):
+    """Protects who has a CA: what every host's OpenSSL takes is not refused."""
+    assert said(**variables(authorities.authority(kind, key=RIGHT_KEYS[kind]))) == []
+
+
+@pytest.mark.parametrize("words", WRONG_KEYS)
+def test_keys_that_are_refused(said, words):
+    """Protects all connections from a CA whose key is weak, or that hosts' OpenSSL refuses, in a variable or in the
+    folder."""
+    weak = authorities.authority("weak", key=WRONG_KEYS[words])
+    text = (
+        f'holds "weak", which has {words}: give a CA with a key on P-256, P-384 or P-521, Ed25519 or Ed448, or with an '
+        "RSA key of at least 2048 bits"
+    )
+    files = {**FILES, "central-ca.crt": weak.certificate, "central-ca.key": weak.key}
+    (found,) = said(files)
+    assert f'central-ca.crt" {text}' in found
+    (found,) = said(**variables(chassis=weak))
+    assert f"ovn_tls_chassis_ca_certificate {text}" in found
+
+
 @pytest.mark.parametrize(
     ("family", "user", "tls", "right"),
     [
@@ -200,56 +239,6 @@ def test_daemons_that_can_not_read_keys(cluster, family, user, tls, right):
     if not right:
         assert said[0].startswith(f"{MASTER}: OVN's daemons run as the user \"openvswitch\" there, who can't read keys")
         assert 'write OVN_USER_ID="root:root" into /etc/sysconfig/ovn' in said[0]
-
-
-FOLDERS = {
-    "an intermediate CA": (
-        {**FILES, "chassis-ca.crt": BELOW.certificate, "chassis-ca.key": BELOW.key},
-        'chassis-ca.crt" holds "below", which "central" has signed',
-    ),
-    "another's key": (
-        {**FILES, "central-ca.key": OTHER.key},
-        'central-ca.crt": give the key of that CA',
-    ),
-    "no key": ({**FILES, "chassis-ca.key": "x"}, "is no private key in PEM"),
-    "no certificate": ({**FILES, "chassis-ca.crt": "x"}, "holds no certificate in PEM"),
-    "one CA for both": (
-        {**FILES, "chassis-ca.crt": CENTRAL.certificate, "chassis-ca.key": CENTRAL.key},
-        "has one CA for both roles",
-    ),
-}
-
-
-@pytest.mark.parametrize("what", FOLDERS)
-def test_what_is_wrong_in_the_folder(said, tmp_path, what):
-    """Protects a folder that somebody has changed."""
-    files, words = FOLDERS[what]
-    (found,) = said(files)
-    assert f'ovn_tls_folder "{tmp_path}/ca"' in found and words in found
-
-
-def test_a_key_that_others_may_read(said, tmp_path):
-    """Protects the CA's key, which a checkout of a repository has opened to others."""
-    assert said(FILES) == []
-    (tmp_path / "ca" / "central-ca.key").chmod(0o644)
-    (found,) = said()
-    assert "with mode 0644: others than its owner may read it" in found
-
-
-def test_a_folder_that_others_may_write(said, tmp_path):
-    """Protects all hosts from a CA that somebody else has put into the folder, or in the place of a certificate."""
-    assert said(FILES) == []
-    folder, certificate = tmp_path / "ca", tmp_path / "ca" / "chassis-ca.crt"
-    for mode in (0o777, 0o770, 0o702):
-        folder.chmod(mode)
-        (found,) = said()
-        assert f'ovn_tls_folder "{folder}" has mode {mode:04o}: others may put their own CA there' in found
-        assert f'chmod 700 "{folder}"' in found
-    folder.chmod(0o755)
-    assert said() == []
-    certificate.chmod(0o664)
-    (found,) = said()
-    assert f'has "{certificate}" with mode 0664: others may put their own CA there; chmod 644 "{certificate}"' in found
 
 
 class Started(dict):
@@ -292,75 +281,6 @@ def test_a_job_of_ci(cluster, monkeypatch, tmp_path):
     assert cluster.problems() == []
 
 
-@contextlib.contextmanager
-def nobody():
-    """This process is another user's than root."""
-    root = os.getuid() == 0
-    if root:
-        os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        if root:
-            os.setresuid(0, 0, 0)
-
-
-@pytest.fixture
-def of_nobody(cluster):
-    """what_is_wrong(folder) of a run by nobody, and a folder that everybody may read."""
-
-    def what_is_wrong(folder, **more):
-        cluster.everywhere(ovn_tls=True, ovn_tls_folder=str(folder))
-        cluster.problems()  # loads what nobody may not read
-        with nobody():
-            # Nor may nobody read where the tests' collections are.
-            return [text for text in cluster.problems(**more) if "community.crypto" not in text]
-
-    with tempfile.TemporaryDirectory() as name:
-        open_to_all = pathlib.Path(name)
-        open_to_all.chmod(0o755)
-        yield what_is_wrong, open_to_all
-        for path in open_to_all.iterdir():
-            path.chmod(0o700)
-
-
-def test_a_folder_that_can_not_be_written(said, tmp_path, of_nobody):
-    """Protects who gives a folder below one of somebody else's, or below a file: it is said before any host is changed,
-    with the variable. CAs that are there already need not be written."""
-    (tmp_path / "file").touch()
-    (found,) = said(ovn_tls_folder=f"{tmp_path}/file/below/ca")
-    words = (
-        'ovn_tls_folder "{0}/{1}" is where the CAs are made, and "{0}/{2}" is no folder that the user of this run can'
-    )
-    assert found.startswith(words.format(tmp_path, "file/below/ca", "file"))
-    what_is_wrong, folder = of_nobody
-    (folder / "closed").mkdir(mode=0o555)
-    (found,) = what_is_wrong(folder / "closed" / "ca")
-    assert found.startswith(words.format(folder, "closed/ca", "closed"))
-    for name, text in FILES.items():
-        if name.endswith(".crt"):
-            (folder / name).write_text(text)
-            (folder / name).chmod(0o644)
-    folder.chmod(0o555)
-    assert what_is_wrong(folder) == []
-    folder.chmod(0o755)
-
-
-@pytest.mark.parametrize("below", ["", "/ca"], ids=["the folder", "one above it"])
-def test_a_folder_of_another_user(of_nobody, below):
-    """Protects who runs it as another user than the owner of the CAs: they are there, and another folder has none.
-    Where none is made it is no matter."""
-    what_is_wrong, folder = of_nobody
-    (folder / "closed").mkdir()
-    (folder / "closed").chmod(0)
-    (found,) = what_is_wrong(f"{folder}/closed{below}")
-    words = (
-        'ovn_tls_folder "{0}/closed{1}" can\'t be read, since "{0}/closed" is closed to the user of this run: run it as'
-    )
-    assert found.startswith(words.format(folder, below))
-    assert what_is_wrong(f"{folder}/closed{below}", make_authorities=False) == []
-
-
 @pytest.mark.parametrize("given", ["awx_job_id", "CI"])
 def test_where_no_authority_is_made(cluster, monkeypatch, given):
     """Protects recovery, and verify every night, in jobs that have no CAs: neither makes one. What is wrong with a CA
@@ -375,37 +295,6 @@ def test_where_no_authority_is_made(cluster, monkeypatch, given):
     cluster.everywhere(**variables(ovn_tls_central_ca_key=OTHER.key))
     (found,) = cluster.problems(make_authorities=False)
     assert "ovn_tls_central_ca_key does not fit ovn_tls_central_ca_certificate" in found
-
-
-@pytest.fixture
-def rotated(cluster, tmp_path, monkeypatch):
-    """What stops a run that is to replace the chassis CA of the default folder, in the environment of a job or not; the
-    hosts that could be asked are given."""
-    folder = tmp_path / FOLDER_NAME
-    folder.mkdir()
-    for name, text in FILES.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o600)
-    cluster.with_facts().everywhere(inventory_dir=str(tmp_path), ovn_tls_rotate="chassis_ca")
-
-    def stops(job, *gathered):
-        monkeypatch.setenv("CI", job)
-        for host in gathered:
-            cluster.own(host, certificates={"now": 1}, central_databases={})
-        assert cluster.problems(gathered=gathered) == []
-        return plan(Inventory(cluster.hostvars, cluster.groups, gathered))["problems"]
-
-    return stops
-
-
-def test_a_rotation_that_can_not_be(rotated):
-    """Protects who replaces a CA: that it can't be replaced here is said, and not that there is none."""
-    assert rotated("", MASTER) == []
-    (found,) = rotated("true", MASTER)
-    assert found.startswith("the chassis CA can't be replaced by a job of CI, since what it writes is gone afterwards")
-    assert found.endswith("replace it where ovn_tls_folder is kept, or set that to a folder which is kept")
-    (found,) = rotated("", "ovn-node1")
-    assert found.startswith(f"the chassis CA can't be replaced while {MASTER} can't be asked: run the site play when")
 
 
 PLAYBOOKS = pathlib.Path(__file__).resolve().parents[3] / "playbooks"
