@@ -44,6 +44,12 @@ def test_tags_that_select_something(tags):
     assert code == 0, said
 
 
+def test_what_was_looked_at():
+    """Protects who validates an inventory: that nothing is wrong is said, and of what."""
+    code, said = run("ovn.kubernetes.validate", "-i", SAMPLE)
+    assert code == 0 and "Nothing is wrong with the variables of " in said, said
+
+
 def test_tags_that_are_left_out():
     """Protects --skip-tags: what is left is a run like any other."""
     code, said = run("ovn.kubernetes.validate", "-i", SAMPLE, "--skip-tags", "gateway")
