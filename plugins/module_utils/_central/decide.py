@@ -132,8 +132,9 @@ def _without_cluster(asked: Asked, place: Place, known: Mapping[str, Database], 
         return Decision(
             (),
             (
-                f"{', '.join(unread)} {were} not reached, and may have {place.database} already, so that no cluster of "
-                "it can be made: bring all masters up, and run it again",
+                # The same words for both databases, so that it is said once.
+                f"{', '.join(unread)} {were} not reached, and may have databases that no other master has, so that no "
+                "cluster of them can be made: bring all masters up, and run it again",
             ),
         )
     lost = _may_be_elsewhere(asked, place, known, bool(with_rows))
@@ -174,15 +175,16 @@ def _may_be_elsewhere(asked: Asked, place: Place, known: Mapping[str, Database],
         return ""
     joining = [host for host, state in known.items() if state.status == JOINING]
     if joining:
-        sign = f"{joining[0]} was about to join a cluster of {place.database}"
+        sign, which = f"{joining[0]} was about to join a cluster of {place.database}", "it"
     elif asked.elsewhere and not has_rows:
         sign = f"hosts look for the databases at {', '.join(asked.elsewhere)}, where no host is that was asked"
+        which = "them"
     else:
         return ""
     more = len(asked.away) - NAMED
     away = ", ".join(asked.away[:NAMED]) + (f" and {more} more" if more > 0 else "")
     were = "was" if len(asked.away) == 1 else "were"
     return (
-        f"{sign}, and {away} {were} not asked and may have {place.database}, so that no cluster of it can be made: run "
+        f"{sign}, and {away} {were} not asked and may have {which}, so that no cluster of {which} can be made: run "
         "it for all hosts, without --limit, when all are up; take a host that is lost for good out of the inventory"
     )

@@ -249,25 +249,25 @@ def test_next_steps(wanted, states, steps):
         pytest.param(
             asked(),
             {"a": NOTHING, "b": NOTHING, "c": None},
-            "c was not reached, and may have OVN_Northbound already",
+            "c was not reached, and may have databases that no other master has, so that no cluster of them can be",
             id="no cluster beside one that may exist",
         ),
         pytest.param(
             asked(),
             {"a": standalone(), "b": NOTHING, "c": None},
-            "c was not reached, and may have OVN_Northbound already",
+            "c was not reached, and may have databases that no other master has, so that no cluster of them can be",
             id="no conversion either",
         ),
         pytest.param(
             asked("b", away=("a",)),
             {"b": JOINING},
-            "b was about to join a cluster of OVN_Northbound, and a was not asked and may have OVN_Northbound",
+            "b was about to join a cluster of OVN_Northbound, and a was not asked and may have it, ",
             id="a join whose master was not reached",
         ),
         pytest.param(
             asked("b", limited=tuple("acde"), away=tuple("acde")),
             {**dict.fromkeys("acde"), "b": JOINING},
-            "OVN_Northbound, and a, c, d and 1 more were not asked and may have OVN_Northbound",
+            "OVN_Northbound, and a, c, d and 1 more were not asked and may have it, so that no cluster of it",
             id="a join, and a limit to it",
         ),
         pytest.param(
