@@ -243,15 +243,16 @@ class Central:
             if any(state.has_leader for state in states.values()):
                 continue
             own = states.get(host, Database())
-            later = [one for one, state in states.items() if state.last > own.last]
+            later = [one for one, state in states.items() if own.is_behind(state)]
             if own.model != CLUSTERED:
                 refusals.append(
                     f"{host} has no clustered {place.database}, whose last state it is to give: name another master"
                 )
             elif later:
+                text = _later(states[later[0]], own)
                 refusals.append(
-                    f"{later[0]} has a later state of {place.database} than {host} (entry {states[later[0]].last} of "
-                    f"its log, not {own.last}): give -e {RECOVER_FROM}={later[0]}"
+                    f"{later[0]} has a later state of {place.database} than {host} ({text}): give -e "
+                    f"{RECOVER_FROM}={later[0]}"
                 )
             others = [one for one, state in states.items() if one != host and state.model != "none"]
             steps += [Step(one, place.key, SET_ASIDE) for one in others]
@@ -331,6 +332,19 @@ class Central:
     def _address(self, master: str) -> str:
         """Return a master's tunnel address; :raises InventoryError: it is not known."""
         return required_tunnel_address(self._inventory, master, "it is where the masters find each other")
+
+
+def _later(state: Database, than: Database) -> str:
+    """Return what makes a state later than another one."""
+    if state.last_term and than.last_term:
+        return (
+            f"the last entry of its log is {state.last} of term {state.last_term}, and not {than.last} of term "
+            f"{than.last_term}"
+        )
+    return (
+        f"entry {state.last} of its log, not {than.last}; of which terms they are is not known, and an entry of a "
+        "later term counts more: look at the logs with ovsdb-tool show-log"
+    )
 
 
 def _files(program: str, paths: tuple[str, str, str]) -> list[str]:

@@ -55,13 +55,17 @@ class Client:
 
     def request(self, method, params):
         """The result of one request; :raises AssertionError: when the server answers with an error."""
-        self._socket.sendall(json.dumps({"method": method, "params": params, "id": 1}).encode())
+        self.send(method, params, 1)
         while True:
             message = self.receive()
             if message.get("id") == 1 and "result" in message:
                 if message["error"]:
                     raise AssertionError(f"{method} {params}: {message['error']}")
                 return message["result"]
+
+    def send(self, method, params, number):
+        """Send a request whose answer nobody waits for."""
+        self._socket.sendall(json.dumps({"method": method, "params": params, "id": number}).encode())
 
     def receive(self):
         """The next message. :raises OSError: when none comes in time, or the server ends the connection."""

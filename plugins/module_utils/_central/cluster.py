@@ -107,8 +107,17 @@ def _without_leader(cluster: Cluster) -> Decision:
     needed = size // 2 + 1
     if len(running) + len(cluster.unread) >= needed and len(running) >= needed:
         return Decision((cluster.step(running[0], do.WAIT),))
-    best = max(running, key=lambda host: cluster.known[host].last, default="")
+    best = _latest(cluster, running)
     return Decision((), (lost_majority(cluster, running, size, needed, best),))
+
+
+def _latest(cluster: Cluster, hosts: list[str]) -> str:
+    """Return the host whose log is the last one; empty: there is none."""
+    best = ""
+    for host in hosts:
+        if not best or cluster.known[best].is_behind(cluster.known[host]):
+            best = host
+    return best
 
 
 def _is_damaged(cluster: Cluster, host: str) -> bool:

@@ -72,7 +72,7 @@ class Database:
     :ivar role: ``leader``, ``follower``, ``candidate``; empty while the server does not run.
     :ivar leader: the first digits of the leader's server ID, ``self`` or ``unknown``.
     :ivar timer: the election timer, milliseconds.
-    :ivar last: the index of the last entry in its log.
+    :ivar last, last_term: the index of the last entry in its log, and that entry's term; term 0: not known.
     :ivar empty: it has no row that anybody would miss; None: not known.
     :ivar schema, package_schema: the version of its schema, and that of the installed package.
     :ivar arguments: those of the running server that matter to us, see :func:`server_arguments`.
@@ -94,6 +94,7 @@ class Database:
     members: tuple[Member, ...] = ()
     timer: int = 0
     last: int = 0
+    last_term: int = 0
     empty: bool | None = None
     schema: str = ""
     package_schema: str = ""
@@ -119,6 +120,14 @@ class Database:
         given["arguments"] = tuple(given.get("arguments") or ())
         given["users"] = {str(port): tuple(found) for port, found in (given.get("users") or {}).items()}
         return cls(**given)
+
+    def is_behind(self, other: Database) -> bool:
+        """Return whether another member's log is more up to date ("In Search of an Understandable Consensus Algorithm",
+        5.4.1): the later term of the last entries decides, and in one term the longer log; the length alone where a
+        term is not known."""
+        if self.last_term and other.last_term:
+            return (self.last_term, self.last) < (other.last_term, other.last)
+        return self.last < other.last
 
     @property
     def has_leader(self) -> bool:

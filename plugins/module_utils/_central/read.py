@@ -98,6 +98,10 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
             state = replace(state, running=True, model=STANDALONE)
     if not state.running:
         return state
+    if state.model == CLUSTERED and not state.has_leader:
+        # Whose log is the last one may be asked: the server does not say of which term its last entry is.
+        said = read_file(folders.file(place))
+        state = replace(state, **{key: said[key] for key in ("last", "last_term") if "last_term" in said})
     state = replace(state, arguments=server_arguments(_command_line(f"{folders.run}/{place.stem}.pid")))
     if state.model == STANDALONE or (state.status == MEMBER and state.has_leader):
         try:
@@ -179,13 +183,14 @@ def read_file(path: str) -> dict[str, Any]:
                 "status": MEMBER,
             }
             end = int(header.get("prev_index") or 0) + 1  # the index that the next entry of the log may have at most
+            term = int(header.get("prev_term") or 0)
             for record in _records(file):
                 found["cluster_id"] = str(record.get("cluster_id") or found["cluster_id"])
                 index = record.get("index")
                 if isinstance(index, int):
                     if index > end:
                         return {**found, "status": FAILED}
-                    end = index + 1
+                    end, term = index + 1, int(record.get("term") or 0)
                 if record.get("note") == "left":
                     found["status"] = LEFT
     except FileNotFoundError:
@@ -194,7 +199,7 @@ def read_file(path: str) -> dict[str, Any]:
         return {"problem": f"{path} can't be read: {error}"}
     # A member's file that was joined has entries, or what they have come to, and no addresses to join through.
     is_joining = not found["cluster_id"] or ("remote_addresses" in header and end == 1)
-    return {**found, "status": JOINING if is_joining else found["status"], "last": end - 1}
+    return {**found, "status": JOINING if is_joining else found["status"], "last": end - 1, "last_term": term}
 
 
 def _records(file: Any) -> Iterator[Mapping[str, Any]]:

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 
 import pytest
-from database_server import Server, wait_for
+from database_server import Client, Server, wait_for
 from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters
 from ovn_daemon import Daemon
 
@@ -58,6 +59,35 @@ def test_recovery_from_one_of_three(masters):
     assert len(identities) == 1
     assert before not in identities
     wait_for(lambda: all(masters[host].everything(NORTHBOUND) == rows for host in "ac"), "the others to have all rows")
+
+
+def test_a_log_of_the_same_length_that_nobody_has_agreed_upon(masters):
+    """Protects what the majority has: a leader that was cut off has an entry in its log that nobody else has got. The
+    terms of the last entries tell it, of members that run and of those that are stopped."""
+    leader = masters.leader()
+    others = [host for host in masters.hosts.values() if host is not leader]
+    for host in others:
+        host.stop(NORTHBOUND, signal.SIGKILL)
+    before = leader.state(NORTHBOUND)["last"]
+    client = Client(leader.folder / f"{NORTHBOUND.stem}.sock")
+    row = {"op": "insert", "table": "Logical_Switch", "row": {"name": "of nobody"}}
+    client.send("transact", [NORTHBOUND.database, row], 1)
+    wait_for(lambda: leader.state(NORTHBOUND)["last"] > before, "an entry that nobody else gets")
+    client.close()
+    leader.stop(NORTHBOUND, signal.SIGKILL)
+    for host in others:
+        host.start(NORTHBOUND)
+    assert masters.leader() in others  # which has begun its term with an entry
+    for host in others:
+        host.stop(NORTHBOUND, signal.SIGKILL)
+    alone, *most = (Database.from_dict(host.state(NORTHBOUND)) for host in (leader, *others))
+    latest = max(most, key=lambda one: (one.last_term, one.last))
+    assert alone.last == latest.last and 0 < alone.last_term < latest.last_term
+    assert alone.is_behind(latest) and not latest.is_behind(alone)
+    leader.start(NORTHBOUND)
+    wait_for(lambda: leader.state(NORTHBOUND)["running"], "the leader of before to run alone")
+    again = Database.from_dict(leader.state(NORTHBOUND))
+    assert (again.has_leader, again.last, again.last_term) == (False, alone.last, alone.last_term)
 
 
 def test_members_of_the_old_cluster_join_the_new_one(masters):

@@ -110,7 +110,19 @@ HEADER = {"server_id": "s", "local_address": "tcp:a:1", "name": "OVN_Northbound"
         (log({**HEADER, "cluster_id": "c"}) + "OVSDB CLU", {"status": "member"}),
         (
             log({**HEADER, "cluster_id": "c", "prev_index": 7}, {"index": 8}, {"index": 9}),
-            {"status": "member", "last": 9},
+            {"status": "member", "last": 9, "last_term": 0},
+        ),
+        (
+            log({**HEADER, "cluster_id": "c", "prev_index": 7, "prev_term": 3}, {"term": 5}, {"term": 6, "vote": "s"}),
+            {"status": "member", "last": 7, "last_term": 3},
+        ),
+        (
+            log(
+                {**HEADER, "cluster_id": "c"},
+                *({"term": 2, "index": one} for one in (1, 2, 3)),
+                {"term": 4, "index": 2},
+            ),
+            {"status": "member", "last": 2, "last_term": 4},
         ),
         (log({**HEADER, "cluster_id": "c"}, {"index": 1}, {"index": 2}, {"index": 2}), {"status": "member"}),
         (log({**HEADER, "cluster_id": "c"}, {"index": 1, "data": "x" * 99999}, {"index": 3}), {"status": "failed"}),
@@ -128,6 +140,24 @@ def test_a_file_s_own_words(tmp_path, content, found):
     state = Database(**read_file(str(path)))
     assert {key: getattr(state, key) for key in found} == found
     assert bool(state.problem) is (state.model == "none")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_behind"),
+    [
+        ((9, 1), (3, 2), True),
+        ((3, 2), (9, 1), False),
+        ((3, 2), (4, 2), True),
+        ((4, 2), (4, 2), False),
+        ((4, 0), (5, 9), True),
+        ((5, 9), (4, 0), False),
+    ],
+)
+def test_whose_log_is_more_up_to_date(one, other, is_behind):
+    """Protects what the majority has agreed upon from the longer log of a leader of before, which it had written to
+    nobody else."""
+    first, second = (Database(last=last, last_term=term) for last, term in (one, other))
+    assert first.is_behind(second) is is_behind
 
 
 def test_no_file(tmp_path):

@@ -307,11 +307,11 @@ def test_a_run_for_other_hosts_changes_no_master(three):
     assert (found["steps"], found["refusals"]) == ([], [])
 
 
-def lost(host, last=7):
+def lost(host, last=7, term=0):
     """A member that has no leader any more."""
     alone = member(host)
     for key in ("northbound", "southbound"):
-        alone[key].update(leader="unknown", role="candidate", last=last)
+        alone[key].update(leader="unknown", role="candidate", last=last, last_term=term)
     return alone
 
 
@@ -334,6 +334,17 @@ def test_recovery():
         ({}, "elsewhere", "is not in ovn_masters"),
         ({MASTER: None}, MASTER, "was not reached"),
         ({NODE1: lost(NODE1, last=9)}, MASTER, f"{NODE1} has a later state of OVN_Northbound than {MASTER}"),
+        (
+            {NODE1: lost(NODE1, 9)},
+            MASTER,
+            "(entry 9 of its log, not 7; of which terms they are is not known, and an entry of a later term counts",
+        ),
+        (
+            {MASTER: lost(MASTER, 9, 2), NODE1: lost(NODE1, 8, 3)},
+            MASTER,
+            f"{NODE1} has a later state of OVN_Northbound than {MASTER} (the last entry of its log is 8 of term 3, and "
+            f"not 9 of term 2): give -e ovn_recover_from={NODE1}",
+        ),
         ({MASTER: NONE}, MASTER, "has no clustered OVN_Northbound"),
         ({MASTER: member(MASTER)}, MASTER, "both databases have a leader"),
     ],
@@ -369,6 +380,14 @@ def test_verify_names_what_a_site_run_would_do():
     assert central_findings(Inventory(well.hostvars, well.groups, ALL), ALL) == []
 
 
+def test_verify_says_once_that_a_master_is_missing():
+    """Protects the table from the same row for each of the two databases, beside that of the master itself."""
+    made = cluster({MASTER: None, NODE1: NONE, NODE2: NONE}, [MASTER])
+    inventory = Inventory(made.hostvars, made.groups, [NODE1, NODE2])
+    (found,) = central_findings(inventory, ALL)
+    assert found.host == "" and found.wrong.startswith(f"{MASTER} was not reached, and may have databases that")
+
+
 @pytest.mark.parametrize(("masters", "severity"), [([MASTER], "warning"), (ALL, "error")])
 def test_verify_before_a_standalone_database_is_converted(masters, severity):
     """Protects against an alarm after an upgrade of the collection alone, where one master works as before."""
@@ -378,14 +397,6 @@ def test_verify_before_a_standalone_database_is_converted(masters, severity):
     findings = central_findings(Inventory(made.hostvars, made.groups, ALL), ALL)
     assert [(one.host, one.severity) for one in findings] == [(MASTER, severity)] * 2
     assert "the next run of ovn.kubernetes.site makes it a cluster of one member" in findings[0].wrong
-
-
-def test_verify_says_once_that_a_master_is_missing():
-    """Protects the table from the same row for each of the two databases, beside that of the master itself."""
-    made = cluster({MASTER: None, NODE1: NONE, NODE2: NONE}, [MASTER])
-    inventory = Inventory(made.hostvars, made.groups, [NODE1, NODE2])
-    (found,) = central_findings(inventory, ALL)
-    assert found.host == "" and found.wrong.startswith(f"{MASTER} was not reached, and may have databases that")
 
 
 @pytest.mark.parametrize("is_ours", [False, True], ids=["left over", "of a master that moves"])
