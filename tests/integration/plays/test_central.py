@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from stand_in_plays import LISTENING, databases
+from stand_in_plays import HOST, LISTENING, databases
 
 from .conftest import BOTH, role
 
@@ -106,6 +106,42 @@ def test_relays_that_are_right(plays):
     assert steps(calls) == []
     (unit,) = relay_units(calls)
     assert unit.get("state") != "absent"
+
+
+@BOTH
+def test_relays_that_start_again(plays):
+    """Protects chassis: with a new package or unit no relay starts again before the one before it serves, and the next
+    one stays as it is where one does not come back."""
+    plays.groups["ovn_masters"] = ["ovn-master", "ovn-node1", "ovn-node2"]
+    relay = {"model": "relay", "running": True, "connected": True, "listeners": LISTENING}
+    found = {**databases(listeners=[CENTRAL_ROW]), "relay": relay}
+    for host in plays.groups["ovn_masters"]:
+        plays.facts(host, ovn_kubernetes=own(central=True, central_databases=found))
+    again = [{"kind": "unit", "unit": RELAY_UNIT, "operation": "restart"}]
+    for host in ("ovn-master", "ovn-node2"):
+        plays.answers[f"ovn_host {host}"] = {**HOST, "plan": again}
+    run_central = {
+        "hosts": "ovn_masters",
+        "gather_facts": False,
+        "tasks": [
+            {"ansible.builtin.import_role": {"name": "ovn.kubernetes.common", "tasks_from": "facts"}},
+            {"ansible.builtin.import_role": {"name": "ovn.kubernetes.master", "tasks_from": "central"}},
+        ],
+    }
+    arguments = ("-e", "ovn_southbound_relays=true")
+    code, said, calls = plays.run(plays.play(run_central), *arguments)
+    assert code == 0, said
+    relays = [
+        (host, module)
+        for host, module, options in calls
+        if module == "ovn_central" or relay_units([(host, module, options)])
+    ]
+    looks, done = relays[:3], relays[3:]
+    assert sorted(looks) == [(host, "ovn_host") for host in sorted(plays.groups["ovn_masters"])]
+    assert done == [(host, one) for host in ("ovn-master", "ovn-node2") for one in ("ovn_host", "ovn_central")]
+    plays.answers["ovn_central"] = {"failed": True, "msg": "it has no leader"}
+    code, said, calls = plays.run(plays.play(run_central), *arguments)
+    assert code == 2 and [host for host, module, _options in calls if module == "ovn_central"] == ["ovn-master"], said
 
 
 def test_relays_are_switched_off(plays):
