@@ -10,6 +10,8 @@ import stat
 import authorities
 import pytest
 from certified_master import ROLES, SYSTEM_ID, described, openssl
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .conftest import BOTH
 
@@ -213,6 +215,45 @@ def test_a_job_of_awx(master):
         (master.folder / "ca.crt").write_text(one.certificate)
         openssl("verify", "-CAfile", master.folder / "ca.crt", master.tls / f"{role}.pem")
     assert master.run("-e", "awx_job_id=7")[2] == 0
+
+
+def test_half_of_a_ca(master):
+    """Protects against a second CA by accident: where the folder has lost a certificate, or a key that is needed, the
+    play stops, says which file is missing, and makes nothing. What a run has left that was interrupted is no loss."""
+    master.authorities.mkdir(mode=0o700)
+    one = authorities.authority("central")
+    (master.authorities / "central-ca.key").write_text(one.key)
+    (master.authorities / "central-ca.key").chmod(0o600)
+    code, said, _changed = master.run()
+    assert code == 2 and "and not its certificate" in said and len(list(master.authorities.iterdir())) == 1, said
+    (master.authorities / "central-ca.key").rename(master.authorities / "central-ca.key.lost")
+    (master.authorities / "central-ca.crt").write_text(one.certificate)
+    code, said, _changed = master.run()
+    assert code == 2 and "has central-ca.crt and not its key, central-ca.key: put the key there" in said, said
+    assert len(list(master.authorities.iterdir())) == 2 and not master.tls.exists()
+    (master.authorities / "central-ca.crt").unlink()
+    for name in ("central-ca.key", "central-ca.key.new"):
+        (master.authorities / name).write_text(one.key)
+        (master.authorities / name).chmod(0o600)
+    (master.authorities / "central-ca.key.lost").unlink()
+    code, said, _changed = master.run()
+    assert code == 0, said
+    assert {path.name for path in master.authorities.iterdir()} == {
+        ".gitignore",
+        *(f"{role}-ca.{end}" for role in ROLES for end in ("crt", "key")),
+    }
+
+
+@pytest.mark.parametrize("key", [ec.generate_private_key(ec.SECP521R1()), Ed25519PrivateKey.generate()])
+def test_kinds_of_keys(master, key):
+    """Protects who gives a CA of another kind than the play makes: it signs for hosts."""
+    for role, one in (("central", authorities.authority("central", key=key)), ("chassis", authorities.authority("c"))):
+        master.plays.variables[f"ovn_tls_{role}_ca_certificate"] = one.certificate
+        master.plays.variables[f"ovn_tls_{role}_ca_key"] = one.key
+        (master.folder / f"{role}.crt").write_text(one.certificate)
+    code, said, _changed = master.run()
+    assert code == 0, said
+    openssl("verify", "-CAfile", master.folder / "central.crt", master.tls / "central.pem")
 
 
 def test_own_certificates(master):

@@ -12,8 +12,10 @@ import ssl
 import subprocess
 import threading
 
+import authorities
 import pytest
-from database_server import free_port
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from database_server import PROGRAMS, free_port
 from northbound import Northbound, node_settings
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
@@ -84,6 +86,33 @@ def nb(keys):
     server.ssl = f"ssl:127.0.0.1:{port}"
     yield server
     server.remove()
+
+
+KINDS = {
+    "P-384": ec.generate_private_key(ec.SECP384R1()),
+    "P-521": ec.generate_private_key(ec.SECP521R1()),
+    "RSA": rsa.generate_private_key(65537, 2048),
+    "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "Ed448": ed448.Ed448PrivateKey.generate(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_ca_that_is_accepted(tmp_path, kind):
+    """Protects who gives a CA: what the validation takes, Open vSwitch takes too, as server and as client."""
+    ca = authorities.authority("central", key=KINDS[kind])
+    (tmp_path / "own.pem").write_text(authorities.issue(ca, "one").both)
+    (tmp_path / "ca.crt").write_text(ca.certificate)
+    own = f"{tmp_path}/own.pem"
+    options = (f"--private-key={own}", f"--certificate={own}", f"--ca-cert={tmp_path}/ca.crt")
+    port = free_port()
+    server = Northbound(flags=(*options, f"--remote=pssl:{port}:127.0.0.1"))
+    try:
+        client = [str(PROGRAMS / "bin" / "ovsdb-client"), "--timeout=20", *options, "list-dbs", f"ssl:127.0.0.1:{port}"]
+        said = subprocess.run(client, check=True, capture_output=True, text=True, timeout=30).stdout
+        assert "OVN_Northbound" in said
+    finally:
+        server.remove()
 
 
 def test_the_right_keys(nb, keys):
