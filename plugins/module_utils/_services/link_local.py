@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable, Iterable
 
 from .._common import addressing, names
+from .._common.node_subnet import host_addresses
 from .._netlink.records import KernelAddress
 from .._ovsdb.rows import Row
 from .host import Host
@@ -63,7 +64,7 @@ def rows(host: Host) -> list[Row]:
     subnet = next((one for one in host.subnets if addressing.family(one) == 4), None)
     if subnet is None or not host.link_local:
         return []
-    next_hop = addressing.nth(subnet, addressing.HOST, prefix=False)
+    next_hop = host_addresses(subnet).management
     port = names.router_to_switch(host.name)
     result = [
         Row(

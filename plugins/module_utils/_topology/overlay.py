@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
+from .._common.node_subnet import host_addresses
 from .._ovsdb.rows import Owner, Query, by_name, includes
 from .._services import range_rules
 from . import clones, drain, egress_rows, gateway_checks, join_offsets, overlay_queries
@@ -306,7 +307,7 @@ class Overlay:
         subnets = [subnet for node in self.nodes if node.owner.name == gateway.owner.name for subnet in node.subnets]
         for row in reads.get(HOST_OF + gateway.owner.name, ()):
             subnets += [subnet for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",") if subnet]
-        return tuple(addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in subnets)
+        return tuple(host_addresses(subnet).management for subnet in subnets)
 
 
 def _is_share(row: CurrentRow) -> bool:
