@@ -387,6 +387,8 @@ class Node:
                 "node1",
                 "--cluster-subnet",
                 "192.168.0.0/16",
+                "--cluster-subnet",
+                "fd10:128::/48",
                 "--kubernetes",
                 str(self.folder / "kubernetes.json"),
                 "--local",
