@@ -12,6 +12,8 @@ The way of a packet through the table:
 - ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port; then
   what is for an address outside of a service, the host's own or not, to a chain for that address and port.
 - ``output`` does the same for the host's own connections. Before that it looks for cluster addresses of services.
+- ``spoofed`` drops what would go into the overlay with the source of this host, and was not sent by it, or comes from
+  elsewhere with a source of the overlay.
 - ``postrouting`` gives the packet a source address of this host where the answer must come back to it: ``source``
   chooses the host's own one for its own connections, and another one for what it forwards, so that the overlay can tell
   them apart (:mod:`.node_subnet`).
@@ -42,6 +44,7 @@ class Priority(enum.IntEnum):
     RAW = -300
     MANGLE = -150  # after conntrack, before translation
     NAT_DST = -100
+    FILTER = 0
     # One before NF_IP_PRI_NAT_SRC: what another program's rules would masquerade (Docker has some for its containers)
     # would leave with the host's own address.
     NAT_SRC = 99
@@ -88,6 +91,11 @@ def render(rules: HostRules) -> str:
         *map(_service_address, rules.service_addresses),
         *_loopback_ports(),
         *_to_services(),
+        "}",
+        f"chain spoofed {{ type filter hook forward priority {Priority.FILTER:d}; policy accept;",
+        # Policies trust these sources. The kernel itself refuses only its own ones, and only of IPv4.
+        f"oifname {link} fib saddr type local drop",
+        *(f"iifname != {link} oifname {link} {ip} saddr @inside{version} drop" for version, ip in IP.items()),
         "}",
         "chain source {",
         *_source(rules.forwarded),

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from database_server import Server
-from network_namespace import load_nftables
+from network_namespace import ip, load_nftables
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables
@@ -30,6 +30,8 @@ FORWARDED = {4: "192.168.1.0", 6: "fd10:128:0:1::"}
 POD = {4: "192.168.1.3", 6: "fd10:128:0:1::3"}
 HOST, OUTSIDE, OTHER_HOST = {4: "10.0.0.1", 6: "fd00::1"}, {4: "10.0.0.8", 6: "fd00::8"}, {4: "10.0.0.9", 6: "fd00::9"}
 SERVICE, NODE_PORT, LOCAL_NODE_PORT = {4: "10.96.0.1", 6: "fd96::1"}, {4: 30001, 6: 30008}, {4: 30002, 6: 30010}
+# Another address of the host, on its loopback: the link to the client has none that the client can take too.
+ALSO_HOST = {4: "10.0.7.7", 6: "fd00:7::7"}
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 HEAR = """
 import socket, sys
@@ -127,6 +129,34 @@ def test_nobody_is_at_the_other_address(host, overlay, version):
         assert ask(54340, FORWARDED[version], where=overlay, patience=4) == "silence"
     finally:
         end(program)
+
+
+@VERSIONS
+def test_nobody_outside_speaks_for_the_overlay(namespace, client, overlay, version):
+    """Protects what policies allow by its source: from outside nobody sends with an address of the host or of a pod,
+    neither to a pod nor to a node port. One datagram may be enough for an attacker, so answers count for nothing.
+    """
+    load_nftables()
+    port = NodePortRule("udp", 30020, (NodePortTargets(version, (Target(POD[version], 8080),)),))
+    nftables.write(dataclasses.replace(rules(version, port), forwarded=(FORWARDED[version],)))
+    single = "/128" if version == 6 else "/32"
+    ip(f"addr add {ALSO_HOST[version]}{single} dev lo")
+    client.run("ip", "route", "add", POD[version] + single, "via", HOST[version])
+
+    def say(source, text):
+        for to in ((POD[version], "8080"), (HOST[version], "30020")):
+            client.run("/usr/bin/python3", "-c", SAY, source, *to, text)
+
+    pod = begin(overlay, HEAR, POD[version], 8080)
+    try:
+        assert pod.stdout.readline() == "hearing\n"
+        for false in (OWN[version], FORWARDED[version], POD[version][:-1] + "9", ALSO_HOST[version]):
+            client.run("ip", "addr", "add", false + single, "dev", "eth0", *(["nodad"] if version == 6 else []))
+            say(false, "false")
+        say(OUTSIDE[version], "end")
+        assert pod.communicate(timeout=20)[0] == f"end from {OUTSIDE[version]}\nend from {FORWARDED[version]}\n"
+    finally:
+        end(pod)
 
 
 def test_rules_of_others_that_masquerade(host, client):
