@@ -31,6 +31,7 @@ PURPOSES = {
     "hop": Purpose("probe of the next hop of gateway {}", of_gateway=True),
     "cluster": Purpose("back to the pods from gateway {}", of_gateway=True),
     "outside": Purpose("next hop of gateway {}", of_gateway=True),
+    "spoofed": Purpose("false sources from outside at gateway {}", of_gateway=True),
     "egress": Purpose("pods to the outside through gateway {}"),
     "share": Purpose("pods that leave through gateway {}"),
     "inside": Purpose("what stays inside"),

@@ -187,7 +187,7 @@ class Overlay:
             row
             for row in current
             if row.owner in owners
-            and not (row.owner in unspecified and row.table == "Logical_Router_Policy" and not _is_share(row))
+            and not (row.owner in unspecified and row.table == "Logical_Router_Policy" and _is_pinned(row))
         ]
 
     def reads(self, current: Rows, renamed: Mapping[Owner, str]) -> dict[str, Query]:
@@ -310,9 +310,9 @@ class Overlay:
         return tuple(host_addresses(subnet).management for subnet in subnets)
 
 
-def _is_share(row: CurrentRow) -> bool:
-    """Return whether a row is the policy for a gateway's share of the pods."""
-    return (row.role or "").startswith("share-")
+def _is_pinned(row: CurrentRow) -> bool:
+    """Return whether a row is the policy for subnets that are pinned to a gateway."""
+    return (row.role or "").startswith("pinned-")
 
 
 def _completed(gateway: Gateway, state: CurrentState) -> Gateway:

@@ -85,7 +85,7 @@ def test_types_change_back_and_forth(world):
     assert "192.168.1.3:8080" in dict(row["variables"][1]).values()
 
     def answers():
-        return [row["match"] for row in world.nb.rows("Logical_Router_Policy")]
+        return [row["match"] for row in world.nb.rows("Logical_Router_Policy", ["action", "==", "reroute"])]
 
     def hosts():
         return [row["addresses"] for row in world.nb.rows("Address_Set", ["name", "==", "ovn_kubernetes_hosts_IPv4"])]

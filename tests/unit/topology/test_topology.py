@@ -153,6 +153,8 @@ def test_gateway_v4(picture):
         "GR_node1 > NAT hop-4 type:dnat logical_ip:10.55.0.254 external_ip:100.64.255.253",
         "GR_node1 > rport rtoe-GR_node1 networks:10.55.0.12/24 mac:52:54:00:00:00:01",
         *OUTSIDE,
+        'GR_node1 > Logical_Router_Policy spoofed-4 priority:100 match:inport == "rtoe-GR_node1" && '
+        "ip4.src == {192.168.0.0/16, 100.64.0.0/16} action:drop",
     ]
 
 
@@ -170,6 +172,8 @@ def test_gateway_v6(picture):
         "GR_node1 > NAT hop-6 type:dnat logical_ip:fd55::fe external_ip:fd98::ffff:ffff:ffff:fffd",
         "GR_node1 > rport rtoe-GR_node1 networks:fd55::12/64 mac:52:54:00:00:00:01",
         *OUTSIDE,
+        'GR_node1 > Logical_Router_Policy spoofed-6 priority:100 match:inport == "rtoe-GR_node1" && '
+        "ip6.src == {fd10:128::/48, fd98::/64} action:drop",
     ]
 
 
