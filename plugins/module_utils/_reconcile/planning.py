@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._common.errors import OvnKubernetesError
 from .._ovsdb.difference import difference
 from .._ovsdb.plan import Plan
-from .._ovsdb.rows import SetMembers
+from .._ovsdb.rows import Members, Ref, SetMembers
 from .._ovsdb.schema import UNIQUE
 
 if TYPE_CHECKING:
@@ -65,11 +65,14 @@ class ObjectPlan:
     :ivar again: plan it again afterwards: these changes were only the first part.
     :ivar rivals: owners whose rows have a value that the plan needs, and that only one row may have. They must be
         planned together with this object.
+    :ivar needs: owners whose rows this plan names, and that are not there: they are made by the same transaction, or
+        this plan must wait.
     """
 
     plan: Plan
     again: bool = False
     rivals: frozenset[Owner] = frozenset()
+    needs: frozenset[Owner] = frozenset()
 
 
 def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
@@ -94,7 +97,9 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
         return ObjectPlan(Plan(difference([], misplaced, {})), again=True)
     by_name = _rows_by_name(replica, desired)
     changes = difference(desired, current, by_name)
-    return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes))
+    needs = {need for row in desired for need in row.needs}
+    missing = frozenset(need.owner for need in needs if not replica.owned(need.owner, (need.table,)))
+    return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes), needs=missing)
 
 
 def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str, str | None], tuple[str, str]]) -> bool:
@@ -127,7 +132,9 @@ def _rows_by_name(replica: Replica, desired: Sequence[Row]) -> dict[tuple[str, s
         keys += [(row.table, row.name)] if row.name is not None else []
         keys += [row.parent_key] if row.parent_key is not None else []
         for value in row.columns.values():
-            if isinstance(value, SetMembers):
-                keys += [(ref.table, ref.name) for ref in value.refs]
+            refs = value.refs if isinstance(value, SetMembers) else ()
+            if isinstance(value, Members):
+                refs = tuple(one for one in (*value.has, *value.lacks) if isinstance(one, Ref))
+            keys += [(ref.table, ref.name) for ref in refs]
     rows = {key: replica.named(*key) for key in keys}
     return {key: current for key, current in rows.items() if current is not None}
