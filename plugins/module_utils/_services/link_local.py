@@ -26,7 +26,7 @@ from .host import Host
 from .index import Index
 
 NETWORK = ipaddress.ip_network("169.254.0.0/16")
-# No host opens what clouds serve there themselves (169.254.169.254 is their metadata), nor northbound.HAIRPIN.
+# No host opens what clouds serve there themselves (169.254.169.254 is their metadata), nor names.HAIRPIN.
 CLOUDS = ipaddress.ip_network("169.254.169.0/24")
 MOST = 8  # of one host
 PRIORITY, OTHERS_PRIORITY = 121, 120  # above all other policies of the cluster router
