@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Keep the rows of network policies.
+
+A policy's own rows are its ACLs. They name groups and sets, which the same transaction makes where they are not there.
+Those that nobody names any more are removed after the last ACL that names them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from .._kube import reasons
+from .._kube.reference import OnEvent
+from .._kube.told import Told
+from .._ovsdb.plan import Change
+from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._pods import northbound
+from .._pods.model import Pod
+from .._reconcile.engine import Engine
+from . import acls, nodes
+from .acls import KIND, Acl, Watch
+from .groups import GroupPlanner, SetPlanner
+from .index import MAXIMUM_NUMBERS, PolicyIndex
+from .membership import Membership
+from .model import Namespace, Policy
+from .nodes import NodePlanner
+from .shared import GROUP_KIND, SET_KIND, Key, PeerNetworks, Shared
+
+LOG = logging.getLogger("ovn-k8s-watcher")
+KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
+
+
+class PolicyPlanner:
+    """The planner of network policies, and what hears of everything that policies depend on.
+
+    :param replica: the Northbound database, with the members of groups and sets (:data:`.membership.MEMBER_COLUMNS`).
+    :param policies: key -> policy, the informer's store.
+    :param pods: key -> pod, the informer's store.
+    :param namespaces: name -> namespace, the informer's store.
+    :param on_event: writes an event about a policy.
+
+    :ivar groups, sets, nodes: the planners of what policies share.
+    :ivar membership: what policies add to the rows of pods.
+    """
+
+    tables = ("ACL",)
+
+    def __init__(
+        self,
+        replica: Replica,
+        policies: Mapping[str, Policy],
+        pods: Mapping[str, Pod],
+        namespaces: Mapping[str, Namespace],
+        on_event: OnEvent,
+    ) -> None:
+        self.index = PolicyIndex(pods, namespaces)
+        self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
+        self.nodes = NodePlanner(replica)
+        self._replica = replica
+        self._policies = policies
+        self._pods = pods
+        self.membership = Membership(replica, self.index)
+        self._told = Told(on_event, LOG)
+        self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
+        self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
+        self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
+        self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
+        self._has_tiers = False
+
+    @property
+    def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner]:
+        """Kind -> planner, in the order in which they are best planned."""
+        return {nodes.KIND: self.nodes, KIND: self, GROUP_KIND: self.groups, SET_KIND: self.sets}
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, which whoever makes it sets."""
+        return self.nodes.engine
+
+    @engine.setter
+    def engine(self, engine: Engine) -> None:
+        self.groups.engine = self.sets.engine = self.nodes.engine = engine
+
+    # Events.
+
+    def database_has(self, has_tiers: bool) -> None:
+        """Take in whether the database has tiers of ACLs."""
+        if has_tiers != self._has_tiers:
+            self._has_tiers = self.groups.has_tiers = self.nodes.has_tiers = has_tiers
+            self._mark_everything()
+
+    def policy_changed(self, key: str, _old: Policy | None, new: Policy | None) -> None:
+        """Take in a change of a policy."""
+        if new is None:
+            self._told.forget(key)
+        self._refresh(key)
+
+    def namespace_changed(self, key: str, _old: Namespace | None, new: Namespace | None) -> None:
+        """Take in a change of a namespace: its pods may be in other sets."""
+        if self.index.namespace_changed(key, new):
+            self._pods_changed(self.index.pods_in(key))
+
+    def pod_changed(self, key: str, _old: Pod | None, new: Pod | None) -> None:
+        """Take in a change of a pod, whose own planner hears of it too."""
+        self.index.pod_changed(key, new)
+        if new is not None:
+            self._refresh_all(self.index.stale(new))
+
+    def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a switch port."""
+        self.sets.port_changed(old, new)
+
+    def switch_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        """Take in a change of a switch."""
+        self.nodes.switch_changed(old, new)
+
+    def members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
+        """Take in that a group or a set has got members, and lost some: by us, or by somebody else."""
+        owner = row.owner
+        if owner is None or owner.type not in (GROUP_KIND, SET_KIND):
+            return
+        shared = self.index.named(owner.name)
+        if owner.type == GROUP_KIND:
+            for port in filter(None, (self._replica.rows[northbound.TABLE].get(uuid) for uuid in (*come, *gone))):
+                self.engine.row_changed(port)
+        elif shared is not None and not shared.keeps_pods:
+            self.sets.mark(shared)
+        else:
+            for address in (*come, *gone):
+                for key in self.sets.pods_with(address):
+                    self.engine.mark(northbound.KIND, key)
+            self.sets.suspect(row, come)
+        if shared is not None and gone and not isinstance(shared.key, PeerNetworks) and shared.key.port is not None:
+            column = "ports" if owner.type == GROUP_KIND else "addresses"
+            if not row.columns[column]:  # no pod has this number for the name any more
+                self._refresh_all(shared.users)
+
+    def begin(self) -> None:
+        """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
+        for key in {*self._policies, *self._used}:
+            self._refresh(key)
+            self._release(key, self._current_keys(key))
+        self.sets.begin()
+        self.nodes.begin()
+        self._mark_everything()
+        for kind in KINDS:
+            for name in self._replica.owners(kind):
+                self.engine.mark(kind, name)
+
+    def _mark_everything(self) -> None:
+        self.nodes.begin()
+        for shared in self.index.all():
+            self._mark(shared)
+        for key in self._policies:
+            self.engine.mark(KIND, key)
+        for key in self._pods:
+            self.engine.mark(northbound.KIND, key)
+
+    def _mark(self, shared: Shared) -> None:
+        self.engine.mark(shared.kind, shared.name)
+
+    def _pods_changed(self, pods: Iterable[Pod]) -> None:
+        """Look at pods again whose groups and sets may be others."""
+        stale: set[str] = set()
+        for pod in pods:
+            self.engine.mark(northbound.KIND, pod.key)
+            stale |= self.index.stale(pod)
+        self._refresh_all(stale)
+
+    # Which groups and sets a policy uses.
+
+    def _refresh_all(self, keys: Iterable[str]) -> None:
+        for key in list(keys):
+            self._refresh(key)
+
+    def _refresh(self, key: str) -> None:
+        """Find the ACLs of a policy anew, and use what they name at once: pods that are planned from now on are in it.
+
+        What it used before it uses until its rows are written.
+        """
+        policy = self._policies.get(key)
+        for watch in self._watches.pop(key, ()):
+            self.index.unwatch(watch.key, key)
+        self._crowded.pop(key, None)
+        if policy is None:
+            self._acls.pop(key, None)
+        else:
+            self._watches[key] = acls.watches(policy)
+            for watch in self._watches[key]:
+                self.index.watch(watch.key, key, watch.port)
+            self._acls[key] = acls.wanted(policy, lambda watch: self._numbers(key, watch))
+        used = self._used.setdefault(key, set())
+        for one in self._current_keys(key):
+            used.add(one)
+            self.index.use(one, key)
+        if not self.engine.active:
+            self._release(key, self._current_keys(key))
+        self.engine.mark(KIND, key)
+
+    def _numbers(self, key: str, watch: Watch) -> Sequence[int]:
+        found, are_more = self.index.numbers(watch.key, watch.port)
+        if are_more:
+            self._crowded[key] = watch.port.name
+        return found
+
+    def _current_keys(self, key: str) -> set[Key]:
+        """Return the groups and sets that the ACLs of a policy name."""
+        found: set[Key] = set()
+        for acl in self._acls.get(key, ()):
+            found.add(acl.group)
+            found.update(acl.peers or ())
+        return found
+
+    def _release(self, key: str, kept: Collection[Key]) -> None:
+        """Give up the groups and sets of a policy but these: no row of it names them."""
+        used = self._used.get(key, set())
+        for one in used - set(kept):
+            used.discard(one)
+            shared = self.index.get(one)
+            if shared is None:
+                continue
+            self.index.release(shared, key)
+            if not shared.users:
+                self._mark(shared)
+                if not self.engine.active:
+                    self.index.forget(shared)
+        if not used:
+            self._used.pop(key, None)
+
+    # For the engine.
+
+    @staticmethod
+    def owner(key: str) -> Owner:
+        """Return the owner of a policy's rows."""
+        return Owner(KIND, key)
+
+    def desired(self, key: str) -> list[Row]:
+        """Return the ACLs of a policy."""
+        return [acls.row(key, acl, self._find, self._has_tiers) for acl in self._acls.get(key, ())]
+
+    def _find(self, key: Key) -> Shared:
+        shared = self.index.get(key)
+        if shared is None:
+            raise AssertionError(f"{key} is used, and not known")
+        return shared
+
+    def done(self, key: str, changes: Sequence[Change]) -> None:
+        """Take in that the rows are as desired: release what they name no more, and say what is not enforced."""
+        rows = self._replica.owned(self.owner(key), self.tables)
+        desired = {row.role for row in self.desired(key)}
+        if {row.role for row in rows} <= desired:
+            self._release(key, self._current_keys(key))
+        policy = self._policies.get(key)
+        if policy is None:
+            return
+        self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
+        faults = list(policy.faults)
+        if key in self._crowded:
+            faults.append(
+                f"port name {self._crowded[key]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
+                "those of most pods count"
+            )
+        message = f"not enforced as written: {'; '.join(faults)}" if faults else ""
+        self._told.tell(key, policy.reference, reasons.POLICY_PART_REFUSED, message)
+
+    def failed(self, key: str, reason: str) -> None:
+        """Say that a policy is not enforced yet."""
+        policy = self._policies.get(key)
+        if policy is not None:
+            self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, f"it is not enforced yet: {reason}")
