@@ -45,13 +45,16 @@ class Api:
 
 
 class PolicyWorld:
-    """A watcher that acts, and its objects."""
+    """A watcher that acts, and its objects.
+
+    :ivar versions: how many changes of objects there were.
+    """
 
     def __init__(self, nb):
         self.nb, self.api = nb, Api()
         self.cluster = Cluster(self.api, nb.remote)
         self._tasks = []
-        self._versions = 0
+        self.versions = 0
 
     async def __aenter__(self):
         replica = self.cluster.replica
@@ -86,8 +89,8 @@ class PolicyWorld:
 
     def put(self, kind, namespace, name, **more):
         """Make or change an object."""
-        self._versions += 1
-        metadata = {"name": name, "uid": f"u-{namespace}-{name}", "resourceVersion": str(self._versions)}
+        self.versions += 1
+        metadata = {"name": name, "uid": f"u-{namespace}-{name}", "resourceVersion": str(self.versions)}
         if namespace:
             metadata["namespace"] = namespace
         metadata.update(more.pop("metadata", {}))
@@ -95,6 +98,7 @@ class PolicyWorld:
 
     def delete(self, kind, key):
         """Delete an object."""
+        self.versions += 1
         namespace, _slash, name = key.rpartition("/")
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
         self.cluster.informers[kind]._delete({"metadata": metadata})

@@ -17,13 +17,14 @@ from .values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, Optional
 
     from .rows import Condition, RawRow
 
     Operation = dict[str, Any]
     Reference = list[str]  # ["uuid", UUID], or ["named-uuid", name of the insert in this transaction]
-    Resolve = Callable[[str, str], Reference]  # (table, name) -> reference; :raises DatabaseError: there is no such row
+    # (table, name) -> reference; None: to be left out. :raises DatabaseError: there is no such row
+    Resolve = Callable[[str, str], Optional[Reference]]
 
 
 def wait(table: str, where: Iterable[Condition], columns: Iterable[str], rows: Sequence[RawRow]) -> Operation:
@@ -83,7 +84,8 @@ def set_difference(before: Iterable[Any], after: Iterable[Any]) -> tuple[tuple[A
 def encode_desired(value: Any, resolve: Resolve) -> Any:
     """Return a desired value as it goes over the wire; members that are a :class:`.rows.Ref` become references."""
     if isinstance(value, tuple) and any(isinstance(item, Ref) for item in value):
-        return ["set", [resolve(ref.table, ref.name) for ref in value]]
+        references = (resolve(ref.table, ref.name) for ref in value)
+        return ["set", [one for one in references if one is not None]]
     return encode(value)
 
 

@@ -110,6 +110,14 @@ class TableCopy:
         """Return the rows in whose set a member is."""
         return [self.rows[table][uuid] for uuid in self._holders[table].get(member, ())]
 
+    def member_column(self, table: str) -> str:
+        """Return the column of a table whose members are known one by one."""
+        return self._member_columns[table]
+
+    def all_holders(self, member: Any) -> list[CurrentRow]:
+        """Return the rows of all tables in whose set a member is."""
+        return [row for table in self._holders for row in self.holders(table, member)]
+
     def monitored_columns(self) -> dict[str, list[str]]:
         """Return table -> columns that the server must send: those of the copy, and those that refer to children."""
         return {

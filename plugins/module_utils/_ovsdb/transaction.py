@@ -18,7 +18,7 @@ from .operations import encode_desired, remove_from_parent, set_difference, upda
 from .plan import Change, Plan
 from .rows import CurrentRow, LargeSet, Ref, Row, includes, is_uuid
 from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETONS, parent_column
-from .values import encode
+from .values import Uuid, encode
 
 if TYPE_CHECKING:
     from typing import Any
@@ -47,6 +47,7 @@ class _Transaction:
         self._guards: list[Operation] = [{"op": "assert", "lock": lock}] if lock else []
         self._guards += [wait(read.query.table, read.query.where, read.query.columns, read.rows) for read in plan.reads]
         self._writes: list[Operation] = []
+        self._deleted = {change.current_row().uuid for change in plan.changes if change.kind == "delete"}
         self._joins: list[Operation] = []  # after all writes: a row is inserted before it gets members
         self._references: dict[int, Reference] = {
             index: ["uuid", change.uuid] if change.uuid else ["named-uuid", f"row{index}"]
@@ -73,10 +74,10 @@ class _Transaction:
                 self._insert(index, change)
             elif change.is_join:
                 self._guards += [_unjoined(change, self._plan.by_name)] if change.current is not None else []
-                self._joins += update(change, self._resolve)
+                self._joins += update(change, self._member)
             elif change.kind == "update":
                 self._guards.append(_unchanged(change))
-                self._writes += update(change, self._resolve)
+                self._writes += update(change, self._member)
             else:
                 self._writes += _delete(change.current_row())
         return [*self._guards, *self._writes, *self._joins, {"op": "comment", "comment": comment}]
@@ -90,11 +91,18 @@ class _Transaction:
         hint = " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""
         raise DatabaseError(f"{table} {name} does not exist: make it first{hint}")
 
+    def _member(self, table: str, name: str) -> Reference | None:
+        """Return a reference for a set; None: the row is deleted, and the server would keep a reference that the
+        transaction which deletes the row inserts.
+        """
+        reference = self._resolve(table, name)
+        return None if reference[1] in self._deleted else reference
+
     def _insert(self, index: int, change: Change) -> None:
         row = change.desired_row()
         if not self._lock:
             self._guards += _absent(row)
-        content = {column: encode_desired(values.after, self._resolve) for column, values in change.columns.items()}
+        content = {column: encode_desired(values.after, self._member) for column, values in change.columns.items()}
         children = self._children.get((row.table, row.name or ""), {})
         for table, references in children.items():
             content[parent_column(table, row.table)] = ["set", references]
@@ -152,7 +160,9 @@ def _unjoined(change: Change, by_name: ByName) -> Operation:
 def _known_members(members: tuple[Any, ...], by_name: ByName) -> list[Any]:
     """Return members as they go over the wire, without references to rows that do not exist yet."""
     found = [by_name.get((one.table, one.name)) if isinstance(one, Ref) else one for one in members]
-    return ["set", [["uuid", one.uuid] if isinstance(one, CurrentRow) else one for one in found if one is not None]]
+    known = (Uuid(one.uuid) if isinstance(one, CurrentRow) else one for one in found if one is not None)
+    encoded: list[Any] = encode(tuple(known))
+    return encoded
 
 
 def _absent(row: Row) -> list[Operation]:

@@ -176,8 +176,8 @@ class SetPlanner(SharedPlanner):
 
     def _without_orphans(self, shared: Shared, version: int) -> list[Row]:
         """Return the change by which a set loses addresses that no port of a pod has."""
-        orphans = [ip for ip in self._suspects.get(shared.name, ()) if ip not in self._ports_with]
-        lacks = tuple(ip for ip in sorted(orphans) if family(ip) == version)
+        suspects = sorted(self._suspects.get(shared.name, ()))
+        lacks = tuple(one for one in suspects if one not in self._ports_with)
         columns = {"addresses": Members(lacks=lacks)}
         name = shared.set_name(version)
         return [Row(SET_TABLE, shared.owner, "orphans", name, columns=columns, kind="joined")] if lacks else []

@@ -148,6 +148,7 @@ def test_packets_to_unserved_addresses_are_dropped(world):
         rows = {
             row["_uuid"][1]: (row["direction"], row["match"], row["action"], row["options"])
             for row in world.nb.rows("ACL")
+            if row["action"] == "drop"
         }
         return {name: sorted(rows[uuid] for uuid in uuids if uuid in rows) for name, uuids in held.items()}
 
@@ -171,7 +172,7 @@ def test_further_networks_of_services(world):
     cidrs, finalizer = "/apis/networking.k8s.io/v1/servicecidrs", "networking.k8s.io/service-cidr-finalizer"
 
     def dropped():
-        return {row["match"] for row in world.nb.rows("ACL")}
+        return {row["match"] for row in world.nb.rows("ACL") if row["action"] == "drop"}
 
     def events(kind):
         found = world.api.items("/api/v1/namespaces/default/events")

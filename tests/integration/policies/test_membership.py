@@ -1,0 +1,362 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects who is in which group and set: at each moment of a churn, after it, and whatever others write there."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+from policy_world import PolicyWorld
+
+NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
+
+
+def run(nb, test, **options):
+    """Run a test with a watcher that acts."""
+
+    async def main():
+        async with PolicyWorld(nb, **options) as world:
+            await test(world)
+
+    asyncio.run(asyncio.wait_for(main(), 240))
+
+
+def selector(dice):
+    """Some selector."""
+    return dice.choice(
+        [
+            {},
+            {"matchLabels": {"app": dice.choice(APPS)}},
+            {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": [dice.choice(APPS)]}]},
+            {"matchExpressions": [{"key": "app", "operator": "In", "values": list(APPS[:2])}]},
+            {"matchExpressions": [{"key": "old", "operator": dice.choice(["Exists", "DoesNotExist"])}]},
+        ]
+    )
+
+
+def peer(dice):
+    """Some peer."""
+    teams = [
+        {},
+        {"matchLabels": {"team": dice.choice(TEAMS)}},
+        {"matchExpressions": [{"key": "x", "operator": "Exists"}]},
+    ]
+    return dice.choice(
+        [
+            {"podSelector": selector(dice)},
+            {"namespaceSelector": dice.choice(teams)},
+            {"namespaceSelector": dice.choice(teams), "podSelector": selector(dice)},
+            {"ipBlock": {"cidr": "192.168.0.0/16", "except": ["192.168.2.0/24"]}},
+        ]
+    )
+
+
+def spec(dice):
+    """Some policy."""
+    ports = dice.choice([[], [{"port": 80}], [{"port": "http"}], [{"port": "http", "protocol": "UDP"}, {"port": 9}]])
+    rules = [{"from": [peer(dice)], "to": [peer(dice)], "ports": ports} for _n in range(dice.randint(0, 2))]
+    return {
+        "podSelector": selector(dice),
+        "policyTypes": dice.choice([["Ingress"], ["Egress"], ["Ingress", "Egress"]]),
+        "ingress": rules,
+        "egress": rules,
+    }
+
+
+class Objects:
+    """What there is, kept apart from what is tested."""
+
+    def __init__(self, world, dice):
+        self.world, self.dice = world, dice
+        self.pods, self.teams, self.policies = {}, {}, {}
+        for name in NAMESPACES:
+            self.team(name, dice.choice(TEAMS))
+
+    def team(self, name, team):
+        """Label a namespace."""
+        self.teams[name] = {"team": team}
+        self.world.namespace(name, team=team)
+
+    def pod(self, key):
+        """Make a pod, or change its labels."""
+        labels = {"app": self.dice.choice(APPS), **({"old": "y"} if self.dice.random() < 0.3 else {})}
+        before = self.pods.get(key)
+        node = before[0] if before else self.dice.choice([1, 2])
+        ports = before[2] if before else self.dice.choice([(), (("http", 80),), (("http", 8080, "UDP"), ("x", 9))])
+        self.pods[key] = node, labels, ports
+        self.world.pod(key, node, ports, **labels)
+
+    def step(self):
+        """Something happens."""
+        dice, kind = self.dice, self.dice.random()
+        pod, policy = (f"{dice.choice(NAMESPACES)}/{what}{dice.randint(0, 9)}" for what in "pn")
+        if kind < 0.45:
+            self.pod(pod)
+        elif kind < 0.65:
+            if self.pods.pop(pod, None):
+                self.world.delete("pods", pod)
+                self.world.cluster.pods.addresses.table._next.clear()  # the next pod gets the same address
+        elif kind < 0.75:
+            self.team(dice.choice(NAMESPACES), dice.choice(TEAMS))
+        elif kind < 0.92:
+            self.policies[policy] = spec(dice)
+            self.world.policy(policy, **self.policies[policy])
+        elif self.policies.pop(policy, None):
+            self.world.delete("networkpolicies", policy)
+
+    def members(self, shared):
+        """The pods of a group or set, by a look at all."""
+        key, found = shared.key, set()
+        for pod, (_node, labels, ports) in self.pods.items():
+            namespace = pod.split("/")[0]
+            part = getattr(key, "namespaces", None) or getattr(key, "namespace", None)
+            inside = part == namespace if isinstance(part, str) else part.matches(self.teams[namespace])
+            named = {(one[0], one[1], (*one, "TCP")[2].lower()) for one in ports}
+            port = key.port and (key.port.name, key.port.number, key.port.protocol)
+            if inside and key.pods.matches(labels) and (port is None or port in named):
+                found.add(pod)
+        return found
+
+    def check(self):
+        """:raises AssertionError: unless all groups and sets have exactly their members."""
+        replica, used = self.world.cluster.replica, set()
+        for shared in self.world.cluster.policies.index.all():
+            if not shared.users:
+                continue
+            if shared.kind == "PolicyPods":
+                used.add(shared.group)
+                row = replica.named("Port_Group", shared.group)
+                ports = {self.world.port(pod).uuid for pod in self.members(shared)}
+                assert row.columns["ports"] == ports, shared.key
+            elif hasattr(shared.key, "namespaces"):
+                for version in (4, 6):
+                    used.add(shared.set_name(version))
+                    row = replica.named("Address_Set", shared.set_name(version))
+                    expected = {self.world.address(pod, version) for pod in self.members(shared)}
+                    if shared.key.networks:
+                        expected = {ip for ip in expected if ip.startswith("192.168.") and ip[8] != "2"}
+                    assert row.columns["addresses"] == expected, (shared.key, version)
+            else:
+                used.update(map(shared.set_name, shared.versions))
+        rows = [*replica.rows["Port_Group"].values(), *replica.rows["Address_Set"].values()]
+        assert {row.name for row in rows if row.owner.type.startswith("Policy")} == used
+        policies = {row.owner.name for row in replica.rows["ACL"].values() if row.owner.type == "NetworkPolicy"}
+        assert policies == set(self.policies)
+
+
+def watch_new_ports(world):
+    """Note each port that is not in all its groups and sets from its first moment; the notes.
+
+    What has changed while the transaction was under way is left out.
+    """
+    wrong, seen, planned = [], [], {}
+    replica, membership = world.cluster.replica, world.cluster.pods.policies
+    on_change, rows = replica._on_change, membership.rows
+
+    def plan(pod, addresses):
+        planned[pod.key] = world.versions
+        return rows(pod, addresses)
+
+    membership.rows = plan
+
+    def check(name):
+        row = replica.named("Logical_Switch_Port", name)
+        pod = world.cluster.pods._pods.get(name.replace("_", "/", 1))
+        if row is None or pod is None or planned[pod.key] != world.versions:
+            return
+        seen.append(name)
+        index, addresses = world.cluster.policies.index, row.columns["addresses"].split()[1:]
+        for shared in index.groups_of(pod):
+            group = replica.named("Port_Group", shared.group)
+            if group is not None and row.uuid not in group.columns["ports"]:
+                wrong.append((name, shared.key))
+        named = {shared.set_name(6 if ":" in ip else 4) for shared in index.sets_of(pod) for ip in addresses}
+        for address in addresses:
+            for held in replica.holders("Address_Set", address):
+                if held.owner.type == "PolicyPeers" and held.name not in named:
+                    wrong.append((name, address, held.name))
+
+    def changed(table, old, new):
+        on_change(table, old, new)
+        if table == "Logical_Switch_Port" and old is None and new.owner is not None and new.owner.type == "Pod":
+            asyncio.get_running_loop().call_soon(check, new.name)
+
+    replica._on_change = changed
+    return wrong, seen
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_churn_of_everything(nb, seed):
+    """Protects membership: pods, labels, namespaces and policies come, change and go as fast as they can, and addresses
+    are used again at once. No port is ever without its groups, no address in a set of its last holder, and in the end
+    each group and set has exactly its members; nothing is left when all has gone.
+    """
+
+    async def test(world):
+        dice = random.Random(seed)
+        objects, (wrong, seen) = Objects(world, dice), watch_new_ports(world)
+        for _round in range(25):
+            for _step in range(dice.randint(1, 12)):
+                objects.step()
+            if dice.random() < 0.5:
+                await asyncio.sleep(dice.random() / 50)
+            else:
+                await world.settled()
+                objects.check()
+        await world.settled()
+        objects.check()
+        assert wrong == [] and seen
+        # Who begins anew has nothing to write.
+        before = world.cluster.engine.transactions
+        world.begin()
+        await world.settled()
+        assert world.cluster.engine.transactions == before
+        for key in list(objects.policies):
+            world.delete("networkpolicies", key)
+        await world.settled()
+        assert world.groups() == {} and world.sets() == {} and world.acls() == []
+        assert world.cluster.policies.index.all() == [] and not world.cluster.policies._used
+        assert world.cluster.engine.failing == {}
+
+    run(nb, test)
+
+
+def test_what_others_write(nb):
+    """Protects policies from whoever changes their rows: members that are taken out or put in, networks, rules, whole
+    groups and sets are as before a moment later. A port that somebody else has added stays.
+    """
+
+    async def test(world):
+        world.namespace("a", team="red")
+        world.pod("a/web", 1, app="web")
+        world.pod("a/other", 1, app="other")
+        rule = {"from": [{"podSelector": {"matchLabels": {"app": "web"}}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]}
+        world.policy("a/p", podSelector={"matchLabels": {"app": "web"}}, ingress=[rule])
+        await world.settled()
+        ours = [["external_ids", "includes", ["map", [["k8s.ovn.org/owner-type", "PolicyPeers"]]]]]
+        groups = [["external_ids", "includes", ["map", [["k8s.ovn.org/owner-type", "PolicyPods"]]]]]
+        replica = world.cluster.replica
+        other = ["uuid", replica.named("Logical_Switch_Port", "a_other").uuid]
+        router = ["uuid", replica.named("Logical_Switch_Port", "stor-node1").uuid]
+        before = (world.groups(), world.sets(), world.acls(), world.acls("PolicyPods"), world.acls("PolicyNode"))
+
+        async def broken(*operations):
+            await asyncio.to_thread(nb.transact, *operations)
+
+            def now():
+                return (world.groups(), world.sets(), world.acls(), world.acls("PolicyPods"), world.acls("PolicyNode"))
+
+            async def mended():
+                changed = False
+                while not changed or now() != before:
+                    changed = changed or now() != before
+                    await asyncio.sleep(0.001)
+
+            await asyncio.wait_for(mended(), 20)
+
+        def mutate(table, where, column, kind, *values):
+            mutation = [column, kind, ["set", list(values)]]
+            return {"op": "mutate", "table": table, "where": where, "mutations": [mutation]}
+
+        await broken(mutate("Address_Set", ours, "addresses", "insert", "192.168.1.77", world.address("a/other")))
+        await broken(mutate("Address_Set", ours, "addresses", "delete", world.address("a/web"), "10.0.0.0/8"))
+        await broken(mutate("Port_Group", groups, "ports", "insert", other))
+        await broken({"op": "update", "table": "Port_Group", "where": groups, "row": {"ports": ["set", []]}})
+        await broken({"op": "delete", "table": "Address_Set", "where": ours})
+        await broken({"op": "delete", "table": "Port_Group", "where": groups})
+        await broken({"op": "update", "table": "ACL", "where": [], "row": {"match": "0"}})
+        await broken({"op": "update", "table": "Logical_Switch", "where": [], "row": {"acls": ["set", []]}})
+        nb.transact(mutate("Port_Group", groups, "ports", "insert", router))
+        world.pod("a/web", 1, app="web", more="x")
+        await asyncio.sleep(0.2)
+        await world.settled()
+        assert "stor-node1" in next(iter(world.groups().values()))
+
+    run(nb, test)
+
+
+def test_what_an_earlier_watcher_left(nb):
+    """Protects a watcher that begins: what was deleted while nobody acted goes, also an address that no pod has."""
+
+    async def test(world):
+        world.namespace("a", team="red")
+        world.pod("a/web", 1, app="web")
+        world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}])
+        world.policy("a/q", podSelector={"matchLabels": {"app": "web"}})
+        await world.settled()
+        address = world.address("a/web")
+        world.cluster.engine.stop()
+        world.delete("networkpolicies", "a/q")
+        world.delete("pods", "a/web")
+        nb.transact(
+            {
+                "op": "update",
+                "table": "Logical_Switch",
+                "where": [["name", "==", "node1"]],
+                "row": {"ports": ["set", []]},
+            }
+        )
+        while world.port("a/web") is not None:
+            await asyncio.sleep(0.005)
+        assert any(address in found for found in world.sets().values())
+        world.begin()
+        await world.settled()
+        assert world.groups() == {("a", "pods="): set()} and set().union(*world.sets().values()) == set()
+        assert len(world.acls()) == 2
+
+    run(nb, test)
+
+
+def test_a_pod_waits_for_the_labels_of_its_namespace(nb):
+    """Protects policies by labels of namespaces: a pod whose namespace is not known yet gets no port; without such
+    policies it does.
+    """
+
+    async def test(world):
+        world.pod("a/first", 1)
+        await world.settled()
+        assert world.port("a/first") is not None
+        world.namespace("b")
+        world.pod("b/web", 1)
+        world.policy("b/p", podSelector={}, ingress=[{"from": [{"namespaceSelector": {"matchLabels": {"x": "y"}}}]}])
+        await world.settled()
+        world.pod("a/second", 1)
+        await world.settled()
+        assert world.port("a/second") is None and world.port("a/first") is not None
+        world.namespace("a", x="y")
+        await world.settled()
+        assert {world.address("a/first"), world.address("a/second")} < set().union(*world.sets().values())
+
+    run(nb, test)
+
+
+def test_pods_that_have_finished_or_are_on_the_hosts_network(nb):
+    """Protects sets from addresses that are nobody's: pods that have finished leave, pods on the host's network never
+    come; a pod that is being deleted stays until it is gone.
+    """
+
+    async def test(world):
+        world.namespace("a")
+        world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}])
+        world.pod("a/job", 1)
+        world.put(
+            "pods",
+            "a",
+            "agent",
+            spec={"nodeName": "node1", "hostNetwork": True, "containers": []},
+            status={"podIP": "x"},
+        )
+        await world.settled()
+        (members,) = world.sets().values()
+        assert members == {world.address("a/job"), world.address("a/job", 6)}
+        meta = {"deletionTimestamp": "2026-01-01T00:00:00Z"}
+        world.put("pods", "a", "job", metadata=meta, spec={"nodeName": "node1", "containers": []})
+        await world.settled()
+        assert next(iter(world.sets().values())) == members
+        world.pod("a/job", 1, phase="Succeeded")
+        await world.settled()
+        assert world.sets() == {next(iter(world.sets())): set()}
+
+    run(nb, test)
