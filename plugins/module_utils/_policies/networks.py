@@ -10,14 +10,17 @@ that drops the exception would hit what another rule allows.
 from __future__ import annotations
 
 import bisect
-import ipaddress
+import re
+import socket
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._common import addressing
 from .selectors import Unreadable
 
 MAXIMUM_BLOCKS = 5000  # networks and exceptions of one policy
+WIDTH = {4: 32, 6: 128}  # bits of an address
+DIGITS = re.compile(r"[0-9]{1,3}")
 MAXIMUM_NETWORKS = 10000  # that are left of the blocks of one rule
 
 
@@ -34,15 +37,19 @@ def span(text: object) -> Span:
 
     :raises Unreadable: it is none.
     """
-    if not isinstance(text, str) or len(text) > addressing.LONGEST or "%" in text:
+    if not isinstance(text, str) or len(text) > addressing.LONGEST:
         raise Unreadable("a network that is none")
-    if not text.rpartition("/")[2].isdigit() or "/" not in text:
-        raise Unreadable(f"{text!r}, which is no network with a prefix length")
+    address, _slash, prefix = text.rpartition("/")
+    version = addressing.family(address)
     try:
-        net = ipaddress.ip_network(text, strict=False)
+        number = int.from_bytes(addressing.packed(address), "big")
+        host_bits = WIDTH[version] - int(prefix) if DIGITS.fullmatch(prefix) else -1
     except ValueError:
-        raise Unreadable(f"{text!r}, which is no network") from None
-    return Span(net.version, int(net.network_address), int(net.broadcast_address))
+        host_bits = -1
+    if host_bits < 0:
+        raise Unreadable(f"{text!r}, which is no network with a prefix length")
+    first = number >> host_bits << host_bits
+    return Span(version, first, first + (1 << host_bits) - 1)
 
 
 def left_of(block: Span, exceptions: Iterable[Span]) -> Iterator[Span]:
@@ -64,13 +71,24 @@ def networks(spans: Iterable[Span]) -> tuple[str, ...]:
     :raises Unreadable: there are too many.
     """
     found: list[str] = []
-    for version, first, last in _merged(spans):
-        kind: Any = ipaddress.IPv4Address if version == 4 else ipaddress.IPv6Address
-        for net in ipaddress.summarize_address_range(kind(first), kind(last)):
-            found.append(str(net))
+    for one in _merged(spans):
+        for network in _split(one):
+            found.append(network)
             if len(found) > MAXIMUM_NETWORKS:
                 raise Unreadable(f"more than {MAXIMUM_NETWORKS} networks, after what is excepted")
     return tuple(found)
+
+
+def _split(one: Span) -> Iterator[str]:
+    """Yield the networks of a span. :mod:`ipaddress` does the same, and takes ten times as long."""
+    version, first, last = one
+    kind = socket.AF_INET if version == 4 else socket.AF_INET6
+    while first <= last:
+        aligned = (first & -first).bit_length() - 1 if first else WIDTH[version]
+        bits = min(aligned, (last - first + 1).bit_length() - 1)
+        text = socket.inet_ntop(kind, first.to_bytes(WIDTH[version] // 8, "big"))
+        yield f"{text}/{WIDTH[version] - bits}"
+        first += 1 << bits
 
 
 def _merged(spans: Iterable[Span]) -> Iterator[Span]:

@@ -145,6 +145,8 @@ class Cluster:
             Policy.from_object,
             self._policy_changed,
             on_state=self._state_changed,
+            is_optional=True,
+            needs_right=True,  # without it nobody would enforce what users rely on
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {

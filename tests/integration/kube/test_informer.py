@@ -356,6 +356,22 @@ def test_a_watch_that_is_refused_is_never_current(status, lasts):
     follow(script, scenario, on_state=lambda: states.append("changed"))
 
 
+def test_an_optional_kind_that_may_not_be_read(monkeypatch):
+    """Protects what must not be missed where it exists: a server without the kind is no fault, an account without the
+    right is.
+    """
+    monkeypatch.setattr(informer_module, "OPTIONAL_PAUSE", Pause(0.01))
+    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
+    script = Script([404, 403, 403, page(thing("a"))], [])
+
+    async def scenario(informer, told):
+        await until(lambda: informer.restarts == 2)
+        assert "403" in (informer.lasting_problem() or "") and not informer.current
+        await until(lambda: list(informer.store) == ["ns/a"])
+
+    follow(script, scenario, is_optional=True, needs_right=True)
+
+
 @pytest.mark.parametrize(("status", "kept"), [(404, []), (403, ["ns/a"])])
 def test_an_optional_kind(monkeypatch, caplog, status, kept):
     """Protects a program from a server that does not have a kind, and from an account of before: neither is a fault,
