@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 
 import pytest
+from database_server import PROGRAMS
+from northbound import Northbound
 from policy_world import PolicyWorld
 
 NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
@@ -243,15 +246,14 @@ def test_what_others_write(nb):
         before = (world.groups(), world.sets(), world.acls(), world.acls("PolicyPods"), world.acls("PolicyNode"))
 
         async def broken(*operations):
+            written = world.cluster.engine.transactions
             await asyncio.to_thread(nb.transact, *operations)
 
             def now():
                 return (world.groups(), world.sets(), world.acls(), world.acls("PolicyPods"), world.acls("PolicyNode"))
 
             async def mended():
-                changed = False
-                while not changed or now() != before:
-                    changed = changed or now() != before
+                while world.cluster.engine.transactions == written or now() != before:
                     await asyncio.sleep(0.001)
 
             await asyncio.wait_for(mended(), 20)
@@ -360,3 +362,116 @@ def test_pods_that_have_finished_or_are_on_the_hosts_network(nb):
         assert world.sets() == {next(iter(world.sets())): set()}
 
     run(nb, test)
+
+
+def test_an_event_costs_what_it_changes(nb):
+    """Protects large clusters: among many policies and pods each event plans the objects that it changes, and writes no
+    more members than come and go.
+    """
+
+    async def test(world):
+        for name in ("a", "b"):
+            world.namespace(name, team=name)
+        for number in range(40):
+            world.pod(f"{'ab'[number % 2]}/p{number}", number % 2 + 1, app=f"app{number % 4}")
+        for number in range(60):
+            peers = [
+                {
+                    "namespaceSelector": {"matchLabels": {"team": "a"}},
+                    "podSelector": {"matchLabels": {"n": str(number)}},
+                }
+            ]
+            rules = [{"from": [{"podSelector": {}}], "ports": [{"port": number + 1}]}, {"from": peers}]
+            world.policy(f"a/n{number}", podSelector={"matchLabels": {"app": f"app{number % 4}"}}, ingress=rules)
+        await world.settled()
+        planned, written = [], []
+        engine, transact = world.cluster.engine, world.cluster.replica.transact
+        plan = engine._plan
+
+        def counted(key):
+            planned.append(f"{key}")
+            return plan(key)
+
+        async def noted(operations):
+            operations = list(operations)
+            written.extend(one for one in operations if one["op"] in ("insert", "update", "mutate", "delete"))
+            return await transact(operations)
+
+        engine._plan, world.cluster.replica.transact = counted, noted
+
+        async def cost(change):
+            planned.clear()
+            written.clear()
+            change()
+            await world.settled()
+            return sorted(set(planned)), written
+
+        keys, operations = await cost(lambda: world.pod("a/p0", 1, app="app0", more="x"))
+        assert keys == ["pod a/p0"] and operations == []
+        keys, operations = await cost(lambda: world.pod("a/p0", 1, app="app2"))
+        assert keys == ["pod a/p0"] and len(operations) == 2
+        (left,) = (one for one in operations if one["mutations"][0][1] == "delete")
+        assert left["table"] == "Port_Group" and len(left["mutations"][0][2][1]) == 1
+        keys, operations = await cost(lambda: world.pod("a/new", 1, app="app1", n="7"))
+        assert "pod a/new" in keys and len(keys) < 8 and len(operations) < 10, keys
+        keys, operations = await cost(lambda: world.namespace("b", team="b", more="x"))
+        assert keys == [] and operations == []
+        keys, operations = await cost(lambda: world.namespace("b", team="a"))
+        assert len(keys) == 20 and all(key.startswith("pod b/") for key in keys) and operations == []
+        rules = [{"from": [{"podSelector": {}}], "ports": [{"port": 7}]}]
+        keys, operations = await cost(
+            lambda: world.policy("a/n6", podSelector={"matchLabels": {"app": "app2"}}, ingress=rules)
+        )
+        assert [key for key in keys if key.startswith(("networkpolicy", "pod "))] == ["networkpolicy a/n6"]
+        assert len(operations) < 8
+
+    run(nb, test)
+
+
+def test_nothing_is_left_after_removal(nb):
+    """Protects whoever removes the overlay: the rows of policies go too, also while no watcher runs."""
+
+    async def test(world):
+        world.namespace("a")
+        world.pod("a/web", 1, [("http", 80)])
+        peers = [{"podSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
+        rules = [{"from": peers, "to": peers, "ports": [{"port": "http"}, {"port": 1}]}]
+        world.policy("a/p", podSelector={}, policyTypes=["Ingress", "Egress"], ingress=rules, egress=rules)
+        await world.settled()
+        assert len(world.acls()) == 6
+
+    run(nb, test)
+    nb.call("ovn_master_init", dual=True, state="absent")
+    assert nb.content() == {}
+
+
+def test_tiers_where_the_database_has_them(tmp_path):
+    """Protects the order of ACLs: each has its tier where OVN has tiers (23.06), none where it does not; who upgrades
+    gets them at the next connection.
+    """
+    schema = json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())
+    schema["tables"]["ACL"]["columns"]["tier"] = {
+        "type": {"key": {"type": "integer", "maxInteger": 3, "minInteger": 0}}
+    }
+    (tmp_path / "tiers.ovsschema").write_text(json.dumps(schema))
+    del schema["tables"]["ACL"]["columns"]["tier"]
+    (tmp_path / "plain.ovsschema").write_text(json.dumps(schema))
+
+    async def test(world):
+        world.namespace("a")
+        world.pod("a/web", 1)
+        world.policy("a/p", podSelector={}, ingress=[{}])
+        await world.settled()
+        assert len(world.acls()) == 2 and len(world.acls("PolicyNode")) == 2 and len(world.acls("PolicyPods")) == 1
+
+    for name, expected in (("plain", None), ("tiers", {("NetworkPolicy", 2), ("PolicyNode", 0), ("PolicyPods", 2)})):
+        nb = Northbound(str(tmp_path / name))
+        try:
+            nb.build(nodes=(1, 2), gateways=(1,))
+            run(nb, test)
+            rows = nb.rows("ACL")
+            owners = [dict(row["external_ids"][1])["k8s.ovn.org/owner-type"] for row in rows]
+            found = {(owner, row.get("tier")) for owner, row in zip(owners, rows) if owner != "Host"}
+            assert found == (expected or {("NetworkPolicy", None), ("PolicyNode", None), ("PolicyPods", None)})
+        finally:
+            nb.remove()
