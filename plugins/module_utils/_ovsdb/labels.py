@@ -42,6 +42,10 @@ PURPOSES = {
     "replies": Purpose("replies to clients of node ports of host {}"),
     "unserved": Purpose("services without endpoints, for host {}"),
     "variables": Purpose("addresses of services at host {}"),
+    "to": Purpose("to the pods of network policy {}"),
+    "from": Purpose("from the pods of network policy {}"),
+    "hairpin": Purpose("from pods to themselves, beside network policies"),
+    "node": Purpose("from node {} to its pods, beside network policies"),
     "limit": Purpose("bandwidth of pod interface {}"),
 }
 

@@ -178,7 +178,7 @@ def row(policy: str, acl: Acl, find: Callable[[Key], Shared], has_tiers: bool) -
     return Row(
         "ACL",
         Owner(KIND, policy),
-        f"{'ingress' if is_ingress else 'egress'}-{what}-{digest}",
+        f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
         parent=group.group,
         parent_table=GROUP_TABLE,
         columns=tiers.columns(acl.direction, acl.priority, acl.action, match, tier),

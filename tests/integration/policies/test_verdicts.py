@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects pods by network policies: what real OVN, asked with ovn-trace, makes of the rows that the watcher writes."""
+"""Protects pods by network policies (W15): what real OVN, asked with ovn-trace, makes of the watcher's rows."""
 
 from __future__ import annotations
 

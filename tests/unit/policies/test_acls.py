@@ -108,7 +108,7 @@ def test_no_text_of_a_user_in_a_match(text):
     assert len(made) == 6
     for one in made:
         assert MATCH.fullmatch(one.columns["match"]) and re.fullmatch(r"policy_[0-9a-f]{32}", one.parent)
-        assert re.fullmatch(r"(in|e)gress-(rule|isolation)-[0-9a-f]{32}", one.role)
+        assert re.fullmatch(r"(to|from)-pods-(rule|isolation)-[0-9a-f]{32}", one.role)
 
 
 def test_the_order():
