@@ -26,6 +26,7 @@ options:
       - V(start), V(restart) start the server, V(wait) waits until the cluster has a leader.
       - V(timer) sets the election timer, V(upgrade) brings the schema to the version of the package, V(listen) sets
         where the servers listen.
+      - V(compact) lets the server write its file anew, which could not be written for a while.
       - V(set_aside) stops the server, and gives its file another name.
       - V(reset) lets ovn-controller and ovn-northd of this host forget how far the log of the Southbound and the
         Northbound cluster was, after a new cluster was made; a relay of the Southbound database is started again.
@@ -44,6 +45,7 @@ options:
       - timer
       - upgrade
       - listen
+      - compact
       - set_aside
       - reset
   database:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ..module_utils._central import listeners
 from ..module_utils._central.asked import READDRESS, SET_ASIDE, Asked, Decision, Master, Step
 from ..module_utils._central.cluster import has_ssl
-from ..module_utils._central.database import CLUSTERED, STANDALONE, Database
+from ..module_utils._central.database import CLUSTERED, FAILED, STANDALONE, Database
 from ..module_utils._central.decide import decide
 from ..module_utils._central.places import PLACES, RELAY, Place
 from ..module_utils._common import names
@@ -247,6 +247,11 @@ class Central:
             if own.model != CLUSTERED:
                 refusals.append(
                     f"{host} has no clustered {place.database}, whose last state it is to give: name another master"
+                )
+            elif own.status == FAILED and not own.running:
+                refusals.append(
+                    f"the file of {place.database} on {host} has a gap, since its disk was full for a while, and it"
+                    " lacks changes: name another master, or put the file of one in its place"
                 )
             elif later:
                 text = _later(states[later[0]], own)

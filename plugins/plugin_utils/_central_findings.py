@@ -38,6 +38,11 @@ WRONG = {
     do.WAIT: ("{database} has no leader", "nothing in the overlay can change"),
     do.TIMER: ("the election timer of {database} is another one", "elections are early or late"),
     do.UPGRADE: ("the schema of {database} is older than the package: {reason}", "what is new in OVN is missing"),
+    do.COMPACT: (
+        "the file of {database} lacks changes that its server has, since its disk was full",
+        "they are lost here when the server starts again, and this member with them",
+    ),
+    do.SET_ASIDE: ("its server of {database} can't go on with its file: {reason}", FEWER),
     do.LISTEN: ("{database} listens in other places than it should", "who should connect can't, or who should not can"),
 }
 # The same of a master's relay of the Southbound database.

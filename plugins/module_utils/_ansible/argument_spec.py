@@ -325,6 +325,7 @@ CENTRAL_ACTIONS = [
     "timer",
     "upgrade",
     "listen",
+    "compact",
     "set_aside",
     "reset",
 ]

@@ -34,6 +34,7 @@ WAIT = "wait"  # until the cluster has a leader
 TIMER = "timer"
 UPGRADE = "upgrade"  # the schema
 LISTEN = "listen"
+COMPACT = "compact"  # write the file anew, from what the server has
 SET_ASIDE = "set_aside"  # stop the server, and give its file another name
 TEXTS = {
     BOOTSTRAP: "make a new cluster of one member",
@@ -48,6 +49,7 @@ TEXTS = {
     TIMER: "set the election timer to {timer} ms",
     UPGRADE: "bring the schema to the version of the installed package",
     LISTEN: "set where the servers listen",
+    COMPACT: "write the file anew from what the server has",
     SET_ASIDE: "stop the server, and set its file aside",
 }
 

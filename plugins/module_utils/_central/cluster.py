@@ -72,7 +72,18 @@ def next_steps(cluster: Cluster) -> Decision:
     if not source:
         return _without_leader(cluster)
     members = cluster.known[source].members
-    for kind in (_stopped, _failed, _alone_elsewhere, _restarts, _gone, _joins, _leaves, _elsewhere, _settings):
+    for kind in (
+        _stopped,
+        _failed,
+        _unwritten,
+        _alone_elsewhere,
+        _restarts,
+        _gone,
+        _joins,
+        _leaves,
+        _elsewhere,
+        _settings,
+    ):
         steps = list(kind(cluster, source, members))
         if isinstance(next(iter(steps), None), str):
             return Decision((), tuple(map(str, steps)))
@@ -156,6 +167,14 @@ def _failed(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> Ite
     for host in cluster.hosts:
         if cluster.known[host].status == FAILED:
             yield cluster.step(host, do.SET_ASIDE, reason="it could not be written, and may have a gap")
+
+
+def _unwritten(cluster: Cluster, _source: str, _members: tuple[Member, ...]) -> Iterator[Step]:
+    """Let servers write their files anew that could not be written for a while: they would be members without these
+    entries after their next start, or none at all, since nobody opens a file with a gap."""
+    for host in cluster.running:
+        if cluster.known[host].unwritten:
+            yield cluster.step(host, do.COMPACT, reason="its disk was full, and the file lacks changes")
 
 
 def _alone_elsewhere(cluster: Cluster, source: str, members: tuple[Member, ...]) -> Iterator[Step]:

@@ -73,6 +73,7 @@ class Database:
     :ivar leader: the first digits of the leader's server ID, ``self`` or ``unknown``.
     :ivar timer: the election timer, milliseconds.
     :ivar last, last_term: the index of the last entry in its log, and that entry's term; term 0: not known.
+    :ivar unwritten: its file lacks entries of the log that its server has.
     :ivar empty: it has no row that anybody would miss; None: not known.
     :ivar schema, package_schema: the version of its schema, and that of the installed package.
     :ivar arguments: those of the running server that matter to us, see :func:`server_arguments`.
@@ -95,6 +96,7 @@ class Database:
     timer: int = 0
     last: int = 0
     last_term: int = 0
+    unwritten: bool = False
     empty: bool | None = None
     schema: str = ""
     package_schema: str = ""

@@ -18,7 +18,7 @@ from .._common.retry import Pause, wait_until
 from .._ovsdb.channel import Channel
 from . import asked as do
 from . import files, listeners
-from .database import CLUSTERED, JOINING, LEFT, MEMBER, NONE, STANDALONE
+from .database import CLUSTERED, FAILED, JOINING, LEFT, MEMBER, NONE, STANDALONE
 from .places import FOLDERS, RELAY
 from .read import ask_server, read_database, read_file, version
 
@@ -129,6 +129,7 @@ class Executor:
             do.TIMER: self._timer,
             do.UPGRADE: self._upgrade,
             do.LISTEN: self._listen,
+            do.COMPACT: lambda _step: self._compact(),
             do.SET_ASIDE: self._set_aside,
         }[step.action](step)
 
@@ -158,9 +159,15 @@ class Executor:
             )
         if state.has_leader and state.address == step.address:
             return  # another run has done it
+        if state.running and state.unwritten:
+            self._compact()
         self.servers.stop(self.place)
         copy = f"{self.file}.standalone"
         try:
+            if (
+                read_file(self.file).get("status") == FAILED
+            ):  # ovsdb-tool would leave out what is missing, and not say so
+                raise HostError(f"{self.file} has a gap, and changes are missing in it: name another master")
             files.to_standalone(self.run, self.file, copy)
         except (OSError, HostError):
             self.servers.start(self.place)
@@ -219,6 +226,17 @@ class Executor:
             )
         self.servers.stop(self.place)
         files.set_aside(self.file)
+
+    def _compact(self) -> None:
+        """Let the server write its file anew (ovsdb-server(1), ovsdb-server/compact)."""
+        try:
+            self._ask("ovsdb-server/compact", self.place.database)
+        except DatabaseError as error:
+            raise HostError(f"{self.file} can't be written anew: {error}; make room on its disk") from error
+        if not wait_until(lambda: not self.state().unwritten, ANSWER_TIME, PAUSE):
+            raise HostError(
+                f"{self.file} still lacks changes that its server has: see its log, and make room on its disk"
+            )
 
     def _set_aside(self, _step: Step) -> None:
         if self.state().has_leader:

@@ -98,10 +98,8 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
             state = replace(state, running=True, model=STANDALONE)
     if not state.running:
         return state
-    if state.model == CLUSTERED and not state.has_leader:
-        # Whose log is the last one may be asked: the server does not say of which term its last entry is.
-        said = read_file(folders.file(place))
-        state = replace(state, **{key: said[key] for key in ("last", "last_term") if "last_term" in said})
+    if state.status == MEMBER:
+        state = replace(state, **_written(state, read_file(folders.file(place))))
     state = replace(state, arguments=server_arguments(_command_line(f"{folders.run}/{place.stem}.pid")))
     if state.model == STANDALONE or (state.status == MEMBER and state.has_leader):
         try:
@@ -111,6 +109,17 @@ async def read_database(place: Place, folders: Folders = FOLDERS) -> Database:
     if place is RELAY:
         return replace(state, model=RELAYED)
     return replace(state, users=_users(place))
+
+
+def _written(state: Database, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file of a member says of its log beside its server, as values of :class:`.database.Database`.
+
+    A server that can't write an entry logs that, and goes on as if it were written. It was read before its file, so
+    that the file has all that it says. Of which term its last entry is only the file says.
+    """
+    if said.get("last", -1) < state.last:
+        return {"unwritten": True}
+    return {"last": said["last"], "last_term": said["last_term"]}
 
 
 async def _content(place: Place, folders: Folders) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects what is left when more members are lost than a cluster survives, and a member whose disk is full."""
+"""Protects what is left when more members are lost than a cluster survives."""
 
 from __future__ import annotations
 
 import json
 import signal
-import subprocess
 
 import pytest
 from database_server import Client, Server, wait_for
@@ -172,34 +171,3 @@ def test_a_controller_that_was_not_told(masters, tmp_path):
     finally:
         controller.remove()
         vswitch.remove()
-
-
-@pytest.fixture
-def small(tmp_path):
-    """A disk of half a megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], check=True, timeout=30)
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True, timeout=30)
-
-
-def test_a_full_disk(masters, small):
-    """Protects a member whose disk was full: it serves on, and has all rows when there is space again."""
-    lost = next(host for host in masters.hosts.values() if host is not masters.leader())
-    lost.stop(NORTHBOUND)
-    file = lost.folder / "ovnnb_db.db"
-    (small / "db").write_bytes(file.read_bytes())
-    file.unlink()
-    file.symlink_to(small / "db")
-    lost.start(NORTHBOUND)
-    wait_for(lambda: lost.state(NORTHBOUND)["role"] == "follower", "it to be back")
-    leader = masters.leader()
-    row = {"name": "x" * 20000}
-    for _number in range(40):
-        leader.transact(NORTHBOUND, {"op": "insert", "table": "Logical_Switch", "row": row})
-    wait_for(lambda: "No space left on device" in lost.log(NORTHBOUND), "its disk to be full")
-    subprocess.run(["mount", "-o", "remount,size=8m", str(small)], check=True, timeout=30)
-    masters.site("abc")
-    wait_for(lambda: lost.everything(NORTHBOUND) == leader.everything(NORTHBOUND), "it to have all rows")
-    assert masters.site("abc") == []
