@@ -124,12 +124,18 @@ class PolicyWorld:
         namespace, name = key.split("/")
         self.put("networkpolicies", namespace, name, spec=spec)
 
-    def service(self, key, cluster_ip, port, *pods, target=None):
-        """Make a service with these pods as endpoints."""
+    def service(self, key, cluster_ip, port, *pods, target=None, outside=None, ranges=()):
+        """Make a service with these pods as endpoints.
+
+        :param outside: an address of a load balancer, which ``ranges`` may use.
+        """
         namespace, name = key.split("/")
         ports = [{"name": "p", "port": port, "protocol": "TCP"}]
         spec = {"clusterIP": cluster_ip, "clusterIPs": [cluster_ip], "ports": ports, "type": "ClusterIP"}
-        self.put("services", namespace, name, spec=spec)
+        if outside:
+            spec.update(type="LoadBalancer", loadBalancerSourceRanges=list(ranges))
+        status = {"loadBalancer": {"ingress": [{"ip": outside}] if outside else []}}
+        self.put("services", namespace, name, spec=spec, status=status)
         version = 6 if ":" in cluster_ip else 4
         addresses = [self.address(pod, version) for pod in pods]
         self.put(

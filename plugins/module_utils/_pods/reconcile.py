@@ -184,8 +184,10 @@ class PodPlanner:
             return self.policies.rows_of_gone(key)
         switch = self._switch(pod)
         network = self._network(pod, switch)
-        addresses = [cidr.split("/")[0] for cidr in network.addresses]
-        return [*northbound.rows(pod, switch, network), *self.policies.rows(pod, addresses)]
+        rows = northbound.rows(pod, switch, network)
+        if key not in self._pods:  # a static pod whose copy is away: its labels may not be known, so its groups stay
+            return rows
+        return [*rows, *self.policies.rows(pod, [cidr.split("/")[0] for cidr in network.addresses])]
 
     def _network(self, pod: Pod, switch: NodeSwitch) -> PodNetwork:
         """Return the network of a pod. :raises NotReady: its node has no address for it."""

@@ -475,3 +475,28 @@ def test_tiers_where_the_database_has_them(tmp_path):
             assert found == (expected or {("NetworkPolicy", None), ("PolicyNode", None), ("PolicyPods", None)})
         finally:
             nb.remove()
+
+
+def test_a_static_pod_whose_copy_is_away(nb):
+    """Protects a static pod while its copy at the API server is made anew: its port stays, and so does its isolation,
+    also when a watcher begins that knows of the pod only by its port.
+    """
+
+    async def test(world):
+        world.namespace("a")
+        mirror = {"annotations": {"kubernetes.io/config.mirror": "static-uid"}, "labels": {"app": "web"}}
+        spec = {"nodeName": "node1", "containers": []}
+        world.put("pods", "a", "web", metadata=mirror, spec=spec)
+        world.policy("a/p", podSelector={"matchLabels": {"app": "web"}}, ingress=[{"from": [{"podSelector": {}}]}])
+        await world.settled()
+        before = world.groups(), world.sets()
+        assert before[0] == {("a", "pods=app in (web)"): {"a_web"}}
+        world.delete("pods", "a/web")
+        await world.settled()
+        assert (world.groups(), world.sets()) == before
+        world.cluster.pods._gone.clear("node1", lambda _key: False)
+        world.begin()
+        await world.settled()
+        assert (world.groups(), world.sets()) == before
+
+    run(nb, test)

@@ -131,6 +131,12 @@ def test_egress_is_judged_after_load_balancing(nb, northd):
         assert to("10.96.0.10", reaches="b/friend") and not to("10.96.0.11", reaches="b/stranger")
         assert to("10.96.0.12", reaches="a/web")
         assert not verdicts.from_pod("a/client", "10.96.0.12", reaches="a/web")
+        # Whoever may reach a restricted address by its source ranges is still judged by its own policy.
+        for pod, outside, allowed in (("b/friend", "198.51.100.9", True), ("b/stranger", "198.51.100.10", False)):
+            ranges = ["192.168.0.0/16"]
+            world.service(f"{pod}-out", f"10.96.0.2{outside[-1]}", 80, pod, target=9090, outside=outside, ranges=ranges)
+            await sync(world, northd)
+            assert to(outside, reaches=pod) == allowed
         # An address of services without endpoints stays dropped, whatever a rule lets through.
         assert not to("10.96.0.99")
         # Replies pass.
