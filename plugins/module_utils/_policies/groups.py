@@ -51,10 +51,7 @@ class SharedPlanner:
         self.engine.mark(self.kind, shared.name)
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Forget a group or set that nobody uses: its rows are gone."""
-        shared = self._index.named(name)
-        if shared is not None:
-            self._index.forget(shared)
+        """Do nothing."""
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it, and pods and policies that need the rows say it."""
@@ -157,9 +154,8 @@ class SetPlanner(SharedPlanner):
         return rows
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Forget what was suspected, and a set that nobody uses."""
+        """Forget what was suspected."""
         self._suspects.pop(name, None)
-        super().done(name, changes)
 
     @staticmethod
     def _row(shared: Shared, version: int, addresses: Sequence[str] | None) -> Row:

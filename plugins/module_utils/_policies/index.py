@@ -63,9 +63,12 @@ class PolicyIndex:
 
     # Policies.
 
-    def use(self, key: Key, policy: str) -> None:
-        """Note that a policy uses a group or a set."""
-        self._shared(key).users.add(policy)
+    def use(self, key: Key, policy: str) -> bool:
+        """Note that a policy uses a group or a set; return whether nobody did until now."""
+        shared = self._shared(key)
+        is_first = not shared.users
+        shared.users.add(policy)
+        return is_first
 
     def watch(self, key: Key, policy: str, port: PortName) -> None:
         """Note that a policy has rows for each number that pods have for a port's name."""

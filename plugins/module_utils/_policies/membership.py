@@ -59,7 +59,7 @@ class Membership:
         known = {row.name for row in rows}
         for current in self._ports(pod.key):
             for row in self._replica.holders(GROUP_TABLE, current.uuid):
-                if row.name not in known and row.owner is not None and row.owner.type == GROUP_KIND:
+                if row.name not in known and self._is_kept(row, GROUP_KIND):
                     rows.append(self._joined(GROUP_TABLE, pod.key, row.name or "", Members(lacks=(port,))))
         return rows
 
@@ -79,7 +79,7 @@ class Membership:
             for row in self._replica.holders(SET_TABLE, address):
                 if address in desired.get(row.name or "", (None, ()))[1]:
                     continue
-                if row.owner is not None and row.owner.type == SET_KIND and _is_of_pods(self._index, row):
+                if self._is_kept(row, SET_KIND):
                     left.setdefault(row.name or "", []).append(address)
         rows = [
             self._joined(SET_TABLE, key, name, Members(tuple(has), tuple(left.pop(name, ()))), one)
@@ -87,14 +87,13 @@ class Membership:
         ]
         return rows + [self._joined(SET_TABLE, key, name, Members(lacks=tuple(lacks))) for name, lacks in left.items()]
 
+    def _is_kept(self, row: CurrentRow, kind: str) -> bool:
+        """Return whether pods leave a group or set by themselves: policies use it. Others are about to be removed."""
+        shared = self._index.named(row.owner.name) if row.owner is not None and row.owner.type == kind else None
+        return shared is not None and bool(shared.users) and shared.keeps_pods
+
     @staticmethod
     def _joined(table: str, key: str, name: str, members: Members, shared: Shared | None = None) -> Row:
         needs = (shared.need,) if shared is not None else ()
         columns = {MEMBER_COLUMNS[table]: members}
         return Row(table, northbound.owner(key), "member", name, columns=columns, kind="joined", needs=needs)
-
-
-def _is_of_pods(index: PolicyIndex, row: CurrentRow) -> bool:
-    """Return whether a set has addresses of pods, as far as is known; others are their own planner's business."""
-    shared = index.named(row.owner.name if row.owner else "")
-    return shared is not None and shared.keeps_pods

@@ -25,13 +25,14 @@ from . import acls, nodes
 from .acls import KIND, Acl, Watch
 from .groups import GroupPlanner, SetPlanner
 from .index import MAXIMUM_NUMBERS, PolicyIndex
-from .membership import Membership
+from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy
 from .nodes import NodePlanner
-from .shared import GROUP_KIND, SET_KIND, Key, PeerNetworks, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
+LEFT_OVER = 2.0  # seconds until a watcher that begins removes groups and sets that nobody uses
 
 
 class PolicyPlanner:
@@ -66,6 +67,7 @@ class PolicyPlanner:
         self.membership = Membership(replica, self.index)
         self._told = Told(on_event, LOG)
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
+        self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
         self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
@@ -134,22 +136,25 @@ class PolicyPlanner:
                 for key in self.sets.pods_with(address):
                     self.engine.mark(northbound.KIND, key)
             self.sets.suspect(row, come)
-        if shared is not None and gone and not isinstance(shared.key, PeerNetworks) and shared.key.port is not None:
-            column = "ports" if owner.type == GROUP_KIND else "addresses"
-            if not row.columns[column]:  # no pod has this number for the name any more
-                self._refresh_all(shared.users)
+        is_empty = gone and not row.columns[MEMBER_COLUMNS[row.table]]
+        if shared is not None and is_empty and shared.port is not None:  # no pod has this number for the name now
+            self._refresh_all(shared.users)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
         for key in {*self._policies, *self._used}:
             self._refresh(key)
-            self._release(key, self._current_keys(key))
+            self._release(key, are_rows_known=False)
         self.sets.begin()
-        self.nodes.begin()
         self._mark_everything()
-        for kind in KINDS:
+        for name in self._replica.owners(KIND):
+            self.engine.mark(KIND, name)
+        # Groups and sets that nobody uses now go after the ACLs that may name them still: with a group all its ACLs go,
+        # also what isolates its pods, who may be in another group by then.
+        for kind in (GROUP_KIND, SET_KIND):
             for name in self._replica.owners(kind):
-                self.engine.mark(kind, name)
+                if self.index.named(name) is None:
+                    self.engine.mark_later(kind, name, LEFT_OVER)
 
     def _mark_everything(self) -> None:
         self.nodes.begin()
@@ -196,10 +201,22 @@ class PolicyPlanner:
         used = self._used.setdefault(key, set())
         for one in self._current_keys(key):
             used.add(one)
-            self.index.use(one, key)
+            if self.index.use(one, key):
+                self._adopt(one)
         if not self.engine.active:
-            self._release(key, self._current_keys(key))
+            self._release(key, are_rows_known=False)
         self.engine.mark(KIND, key)
+
+    def _adopt(self, key: Key) -> None:
+        """Look at the pods of a group or set that nobody used until now, where its rows are still there: pods have not
+        kept them meanwhile.
+        """
+        shared = self._find(key)
+        rows = self._replica.owned(shared.owner, (GROUP_TABLE, SET_TABLE))
+        for row in rows:
+            self.members_changed(row, tuple(row.columns[MEMBER_COLUMNS[row.table]]), ())
+        for pod in self.index.pods_of(shared) if rows else ():
+            self.engine.mark(northbound.KIND, pod.key)
 
     def _numbers(self, key: str, watch: Watch) -> Sequence[int]:
         found, are_more = self.index.numbers(watch.key, watch.port)
@@ -215,19 +232,21 @@ class PolicyPlanner:
             found.update(acl.peers or ())
         return found
 
-    def _release(self, key: str, kept: Collection[Key]) -> None:
-        """Give up the groups and sets of a policy but these: no row of it names them."""
+    def _release(self, key: str, are_rows_known: bool = True) -> None:
+        """Give up the groups and sets that the ACLs of a policy do not name now.
+
+        :param are_rows_known: no row of the policy names them, so they may go where nobody else uses them.
+        """
         used = self._used.get(key, set())
-        for one in used - set(kept):
+        for one in used - self._current_keys(key):
             used.discard(one)
             shared = self.index.get(one)
             if shared is None:
                 continue
             self.index.release(shared, key)
-            if not shared.users:
+            if not shared.users and are_rows_known:
                 self._mark(shared)
-                if not self.engine.active:
-                    self.index.forget(shared)
+            self.index.forget(shared)
         if not used:
             self._used.pop(key, None)
 
@@ -240,7 +259,8 @@ class PolicyPlanner:
 
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy."""
-        return [acls.row(key, acl, self._find, self._has_tiers) for acl in self._acls.get(key, ())]
+        found = self._planned[key] = self._acls.get(key)
+        return [acls.row(key, acl, self._find, self._has_tiers) for acl in found or ()]
 
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
@@ -250,10 +270,8 @@ class PolicyPlanner:
 
     def done(self, key: str, changes: Sequence[Change]) -> None:
         """Take in that the rows are as desired: release what they name no more, and say what is not enforced."""
-        rows = self._replica.owned(self.owner(key), self.tables)
-        desired = {row.role for row in self.desired(key)}
-        if {row.role for row in rows} <= desired:
-            self._release(key, self._current_keys(key))
+        if self._planned.pop(key, None) is self._acls.get(key):
+            self._release(key)
         policy = self._policies.get(key)
         if policy is None:
             return

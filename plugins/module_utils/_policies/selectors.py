@@ -153,10 +153,6 @@ class SelectorIndex(Generic[T]):
             if selector.matches(labels):
                 yield thing
 
-    def __iter__(self) -> Iterator[T]:
-        """Yield all things."""
-        return iter({**self._others, **{thing: None for found in self._by_label.values() for thing in found}})
-
     def __bool__(self) -> bool:
         return bool(self._others or self._by_label)
 

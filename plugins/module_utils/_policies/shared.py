@@ -114,13 +114,17 @@ class Shared:
 
     @property
     def keeps_pods(self) -> bool:
-        """Whether it is a set of pods, which come and go."""
-        return isinstance(self.key, PeerPods)
+        """Whether its members are pods, which come and go."""
+        return not isinstance(self.key, PeerNetworks)
+
+    @property
+    def port(self) -> ContainerPort | None:
+        """The port that all its pods have; None: they need not have one."""
+        return None if isinstance(self.key, PeerNetworks) else self.key.port
 
     def takes(self, pod: Pod) -> bool:
         """Return whether it takes a pod that its selectors select: one that has the port."""
-        port = None if isinstance(self.key, PeerNetworks) else self.key.port
-        return port is None or port in pod.ports
+        return self.port is None or self.port in pod.ports
 
     def takes_address(self, address: str) -> bool:
         """Return whether it takes this address of a pod that it takes."""

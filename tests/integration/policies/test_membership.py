@@ -13,6 +13,8 @@ from database_server import PROGRAMS
 from northbound import Northbound
 from policy_world import PolicyWorld
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import reconcile as policies_reconcile
+
 NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
 
 
@@ -279,7 +281,7 @@ def test_what_others_write(nb):
     run(nb, test)
 
 
-def test_what_an_earlier_watcher_left(nb):
+def test_what_an_earlier_watcher_left(nb, monkeypatch):
     """Protects a watcher that begins: what was deleted while nobody acted goes, also an address that no pod has."""
 
     async def test(world):
@@ -303,10 +305,41 @@ def test_what_an_earlier_watcher_left(nb):
         while world.port("a/web") is not None:
             await asyncio.sleep(0.005)
         assert any(address in found for found in world.sets().values())
+        monkeypatch.setattr(policies_reconcile, "LEFT_OVER", 0.05)
+        world.begin()
+        while world.groups() != {("a", "pods="): set()} or set().union(*world.sets().values()):
+            await asyncio.sleep(0.005)
+        assert len(world.acls()) == 2
+
+    run(nb, test)
+
+
+def test_a_group_that_is_used_again(nb):
+    """Protects pods whose group, and peers whose set, an earlier watcher has left behind: who uses them gets them with
+    their members of now.
+    """
+
+    async def test(world):
+        world.namespace("a")
+        world.pod("a/web", 1, app="web")
+        world.pod("a/old", 1, app="web")
+        spec = {"podSelector": {"matchLabels": {"app": "web"}}}
+        spec["ingress"] = [{"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}]
+        world.policy("a/p", **spec)
+        await world.settled()
+        world.cluster.engine.stop()
+        world.delete("networkpolicies", "a/p")
         world.begin()
         await world.settled()
-        assert world.groups() == {("a", "pods="): set()} and set().union(*world.sets().values()) == set()
-        assert len(world.acls()) == 2
+        world.pod("a/new", 1, app="web")
+        world.pod("a/old", 1, app="job")
+        await world.settled()
+        assert world.acls() == [] and world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_old"}}
+        world.policy("a/q", **spec)
+        await world.settled()
+        assert world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_new"}}
+        (members,) = world.sets().values()
+        assert members == {world.address(key, version) for key in ("a/web", "a/new") for version in (4, 6)}
 
     run(nb, test)
 
