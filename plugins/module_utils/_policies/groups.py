@@ -9,7 +9,7 @@ so that a change of one member costs no look at the others. What is left here is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .._common import names
 from .._common.addressing import family
@@ -32,9 +32,11 @@ class SharedPlanner:
 
     :ivar has_tiers: whether the database has tiers of ACLs.
     :ivar engine: set by whoever makes the engine.
+    :ivar on_done: called with a group or set that policies use, when its rows are as desired.
     """
 
     kind = ""
+    on_done: Callable[[Shared], None]
     has_tiers = False
     engine: Engine
 
@@ -51,7 +53,10 @@ class SharedPlanner:
         self.engine.mark(self.kind, shared.name)
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Do nothing."""
+        """Take in that the rows are as desired."""
+        shared = self._used(name)
+        if shared is not None:
+            self.on_done(shared)
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it, and pods and policies that need the rows say it."""
@@ -154,8 +159,15 @@ class SetPlanner(SharedPlanner):
         return rows
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Forget what was suspected."""
-        self._suspects.pop(name, None)
+        """Forget what was suspected, but what has come since then: addresses that are still there without a pod."""
+        left = {one for one in self._suspects.pop(name, ()) if one not in self._ports_with and self._is_in(name, one)}
+        if left:
+            self._suspects[name] = left
+        super().done(name, changes)
+
+    def _is_in(self, name: str, address: str) -> bool:
+        owners = (row.owner for row in self._replica.holders(SET_TABLE, address))
+        return any(owner is not None and owner.name == name for owner in owners)
 
     @staticmethod
     def _row(shared: Shared, version: int, addresses: Sequence[str] | None) -> Row:

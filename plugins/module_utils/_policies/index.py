@@ -68,7 +68,14 @@ class PolicyIndex:
         shared = self._shared(key)
         is_first = not shared.users
         shared.users.add(policy)
+        shared.wanted_by.add(policy)
         return is_first
+
+    def give_up(self, key: Key, policy: str) -> None:
+        """Note that a policy uses a group or a set only until its rows are written."""
+        shared = self._by_key.get(key)
+        if shared is not None:
+            shared.wanted_by.discard(policy)
 
     def watch(self, key: Key, policy: str, port: PortName) -> None:
         """Note that a policy has rows for each number that pods have for a port's name."""
@@ -77,6 +84,7 @@ class PolicyIndex:
     def release(self, shared: Shared, policy: str) -> None:
         """Note that a policy does not use a group or a set any more."""
         shared.users.discard(policy)
+        shared.wanted_by.discard(policy)
 
     def unwatch(self, key: Key, policy: str) -> None:
         """Undo :meth:`watch` for all names."""
@@ -148,6 +156,11 @@ class PolicyIndex:
         """Yield the sets that a pod is in, as far as they do not look at its addresses."""
         return (one for one in self._selected_sets(pod) if one.users and one.takes(pod))
 
+    def by_port(self, pod: Pod) -> Iterator[Shared]:
+        """Yield the groups and sets that a pod is in for a port that it names."""
+        if pod.ports:
+            yield from (one for one in (*self.groups_of(pod), *self.sets_of(pod)) if one.port is not None)
+
     def stale(self, pod: Pod) -> set[str]:
         """Return the policies that have no row yet for a number that this pod has for a port's name."""
         found: set[str] = set()
@@ -159,7 +172,9 @@ class PolicyIndex:
             for port in pod.ports:
                 exact = self._by_key.get(shared.key._replace(port=port))
                 for policy, wanted in shared.watchers.items():
-                    if PortName(port.protocol, port.name) in wanted and (exact is None or policy not in exact.users):
+                    if PortName(port.protocol, port.name) in wanted and (
+                        exact is None or policy not in exact.wanted_by
+                    ):
                         found.add(policy)
         return found
 

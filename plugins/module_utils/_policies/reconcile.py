@@ -60,6 +60,7 @@ class PolicyPlanner:
     ) -> None:
         self.index = PolicyIndex(pods, namespaces)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
+        self.groups.on_done = self.sets.on_done = self._without_pods
         self.nodes = NodePlanner(replica)
         self._replica = replica
         self._policies = policies
@@ -106,9 +107,11 @@ class PolicyPlanner:
         if self.index.namespace_changed(key, new):
             self._pods_changed(self.index.pods_in(key))
 
-    def pod_changed(self, key: str, _old: Pod | None, new: Pod | None) -> None:
+    def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
         self.index.pod_changed(key, new)
+        for shared in self.index.by_port(old) if old is not None else ():
+            self._mark(shared)  # it may have been the last pod with this number
         if new is not None:
             self._refresh_all(self.index.stale(new))
 
@@ -136,9 +139,13 @@ class PolicyPlanner:
                 for key in self.sets.pods_with(address):
                     self.engine.mark(northbound.KIND, key)
             self.sets.suspect(row, come)
-        is_empty = gone and not row.columns[MEMBER_COLUMNS[row.table]]
-        if shared is not None and is_empty and shared.port is not None:  # no pod has this number for the name now
-            self._refresh_all(shared.users)
+        if shared is not None and gone:
+            self._without_pods(shared)
+
+    def _without_pods(self, shared: Shared) -> None:
+        """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
+        if shared.port is not None and next(self.index.pods_of(shared), None) is None:
+            self._refresh_all(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
@@ -198,8 +205,10 @@ class PolicyPlanner:
             for watch in self._watches[key]:
                 self.index.watch(watch.key, key, watch.port)
             self._acls[key] = acls.wanted(policy, lambda watch: self._numbers(key, watch))
-        used = self._used.setdefault(key, set())
-        for one in self._current_keys(key):
+        used, current = self._used.setdefault(key, set()), self._current_keys(key)
+        for one in used - current:
+            self.index.give_up(one, key)
+        for one in current:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)

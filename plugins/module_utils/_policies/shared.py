@@ -69,11 +69,12 @@ class Shared:
     :ivar name: of its owner.
     :ivar digest: the hash in the names of its rows.
     :ivar users: keys of the policies that use it, or did until their rows are written.
+    :ivar wanted_by: keys of those among them that use it now.
     :ivar watchers: policies that have rows for each number of a named port that these pods have: key -> names. Such a
         group need not have users: then it has no rows.
     """
 
-    __slots__ = ("_spans", "digest", "key", "kind", "name", "users", "watchers")
+    __slots__ = ("_spans", "digest", "key", "kind", "name", "users", "wanted_by", "watchers")
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -82,6 +83,7 @@ class Shared:
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.name = f"{key.namespace}/{self.digest}" if isinstance(key, PodGroup) else self.digest
         self.users: set[str] = set()
+        self.wanted_by: set[str] = set()
         self.watchers: dict[str, set[PortName]] = {}
         self._spans: Spans | None = None
 

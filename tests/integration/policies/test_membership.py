@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects who is in which group and set: at each moment of a churn, after it, and whatever others write there."""
+"""Protects who is in which group and set: at each moment of a churn, after it, and whatever others write there.
+
+What the churn does follows from a seed, which the test's name has. ``POLICY_SEEDS=1-200`` runs so many, and
+``POLICY_SEEDS=17`` repeats one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 
 import pytest
@@ -192,7 +197,13 @@ def watch_new_ports(world):
     return wrong, seen
 
 
-@pytest.mark.parametrize("seed", range(4))
+def seeds():
+    """The seeds to run."""
+    first, _dash, last = os.environ.get("POLICY_SEEDS", "0-5").partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+@pytest.mark.parametrize("seed", seeds())
 def test_a_churn_of_everything(nb, seed):
     """Protects membership: pods, labels, namespaces and policies come, change and go as fast as they can, and addresses
     are used again at once. No port is ever without its groups, no address in a set of its last holder, and in the end
