@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from database_server import references
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
-from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import LargeSet, Members, Need, Owner, Row
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import LargeSet, Members, Need, Owner, Ref, Row
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile import engine as engine_module
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.engine import Engine
 
@@ -143,6 +144,75 @@ def test_nothing_parts_a_row_from_its_memberships(nb, monkeypatch, seconds):
     assert {row["name"] for row in nb.rows("Load_Balancer")} == set(good)
     sets = {row["name"]: row["addresses"] for row in nb.rows("Address_Set")}
     assert {name for value in sets.values() for name in value[1]} == set(good) and len(sets) == 7
+
+
+class Ports:
+    """A planner of switch ports, all of which are in the port group ``g``."""
+
+    tables = ("Logical_Switch_Port",)
+
+    def __init__(self):
+        self.names, self.done_with = set(), set()
+
+    @staticmethod
+    def owner(name):
+        """Whose rows they are."""
+        return Owner("Thing", name)
+
+    def desired(self, name):
+        """A port, and its place in the group; nothing of one that is gone."""
+        if name not in self.names:
+            return []
+        members = Members((Ref("Logical_Switch_Port", name),))
+        return [
+            Row("Logical_Switch_Port", self.owner(name), "port", name, "node1"),
+            Row("Port_Group", self.owner(name), "member", "g", columns={"ports": members}, kind="joined"),
+        ]
+
+    def done(self, name, changes):
+        """It is there, or gone."""
+        self.done_with.add(name)
+
+    def failed(self, name, sentence):
+        """It is not."""
+
+
+def test_who_is_deleted_leaves_what_others_join(nb):
+    """Protects port groups from references to ports that are gone: ovsdb-server keeps one in a set that the same
+    transaction changes otherwise.
+    """
+    nb.build()
+    nb.transact({"op": "insert", "table": "Port_Group", "row": {"name": "g"}})
+    ports = Ports()
+
+    async def main():
+        replica = Replica(
+            nb.remote,
+            "OVN_Northbound",
+            {**TABLES, "Logical_Switch": ("name", "external_ids")},
+            parents_of=("Logical_Switch_Port",),
+            lock="l",
+            member_columns=MEMBERS,
+        )
+        engine = Engine(replica, "l", {"Thing": ports})
+        tasks = [asyncio.create_task(replica.run()), asyncio.create_task(engine.run())]
+        await asyncio.wait_for(replica.ready.wait(), 20)
+        engine.start()
+        for names in ({"a", "b"}, {"b", "c"}, {"d"}):
+            changed = names ^ ports.names
+            ports.names, ports.done_with = names, set()
+            for name in sorted(changed):
+                engine.mark("Thing", name)
+            while ports.done_with != changed:
+                await asyncio.sleep(0.005)
+            (group,) = nb.rows("Port_Group", ["name", "==", "g"])
+            held = {uuid for uuid, row in nb.everything()["Logical_Switch_Port"].items() if row["name"] in names}
+            assert set(references(group["ports"])) == held and len(held) == len(names)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_members_are_known_one_by_one(nb):
