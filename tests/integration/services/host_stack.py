@@ -173,7 +173,7 @@ def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
 @pytest.fixture
 def host(namespace, tmp_path, client, overlay):
     """The host, with its server."""
-    made = Node(tmp_path / "host", vswitchd=False)
+    made = Node(tmp_path / "host", vswitchd=False, dual=True)
     made.api.others = {
         # The third one's address is what the API server takes too: it must not take the others' rules with it.
         "nodes": [
