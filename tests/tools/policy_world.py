@@ -17,9 +17,9 @@ database a test asks ovn-trace what becomes of a packet.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
@@ -69,11 +69,7 @@ class PolicyWorld:
         return self
 
     async def __aexit__(self, *_exception):
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(self._tasks)
         await self.cluster.events.close()
 
     def begin(self):

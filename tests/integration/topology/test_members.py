@@ -11,6 +11,7 @@ import asyncio
 import pytest
 from database_server import references
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.replica import Replica
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import LargeSet, Members, Need, Owner, Ref, Row
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile import engine as engine_module
@@ -136,9 +137,7 @@ def test_nothing_parts_a_row_from_its_memberships(nb, monkeypatch, seconds):
             await asyncio.sleep(0.01)
         assert alone == []
         assert "a value breaks a rule" in things.sentences["odd1"]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     asyncio.run(asyncio.wait_for(main(), 60))
     assert {row["name"] for row in nb.rows("Load_Balancer")} == set(good)
@@ -210,9 +209,7 @@ def test_who_is_deleted_leaves_what_others_join(nb):
             assert len(held) == len(inside) and held <= set(references(group["ports"]))
             ports_of_switches = {uuid for row in nb.rows("Logical_Switch") for uuid in references(row["ports"])}
             assert set(references(group["ports"])) <= ports_of_switches
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
@@ -279,8 +276,7 @@ def test_members_are_known_one_by_one(nb):
             await asyncio.sleep(0.005)
         while replica.holders("Port_Group", ports[0]):
             await asyncio.sleep(0.005)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
     asyncio.run(asyncio.wait_for(main(), 60))
 
@@ -299,7 +295,6 @@ def test_a_column_that_only_newer_servers_have(nb):
         task = asyncio.create_task(replica.run())
         await replica.ready.wait()
         assert replica.has_column("ACL", "direction") and not replica.has_column("ACL", "colour")
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end([task])
 
     asyncio.run(asyncio.wait_for(main(), 30))
