@@ -64,7 +64,6 @@ class PolicyWorld:
         await asyncio.wait_for(replica.ready.wait(), 20)
         while not replica.locked:
             await asyncio.sleep(0.01)
-        self.cluster.policies.database_has(replica.has_column("ACL", "tier"))
         self.begin()
         return self
 

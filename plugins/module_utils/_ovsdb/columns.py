@@ -57,17 +57,6 @@ def column_kinds(schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]])
     return out
 
 
-def with_optional(
-    schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]], optional: Mapping[str, Iterable[str]]
-) -> dict[str, tuple[str, ...]]:
-    """Return table -> columns, with those optional ones that the schema has."""
-    out = {table: tuple(columns) for table, columns in tables.items()}
-    for table, columns in optional.items():
-        known = schema["tables"].get(table, {}).get("columns", {})
-        out[table] += tuple(column for column in columns if column in known)
-    return out
-
-
 def allowed_values(
     schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]]
 ) -> dict[tuple[str, str], frozenset[Any]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
 from .._common.retry import Pause
 from .channel import Channel
-from .columns import allowed_values, column_kinds, with_optional
+from .columns import allowed_values, column_kinds
 from .replies import MEMBER_TIMEOUT, SERVER_COLUMNS, check_results, unusable_reason
 from .table_copy import NOTHING, TableCopy
 
@@ -49,7 +49,6 @@ class Replica(TableCopy):
     :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
         after all messages that have come, in their order. See :meth:`want_lock`.
     :param member_columns: :param on_members: as :class:`.table_copy.TableCopy` has them.
-    :param optional: table -> columns that only newer servers have: where they are, the copy has them too.
     :param on_state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
     :ivar connected: the copy is the database's content now.
@@ -71,11 +70,8 @@ class Replica(TableCopy):
         leader_only: bool = True,
         member_columns: Mapping[str, str] = NOTHING,
         on_members: OnMembers | None = None,
-        optional: Mapping[str, Iterable[str]] = NOTHING,
     ) -> None:
         super().__init__(tables, on_change, parents_of, lasting, member_columns, on_members)
-        self._wanted = dict(self._tables)
-        self._optional = optional
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
         self.database = database
         self.connected = False
@@ -100,10 +96,6 @@ class Replica(TableCopy):
     def allowed_values(self, table: str, column: str) -> frozenset[Any]:
         """Return the values that the server's schema allows in a column; empty: all of its type, or not known yet."""
         return self._allowed.get((table, column), frozenset())
-
-    def has_column(self, table: str, column: str) -> bool:
-        """Return whether the copy has a column: of an optional one, whether the server has it, as far as is known."""
-        return column in self._tables[table]
 
     def want_lock(self, wanted: bool) -> None:
         """Ask for the lock, or give it back and ask for it no more, now and after each new connection."""
@@ -199,10 +191,8 @@ class Replica(TableCopy):
         if reason:
             raise DatabaseUnreachable(f"{remote}: {reason}")
         schema = await channel.request("get_schema", [self.database], self._timeout)
-        tables = with_optional(schema, self._wanted, self._optional)
-        kinds = column_kinds(schema, tables)
-        self._allowed = allowed_values(schema, tables)
-        self._tables = tables
+        kinds = column_kinds(schema, self._tables)
+        self._allowed = allowed_values(schema, self._tables)
         if self._lock:
             self._lock_channel = channel
             if self._wants_lock:

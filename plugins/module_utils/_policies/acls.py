@@ -158,7 +158,7 @@ def _numbers(protocol: str, found: Sequence[int]) -> str:
     return f"{protocol}.dst == {found[0] if len(found) == 1 else '{' + ', '.join(map(str, found)) + '}'}"
 
 
-def row(policy: str, acl: Acl, find: Callable[[Key], Shared], has_tiers: bool) -> Row:
+def row(policy: str, acl: Acl, find: Callable[[Key], Shared]) -> Row:
     """Return the row of an ACL.
 
     :param policy: the policy's key.
@@ -172,7 +172,6 @@ def row(policy: str, acl: Acl, find: Callable[[Key], Shared], has_tiers: bool) -
         parts.append(_of_peers(peers, "src" if is_ingress else "dst"))
     parts += [acl.ports] if acl.ports else ["ip"] if peers is None else []
     match = " && ".join(parts)
-    tier = tiers.NETWORK_POLICY if has_tiers else None
     what = "isolation" if acl.action == DROP else "rule"
     digest = hashlib.sha256(match.encode()).hexdigest()[:32]
     return Row(
@@ -181,7 +180,7 @@ def row(policy: str, acl: Acl, find: Callable[[Key], Shared], has_tiers: bool) -
         f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
         parent=group.group,
         parent_table=GROUP_TABLE,
-        columns=tiers.columns(acl.direction, acl.priority, acl.action, match, tier),
+        columns=tiers.columns(acl.direction, acl.priority, acl.action, match),
         needs=tuple(one.need for one in (group, *(peers or ()))),
     )
 
@@ -199,7 +198,7 @@ def _of_peers(peers: Sequence[Shared], field: str) -> str:
     return parts[0] if len(parts) == 1 else f"({' || '.join(parts)})"
 
 
-def group_rows(group: Shared, ports: Row, has_tiers: bool) -> list[Row]:
+def group_rows(group: Shared, ports: Row) -> list[Row]:
     """Return the rows of a group: its port group, and the ACL by which a pod reaches itself through a service.
 
     Nothing isolates a pod from itself. What it sends to itself by a load balancer comes back from the address of
@@ -209,7 +208,6 @@ def group_rows(group: Shared, ports: Row, has_tiers: bool) -> list[Row]:
     name = group.group
     sources = " || ".join(f"ip{version}.src == {address}" for version, address in names.HAIRPIN.items())
     match = f"outport == @{name} && inport == @{name} && ({sources})"
-    tier = tiers.NETWORK_POLICY if has_tiers else None
-    columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, ALLOW, match, tier)
+    columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, ALLOW, match)
     itself = Row("ACL", group.owner, "hairpin", parent=name, parent_table=GROUP_TABLE, columns=columns)
     return [ports, itself]

@@ -30,14 +30,12 @@ LONGEST = 200  # characters of a selector in external_ids
 class SharedPlanner:
     """What planners of groups and of sets have in common.
 
-    :ivar has_tiers: whether the database has tiers of ACLs.
     :ivar engine: set by whoever makes the engine.
     :ivar on_done: called with a group or set that policies use, when its rows are as desired.
     """
 
     kind = ""
     on_done: Callable[[Shared], None]
-    has_tiers = False
     engine: Engine
 
     def __init__(self, replica: Replica, index: PolicyIndex) -> None:
@@ -88,7 +86,7 @@ class GroupPlanner(SharedPlanner):
             ports = (names.pod_port(pod.namespace, pod.name) for pod, _row in self._ports(shared))
             columns["ports"] = SetMembers(tuple(Ref(northbound.TABLE, port) for port in dict.fromkeys(ports)))
         row = Row(GROUP_TABLE, shared.owner, "group", shared.group, columns=columns, kind="known")
-        return group_rows(shared, row, self.has_tiers)
+        return group_rows(shared, row)
 
 
 class SetPlanner(SharedPlanner):

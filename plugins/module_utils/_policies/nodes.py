@@ -25,15 +25,14 @@ ROLES = (("ACL", "node-4"), ("ACL", "node-6"))
 TABLE = "Logical_Switch"
 
 
-def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
+def rows(switch: NodeSwitch) -> list[Row]:
     """Return the ACLs of a node's switch. Until a policy needs connection tracking there, they need none either."""
     found = []
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
         match = f"inport == {json.dumps(names.management_port(switch.name))} && ip{version}.src == {address}"
-        tier = tiers.OWN if has_tiers else None
-        columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, "allow", match, tier)
+        columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, "allow", match)
         found.append(Row("ACL", Owner(KIND, switch.name), f"node-{version}", parent=switch.name, columns=columns))
     return found
 
@@ -41,12 +40,10 @@ def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
 class NodePlanner:
     """The planner of these ACLs.
 
-    :ivar has_tiers: whether the database has tiers of ACLs.
     :ivar engine: set by whoever makes the engine.
     """
 
     tables = ("ACL",)
-    has_tiers = False
     engine: Engine
 
     def __init__(self, replica: Replica) -> None:
@@ -73,7 +70,7 @@ class NodePlanner:
         switch = self._replica.named(TABLE, name)
         if switch is None or switch.owner is None or switch.owner.type != "Node":
             return []
-        return rows(NodeSwitch.from_row(switch), self.has_tiers)
+        return rows(NodeSwitch.from_row(switch))
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
         """Do nothing."""

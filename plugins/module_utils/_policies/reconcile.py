@@ -72,7 +72,6 @@ class PolicyPlanner:
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
         self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
-        self._has_tiers = False
 
     @property
     def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner]:
@@ -89,12 +88,6 @@ class PolicyPlanner:
         self.groups.engine = self.sets.engine = self.nodes.engine = engine
 
     # Events.
-
-    def database_has(self, has_tiers: bool) -> None:
-        """Take in whether the database has tiers of ACLs."""
-        if has_tiers != self._has_tiers:
-            self._has_tiers = self.groups.has_tiers = self.nodes.has_tiers = has_tiers
-            self._mark_everything()
 
     def policy_changed(self, key: str, _old: Policy | None, new: Policy | None) -> None:
         """Take in a change of a policy."""
@@ -269,7 +262,7 @@ class PolicyPlanner:
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy."""
         found = self._planned[key] = self._acls.get(key)
-        return [acls.row(key, acl, self._find, self._has_tiers) for acl in found or ()]
+        return [acls.row(key, acl, self._find) for acl in found or ()]
 
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)

@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""In which order packets meet the ACLs of policies: tiers (ovn-nb(5), ACL: tier), and priorities within one.
+"""In which order packets meet the ACLs of policies: by priority. The watcher's other ACLs, which come first, have 1000
+and higher (:mod:`._services.range_rules`, :mod:`._services.unserved`).
 
-A verdict ends a stage of the pipeline, and its tier; where no ACL of a tier matches, the next tier is asked. OVN before
-23.06 has no tiers: there all ACLs of a stage are one list, and so the priorities of all tiers differ. Those of the
-watcher's other ACLs, which must come first there too, are 1000 and higher (:mod:`._services.range_rules`,
-:mod:`._services.unserved`).
+All are in tier 0 (ovn-nb(5), ACL: tier), also where OVN has others (23.06 and later). ovn-northd writes into each tier
+a flow that lets a connection through which was dropped before (``ip && ct.est && ct_mark.blocked == 1``, priority 1):
+it means one that nothing drops any more. But it ends the stage, so a drop in a later tier is not asked. There a
+connection that a policy cuts would go on with every second packet: seen with OVN 25.03. In tier 0 the drop's own
+priority is higher.
+
+ClusterNetworkPolicy's Admin and Baseline tiers may be priorities above ALLOW and below ISOLATE, except for what
+``Pass`` leaves to NetworkPolicy: OVN's ``pass`` goes on with the next tier only. Whoever moves NetworkPolicy to a later
+tier for it must have an ACL in each tier before, with priority 0 and action ``pass``, that matches all IP: ACLs of
+priority 0 come before that flow. This was not tried.
 
 What a pod sends is judged after load balancing (``apply-after-lb``), by the address of the endpoint. What it receives
 has been load balanced before.
@@ -16,11 +23,6 @@ from __future__ import annotations
 
 from typing import Any
 
-# Tiers: what the watcher itself decides, and EgressFirewall; ClusterNetworkPolicy's Admin; NetworkPolicy;
-# ClusterNetworkPolicy's Baseline.
-OWN, ADMIN, NETWORK_POLICY, BASELINE = 0, 1, 2, 3
-
-# Priorities in NETWORK_POLICY.
 ALWAYS = 503  # the node's own traffic, and a pod's to itself
 ALLOW = 502  # what a rule lets through
 ISOLATE = 501  # all else of a pod that a policy isolates
@@ -28,12 +30,10 @@ ISOLATE = 501  # all else of a pod that a policy isolates
 TO_POD, FROM_POD = "to-lport", "from-lport"
 
 
-def columns(direction: str, priority: int, action: str, match: str, tier: int | None) -> dict[str, Any]:
+def columns(direction: str, priority: int, action: str, match: str) -> dict[str, Any]:
     """Return the columns of an ACL.
 
     :param direction: TO_POD or FROM_POD.
-    :param tier: None: the database has none.
     """
     options = {"options": {"apply-after-lb": "true"}} if direction == FROM_POD else {}
-    tiers = {} if tier is None else {"tier": tier}
-    return {"direction": direction, "priority": priority, "action": action, "match": match, **options, **tiers}
+    return {"direction": direction, "priority": priority, "action": action, "match": match, **options}

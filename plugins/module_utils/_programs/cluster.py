@@ -63,7 +63,6 @@ TABLES = {
 }
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
 KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
-OPTIONAL = {"ACL": ("tier",)}  # columns that OVN has since 23.06
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -102,7 +101,6 @@ class Cluster:
             lasting=KINDS,
             member_columns=MEMBER_COLUMNS,
             on_members=self._members_changed,
-            optional=OPTIONAL,
         )
         pods = Informer(
             client,
@@ -219,7 +217,6 @@ class Cluster:
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
-        self.policies.database_has(self.replica.has_column("ACL", "tier"))
         self.leadership.update()
 
     def problem(self) -> str | None:

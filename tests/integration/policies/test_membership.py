@@ -9,13 +9,10 @@ What the churn does follows from a seed, which the test's name has. ``POLICY_SEE
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 
 import pytest
-from database_server import PROGRAMS
-from northbound import Northbound
 from policy_world import PolicyWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import reconcile as policies_reconcile
@@ -487,38 +484,6 @@ def test_nothing_is_left_after_removal(nb):
     run(nb, test)
     nb.call("ovn_master_init", dual=True, state="absent")
     assert nb.content() == {}
-
-
-def test_tiers_where_the_database_has_them(tmp_path):
-    """Protects the order of ACLs: each has its tier where OVN has tiers (23.06), none where it does not; who upgrades
-    gets them at the next connection.
-    """
-    schema = json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())
-    schema["tables"]["ACL"]["columns"]["tier"] = {
-        "type": {"key": {"type": "integer", "maxInteger": 3, "minInteger": 0}}
-    }
-    (tmp_path / "tiers.ovsschema").write_text(json.dumps(schema))
-    del schema["tables"]["ACL"]["columns"]["tier"]
-    (tmp_path / "plain.ovsschema").write_text(json.dumps(schema))
-
-    async def test(world):
-        world.namespace("a")
-        world.pod("a/web", 1)
-        world.policy("a/p", podSelector={}, ingress=[{}])
-        await world.settled()
-        assert len(world.acls()) == 2 and len(world.acls("PolicyNode")) == 2 and len(world.acls("PolicyPods")) == 1
-
-    for name, expected in (("plain", None), ("tiers", {("NetworkPolicy", 2), ("PolicyNode", 0), ("PolicyPods", 2)})):
-        nb = Northbound(str(tmp_path / name))
-        try:
-            nb.build(nodes=(1, 2), gateways=(1,))
-            run(nb, test)
-            rows = nb.rows("ACL")
-            owners = [dict(row["external_ids"][1])["k8s.ovn.org/owner-type"] for row in rows]
-            found = {(owner, row.get("tier")) for owner, row in zip(owners, rows) if owner != "Host"}
-            assert found == (expected or {("NetworkPolicy", None), ("PolicyNode", None), ("PolicyPods", None)})
-        finally:
-            nb.remove()
 
 
 def test_a_static_pod_whose_copy_is_away(nb):

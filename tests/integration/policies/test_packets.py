@@ -150,6 +150,37 @@ def test_connections_that_are_there(nb, northd, in_namespace):
     run(nb, northd, test)
 
 
+def test_an_allowed_connection_that_is_denied(nb, northd, in_namespace):
+    """Protects what a policy cuts: of a connection that its earlier form allowed no packet comes through, however many
+    the client sends, in both directions that policies are about.
+    """
+
+    async def test(world, node):
+        address = world.address(SERVER)
+        server, client = node.udp(SERVER, 7000), node.udp(CLIENT)
+        listener = node.listener(SERVER, 7000)
+        server.settimeout(0.3)
+        for name, field, types in (("server", "ingress", ["Ingress"]), ("client", "egress", ["Egress"])):
+            spec = {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": types}
+            world.policy(f"a/{name}", **spec, **{field: [{}]})
+            await in_force(world, northd)
+            connection = node.connect(CLIENT, address, 7000)
+            accepted, _who = listener.accept()
+            accepted.settimeout(0.3)
+            assert all(exchanges(client, server, (address, 7000)) for _n in range(3)) and asks(connection, accepted)
+            world.policy(f"a/{name}", **spec)
+            await in_force(world, northd)
+            assert not any(exchanges(client, server, (address, 7000)) for _n in range(8))
+            for _n in range(4):
+                connection.sendall(b"x")
+                with pytest.raises(socket.timeout):
+                    accepted.recv(100)
+            world.delete("networkpolicies", f"a/{name}")
+            await in_force(world, northd)
+
+    run(nb, northd, test)
+
+
 def test_itself_and_its_node(nb, northd, in_namespace):
     """Protects a pod that is isolated in both directions: its own node's probes come through, and it reaches itself
     through its service; nobody else does, and it reaches nobody else.

@@ -279,22 +279,3 @@ def test_members_are_known_one_by_one(nb):
         await end([task])
 
     asyncio.run(asyncio.wait_for(main(), 60))
-
-
-def test_a_column_that_only_newer_servers_have(nb):
-    """Protects older servers: without the column all else is there; where it is, it is known."""
-    nb.build()
-
-    async def main():
-        replica = Replica(
-            nb.remote,
-            "OVN_Northbound",
-            {"ACL": ("match",)},
-            optional={"ACL": ("direction", "colour")},
-        )
-        task = asyncio.create_task(replica.run())
-        await replica.ready.wait()
-        assert replica.has_column("ACL", "direction") and not replica.has_column("ACL", "colour")
-        await end([task])
-
-    asyncio.run(asyncio.wait_for(main(), 30))

@@ -17,7 +17,7 @@ HOSTILE = ('"', "\\", "$all", "@everyone", "} || 1 || {", "' or ip", "a|b", ".*"
 MATCH = re.compile(r"[a-z0-9_@$ .:,=&|<>{}()]+")
 
 
-def rows(has_tiers=True, numbers=(), name="p", **spec):
+def rows(numbers=(), name="p", **spec):
     """The rows of a policy."""
     made = Policy.from_object({"metadata": {"namespace": "a", "name": name, "uid": "u"}, "spec": spec})
     known = {}
@@ -25,7 +25,7 @@ def rows(has_tiers=True, numbers=(), name="p", **spec):
     def find(key):
         return known.setdefault(key, Shared(key))
 
-    return [acls.row(made.key, one, find, has_tiers) for one in acls.wanted(made, lambda _watch: numbers)]
+    return [acls.row(made.key, one, find) for one in acls.wanted(made, lambda _watch: numbers)]
 
 
 def matches(**spec):
@@ -112,14 +112,13 @@ def test_no_text_of_a_user_in_a_match(text):
 
 
 def test_the_order():
-    """Protects the order of ACLs: in one tier rules come before isolation and what always passes before both; where
-    there are no tiers all of them come after the watcher's other ACLs.
+    """Protects the order of ACLs, which priorities alone say: rules come before isolation, what always passes before
+    both, and the watcher's other ACLs before all of them.
     """
     made = rows(podSelector={}, ingress=[{}])
-    assert [one.columns["tier"] for one in made] == [2, 2] and made[0].columns["priority"] < made[1].columns["priority"]
-    assert all("tier" not in one.columns for one in rows(has_tiers=False, podSelector={}, ingress=[{}]))
+    assert [one.columns["priority"] for one in made] == [tiers.ISOLATE, tiers.ALLOW]
     assert tiers.ISOLATE < tiers.ALLOW < tiers.ALWAYS < min(range_rules.DROP, range_rules.ALLOW, unserved.PRIORITY)
-    assert tiers.OWN < tiers.ADMIN < tiers.NETWORK_POLICY < tiers.BASELINE == 3
+    assert all("tier" not in one.columns for one in made)
 
 
 def test_a_changed_rule_is_another_row():
