@@ -69,7 +69,6 @@ class Informer(Generic[T]):
     :param on_state: called without arguments whenever :attr:`current` changed.
     :param is_optional: a server that does not have this kind (404), or an account that may not read it (403), is no
         fault. It is asked for again now and then.
-    :param needs_right: with ``is_optional``: an account that may not read the kind is a fault.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
@@ -88,7 +87,6 @@ class Informer(Generic[T]):
         on_invalid: Callable[[str | None, Exception], None] | None = None,
         on_state: Callable[[], object] | None = None,
         is_optional: bool = False,
-        needs_right: bool = False,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
@@ -106,7 +104,7 @@ class Informer(Generic[T]):
         selectors = {"fieldSelector": fields, "labelSelector": labels}
         self._query = {name: value for name, value in selectors.items() if value}
         self._history = History(client, path, self._query)
-        self._may_lack = ((HTTPStatus.NOT_FOUND,) if needs_right else NOT_SHOWN) if is_optional else ()
+        self._may_lack = NOT_SHOWN if is_optional else ()
         self._missing = ""  # why an optional kind is not shown, as the log has it
 
     @property

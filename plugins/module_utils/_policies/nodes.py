@@ -26,13 +26,17 @@ TABLE = "Logical_Switch"
 
 
 def rows(switch: NodeSwitch) -> list[Row]:
-    """Return the ACLs of a node's switch. Until a policy needs connection tracking there, they need none either."""
+    """Return the ACLs of a node's switch.
+
+    They are ``allow-related``, so OVN tracks all connections of the switch from its first day on. With the first policy
+    it would begin to otherwise, and take whoever sends next for the one that has begun a connection which is there.
+    """
     found = []
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
         match = f"inport == {json.dumps(names.management_port(switch.name))} && ip{version}.src == {address}"
-        columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, "allow", match)
+        columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, "allow-related", match)
         found.append(Row("ACL", Owner(KIND, switch.name), f"node-{version}", parent=switch.name, columns=columns))
     return found
 

@@ -142,9 +142,7 @@ class Cluster:
             "/apis/networking.k8s.io/v1/networkpolicies",
             Policy.from_object,
             self._policy_changed,
-            on_state=self._state_changed,
-            is_optional=True,
-            needs_right=True,  # without it nobody would enforce what users rely on
+            on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {

@@ -338,38 +338,25 @@ def test_what_never_came_is_named_with_its_reason():
     follow(Script([403]), scenario)
 
 
-@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (503, False)])
+@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (404, False), (503, False)])
 def test_a_watch_that_is_refused_is_never_current(status, lasts):
     """Protects standbys from a watcher that is deaf and keeps the lock, since each attempt looked like a watch; and
-    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway."""
+    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway. What is
+    known stays, also where the server says that there is no such kind.
+    """
     script = Script([page(thing("a"))], [status])
     states = []
 
     async def scenario(informer, told):
         await until(lambda: informer.restarts > 3)
         assert not informer.current and states == [] and f"({status})" in informer.problem()
+        assert list(informer.store) == ["ns/a"]
         assert (informer.lasting_problem() is not None) == lasts
         script.watches.clear()
         await until(lambda: informer.current)
         assert states == ["changed"] and informer.problem() is None and informer.lasting_problem() is None
 
     follow(script, scenario, on_state=lambda: states.append("changed"))
-
-
-def test_an_optional_kind_that_may_not_be_read(monkeypatch):
-    """Protects what must not be missed where it exists: a server without the kind is no fault, an account without the
-    right is.
-    """
-    monkeypatch.setattr(informer_module, "OPTIONAL_PAUSE", Pause(0.01))
-    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
-    script = Script([404, 403, 403, page(thing("a"))], [])
-
-    async def scenario(informer, told):
-        await until(lambda: informer.restarts == 2)
-        assert "403" in (informer.lasting_problem() or "") and not informer.current
-        await until(lambda: list(informer.store) == ["ns/a"])
-
-    follow(script, scenario, is_optional=True, needs_right=True)
 
 
 @pytest.mark.parametrize(("status", "kept"), [(404, []), (403, ["ns/a"])])

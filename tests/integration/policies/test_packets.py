@@ -181,6 +181,30 @@ def test_an_allowed_connection_that_is_denied(nb, northd, in_namespace):
     run(nb, northd, test)
 
 
+def test_who_has_begun(nb, northd, in_namespace):
+    """Protects connections from before the first policy of a node: it is known who has begun them. Answers of a pod
+    that may send nothing pass, and a pod that may receive nothing gets nothing, whoever sends first.
+    """
+
+    async def test(world, node):
+        address = world.address(SERVER)
+        server = node.udp(SERVER, 7000)
+        selected = {"matchLabels": {"app": "server"}}
+        for types, does_pass in ((["Egress"], True), (["Ingress"], False)):
+            client = node.udp(CLIENT)
+            await in_force(world, northd)
+            assert exchanges(client, server, (address, 7000))
+            world.policy("a/first", podSelector=selected, policyTypes=types)
+            await in_force(world, northd)
+            server.sendto(b"more", (world.address(CLIENT), client.getsockname()[1]))
+            if does_pass:
+                assert client.recv(100) == b"more" and exchanges(client, server, (address, 7000))
+            assert exchanges(client, server, (address, 7000)) == does_pass
+            world.delete("networkpolicies", "a/first")
+
+    run(nb, northd, test)
+
+
 def test_itself_and_its_node(nb, northd, in_namespace):
     """Protects a pod that is isolated in both directions: its own node's probes come through, and it reaches itself
     through its service; nobody else does, and it reaches nobody else.
