@@ -19,6 +19,7 @@ from .._ovsdb.rows import CurrentRow, LargeSet, Members, Owner, Ref, Row, SetMem
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
+from .._reconcile.planning import NotReady
 from .acls import group_rows
 from .index import PolicyIndex
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, PeerNetworks, Shared
@@ -32,10 +33,13 @@ class SharedPlanner:
 
     :ivar engine: set by whoever makes the engine.
     :ivar on_done: called with a group or set that policies use, when its rows are as desired.
+    :ivar are_acls_known: returns whether no ACL of before, of which it is not known what it names, may be left.
     """
 
     kind = ""
+    tables: Sequence[str] = ()
     on_done: Callable[[Shared], None]
+    are_acls_known: Callable[[], bool]
     engine: Engine
 
     def __init__(self, replica: Replica, index: PolicyIndex) -> None:
@@ -63,6 +67,16 @@ class SharedPlanner:
         shared = self._index.named(name)
         return shared if shared is not None and shared.users else None
 
+    def _unused(self, name: str) -> list[Row]:
+        """Return the rows of a group or set that no policy uses: none.
+
+        :raises NotReady: an ACL may name it still. With a group all its ACLs would go, also what isolates its pods, who
+            may not be in another group yet.
+        """
+        if not self.are_acls_known() and self._replica.owned(self.owner(name), self.tables):
+            raise NotReady("policies that were written by an earlier watcher may need it", keeps_rows=True)
+        return []
+
     def _ports(self, shared: Shared) -> Iterator[tuple[Pod, CurrentRow]]:
         """Yield the pods of a group or a set that have a port, with it."""
         for pod in self._index.pods_of(shared):
@@ -80,7 +94,7 @@ class GroupPlanner(SharedPlanner):
         """Return the rows of a group; none of one that no policy uses."""
         shared = self._used(name)
         if shared is None:
-            return []
+            return self._unused(name)
         columns: dict[str, object] = {"external_ids": _told(shared)}
         if self._replica.named(GROUP_TABLE, shared.group) is None:
             ports = (names.pod_port(pod.namespace, pod.name) for pod, _row in self._ports(shared))
@@ -142,7 +156,7 @@ class SetPlanner(SharedPlanner):
         """Return the rows of a set; none of one that no policy uses."""
         shared = self._used(name)
         if shared is None:
-            return []
+            return self._unused(name)
         if isinstance(shared.key, PeerNetworks):
             return [self._row(shared, version, _of(shared.key.networks, version)) for version in shared.versions]
         rows: list[Row] = []

@@ -9,7 +9,7 @@ namespaces a selector selects is kept: that changes with namespaces' labels only
 
 from __future__ import annotations
 
-import collections
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Union
 
@@ -18,7 +18,6 @@ from .model import Namespace, PortName
 from .selectors import Selector, SelectorIndex
 from .shared import Key, PeerNetworks, PeerPods, PodGroup, Shared
 
-MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 Part = Union[str, Selector]  # what selects namespaces: the name of one, or labels
 
 
@@ -192,15 +191,13 @@ class PolicyIndex:
         """Yield the pods of a namespace."""
         return (self._pods[key] for key in self._pods_of.get(namespace, ()) if key in self._pods)
 
-    def numbers(self, key: PodGroup | PeerPods, port: PortName) -> tuple[list[int], bool]:
-        """Return the numbers that the pods of a group or set have for a port's name, those of most pods first; and
-        whether there are more.
-        """
-        counts: collections.Counter[int] = collections.Counter()
+    def numbers(self, key: PodGroup | PeerPods) -> dict[PortName, Counter[int]]:
+        """Return the numbers that the pods of a group or set have for each port's name, and how many pods each."""
+        found: dict[PortName, Counter[int]] = {}
         for pod in self.pods_of(self._by_key[key]):
-            counts.update(one.number for one in pod.ports if (one.protocol, one.name) == port)
-        ordered = sorted(counts, key=lambda number: (-counts[number], number))
-        return sorted(ordered[:MAXIMUM_NUMBERS]), len(ordered) > MAXIMUM_NUMBERS
+            for one in pod.ports:
+                found.setdefault(PortName(one.protocol, one.name), Counter())[one.number] += 1
+        return found
 
     def _selected(self, part: Part) -> Iterable[str]:
         """Return the namespaces that a part of a key selects."""

@@ -20,7 +20,8 @@ from .selectors import EVERYTHING, Selector, Unreadable
 
 GROUP = "networking.k8s.io/v1"
 MAXIMUM_RULES = 500  # of one direction of a policy
-MAXIMUM_PEERS = 500  # selectors of one policy
+MAXIMUM_PEERS = 100  # different selectors of one policy: each is two sets, and a look at all pods
+MAXIMUM_NAMED = 1000  # names of ports of a policy, each counted for each peer of its rule
 MAXIMUM_PORTS = 500  # of one rule
 FAULTS = 5  # that are named; the others are counted
 PROTOCOLS = ("TCP", "UDP", "SCTP")
@@ -129,7 +130,8 @@ class _Decoder:
 
     def __init__(self) -> None:
         self._faults: list[str] = []
-        self._peers = self._blocks = 0
+        self._peers: set[PodPeer] = set()
+        self._named = self._blocks = 0
 
     def told(self) -> tuple[str, ...]:
         """Return what could not be read, bounded."""
@@ -172,9 +174,11 @@ class _Decoder:
             self._faults.append(f"{direction.lower()} has more than {MAXIMUM_RULES} rules: the others allow nothing")
         found: dict[Rule, None] = {}
         for number, item in enumerate(items[:MAXIMUM_RULES]):
+            peers_before = set(self._peers)
             try:
                 found[self._rule(item, peers)] = None
             except Unreadable as exc:
+                self._peers = peers_before
                 self._faults.append(f"{direction.lower()} rule {number} allows nothing: it has {exc}")
         return tuple(found)
 
@@ -184,6 +188,7 @@ class _Decoder:
         ports = _ports(item.get("ports"))
         values = item.get(field)
         if values is None or values == []:
+            self._count_names(ports, 1)
             return Rule(True, ports=ports)
         if not isinstance(values, list):
             raise Unreadable(f"a field {field} that is no list")
@@ -198,20 +203,28 @@ class _Decoder:
                 spans += self._block(one["ipBlock"])
             else:
                 peers.add(self._peer(one))
+        self._count_names(ports, len(peers) + bool(spans))
         return Rule(False, tuple(sorted(peers, key=str)), networks(spans), ports)
+
+    def _count_names(self, ports: Ports | None, peers: int) -> None:
+        named = len(ports.names) * peers if ports is not None else 0
+        if self._named + named > MAXIMUM_NAMED:
+            raise Unreadable(f"names of ports of which the policy has more than {MAXIMUM_NAMED}, each with each peer")
+        self._named += named
 
     def _peer(self, one: Mapping[str, Any]) -> PodPeer:
         """Return a peer by its selectors: of the two a missing one selects the policy's own namespace, or all pods."""
-        self._peers += 1
-        if self._peers > MAXIMUM_PEERS:
-            raise Unreadable(f"selectors of peers of which the policy has more than {MAXIMUM_PEERS}")
         namespaces, pods = one.get("namespaceSelector"), one.get("podSelector")
         if namespaces is None and pods is None:
             raise Unreadable("a peer without podSelector, namespaceSelector and ipBlock")
-        return PodPeer(
+        peer = PodPeer(
             None if namespaces is None else Selector.parse(namespaces),
             EVERYTHING if pods is None else Selector.parse(pods),
         )
+        if peer not in self._peers and len(self._peers) >= MAXIMUM_PEERS:
+            raise Unreadable(f"selectors of peers of which the policy has more than {MAXIMUM_PEERS}")
+        self._peers.add(peer)
+        return peer
 
     def _block(self, value: object) -> Iterable[Span]:
         if not isinstance(value, dict):

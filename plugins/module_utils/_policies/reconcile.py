@@ -10,6 +10,7 @@ Those that nobody names any more are removed after the last ACL that names them.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .._kube import reasons
@@ -24,15 +25,15 @@ from .._reconcile.engine import Engine
 from . import acls, nodes
 from .acls import KIND, Acl, Watch
 from .groups import GroupPlanner, SetPlanner
-from .index import MAXIMUM_NUMBERS, PolicyIndex
+from .index import PolicyIndex
 from .membership import MEMBER_COLUMNS, Membership
-from .model import Namespace, Policy
+from .model import Namespace, Policy, PortName
 from .nodes import NodePlanner
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
-LEFT_OVER = 2.0  # seconds until a watcher that begins removes groups and sets that nobody uses
+MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 
 
 class PolicyPlanner:
@@ -61,6 +62,7 @@ class PolicyPlanner:
         self.index = PolicyIndex(pods, namespaces)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
         self.groups.on_done = self.sets.on_done = self._without_pods
+        self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
         self.nodes = NodePlanner(replica)
         self._replica = replica
         self._policies = policies
@@ -70,6 +72,9 @@ class PolicyPlanner:
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
+        self._numbers: dict[str, dict[Watch, list[int]]] = {}  # policy -> the numbers that its ACLs have for names
+        self._unnumbered: set[str] = set()  # policies whose numbers are looked for when they are planned
+        self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
         self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
@@ -106,7 +111,7 @@ class PolicyPlanner:
         for shared in self.index.by_port(old) if old is not None else ():
             self._mark(shared)  # it may have been the last pod with this number
         if new is not None:
-            self._refresh_all(self.index.stale(new))
+            self._number_anew(self.index.stale(new))
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""
@@ -138,25 +143,15 @@ class PolicyPlanner:
     def _without_pods(self, shared: Shared) -> None:
         """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
         if shared.port is not None and next(self.index.pods_of(shared), None) is None:
-            self._refresh_all(shared.wanted_by)
+            self._number_anew(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
         for key in {*self._policies, *self._used}:
             self._refresh(key)
             self._release(key, are_rows_known=False)
+        self._of_before = self._replica.owners(KIND)
         self.sets.begin()
-        self._mark_everything()
-        for name in self._replica.owners(KIND):
-            self.engine.mark(KIND, name)
-        # Groups and sets that nobody uses now go after the ACLs that may name them still: with a group all its ACLs go,
-        # also what isolates its pods, who may be in another group by then.
-        for kind in (GROUP_KIND, SET_KIND):
-            for name in self._replica.owners(kind):
-                if self.index.named(name) is None:
-                    self.engine.mark_later(kind, name, LEFT_OVER)
-
-    def _mark_everything(self) -> None:
         self.nodes.begin()
         for shared in self.index.all():
             self._mark(shared)
@@ -164,6 +159,19 @@ class PolicyPlanner:
             self.engine.mark(KIND, key)
         for key in self._pods:
             self.engine.mark(northbound.KIND, key)
+        for name in self._of_before:
+            self.engine.mark(KIND, name)
+        self._remove_left_over()
+
+    def _remove_left_over(self) -> None:
+        """Look at the groups and sets that nobody uses, once no ACL of before may name one of them."""
+        if self._of_before:
+            return
+        for kind in (GROUP_KIND, SET_KIND):
+            for name in self._replica.owners(kind):
+                shared = self.index.named(name)
+                if shared is None or not shared.users:
+                    self.engine.mark(kind, name)
 
     def _mark(self, shared: Shared) -> None:
         self.engine.mark(shared.kind, shared.name)
@@ -174,30 +182,46 @@ class PolicyPlanner:
         for pod in pods:
             self.engine.mark(northbound.KIND, pod.key)
             stale |= self.index.stale(pod)
-        self._refresh_all(stale)
+        self._number_anew(stale)
 
     # Which groups and sets a policy uses.
-
-    def _refresh_all(self, keys: Iterable[str]) -> None:
-        for key in list(keys):
-            self._refresh(key)
 
     def _refresh(self, key: str) -> None:
         """Find the ACLs of a policy anew, and use what they name at once: pods that are planned from now on are in it.
 
-        What it used before it uses until its rows are written.
+        What it used before it uses until its rows are written. Numbers of ports with names take a look at all pods of
+        each peer: they only let something through, and wait until the policy is planned.
         """
         policy = self._policies.get(key)
         for watch in self._watches.pop(key, ()):
             self.index.unwatch(watch.key, key)
-        self._crowded.pop(key, None)
-        if policy is None:
-            self._acls.pop(key, None)
-        else:
+        if policy is not None:
             self._watches[key] = acls.watches(policy)
             for watch in self._watches[key]:
                 self.index.watch(watch.key, key, watch.port)
-            self._acls[key] = acls.wanted(policy, lambda watch: self._numbers(key, watch))
+            self._unnumbered.add(key)
+        else:
+            self._numbers.pop(key, None)
+            self._crowded.pop(key, None)
+            self._unnumbered.discard(key)
+        self._find_acls(key)
+        if not self.engine.active:
+            self._release(key, are_rows_known=False)
+        self.engine.mark(KIND, key)
+
+    def _number_anew(self, keys: Iterable[str]) -> None:
+        """Look again for the numbers that policies need, when they are planned."""
+        for key in keys:
+            self._unnumbered.add(key)
+            self.engine.mark(KIND, key)
+
+    def _find_acls(self, key: str) -> None:
+        """Find the ACLs of a policy, with the numbers that are known, and use what they name."""
+        policy, numbers = self._policies.get(key), self._numbers.get(key, {})
+        if policy is None:
+            self._acls.pop(key, None)
+        else:
+            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()))
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
@@ -205,9 +229,6 @@ class PolicyPlanner:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)
-        if not self.engine.active:
-            self._release(key, are_rows_known=False)
-        self.engine.mark(KIND, key)
 
     def _adopt(self, key: Key) -> None:
         """Look at the pods of a group or set that nobody used until now, where its rows are still there: pods have not
@@ -220,11 +241,23 @@ class PolicyPlanner:
         for pod in self.index.pods_of(shared) if rows else ():
             self.engine.mark(northbound.KIND, pod.key)
 
-    def _numbers(self, key: str, watch: Watch) -> Sequence[int]:
-        found, are_more = self.index.numbers(watch.key, watch.port)
-        if are_more:
-            self._crowded[key] = watch.port.name
-        return found
+    def _find_numbers(self, key: str) -> None:
+        """Find the numbers that pods have for the names of a policy's ports: one look at the pods of each selector."""
+        self._unnumbered.discard(key)
+        self._crowded.pop(key, None)
+        counts: dict[Key, dict[PortName, Counter[int]]] = {}
+        before, found = self._numbers.get(key, {}), {}
+        for watch in self._watches.get(key, ()):
+            if watch.key not in counts:
+                counts[watch.key] = self.index.numbers(watch.key)
+            numbers = counts[watch.key].get(watch.port)
+            if numbers:
+                found[watch] = _most(numbers, before.get(watch, ()))
+                if len(numbers) > MAXIMUM_NUMBERS:
+                    self._crowded[key] = watch.port.name
+        if found != before:
+            self._numbers[key] = found
+            self._find_acls(key)
 
     def _current_keys(self, key: str) -> set[Key]:
         """Return the groups and sets that the ACLs of a policy name."""
@@ -261,6 +294,8 @@ class PolicyPlanner:
 
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy."""
+        if key in self._unnumbered:
+            self._find_numbers(key)
         found = self._planned[key] = self._acls.get(key)
         return [acls.row(key, acl, self._find) for acl in found or ()]
 
@@ -274,6 +309,9 @@ class PolicyPlanner:
         """Take in that the rows are as desired: release what they name no more, and say what is not enforced."""
         if self._planned.pop(key, None) is self._acls.get(key):
             self._release(key)
+        if key in self._of_before:
+            self._of_before.discard(key)
+            self._remove_left_over()
         policy = self._policies.get(key)
         if policy is None:
             return
@@ -292,3 +330,9 @@ class PolicyPlanner:
         policy = self._policies.get(key)
         if policy is not None:
             self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, f"it is not enforced yet: {reason}")
+
+
+def _most(counts: Counter[int], before: Collection[int]) -> list[int]:
+    """Return the numbers that are served: those that are already, then those of most pods."""
+    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
+    return sorted(ordered[:MAXIMUM_NUMBERS])

@@ -163,7 +163,11 @@ def test_equal_rules_are_one():
         {"from": [{"podSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]}}]},
         {"from": [{"podSelector": {"matchLabels": {"a": 1}}}]},
         {"from": [{"podSelector": {"matchLabels": {str(n): "x" for n in range(65)}}}]},
-        {"from": [{"podSelector": {}}] * (model.MAXIMUM_PEERS + 1)},
+        {"from": [{"podSelector": {"matchLabels": {"n": str(n)}}} for n in range(model.MAXIMUM_PEERS + 1)]},
+        {
+            "from": [{"podSelector": {"matchLabels": {"n": str(n)}}} for n in range(50)],
+            "ports": [{"port": f"n{n}"} for n in range(model.MAXIMUM_NAMED // 50 + 1)],
+        },
         {"from": [{"ipBlock": {"cidr": "10.0.0.0/8"}}] * (networks.MAXIMUM_BLOCKS + 1)},
         {"from": "everybody"},
         {"ports": [{"port": 80}] * (model.MAXIMUM_PORTS + 1)},
