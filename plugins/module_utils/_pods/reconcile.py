@@ -42,6 +42,9 @@ if TYPE_CHECKING:
         def rows(self, pod: Pod, addresses: Sequence[str]) -> list[Row]:
             """Return what a pod has beside its port. :raises NotReady: it is not known."""
 
+        def knows(self, key: str) -> bool:
+            """Return whether the labels of a pod are known."""
+
         def rows_of_gone(self, key: str) -> list[Row]:
             """Return what remains to be done for a pod that has no port any more."""
 
@@ -185,7 +188,7 @@ class PodPlanner:
         switch = self._switch(pod)
         network = self._network(pod, switch)
         rows = northbound.rows(pod, switch, network)
-        if key not in self._pods:  # a static pod whose copy is away: its labels may not be known, so its groups stay
+        if key not in self._pods and not self.policies.knows(key):  # a static pod of before: its groups stay
             return rows
         return [*rows, *self.policies.rows(pod, [cidr.split("/")[0] for cidr in network.addresses])]
 

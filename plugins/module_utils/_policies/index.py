@@ -38,15 +38,29 @@ class PolicyIndex:
         self._parts: SelectorIndex[Selector] = SelectorIndex()  # those of _peers that are selectors
         self._parts_of: dict[str, set[Selector]] = {}  # namespace -> selectors that select it
         self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
+        self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
 
     # Events.
 
-    def pod_changed(self, key: str, new: Pod | None) -> None:
-        """Take in that a pod is there, or is not."""
+    def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Take in that a pod is there, or is not. A static pod stays without its copy until :meth:`pod_gone`."""
         namespace = key.partition("/")[0]
         if new is not None:
+            self._away.pop(key, None)
             self._pods_of.setdefault(namespace, set()).add(key)
-            return
+        elif old is not None and old.static_uid is not None:
+            self._away[key] = old
+        else:
+            self._forget_pod(namespace, key)
+
+    def pod_gone(self, key: str) -> Pod | None:
+        """Take in that a pod has no port any more; return it where it was a static pod that has stayed."""
+        pod = self._away.pop(key, None)
+        if pod is not None and key not in self._pods:
+            self._forget_pod(pod.namespace, key)
+        return pod
+
+    def _forget_pod(self, namespace: str, key: str) -> None:
         keys = self._pods_of.get(namespace, set())
         keys.discard(key)
         if not keys:
@@ -189,7 +203,15 @@ class PolicyIndex:
 
     def pods_in(self, namespace: str) -> Iterator[Pod]:
         """Yield the pods of a namespace."""
-        return (self._pods[key] for key in self._pods_of.get(namespace, ()) if key in self._pods)
+        return (pod for pod in map(self.pod, self._pods_of.get(namespace, ())) if pod is not None)
+
+    def pod(self, key: str) -> Pod | None:
+        """Return a pod."""
+        return self._pods.get(key) or self._away.get(key)
+
+    def away(self) -> list[str]:
+        """Return the keys of the static pods whose copy is away."""
+        return list(self._away)
 
     def numbers(self, key: PodGroup | PeerPods) -> dict[PortName, Counter[int]]:
         """Return the numbers that the pods of a group or set have for each port's name, and how many pods each."""

@@ -9,7 +9,7 @@ sets that it is in now, and is not in any more, whoever had it before.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .._common import names
@@ -28,7 +28,12 @@ MEMBER_COLUMNS = {GROUP_TABLE: "ports", SET_TABLE: "addresses"}
 
 
 class Membership:
-    """The part of policies in pods' rows."""
+    """The part of policies in pods' rows.
+
+    :ivar on_gone: called with the key of a pod that has no port any more.
+    """
+
+    on_gone: Callable[[str], None]
 
     def __init__(self, replica: Replica, index: PolicyIndex) -> None:
         self._replica = replica
@@ -40,13 +45,19 @@ class Membership:
         :param addresses: without prefix length.
         :raises NotReady: it is not known of which groups it is.
         """
+        pod = self._index.pod(pod.key) or pod  # of a static pod whose copy is away the caller may not have the labels
         if self._index.waits_for_namespace(pod):
             raise NotReady(f"the labels of namespace {pod.namespace} are not known yet", keeps_rows=True)
         groups, sets = list(self._index.groups_of(pod)), list(self._index.sets_of(pod))
         return [*self._in_groups(pod, groups), *self._in_sets(pod.key, addresses, sets)]
 
+    def knows(self, key: str) -> bool:
+        """Return whether the labels of a pod are known."""
+        return self._index.pod(key) is not None
+
     def rows_of_gone(self, key: str) -> list[Row]:
         """Return what remains to be done for a pod that has no port any more: its addresses leave all sets."""
+        self.on_gone(key)
         return self._in_sets(key, (), ())
 
     def _ports(self, key: str) -> list[CurrentRow]:
@@ -66,24 +77,25 @@ class Membership:
     def _in_sets(self, key: str, addresses: Sequence[str], sets: Iterable[Shared]) -> list[Row]:
         """Return the address sets of a pod, and those that addresses leave: those that it has, and those that it had.
 
-        They leave also where another pod has left them behind.
+        They leave also where another pod has left them behind. A set that is not there yet gets them when it is made:
+        nobody's port waits for what only lets something through.
         """
-        desired: dict[str, tuple[Shared, list[str]]] = {}
+        desired: dict[str, list[str]] = {}
         for one in sets:
             for address in addresses:
-                if one.takes_address(address):
-                    desired.setdefault(one.set_name(family(address)), (one, []))[1].append(address)
+                if one.takes_address(address) and self._replica.named(SET_TABLE, one.set_name(family(address))):
+                    desired.setdefault(one.set_name(family(address)), []).append(address)
         left: dict[str, list[str]] = {}
         had = {ip for port in self._ports(key) for ip in northbound.addresses_of_port(port)}
         for address in {*addresses, *had}:
             for row in self._replica.holders(SET_TABLE, address):
-                if address in desired.get(row.name or "", (None, ()))[1]:
+                if address in desired.get(row.name or "", ()):
                     continue
                 if self._is_kept(row, SET_KIND):
                     left.setdefault(row.name or "", []).append(address)
         rows = [
-            self._joined(SET_TABLE, key, name, Members(tuple(has), tuple(left.pop(name, ()))), one)
-            for name, (one, has) in desired.items()
+            self._joined(SET_TABLE, key, name, Members(tuple(has), tuple(left.pop(name, ()))))
+            for name, has in desired.items()
         ]
         return rows + [self._joined(SET_TABLE, key, name, Members(lacks=tuple(lacks))) for name, lacks in left.items()]
 

@@ -61,14 +61,17 @@ class PolicyPlanner:
     ) -> None:
         self.index = PolicyIndex(pods, namespaces)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
-        self.groups.on_done = self.sets.on_done = self._without_pods
+        self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
         self.nodes = NodePlanner(replica)
         self._replica = replica
         self._policies = policies
         self._pods = pods
         self.membership = Membership(replica, self.index)
+        self.membership.on_gone = self._pod_gone
         self._told = Told(on_event, LOG)
+        self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
+        self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
@@ -98,6 +101,7 @@ class PolicyPlanner:
         """Take in a change of a policy."""
         if new is None:
             self._told.forget(key)
+            self._cautious.discard(key)
         self._refresh(key)
 
     def namespace_changed(self, key: str, _old: Namespace | None, new: Namespace | None) -> None:
@@ -107,11 +111,22 @@ class PolicyPlanner:
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
-        self.index.pod_changed(key, new)
-        for shared in self.index.by_port(old) if old is not None else ():
-            self._mark(shared)  # it may have been the last pod with this number
+        self.index.pod_changed(key, old, new)
+        if old is not None:
+            self._look_at_ports(old)
         if new is not None:
             self._number_anew(self.index.stale(new))
+
+    def _pod_gone(self, key: str) -> None:
+        """Take in that a pod has no port any more."""
+        pod = self.index.pod_gone(key)
+        if pod is not None:
+            self._look_at_ports(pod)
+
+    def _look_at_ports(self, pod: Pod) -> None:
+        """Look at the groups and sets where a pod may have been the last one with a number."""
+        for shared in self.index.by_port(pod):
+            self._mark(shared)
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""
@@ -140,6 +155,12 @@ class PolicyPlanner:
         if shared is not None and gone:
             self._without_pods(shared)
 
+    def _is_there(self, shared: Shared) -> None:
+        """Take in that the rows of a group or a set are as desired: policies may have waited for them."""
+        for key in shared.users & self._cautious:
+            self.engine.mark(KIND, key)
+        self._without_pods(shared)
+
     def _without_pods(self, shared: Shared) -> None:
         """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
         if shared.port is not None and next(self.index.pods_of(shared), None) is None:
@@ -157,7 +178,7 @@ class PolicyPlanner:
             self._mark(shared)
         for key in self._policies:
             self.engine.mark(KIND, key)
-        for key in self._pods:
+        for key in (*self._pods, *self.index.away()):
             self.engine.mark(northbound.KIND, key)
         for name in self._of_before:
             self.engine.mark(KIND, name)
@@ -297,7 +318,21 @@ class PolicyPlanner:
         if key in self._unnumbered:
             self._find_numbers(key)
         found = self._planned[key] = self._acls.get(key)
-        return [acls.row(key, acl, self._find) for acl in found or ()]
+        rows = [acls.row(key, acl, self._find) for acl in found or ()]
+        return self._without_waiting(key, rows) if key in self._cautious else rows
+
+    def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
+        """Return those rows of a policy that isolate, and those for which everything is there."""
+        kept: list[Row] = []
+        for row in rows:
+            missing = [one for one in row.needs if not self._replica.owned(one.owner, (one.table,))]
+            if not missing or row.columns["action"] == acls.DROP:
+                kept.append(row)
+            else:
+                for one in missing:
+                    self.engine.mark(*one.owner)
+        self._waiting[key] = len(rows) - len(kept)
+        return kept
 
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
@@ -312,9 +347,16 @@ class PolicyPlanner:
         if key in self._of_before:
             self._of_before.discard(key)
             self._remove_left_over()
-        policy = self._policies.get(key)
+        policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
         if policy is None:
             return
+        if waiting:
+            message = (
+                f"its pods are isolated, but {waiting} of its rules let nothing through yet: their rows are not there"
+            )
+            self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
+            return
+        self._cautious.discard(key)
         self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
         faults = list(policy.faults)
         if key in self._crowded:
@@ -326,8 +368,11 @@ class PolicyPlanner:
         self._told.tell(key, policy.reference, reasons.POLICY_PART_REFUSED, message)
 
     def failed(self, key: str, reason: str) -> None:
-        """Say that a policy is not enforced yet."""
+        """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""
         policy = self._policies.get(key)
+        if policy is not None and key not in self._cautious and not self._replica.owned(self.owner(key), self.tables):
+            self._cautious.add(key)
+            self.engine.mark(KIND, key)
         if policy is not None:
             self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, f"it is not enforced yet: {reason}")
 

@@ -16,6 +16,7 @@ import random
 import pytest
 from policy_world import PolicyWorld
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import static_pods
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.planning import NotReady
 
 NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
@@ -565,7 +566,8 @@ def test_a_static_pod_whose_copy_is_away(nb):
     async def test(world):
         world.namespace("a")
         mirror = {"annotations": {"kubernetes.io/config.mirror": "static-uid"}, "labels": {"app": "web"}}
-        spec = {"nodeName": "node1", "containers": []}
+        named = {"name": "c", "ports": [{"name": "http", "containerPort": 8080}]}
+        spec = {"nodeName": "node1", "containers": [named]}
         world.put("pods", "a", "web", metadata=mirror, spec=spec)
         world.policy("a/p", podSelector={"matchLabels": {"app": "web"}}, ingress=[{"from": [{"podSelector": {}}]}])
         await world.settled()
@@ -574,9 +576,78 @@ def test_a_static_pod_whose_copy_is_away(nb):
         world.delete("pods", "a/web")
         await world.settled()
         assert (world.groups(), world.sets()) == before
+        # What comes meanwhile knows its labels and its ports.
+        world.policy("a/q", podSelector={"matchLabels": {"app": "web"}}, ingress=[{"ports": [{"port": "http"}]}])
+        world.policy("a/r", podSelector={"matchExpressions": [{"key": "app", "operator": "Exists"}]})
+        await world.settled()
+        assert world.groups()[("a", "pods=app")] == {"a_web"} and any(" 8080" in one[3] for one in world.acls())
+        world.delete("networkpolicies", "a/q")
+        world.delete("networkpolicies", "a/r")
+        await world.settled()
+        assert (world.groups(), world.sets()) == before
         world.cluster.pods._gone.clear("node1", lambda _key: False)
         world.begin()
         await world.settled()
         assert (world.groups(), world.sets()) == before
+        world.cluster.policies.index._away.clear()
+        world.begin()
+        await world.settled()
+        assert (world.groups(), world.sets()) == before
+
+    run(nb, test)
+
+
+def test_a_set_that_cannot_be_made(nb):
+    """Protects pods while sets of peers can't be written: a new policy isolates its pods all the same, new pods get
+    their ports, and rules without these peers hold. The user is told. When the sets are there everything is.
+    """
+
+    async def test(world):
+        world.namespace("a")
+        world.pod("a/web", 1, app="web")
+        await world.settled()
+        sets, desired = world.cluster.policies.sets, world.cluster.policies.sets.desired
+
+        def refuse(_name):
+            raise NotReady("not now", keeps_rows=True)
+
+        sets.desired = refuse
+        rules = [{"from": [{"podSelector": {"matchLabels": {"app": "x"}}}]}, {"ports": [{"port": 80}]}]
+        world.policy("a/p", podSelector={}, ingress=rules)
+        world.pod("a/new", 1, app="x")
+        while ("a", "pods=") not in world.groups() or len(world.groups()[("a", "pods=")]) < 2:
+            await asyncio.sleep(0.005)
+        await world.settled()
+        assert world.sets() == {} and [one[1] for one in world.acls()] == ["allow-related", "drop"]
+        while not any("its pods are isolated, but 1 of its rules" in one[2] for one in world.api.events):
+            await asyncio.sleep(0.005)
+        sets.desired = desired
+        while len(world.acls()) < 3 or len(world.cluster.engine):
+            await asyncio.sleep(0.005)
+        await world.settled()
+        (members,) = world.sets().values()
+        assert members == {world.address("a/new"), world.address("a/new", 6)}
+        assert world.cluster.engine.failing == {}
+
+    run(nb, test)
+
+
+def test_a_static_pod_that_goes_for_good(nb, monkeypatch):
+    """Protects sets and rules from a static pod that does not come back: nothing of it is left."""
+    monkeypatch.setattr(static_pods, "PORT_STAYS", 0.05)
+
+    async def test(world):
+        world.namespace("a")
+        mirror = {"annotations": {"kubernetes.io/config.mirror": "static-uid"}}
+        spec = {"nodeName": "node1", "containers": [{"ports": [{"name": "http", "containerPort": 8080}]}]}
+        world.put("pods", "a", "web", metadata=mirror, spec=spec)
+        world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}])
+        await world.settled()
+        assert len(world.acls()) == 2
+        world.delete("pods", "a/web")
+        while len(world.acls()) > 1 or world.port("a/web") is not None:
+            await asyncio.sleep(0.005)
+        await world.settled()
+        assert world.groups() == {("a", "pods="): set()} and world.cluster.policies.index.away() == []
 
     run(nb, test)
