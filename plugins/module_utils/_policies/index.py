@@ -10,7 +10,7 @@ namespaces a selector selects is kept: that changes with namespaces' labels only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Union
 
 from .._pods.model import Pod
@@ -26,11 +26,18 @@ class PolicyIndex:
 
     :param pods: key -> pod, the informer's store.
     :param namespaces: name -> namespace, the informer's store.
+    :param addresses_of: returns the addresses that the port of a pod has.
     """
 
-    def __init__(self, pods: Mapping[str, Pod], namespaces: Mapping[str, Namespace]) -> None:
+    def __init__(
+        self,
+        pods: Mapping[str, Pod],
+        namespaces: Mapping[str, Namespace],
+        addresses_of: Callable[[str], Iterable[str]],
+    ) -> None:
         self._pods = pods
         self._namespaces = namespaces
+        self._addresses_of = addresses_of
         self._by_key: dict[Key, Shared] = {}
         self._by_name: dict[str, Shared] = {}  # by the name of its rows' owner
         self._groups: dict[str, SelectorIndex[Shared]] = {}  # namespace -> groups of its pods
@@ -180,7 +187,7 @@ class PolicyIndex:
         if not pod.ports:
             return found
         for shared in (*self._selected_groups(pod), *self._selected_sets(pod)):
-            if not shared.watchers or isinstance(shared.key, PeerNetworks):
+            if not shared.watchers or isinstance(shared.key, PeerNetworks) or not self.is_inside(shared, pod):
                 continue
             for port in pod.ports:
                 exact = self._by_key.get(shared.key._replace(port=port))
@@ -201,6 +208,10 @@ class PolicyIndex:
                 if key.pods.matches(pod.labels) and shared.takes(pod):
                     yield pod
 
+    def is_inside(self, shared: Shared, pod: Pod) -> bool:
+        """Return whether a set takes an address of a pod, where it has only those in networks."""
+        return not shared.has_networks or any(map(shared.takes_address, self._addresses_of(pod.key)))
+
     def pods_in(self, namespace: str) -> Iterator[Pod]:
         """Yield the pods of a namespace."""
         return (pod for pod in map(self.pod, self._pods_of.get(namespace, ())) if pod is not None)
@@ -216,8 +227,9 @@ class PolicyIndex:
     def numbers(self, key: PodGroup | PeerPods) -> dict[PortName, Counter[int]]:
         """Return the numbers that the pods of a group or set have for each port's name, and how many pods each."""
         found: dict[PortName, Counter[int]] = {}
-        for pod in self.pods_of(self._by_key[key]):
-            for one in pod.ports:
+        shared = self._by_key[key]
+        for pod in self.pods_of(shared):
+            for one in pod.ports if self.is_inside(shared, pod) else ():
                 found.setdefault(PortName(one.protocol, one.name), Counter())[one.number] += 1
         return found
 

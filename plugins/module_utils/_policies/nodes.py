@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The node's own traffic, which no policy keeps from a pod: kubelets probe their pods (NetworkPolicy's documentation).
+"""The traffic between a node and its pods, which no policy forbids (NetworkPolicy's documentation).
 
-It comes from the node's management port, from its address there, and to pods of its own switch only. What the node
-passes on for others has another source, and what comes from other nodes comes by the router's port.
+It comes from the node's management port, from its address there, and to pods of its own switch only; or it goes from
+them to that address. What the node passes on for others has another source, and what comes from other nodes comes by
+the router's port. Other addresses of the node are beyond the gateway, and are judged like any other.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from .._reconcile.engine import Engine
 from . import tiers
 
 KIND = "PolicyNode"
-ROLES = (("ACL", "node-4"), ("ACL", "node-6"))
 TABLE = "Logical_Switch"
 
 
@@ -35,9 +35,13 @@ def rows(switch: NodeSwitch) -> list[Row]:
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
-        match = f"inport == {json.dumps(names.management_port(switch.name))} && ip{version}.src == {address}"
-        columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, "allow-related", match)
-        found.append(Row("ACL", Owner(KIND, switch.name), f"node-{version}", parent=switch.name, columns=columns))
+        come = f"inport == {json.dumps(names.management_port(switch.name))} && ip{version}.src == {address}"
+        for role, direction, match in (
+            (f"node-{version}", tiers.TO_POD, come),
+            (f"to-node-{version}", tiers.FROM_POD, f"ip{version}.dst == {address}"),
+        ):
+            columns = tiers.columns(direction, tiers.ALWAYS, "allow-related", match)
+            found.append(Row("ACL", Owner(KIND, switch.name), role, parent=switch.name, columns=columns))
     return found
 
 

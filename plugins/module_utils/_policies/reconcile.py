@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .._kube import reasons
 from .._kube.reference import OnEvent
@@ -59,7 +59,7 @@ class PolicyPlanner:
         namespaces: Mapping[str, Namespace],
         on_event: OnEvent,
     ) -> None:
-        self.index = PolicyIndex(pods, namespaces)
+        self.index = PolicyIndex(pods, namespaces, self._addresses_of)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
@@ -131,6 +131,14 @@ class PolicyPlanner:
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""
         self.sets.port_changed(old, new)
+        if new is not None and new.owner is not None and new.owner.type == northbound.KIND:
+            pod = self.index.pod(new.owner.name)
+            if pod is not None and pod.ports:
+                self._number_anew(self.index.stale(pod))
+
+    def _addresses_of(self, pod: str) -> Iterator[str]:
+        for port in self._replica.owned(northbound.owner(pod), (northbound.TABLE,)):
+            yield from northbound.addresses_of_port(port)
 
     def switch_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch."""
@@ -163,7 +171,7 @@ class PolicyPlanner:
 
     def _without_pods(self, shared: Shared) -> None:
         """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
-        if shared.port is not None and next(self.index.pods_of(shared), None) is None:
+        if shared.port is not None and not any(self.index.is_inside(shared, pod) for pod in self.index.pods_of(shared)):
             self._number_anew(shared.wanted_by)
 
     def begin(self) -> None:

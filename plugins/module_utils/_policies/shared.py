@@ -128,6 +128,11 @@ class Shared:
         """Return whether it takes a pod that its selectors select: one that has the port."""
         return self.port is None or self.port in pod.ports
 
+    @property
+    def has_networks(self) -> bool:
+        """Whether it takes only those addresses of pods that are in networks."""
+        return isinstance(self.key, PeerPods) and bool(self.key.networks)
+
     def takes_address(self, address: str) -> bool:
         """Return whether it takes this address of a pod that it takes."""
         if not isinstance(self.key, PeerPods) or not self.key.networks:

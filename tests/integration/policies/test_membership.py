@@ -393,6 +393,43 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
     run(nb, test)
 
 
+def test_names_of_ports_in_networks(nb):
+    """Protects a rule for networks from pods elsewhere: only the numbers of pods inside count, also of one that comes,
+    and those that are served stay served when there are too many.
+    """
+
+    async def test(world):
+        world.namespace("a")
+        for number in range(40):
+            world.pod(f"a/p{number}", 1, [("http", 1000 + number)])
+        world.pod("a/inside", 2, [("http", 9999)])
+        rule = {"to": [{"ipBlock": {"cidr": "192.168.2.0/24"}}], "ports": [{"port": "http"}]}
+        world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
+        await world.settled()
+
+        def numbers():
+            return {int(one[3].rpartition(" ")[2]) for one in world.acls() if one[1] == "allow-related"}
+
+        assert numbers() == {9999}
+        world.pod("a/outside", 1, [("http", 7)])
+        world.pod("a/other", 2, [("http", 8)])
+        await world.settled()
+        assert numbers() == {8, 9999}
+        for number in range(60):
+            world.pod(f"a/x{number}", 2, [("http", 100 + number // 2)])
+        await world.settled()
+        assert numbers() == {8, 9999, *range(100, 130)}
+        for number in range(3):
+            world.pod(f"a/y{number}", 2, [("http", 9)])
+        await world.settled()
+        assert numbers() == {8, 9999, *range(100, 130)}
+        world.delete("pods", "a/other")
+        await world.settled()
+        assert numbers() == {9, 9999, *range(100, 130)}
+
+    run(nb, test)
+
+
 def test_a_group_that_is_used_again(nb):
     """Protects pods whose group, and peers whose set, an earlier watcher has left behind: who uses them gets them with
     their members of now.

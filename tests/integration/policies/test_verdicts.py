@@ -139,6 +139,9 @@ def test_egress_is_judged_after_load_balancing(nb, northd):
             assert to(outside, reaches=pod) == allowed
         # An address of services without endpoints stays dropped, whatever a rule lets through.
         assert not to("10.96.0.99")
+        # Its own node is reached always, other nodes are judged.
+        assert to("192.168.1.2", reaches="k8s-node1") and not to("192.168.2.2", reaches="k8s-node2")
+        assert to("fd10:128:0:1::2", reaches="k8s-node1") and not to("fd10:128:0:2::2", reaches="k8s-node2")
         # Replies pass.
         assert to(world.address("a/client"), ct="est,rpl")
 
