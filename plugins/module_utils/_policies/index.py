@@ -10,7 +10,7 @@ namespaces a selector selects is kept: that changes with namespaces' labels only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Union
 
 from .._pods.model import Pod
@@ -203,10 +203,14 @@ class PolicyIndex:
         key = shared.key
         if isinstance(key, PeerNetworks):
             return
+        for pod in self._pods_near(key):
+            if key.pods.matches(pod.labels) and shared.takes(pod):
+                yield pod
+
+    def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
+        """Yield the pods of the namespaces of a group or a set."""
         for namespace in [key.namespace] if isinstance(key, PodGroup) else self._selected(key.namespaces):
-            for pod in self.pods_in(namespace):
-                if key.pods.matches(pod.labels) and shared.takes(pod):
-                    yield pod
+            yield from self.pods_in(namespace)
 
     def is_inside(self, shared: Shared, pod: Pod) -> bool:
         """Return whether a set takes an address of a pod, where it has only those in networks."""
@@ -224,13 +228,14 @@ class PolicyIndex:
         """Return the keys of the static pods whose copy is away."""
         return list(self._away)
 
-    def numbers(self, key: PodGroup | PeerPods) -> dict[PortName, Counter[int]]:
-        """Return the numbers that the pods of a group or set have for each port's name, and how many pods each."""
-        found: dict[PortName, Counter[int]] = {}
-        shared = self._by_key[key]
-        for pod in self.pods_of(shared):
-            for one in pod.ports if self.is_inside(shared, pod) else ():
-                found.setdefault(PortName(one.protocol, one.name), Counter())[one.number] += 1
+    def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
+        """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
+        shared, found = self._by_key[key], dict[tuple[str, str], Counter[int]]()
+        for pod in self._pods_near(key):
+            named = [one for one in pod.ports if one[:2] in wanted]
+            if named and key.pods.matches(pod.labels) and self.is_inside(shared, pod):
+                for one in named:
+                    found.setdefault(one[:2], Counter())[one.number] += 1
         return found
 
     def _selected(self, part: Part) -> Iterable[str]:

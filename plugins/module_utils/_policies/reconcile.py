@@ -29,7 +29,7 @@ from .index import PolicyIndex
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy, PortName
 from .nodes import NodePlanner
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods, PodGroup, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
@@ -274,11 +274,12 @@ class PolicyPlanner:
         """Find the numbers that pods have for the names of a policy's ports: one look at the pods of each selector."""
         self._unnumbered.discard(key)
         self._crowded.pop(key, None)
-        counts: dict[Key, dict[PortName, Counter[int]]] = {}
+        names: dict[PodGroup | PeerPods, set[PortName]] = {}
+        for watch in self._watches.get(key, ()):
+            names.setdefault(watch.key, set()).add(watch.port)
+        counts = {one: self.index.numbers(one, wanted) for one, wanted in names.items()}
         before, found = self._numbers.get(key, {}), {}
         for watch in self._watches.get(key, ()):
-            if watch.key not in counts:
-                counts[watch.key] = self.index.numbers(watch.key)
             numbers = counts[watch.key].get(watch.port)
             if numbers:
                 found[watch] = _most(numbers, before.get(watch, ()))

@@ -382,7 +382,7 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
             world.pod(f"a/p{number}", 1, [(f"n{one}", 1000 + one + number) for one in range(5)])
         await world.settled()
         looks, numbers = [], world.cluster.policies.index.numbers
-        world.cluster.policies.index.numbers = lambda key: looks.append(key) or numbers(key)
+        world.cluster.policies.index.numbers = lambda key, wanted: looks.append(key) or numbers(key, wanted)
         peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
         rule = {"to": peers, "ports": [{"port": f"n{one}"} for one in range(20)]}
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
