@@ -230,12 +230,13 @@ class PolicyIndex:
 
     def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
         """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
-        shared, found = self._by_key[key], dict[tuple[str, str], Counter[int]]()
+        shared = self._by_key[key]
+        found: dict[tuple[str, str], Counter[int]] = {one: Counter() for one in wanted}
         for pod in self._pods_near(key):
             named = [one for one in pod.ports if one[:2] in wanted]
             if named and key.pods.matches(pod.labels) and self.is_inside(shared, pod):
                 for one in named:
-                    found.setdefault(one[:2], Counter())[one.number] += 1
+                    found[one[:2]][one.number] += 1
         return found
 
     def _selected(self, part: Part) -> Iterable[str]:
