@@ -13,7 +13,7 @@ a user gets into it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .._common import names
@@ -67,8 +67,17 @@ def watches(policy: Policy) -> list[Watch]:
     return list(found)
 
 
-def wanted(policy: Policy, numbers: Numbers) -> list[Acl]:
-    """Return the ACLs of a policy: for each direction that it is about a drop, and what its rules let through."""
+def peers_of(policy: Policy) -> list[PeerPods]:
+    """Return the pods that a policy names as peers, in the order of its rules, none twice."""
+    rules = (*(policy.ingress or ()), *(policy.egress or ()))
+    return list(dict.fromkeys(_pods(policy, one) for rule in rules for one in rule.peers))
+
+
+def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ()) -> list[Acl]:
+    """Return the ACLs of a policy: for each direction that it is about a drop, and what its rules let through.
+
+    :param refused: peers with which a rule lets nothing through.
+    """
     group = PodGroup(policy.namespace, policy.pods)
     found: dict[Acl, None] = {}
     for direction, rules in ((tiers.TO_POD, policy.ingress), (tiers.FROM_POD, policy.egress)):
@@ -76,6 +85,8 @@ def wanted(policy: Policy, numbers: Numbers) -> list[Acl]:
             continue
         found[Acl(direction, tiers.ISOLATE, DROP, group)] = None
         for rule in rules:
+            if refused and any(_pods(policy, one) in refused for one in rule.peers):
+                continue
             make = _from if direction == tiers.TO_POD else _to
             found.update((one, None) for one in make(policy, rule, numbers))
     return list(found)

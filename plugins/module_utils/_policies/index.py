@@ -228,6 +228,15 @@ class PolicyIndex:
         """Return the keys of the static pods whose copy is away."""
         return list(self._away)
 
+    def size(self, key: PeerPods) -> int:
+        """Return how many pods peers are, also where no policy uses them."""
+        part = key.namespaces
+        if isinstance(part, Selector):
+            places = [name for name, one in self._namespaces.items() if part.matches(one.labels)]
+        else:
+            places = [part]
+        return sum(key.pods.matches(pod.labels) for name in places for pod in self.pods_in(name))
+
     def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
         """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
         shared = self._by_key[key]

@@ -33,6 +33,7 @@ from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods,
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
+MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 
 
@@ -76,6 +77,7 @@ class PolicyPlanner:
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
         self._numbers: dict[str, dict[Watch, list[int]]] = {}  # policy -> the numbers that its ACLs have for names
+        self._refused: dict[str, set[PeerPods]] = {}  # policy -> peers for which it has no members left
         self._unnumbered: set[str] = set()  # policies whose numbers are looked for when they are planned
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
         self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
@@ -231,6 +233,7 @@ class PolicyPlanner:
             self._unnumbered.add(key)
         else:
             self._numbers.pop(key, None)
+            self._refused.pop(key, None)
             self._crowded.pop(key, None)
             self._unnumbered.discard(key)
         self._find_acls(key)
@@ -250,7 +253,7 @@ class PolicyPlanner:
         if policy is None:
             self._acls.pop(key, None)
         else:
-            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()))
+            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self._refused.get(key, ()))
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
@@ -285,9 +288,25 @@ class PolicyPlanner:
                 found[watch] = _most(numbers, before.get(watch, ()))
                 if len(numbers) > MAXIMUM_NUMBERS:
                     self._crowded[key] = watch.port.name
-        if found != before:
-            self._numbers[key] = found
+        refused = self._beyond_members(key)
+        if found != before or refused != self._refused.get(key, set()):
+            self._numbers[key], self._refused[key] = found, refused
             self._find_acls(key)
+
+    def _beyond_members(self, key: str) -> set[PeerPods]:
+        """Return the peers of a policy that have more members than are left for them."""
+        policy, left = self._policies.get(key), MAXIMUM_MEMBERS
+        peers = acls.peers_of(policy) if policy is not None else []
+        refused: set[PeerPods] = set()
+        if len(peers) * len(self._pods) <= MAXIMUM_MEMBERS:
+            return refused
+        for one in peers:
+            size = self.index.size(one)
+            if size > left:
+                refused.add(one)
+            else:
+                left -= size
+        return refused
 
     def _current_keys(self, key: str) -> set[Key]:
         """Return the groups and sets that the ACLs of a policy name."""
@@ -372,6 +391,11 @@ class PolicyPlanner:
             faults.append(
                 f"port name {self._crowded[key]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
                 "those of most pods count"
+            )
+        if self._refused.get(key):
+            faults.append(
+                f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self._refused[key])} of its "
+                "selectors allow nothing"
             )
         message = f"not enforced as written: {'; '.join(faults)}" if faults else ""
         self._told.tell(key, policy.reference, reasons.POLICY_PART_REFUSED, message)

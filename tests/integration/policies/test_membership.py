@@ -17,6 +17,7 @@ import pytest
 from policy_world import PolicyWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import static_pods
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import reconcile as policies_reconcile
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.planning import NotReady
 
 NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
@@ -389,6 +390,40 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
         assert not looks
         await world.settled()
         assert len(looks) == 9 and len(world.acls()) == 1 + 5 * 4
+
+    run(nb, test)
+
+
+def test_too_many_members(nb, monkeypatch):
+    """Protects the database from a policy whose many selectors select many pods each: rules beyond what is served allow
+    nothing, and the user is told; those before hold, and the pods are isolated.
+    """
+    monkeypatch.setattr(policies_reconcile, "MAXIMUM_MEMBERS", 10)
+
+    async def test(world):
+        world.namespace("a")
+        for number in range(4):
+            world.pod(f"a/p{number}", 1)
+        await world.settled()
+
+        def rule(number, **namespaces):
+            pods = {"matchExpressions": [{"key": f"x{number}", "operator": "DoesNotExist"}]}
+            return {"from": [{"podSelector": pods, **namespaces}], "ports": [{"port": number + 1}]}
+
+        rules = [rule(0), rule(1, namespaceSelector={}), rule(2), {"ports": [{"port": 9}]}]
+        world.policy("a/p", podSelector={}, ingress=rules)
+        await world.settled()
+        ports = sorted(one[3].rpartition(" ")[2] for one in world.acls())
+        assert ports == ["1", "2", "9", "ip"] and len(world.sets()) == 2
+        while not any("more than 10 pods in sum: rules with 1 of its selectors" in one[2] for one in world.api.events):
+            await asyncio.sleep(0.005)
+        # Whoever plans it again finds the same.
+        world.begin()
+        await world.settled()
+        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        world.policy("a/p", podSelector={}, ingress=[rule(2)])
+        await world.settled()
+        assert len(world.acls()) == 2 and len(world.sets()) == 1
 
     run(nb, test)
 
