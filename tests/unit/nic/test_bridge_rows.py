@@ -39,7 +39,7 @@ class Database:
 def write(monkeypatch):
     """write(errors): write the rows of eth0 into such a database, which is returned."""
     monkeypatch.setattr(bridge_rows, "CONFLICT_PAUSE", Pause(0.001))
-    monkeypatch.setattr(bridge_rows, "CONFLICT_TIMEOUT", 0.05)
+    monkeypatch.setattr(bridge_rows, "CONFLICT_TIMEOUT", 1.0)
     monkeypatch.setattr(bridge_rows, "plan_rows", lambda _connection, desired: Plan(desired.desired))
     monkeypatch.setattr(bridge_rows, "operations", lambda _plan, _comment: [])
     monkeypatch.setattr(bridge_rows, "commit", lambda connection, operations: connection.transact(operations))
