@@ -164,9 +164,8 @@ class Executor:
         self.servers.stop(self.place)
         copy = f"{self.file}.standalone"
         try:
-            if (
-                read_file(self.file).get("status") == FAILED
-            ):  # ovsdb-tool would leave out what is missing, and not say so
+            # ovsdb-tool leaves out what is missing, and says nothing.
+            if read_file(self.file).get("status") == FAILED:
                 raise HostError(f"{self.file} has a gap, and changes are missing in it: name another master")
             files.to_standalone(self.run, self.file, copy)
         except (OSError, HostError):

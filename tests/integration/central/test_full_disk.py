@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 from database_server import wait_for
-from masters import NORTHBOUND, PLACES, Masters, run
+from masters import NORTHBOUND, PLACES, run
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central import read as reading
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import READDRESS, Step
@@ -19,15 +19,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._central.read impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 
 SWITCHES = {"op": "select", "table": "Logical_Switch", "where": [], "columns": ["name"]}
-
-
-@pytest.fixture
-def masters():
-    """Three masters with clusters."""
-    made = Masters(3)
-    made.site("abc")
-    yield made
-    made.remove()
 
 
 @pytest.fixture

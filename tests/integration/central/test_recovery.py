@@ -7,23 +7,13 @@ from __future__ import annotations
 import json
 import signal
 
-import pytest
 from database_server import Client, Server, wait_for
-from masters import NORTHBOUND, PLACES, SOUTHBOUND, Masters
+from masters import NORTHBOUND, PLACES, SOUTHBOUND
 from ovn_daemon import Daemon
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.asked import READDRESS, SET_ASIDE, Step
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.cut_off import cut_off, reset, reset_cut_off
 from ansible_collections.ovn.kubernetes.plugins.module_utils._central.database import Database
-
-
-@pytest.fixture
-def masters():
-    """Three masters with clusters."""
-    made = Masters(3)
-    made.site("abc")
-    yield made
-    made.remove()
 
 
 def recover(masters, host, others, places=PLACES):
