@@ -244,6 +244,7 @@ WAITS = {
     "step": {"is": "SysctlStep", "key": "held", "parts_of_key": [HELD], "link": None, "value": "there", "found": None}
 }
 WAITS_BOTH_WAYS = {"step": {**WAITS["step"], "found": "back"}}
+STATE_OF_UNIT = "systemctl show --property LoadState --property SubState ovn-k8s-uplinks"
 DROP_IN = "/run/systemd/system/ovn-k8s-uplinks.service.d"
 
 
@@ -254,6 +255,8 @@ def hold(host=HOST):
 
 def hold_worker(host=HOST):
     """Let the next change wait for the test before its first step, once it has begun for everybody else."""
+    # Where a worker was killed, systemd starts it once more after the change has ended: that one must not be held.
+    wait(lambda: "LoadState=not-found" in inside(STATE_OF_UNIT, host=host), 60, f"the last worker's end on {host}")
     hold(host)
     text = f"[Service]\\nExecStartPre=/bin/sh -c 'echo >{HELD}'\\n"
     inside(f'mkdir -p {DROP_IN}; printf "{text}" >{DROP_IN}/held.conf; systemctl daemon-reload', host=host)
@@ -261,8 +264,7 @@ def hold_worker(host=HOST):
 
 def worker_is_held(host=HOST, seconds=180):
     """Wait until it does."""
-    state_of_unit = "systemctl show --property SubState --value ovn-k8s-uplinks"
-    wait(lambda: inside(state_of_unit, host=host).strip() == "start-pre", seconds, "a change that waits")
+    wait(lambda: "SubState=start-pre" in inside(STATE_OF_UNIT, host=host), seconds, "a change that waits")
 
 
 def let_go(host=HOST):

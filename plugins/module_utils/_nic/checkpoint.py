@@ -69,7 +69,11 @@ def begin(
     journal = host_journal()
     if is_loaded(names.UPLINKS_UNIT):
         refuse_while_pending(journal)
-        wait_until_gone(names.UPLINKS_UNIT, UNIT_END_TIMEOUT)
+        if not wait_until_gone(names.UPLINKS_UNIT, UNIT_END_TIMEOUT):
+            raise HostError(
+                f"{names.UPLINKS_UNIT} of an earlier change has not ended, though that change has: look at it "
+                f"(systemctl status {names.UPLINKS_UNIT}), and run this again when systemd does not know it any more"
+            )
     if not os.path.exists(names.ARCHIVE):
         raise HostError(
             f"the programs are missing on this host ({names.ARCHIVE}): install them with the role ovn.kubernetes.node"

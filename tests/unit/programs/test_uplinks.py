@@ -10,6 +10,7 @@ import types
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import HostError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic import checkpoint
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.journal import Journal
 from ansible_collections.ovn.kubernetes.plugins.module_utils._nic.plan import Change
@@ -49,3 +50,14 @@ def test_the_unit_runs_with_the_archive_of_the_release_before(monkeypatch, tmp_p
     )
     checkpoint.begin(lambda: Change(acts=[{"rows": "eth0", "before": None, "after": None}]), ["eth0"], "id", 30)
     assert [command[-2:] for command in commands] == [["uplinks", "apply"], ["uplinks", "settle"]]
+
+
+def test_a_unit_that_does_not_end_keeps_the_next_change_from_beginning(monkeypatch, tmp_path):
+    """Protects against a change that is on disk while systemd refuses its unit: nothing is begun, and it is said."""
+    journal = Journal(str(tmp_path))
+    monkeypatch.setattr(checkpoint, "host_journal", lambda: journal)
+    monkeypatch.setattr(checkpoint, "is_loaded", lambda _unit: True)
+    monkeypatch.setattr(checkpoint, "wait_until_gone", lambda _unit, _timeout: False)
+    with pytest.raises(HostError, match=r"ovn-k8s-uplinks\.service of an earlier change has not ended"):
+        checkpoint.begin(lambda: pytest.fail("planned"), ["eth0"], "id", 30)
+    assert journal.read() is None
