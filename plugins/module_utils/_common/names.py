@@ -128,6 +128,9 @@ WATCHER_ACCOUNT = "ovn-k8s-watcher"
 INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
 EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 
+# The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
+HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
+
 # Owner keys in external_ids. A row with them is ours; other rows are never changed.
 CONTROLLER = "ovn.kubernetes"
 OWNER_CONTROLLER = "k8s.ovn.org/owner-controller"
@@ -166,6 +169,7 @@ ROUTERS_ANNOTATION = "ovn.kubernetes/default-routers"  # the same
 # Of a service: "timeout" or "hash", where the API server's default time-out does not say which is meant.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"
+SELECTOR_KEY = "k8s.ovn.org/selector"  # of a group or set of network policies: what selects its members, for people
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
@@ -289,6 +293,16 @@ def local_backends_variable(namespace: str, service: str, port: str | int, proto
 def hinted_backends_variable(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
     """Return the template variable that has, on each chassis, the endpoints of a service's port for that host."""
     return "HINTED_" + _backends(namespace, service, port, protocol, version)
+
+
+def policy_group(digest: str) -> str:
+    """Return the port group of pods that network policies are for, by the hash of what selects them."""
+    return "policy_" + digest
+
+
+def peer_set(digest: str, version: int) -> str:
+    """Return the address set of peers that network policies name, by the hash of what selects them."""
+    return f"peers_{digest}_v{version}"
 
 
 def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:

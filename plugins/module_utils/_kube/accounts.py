@@ -42,7 +42,7 @@ ACCOUNTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS = COLLECTIO
 
 READ = ["get", "list", "watch"]
 WATCHER_RULES: Rules = [
-    {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": READ},
+    {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "servicecidrs"], "verbs": READ},
     {

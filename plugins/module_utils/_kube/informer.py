@@ -104,7 +104,7 @@ class Informer(Generic[T]):
         selectors = {"fieldSelector": fields, "labelSelector": labels}
         self._query = {name: value for name, value in selectors.items() if value}
         self._history = History(client, path, self._query)
-        self._is_optional = is_optional
+        self._may_lack = NOT_SHOWN if is_optional else ()
         self._missing = ""  # why an optional kind is not shown, as the log has it
 
     @property
@@ -143,7 +143,7 @@ class Informer(Generic[T]):
                 failures = 0
                 continue
             except KubernetesError as exc:
-                if self._is_optional and isinstance(exc, APIRefused) and exc.status in NOT_SHOWN:
+                if isinstance(exc, APIRefused) and exc.status in self._may_lack:
                     failures = 0
                     await self._do_without(exc)
                     continue

@@ -22,3 +22,4 @@ NODE_SUBNET_CHANGED = "NodeSubnetChanged"
 SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
+POLICY_PART_REFUSED = "NetworkPolicyPartRefused"

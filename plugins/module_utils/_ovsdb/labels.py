@@ -31,6 +31,7 @@ PURPOSES = {
     "hop": Purpose("probe of the next hop of gateway {}", of_gateway=True),
     "cluster": Purpose("back to the pods from gateway {}", of_gateway=True),
     "outside": Purpose("next hop of gateway {}", of_gateway=True),
+    "spoofed": Purpose("false sources from outside at gateway {}", of_gateway=True),
     "egress": Purpose("pods to the outside through gateway {}"),
     "share": Purpose("pods that leave through gateway {}"),
     "inside": Purpose("what stays inside"),
@@ -41,6 +42,10 @@ PURPOSES = {
     "replies": Purpose("replies to clients of node ports of host {}"),
     "unserved": Purpose("services without endpoints, for host {}"),
     "variables": Purpose("addresses of services at host {}"),
+    "to": Purpose("to the pods of network policy {}"),
+    "from": Purpose("from the pods of network policy {}"),
+    "hairpin": Purpose("from pods to themselves, beside network policies"),
+    "node": Purpose("from node {} to its pods, beside network policies"),
     "limit": Purpose("bandwidth of pod interface {}"),
 }
 

@@ -19,14 +19,14 @@ from .._common.retry import Pause
 from .channel import Channel
 from .columns import allowed_values, column_kinds
 from .replies import MEMBER_TIMEOUT, SERVER_COLUMNS, check_results, unusable_reason
-from .table_copy import TableCopy
+from .table_copy import NOTHING, TableCopy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from .operations import Operation
-    from .table_copy import OnChange
+    from .table_copy import OnChange, OnMembers
     from .tls import MaybeTls
 
 LOG = logging.getLogger("ovsdb")
@@ -48,6 +48,7 @@ class Replica(TableCopy):
     :param tables: :param on_change: :param parents_of: :param lasting: as :class:`.table_copy.TableCopy` has them.
     :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
         after all messages that have come, in their order. See :meth:`want_lock`.
+    :param member_columns: :param on_members: as :class:`.table_copy.TableCopy` has them.
     :param on_state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
     :ivar connected: the copy is the database's content now.
@@ -67,8 +68,10 @@ class Replica(TableCopy):
         timeout: float = 10.0,
         lasting: Iterable[str] = (),
         leader_only: bool = True,
+        member_columns: Mapping[str, str] = NOTHING,
+        on_members: OnMembers | None = None,
     ) -> None:
-        super().__init__(tables, on_change, parents_of, lasting)
+        super().__init__(tables, on_change, parents_of, lasting, member_columns, on_members)
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
         self.database = database
         self.connected = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
@@ -20,8 +20,12 @@ from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
-from .._pods.policies import Policies
 from .._pods.reconcile import PodPlanner
+from .._policies import reconcile as policies_reconcile
+from .._policies.membership import MEMBER_COLUMNS
+from .._policies.model import Namespace, Policy
+from .._policies.reconcile import PolicyPlanner
+from .._policies.unserved import UnservedPolicies
 from .._reconcile import retries
 from .._reconcile.engine import Engine
 from .._services import host as services_host
@@ -58,7 +62,7 @@ TABLES = {
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND)
+KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -95,6 +99,8 @@ class Cluster:
             self._state_changed,
             tls,
             lasting=KINDS,
+            member_columns=MEMBER_COLUMNS,
+            on_members=self._members_changed,
         )
         pods = Informer(
             client,
@@ -128,6 +134,16 @@ class Cluster:
             on_state=self._state_changed,
             is_optional=True,
         )
+        namespaces = Informer(
+            client, "/api/v1/namespaces", Namespace.from_object, self._namespace_changed, on_state=self._state_changed
+        )
+        policies = Informer(
+            client,
+            "/apis/networking.k8s.io/v1/networkpolicies",
+            Policy.from_object,
+            self._policy_changed,
+            on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
+        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
@@ -135,10 +151,14 @@ class Cluster:
             "endpointslices": slices,
             "nodes": nodes,
             "servicecidrs": cidrs,
+            "namespaces": namespaces,
+            "networkpolicies": policies,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
-        self.policies = Policies(client, self.events.write, lambda: self.engine.active)
+        self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
+        self.policies = PolicyPlanner(self.replica, policies.store, pods.store, namespaces.store, self.events.write)
+        self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -152,13 +172,14 @@ class Cluster:
             self.replica,
             LOCK,
             {
+                **self.policies.planners,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
             },
             on_transaction,
         )
-        self.pods.engine = self.services.engine = self.hosts.engine = self.engine
+        self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -173,7 +194,6 @@ class Cluster:
                 self.engine.run(),
                 self.api_health.run(),
                 self.leadership.run(),
-                self.policies.informer.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
         }
@@ -207,7 +227,7 @@ class Cluster:
 
     async def findings(self) -> list[dict[str, str]]:
         """Return what verify should say of the whole cluster; nothing where another watcher acts."""
-        return [one._asdict() for one in await self.policies.findings()]
+        return [one._asdict() for one in await self.unserved_policies.findings()]
 
     def stuck(self) -> dict[retries.Key, retries.Failure]:
         """Return the objects that this watcher can't serve for long: no rows, or no annotation."""
@@ -242,6 +262,7 @@ class Cluster:
             return
         self.engine.row_changed(old, new)
         if table == "Logical_Switch_Port":
+            self.policies.port_changed(old, new)
             self.pods.port_changed(old, new)
             self.hosts.port_changed(old, new)
         elif table == "Load_Balancer_Group":
@@ -253,12 +274,19 @@ class Cluster:
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
             if table == "Logical_Switch":
+                self.policies.switch_changed(old, new)
                 for name in {row.name for row in (old, new) if row is not None}:
                     self.pods.switch_changed(name or "")
+
+    def _members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
+        if row.table == "Port_Group":
+            self.hosts.ports_left(row, gone)
+        self.policies.members_changed(row, come, gone)
 
     # The informers are made before the planners, so they can't have the planners' methods.
 
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        self.policies.pod_changed(key, old, new)
         self.pods.pod_changed(key, old, new)
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
@@ -266,6 +294,12 @@ class Cluster:
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self.services.slice_changed(key, old, new)
+
+    def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
+        self.policies.namespace_changed(key, old, new)
+
+    def _policy_changed(self, key: str, old: Policy | None, new: Policy | None) -> None:
+        self.policies.policy_changed(key, old, new)
 
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         self.hosts.cidr_changed(key, old, new)

@@ -51,6 +51,8 @@ async def serve(options: argparse.Namespace, health: HealthChecks) -> None:
             addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False)
             for subnet in saved.get("subnets", ())
         },
+        saved.get("subnets", ()),
+        saved.get("southbound", ""),
     )
     with ThreadPoolExecutor(WORKERS) as workers:
         await NodeServer(options, NODE_SETTINGS, overlay, workers, health).serve()

@@ -5,8 +5,10 @@
 
 An event only marks an object's key. The whole difference of a marked object is planned then. Keys that are marked while
 a transaction is under way go into the next one together. Objects that share a row, such as the old and the new name of
-a host, are planned together. A key that fails is tried again after a pause of its own. A key whose rows the database
-refuses is found by halving the batch, so it stops no other.
+a host, are planned together, and so is an object with those whose rows it names and that are not there yet: nothing
+parts them, neither the time for planning nor what the database refuses.
+A key that fails is tried again after a pause of its own. A key whose rows the database refuses is found by halving the
+batch, so it stops no other.
 Kinds take turns, and planning pauses after a while: many objects that cost much delay others for a moment only.
 A program that does not act has no keys: when it begins to act, everything is looked at.
 """
@@ -186,10 +188,11 @@ class Engine:
                 if plan is not None and plan.plan.changes:
                     plans[key] = plan
                     group.append(key)
-                    rest += [Key(*owner) for owner in plan.rivals if owner.type in self.planners]
+                    rest += [Key(*owner) for owner in plan.rivals | plan.needs if owner.type in self.planners]
                 elif plan is not None:
                     unchanged.append(key)
             groups += [group] if group else []
+        groups = self._without_incomplete(plans, groups)
         if plans and await self._write(plans, groups):
             for key, plan in plans.items():
                 _log(key, plan.plan.changes)
@@ -200,6 +203,25 @@ class Engine:
         for key in unchanged:
             LOG.debug("%s: nothing differs", key)
             self._done(key, [])
+
+    def _without_incomplete(self, plans: dict[Key, ObjectPlan], groups: list[list[Key]]) -> list[list[Key]]:
+        """Take out the plans that need rows which are not there, and which no plan makes; return the groups that are
+        left.
+        """
+        while True:
+            lacking = {
+                key: needed
+                for key, plan in plans.items()
+                for needed in (Key(*one) for one in plan.needs)
+                if needed not in plans
+            }
+            if not lacking:
+                return [group for group in groups if group]
+            for key, needed in lacking.items():
+                del plans[key]
+                failure = self.failing.get(needed)
+                self._failed(key, f"{needed} is not there yet{f': {failure.reason}' if failure else ''}", waits=True)
+            groups = [[key for key in group if key in plans] for group in groups]
 
     def _plan(self, key: Key) -> ObjectPlan | None:
         """Return the plan of a key; None when it can't be planned now."""
@@ -296,6 +318,7 @@ class Engine:
 def _log(key: Key, changes: Iterable[Change]) -> None:
     """Log a line for each change; the whole contents at the level debug only."""
     for change in changes:
-        LOG.info("%s: %s", key, change.describe())
+        if not change.is_join:
+            LOG.info("%s: %s", key, change.describe())
         if LOG.isEnabledFor(logging.DEBUG):
             LOG.debug("%s: before: %s; after: %s", key, change.before(), change.after())

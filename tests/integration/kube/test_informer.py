@@ -338,16 +338,19 @@ def test_what_never_came_is_named_with_its_reason():
     follow(Script([403]), scenario)
 
 
-@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (503, False)])
+@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (404, False), (503, False)])
 def test_a_watch_that_is_refused_is_never_current(status, lasts):
     """Protects standbys from a watcher that is deaf and keeps the lock, since each attempt looked like a watch; and
-    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway."""
+    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway. What is
+    known stays, also where the server says that there is no such kind.
+    """
     script = Script([page(thing("a"))], [status])
     states = []
 
     async def scenario(informer, told):
         await until(lambda: informer.restarts > 3)
         assert not informer.current and states == [] and f"({status})" in informer.problem()
+        assert list(informer.store) == ["ns/a"]
         assert (informer.lasting_problem() is not None) == lasts
         script.watches.clear()
         await until(lambda: informer.current)

@@ -22,7 +22,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.servers import CANNOT_SERVE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.policies import OF_ADMINISTRATORS
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.unserved import COLLECTIONS
 
 
 @pytest.fixture
@@ -168,13 +168,14 @@ def test_the_watchers_rights(access, kubernetes, as_account):
         for path in (
             "/api/v1/pods",
             "/api/v1/nodes",
+            "/api/v1/namespaces",
             "/api/v1/services",
             "/apis/discovery.k8s.io/v1/endpointslices",
             "/apis/networking.k8s.io/v1/networkpolicies",
             "/apis/networking.k8s.io/v1/servicecidrs",
         ):
             await client.get(path)
-        for collection in OF_ADMINISTRATORS.values():
+        for collection in COLLECTIONS.values():
             with pytest.raises(APIRefused) as refused:
                 await client.get(collection)
             assert status(refused) == 404  # the kind is not there, and is no secret either
@@ -192,7 +193,7 @@ def test_the_watchers_rights(access, kubernetes, as_account):
         )
         for work in (
             client.get("/api/v1/secrets"),
-            client.get("/api/v1/namespaces"),
+            client.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"a": "b"}}}),
             client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
             client.delete("/api/v1/namespaces/default/pods/watched"),
             client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600),

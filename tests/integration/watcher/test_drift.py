@@ -131,8 +131,12 @@ def test_a_node_is_renamed_under_the_watcher(world):
         )
         wait_for(lambda address=address: (f"{address}/32", "192.168.2.2") in world.nb.routes(), "the way to the host")
         assert old not in variables()
-        acls = [keys(row)[NAME] for row in world.nb.rows("ACL")]
-        assert sorted(acls) == sorted([name, name, "node1", "node1"])
+
+        def acls():
+            return sorted(keys(row)[NAME] for row in world.nb.rows("ACL"))
+
+        expected = sorted([name, "node1"] * 3)
+        wait_for(lambda expected=expected: acls() == expected, f"the ACLs: {acls()}")
         wait_for(watcher.idle, "the watcher to be done")
         assert watcher.figure("ovn_k8s_watcher_failing_objects") == 0
 

@@ -22,6 +22,7 @@ COLLECTIONS = (
     f"{OTHERS}/pods",
     f"{OTHERS}/services",
     f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices",
+    f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies",
     "/api/v1/nodes",
 )
 ROUNDS, OBJECTS = 4, 12  # of one seed

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ACLs of network policies (ovn-nb(5), ACL): one for each rule of a policy, and one that drops all else.
+
+They belong to the port group of the pods that the policy is for. Each policy has its own drop: so it is written, and
+removed, in one transaction with its rules, whichever other policies are there. ovn-northd makes one flow of equal ones.
+
+A match consists of names that are hashes, of addresses and of numbers that were parsed, and of words of OVN. No text of
+a user gets into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from .._common import names
+from .._ovsdb.rows import Owner, Row
+from .._pods.model import ContainerPort
+from . import tiers
+from .model import LAST_PORT, PodPeer, Policy, PortName, PortRange, Rule
+from .selectors import EVERYTHING
+from .shared import GROUP_TABLE, Key, PeerNetworks, PeerPods, PodGroup, Shared
+
+KIND = "NetworkPolicy"
+DROP, ALLOW = "drop", "allow-related"
+
+
+class Acl(NamedTuple):
+    """One ACL of a policy, whose groups and sets are named by their keys.
+
+    :ivar group: the pods whose port group it belongs to, and that it is about.
+    :ivar peers: None: everyone.
+    :ivar ports: a condition; empty: all ports.
+    """
+
+    direction: str
+    priority: int
+    action: str
+    group: PodGroup
+    peers: tuple[PeerPods | PeerNetworks, ...] | None = None
+    ports: str = ""
+
+
+class Watch(NamedTuple):
+    """A port's name, and the pods whose numbers for it a policy has ACLs for."""
+
+    key: PodGroup | PeerPods
+    port: PortName
+
+
+# Returns the numbers that pods have for a port's name.
+Numbers = Callable[[Watch], Sequence[int]]
+
+
+def watches(policy: Policy) -> list[Watch]:
+    """Return the names of ports that a policy has."""
+    found: dict[Watch, None] = {}
+    group = PodGroup(policy.namespace, policy.pods)
+    for rule in policy.ingress or ():
+        found.update((Watch(group, port), None) for port in (rule.ports.names if rule.ports else ()))
+    for rule in policy.egress or ():
+        for port in rule.ports.names if rule.ports else ():
+            found.update((Watch(key, port), None) for key in _pods_behind(policy, rule))
+    return list(found)
+
+
+def peers_of(policy: Policy) -> list[PeerPods]:
+    """Return the pods that a policy names as peers, in the order of its rules, none twice."""
+    rules = (*(policy.ingress or ()), *(policy.egress or ()))
+    return list(dict.fromkeys(_pods(policy, one) for rule in rules for one in rule.peers))
+
+
+def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ()) -> list[Acl]:
+    """Return the ACLs of a policy: for each direction that it is about a drop, and what its rules let through.
+
+    :param refused: peers with which a rule lets nothing through.
+    """
+    group = PodGroup(policy.namespace, policy.pods)
+    found: dict[Acl, None] = {}
+    for direction, rules in ((tiers.TO_POD, policy.ingress), (tiers.FROM_POD, policy.egress)):
+        if rules is None:
+            continue
+        found[Acl(direction, tiers.ISOLATE, DROP, group)] = None
+        for rule in rules:
+            if refused and any(_pods(policy, one) in refused for one in rule.peers):
+                continue
+            make = _from if direction == tiers.TO_POD else _to
+            found.update((one, None) for one in make(policy, rule, numbers))
+    return list(found)
+
+
+def _from(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
+    """Yield the ACLs of an ingress rule."""
+    peers = _peers(policy, rule)
+    if peers == ():
+        return
+    group = PodGroup(policy.namespace, policy.pods)
+    if rule.ports is None or rule.ports.ranges:
+        ports = _condition(rule.ports.ranges) if rule.ports else ""
+        yield Acl(tiers.TO_POD, tiers.ALLOW, ALLOW, group, peers, ports)
+    for name in rule.ports.names if rule.ports else ():
+        for number in numbers(Watch(group, name)):
+            some = group._replace(port=ContainerPort(name.protocol, name.name, number))
+            yield Acl(tiers.TO_POD, tiers.ALLOW, ALLOW, some, peers, _number(name.protocol, number))
+
+
+def _to(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
+    """Yield the ACLs of an egress rule. The name of a port means pods only, also where the peer is a network."""
+    peers = _peers(policy, rule)
+    if peers == ():
+        return
+    group = PodGroup(policy.namespace, policy.pods)
+    if rule.ports is None or rule.ports.ranges:
+        ports = _condition(rule.ports.ranges) if rule.ports else ""
+        yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, peers, ports)
+    for name in rule.ports.names if rule.ports else ():
+        by_number: dict[int, list[PeerPods]] = {}
+        for key in _pods_behind(policy, rule):
+            for number in numbers(Watch(key, name)):
+                port = ContainerPort(name.protocol, name.name, number)
+                by_number.setdefault(number, []).append(key._replace(port=port))
+        for number, keys in sorted(by_number.items()):
+            yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, tuple(keys), _number(name.protocol, number))
+
+
+def _peers(policy: Policy, rule: Rule) -> tuple[PeerPods | PeerNetworks, ...] | None:
+    """Return the peers of a rule; None: everyone."""
+    if rule.everyone:
+        return None
+    blocks = (PeerNetworks(rule.networks),) if rule.networks else ()
+    return (*(_pods(policy, one) for one in rule.peers), *blocks)
+
+
+def _pods(policy: Policy, peer: PodPeer) -> PeerPods:
+    return PeerPods(policy.namespace if peer.namespaces is None else peer.namespaces, peer.pods)
+
+
+def _pods_behind(policy: Policy, rule: Rule) -> list[PeerPods]:
+    """Return the pods among the peers of a rule, also those in its networks."""
+    if rule.everyone:
+        return [PeerPods(EVERYTHING, EVERYTHING)]
+    blocks = [PeerPods(EVERYTHING, EVERYTHING, networks=rule.networks)] if rule.networks else []
+    return [*(_pods(policy, one) for one in rule.peers), *blocks]
+
+
+def _condition(ranges: Iterable[PortRange]) -> str:
+    """Return the condition that a packet has one of these ports."""
+    single: dict[str, list[int]] = {}
+    parts: list[str] = []
+    for protocol, first, last in ranges:
+        if (first, last) == (0, LAST_PORT):
+            parts.append(protocol)
+        elif first == last:
+            single.setdefault(protocol, []).append(first)
+        else:
+            parts.append(f"{first} <= {protocol}.dst <= {last}")
+    parts += [_numbers(protocol, found) for protocol, found in single.items()]
+    return parts[0] if len(parts) == 1 else f"({' || '.join(f'({part})' for part in sorted(parts))})"
+
+
+def _number(protocol: str, number: int) -> str:
+    return _numbers(protocol, [number])
+
+
+def _numbers(protocol: str, found: Sequence[int]) -> str:
+    return f"{protocol}.dst == {found[0] if len(found) == 1 else '{' + ', '.join(map(str, found)) + '}'}"
+
+
+def row(policy: str, acl: Acl, find: Callable[[Key], Shared]) -> Row:
+    """Return the row of an ACL.
+
+    :param policy: the policy's key.
+    :param find: returns a group or a set.
+    """
+    group = find(acl.group)
+    peers = None if acl.peers is None else [find(one) for one in acl.peers]
+    is_ingress = acl.direction == tiers.TO_POD
+    parts = [f"{'outport' if is_ingress else 'inport'} == @{group.group}"]
+    if peers is not None:
+        parts.append(_of_peers(peers, "src" if is_ingress else "dst"))
+    parts += [acl.ports] if acl.ports else ["ip"] if peers is None else []
+    match = " && ".join(parts)
+    what = "isolation" if acl.action == DROP else "rule"
+    digest = hashlib.sha256(match.encode()).hexdigest()[:32]
+    return Row(
+        "ACL",
+        Owner(KIND, policy),
+        f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
+        parent=group.group,
+        parent_table=GROUP_TABLE,
+        columns=tiers.columns(acl.direction, acl.priority, acl.action, match),
+        needs=tuple(one.need for one in (group, *(peers or ()))),
+    )
+
+
+def _of_peers(peers: Sequence[Shared], field: str) -> str:
+    """Return the condition that the other end is one of the peers."""
+    by_version: dict[int, list[str]] = {}
+    for one in peers:
+        for version in one.versions:
+            by_version.setdefault(version, []).append(f"${one.set_name(version)}")
+    parts = [
+        f"ip{version}.{field} == {found[0] if len(found) == 1 else '{' + ', '.join(found) + '}'}"
+        for version, found in sorted(by_version.items())
+    ]
+    return parts[0] if len(parts) == 1 else f"({' || '.join(parts)})"
+
+
+def group_rows(group: Shared, ports: Row) -> list[Row]:
+    """Return the rows of a group: its port group, and the ACL by which a pod reaches itself through a service.
+
+    Nothing isolates a pod from itself. What it sends to itself by a load balancer comes back from the address of
+    ``hairpin_snat_ip``, at the port that it was sent from, and OVN does not ask the ACLs of what it sends
+    (ovn-northd(8): the hairpin stages come before those of from-lport ACLs after load balancing).
+    """
+    name = group.group
+    sources = " || ".join(f"ip{version}.src == {address}" for version, address in names.HAIRPIN.items())
+    match = f"outport == @{name} && inport == @{name} && ({sources})"
+    columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, ALLOW, match)
+    itself = Row("ACL", group.owner, "hairpin", parent=name, parent_table=GROUP_TABLE, columns=columns)
+    return [ports, itself]

@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Which pods are in which groups and sets of policies. An event costs what it changes, however many others there are.
+
+A pod's groups are found by its namespace and its labels, a selector's pods by the namespaces that it selects. Which
+namespaces a selector selects is kept: that changes with namespaces' labels only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Union
+
+from .._pods.model import Pod
+from .model import Namespace, PortName
+from .selectors import Selector, SelectorIndex
+from .shared import Key, PeerNetworks, PeerPods, PodGroup, Shared
+
+Part = Union[str, Selector]  # what selects namespaces: the name of one, or labels
+
+
+class PolicyIndex:
+    """Groups and sets, and the pods in them.
+
+    :param pods: key -> pod, the informer's store.
+    :param namespaces: name -> namespace, the informer's store.
+    :param addresses_of: returns the addresses that the port of a pod has.
+    """
+
+    def __init__(
+        self,
+        pods: Mapping[str, Pod],
+        namespaces: Mapping[str, Namespace],
+        addresses_of: Callable[[str], Iterable[str]],
+    ) -> None:
+        self._pods = pods
+        self._namespaces = namespaces
+        self._addresses_of = addresses_of
+        self._by_key: dict[Key, Shared] = {}
+        self._by_name: dict[str, Shared] = {}  # by the name of its rows' owner
+        self._groups: dict[str, SelectorIndex[Shared]] = {}  # namespace -> groups of its pods
+        self._peers: dict[Part, SelectorIndex[Shared]] = {}  # what selects namespaces -> sets of their pods
+        self._parts: SelectorIndex[Selector] = SelectorIndex()  # those of _peers that are selectors
+        self._parts_of: dict[str, set[Selector]] = {}  # namespace -> selectors that select it
+        self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
+        self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
+
+    # Events.
+
+    def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Take in that a pod is there, or is not. A static pod stays without its copy until :meth:`pod_gone`."""
+        namespace = key.partition("/")[0]
+        if new is not None:
+            self._away.pop(key, None)
+            self._pods_of.setdefault(namespace, set()).add(key)
+        elif old is not None and old.static_uid is not None:
+            self._away[key] = old
+        else:
+            self._forget_pod(namespace, key)
+
+    def pod_gone(self, key: str) -> Pod | None:
+        """Take in that a pod has no port any more; return it where it was a static pod that has stayed."""
+        pod = self._away.pop(key, None)
+        if pod is not None and key not in self._pods:
+            self._forget_pod(pod.namespace, key)
+        return pod
+
+    def _forget_pod(self, namespace: str, key: str) -> None:
+        keys = self._pods_of.get(namespace, set())
+        keys.discard(key)
+        if not keys:
+            self._pods_of.pop(namespace, None)
+
+    def namespace_changed(self, name: str, new: Namespace | None) -> bool:
+        """Take in a change of a namespace; return whether its pods may be in other sets now."""
+        before = self._parts_of.pop(name, None)
+        if new is None:
+            return bool(before)
+        self._parts_of[name] = set(self._parts.matching(new.labels))
+        return before != self._parts_of[name]
+
+    # Policies.
+
+    def use(self, key: Key, policy: str) -> bool:
+        """Note that a policy uses a group or a set; return whether nobody did until now."""
+        shared = self._shared(key)
+        is_first = not shared.users
+        shared.users.add(policy)
+        shared.wanted_by.add(policy)
+        return is_first
+
+    def give_up(self, key: Key, policy: str) -> None:
+        """Note that a policy uses a group or a set only until its rows are written."""
+        shared = self._by_key.get(key)
+        if shared is not None:
+            shared.wanted_by.discard(policy)
+
+    def watch(self, key: Key, policy: str, port: PortName) -> None:
+        """Note that a policy has rows for each number that pods have for a port's name."""
+        self._shared(key).watchers.setdefault(policy, set()).add(port)
+
+    def release(self, shared: Shared, policy: str) -> None:
+        """Note that a policy does not use a group or a set any more."""
+        shared.users.discard(policy)
+        shared.wanted_by.discard(policy)
+
+    def unwatch(self, key: Key, policy: str) -> None:
+        """Undo :meth:`watch` for all names."""
+        shared = self._by_key.get(key)
+        if shared is not None:
+            shared.watchers.pop(policy, None)
+            self.forget(shared)
+
+    def forget(self, shared: Shared) -> None:
+        """Forget a group or a set that no policy knows any more, and that has no rows."""
+        if shared.users or shared.watchers or self._by_key.get(shared.key) is not shared:
+            return
+        del self._by_key[shared.key], self._by_name[shared.name]
+        key = shared.key
+        if isinstance(key, PodGroup):
+            _remove(self._groups, key.namespace, key.pods, shared)
+        elif isinstance(key, PeerPods):
+            is_last = _remove(self._peers, key.namespaces, key.pods, shared)
+            if is_last and isinstance(key.namespaces, Selector):
+                self._parts.remove(key.namespaces, key.namespaces)
+                for parts in self._parts_of.values():
+                    parts.discard(key.namespaces)
+
+    def _shared(self, key: Key) -> Shared:
+        shared = self._by_key.get(key)
+        if shared is None:
+            shared = self._by_key[key] = Shared(key)
+            self._by_name[shared.name] = shared
+            if isinstance(key, PodGroup):
+                self._groups.setdefault(key.namespace, SelectorIndex()).add(key.pods, shared)
+            elif isinstance(key, PeerPods):
+                self._add_peers(key, shared)
+        return shared
+
+    def _add_peers(self, key: PeerPods, shared: Shared) -> None:
+        part = key.namespaces
+        if part not in self._peers:
+            self._peers[part] = SelectorIndex()
+            if isinstance(part, Selector):
+                self._parts.add(part, part)
+                for name, namespace in self._namespaces.items():
+                    if part.matches(namespace.labels):
+                        self._parts_of.setdefault(name, set()).add(part)
+        self._peers[part].add(key.pods, shared)
+
+    # Questions.
+
+    def named(self, name: str) -> Shared | None:
+        """Return the group or set whose rows' owner has this name."""
+        return self._by_name.get(name)
+
+    def get(self, key: Key) -> Shared | None:
+        """Return the group or set of a key; None: no policy knows it."""
+        return self._by_key.get(key)
+
+    def all(self) -> list[Shared]:
+        """Return all groups and sets."""
+        return list(self._by_key.values())
+
+    def waits_for_namespace(self, pod: Pod) -> bool:
+        """Return whether policies select namespaces by labels, and those of a pod's namespace are not known."""
+        return bool(self._parts) and pod.namespace not in self._namespaces
+
+    def groups_of(self, pod: Pod) -> Iterator[Shared]:
+        """Yield the groups that a pod is in."""
+        return (one for one in self._selected_groups(pod) if one.users and one.takes(pod))
+
+    def sets_of(self, pod: Pod) -> Iterator[Shared]:
+        """Yield the sets that a pod is in, as far as they do not look at its addresses."""
+        return (one for one in self._selected_sets(pod) if one.users and one.takes(pod))
+
+    def by_port(self, pod: Pod) -> Iterator[Shared]:
+        """Yield the groups and sets that a pod is in for a port that it names."""
+        if pod.ports:
+            yield from (one for one in (*self.groups_of(pod), *self.sets_of(pod)) if one.port is not None)
+
+    def stale(self, pod: Pod) -> set[str]:
+        """Return the policies that have no row yet for a number that this pod has for a port's name."""
+        found: set[str] = set()
+        if not pod.ports:
+            return found
+        for shared in (*self._selected_groups(pod), *self._selected_sets(pod)):
+            if not shared.watchers or isinstance(shared.key, PeerNetworks) or not self.is_inside(shared, pod):
+                continue
+            for port in pod.ports:
+                exact = self._by_key.get(shared.key._replace(port=port))
+                for policy, wanted in shared.watchers.items():
+                    if PortName(port.protocol, port.name) in wanted and (
+                        exact is None or policy not in exact.wanted_by
+                    ):
+                        found.add(policy)
+        return found
+
+    def pods_of(self, shared: Shared) -> Iterator[Pod]:
+        """Yield the pods of a group or a set."""
+        key = shared.key
+        if isinstance(key, PeerNetworks):
+            return
+        for pod in self._pods_near(key):
+            if key.pods.matches(pod.labels) and shared.takes(pod):
+                yield pod
+
+    def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
+        """Yield the pods of the namespaces of a group or a set."""
+        for namespace in [key.namespace] if isinstance(key, PodGroup) else self._selected(key.namespaces):
+            yield from self.pods_in(namespace)
+
+    def is_inside(self, shared: Shared, pod: Pod) -> bool:
+        """Return whether a set takes an address of a pod, where it has only those in networks."""
+        return not shared.has_networks or any(map(shared.takes_address, self._addresses_of(pod.key)))
+
+    def pods_in(self, namespace: str) -> Iterator[Pod]:
+        """Yield the pods of a namespace."""
+        return (pod for pod in map(self.pod, self._pods_of.get(namespace, ())) if pod is not None)
+
+    def pod(self, key: str) -> Pod | None:
+        """Return a pod."""
+        return self._pods.get(key) or self._away.get(key)
+
+    def away(self) -> list[str]:
+        """Return the keys of the static pods whose copy is away."""
+        return list(self._away)
+
+    def size(self, key: PeerPods) -> int:
+        """Return how many pods peers are, also where no policy uses them."""
+        part = key.namespaces
+        if isinstance(part, Selector):
+            places = [name for name, one in self._namespaces.items() if part.matches(one.labels)]
+        else:
+            places = [part]
+        return sum(key.pods.matches(pod.labels) for name in places for pod in self.pods_in(name))
+
+    def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
+        """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
+        shared = self._by_key[key]
+        found: dict[tuple[str, str], Counter[int]] = {one: Counter() for one in wanted}
+        for pod in self._pods_near(key):
+            named = [one for one in pod.ports if one[:2] in wanted]
+            if named and key.pods.matches(pod.labels) and self.is_inside(shared, pod):
+                for one in named:
+                    found[one[:2]][one.number] += 1
+        return found
+
+    def _selected(self, part: Part) -> Iterable[str]:
+        """Return the namespaces that a part of a key selects."""
+        if isinstance(part, str):
+            return (part,)
+        return [name for name, parts in self._parts_of.items() if part in parts]
+
+    def _selected_groups(self, pod: Pod) -> Iterator[Shared]:
+        index = self._groups.get(pod.namespace)
+        return index.matching(pod.labels) if index is not None else iter(())
+
+    def _selected_sets(self, pod: Pod) -> Iterator[Shared]:
+        for part in (pod.namespace, *self._parts_of.get(pod.namespace, ())):
+            index = self._peers.get(part)
+            if index is not None:
+                yield from index.matching(pod.labels)
+
+
+def _remove(
+    places: dict[Part, SelectorIndex[Shared]] | dict[str, SelectorIndex[Shared]],
+    place: Part,
+    selector: Selector,
+    shared: Shared,
+) -> bool:
+    """Remove a thing from the index at a place; return whether it was the last one there."""
+    index = places[place]  # type: ignore[index]
+    index.remove(selector, shared)
+    if index:
+        return False
+    del places[place]  # type: ignore[arg-type]
+    return True

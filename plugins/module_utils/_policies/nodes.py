@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The traffic between a node and its pods, which no policy forbids (NetworkPolicy's documentation).
+
+It comes from the node's management port, from its address there, and to pods of its own switch only; or it goes from
+them to that address. What the node passes on for others has another source, and what comes from other nodes comes by
+the router's port. Other addresses of the node are beyond the gateway, and are judged like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from .._common import addressing, names
+from .._ovsdb.plan import Change
+from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._pods.northbound import NodeSwitch
+from .._reconcile.engine import Engine
+from . import tiers
+
+KIND = "PolicyNode"
+TABLE = "Logical_Switch"
+
+
+def rows(switch: NodeSwitch) -> list[Row]:
+    """Return the ACLs of a node's switch.
+
+    They are ``allow-related``, so OVN tracks all connections of the switch from its first day on. With the first policy
+    it would begin to otherwise, and take whoever sends next for the one that has begun a connection which is there.
+    """
+    found = []
+    for subnet in switch.subnets:
+        version = addressing.family(subnet)
+        address = addressing.nth(subnet, addressing.HOST, prefix=False)
+        come = f"inport == {json.dumps(names.management_port(switch.name))} && ip{version}.src == {address}"
+        for role, direction, match in (
+            (f"node-{version}", tiers.TO_POD, come),
+            (f"to-node-{version}", tiers.FROM_POD, f"ip{version}.dst == {address}"),
+        ):
+            columns = tiers.columns(direction, tiers.ALWAYS, "allow-related", match)
+            found.append(Row("ACL", Owner(KIND, switch.name), role, parent=switch.name, columns=columns))
+    return found
+
+
+class NodePlanner:
+    """The planner of these ACLs.
+
+    :ivar engine: set by whoever makes the engine.
+    """
+
+    tables = ("ACL",)
+    engine: Engine
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def begin(self) -> None:
+        """Look at all nodes."""
+        for name in self._replica.owners("Node") | self._replica.owners(KIND):
+            self.engine.mark(KIND, name)
+
+    def switch_changed(self, *rows_of_switch: CurrentRow | None) -> None:
+        """Take in a change of a switch."""
+        for row in rows_of_switch:
+            if row is not None and row.owner is not None and row.owner.type == "Node":
+                self.engine.mark(KIND, row.name or "")
+
+    @staticmethod
+    def owner(name: str) -> Owner:
+        """Return the owner of a node's rows."""
+        return Owner(KIND, name)
+
+    def desired(self, name: str) -> list[Row]:
+        """Return the rows of a node; none without its switch."""
+        switch = self._replica.named(TABLE, name)
+        if switch is None or switch.owner is None or switch.owner.type != "Node":
+            return []
+        return rows(NodeSwitch.from_row(switch))
+
+    def done(self, name: str, changes: Sequence[Change]) -> None:
+        """Do nothing."""
+
+    def failed(self, name: str, reason: str) -> None:
+        """Do nothing: the log has it."""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What policies share: groups of pods that they are for, and sets of peers that they name.
+
+Each is known by what selects its members, so that policies which select the same have one row together. A pod that is
+in a thousand policies with one selector is in one group. The names of rows are hashes of 128 bits: whatever a user
+writes into a selector, nothing of it gets into a name or a match, and nobody finds another selector with the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import NamedTuple, Union
+
+from .._common import names
+from .._common.addressing import family
+from .._ovsdb.rows import Need, Owner
+from .._pods.model import ContainerPort, Pod
+from .model import PortName
+from .networks import Spans
+from .selectors import Selector
+
+GROUP_KIND, SET_KIND = "PolicyPods", "PolicyPeers"
+GROUP_TABLE, SET_TABLE = "Port_Group", "Address_Set"
+VERSIONS = (4, 6)
+
+
+class PodGroup(NamedTuple):
+    """Pods that policies are for: a port group.
+
+    :ivar port: only those which have this port; None: all.
+    """
+
+    namespace: str
+    pods: Selector
+    port: ContainerPort | None = None
+
+
+class PeerPods(NamedTuple):
+    """Pods as peers: an address set for each IP version.
+
+    :ivar namespaces: the name of their namespace, or what selects it.
+    :ivar port: only those which have this port; None: all.
+    :ivar networks: only addresses in one of them; empty: all.
+    """
+
+    namespaces: str | Selector
+    pods: Selector
+    port: ContainerPort | None = None
+    networks: tuple[str, ...] = ()
+
+
+class PeerNetworks(NamedTuple):
+    """Networks as peers: an address set for each IP version."""
+
+    networks: tuple[str, ...]
+
+
+Key = Union[PodGroup, PeerPods, PeerNetworks]
+
+
+class Shared:
+    """One group or set, and which policies use it.
+
+    :ivar key: what selects its members.
+    :ivar kind: of its owner.
+    :ivar name: of its owner.
+    :ivar digest: the hash in the names of its rows.
+    :ivar users: keys of the policies that use it, or did until their rows are written.
+    :ivar wanted_by: keys of those among them that use it now.
+    :ivar watchers: policies that have rows for each number of a named port that these pods have: key -> names. Such a
+        group need not have users: then it has no rows.
+    """
+
+    __slots__ = ("_spans", "digest", "key", "kind", "name", "users", "wanted_by", "watchers")
+
+    def __init__(self, key: Key) -> None:
+        self.key = key
+        self.kind = GROUP_KIND if isinstance(key, PodGroup) else SET_KIND
+        text = json.dumps([type(key).__name__, key], separators=(",", ":"))
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.name = f"{key.namespace}/{self.digest}" if isinstance(key, PodGroup) else self.digest
+        self.users: set[str] = set()
+        self.wanted_by: set[str] = set()
+        self.watchers: dict[str, set[PortName]] = {}
+        self._spans: Spans | None = None
+
+    def __str__(self) -> str:
+        """Return what selects the members, for people."""
+        key = self.key
+        if isinstance(key, PeerNetworks):
+            return f"{len(key.networks)} networks"
+        port = f" port={key.port.name}={key.port.number}" if key.port else ""
+        if isinstance(key, PodGroup):
+            return f"pods={key.pods}{port}"
+        return f"namespaces={key.namespaces} pods={key.pods}{port}"
+
+    @property
+    def owner(self) -> Owner:
+        """The owner of its rows."""
+        return Owner(self.kind, self.name)
+
+    @property
+    def need(self) -> Need:
+        """What a row that names it needs."""
+        return Need(GROUP_TABLE if self.kind == GROUP_KIND else SET_TABLE, self.owner)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions of its address sets."""
+        if isinstance(self.key, PeerNetworks):
+            return tuple(sorted({family(one) for one in self.key.networks}))
+        return VERSIONS
+
+    @property
+    def keeps_pods(self) -> bool:
+        """Whether its members are pods, which come and go."""
+        return not isinstance(self.key, PeerNetworks)
+
+    @property
+    def port(self) -> ContainerPort | None:
+        """The port that all its pods have; None: they need not have one."""
+        return None if isinstance(self.key, PeerNetworks) else self.key.port
+
+    def takes(self, pod: Pod) -> bool:
+        """Return whether it takes a pod that its selectors select: one that has the port."""
+        return self.port is None or self.port in pod.ports
+
+    @property
+    def has_networks(self) -> bool:
+        """Whether it takes only those addresses of pods that are in networks."""
+        return isinstance(self.key, PeerPods) and bool(self.key.networks)
+
+    def takes_address(self, address: str) -> bool:
+        """Return whether it takes this address of a pod that it takes."""
+        if not isinstance(self.key, PeerPods) or not self.key.networks:
+            return True
+        if self._spans is None:
+            self._spans = Spans(self.key.networks)
+        return self._spans.have(address)
+
+    @property
+    def group(self) -> str:
+        """The name of its port group."""
+        return names.policy_group(self.digest)
+
+    def set_name(self, version: int) -> str:
+        """Return the name of its address set for an IP version."""
+        return names.peer_set(self.digest, version)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""What network policies cost the watcher: the time from an object's event to its rows in the Northbound database, and
+how much of it is planning, with 1 policy and with 1,000, among 5,000 pods on 45 nodes.
+
+Run it with `tests/bench/run policies [PODS [POLICIES]]`. There is no API server: the watcher's objects are in this
+process, beside a real database. With `--northd` each change is also followed until the real ovn-northd has it in the
+Southbound database.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import pathlib
+import statistics
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / ".cache" / "collections"), str(ROOT / "tests" / "tools")]
+
+from northbound import Northbound, gateway_settings, node_settings
+from northd import Northd
+from policy_world import PolicyWorld
+
+NODES, NAMESPACES, APPS, TIMES = 45, 50, 20, 20
+
+
+def policy(number):
+    """The spec of a policy, each with a peer selector and a port of its own."""
+    peers = [
+        {"podSelector": {"matchLabels": {"app": f"app{number % APPS}"}}},
+        {
+            "namespaceSelector": {"matchLabels": {"team": f"t{number % 10}"}},
+            "podSelector": {"matchLabels": {"n": str(number)}},
+        },
+    ]
+    return {
+        "podSelector": {"matchLabels": {"app": f"app{(number + 1) % APPS}"}},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": peers, "ports": [{"port": 1000 + number}]}],
+        "egress": [
+            {"to": peers},
+            {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": [f"10.{number % 250}.0.0/16"]}}]},
+        ],
+    }
+
+
+class Bench:
+    """One world, and what its changes cost."""
+
+    def __init__(self, world, northd):
+        self.world, self.northd = world, northd
+        self.planned = 0.0
+        engine = world.cluster.engine
+        plan = engine._plan
+
+        def timed(key):
+            started = time.perf_counter()
+            try:
+                return plan(key)
+            finally:
+                self.planned += time.perf_counter() - started
+
+        engine._plan = timed
+
+    async def cost(self, change):
+        """Seconds until the rows of a change are written, and how many of them were spent on the event and on plans."""
+        self.planned = 0.0
+        started = time.perf_counter()
+        change()
+        self.planned += time.perf_counter() - started
+        await self.world.settled()
+        return time.perf_counter() - started, self.planned
+
+    async def show(self, label, changes):
+        """Print the median of some changes."""
+        costs, sums = [], []
+        for change in changes:
+            costs.append(await self.cost(change))
+            if self.northd is not None:
+                started = time.perf_counter()
+                await asyncio.to_thread(self.northd.sync)
+                sums.append(time.perf_counter() - started)
+        written, planned = (statistics.median(one) for one in zip(*costs))
+        behind = f", ovn-northd {statistics.median(sums):.2f} s more" if sums else ""
+        print(f"    {label}: {written * 1e3:.1f} ms, of them planning {planned * 1e3:.2f} ms{behind}", flush=True)
+
+
+async def measure(nb, northd, pods, policies):
+    """All figures."""
+    async with PolicyWorld(nb) as world:
+        bench = Bench(world, northd)
+        for number in range(NAMESPACES):
+            world.namespace(f"ns{number}", team=f"t{number % 10}")
+
+        def pod(number, **labels):
+            key = f"ns{number % NAMESPACES}/p{number}"
+            world.pod(key, number % NODES + 1, app=f"app{number % APPS}", n=str(number % 1000), **labels)
+
+        def some(count):
+            for number in range(count):
+                pod(number)
+
+        seconds, _planned = await bench.cost(lambda: some(pods))
+        print(f"  {pods} pods without policies: {seconds:.1f} s", flush=True)
+        have = 0
+        for count in (1, policies):
+
+            def make(first=have, last=count):
+                for number in range(first, last):
+                    world.policy(f"ns{number % NAMESPACES}/n{number}", **policy(number))
+
+            seconds, planned = await bench.cost(make)
+            rows = {one: len(world.cluster.replica.rows[one]) for one in ("ACL", "Port_Group", "Address_Set")}
+            print(f"  {count} policies: {seconds:.2f} s until written, planning {planned:.2f} s; {rows}", flush=True)
+            if northd is not None:
+                started = time.perf_counter()
+                await asyncio.to_thread(northd.sync)
+                print(f"    ovn-northd has them after {time.perf_counter() - started:.1f} s more", flush=True)
+            have = count
+            every = range(pods // TIMES, pods, pods // TIMES)
+            await bench.show("a new pod", [lambda n=n: pod(pods + count * 100 + n) for n in range(TIMES)])
+            await bench.show("a pod with another label", [lambda n=n: pod(n, app2="x", tier=str(count)) for n in every])
+
+            def moved(number):
+                key = f"ns{number % NAMESPACES}/p{number}"
+                world.pod(key, number % NODES + 1, app=f"app{(number + 1 + count) % APPS}", n=str(number % 1000))
+
+            await bench.show("a pod that changes its groups", [lambda n=n: moved(n) for n in every])
+            await bench.show(
+                "a namespace with another label",
+                [lambda n=n: world.namespace(f"ns{n}", team=f"t{(n + 1 + count) % 10}") for n in range(TIMES)],
+            )
+            await bench.show(
+                "a new policy",
+                [lambda n=n: world.policy(f"ns{n}/new{count}", **policy(5000 + n)) for n in range(TIMES)],
+            )
+            await bench.show(
+                "a policy that goes",
+                [lambda n=n: world.delete("networkpolicies", f"ns{n}/new{count}") for n in range(TIMES)],
+            )
+            started = time.perf_counter()
+            world.cluster.policies.begin()
+            at_once = time.perf_counter() - started
+            seconds, planned = await bench.cost(world.begin)
+            print(
+                f"    a watcher that begins: {seconds:.2f} s, of them planning {planned:.2f} s, and {at_once:.2f} s "
+                "for a look at all policies at once",
+                flush=True,
+            )
+
+
+def main():
+    """Measure with a database of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pods", nargs="?", type=int, default=5000)
+    parser.add_argument("policies", nargs="?", type=int, default=1000)
+    parser.add_argument("--northd", action="store_true")
+    options = parser.parse_args()
+    logging.disable(logging.WARNING)
+    nb = Northbound()
+    northd = None
+    try:
+        nodes = [node_settings(n, minion_switch_subnet=[f"192.168.{n}.0/24"]) for n in range(1, NODES + 1)]
+        nb.master(nodes=nodes, gateways=[gateway_settings(1)])
+        northd = Northd(nb) if options.northd else None
+        asyncio.run(measure(nb, northd, options.pods, options.policies))
+    finally:
+        if northd is not None:
+            northd.remove()
+        nb.remove()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+"""Protects the ACLs of network policies: few, in the right order, and without a letter of a user in their matches."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import acls, tiers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import Policy
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import Shared
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import range_rules, unserved
+
+HOSTILE = ('"', "\\", "$all", "@everyone", "} || 1 || {", "' or ip", "a|b", ".*", "ü", "\n", "${x}", "0.0.0.0/0")
+MATCH = re.compile(r"[a-z0-9_@$ .:,=&|<>{}()]+")
+
+
+def rows(numbers=(), name="p", **spec):
+    """The rows of a policy."""
+    made = Policy.from_object({"metadata": {"namespace": "a", "name": name, "uid": "u"}, "spec": spec})
+    known = {}
+
+    def find(key):
+        return known.setdefault(key, Shared(key))
+
+    return [acls.row(made.key, one, find) for one in acls.wanted(made, lambda _watch: numbers)]
+
+
+def matches(**spec):
+    """Their matches, with short names."""
+    names = {}
+
+    def short(found):
+        return names.setdefault(found[0], f"{found[0][:2]}{len(names)}") + found[0][-3:] * (found[0][-3:-1] == "_v")
+
+    text = [one.columns["match"] for one in rows(**spec)]
+    return [re.sub(r"[@$](policy|peers)_[0-9a-f]{32}(_v\d)?", short, one) for one in text]
+
+
+def test_one_drop_for_each_direction():
+    """Protects isolation: what a policy is about is dropped, IP only, so that ARP passes; the other direction is not
+    touched.
+    """
+    both = rows(podSelector={}, policyTypes=["Ingress", "Egress"])
+    assert [(one.columns["direction"], one.columns["action"]) for one in both] == [
+        ("to-lport", "drop"),
+        ("from-lport", "drop"),
+    ]
+    assert [one.columns["match"].split(" @")[0] for one in both] == ["outport ==", "inport =="]
+    assert all(one.columns["match"].endswith(" && ip") for one in both)
+    assert "options" not in both[0].columns and both[1].columns["options"] == {"apply-after-lb": "true"}
+    assert len(rows(podSelector={}, policyTypes=["Egress"])) == 1
+
+
+def test_matches():
+    """Protects what a rule lets through: peers by address sets of both IP versions, networks by those that they have,
+    and ports of each protocol.
+    """
+    peers = [{"podSelector": {}}, {"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    ports = [{"port": 80}, {"port": 443}, {"port": 8000, "endPort": 8010}, {"protocol": "UDP"}]
+    assert matches(podSelector={}, ingress=[{"from": peers, "ports": ports}])[1] == (
+        "outport == @p0 && (ip4.src == {$p1_v4, $p2_v4, $p3_v4} || ip6.src == {$p4_v6, $p5_v6}) && "
+        "((8000 <= tcp.dst <= 8010) || (tcp.dst == {80, 443}) || (udp))"
+    )
+    assert matches(podSelector={}, ingress=[{}])[1] == "outport == @p0 && ip"
+    assert matches(podSelector={}, ingress=[{"ports": [{"port": 80}]}])[1] == "outport == @p0 && tcp.dst == 80"
+    block = [{"ipBlock": {"cidr": "fd00::/8"}}]
+    egress = matches(podSelector={}, policyTypes=["Egress"], egress=[{"to": block, "ports": [{"protocol": "SCTP"}]}])
+    assert egress[1] == "inport == @p0 && ip6.dst == $p1_v6 && sctp"
+
+
+def test_a_rule_without_peers_that_are_left():
+    """Protects pods where exceptions leave nothing of a block: it does not become everybody."""
+    whole = {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}
+    assert len(rows(podSelector={}, ingress=[{"from": [whole]}])) == 1
+
+
+def test_named_ports_by_number():
+    """Protects names of ports: for each number that pods have there is one ACL, about those pods only."""
+    by_number = rows(numbers=[80, 8080], podSelector={}, ingress=[{"ports": [{"port": "http"}]}])
+    assert [one.columns["match"].rpartition(" ")[2] for one in by_number[1:]] == ["80", "8080"]
+    assert len({one.parent for one in by_number}) == 3
+    egress = [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": "http", "protocol": "UDP"}]}]
+    (_drop, allow) = matches(numbers=[53], podSelector={}, policyTypes=["Egress"], egress=egress)
+    assert allow == "inport == @p0 && (ip4.dst == $p1_v4 || ip6.dst == $p2_v6) && udp.dst == 53"
+    assert len(rows(numbers=[], podSelector={}, ingress=[{"ports": [{"port": "http"}]}])) == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_user_in_a_match(text):
+    """Protects everybody from labels, names and values that look like a part of a match."""
+    selector = {
+        "matchLabels": {text: text},
+        "matchExpressions": [{"key": text, "operator": "In", "values": [text, "x"]}],
+    }
+    peers = [{"podSelector": selector, "namespaceSelector": selector}, {"podSelector": selector}]
+    rule = {"from": peers, "to": peers, "ports": [{"port": text[:15]}, {"port": 80}]}
+    made = rows(
+        numbers=[80],
+        name=text,
+        podSelector=selector,
+        policyTypes=["Ingress", "Egress"],
+        ingress=[rule],
+        egress=[rule],
+    )
+    assert len(made) == 6
+    for one in made:
+        assert MATCH.fullmatch(one.columns["match"]) and re.fullmatch(r"policy_[0-9a-f]{32}", one.parent)
+        assert re.fullmatch(r"(to|from)-pods-(rule|isolation)-[0-9a-f]{32}", one.role)
+
+
+def test_the_order():
+    """Protects the order of ACLs, which priorities alone say: rules come before isolation, what always passes before
+    both, and the watcher's other ACLs before all of them.
+    """
+    made = rows(podSelector={}, ingress=[{}])
+    assert [one.columns["priority"] for one in made] == [tiers.ISOLATE, tiers.ALLOW]
+    assert tiers.ISOLATE < tiers.ALLOW < tiers.ALWAYS < min(range_rules.DROP, range_rules.ALLOW, unserved.PRIORITY)
+    assert all("tier" not in one.columns for one in made)
+
+
+def test_a_changed_rule_is_another_row():
+    """Protects the other rules of a policy: what a change does not concern keeps its row, wherever in the list."""
+    first, second = {"ports": [{"port": 1}]}, {"ports": [{"port": 2}]}
+    before = {one.role for one in rows(podSelector={}, ingress=[first, second])}
+    after = {one.role for one in rows(podSelector={}, ingress=[second])}
+    assert after < before
