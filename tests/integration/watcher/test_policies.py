@@ -120,8 +120,6 @@ def test_a_pod_is_never_there_without_its_policy(world):
     world.watch()
     wait_for(lambda: groups(world) == [[]], f"the group\n{world.logs()}")
     seen = set()
-    for number in range(30):
-        world.api.add_pod(f"p{number}", f"node{number % 2 + 1}")
 
     def everybody():
         content = world.nb.everything()
@@ -131,5 +129,8 @@ def test_a_pod_is_never_there_without_its_policy(world):
         seen.add(len(ports))
         return len(ports) == 30
 
+    for number in range(30):
+        world.api.add_pod(f"p{number}", f"node{number % 2 + 1}")
+        everybody()
     wait_for(everybody, "all pods")
     assert len(seen) > 1
