@@ -10,6 +10,7 @@ An upgrade gives a host new programs before the masters' rows say that its manag
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from .._common import names
@@ -23,6 +24,9 @@ from .._ovsdb.values import as_set
 
 LOG = logging.getLogger("ovn-k8s-node")
 PATIENCE = 3.0  # seconds for the database to answer
+# Seconds after which a database that did not answer is asked again, at the next check: rules do not wait for it at each
+# change of a service.
+SILENCE = 20.0
 
 
 class ForwardedSource:
@@ -32,43 +36,62 @@ class ForwardedSource:
     :param subnets: the node's; empty: there are no such addresses.
     :param southbound: remote of the Southbound database; empty: nobody is asked, and they are led here.
 
-    :ivar is_led: whether the overlay leads answers here, as far as is known.
+    :ivar is_led: whether the overlay leads answers here; None: nobody has said it yet.
     """
 
     def __init__(self, node: str, subnets: Sequence[str] = (), southbound: str = "") -> None:
         self._port = names.management_port(node)
         self._addresses = tuple(host_addresses(subnet).forwarded for subnet in subnets)
         self._southbound = southbound
-        self.is_led = not (southbound and subnets)
-        self._has_told = False
+        self.is_led: bool | None = None if southbound and subnets else True
+        self._silent_until = 0.0
+        self._told: set[str] = set()
 
     def read(self) -> tuple[str, ...]:
-        """Return the addresses to use now, none before the overlay knows them. It blocks.
+        """Return the addresses to use now, none as long as the overlay is known not to know them. It blocks.
 
-        A database that does not answer does not bring the former way back: whoever may be seen as the host itself is
-        let in by policies.
+        A database that does not answer changes nothing that is known, and brings the former way not back: whoever may
+        be seen as the host itself is let in by policies. It is asked again until it has said that they are led here.
         """
-        if not self.is_led:
-            self.is_led = not self._is_missing()
-            if not self.is_led and not self._has_told:
-                self._has_told = True
-                LOG.warning(
-                    "what this host forwards has the host's own address until a site play has brought the overlay's "
-                    "rows to this release: network policies take clients of node ports for the host"
-                )
-        return self._addresses if self.is_led else ()
+        if not self.is_led and time.monotonic() >= self._silent_until:
+            self._ask()
+        return () if self.is_led is False else self._addresses
 
-    def _is_missing(self) -> bool:
-        """Return whether the database says that the port has not all of the addresses."""
+    def _ask(self) -> None:
         try:
-            found = access.chassis(self._southbound)
-            connection = Connection(found.remote, names.SOUTHBOUND, PATIENCE, found.tls, leader_only=False)
-            try:
-                ports = read_rows(connection, [Query("Port_Binding", (("logical_port", "==", self._port),), ("mac",))])
-            finally:
-                connection.close()
+            known = self._known_addresses()
         except DatabaseError as error:
-            LOG.info("the Southbound database does not say which addresses %s has: %s", self._port, error)
-            return False
-        known = {word for port in ports for line in as_set(port.columns["mac"]) for word in str(line).split()}
-        return bool(ports) and not known.issuperset(self._addresses)
+            self._silent_until = time.monotonic() + SILENCE
+            self._warn_once(
+                "silence", f"the Southbound database does not say which addresses {self._port} has: {error}"
+            )
+            return
+        if known is None:  # a new host: its rows come later than its programs
+            return
+        self.is_led = known.issuperset(self._addresses)
+        if not self.is_led:
+            self._warn_once(
+                "former",
+                "what this host forwards has the host's own address until a site play has brought the overlay's rows "
+                "to this release: network policies take clients of node ports for the host",
+            )
+
+    def _warn_once(self, kind: str, text: str) -> None:
+        if kind not in self._told:
+            self._told.add(kind)
+            LOG.warning("%s", text)
+
+    def _known_addresses(self) -> set[str] | None:
+        """Return the addresses that the port has in the database; None: there is no port.
+
+        :raises DatabaseError: the database does not answer.
+        """
+        found = access.chassis(self._southbound)
+        connection = Connection(found.remote, names.SOUTHBOUND, PATIENCE, found.tls, leader_only=False)
+        try:
+            ports = read_rows(connection, [Query("Port_Binding", (("logical_port", "==", self._port),), ("mac",))])
+        finally:
+            connection.close()
+        if not ports:
+            return None
+        return {word for port in ports for line in as_set(port.columns["mac"]) for word in str(line).split()}

@@ -264,8 +264,8 @@ class HostServices:
 
     async def _check(self) -> None:
         """Repair what others have removed (a firewall that reloads removes all tables), leave ports to programs of this
-        host that listen on them now, ask for answers that are not led here yet, and try the ports of health checks
-        again.
+        host that listen on them now, ask whether answers to what is forwarded are led here, and try the ports of health
+        checks again.
         """
         await self._follow_networks()
         if not await asyncio.to_thread(nftables.has_rules):

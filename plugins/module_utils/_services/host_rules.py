@@ -243,9 +243,9 @@ def _host_ports(pods: Iterable[PodHostPorts]) -> tuple[HostPortRule, ...]:
     )
 
 
-def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
-    """Return what the rules do with each UDP port."""
-    result: dict[int, set[PortRule]] = {}
+def udp_rules(rules: HostRules) -> dict[int, set[PortRule | str]]:
+    """Return what the rules do with each UDP port: where its packets go, and which source they get."""
+    result: dict[int, set[PortRule | str]] = {}
     everything: tuple[PortRule, ...] = (
         *rules.node_ports,
         *rules.host_ports,
@@ -254,7 +254,7 @@ def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
     )
     for rule in everything:
         if rule.protocol == "udp":
-            result.setdefault(rule.port, set()).add(rule)
+            result.setdefault(rule.port, {*rules.forwarded}).add(rule)
     return result
 
 

@@ -7,14 +7,18 @@ families, and nobody gets the host's own one.
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import subprocess
 
 import pytest
-from database_server import Server
+from database_server import Server, wait_for
 from network_namespace import ip, load_nftables
+from node_server import network, pod
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import DatabaseError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink import libraries
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import nftables
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import forwarded_source, nftables
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.forwarded_source import ForwardedSource
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_rule_records import (
     HostRules,
@@ -23,7 +27,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_rule
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.model import Target
 
-from .host_stack import ask
+from .host_stack import ask, service
 
 OWN = {4: "192.168.1.2", 6: "fd10:128:0:1::2"}
 FORWARDED = {4: "192.168.1.0", 6: "fd10:128:0:1::"}
@@ -65,6 +69,34 @@ connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5
 for _line in sys.stdin:
     connection.sendall(b"?")
     print(connection.makefile().readline().strip(), flush=True)
+"""
+
+
+ECHO = """
+import socket, sys
+hearing = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+hearing.bind((sys.argv[1], int(sys.argv[2])))
+print("hearing", flush=True)
+while True:
+    _data, peer = hearing.recvfrom(100)
+    hearing.sendto(peer[0].encode(), peer)
+"""
+KEEP_ASKING = """
+import socket, sys, time
+asking = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+asking.bind((sys.argv[1], 0))
+asking.settimeout(0.2)
+seen = ""
+while seen != sys.argv[4]:
+    try:
+        asking.sendto(b"?", (sys.argv[2], int(sys.argv[3])))
+        answer = asking.recv(100).decode()
+    except OSError:
+        continue
+    if answer != seen:
+        print(answer, flush=True)
+    seen = answer
+    time.sleep(0.02)
 """
 
 
@@ -203,6 +235,92 @@ def test_a_connection_from_before_the_upgrade(namespace, client, overlay, versio
             end(process)
 
 
+def test_clients_of_udp_from_before_the_upgrade(host, client, overlay):
+    """Protects pods under a default deny from who has sent to them before the upgrade, and never pauses: of UDP there
+    is no connection that ends. Node ports, addresses outside and host ports of both families.
+    """
+    targets, outside = {4: "10.96.0.40", 6: "fd96::40"}, {4: "198.51.100.40", 6: "2001:db8::40"}
+    host.stop()
+    for version, target in targets.items():
+        made = service(f"udp{version}", 40, 30040 + version, clusterIPs=[target], externalIPs=[outside[version]])
+        made["spec"]["ports"][0]["protocol"] = "UDP"
+        host.api.others["services"].append(made)
+        overlay.run("ip", "addr", "add", target, "dev", "lo")
+        client.run("ip", "route", "add", outside[version], "via", HOST[version])
+    default = {**network(), "ip_addresses": [f"{POD[4]}/24", f"{POD[6]}/64"]}
+    made = pod("udp", annotation=network(), **{"k8s.ovn.org/pod-networks": json.dumps({"default": default})})
+    made["spec"]["containers"] = [{"ports": [{"hostPort": 54330, "containerPort": 8081, "protocol": "UDP"}]}]
+    host.api.change("ADDED", made)
+    host.start(wait=False)
+    wait_for(lambda: re.search("9 node ports, .* 2 host ports", host.text()), f"the rules\n{host.text()}", 120)
+    host.stop()
+    load_nftables()
+    script = "flush chain inet ovn_kubernetes source; add rule inet ovn_kubernetes source masquerade"
+    assert libraries.nftables().cmd(script) == (0, "", "")  # as an earlier release has it
+    processes, asking = [], {}
+    try:
+        for version, target in targets.items():
+            for where in ((target, 80), (POD[version], 8081)):
+                processes.append(begin(overlay, ECHO, *where))
+                assert processes[-1].stdout.readline() == "hearing\n"
+            for name, (address, port) in {
+                "node port": (HOST[version], 30040 + version),
+                "address outside": (outside[version], 80),
+                "host port": (HOST[version], 54330),
+            }.items():
+                one = begin(client, KEEP_ASKING, OUTSIDE[version], address, port, FORWARDED[version])
+                processes.append(one)
+                assert one.stdout.readline().strip() == OWN[version], name
+                asking[name, version] = one
+        host.start(wait=False)
+        for (name, version), one in asking.items():
+            assert one.communicate(timeout=120)[0].strip() == FORWARDED[version], name
+    finally:
+        for process in processes:
+            end(process)
+
+
+def test_a_database_that_does_not_answer_is_asked_again(caplog, monkeypatch):
+    """Protects clients of node ports whose answers are not led back yet, where the database was away when their host
+    began: it is asked again until it says so, not at each change of a service, and the log has it once.
+    """
+    clock = [1000.0]
+    monkeypatch.setattr(forwarded_source.time, "monotonic", lambda: clock[0])
+    asked = []
+    answers = []
+
+    def answer(_self):
+        asked.append(clock[0])
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(ForwardedSource, "_known_addresses", answer)
+    source = ForwardedSource("node1", ("192.168.1.0/24", "fd10:128:0:1::/64"), "tcp:127.0.0.1:1")
+    addresses = tuple(FORWARDED.values())
+
+    def read(*found):
+        answers[:] = found
+        clock[0] += forwarded_source.SILENCE
+        result = source.read()
+        assert not answers
+        return result, source.is_led
+
+    away = DatabaseError("away")
+    assert read(away) == (addresses, None)
+    assert source.read() == addresses and len(asked) == 1  # at once: nobody waits for it again
+    assert read(away) == (addresses, None)
+    assert caplog.text.count("says which addresses") == 1
+    assert read(None) == (addresses, None)
+    assert read({OWN[4]}) == ((), False)
+    assert read(away) == ((), False)
+    assert read({*addresses, OWN[4]}) == (addresses, True)
+    assert read() == (addresses, True)
+    assert caplog.text.count("says which addresses") == 1
+    assert caplog.text.count("network policies take clients of node ports for the host") == 1
+
+
 def test_a_host_that_is_upgraded_before_the_rows(caplog):
     """Protects clients of node ports during an upgrade: until the overlay leads answers to the new source back, the
     former one is used. A database that does not answer is no reason to let everybody in.
@@ -228,8 +346,9 @@ def test_a_host_that_is_upgraded_before_the_rows(caplog):
             assert source.read() == expected
         assert source.is_led
         new = ForwardedSource("node2", subnets[:1], server.remote)  # its rows come later than its programs
-        assert new.read() == ("192.168.1.0",) and new.is_led
+        assert new.read() == ("192.168.1.0",) and new.is_led is None
     finally:
         server.remove()
-    assert ForwardedSource("node1", subnets, server.remote).read() == tuple(FORWARDED.values())
+    away = ForwardedSource("node1", subnets, server.remote)
+    assert away.read() == tuple(FORWARDED.values()) and away.is_led is None
     assert ForwardedSource("node1").read() == ()
