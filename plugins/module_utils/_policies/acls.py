@@ -191,7 +191,7 @@ def row(policy: str, acl: Acl, find: Callable[[Key], Shared]) -> Row:
         f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
         parent=group.group,
         parent_table=GROUP_TABLE,
-        columns=tiers.columns(acl.direction, acl.priority, acl.action, match),
+        columns=tiers.columns(acl.direction, tiers.NETWORK, acl.priority, acl.action, match),
         needs=tuple(one.need for one in (group, *(peers or ()))),
     )
 
@@ -219,6 +219,6 @@ def group_rows(group: Shared, ports: Row) -> list[Row]:
     name = group.group
     sources = " || ".join(f"ip{version}.src == {address}" for version, address in names.HAIRPIN.items())
     match = f"outport == @{name} && inport == @{name} && ({sources})"
-    columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, ALLOW, match)
+    columns = tiers.columns(tiers.TO_POD, tiers.FIREWALL, tiers.ALWAYS, ALLOW, match)
     itself = Row("ACL", group.owner, "hairpin", parent=name, parent_table=GROUP_TABLE, columns=columns)
     return [ports, itself]

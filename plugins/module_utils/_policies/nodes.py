@@ -25,13 +25,15 @@ KIND = "PolicyNode"
 TABLE = "Logical_Switch"
 
 
-def rows(switch: NodeSwitch) -> list[Row]:
+def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
     """Return the ACLs of a node's switch.
+
+    :param has_tiers: the database has tiers.
 
     They are ``allow-related``, so OVN tracks all connections of the switch from its first day on. With the first policy
     it would begin to otherwise, and take whoever sends next for the one that has begun a connection which is there.
     """
-    found = []
+    found = _passing(switch) if has_tiers else []
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
@@ -40,9 +42,24 @@ def rows(switch: NodeSwitch) -> list[Row]:
             (f"node-{version}", tiers.TO_POD, come),
             (f"to-node-{version}", tiers.FROM_POD, f"ip{version}.dst == {address}"),
         ):
-            columns = tiers.columns(direction, tiers.ALWAYS, "allow-related", match)
+            columns = tiers.columns(direction, tiers.FIREWALL, tiers.ALWAYS, "allow-related", match)
             found.append(Row("ACL", Owner(KIND, switch.name), role, parent=switch.name, columns=columns))
     return found
+
+
+def _passing(switch: NodeSwitch) -> list[Row]:
+    """Return the ACLs that pass on to the next tier what no ACL of a tier matches (:mod:`.tiers`)."""
+    return [
+        Row(
+            "ACL",
+            Owner(KIND, switch.name),
+            f"next-{direction}-{tier}",
+            parent=switch.name,
+            columns=tiers.columns(direction, tier, tiers.NEXT, tiers.PASS, "ip"),
+        )
+        for tier in range(tiers.LAST)
+        for direction in (tiers.TO_POD, tiers.FROM_POD)
+    ]
 
 
 class NodePlanner:
@@ -78,7 +95,7 @@ class NodePlanner:
         switch = self._replica.named(TABLE, name)
         if switch is None or switch.owner is None or switch.owner.type != "Node":
             return []
-        return rows(NodeSwitch.from_row(switch))
+        return rows(NodeSwitch.from_row(switch), tiers.are_served(self._replica.missing_columns("ACL")))
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
         """Do nothing."""

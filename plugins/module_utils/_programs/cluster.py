@@ -55,12 +55,13 @@ TABLES = {
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
-    "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
+    "ACL": ("direction", "priority", "match", "action", "options", "tier", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
+OPTIONAL = {"ACL": ("tier",)}  # columns that OVN 23.03 does not have
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
 KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
 # Tables for whose rows the replica knows the parent.
@@ -101,6 +102,7 @@ class Cluster:
             lasting=KINDS,
             member_columns=MEMBER_COLUMNS,
             on_members=self._members_changed,
+            optional=OPTIONAL,
         )
         pods = Informer(
             client,

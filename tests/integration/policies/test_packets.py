@@ -44,7 +44,7 @@ def run(nb, northd, test):
             finally:
                 node.remove()
 
-    asyncio.run(asyncio.wait_for(main(), 120))
+    asyncio.run(asyncio.wait_for(main(), 550))
 
 
 async def in_force(world, northd):
