@@ -159,14 +159,14 @@ def test_an_allowed_connection_that_is_denied(nb, northd, in_namespace):
         address = world.address(SERVER)
         server, client = node.udp(SERVER, 7000), node.udp(CLIENT)
         listener = node.listener(SERVER, 7000)
-        server.settimeout(0.3)
+        server.settimeout(2)
         for name, field, types in (("server", "ingress", ["Ingress"]), ("client", "egress", ["Egress"])):
             spec = {"podSelector": {"matchLabels": {"app": name}}, "policyTypes": types}
             world.policy(f"a/{name}", **spec, **{field: [{}]})
             await in_force(world, northd)
             connection = node.connect(CLIENT, address, 7000)
             accepted, _who = listener.accept()
-            accepted.settimeout(0.3)
+            accepted.settimeout(2)
             assert all(exchanges(client, server, (address, 7000)) for _n in range(3)) and asks(connection, accepted)
             world.policy(f"a/{name}", **spec)
             await in_force(world, northd)
