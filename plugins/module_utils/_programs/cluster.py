@@ -21,9 +21,13 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
+from .._policies import domain_sets
 from .._policies import reconcile as policies_reconcile
+from .._policies.cluster_networks import ClusterNetworks
+from .._policies.domain_sets import DomainPlanner
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
+from .._policies.name_queries import NameServers
 from .._policies.reconcile import PolicyPlanner
 from .._policies.unserved import UnservedPolicies
 from .._reconcile import retries
@@ -63,7 +67,13 @@ TABLES = {
 }
 OPTIONAL = {"ACL": ("tier",)}  # columns that OVN 23.03 does not have
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
+KINDS = (
+    pods_northbound.KIND,
+    services_northbound.KIND,
+    services_host.KIND,
+    *policies_reconcile.KINDS,
+    domain_sets.KIND,
+)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -161,6 +171,8 @@ class Cluster:
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.policies = PolicyPlanner(self.replica, policies.store, pods.store, namespaces.store, self.events.write)
         self.pods.policies = self.policies.membership
+        self.networks = ClusterNetworks(self.replica, client.settings.service_subnets)
+        self.domains = DomainPlanner(self.replica, NameServers().ask, self.networks.have)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -175,6 +187,7 @@ class Cluster:
             LOCK,
             {
                 **self.policies.planners,
+                domain_sets.KIND: self.domains,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -182,6 +195,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
+        self.domains.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -195,6 +209,7 @@ class Cluster:
                 self.replica.run(),
                 self.engine.run(),
                 self.api_health.run(),
+                self.domains.names.run(),
                 self.leadership.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
@@ -214,6 +229,7 @@ class Cluster:
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
         self.policies.begin()
+        self.domains.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
