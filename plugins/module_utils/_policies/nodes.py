@@ -48,16 +48,18 @@ def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
 
 
 def _passing(switch: NodeSwitch) -> list[Row]:
-    """Return the ACLs that pass on to the next tier what no ACL of a tier matches (:mod:`.tiers`)."""
+    """Return the ACLs of what no other ACL of a tier matches (:mod:`.tiers`)."""
     return [
         Row(
             "ACL",
             Owner(KIND, switch.name),
             f"next-{direction}-{tier}",
             parent=switch.name,
-            columns=tiers.columns(direction, tier, tiers.NEXT, tiers.PASS, "ip"),
+            columns=tiers.columns(
+                direction, tier, tiers.NEXT, tiers.PASS if tier < tiers.LAST else "allow-related", "ip"
+            ),
         )
-        for tier in range(tiers.LAST)
+        for tier in range(tiers.LAST + 1)
         for direction in (tiers.TO_POD, tiers.FROM_POD)
     ]
 

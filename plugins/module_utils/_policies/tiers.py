@@ -13,6 +13,7 @@ ADMIN        1 to 25025      any                    ClusterNetworkPolicy, tier A
 NETWORK      ALLOW, ISOLATE  allow-related, drop    NetworkPolicy
 BASELINE     1 to 25025      allow-related, drop    ClusterNetworkPolicy, tier Baseline
 all but it   NEXT            pass                   all that no ACL of the tier matches
+BASELINE     NEXT            allow-related          all that nothing has decided
 ===========  ==============  =====================  ========================================================
 
 An allow ends the stage: no later tier is asked. So only what no policy may forbid is allowed in the first tier, and
@@ -22,7 +23,8 @@ EgressFirewall leaves to the others what it does not drop. ``pass`` goes on with
 before (``ip && ct.est && ct_mark.blocked == 1``, priority 1, which ends the stage): it means one that nothing drops any
 more. A drop in a later tier would not be asked: a connection that a policy has cut would go on with every second
 packet. ACLs of priority 0 come before that flow (their flows have priority 1000). So each switch has one in each tier
-but the last, that passes all IP (:mod:`.nodes`).
+that passes all IP (:mod:`.nodes`). The last tier has one that allows all: what is passed in the last tier that a switch
+has ACLs in goes through without being committed to conntrack, so nobody would know its answers.
 
 **OVN 23.03** has no tiers and no ``pass``. All is in one tier there, and the priorities of all that is served are in
 the same order without tiers. What leaves a decision to others is refused: ClusterNetworkPolicy. EgressFirewall has
@@ -49,7 +51,7 @@ EGRESS_FIRST, EGRESS_LAST = 28000, 1001  # EgressFirewall: its first rule's prio
 ALLOW = 502  # what a rule lets through
 ISOLATE = 501  # all else of a pod that a policy isolates
 
-NEXT = 0  # passes on to the next tier what no ACL of a tier matches
+NEXT = 0  # what no other ACL of a tier matches goes on with the next one; in the last one it is allowed
 
 # In the tiers ADMIN and BASELINE: rules of one policy have priorities of their own, those of equal policies the same.
 MAXIMUM_PRIORITY, MAXIMUM_RULES = 1000, 25  # of a ClusterNetworkPolicy; rules in one direction (its definition)

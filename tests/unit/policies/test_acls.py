@@ -138,16 +138,19 @@ def test_the_priorities_of_cluster_network_policies():
 
 
 def test_what_passes_to_the_next_tier():
-    """Protects connections that a policy of a later tier has cut: each tier but the last passes all IP, both ways, by
-    an ACL of priority 0; a database without tiers has none.
+    """Protects connections that a policy of a later tier has cut, and the answers of those that none has: each tier has
+    an ACL of priority 0 for all IP, both ways, which passes it on, and in the last one allows it; a database without
+    tiers has none.
     """
     switch = NodeSwitch("n", ("192.168.1.0/24",), None)
-    passing = [one.columns for one in nodes.rows(switch, True) if one.columns["action"] == "pass"]
-    assert {(one["direction"], one["tier"]) for one in passing} == {
-        (direction, tier) for direction in ("to-lport", "from-lport") for tier in (0, 1, 2)
+    last = [one.columns for one in nodes.rows(switch, True) if one.columns["priority"] == tiers.NEXT]
+    assert {(one["direction"], one["tier"], one["action"]) for one in last} == {
+        (direction, tier, action)
+        for direction in ("to-lport", "from-lport")
+        for tier, action in enumerate(("pass", "pass", "pass", "allow-related"))
     }
-    assert {(one["priority"], one["match"]) for one in passing} == {(0, "ip")}
-    assert not [one for one in nodes.rows(switch, False) if one.columns["action"] == "pass"]
+    assert {one["match"] for one in last} == {"ip"}
+    assert not [one for one in nodes.rows(switch, False) if one.columns["priority"] == tiers.NEXT]
 
 
 def test_a_changed_rule_is_another_row():
