@@ -68,6 +68,7 @@ class NodePlanner:
     """The planner of these ACLs.
 
     :ivar engine: set by whoever makes the engine.
+    :ivar lacking: nodes whose rows are not known to be as desired.
     """
 
     tables = ("ACL",)
@@ -75,10 +76,12 @@ class NodePlanner:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self.lacking: set[str] = set()
 
     def begin(self) -> None:
         """Look at all nodes."""
-        for name in self._replica.owners("Node") | self._replica.owners(KIND):
+        self.lacking = self._replica.owners("Node") | self._replica.owners(KIND)
+        for name in self.lacking:
             self.engine.mark(KIND, name)
 
     def switch_changed(self, *rows_of_switch: CurrentRow | None) -> None:
@@ -100,7 +103,8 @@ class NodePlanner:
         return rows(NodeSwitch.from_row(switch), tiers.are_served(self._replica.missing_columns("ACL")))
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Do nothing."""
+        """Take in that the rows of a node are as desired."""
+        self.lacking.discard(name)
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""
