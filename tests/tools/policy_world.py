@@ -17,13 +17,17 @@ database a test asks ovn-trace what becomes of a packet.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+
+from database_server import PROGRAMS
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
 
+HAS_TIERS = "tier" in json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())["tables"]["ACL"]["columns"]
 SERVICES = ("10.96.0.0/16", "fd96::/108")
 
 

@@ -29,18 +29,13 @@ from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy, PortName, bounded
 from .moving import Move
 from .nodes import NodePlanner
-from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports
+from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
 
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 NOT_ACCEPT = ", and rules with another action than Accept deny everything"
-
-
-def kind_of(key: str) -> str:
-    """Return the kind of a policy: those of a namespace have it in their key."""
-    return KIND if "/" in key else cluster_acls.KIND
 
 
 class PolicyPlanner:
@@ -292,7 +287,7 @@ class PolicyPlanner:
         elif isinstance(policy, Policy):
             self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self._refused.get(key, ()))
         else:
-            self._acls[key] = self._of_cluster(policy, numbers) if self._has_tiers() else []
+            self._acls[key] = self._of_cluster(policy, numbers) if self.has_tiers() else []
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
@@ -301,7 +296,8 @@ class PolicyPlanner:
             if self.index.use(one, key):
                 self._adopt(one)
 
-    def _has_tiers(self) -> bool:
+    def has_tiers(self) -> bool:
+        """Return whether the database has tiers, without which cluster network policies are refused."""
         return tiers.are_served(self._replica.missing_columns("ACL"))
 
     def _of_cluster(self, policy: ClusterPolicy, numbers: Mapping[Watch, list[int]]) -> list[Acl]:
@@ -456,7 +452,7 @@ class PolicyPlanner:
             self._reports.not_enforced(policy, message)
             return
         self._cautious.discard(key)
-        if isinstance(policy, ClusterPolicy) and not self._has_tiers():
+        if isinstance(policy, ClusterPolicy) and not self.has_tiers():
             self._reports.not_enforced(policy, NO_TIERS, NOT_SUPPORTED)
         else:
             self._reports.written(policy, self._faults(key, policy))

@@ -12,6 +12,8 @@ from typing import Union
 from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._kube.told import Told
+from .acls import KIND
+from .cluster_model import KIND as CLUSTER_KIND
 from .cluster_model import ClusterPolicy
 from .cluster_status import StatusWriter
 from .model import Policy
@@ -25,6 +27,11 @@ NO_TIERS = (
     "it is not enforced: this cluster's OVN has no tiers of ACLs (they come with 23.06), so nothing would be left to "
     "NetworkPolicies; renew the masters' OVN, and then the nodes'"
 )
+
+
+def kind_of(key: str) -> str:
+    """Return the kind of the policy of a key: those of a namespace have it in their key."""
+    return KIND if "/" in key else CLUSTER_KIND
 
 
 class Reports:

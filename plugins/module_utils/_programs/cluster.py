@@ -189,7 +189,11 @@ class Cluster:
             CLUSTER_POLICIES: cluster_policies,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
-        self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
+        self.unserved_policies = UnservedPolicies(
+            client,
+            lambda: self.engine.active,
+            lambda: 0 if self.policies.has_tiers() else len(cluster_policies.store),
+        )
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.networks = ClusterNetworks(self.replica, client.settings.service_subnets)
         self.domains = DomainPlanner(self.replica, NameServers().ask, self.networks.have)
