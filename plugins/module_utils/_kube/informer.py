@@ -70,12 +70,13 @@ class Informer(Generic[T]):
     :param is_optional: a server that does not have this kind (404), or an account that may not read it (403), is no
         fault. It is asked for again now and then.
     :param other_paths: of the collection in other versions of the API, for a server that does not have the first one.
-    :param missing_pause: until a kind that is not shown is asked for again.
+    :param missing_pause: until a kind that is not shown is asked for again; None: OPTIONAL_PAUSE.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
     :ivar current: a watch is open, or was until a moment ago.
     :ivar restarts: how often a list or watch has failed.
+    :ivar is_forbidden: it is optional, and this account may not read it: what there is is not known.
     """
 
     def __init__(
@@ -90,13 +91,14 @@ class Informer(Generic[T]):
         on_state: Callable[[], object] | None = None,
         is_optional: bool = False,
         other_paths: Sequence[str] = (),
-        missing_pause: Pause = OPTIONAL_PAUSE,
+        missing_pause: Pause | None = None,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
+        self.is_forbidden = False
         self._version: str | None = None  # the resourceVersion to watch from; None: list first
         self._in_doubt = False  # the connection was lost since the last list or watch
         self._error: KubernetesError | None = None
@@ -180,7 +182,8 @@ class Informer(Generic[T]):
             if self._tried < len(self._paths):
                 return
             self._tried = 0
-        if error.status == HTTPStatus.NOT_FOUND:
+        self.is_forbidden = error.status != HTTPStatus.NOT_FOUND
+        if not self.is_forbidden:
             self._keep_only(())
         if str(error) != self._missing:
             level = logging.INFO if error.status == HTTPStatus.NOT_FOUND else logging.WARNING
@@ -188,7 +191,7 @@ class Informer(Generic[T]):
         self._missing = str(error)
         self.synced.set()
         self._set_current(None)
-        await asyncio.sleep(self._missing_pause.seconds(0))
+        await asyncio.sleep((self._missing_pause or OPTIONAL_PAUSE).seconds(0))
 
     def _set_current(self, error: KubernetesError | None) -> None:
         was, self.current, self._error = self.current, error is None, error
@@ -224,7 +227,7 @@ class Informer(Generic[T]):
                 keys.add(self._put(item))
             await asyncio.sleep(0)
         self._keep_only(keys)
-        self._missing, self._tried = "", 0
+        self._missing, self.is_forbidden, self._tried = "", False, 0
         self._history.forget()
         self.synced.set()
         return version

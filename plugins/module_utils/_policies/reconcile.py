@@ -10,7 +10,7 @@ Those that nobody names any more are removed after the last ACL that names them.
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import cast
 
 from .._ovsdb.plan import Change
@@ -19,6 +19,7 @@ from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
+from .._reconcile.planning import NotReady
 from . import acls, cluster_acls, nodes, tiers
 from .acls import KIND, Acl, Watch
 from .cluster_model import ClusterPolicy
@@ -52,9 +53,11 @@ class PolicyPlanner:
 
     :ivar groups, sets, nodes: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
+    :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
     """
 
     tables = ("ACL",)
+    are_unread: Callable[[], bool] = staticmethod(lambda: False)
 
     def __init__(
         self,
@@ -410,6 +413,8 @@ class PolicyPlanner:
         """
         if key in self._unnumbered:
             self._find_numbers(key)
+        if kind_of(key) != KIND and key not in self._policies and self.are_unread():
+            raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
         rows = self._move.rows(key, [acls.row(key, acl, self._find, kind_of(key)) for acl in found or ()])
         return self._without_waiting(key, rows) if key in self._cautious else rows

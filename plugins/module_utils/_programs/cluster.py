@@ -208,6 +208,7 @@ class Cluster:
             self.domains,
             Reports(self.events.write, self.policy_status),
         )
+        self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
