@@ -483,11 +483,8 @@ class PolicyPlanner:
     def failed(self, key: str, reason: str) -> None:
         """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""
         policy = self._policies.get(key)
-        if (
-            isinstance(policy, Policy)
-            and key not in self._cautious
-            and not self._replica.owned(self.owner(key), self.tables)
-        ):
+        is_new = not self._replica.owned(self.owner(key), self.tables)
+        if isinstance(policy, Policy) and key not in self._cautious and is_new:
             self._cautious.add(key)
             self._mark_policy(key)
         if policy is not None:
