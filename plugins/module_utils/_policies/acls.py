@@ -135,7 +135,7 @@ def watches(policy: AnyPolicy) -> list[Watch]:
 def peers_of(policy: AnyPolicy) -> list[PeerPods]:
     """Return the pods that a policy names as peers, in the order of its rules, none twice."""
     rules = (*(policy.ingress or ()), *(policy.egress or ()))
-    return list(dict.fromkeys(_pods(policy, one) for rule in rules for one in rule.peers))
+    return list(dict.fromkeys(pods_of(policy, one) for rule in rules for one in rule.peers))
 
 
 def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ()) -> list[Acl]:
@@ -150,7 +150,7 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
             continue
         found[Acl(direction, tiers.ISOLATE, DROP, group)] = None
         for rule in rules:
-            if refused and any(_pods(policy, one) in refused for one in rule.peers):
+            if refused and any(pods_of(policy, one) in refused for one in rule.peers):
                 continue
             make = from_peers if direction == tiers.TO_POD else to_peers
             found.update((one, None) for one in make(policy, rule, numbers))
@@ -196,11 +196,12 @@ def _peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | Non
     if rule.everyone:
         return None
     blocks = (PeerNetworks(rule.networks),) if rule.networks else ()
-    pods = (_pods(policy, one) for one in rule.peers)
+    pods = (pods_of(policy, one) for one in rule.peers)
     return (*pods, *blocks, *map(PeerNodes, rule.nodes), *map(PeerDomain, rule.domains))
 
 
-def _pods(policy: AnyPolicy, peer: PodPeer) -> PeerPods:
+def pods_of(policy: AnyPolicy, peer: PodPeer) -> PeerPods:
+    """Return the key of a peer's pods."""
     return PeerPods(policy.namespace if peer.namespaces is None else peer.namespaces, peer.pods)
 
 
@@ -209,7 +210,7 @@ def _pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
     if rule.everyone:
         return [PeerPods(EVERYTHING, EVERYTHING)]
     blocks = [PeerPods(EVERYTHING, EVERYTHING, networks=rule.networks)] if rule.networks else []
-    return [*(_pods(policy, one) for one in rule.peers), *blocks]
+    return [*(pods_of(policy, one) for one in rule.peers), *blocks]
 
 
 def _condition(ranges: Iterable[PortRange]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from . import tiers
-from .acls import ALLOW, DROP, Acl, Numbers, from_peers, peers_of, to_peers
+from .acls import ALLOW, DROP, Acl, Numbers, from_peers, peers_of, pods_of, to_peers
 from .cluster_model import KIND, ClusterPolicy
 from .model import ACCEPT, DENY, PASS, Rule
 from .shared import PeerPods
@@ -63,7 +63,7 @@ def _served(
     unknown: Collection[str],
 ) -> Rule | None:
     """Return what is served of a rule; None: nothing."""
-    is_refused = any(PeerPods(one.namespaces or policy.namespace, one.pods) in refused for one in rule.peers)
+    is_refused = any(pods_of(policy, one) in refused for one in rule.peers)
     is_crowded = rule.ports is not None and any(one.name in crowded for one in rule.ports.names)
     if rule.action == ACCEPT:
         return None if is_refused else rule._replace(domains=tuple(one for one in rule.domains if one not in unknown))
