@@ -115,10 +115,10 @@ def _condition(status: object) -> Condition | None:
     found = status.get("conditions") if isinstance(status, dict) else None
     for one in found if isinstance(found, list) else ():
         if isinstance(one, dict) and one.get("type") == CONDITION:
-            texts = [str(one.get(field) or "") for field in ("status", "reason", "message")]
+            status_now, reason, message = (str(one.get(field) or "") for field in ("status", "reason", "message"))
             generation = one.get("observedGeneration")
             number = generation if isinstance(generation, int) else -1
-            return Condition(*texts, number, str(one.get("lastTransitionTime") or ""))
+            return Condition(status_now, reason, message, number, str(one.get("lastTransitionTime") or ""))
     return None
 
 

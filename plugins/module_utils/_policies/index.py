@@ -195,7 +195,7 @@ class PolicyIndex:
             if not shared.watchers or isinstance(shared.key, OTHERS) or not self.is_inside(shared, pod):
                 continue
             for port in pod.ports:
-                exact = self._by_key.get(shared.key._replace(port=port))  # type: ignore[call-arg]
+                exact = self._by_key.get(shared.key._replace(port=port))
                 for policy, wanted in shared.watchers.items():
                     if PortName(port.protocol, port.name) in wanted and (
                         exact is None or policy not in exact.wanted_by

@@ -57,7 +57,7 @@ class PolicyPlanner:
     """
 
     tables = ("ACL",)
-    are_unread: Callable[[], bool] = staticmethod(lambda: False)
+    are_unread: Callable[[], bool]
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class PolicyPlanner:
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
         self.nodes = NodePlanner(replica)
+        self.are_unread = lambda: False
         self._move = Move(replica, lambda: self.nodes.lacking)
         self._replica = replica
         self._policies: Mapping[str, AnyPolicy] = ChainMap(
