@@ -272,6 +272,15 @@ class PolicyIndex:
                 yield from index.matching(pod.labels)
 
 
+def most(counts: Counter[int], before: Collection[int], limit: int) -> list[int]:
+    """Return the numbers that are served: those that are already, then those of most pods.
+
+    :param limit: of how many.
+    """
+    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
+    return sorted(ordered[:limit])
+
+
 def _part(key: PodGroup | PeerPods) -> Part:
     """Return what selects the namespaces of a group or a set."""
     return key.namespace if isinstance(key, PodGroup) else key.namespaces

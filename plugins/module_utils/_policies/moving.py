@@ -25,12 +25,15 @@ class Move:
     """The move.
 
     :param lacking: returns the nodes whose switches are not known to pass on.
+
+    :ivar waiting: policies that wait for these switches; they are enforced where they are.
     """
 
     def __init__(self, replica: Replica, lacking: Callable[[], Iterable[str]]) -> None:
         self._replica = replica
         self._lacking = lacking
         self._isolating: set[str] = set()  # policies that isolate in the first tier
+        self.waiting: set[str] = set()
         self._held: set[str] = set()  # policies that let through in the first tier
 
     def begin(self) -> None:
@@ -49,6 +52,7 @@ class Move:
         :raises NotReady: they must stay where they are.
         """
         if key in self._isolating and any(True for _one in self._lacking()):
+            self.waiting.add(key)
             raise NotReady("not all switches pass on to later tiers yet", keeps_rows=True)
         if not self._isolating or key not in self._held:
             return list(rows)

@@ -11,7 +11,7 @@ the router's port. Other addresses of the node are beyond the gateway, and are j
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .._common import addressing, names
 from .._ovsdb.plan import Change
@@ -69,6 +69,7 @@ class NodePlanner:
 
     :ivar engine: set by whoever makes the engine.
     :ivar lacking: nodes whose rows are not known to be as desired.
+    :ivar on_complete: called when there is none any more.
     """
 
     tables = ("ACL",)
@@ -77,6 +78,7 @@ class NodePlanner:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self.lacking: set[str] = set()
+        self.on_complete: Callable[[], object] = lambda: None
 
     def begin(self) -> None:
         """Look at all nodes."""
@@ -104,7 +106,10 @@ class NodePlanner:
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
         """Take in that the rows of a node are as desired."""
-        self.lacking.discard(name)
+        if name in self.lacking:
+            self.lacking.discard(name)
+            if not self.lacking:
+                self.on_complete()
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""

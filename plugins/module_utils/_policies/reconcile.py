@@ -9,7 +9,7 @@ Those that nobody names any more are removed after the last ACL that names them.
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import cast
 
@@ -25,7 +25,7 @@ from .acls import KIND, Acl, Watch
 from .cluster_model import ClusterPolicy
 from .domain_sets import DomainPlanner
 from .groups import GroupPlanner, SetPlanner
-from .index import PolicyIndex
+from .index import PolicyIndex, most
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy, PortName, bounded
 from .moving import Move
@@ -77,6 +77,7 @@ class PolicyPlanner:
         self.nodes = NodePlanner(replica)
         self.are_unread = lambda: False
         self._move = Move(replica, lambda: self.nodes.lacking)
+        self.nodes.on_complete = self._all_pass
         self._replica = replica
         self._policies: Mapping[str, AnyPolicy] = ChainMap(
             cast("MutableMapping[str, AnyPolicy]", policies), cast("MutableMapping[str, AnyPolicy]", cluster_policies)
@@ -176,6 +177,12 @@ class PolicyPlanner:
     def switch_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch."""
         self.nodes.switch_changed(old, new)
+
+    def _all_pass(self) -> None:
+        """Take in that all switches pass on to later tiers."""
+        for key in self._move.waiting:
+            self._mark_policy(key)
+        self._move.waiting.clear()
 
     def members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
         """Take in that a group or a set has got members, and lost some: by us, or by somebody else."""
@@ -339,7 +346,7 @@ class PolicyPlanner:
         for watch in self._watches.get(key, ()):
             numbers = counts[watch.key].get(watch.port)
             if numbers:
-                found[watch] = _most(numbers, before.get(watch, ()))
+                found[watch] = most(numbers, before.get(watch, ()), MAXIMUM_NUMBERS)
                 if len(numbers) > MAXIMUM_NUMBERS:
                     self._crowded.setdefault(key, []).append(watch.port.name)
         refused = self._beyond_members(key)
@@ -488,11 +495,5 @@ class PolicyPlanner:
         if isinstance(policy, Policy) and key not in self._cautious and is_new:
             self._cautious.add(key)
             self._mark_policy(key)
-        if policy is not None:
+        if policy is not None and key not in self._move.waiting:
             self._reports.not_enforced(policy, f"it is not enforced yet: {reason}")
-
-
-def _most(counts: Counter[int], before: Collection[int]) -> list[int]:
-    """Return the numbers that are served: those that are already, then those of most pods."""
-    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
-    return sorted(ordered[:MAXIMUM_NUMBERS])
