@@ -17,13 +17,17 @@ database a test asks ovn-trace what becomes of a packet.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+
+from database_server import PROGRAMS
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
 
+HAS_TIERS = "tier" in json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())["tables"]["ACL"]["columns"]
 SERVICES = ("10.96.0.0/16", "fd96::/108")
 
 
@@ -34,7 +38,7 @@ class Api:
     server = "http://127.0.0.1:1"
 
     def __init__(self):
-        self.events = []
+        self.events, self.applied = [], []
 
     async def create(self, _path, body):
         """Take an object."""
@@ -42,6 +46,10 @@ class Api:
 
     async def patch(self, _path, _body):
         """Take a change."""
+
+    async def apply(self, path, body, _manager):
+        """Take the status of an object."""
+        self.applied.append((path, body))
 
 
 class PolicyWorld:
@@ -118,6 +126,17 @@ class PolicyWorld:
         """Make or change a network policy."""
         namespace, name = key.split("/")
         self.put("networkpolicies", namespace, name, spec=spec)
+
+    def cluster_policy(self, name, tier="Admin", priority=0, subject=None, **spec):
+        """Make or change a cluster network policy; without a subject it is for all pods."""
+        subject = {"namespaces": {}} if subject is None else subject
+        spec = {"tier": tier, "priority": priority, "subject": subject, **spec}
+        self.put("clusternetworkpolicies", "", name, spec=spec)
+
+    def node(self, number, *addresses, **labels):
+        """Make or change the object of a node."""
+        status = {"addresses": [{"type": "InternalIP", "address": one} for one in addresses]}
+        self.put("nodes", "", f"node{number}", metadata={"labels": labels}, status=status)
 
     def service(self, key, cluster_ip, port, *pods, target=None, outside=None, ranges=()):
         """Make a service with these pods as endpoints.

@@ -305,6 +305,11 @@ def peer_set(digest: str, version: int) -> str:
     return f"peers_{digest}_v{version}"
 
 
+def domain_set(domain: str, version: int) -> str:
+    """Return the address set of a domain name that policies name."""
+    return f"domain_{hashlib.sha256(domain.encode()).hexdigest()[:32]}_v{version}"
+
+
 def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
     return hashlib.sha256(f"{namespace}/{service}:{port}:{protocol}:{version}".encode()).hexdigest()[:20]
 

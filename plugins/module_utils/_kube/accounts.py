@@ -45,9 +45,11 @@ WATCHER_RULES: Rules = [
     {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "servicecidrs"], "verbs": READ},
+    {"apiGroups": ["policy.networking.k8s.io"], "resources": ["clusternetworkpolicies"], "verbs": READ},
+    {"apiGroups": ["policy.networking.k8s.io"], "resources": ["clusternetworkpolicies/status"], "verbs": ["patch"]},
     {
         "apiGroups": ["policy.networking.k8s.io"],
-        "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"],
+        "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies"],
         "verbs": ["list"],
     },
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},

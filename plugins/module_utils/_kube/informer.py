@@ -30,7 +30,7 @@ from .history import History
 from .servers import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from .client import Client
@@ -69,11 +69,14 @@ class Informer(Generic[T]):
     :param on_state: called without arguments whenever :attr:`current` changed.
     :param is_optional: a server that does not have this kind (404), or an account that may not read it (403), is no
         fault. It is asked for again now and then.
+    :param other_paths: of the collection in other versions of the API, for a server that does not have the first one.
+    :param missing_pause: until a kind that is not shown is asked for again; None: OPTIONAL_PAUSE.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
     :ivar current: a watch is open, or was until a moment ago.
     :ivar restarts: how often a list or watch has failed.
+    :ivar is_forbidden: it is optional, and this account may not read it: what there is is not known.
     """
 
     def __init__(
@@ -87,12 +90,15 @@ class Informer(Generic[T]):
         on_invalid: Callable[[str | None, Exception], None] | None = None,
         on_state: Callable[[], object] | None = None,
         is_optional: bool = False,
+        other_paths: Sequence[str] = (),
+        missing_pause: Pause | None = None,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
+        self.is_forbidden = False
         self._version: str | None = None  # the resourceVersion to watch from; None: list first
         self._in_doubt = False  # the connection was lost since the last list or watch
         self._error: KubernetesError | None = None
@@ -105,6 +111,9 @@ class Informer(Generic[T]):
         self._query = {name: value for name, value in selectors.items() if value}
         self._history = History(client, path, self._query)
         self._may_lack = NOT_SHOWN if is_optional else ()
+        self._paths = (path, *other_paths)
+        self._tried = 0  # how many of them the server did not have, one after the other
+        self._missing_pause = missing_pause
         self._missing = ""  # why an optional kind is not shown, as the log has it
 
     @property
@@ -165,15 +174,24 @@ class Informer(Generic[T]):
         """Take in that an optional kind is not shown, and wait. Where the server does not have it there are no
         objects; where only the right to read them is missing, those stay that were read.
         """
+        self._version = None
         if error.status == HTTPStatus.NOT_FOUND:
+            self._tried += 1
+            self.path = self._paths[(self._paths.index(self.path) + 1) % len(self._paths)]
+            self._history = History(self._client, self.path, self._query)
+            if self._tried < len(self._paths):
+                return
+            self._tried = 0
+        self.is_forbidden = error.status != HTTPStatus.NOT_FOUND
+        if not self.is_forbidden:
             self._keep_only(())
         if str(error) != self._missing:
             level = logging.INFO if error.status == HTTPStatus.NOT_FOUND else logging.WARNING
             LOG.log(level, "going on without %s: %s", self.kind, error)
-        self._missing, self._version = str(error), None
+        self._missing = str(error)
         self.synced.set()
         self._set_current(None)
-        await asyncio.sleep(OPTIONAL_PAUSE.seconds(0))
+        await asyncio.sleep((self._missing_pause or OPTIONAL_PAUSE).seconds(0))
 
     def _set_current(self, error: KubernetesError | None) -> None:
         was, self.current, self._error = self.current, error is None, error
@@ -209,7 +227,7 @@ class Informer(Generic[T]):
                 keys.add(self._put(item))
             await asyncio.sleep(0)
         self._keep_only(keys)
-        self._missing = ""
+        self._missing, self.is_forbidden, self._tried = "", False, 0
         self._history.forget()
         self.synced.set()
         return version

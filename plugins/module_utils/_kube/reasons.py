@@ -23,3 +23,5 @@ SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
+CLUSTER_POLICY_NOT_ENFORCED = "ClusterNetworkPolicyNotEnforced"
+CLUSTER_POLICY_PART_REFUSED = "ClusterNetworkPolicyPartRefused"

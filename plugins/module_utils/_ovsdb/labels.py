@@ -46,6 +46,7 @@ PURPOSES = {
     "from": Purpose("from the pods of network policy {}"),
     "hairpin": Purpose("from pods to themselves, beside network policies"),
     "node": Purpose("from node {} to its pods, beside network policies"),
+    "next": Purpose("what no policy decides, at node {}"),
     "limit": Purpose("bandwidth of pod interface {}"),
 }
 

@@ -73,6 +73,7 @@ class TableCopy:
         # Table -> member -> UUIDs of the rows that have it.
         self._holders: dict[str, dict[Any, set[str]]] = {table: {} for table in member_columns}
         self._column_kinds: Mapping[str, ColumnKinds] = {}
+        self._missing: dict[str, set[str]] = {}  # table -> columns that the database does not have
         self._by_name: dict[str, dict[str | None, str]] = {table: {} for table in tables}  # table -> name -> UUID
         # Table -> owner -> UUIDs. Most owners have one row in a table: its UUID alone takes a third of a set's memory.
         self._by_owner: dict[str, dict[Owner, str | set[str]]] = {table: {} for table in tables}
@@ -118,11 +119,18 @@ class TableCopy:
         """Return the rows of all tables in whose set a member is."""
         return [row for table in self._holders for row in self.holders(table, member)]
 
-    def monitored_columns(self) -> dict[str, list[str]]:
-        """Return table -> columns that the server must send: those of the copy, and those that refer to children."""
+    def missing_columns(self, table: str) -> Collection[str]:
+        """Return the columns that a table of this database does not have: it is older."""
+        return self._missing.get(table, ())
+
+    def monitored_columns(self, kinds: Mapping[str, ColumnKinds]) -> dict[str, list[str]]:
+        """Return table -> columns that the server must send: those of the copy, and those that refer to children.
+
+        :param kinds: of the columns that the database has.
+        """
         return {
-            table: sorted({*columns, *(child.column for child in self._children.get(table, ()))})
-            for table, columns in self._tables.items()
+            table: sorted({*kinds[table], *(child.column for child in self._children.get(table, ()))})
+            for table in self._tables
         }
 
     def load(self, content: dict[str, dict[str, dict[str, Any]]], kinds: Mapping[str, ColumnKinds]) -> None:
@@ -133,6 +141,7 @@ class TableCopy:
         :param kinds: of the columns.
         """
         self._column_kinds = kinds
+        self._missing = {table: set(columns) - set(kinds[table]) for table, columns in self._tables.items()}
         for members in self._members.values():
             members.clear()
         for parents in self._parents.values():
@@ -186,10 +195,7 @@ class TableCopy:
 
     def _decode(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         kinds = self._column_kinds[table]
-        columns = {
-            column: decode(row[column]) if column in row else default_value(kinds[column])
-            for column in self._tables[table]
-        }
+        columns = {column: decode(row[column]) if column in row else default_value(kinds[column]) for column in kinds}
         large = self._member_columns.get(table)
         if large is not None:
             columns[large] = set(as_set(columns[large]))

@@ -14,22 +14,49 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .._common import names
-from .._ovsdb.rows import Owner, Row
+from .._ovsdb.rows import Need, Owner, Row
 from .._pods.model import ContainerPort
 from . import tiers
+from .domain_sets import DomainPlanner
 from .model import LAST_PORT, PodPeer, Policy, PortName, PortRange, Rule
-from .selectors import EVERYTHING
-from .shared import GROUP_TABLE, Key, PeerNetworks, PeerPods, PodGroup, Shared
+from .selectors import EVERYTHING, Selector
+from .shared import GROUP_TABLE, VERSIONS, Key, Peer, PeerDomain, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
 
 KIND = "NetworkPolicy"
 DROP, ALLOW = "drop", "allow-related"
 
 
+class AnyPolicy(Protocol):
+    """What a NetworkPolicy and a ClusterNetworkPolicy have in common."""
+
+    @property
+    def key(self) -> str:
+        """What the informer calls it."""
+
+    @property
+    def namespace(self) -> str | Selector:
+        """The namespace of the pods that it is for, or what selects their namespaces."""
+
+    @property
+    def pods(self) -> Selector:
+        """The pods that it is for."""
+
+    @property
+    def ingress(self) -> tuple[Rule, ...] | None:
+        """Rules of what they receive."""
+
+    @property
+    def egress(self) -> tuple[Rule, ...] | None:
+        """Rules of what they send."""
+
+
 class Acl(NamedTuple):
     """One ACL of a policy, whose groups and sets are named by their keys.
+
+    :ivar tier: one of :mod:`.tiers`.
 
     :ivar group: the pods whose port group it belongs to, and that it is about.
     :ivar peers: None: everyone.
@@ -40,8 +67,9 @@ class Acl(NamedTuple):
     priority: int
     action: str
     group: PodGroup
-    peers: tuple[PeerPods | PeerNetworks, ...] | None = None
+    peers: tuple[Peer | PeerDomain, ...] | None = None
     ports: str = ""
+    tier: int = tiers.NETWORK
 
 
 class Watch(NamedTuple):
@@ -51,11 +79,48 @@ class Watch(NamedTuple):
     port: PortName
 
 
+class Sets(Protocol):
+    """The address sets of a peer."""
+
+    @property
+    def need(self) -> Need:
+        """What a row that names them needs."""
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions for which there is one."""
+
+    def set_name(self, version: int) -> str:
+        """Return the name of the set for an IP version."""
+
+
+class Domain(NamedTuple):
+    """The address sets of a domain name (:mod:`.domain_sets`)."""
+
+    name: str
+
+    @property
+    def need(self) -> Need:
+        """What a row that names them needs."""
+        return DomainPlanner.need(self.name)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions for which there is one."""
+        return VERSIONS
+
+    def set_name(self, version: int) -> str:
+        """Return the name of the set for an IP version."""
+        return names.domain_set(self.name, version)
+
+
+# Returns a group or a set by its key.
+Find = Callable[[Key], Shared]
 # Returns the numbers that pods have for a port's name.
 Numbers = Callable[[Watch], Sequence[int]]
 
 
-def watches(policy: Policy) -> list[Watch]:
+def watches(policy: AnyPolicy) -> list[Watch]:
     """Return the names of ports that a policy has."""
     found: dict[Watch, None] = {}
     group = PodGroup(policy.namespace, policy.pods)
@@ -67,10 +132,10 @@ def watches(policy: Policy) -> list[Watch]:
     return list(found)
 
 
-def peers_of(policy: Policy) -> list[PeerPods]:
+def peers_of(policy: AnyPolicy) -> list[PeerPods]:
     """Return the pods that a policy names as peers, in the order of its rules, none twice."""
     rules = (*(policy.ingress or ()), *(policy.egress or ()))
-    return list(dict.fromkeys(_pods(policy, one) for rule in rules for one in rule.peers))
+    return list(dict.fromkeys(pods_of(policy, one) for rule in rules for one in rule.peers))
 
 
 def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ()) -> list[Acl]:
@@ -85,14 +150,14 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
             continue
         found[Acl(direction, tiers.ISOLATE, DROP, group)] = None
         for rule in rules:
-            if refused and any(_pods(policy, one) in refused for one in rule.peers):
+            if refused and any(pods_of(policy, one) in refused for one in rule.peers):
                 continue
-            make = _from if direction == tiers.TO_POD else _to
+            make = from_peers if direction == tiers.TO_POD else to_peers
             found.update((one, None) for one in make(policy, rule, numbers))
     return list(found)
 
 
-def _from(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
+def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an ingress rule."""
     peers = _peers(policy, rule)
     if peers == ():
@@ -107,7 +172,7 @@ def _from(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
             yield Acl(tiers.TO_POD, tiers.ALLOW, ALLOW, some, peers, _number(name.protocol, number))
 
 
-def _to(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
+def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an egress rule. The name of a port means pods only, also where the peer is a network."""
     peers = _peers(policy, rule)
     if peers == ():
@@ -126,24 +191,26 @@ def _to(policy: Policy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
             yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, tuple(keys), _number(name.protocol, number))
 
 
-def _peers(policy: Policy, rule: Rule) -> tuple[PeerPods | PeerNetworks, ...] | None:
+def _peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | None:
     """Return the peers of a rule; None: everyone."""
     if rule.everyone:
         return None
     blocks = (PeerNetworks(rule.networks),) if rule.networks else ()
-    return (*(_pods(policy, one) for one in rule.peers), *blocks)
+    pods = (pods_of(policy, one) for one in rule.peers)
+    return (*pods, *blocks, *map(PeerNodes, rule.nodes), *map(PeerDomain, rule.domains))
 
 
-def _pods(policy: Policy, peer: PodPeer) -> PeerPods:
+def pods_of(policy: AnyPolicy, peer: PodPeer) -> PeerPods:
+    """Return the key of a peer's pods."""
     return PeerPods(policy.namespace if peer.namespaces is None else peer.namespaces, peer.pods)
 
 
-def _pods_behind(policy: Policy, rule: Rule) -> list[PeerPods]:
+def _pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
     """Return the pods among the peers of a rule, also those in its networks."""
     if rule.everyone:
         return [PeerPods(EVERYTHING, EVERYTHING)]
     blocks = [PeerPods(EVERYTHING, EVERYTHING, networks=rule.networks)] if rule.networks else []
-    return [*(_pods(policy, one) for one in rule.peers), *blocks]
+    return [*(pods_of(policy, one) for one in rule.peers), *blocks]
 
 
 def _condition(ranges: Iterable[PortRange]) -> str:
@@ -169,14 +236,15 @@ def _numbers(protocol: str, found: Sequence[int]) -> str:
     return f"{protocol}.dst == {found[0] if len(found) == 1 else '{' + ', '.join(map(str, found)) + '}'}"
 
 
-def row(policy: str, acl: Acl, find: Callable[[Key], Shared]) -> Row:
+def row(policy: str, acl: Acl, find: Find, kind: str = KIND) -> Row:
     """Return the row of an ACL.
 
     :param policy: the policy's key.
     :param find: returns a group or a set.
+    :param kind: of the policy.
     """
     group = find(acl.group)
-    peers = None if acl.peers is None else [find(one) for one in acl.peers]
+    peers = None if acl.peers is None else [_sets(one, find) for one in acl.peers]
     is_ingress = acl.direction == tiers.TO_POD
     parts = [f"{'outport' if is_ingress else 'inport'} == @{group.group}"]
     if peers is not None:
@@ -184,19 +252,25 @@ def row(policy: str, acl: Acl, find: Callable[[Key], Shared]) -> Row:
     parts += [acl.ports] if acl.ports else ["ip"] if peers is None else []
     match = " && ".join(parts)
     what = "isolation" if acl.action == DROP else "rule"
+    if acl.tier != tiers.NETWORK:
+        what = f"{acl.tier}-{acl.priority}"
     digest = hashlib.sha256(match.encode()).hexdigest()[:32]
     return Row(
         "ACL",
-        Owner(KIND, policy),
+        Owner(kind, policy),
         f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
         parent=group.group,
         parent_table=GROUP_TABLE,
-        columns=tiers.columns(acl.direction, acl.priority, acl.action, match),
+        columns=tiers.columns(acl.direction, acl.tier, acl.priority, acl.action, match),
         needs=tuple(one.need for one in (group, *(peers or ()))),
     )
 
 
-def _of_peers(peers: Sequence[Shared], field: str) -> str:
+def _sets(peer: Peer | PeerDomain, find: Find) -> Sets:
+    return Domain(peer.domain) if isinstance(peer, PeerDomain) else find(peer)
+
+
+def _of_peers(peers: Sequence[Sets], field: str) -> str:
     """Return the condition that the other end is one of the peers."""
     by_version: dict[int, list[str]] = {}
     for one in peers:
@@ -219,6 +293,6 @@ def group_rows(group: Shared, ports: Row) -> list[Row]:
     name = group.group
     sources = " || ".join(f"ip{version}.src == {address}" for version, address in names.HAIRPIN.items())
     match = f"outport == @{name} && inport == @{name} && ({sources})"
-    columns = tiers.columns(tiers.TO_POD, tiers.ALWAYS, ALLOW, match)
+    columns = tiers.columns(tiers.TO_POD, tiers.FIREWALL, tiers.ALWAYS, ALLOW, match)
     itself = Row("ACL", group.owner, "hairpin", parent=name, parent_table=GROUP_TABLE, columns=columns)
     return [ports, itself]

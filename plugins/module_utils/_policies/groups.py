@@ -9,7 +9,7 @@ so that a change of one member costs no look at the others. What is left here is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from .._common import names
 from .._common.addressing import family
@@ -22,7 +22,7 @@ from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from .acls import group_rows
 from .index import PolicyIndex
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, PeerNetworks, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Node, PeerNetworks, PeerNodes, Shared
 
 PORTS = (northbound.TABLE,)
 LONGEST = 200  # characters of a selector in external_ids
@@ -109,8 +109,9 @@ class SetPlanner(SharedPlanner):
     kind = SET_KIND
     tables = (SET_TABLE,)
 
-    def __init__(self, replica: Replica, index: PolicyIndex) -> None:
+    def __init__(self, replica: Replica, index: PolicyIndex, nodes: Mapping[str, Node]) -> None:
         super().__init__(replica, index)
+        self._nodes = nodes
         self._ports_with: dict[str, set[str]] = {}  # address -> UUIDs of pods' ports
         self._suspects: dict[str, set[str]] = {}  # name -> addresses that may be no pod's
 
@@ -157,6 +158,9 @@ class SetPlanner(SharedPlanner):
         shared = self._used(name)
         if shared is None:
             return self._unused(name)
+        if isinstance(shared.key, PeerNodes):
+            of_nodes = self._addresses_of_nodes(shared)
+            return [self._row(shared, version, _of(of_nodes, version)) for version in shared.versions]
         if isinstance(shared.key, PeerNetworks):
             return [self._row(shared, version, _of(shared.key.networks, version)) for version in shared.versions]
         rows: list[Row] = []
@@ -188,6 +192,10 @@ class SetPlanner(SharedPlanner):
             columns["addresses"] = LargeSet(addresses)
         name = shared.set_name(version)
         return Row(SET_TABLE, shared.owner, f"addresses-{version}", name, columns=columns, kind="known")
+
+    def _addresses_of_nodes(self, shared: Shared) -> list[str]:
+        """Return the addresses of nodes, as their status has them."""
+        return sorted({address for node in self._nodes.values() for address in shared.node_addresses(node)})
 
     def _addresses(self, shared: Shared) -> list[str]:
         """Return the addresses of the pods of a set, as their ports have them."""

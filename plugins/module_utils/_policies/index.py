@@ -16,7 +16,7 @@ from typing import Union
 from .._pods.model import Pod
 from .model import Namespace, PortName
 from .selectors import Selector, SelectorIndex
-from .shared import Key, PeerNetworks, PeerPods, PodGroup, Shared
+from .shared import OTHERS, Key, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
 
 Part = Union[str, Selector]  # what selects namespaces: the name of one, or labels
 
@@ -40,11 +40,12 @@ class PolicyIndex:
         self._addresses_of = addresses_of
         self._by_key: dict[Key, Shared] = {}
         self._by_name: dict[str, Shared] = {}  # by the name of its rows' owner
-        self._groups: dict[str, SelectorIndex[Shared]] = {}  # namespace -> groups of its pods
+        self._groups: dict[Part, SelectorIndex[Shared]] = {}  # what selects namespaces -> groups of their pods
         self._peers: dict[Part, SelectorIndex[Shared]] = {}  # what selects namespaces -> sets of their pods
-        self._parts: SelectorIndex[Selector] = SelectorIndex()  # those of _peers that are selectors
+        self._parts: SelectorIndex[Selector] = SelectorIndex()  # those of both that are selectors
         self._parts_of: dict[str, set[Selector]] = {}  # namespace -> selectors that select it
         self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
+        self._nodes: set[Shared] = set()  # sets of nodes
         self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
 
     # Events.
@@ -119,36 +120,36 @@ class PolicyIndex:
             return
         del self._by_key[shared.key], self._by_name[shared.name]
         key = shared.key
-        if isinstance(key, PodGroup):
-            _remove(self._groups, key.namespace, key.pods, shared)
-        elif isinstance(key, PeerPods):
-            is_last = _remove(self._peers, key.namespaces, key.pods, shared)
-            if is_last and isinstance(key.namespaces, Selector):
-                self._parts.remove(key.namespaces, key.namespaces)
-                for parts in self._parts_of.values():
-                    parts.discard(key.namespaces)
+        self._nodes.discard(shared)
+        if isinstance(key, (PeerNetworks, PeerNodes)):
+            return
+        part = _part(key)
+        _remove(self._groups if isinstance(key, PodGroup) else self._peers, part, key.pods, shared)
+        if isinstance(part, Selector) and part not in self._groups and part not in self._peers:
+            self._parts.remove(part, part)
+            for parts in self._parts_of.values():
+                parts.discard(part)
 
     def _shared(self, key: Key) -> Shared:
         shared = self._by_key.get(key)
         if shared is None:
             shared = self._by_key[key] = Shared(key)
             self._by_name[shared.name] = shared
-            if isinstance(key, PodGroup):
-                self._groups.setdefault(key.namespace, SelectorIndex()).add(key.pods, shared)
-            elif isinstance(key, PeerPods):
-                self._add_peers(key, shared)
+            if isinstance(key, PeerNodes):
+                self._nodes.add(shared)
+            elif not isinstance(key, PeerNetworks):
+                self._add(key, shared)
         return shared
 
-    def _add_peers(self, key: PeerPods, shared: Shared) -> None:
-        part = key.namespaces
-        if part not in self._peers:
-            self._peers[part] = SelectorIndex()
-            if isinstance(part, Selector):
-                self._parts.add(part, part)
-                for name, namespace in self._namespaces.items():
-                    if part.matches(namespace.labels):
-                        self._parts_of.setdefault(name, set()).add(part)
-        self._peers[part].add(key.pods, shared)
+    def _add(self, key: PodGroup | PeerPods, shared: Shared) -> None:
+        part = _part(key)
+        if isinstance(part, Selector) and part not in self._groups and part not in self._peers:
+            self._parts.add(part, part)
+            for name, namespace in self._namespaces.items():
+                if part.matches(namespace.labels):
+                    self._parts_of.setdefault(name, set()).add(part)
+        places = self._groups if isinstance(key, PodGroup) else self._peers
+        places.setdefault(part, SelectorIndex()).add(key.pods, shared)
 
     # Questions.
 
@@ -163,6 +164,10 @@ class PolicyIndex:
     def all(self) -> list[Shared]:
         """Return all groups and sets."""
         return list(self._by_key.values())
+
+    def sets_of_nodes(self) -> list[Shared]:
+        """Return the sets of nodes."""
+        return list(self._nodes)
 
     def waits_for_namespace(self, pod: Pod) -> bool:
         """Return whether policies select namespaces by labels, and those of a pod's namespace are not known."""
@@ -187,7 +192,7 @@ class PolicyIndex:
         if not pod.ports:
             return found
         for shared in (*self._selected_groups(pod), *self._selected_sets(pod)):
-            if not shared.watchers or isinstance(shared.key, PeerNetworks) or not self.is_inside(shared, pod):
+            if not shared.watchers or isinstance(shared.key, OTHERS) or not self.is_inside(shared, pod):
                 continue
             for port in pod.ports:
                 exact = self._by_key.get(shared.key._replace(port=port))
@@ -201,7 +206,7 @@ class PolicyIndex:
     def pods_of(self, shared: Shared) -> Iterator[Pod]:
         """Yield the pods of a group or a set."""
         key = shared.key
-        if isinstance(key, PeerNetworks):
+        if isinstance(key, (PeerNetworks, PeerNodes)):
             return
         for pod in self._pods_near(key):
             if key.pods.matches(pod.labels) and shared.takes(pod):
@@ -209,7 +214,7 @@ class PolicyIndex:
 
     def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
         """Yield the pods of the namespaces of a group or a set."""
-        for namespace in [key.namespace] if isinstance(key, PodGroup) else self._selected(key.namespaces):
+        for namespace in self._selected(_part(key)):
             yield from self.pods_in(namespace)
 
     def is_inside(self, shared: Shared, pod: Pod) -> bool:
@@ -255,26 +260,35 @@ class PolicyIndex:
         return [name for name, parts in self._parts_of.items() if part in parts]
 
     def _selected_groups(self, pod: Pod) -> Iterator[Shared]:
-        index = self._groups.get(pod.namespace)
-        return index.matching(pod.labels) if index is not None else iter(())
+        return self._selecting(self._groups, pod)
 
     def _selected_sets(self, pod: Pod) -> Iterator[Shared]:
+        return self._selecting(self._peers, pod)
+
+    def _selecting(self, places: Mapping[Part, SelectorIndex[Shared]], pod: Pod) -> Iterator[Shared]:
         for part in (pod.namespace, *self._parts_of.get(pod.namespace, ())):
-            index = self._peers.get(part)
+            index = places.get(part)
             if index is not None:
                 yield from index.matching(pod.labels)
 
 
-def _remove(
-    places: dict[Part, SelectorIndex[Shared]] | dict[str, SelectorIndex[Shared]],
-    place: Part,
-    selector: Selector,
-    shared: Shared,
-) -> bool:
-    """Remove a thing from the index at a place; return whether it was the last one there."""
-    index = places[place]  # type: ignore[index]
+def most(counts: Counter[int], before: Collection[int], limit: int) -> list[int]:
+    """Return the numbers that are served: those that are already, then those of most pods.
+
+    :param limit: of how many.
+    """
+    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
+    return sorted(ordered[:limit])
+
+
+def _part(key: PodGroup | PeerPods) -> Part:
+    """Return what selects the namespaces of a group or a set."""
+    return key.namespace if isinstance(key, PodGroup) else key.namespaces
+
+
+def _remove(places: dict[Part, SelectorIndex[Shared]], place: Part, selector: Selector, shared: Shared) -> None:
+    """Remove a thing from the index at a place, and the place with the last one."""
+    index = places[place]
     index.remove(selector, shared)
-    if index:
-        return False
-    del places[place]  # type: ignore[arg-type]
-    return True
+    if not index:
+        del places[place]

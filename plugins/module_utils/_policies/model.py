@@ -9,7 +9,7 @@ selects. ``faults`` says so. The meaning of missing and empty fields is that of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._common.sharing import shared
@@ -28,6 +28,7 @@ PROTOCOLS = ("TCP", "UDP", "SCTP")
 LAST_PORT = 65535
 LONGEST_PORT_NAME = 15  # characters (IANA_SVC_NAME)
 INGRESS, EGRESS = "Ingress", "Egress"
+ACTIONS = ACCEPT, DENY, PASS = "Accept", "Deny", "Pass"
 
 
 class Namespace(NamedTuple):
@@ -76,17 +77,28 @@ class Ports(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What a rule lets through.
+    """What a rule is about, and what becomes of it.
 
-    :ivar everyone: from, or to, anywhere; else only ``peers`` and ``networks``.
+    :ivar everyone: from, or to, anywhere; else only what the peers are.
     :ivar networks: of its ``ipBlock`` peers, without what they except.
     :ivar ports: None: all of all protocols.
+
+    Those of a NetworkPolicy let through, and have no more than that. Those of a ClusterNetworkPolicy have more:
+
+    :ivar action: one of ACTIONS.
+    :ivar number: its place among those of its direction.
+    :ivar nodes: peers that are nodes, by their labels.
+    :ivar domains: domain names of peers.
     """
 
     everyone: bool
     peers: tuple[PodPeer, ...] = ()
     networks: tuple[str, ...] = ()
     ports: Ports | None = None
+    action: str = ACCEPT
+    number: int = 0
+    nodes: tuple[Selector, ...] = ()
+    domains: tuple[str, ...] = ()
 
 
 class Policy(NamedTuple):
@@ -125,6 +137,12 @@ class Policy(NamedTuple):
         return cls(shared(meta["namespace"]), meta["name"], meta["uid"], pods, ingress, egress, decoder.told())
 
 
+def bounded(faults: Sequence[str]) -> tuple[str, ...]:
+    """Return the first faults, and how many more there are."""
+    rest = len(faults) - FAULTS
+    return (*faults[:FAULTS], *((f"and {rest} more",) if rest > 0 else ()))
+
+
 class _Decoder:
     """Reads one policy, and notes what it can't read."""
 
@@ -135,8 +153,7 @@ class _Decoder:
 
     def told(self) -> tuple[str, ...]:
         """Return what could not be read, bounded."""
-        rest = len(self._faults) - FAULTS
-        return (*self._faults[:FAULTS], *((f"and {rest} more",) if rest > 0 else ()))
+        return bounded(self._faults)
 
     def spec(self, spec: Mapping[str, Any]) -> tuple[Selector, tuple[Rule, ...] | None, tuple[Rule, ...] | None]:
         """Return the pods, and the rules of both directions."""
@@ -258,7 +275,7 @@ def _ports(value: object) -> Ports | None:
         if protocol not in PROTOCOLS:
             raise Unreadable(f"protocol {str(protocol)[:20]!r}")
         _add_port(protocol.lower(), one.get("port"), one.get("endPort"), ranges, found_names)
-    return Ports(_merged(ranges), tuple(sorted(found_names)))
+    return Ports(merged(ranges), tuple(sorted(found_names)))
 
 
 def _add_port(protocol: str, port: object, end: object, ranges: set[PortRange], found_names: set[PortName]) -> None:
@@ -277,7 +294,8 @@ def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LAST_PORT
 
 
-def _merged(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+def merged(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
+    """Return ranges of ports, sorted, none in two of them."""
     found: list[PortRange] = []
     for one in sorted(ranges):
         last = found[-1] if found else None

@@ -11,7 +11,7 @@ the router's port. Other addresses of the node are beyond the gateway, and are j
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .._common import addressing, names
 from .._ovsdb.plan import Change
@@ -25,13 +25,15 @@ KIND = "PolicyNode"
 TABLE = "Logical_Switch"
 
 
-def rows(switch: NodeSwitch) -> list[Row]:
+def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
     """Return the ACLs of a node's switch.
+
+    :param has_tiers: the database has tiers.
 
     They are ``allow-related``, so OVN tracks all connections of the switch from its first day on. With the first policy
     it would begin to otherwise, and take whoever sends next for the one that has begun a connection which is there.
     """
-    found = []
+    found = _passing(switch) if has_tiers else []
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
@@ -40,15 +42,34 @@ def rows(switch: NodeSwitch) -> list[Row]:
             (f"node-{version}", tiers.TO_POD, come),
             (f"to-node-{version}", tiers.FROM_POD, f"ip{version}.dst == {address}"),
         ):
-            columns = tiers.columns(direction, tiers.ALWAYS, "allow-related", match)
+            columns = tiers.columns(direction, tiers.FIREWALL, tiers.ALWAYS, "allow-related", match)
             found.append(Row("ACL", Owner(KIND, switch.name), role, parent=switch.name, columns=columns))
     return found
+
+
+def _passing(switch: NodeSwitch) -> list[Row]:
+    """Return the ACLs of what no other ACL of a tier matches (:mod:`.tiers`)."""
+    return [
+        Row(
+            "ACL",
+            Owner(KIND, switch.name),
+            f"next-{direction}-{tier}",
+            parent=switch.name,
+            columns=tiers.columns(
+                direction, tier, tiers.NEXT, tiers.PASS if tier < tiers.LAST else "allow-related", "ip"
+            ),
+        )
+        for tier in range(tiers.LAST + 1)
+        for direction in (tiers.TO_POD, tiers.FROM_POD)
+    ]
 
 
 class NodePlanner:
     """The planner of these ACLs.
 
     :ivar engine: set by whoever makes the engine.
+    :ivar lacking: nodes whose rows are not known to be as desired.
+    :ivar on_complete: called when there is none any more.
     """
 
     tables = ("ACL",)
@@ -56,10 +77,13 @@ class NodePlanner:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self.lacking: set[str] = set()
+        self.on_complete: Callable[[], object] = lambda: None
 
     def begin(self) -> None:
         """Look at all nodes."""
-        for name in self._replica.owners("Node") | self._replica.owners(KIND):
+        self.lacking = self._replica.owners("Node") | self._replica.owners(KIND)
+        for name in self.lacking:
             self.engine.mark(KIND, name)
 
     def switch_changed(self, *rows_of_switch: CurrentRow | None) -> None:
@@ -78,10 +102,14 @@ class NodePlanner:
         switch = self._replica.named(TABLE, name)
         if switch is None or switch.owner is None or switch.owner.type != "Node":
             return []
-        return rows(NodeSwitch.from_row(switch))
+        return rows(NodeSwitch.from_row(switch), tiers.are_served(self._replica.missing_columns("ACL")))
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Do nothing."""
+        """Take in that the rows of a node are as desired."""
+        if name in self.lacking:
+            self.lacking.discard(name)
+            if not self.lacking:
+                self.on_complete()
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""

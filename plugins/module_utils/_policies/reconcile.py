@@ -9,68 +9,85 @@ Those that nobody names any more are removed after the last ACL that names them.
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import cast
 
-from .._kube import reasons
-from .._kube.reference import OnEvent
-from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
-from . import acls, nodes
+from .._reconcile.planning import NotReady
+from . import acls, cluster_acls, nodes, tiers
 from .acls import KIND, Acl, Watch
+from .cluster_model import ClusterPolicy
+from .domain_sets import DomainPlanner
 from .groups import GroupPlanner, SetPlanner
-from .index import PolicyIndex
+from .index import PolicyIndex, most
 from .membership import MEMBER_COLUMNS, Membership
-from .model import Namespace, Policy, PortName
+from .model import Namespace, Policy, PortName, bounded
+from .moving import Move
 from .nodes import NodePlanner
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods, PodGroup, Shared
+from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
 
-LOG = logging.getLogger("ovn-k8s-watcher")
-KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
+KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
+NOT_ACCEPT = ", and rules with another action than Accept deny everything"
 
 
 class PolicyPlanner:
-    """The planner of network policies, and what hears of everything that policies depend on.
+    """The planner of network policies and cluster network policies, and what hears of everything that they depend on.
 
     :param replica: the Northbound database, with the members of groups and sets (:data:`.membership.MEMBER_COLUMNS`).
-    :param policies: key -> policy, the informer's store.
+    :param policies: key -> network policy, the informer's store.
+    :param cluster_policies: name -> cluster network policy, the informer's store.
     :param pods: key -> pod, the informer's store.
     :param namespaces: name -> namespace, the informer's store.
-    :param on_event: writes an event about a policy.
+    :param k8s_nodes: name -> node, the informer's store.
+    :param domains: the planner of domain names' sets.
+    :param reports: says what became of policies.
 
     :ivar groups, sets, nodes: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
+    :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
     """
 
     tables = ("ACL",)
+    are_unread: Callable[[], bool]
 
     def __init__(
         self,
         replica: Replica,
         policies: Mapping[str, Policy],
+        cluster_policies: Mapping[str, ClusterPolicy],
         pods: Mapping[str, Pod],
         namespaces: Mapping[str, Namespace],
-        on_event: OnEvent,
+        k8s_nodes: Mapping[str, Node],
+        domains: DomainPlanner,
+        reports: Reports,
     ) -> None:
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
-        self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
+        self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
         self.nodes = NodePlanner(replica)
+        self.are_unread = lambda: False
+        self._move = Move(replica, lambda: self.nodes.lacking)
+        self.nodes.on_complete = self._all_pass
         self._replica = replica
-        self._policies = policies
+        self._policies: Mapping[str, AnyPolicy] = ChainMap(
+            cast("MutableMapping[str, AnyPolicy]", policies), cast("MutableMapping[str, AnyPolicy]", cluster_policies)
+        )
         self._pods = pods
         self.membership = Membership(replica, self.index)
         self.membership.on_gone = self._pod_gone
-        self._told = Told(on_event, LOG)
+        self._reports = reports
+        self._domains = domains
+        domains.listeners.append(self._domain_changed)
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
@@ -80,13 +97,16 @@ class PolicyPlanner:
         self._refused: dict[str, set[PeerPods]] = {}  # policy -> peers for which it has no members left
         self._unnumbered: set[str] = set()  # policies whose numbers are looked for when they are planned
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
-        self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
+        self._crowded: dict[str, list[str]] = {}  # policy -> which names of ports have too many numbers
+        self._names: dict[str, set[str]] = {}  # policy -> domain names that its ACLs name, or did until now
+        self._unknown: dict[str, set[str]] = {}  # policy -> domain names that are beyond what is served
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
     @property
     def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner]:
         """Kind -> planner, in the order in which they are best planned."""
-        return {nodes.KIND: self.nodes, KIND: self, GROUP_KIND: self.groups, SET_KIND: self.sets}
+        policies = {KIND: self, cluster_acls.KIND: self}
+        return {nodes.KIND: self.nodes, **policies, GROUP_KIND: self.groups, SET_KIND: self.sets}
 
     @property
     def engine(self) -> Engine:
@@ -99,10 +119,10 @@ class PolicyPlanner:
 
     # Events.
 
-    def policy_changed(self, key: str, _old: Policy | None, new: Policy | None) -> None:
+    def policy_changed(self, key: str, _old: AnyPolicy | None, new: AnyPolicy | None) -> None:
         """Take in a change of a policy."""
         if new is None:
-            self._told.forget(key)
+            self._reports.forget(key)
             self._cautious.discard(key)
         self._refresh(key)
 
@@ -118,6 +138,18 @@ class PolicyPlanner:
             self._look_at_ports(old)
         if new is not None:
             self._number_anew(self.index.stale(new))
+
+    def node_changed(self, old: Node | None, new: Node | None) -> None:
+        """Take in a change of a node of Kubernetes: it may be in other sets, or have other addresses."""
+        for shared in self.index.sets_of_nodes():
+            if shared.node_addresses(old) != shared.node_addresses(new):
+                self._mark(shared)
+
+    def _domain_changed(self, name: str) -> None:
+        """Take in that a domain name has other addresses, or another problem, of which its policies tell."""
+        for key in self._domains.names.users(name):
+            if key in self._names:
+                self._mark_policy(key)
 
     def _pod_gone(self, key: str) -> None:
         """Take in that a pod has no port any more."""
@@ -146,6 +178,12 @@ class PolicyPlanner:
         """Take in a change of a switch."""
         self.nodes.switch_changed(old, new)
 
+    def _all_pass(self) -> None:
+        """Take in that all switches pass on to later tiers."""
+        for key in self._move.waiting:
+            self._mark_policy(key)
+        self._move.waiting.clear()
+
     def members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
         """Take in that a group or a set has got members, and lost some: by us, or by somebody else."""
         owner = row.owner
@@ -168,7 +206,7 @@ class PolicyPlanner:
     def _is_there(self, shared: Shared) -> None:
         """Take in that the rows of a group or a set are as desired: policies may have waited for them."""
         for key in shared.users & self._cautious:
-            self.engine.mark(KIND, key)
+            self._mark_policy(key)
         self._without_pods(shared)
 
     def _without_pods(self, shared: Shared) -> None:
@@ -181,17 +219,18 @@ class PolicyPlanner:
         for key in {*self._policies, *self._used}:
             self._refresh(key)
             self._release(key, are_rows_known=False)
-        self._of_before = self._replica.owners(KIND)
+        self._of_before = self._replica.owners(KIND) | self._replica.owners(cluster_acls.KIND)
+        self._move.begin()
         self.sets.begin()
         self.nodes.begin()
         for shared in self.index.all():
             self._mark(shared)
         for key in self._policies:
-            self.engine.mark(KIND, key)
+            self._mark_policy(key)
         for key in (*self._pods, *self.index.away()):
             self.engine.mark(northbound.KIND, key)
         for name in self._of_before:
-            self.engine.mark(KIND, name)
+            self._mark_policy(name)
         self._remove_left_over()
 
     def _remove_left_over(self) -> None:
@@ -203,6 +242,9 @@ class PolicyPlanner:
                 shared = self.index.named(name)
                 if shared is None or not shared.users:
                     self.engine.mark(kind, name)
+
+    def _mark_policy(self, key: str) -> None:
+        self.engine.mark(kind_of(key), key)
 
     def _mark(self, shared: Shared) -> None:
         self.engine.mark(shared.kind, shared.name)
@@ -235,25 +277,28 @@ class PolicyPlanner:
             self._numbers.pop(key, None)
             self._refused.pop(key, None)
             self._crowded.pop(key, None)
+            self._unknown.pop(key, None)
             self._unnumbered.discard(key)
         self._find_acls(key)
         if not self.engine.active:
             self._release(key, are_rows_known=False)
-        self.engine.mark(KIND, key)
+        self._mark_policy(key)
 
     def _number_anew(self, keys: Iterable[str]) -> None:
         """Look again for the numbers that policies need, when they are planned."""
         for key in keys:
             self._unnumbered.add(key)
-            self.engine.mark(KIND, key)
+            self._mark_policy(key)
 
     def _find_acls(self, key: str) -> None:
         """Find the ACLs of a policy, with the numbers that are known, and use what they name."""
         policy, numbers = self._policies.get(key), self._numbers.get(key, {})
         if policy is None:
             self._acls.pop(key, None)
-        else:
+        elif isinstance(policy, Policy):
             self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self._refused.get(key, ()))
+        else:
+            self._acls[key] = self._of_cluster(policy, numbers) if self.has_tiers() else []
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
@@ -261,6 +306,22 @@ class PolicyPlanner:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)
+
+    def has_tiers(self) -> bool:
+        """Return whether the database has tiers, without which cluster network policies are refused."""
+        return tiers.are_served(self._replica.missing_columns("ACL"))
+
+    def _of_cluster(self, policy: ClusterPolicy, numbers: Mapping[Watch, list[int]]) -> list[Acl]:
+        """Return the ACLs of a cluster network policy, and use its domain names."""
+        key, used = policy.key, self._names.setdefault(policy.key, set())
+        unknown = self._unknown[key] = set()
+        for name in cluster_acls.domains_of(policy):
+            if name in used or self._domains.use(name, key):
+                used.add(name)
+            else:
+                unknown.add(name)
+        crowded, refused = self._crowded.get(key, ()), self._refused.get(key, ())
+        return cluster_acls.wanted(policy, lambda watch: numbers.get(watch, ()), refused, crowded, unknown)
 
     def _adopt(self, key: Key) -> None:
         """Look at the pods of a group or set that nobody used until now, where its rows are still there: pods have not
@@ -276,7 +337,7 @@ class PolicyPlanner:
     def _find_numbers(self, key: str) -> None:
         """Find the numbers that pods have for the names of a policy's ports: one look at the pods of each selector."""
         self._unnumbered.discard(key)
-        self._crowded.pop(key, None)
+        crowded_before = self._crowded.pop(key, [])
         names: dict[PodGroup | PeerPods, set[PortName]] = {}
         for watch in self._watches.get(key, ()):
             names.setdefault(watch.key, set()).add(watch.port)
@@ -285,11 +346,12 @@ class PolicyPlanner:
         for watch in self._watches.get(key, ()):
             numbers = counts[watch.key].get(watch.port)
             if numbers:
-                found[watch] = _most(numbers, before.get(watch, ()))
+                found[watch] = most(numbers, before.get(watch, ()), MAXIMUM_NUMBERS)
                 if len(numbers) > MAXIMUM_NUMBERS:
-                    self._crowded[key] = watch.port.name
+                    self._crowded.setdefault(key, []).append(watch.port.name)
         refused = self._beyond_members(key)
-        if found != before or refused != self._refused.get(key, set()):
+        is_crowded = self._crowded.get(key, []) != crowded_before
+        if found != before or refused != self._refused.get(key, set()) or is_crowded:
             self._numbers[key], self._refused[key] = found, refused
             self._find_acls(key)
 
@@ -313,8 +375,13 @@ class PolicyPlanner:
         found: set[Key] = set()
         for acl in self._acls.get(key, ()):
             found.add(acl.group)
-            found.update(acl.peers or ())
+            found.update(one for one in acl.peers or () if not isinstance(one, PeerDomain))
         return found
+
+    def _current_domains(self, key: str) -> set[str]:
+        """Return the domain names that the ACLs of a policy name."""
+        peers = (one for acl in self._acls.get(key, ()) for one in acl.peers or ())
+        return {one.domain for one in peers if isinstance(one, PeerDomain)}
 
     def _release(self, key: str, are_rows_known: bool = True) -> None:
         """Give up the groups and sets that the ACLs of a policy do not name now.
@@ -333,20 +400,31 @@ class PolicyPlanner:
             self.index.forget(shared)
         if not used:
             self._used.pop(key, None)
+        names = self._names.get(key, set())
+        for name in names - self._current_domains(key):
+            names.discard(name)
+            self._domains.release(name, key)
+        if not names:
+            self._names.pop(key, None)
 
     # For the engine.
 
     @staticmethod
     def owner(key: str) -> Owner:
         """Return the owner of a policy's rows."""
-        return Owner(KIND, key)
+        return Owner(kind_of(key), key)
 
     def desired(self, key: str) -> list[Row]:
-        """Return the ACLs of a policy."""
+        """Return the ACLs of a policy.
+
+        :raises NotReady: those that are there must stay where they are.
+        """
         if key in self._unnumbered:
             self._find_numbers(key)
+        if kind_of(key) != KIND and key not in self._policies and self.are_unread():
+            raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        rows = [acls.row(key, acl, self._find) for acl in found or ()]
+        rows = self._move.rows(key, [acls.row(key, acl, self._find, kind_of(key)) for acl in found or ()])
         return self._without_waiting(key, rows) if key in self._cautious else rows
 
     def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
@@ -375,6 +453,8 @@ class PolicyPlanner:
         if key in self._of_before:
             self._of_before.discard(key)
             self._remove_left_over()
+        for other in self._move.done(key):
+            self._mark_policy(other)
         policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
         if policy is None:
             return
@@ -382,35 +462,38 @@ class PolicyPlanner:
             message = (
                 f"its pods are isolated, but {waiting} of its rules let nothing through yet: their rows are not there"
             )
-            self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
+            self._reports.not_enforced(policy, message)
             return
         self._cautious.discard(key)
-        self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
+        if isinstance(policy, ClusterPolicy) and not self.has_tiers():
+            self._reports.not_enforced(policy, NO_TIERS, NOT_SUPPORTED)
+        else:
+            self._reports.written(policy, self._faults(key, policy))
+
+    def _faults(self, key: str, policy: AnyPolicy) -> list[str]:
+        """Return what of a policy is not enforced as written, in words."""
         faults = list(policy.faults)
         if key in self._crowded:
             faults.append(
-                f"port name {self._crowded[key]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
-                "those of most pods count"
+                f"port name {self._crowded[key][0]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
+                f"those of most pods count{NOT_ACCEPT if isinstance(policy, ClusterPolicy) else ''}"
             )
         if self._refused.get(key):
             faults.append(
                 f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self._refused[key])} of its "
-                "selectors allow nothing"
+                f"selectors allow nothing{NOT_ACCEPT if isinstance(policy, ClusterPolicy) else ''}"
             )
-        message = f"not enforced as written: {'; '.join(faults)}" if faults else ""
-        self._told.tell(key, policy.reference, reasons.POLICY_PART_REFUSED, message)
+        if self._unknown.get(key):
+            faults.append(f"{len(self._unknown[key])} of its domain names match nothing: the cluster has too many")
+        problems = ((name, self._domains.names.problem(name)) for name in sorted(self._names.get(key, ())))
+        return [*faults, *bounded([f"domain name {name}: {problem}" for name, problem in problems if problem])]
 
     def failed(self, key: str, reason: str) -> None:
         """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""
         policy = self._policies.get(key)
-        if policy is not None and key not in self._cautious and not self._replica.owned(self.owner(key), self.tables):
+        is_new = not self._replica.owned(self.owner(key), self.tables)
+        if isinstance(policy, Policy) and key not in self._cautious and is_new:
             self._cautious.add(key)
-            self.engine.mark(KIND, key)
-        if policy is not None:
-            self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, f"it is not enforced yet: {reason}")
-
-
-def _most(counts: Counter[int], before: Collection[int]) -> list[int]:
-    """Return the numbers that are served: those that are already, then those of most pods."""
-    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
-    return sorted(ordered[:MAXIMUM_NUMBERS])
+            self._mark_policy(key)
+        if policy is not None and key not in self._move.waiting:
+            self._reports.not_enforced(policy, f"it is not enforced yet: {reason}")

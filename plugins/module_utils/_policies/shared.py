@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import NamedTuple, Union
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, Union
 
 from .._common import names
 from .._common.addressing import family
@@ -27,13 +28,30 @@ GROUP_TABLE, SET_TABLE = "Port_Group", "Address_Set"
 VERSIONS = (4, 6)
 
 
+class Node(Protocol):
+    """What is used of a node of Kubernetes."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Its own addresses."""
+
+    @property
+    def outer_addresses(self) -> tuple[str, ...]:
+        """Those by which it is reached from outside."""
+
+
 class PodGroup(NamedTuple):
     """Pods that policies are for: a port group.
 
+    :ivar namespace: the name of their namespace, or what selects it.
     :ivar port: only those which have this port; None: all.
     """
 
-    namespace: str
+    namespace: str | Selector
     pods: Selector
     port: ContainerPort | None = None
 
@@ -58,7 +76,21 @@ class PeerNetworks(NamedTuple):
     networks: tuple[str, ...]
 
 
-Key = Union[PodGroup, PeerPods, PeerNetworks]
+class PeerNodes(NamedTuple):
+    """Nodes as peers, by the addresses that they report: an address set for each IP version."""
+
+    nodes: Selector
+
+
+class PeerDomain(NamedTuple):
+    """A domain name as a peer. Its sets are those of :mod:`.domain_sets`."""
+
+    domain: str
+
+
+OTHERS = (PeerNetworks, PeerNodes)  # peers that are no pods
+Peer = Union[PeerPods, PeerNetworks, PeerNodes]
+Key = Union[PodGroup, PeerPods, PeerNetworks, PeerNodes]
 
 
 class Shared:
@@ -81,7 +113,9 @@ class Shared:
         self.kind = GROUP_KIND if isinstance(key, PodGroup) else SET_KIND
         text = json.dumps([type(key).__name__, key], separators=(",", ":"))
         self.digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-        self.name = f"{key.namespace}/{self.digest}" if isinstance(key, PodGroup) else self.digest
+        self.name = self.digest
+        if isinstance(key, PodGroup):
+            self.name = f"{key.namespace if isinstance(key.namespace, str) else '*'}/{self.digest}"
         self.users: set[str] = set()
         self.wanted_by: set[str] = set()
         self.watchers: dict[str, set[PortName]] = {}
@@ -92,9 +126,13 @@ class Shared:
         key = self.key
         if isinstance(key, PeerNetworks):
             return f"{len(key.networks)} networks"
+        if isinstance(key, PeerNodes):
+            return f"nodes={key.nodes}"
         port = f" port={key.port.name}={key.port.number}" if key.port else ""
-        if isinstance(key, PodGroup):
+        if isinstance(key, PodGroup) and isinstance(key.namespace, str):
             return f"pods={key.pods}{port}"
+        if isinstance(key, PodGroup):
+            return f"namespaces={key.namespace} pods={key.pods}{port}"
         return f"namespaces={key.namespaces} pods={key.pods}{port}"
 
     @property
@@ -117,12 +155,12 @@ class Shared:
     @property
     def keeps_pods(self) -> bool:
         """Whether its members are pods, which come and go."""
-        return not isinstance(self.key, PeerNetworks)
+        return not isinstance(self.key, OTHERS)
 
     @property
     def port(self) -> ContainerPort | None:
         """The port that all its pods have; None: they need not have one."""
-        return None if isinstance(self.key, PeerNetworks) else self.key.port
+        return None if isinstance(self.key, (PeerNetworks, PeerNodes)) else self.key.port
 
     def takes(self, pod: Pod) -> bool:
         """Return whether it takes a pod that its selectors select: one that has the port."""
@@ -140,6 +178,12 @@ class Shared:
         if self._spans is None:
             self._spans = Spans(self.key.networks)
         return self._spans.have(address)
+
+    def node_addresses(self, node: Node | None) -> tuple[str, ...]:
+        """Return the addresses of a node that a set of nodes has."""
+        if node is None or not isinstance(self.key, PeerNodes) or not self.key.nodes.matches(node.labels):
+            return ()
+        return (*node.addresses, *node.outer_addresses)
 
     @property
     def group(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
+from .._common.retry import Pause
 from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
@@ -21,10 +22,20 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
+from .._policies import domain_sets
 from .._policies import reconcile as policies_reconcile
+from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
+from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
+from .._policies.cluster_model import VERSIONS as CLUSTER_POLICY_VERSIONS
+from .._policies.cluster_model import ClusterPolicy
+from .._policies.cluster_networks import ClusterNetworks
+from .._policies.cluster_status import StatusWriter
+from .._policies.domain_sets import DomainPlanner
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
+from .._policies.name_queries import NameServers
 from .._policies.reconcile import PolicyPlanner
+from .._policies.reports import Reports
 from .._policies.unserved import UnservedPolicies
 from .._reconcile import retries
 from .._reconcile.engine import Engine
@@ -55,16 +66,24 @@ TABLES = {
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
-    "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
+    "ACL": ("direction", "priority", "match", "action", "options", "tier", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
+OPTIONAL = {"ACL": ("tier",)}  # columns that OVN 23.03 does not have
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
+KINDS = (
+    pods_northbound.KIND,
+    services_northbound.KIND,
+    services_host.KIND,
+    *policies_reconcile.KINDS,
+    domain_sets.KIND,
+)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
+DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are cluster network policies
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
@@ -101,6 +120,7 @@ class Cluster:
             lasting=KINDS,
             member_columns=MEMBER_COLUMNS,
             on_members=self._members_changed,
+            optional=OPTIONAL,
         )
         pods = Informer(
             client,
@@ -144,6 +164,19 @@ class Cluster:
             self._policy_changed,
             on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
         )
+        first, *others = (
+            f"/apis/{CLUSTER_POLICY_GROUP}/{version}/{CLUSTER_POLICIES}" for version in CLUSTER_POLICY_VERSIONS
+        )
+        cluster_policies = Informer(
+            client,
+            first,
+            ClusterPolicy.from_object,
+            self._policy_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+            other_paths=others,
+            missing_pause=DEFINITION_PAUSE,
+        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
@@ -153,11 +186,29 @@ class Cluster:
             "servicecidrs": cidrs,
             "namespaces": namespaces,
             "networkpolicies": policies,
+            CLUSTER_POLICIES: cluster_policies,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
-        self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
+        self.unserved_policies = UnservedPolicies(
+            client,
+            lambda: self.engine.active,
+            lambda: 0 if self.policies.has_tiers() else len(cluster_policies.store),
+        )
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
-        self.policies = PolicyPlanner(self.replica, policies.store, pods.store, namespaces.store, self.events.write)
+        self.networks = ClusterNetworks(self.replica, client.settings.service_subnets)
+        self.domains = DomainPlanner(self.replica, NameServers().ask, self.networks.have)
+        self.policy_status = StatusWriter(client, cluster_policies.store, lambda: self.engine.active)
+        self.policies = PolicyPlanner(
+            self.replica,
+            policies.store,
+            cluster_policies.store,
+            pods.store,
+            namespaces.store,
+            nodes.store,
+            self.domains,
+            Reports(self.events.write, self.policy_status),
+        )
+        self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
@@ -173,6 +224,7 @@ class Cluster:
             LOCK,
             {
                 **self.policies.planners,
+                domain_sets.KIND: self.domains,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -180,6 +232,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
+        self.domains.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -193,6 +246,7 @@ class Cluster:
                 self.replica.run(),
                 self.engine.run(),
                 self.api_health.run(),
+                self.domains.names.run(),
                 self.leadership.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
@@ -205,6 +259,7 @@ class Cluster:
         finally:
             await end(tasks)
             await self.events.close()
+            await self.policy_status.close()
 
     def _begin(self) -> None:
         """Look at everything."""
@@ -212,6 +267,7 @@ class Cluster:
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
         self.policies.begin()
+        self.domains.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -298,7 +354,7 @@ class Cluster:
     def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self.policies.namespace_changed(key, old, new)
 
-    def _policy_changed(self, key: str, old: Policy | None, new: Policy | None) -> None:
+    def _policy_changed(self, key: str, old: Policy | ClusterPolicy | None, new: Policy | ClusterPolicy | None) -> None:
         self.policies.policy_changed(key, old, new)
 
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
@@ -306,3 +362,4 @@ class Cluster:
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
+        self.policies.node_changed(old, new)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._common.errors import OvnKubernetesError
@@ -83,7 +83,7 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     """
     current = replica.owned(planner.owner(name), planner.tables)
     try:
-        desired = planner.desired(name)
+        desired = [_known(replica, row) for row in planner.desired(name)]
     except NotReady as exc:
         if not current or exc.keeps_rows:
             raise
@@ -100,6 +100,14 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     needs = {need for row in desired for need in row.needs}
     missing = frozenset(need.owner for need in needs if not replica.owned(need.owner, (need.table,)))
     return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes), needs=missing)
+
+
+def _known(replica: Replica, row: Row) -> Row:
+    """Return a row without the columns that an older database does not have."""
+    missing = [column for column in replica.missing_columns(row.table) if column in row.columns]
+    if not missing:
+        return row
+    return replace(row, columns={column: value for column, value in row.columns.items() if column not in missing})
 
 
 def _whole(replica: Replica, changes: list[Change]) -> list[Change]:

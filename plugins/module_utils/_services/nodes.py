@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._common import names
@@ -39,6 +40,7 @@ class Node(NamedTuple):
     :ivar zone: that it is in; empty: no label says so.
     :ivar link_local: what it carries for its own pods.
     :ivar routers: of its default routes.
+    :ivar labels: by which policies select nodes.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Node(NamedTuple):
     zone: str = ""
     link_local: tuple[str, ...] = ()
     routers: tuple[str, ...] = ()
+    labels: Mapping[str, str] = MappingProxyType({})
 
     @property
     def place(self) -> Place:
@@ -74,4 +77,5 @@ class Node(NamedTuple):
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
             link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
             default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
+            {str(key): str(value) for key, value in (meta.get("labels") or {}).items()},
         )

@@ -99,6 +99,36 @@ def page(*items, version="10", more=None):
     return {"metadata": {"resourceVersion": version, **({"continue": more} if more else {})}, "items": list(items)}
 
 
+def test_a_kind_in_several_versions(monkeypatch, caplog):
+    """Protects objects from a definition that serves another version, or comes and goes while the program runs: each
+    version is asked for before the objects count as gone.
+    """
+    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
+    caplog.set_level("INFO")
+    gone = [{"type": "ERROR", "object": {"code": 410}}]
+    asked = []
+
+    class Versions(Script):
+        """A server that has the second version at first, then none, then the first one."""
+
+        async def __call__(self, request):
+            if "watch" not in request.query:
+                asked.append(request.path)
+            return await super().__call__(request)
+
+    script = Versions([404, page(thing("a")), 404, page(thing("a")), 404, 404, page(thing("b"))], [gone, gone])
+
+    async def scenario(informer, told):
+        await until(lambda: list(informer.store) == ["ns/b"])
+        assert [key for key, _before, after in told if after is None] == ["ns/a"]
+        first, second = "/things", "/others/things"
+        assert asked[:7] == [first, second, second, first, first, second, first]
+        assert not informer.is_forbidden and informer.problem() is None
+
+    follow(script, scenario, is_optional=True, other_paths=["/others/things"], missing_pause=Pause(0.01))
+    assert len([one for one in caplog.records if "going on without things" in one.message]) == 1
+
+
 def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion"], token_file=None, **more):
     """Run ``scenario(informer, told)`` beside an informer of the scripted server."""
 
@@ -109,6 +139,7 @@ def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion
             return await script(request)
 
         application.router.add_get("/things", handle)
+        application.router.add_get("/others/things", handle)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -179,6 +179,17 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             with pytest.raises(APIRefused) as refused:
                 await client.get(collection)
             assert status(refused) == 404  # the kind is not there, and is no secret either
+        policies = "/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies"
+        for work in (
+            client.get(policies),
+            client.apply(f"{policies}/p/status", {"metadata": {"name": "p"}}, "ovn-k8s-watcher"),
+        ):
+            with pytest.raises(APIRefused) as refused:
+                await work
+            assert status(refused) == 404
+        with pytest.raises(APIRefused) as refused:
+            await client.patch(f"{policies}/p", {"spec": {}})
+        assert status(refused) == 403
         await client.patch(
             "/api/v1/namespaces/default/pods/watched/status", {"metadata": {"annotations": {"ovn": "{}"}}}
         )

@@ -15,7 +15,7 @@ from network_namespace import CLONE_NEWNET, ip
 from ovn_daemon import Daemon
 from vswitch import Vswitch
 
-PATIENCE = 1.0  # seconds for an answer that may not come
+PATIENCE = 5.0  # seconds for an answer that may not come
 
 
 class Node:

@@ -105,6 +105,7 @@ def test_variables_that_are_set(cluster):
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
             "accounts": False,
+            "policies": "none",
             "pods": True,
             "programs": [
                 {

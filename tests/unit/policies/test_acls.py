@@ -8,10 +8,11 @@ import re
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import acls, tiers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.northbound import NodeSwitch
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import acls, nodes, tiers
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import Policy
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import Shared
-from ansible_collections.ovn.kubernetes.plugins.module_utils._services import range_rules, unserved
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services import unserved
 
 HOSTILE = ('"', "\\", "$all", "@everyone", "} || 1 || {", "' or ip", "a|b", ".*", "ü", "\n", "${x}", "0.0.0.0/0")
 MATCH = re.compile(r"[a-z0-9_@$ .:,=&|<>{}()]+")
@@ -112,13 +113,44 @@ def test_no_text_of_a_user_in_a_match(text):
 
 
 def test_the_order():
-    """Protects the order of ACLs, which priorities alone say: rules come before isolation, what always passes before
-    both, and the watcher's other ACLs before all of them.
+    """Protects the order of ACLs: by tier, and where there are no tiers by priority alone. What always passes comes
+    before EgressFirewall, that before rules, those before isolation; ACLs of services come before all of them, or are
+    those of a stage of their own.
     """
     made = rows(podSelector={}, ingress=[{}])
     assert [one.columns["priority"] for one in made] == [tiers.ISOLATE, tiers.ALLOW]
-    assert tiers.ISOLATE < tiers.ALLOW < tiers.ALWAYS < min(range_rules.DROP, range_rules.ALLOW, unserved.PRIORITY)
-    assert all("tier" not in one.columns for one in made)
+    assert tiers.NEXT < tiers.ISOLATE < tiers.ALLOW < tiers.EGRESS_LAST < tiers.EGRESS_FIRST < tiers.ALWAYS
+    assert tiers.ALWAYS < unserved.PRIORITY <= 32767
+    assert {one.columns["tier"] for one in made} == {tiers.NETWORK}
+    assert tiers.FIREWALL < tiers.ADMIN < tiers.NETWORK < tiers.BASELINE
+
+
+def test_the_priorities_of_cluster_network_policies():
+    """Protects the order of rules: an earlier rule comes before a later one, whatever policy of a lower priority number
+    before others, within what OVN takes; and what has no place is refused.
+    """
+    order = [tiers.of_rule(policy, rule) for policy in range(1001) for rule in range(25)]
+    assert order == sorted(order, reverse=True) and len(set(order)) == len(order)
+    assert order[0] <= 32767 and order[-1] > tiers.NEXT
+    for priority, number in ((-1, 0), (1001, 0), (0, 25), (0, -1)):
+        with pytest.raises(ValueError, match="has no rule"):
+            tiers.of_rule(priority, number)
+
+
+def test_what_passes_to_the_next_tier():
+    """Protects connections that a policy of a later tier has cut, and the answers of those that none has: each tier has
+    an ACL of priority 0 for all IP, both ways, which passes it on, and in the last one allows it; a database without
+    tiers has none.
+    """
+    switch = NodeSwitch("n", ("192.168.1.0/24",), None)
+    last = [one.columns for one in nodes.rows(switch, True) if one.columns["priority"] == tiers.NEXT]
+    assert {(one["direction"], one["tier"], one["action"]) for one in last} == {
+        (direction, tier, action)
+        for direction in ("to-lport", "from-lport")
+        for tier, action in enumerate(("pass", "pass", "pass", "allow-related"))
+    }
+    assert {one["match"] for one in last} == {"ip"}
+    assert not [one for one in nodes.rows(switch, False) if one.columns["priority"] == tiers.NEXT]
 
 
 def test_a_changed_rule_is_another_row():

@@ -32,7 +32,18 @@ def test_verify_counts_them():
         "AdminNetworkPolicy": "7 of the cluster's objects are not enforced",
         "BaselineAdminNetworkPolicy": "the cluster's only one is not enforced",
     }
-    assert asyncio.run(UnservedPolicies(Api(), lambda: False).findings()) == []
+    assert asyncio.run(UnservedPolicies(Api(), lambda: False, lambda: 3).findings()) == []
+
+
+def test_what_to_do_instead():
+    """Protects whoever has policies of the API's first version: verify names the kind and the tier that have come for
+    them; and of cluster network policies where OVN has no tiers what is to be renewed.
+    """
+    found = {one.subject: one for one in asyncio.run(UnservedPolicies(Api(), lambda: True, lambda: 2).findings())}
+    assert "ClusterNetworkPolicy (policy.networking.k8s.io/v1beta1) of tier Admin" in found["AdminNetworkPolicy"].mend
+    assert "of tier Baseline" in found["BaselineAdminNetworkPolicy"].mend
+    assert found["ClusterNetworkPolicy"].wrong == "2 of the cluster's objects are not enforced"
+    assert "renew OVN on the masters" in found["ClusterNetworkPolicy"].mend
 
 
 def test_an_api_server_that_does_not_answer():

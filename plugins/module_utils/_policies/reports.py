@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Say what became of policies: by events and in the log, and of cluster network policies by a condition as well."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Union
+
+from .._kube import reasons
+from .._kube.reference import OnEvent
+from .._kube.told import Told
+from .acls import KIND
+from .cluster_model import KIND as CLUSTER_KIND
+from .cluster_model import ClusterPolicy
+from .cluster_status import StatusWriter
+from .model import Policy
+
+LOG = logging.getLogger("ovn-k8s-watcher")
+AnyPolicy = Union[Policy, ClusterPolicy]
+# Reasons of the condition of cluster network policies.
+ENFORCED, PART_REFUSED, NOT_ENFORCED, NOT_SUPPORTED = "Enforced", "PartRefused", "NotEnforced", "NotSupported"
+SUCCESS = "its rules are in the Northbound database, from where each node takes them"
+NO_TIERS = (
+    "it is not enforced: this cluster's OVN has no tiers of ACLs (they come with 23.06), so nothing would be left to "
+    "NetworkPolicies; renew the masters' OVN, and then the nodes'"
+)
+
+
+def kind_of(key: str) -> str:
+    """Return the kind of the policy of a key: those of a namespace have it in their key."""
+    return KIND if "/" in key else CLUSTER_KIND
+
+
+class Reports:
+    """What is said.
+
+    :param on_event: writes an event about a policy.
+    :param status: writes the condition of a cluster network policy.
+    """
+
+    def __init__(self, on_event: OnEvent, status: StatusWriter) -> None:
+        self._told = Told(on_event, LOG)
+        self._status = status
+
+    def forget(self, key: str) -> None:
+        """Forget a policy that was deleted."""
+        self._told.forget(key)
+
+    def written(self, policy: AnyPolicy, faults: Sequence[str]) -> None:
+        """Say that the rows of a policy are as desired.
+
+        :param faults: what of it is not enforced as written.
+        """
+        problem = f"not enforced as written: {'; '.join(faults)}" if faults else ""
+        if isinstance(policy, Policy):
+            self._told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
+            self._told.tell(policy.key, policy.reference, reasons.POLICY_PART_REFUSED, problem)
+            return
+        self._status.tell(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS)
+        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, "")
+        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_PART_REFUSED, problem)
+
+    def not_enforced(self, policy: AnyPolicy, message: str, reason: str = NOT_ENFORCED) -> None:
+        """Say that a policy is not enforced, or only what it isolates.
+
+        :param reason: of the condition.
+        """
+        if isinstance(policy, Policy):
+            self._told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
+            return
+        self._status.tell(policy, reason, message, "")
+        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, message)
