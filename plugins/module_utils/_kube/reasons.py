@@ -23,3 +23,5 @@ SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
+# About namespaces.
+ACL_LOGGING_REFUSED = "ACLLoggingRefused"

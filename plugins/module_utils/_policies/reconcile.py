@@ -23,6 +23,7 @@ from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
 from . import acls, nodes
+from .acl_log import METER_KIND, MeterPlanner, NamespaceLogging
 from .acls import KIND, Acl, Watch
 from .groups import GroupPlanner, SetPlanner
 from .index import PolicyIndex
@@ -32,8 +33,9 @@ from .nodes import NodePlanner
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods, PodGroup, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
-KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
+KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND, METER_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
+NONE = Namespace("", {})
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 
 
@@ -46,7 +48,7 @@ class PolicyPlanner:
     :param namespaces: name -> namespace, the informer's store.
     :param on_event: writes an event about a policy.
 
-    :ivar groups, sets, nodes: the planners of what policies share.
+    :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
     """
 
@@ -68,9 +70,13 @@ class PolicyPlanner:
         self._replica = replica
         self._policies = policies
         self._pods = pods
+        self._namespaces = namespaces
         self.membership = Membership(replica, self.index)
         self.membership.on_gone = self._pod_gone
         self._told = Told(on_event, LOG)
+        self.meter = MeterPlanner()
+        self._logging = NamespaceLogging(namespaces, self._told)
+        self._of_namespace: dict[str, set[str]] = {}  # namespace -> keys of its policies
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
@@ -84,9 +90,15 @@ class PolicyPlanner:
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
     @property
-    def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner]:
+    def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner | MeterPlanner]:
         """Kind -> planner, in the order in which they are best planned."""
-        return {nodes.KIND: self.nodes, KIND: self, GROUP_KIND: self.groups, SET_KIND: self.sets}
+        return {
+            nodes.KIND: self.nodes,
+            KIND: self,
+            GROUP_KIND: self.groups,
+            SET_KIND: self.sets,
+            METER_KIND: self.meter,
+        }
 
     @property
     def engine(self) -> Engine:
@@ -95,19 +107,29 @@ class PolicyPlanner:
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
-        self.groups.engine = self.sets.engine = self.nodes.engine = engine
+        self.groups.engine = self.sets.engine = self.nodes.engine = self.meter.engine = engine
 
     # Events.
 
     def policy_changed(self, key: str, _old: Policy | None, new: Policy | None) -> None:
         """Take in a change of a policy."""
+        policies = self._of_namespace.setdefault(key.partition("/")[0], set())
+        policies.add(key)
         if new is None:
             self._told.forget(key)
             self._cautious.discard(key)
+            policies.discard(key)
+            if not policies:
+                del self._of_namespace[key.partition("/")[0]]
         self._refresh(key)
 
-    def namespace_changed(self, key: str, _old: Namespace | None, new: Namespace | None) -> None:
-        """Take in a change of a namespace: its pods may be in other sets."""
+    def namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
+        """Take in a change of a namespace: its pods may be in other sets, and its ACLs may be logged."""
+        if (new or NONE).logging != (old or NONE).logging:
+            for policy in self._of_namespace.get(key, ()):
+                self.engine.mark(KIND, policy)
+        if self.engine.active:
+            self._logging.tell(key)
         if self.index.namespace_changed(key, new):
             self._pods_changed(self.index.pods_in(key))
 
@@ -184,6 +206,10 @@ class PolicyPlanner:
         self._of_before = self._replica.owners(KIND)
         self.sets.begin()
         self.nodes.begin()
+        for name in self._replica.owners(METER_KIND):
+            self.engine.mark(METER_KIND, name)
+        for name in self._namespaces:
+            self._logging.tell(name)
         for shared in self.index.all():
             self._mark(shared)
         for key in self._policies:
@@ -346,7 +372,8 @@ class PolicyPlanner:
         if key in self._unnumbered:
             self._find_numbers(key)
         found = self._planned[key] = self._acls.get(key)
-        rows = [acls.row(key, acl, self._find) for acl in found or ()]
+        logging = self._logging.of(key.partition("/")[0])
+        rows = [acls.row(key, acl, self._find, logging) for acl in found or ()]
         return self._without_waiting(key, rows) if key in self._cautious else rows
 
     def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:

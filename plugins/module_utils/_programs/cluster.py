@@ -55,7 +55,12 @@ TABLES = {
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
-    "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
+    "ACL": (
+        *("direction", "priority", "match", "action", "options"),
+        *("name", "log", "severity", "meter", "external_ids"),
+    ),
+    "Meter": ("name", "unit", "fair", "external_ids"),
+    "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
@@ -64,7 +69,10 @@ TABLES = {
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
 KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
 # Tables for whose rows the replica knows the parent.
-WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
+WITH_PARENT = (
+    *("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy"),
+    *("ACL", "Load_Balancer", "Meter_Band"),
+)
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
