@@ -153,4 +153,4 @@ def _tier_decides(found: Iterable[AclRow], packet: Packet, known: Names, doubtfu
             decided.append(one)
         elif truth is None:
             doubtful.append(one)
-    return decided
+    return sorted(decided, key=lambda one: (one.kind, one.name, one.rule or 0, one.uuid))
