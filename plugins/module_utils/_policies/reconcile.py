@@ -25,6 +25,7 @@ from .._reconcile.engine import Engine
 from . import acls, nodes
 from .acl_log import METER_KIND, MeterPlanner, NamespaceLogging
 from .acls import KIND, Acl, Watch
+from .enforcement import Changes, Observe
 from .groups import GroupPlanner, SetPlanner
 from .index import PolicyIndex
 from .membership import MEMBER_COLUMNS, Membership
@@ -47,6 +48,7 @@ class PolicyPlanner:
     :param pods: key -> pod, the informer's store.
     :param namespaces: name -> namespace, the informer's store.
     :param on_event: writes an event about a policy.
+    :param observe: called with "policy", and the seconds from the news of a change until its rows are written.
 
     :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
@@ -61,6 +63,7 @@ class PolicyPlanner:
         pods: Mapping[str, Pod],
         namespaces: Mapping[str, Namespace],
         on_event: OnEvent,
+        observe: Observe = lambda what, seconds: None,
     ) -> None:
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
@@ -74,6 +77,8 @@ class PolicyPlanner:
         self.membership = Membership(replica, self.index)
         self.membership.on_gone = self._pod_gone
         self._told = Told(on_event, LOG)
+        self._observe = observe
+        self.changes = Changes()
         self.meter = MeterPlanner()
         self._logging = NamespaceLogging(namespaces, self._told)
         self._of_namespace: dict[str, set[str]] = {}  # namespace -> keys of its policies
@@ -113,6 +118,8 @@ class PolicyPlanner:
 
     def policy_changed(self, key: str, _old: Policy | None, new: Policy | None) -> None:
         """Take in a change of a policy."""
+        if self.engine.active:
+            self.changes.changed(key)
         policies = self._of_namespace.setdefault(key.partition("/")[0], set())
         policies.add(key)
         if new is None:
@@ -200,6 +207,7 @@ class PolicyPlanner:
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
+        self.changes.clear()
         for key in {*self._policies, *self._used}:
             self._refresh(key)
             self._release(key, are_rows_known=False)
@@ -369,6 +377,7 @@ class PolicyPlanner:
 
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy."""
+        self.changes.planned(key)
         if key in self._unnumbered:
             self._find_numbers(key)
         found = self._planned[key] = self._acls.get(key)
@@ -389,6 +398,25 @@ class PolicyPlanner:
         self._waiting[key] = len(rows) - len(kept)
         return kept
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many policies, and rows of theirs, there are: what is desired."""
+        kinds = Counter(one.kind for one in self.index.all() if one.users)
+        sets = sum(len(one.versions) for one in self.index.all() if one.users and one.kind == SET_KIND)
+        rows = {"acl": sum(map(len, self._acls.values())), "port_group": kinds[GROUP_KIND], "address_set": sets}
+        return {"policy": len(self._policies), **rows}
+
+    def chassis_of(self, key: str) -> set[str]:
+        """Return the chassis that the pods of a policy are on."""
+        policy = self._policies.get(key)
+        shared = None if policy is None else self.index.get(PodGroup(policy.namespace, policy.pods))
+        if shared is None:
+            return set()
+        ports = (
+            self._replica.owned(northbound.owner(pod.key), (northbound.TABLE,)) for pod in self.index.pods_of(shared)
+        )
+        found = (row.map_value("options", "requested-chassis") for rows in ports for row in rows)
+        return {one for one in found if one}
+
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
         if shared is None:
@@ -402,6 +430,9 @@ class PolicyPlanner:
         if key in self._of_before:
             self._of_before.discard(key)
             self._remove_left_over()
+        seconds = self.changes.done(key)
+        if seconds is not None and changes:
+            self._observe("policy", seconds)
         policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
         if policy is None:
             return

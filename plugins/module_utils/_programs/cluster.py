@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
@@ -21,7 +21,10 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
+from .._policies import acls as policies_acls
+from .._policies import enforcement
 from .._policies import reconcile as policies_reconcile
+from .._policies.enforcement import Enforcement
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
 from .._policies.reconcile import PolicyPlanner
@@ -59,6 +62,7 @@ TABLES = {
         *("direction", "priority", "match", "action", "options"),
         *("name", "log", "severity", "meter", "external_ids"),
     ),
+    "NB_Global": ("sb_cfg",),
     "Meter": ("name", "unit", "fair", "external_ids"),
     "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
@@ -82,7 +86,8 @@ class Cluster:
     :param northbound: where the Northbound database is.
     :param tls: the files for databases at ``ssl``.
     :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
-        pod; "service" from the news of a change until the load balancers are as desired.
+        pod; "service" from the news of a change until the load balancers are as desired; "policy" likewise until the
+        ACLs are, and what :class:`Enforcement` measures.
     :param on_transaction: called with seconds, objects and operations after each transaction.
     :param southbound: where the Southbound database is, which tells of hosts' datapaths; empty: they are not known.
     """
@@ -165,7 +170,9 @@ class Cluster:
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
-        self.policies = PolicyPlanner(self.replica, policies.store, pods.store, namespaces.store, self.events.write)
+        self.policies = PolicyPlanner(
+            self.replica, policies.store, pods.store, namespaces.store, self.events.write, observe
+        )
         self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
@@ -175,7 +182,15 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
-        self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
+        self.enforcement = Enforcement(
+            self.policies.changes.since,
+            self.policies.chassis_of,
+            self._chassis_count,
+            observe,
+        )
+        self.datapaths = (
+            Datapaths(southbound, self.services.set_userspace, tls, self.enforcement.applied) if southbound else None
+        )
         self.engine = Engine(
             self.replica,
             LOCK,
@@ -188,6 +203,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
+        self.engine.rider = self if self.datapaths else None
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -263,10 +279,27 @@ class Cluster:
         """Return whether objects or annotations wait, which come before events."""
         return bool(self.engine) or self.engine.busy_since is not None or bool(self.pods.annotator)
 
+    # For the engine: samples of how long policies take.
+
+    def _chassis_count(self) -> int:
+        return self.datapaths.count if self.datapaths else 0
+
+    def operations(self, keys: Iterable[retries.Key]) -> list[dict[str, Any]]:
+        """Return what goes along with a transaction that writes these objects."""
+        return self.enforcement.operations([key.name for key in keys if key.kind == policies_acls.KIND])
+
+    def written(self, results: list[Any]) -> None:
+        """Take in the results of these operations."""
+        self.enforcement.written(results)
+
     # Events: which planner has to know.
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         if table == "Logical_Switch_Port" and self.pods.is_only_up(old, new):
+            return
+        if table == enforcement.TABLE:
+            if new is not None:
+                self.enforcement.in_southbound(new.columns["sb_cfg"])
             return
         self.engine.row_changed(old, new)
         if table == "Logical_Switch_Port":
