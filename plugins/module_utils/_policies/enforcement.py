@@ -142,7 +142,7 @@ class Enforcement:
     # Events.
 
     def in_southbound(self, number: int) -> None:
-        """Take in up to which number northd has written everything (NB_Global: sb_cfg)."""
+        """Take in up to which number northd has written everything (ovn-sb(5), SB_Global: nb_cfg)."""
         sample = self._sample
         if sample is None or sample.number is None or sample.in_southbound is not None:
             return
@@ -164,7 +164,7 @@ class Enforcement:
             self._look(sample)
 
     def _look(self, sample: Sample) -> None:
-        """Tell a sample that has arrived everywhere. The two databases tell of it in any order."""
+        """Tell a sample that has arrived everywhere. After a lost connection the two may be told in any order."""
         if not sample.waiting and sample.in_force is None:
             sample.in_force = self._clock()
         if sample.in_force is None or sample.in_southbound is None:

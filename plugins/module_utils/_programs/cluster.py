@@ -22,7 +22,6 @@ from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
 from .._policies import acls as policies_acls
-from .._policies import enforcement
 from .._policies import reconcile as policies_reconcile
 from .._policies.enforcement import Enforcement
 from .._policies.membership import MEMBER_COLUMNS
@@ -62,7 +61,6 @@ TABLES = {
         *("direction", "priority", "match", "action", "options"),
         *("name", "log", "severity", "meter", "external_ids"),
     ),
-    "NB_Global": ("sb_cfg",),
     "Meter": ("name", "unit", "fair", "external_ids"),
     "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
@@ -189,7 +187,11 @@ class Cluster:
             observe,
         )
         self.datapaths = (
-            Datapaths(southbound, self.services.set_userspace, tls, self.enforcement.applied) if southbound else None
+            Datapaths(
+                southbound, self.services.set_userspace, tls, self.enforcement.applied, self.enforcement.in_southbound
+            )
+            if southbound
+            else None
         )
         self.engine = Engine(
             self.replica,
@@ -296,10 +298,6 @@ class Cluster:
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         if table == "Logical_Switch_Port" and self.pods.is_only_up(old, new):
-            return
-        if table == enforcement.TABLE:
-            if new is not None:
-                self.enforcement.in_southbound(new.columns["sb_cfg"])
             return
         self.engine.row_changed(old, new)
         if table == "Logical_Switch_Port":

@@ -17,7 +17,7 @@ from .._ovsdb.rows import CurrentRow
 if TYPE_CHECKING:
     from .._ovsdb.tls import MaybeTls
 
-CONFIGURED = "Chassis_Private"
+CONFIGURED, GLOBAL = "Chassis_Private", "SB_Global"
 TYPE, USERSPACE = "datapath-type", "netdev"  # ovn-sb(5), other_config of Chassis; ovs-vswitchd.conf.db(5), Bridge
 
 
@@ -27,6 +27,7 @@ class Datapaths:
     :param southbound: where the Southbound database is. While it is away, what was read counts.
     :param tls: the files for a database at ``ssl``.
     :param on_change: called with whether a host has the userspace datapath, when that changes.
+    :param on_number: called with the nb_cfg that northd has written, together with all before it.
     :param on_applied: called with a chassis and its nb_cfg when that changes; None: the chassis is gone.
     """
 
@@ -36,15 +37,17 @@ class Datapaths:
         on_change: Callable[[bool], object],
         tls: MaybeTls = None,
         on_applied: Callable[[str, int | None], object] = lambda chassis, number: None,
+        on_number: Callable[[int], object] = lambda number: None,
     ) -> None:
         self._replica = Replica(
             southbound,
             names.SOUTHBOUND,
-            {"Chassis": ("name", "other_config"), CONFIGURED: ("name", "nb_cfg")},
+            {"Chassis": ("name", "other_config"), CONFIGURED: ("name", "nb_cfg"), GLOBAL: ("nb_cfg",)},
             on_change=self._changed,
             tls=tls,
         )
         self._on_applied = on_applied
+        self._on_number = on_number
         self._on_change = on_change
         self._userspace: set[str] = set()  # chassis
 
@@ -58,6 +61,10 @@ class Datapaths:
         return len(self._replica.rows[CONFIGURED])
 
     def _changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        if table == GLOBAL:
+            if new is not None:
+                self._on_number(new.columns["nb_cfg"])
+            return
         if table == CONFIGURED:
             if new is not None:
                 self._on_applied(new.name or "", new.columns["nb_cfg"])

@@ -98,6 +98,7 @@ def in_namespace():
         yield
 
 
+@pytest.mark.timeout(120 + STARTS * 20)
 def test_a_pod_is_never_open(nb, northd, in_namespace):
     """Protects all starts of pods that policies isolate: not one datagram gets in or out, but a friend's does, from the
     return of ADD on. Without the policy datagrams get through both ways, so the floods would show an opening.
