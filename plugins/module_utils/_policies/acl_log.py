@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._common import names
@@ -149,11 +149,20 @@ class NamespaceLogging:
     """What the annotations of namespaces ask for.
 
     :param namespaces: name -> namespace, the informer's store.
+
+    :ivar followers: called with the name of a namespace that asks for something else now: whoever has ACLs of its.
     """
 
     def __init__(self, namespaces: Mapping[str, Namespace], told: Told) -> None:
         self._namespaces = namespaces
         self._told = told
+        self.followers: list[Callable[[str], object]] = []
+
+    def changed(self, name: str, old: Namespace | None, new: Namespace | None) -> None:
+        """Take in a change of a namespace."""
+        if (OFF if old is None else old.logging) != (OFF if new is None else new.logging):
+            for follower in self.followers:
+                follower(name)
 
     def of(self, namespace: str) -> AclLogging:
         """Return what a namespace asks for."""

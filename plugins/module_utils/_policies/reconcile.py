@@ -36,7 +36,6 @@ from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods,
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND, METER_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
-NONE = Namespace("", {})
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 
 
@@ -52,6 +51,7 @@ class PolicyPlanner:
 
     :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
+    :ivar logging: which ACLs namespaces want logged.
     """
 
     tables = ("ACL",)
@@ -80,7 +80,8 @@ class PolicyPlanner:
         self._observe = observe
         self.changes = Changes()
         self.meter = MeterPlanner()
-        self._logging = NamespaceLogging(namespaces, self._told)
+        self.logging = NamespaceLogging(namespaces, self._told)
+        self.logging.followers.append(self._logging_changed)
         self._of_namespace: dict[str, set[str]] = {}  # namespace -> keys of its policies
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
@@ -132,13 +133,16 @@ class PolicyPlanner:
 
     def namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         """Take in a change of a namespace: its pods may be in other sets, and its ACLs may be logged."""
-        if (new or NONE).logging != (old or NONE).logging:
-            for policy in self._of_namespace.get(key, ()):
-                self.engine.mark(KIND, policy)
+        self.logging.changed(key, old, new)
         if self.engine.active:
-            self._logging.tell(key)
+            self.logging.tell(key)
         if self.index.namespace_changed(key, new):
             self._pods_changed(self.index.pods_in(key))
+
+    def _logging_changed(self, namespace: str) -> None:
+        """Look at the policies of a namespace, whose ACLs may be logged otherwise."""
+        for key in self._of_namespace.get(namespace, ()):
+            self.engine.mark(KIND, key)
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
@@ -217,7 +221,7 @@ class PolicyPlanner:
         for name in self._replica.owners(METER_KIND):
             self.engine.mark(METER_KIND, name)
         for name in self._namespaces:
-            self._logging.tell(name)
+            self.logging.tell(name)
         for shared in self.index.all():
             self._mark(shared)
         for key in self._policies:
@@ -381,7 +385,7 @@ class PolicyPlanner:
         if key in self._unnumbered:
             self._find_numbers(key)
         found = self._planned[key] = self._acls.get(key)
-        logging = self._logging.of(key.partition("/")[0])
+        logging = self.logging.of(key.partition("/")[0])
         rows = [acls.row(key, acl, self._find, logging) for acl in found or ()]
         return self._without_waiting(key, rows) if key in self._cautious else rows
 
