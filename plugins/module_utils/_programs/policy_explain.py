@@ -8,8 +8,8 @@ It runs on a master, where both databases are.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -95,21 +95,34 @@ def _with_trace(way: Way, router_mac: str, south: Access | None) -> tuple[Way, d
     tls = [f"{option}={files[key]}" for key, option in keys.items() if key in files]
     command = ["ovn-trace", f"--db={south.remote}", "--no-leader-only", *tls, *trace.arguments(way, router_mac)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TRACE_TIME)
+        status, output, errors = asyncio.run(_run(command))
     except FileNotFoundError:
         return way, {"verdict": "", "why_not": "ovn-trace is not installed on this host"}
-    except subprocess.TimeoutExpired:
+    except asyncio.TimeoutError:
         return way, {"verdict": "", "why_not": f"ovn-trace has not ended after {TRACE_TIME} s"}
-    if done.returncode:
-        reason = " ".join(done.stderr.split())[:300]
-        return way, {"verdict": "", "why_not": f"ovn-trace ends with {done.returncode}: {reason}"}
-    traced = trace.read(done.stdout, way)
+    if status:
+        reason = " ".join(errors.split())[:300]
+        return way, {"verdict": "", "why_not": f"ovn-trace ends with {status}: {reason}"}
+    traced = trace.read(output, way)
     return way, {
         "verdict": traced.verdict,
         "end": traced.end,
         "stage": traced.stage,
         "differs": trace.differs(traced, way),
     }
+
+
+async def _run(command: list[str]) -> tuple[int, str, str]:
+    """Run a program without a shell; return its exit status, its output and its errors."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), TRACE_TIME)
+    except asyncio.TimeoutError:
+        process.kill()
+        await process.wait()
+        raise
+    return process.returncode or 0, output.decode(errors="replace"), errors.decode(errors="replace")
 
 
 def _answer(question: Question, said: list[tuple[Way, dict[str, Any]]]) -> dict[str, Any]:

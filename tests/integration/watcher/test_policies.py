@@ -21,8 +21,9 @@ def owner_type(row):
 
 def groups(world):
     """The ports of each group of policies, as sorted names."""
-    names = {row["_uuid"][1]: row["name"] for row in world.nb.rows("Logical_Switch_Port")}
     rows = [row for row in world.nb.rows("Port_Group") if owner_type(row) == "PolicyPods"]
+    # Afterwards: a port that has come meanwhile is in no group that was read.
+    names = {row["_uuid"][1]: row["name"] for row in world.nb.rows("Logical_Switch_Port")}
     return sorted(sorted(names[one] for one in references(row["ports"])) for row in rows)
 
 
