@@ -18,6 +18,7 @@ from .._common.errors import DatabaseError, SettingsError
 from .._ovsdb.rows import includes, is_uuid
 from .._ovsdb.values import as_set, decode
 from .match import Names, Packet
+from .shared import GROUP_KIND
 from .tiers import FROM_POD, TO_POD
 from .verdict import ALLOWED, DENIED, UNCERTAIN, AclRow, Verdict, judge
 
@@ -69,7 +70,8 @@ class Question(NamedTuple):
 class Place(NamedTuple):
     """A pod's port, and its switch.
 
-    :ivar acls: UUIDs of the ACLs of its switch and its groups; :ivar groups: names of its groups.
+    :ivar groups: names of its groups.
+    :ivar acls: UUIDs of the ACLs of its switch. Those of a group are of each switch that has one of the group's ports.
     """
 
     key: str
@@ -191,17 +193,26 @@ class Explainer:
             raise DatabaseError(
                 f"pod {key} has no port: there is no such pod, it has ended, or it is on its host's network"
             )
-        reference = ["set", [["uuid", row["_uuid"]]]]
-        columns = ("name", "acls")
-        switches = list(self._select("Logical_Switch", ("ports", "includes", reference), columns=columns))
-        groups = list(self._select("Port_Group", ("ports", "includes", reference), columns=columns))
+        mine = _has_port(row["_uuid"])
+        switches = list(self._select("Logical_Switch", mine, columns=("name", "acls", "ports")))
+        groups = list(self._select("Port_Group", mine, columns=("name", "acls")))
+        others = self._groups_of_others(switches, {one["name"] for one in groups})
         words = " ".join(as_set(row["addresses"])).split()
         if not switches or not words:
             raise DatabaseError(f"the port of pod {key} has no switch or no address yet")
-        acls = dict.fromkeys(uuid for one in (*switches, *groups) for uuid in as_set(one["acls"]))
+        acls = dict.fromkeys(uuid for one in (*switches, *groups, *others) for uuid in as_set(one["acls"]))
         addresses = {addressing.family(one): one for one in words[1:]}
         in_groups = frozenset(one["name"] for one in groups)
         return Place(key, port, switches[0]["name"], words[0], addresses, in_groups, tuple(acls))
+
+    def _groups_of_others(self, switches: Iterable[dict[str, Any]], known: set[str]) -> list[dict[str, Any]]:
+        """Return the groups of other ports of a switch, but those of policies: their ACLs name their own ports."""
+        ports = [_has_port(uuid) for switch in switches for uuid in as_set(switch["ports"])]
+        found = {}
+        for row in self._select("Port_Group", *ports, columns=("name", "acls", "external_ids")) if ports else ():
+            if row["name"] not in known and row["external_ids"].get(names.OWNER_TYPE) != GROUP_KIND:
+                found[row["name"]] = row
+        return list(found.values())
 
     def _acls(self, uuids: Sequence[str]) -> list[AclRow]:
         rows = self._select("ACL", *(is_uuid(one) for one in uuids))
@@ -235,6 +246,11 @@ class Explainer:
                 endpoints = [_endpoint(one) for one in row["vips"][vip].split(",") if one and one[0] != "^"]
                 return f"Service {owner}" if owner else f"load balancer {row['name']}", endpoints
         return "", []
+
+
+def _has_port(uuid: str) -> tuple[str, str, Any]:
+    """Return the condition that a switch or a group has a port."""
+    return "ports", "includes", ["set", [["uuid", uuid]]]
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .._common.names import router_to_switch
@@ -14,6 +15,8 @@ from .verdict import ALLOWED, DENIED, EGRESS, INGRESS, UNCERTAIN
 
 SOURCE_PORT = 40000
 CONNECTION_STATES = 16  # ct_next's of a way, each of which is that of a new connection
+# The ACLs of what is sent, before load balancing (ovn-northd(8)); OVN 23.06 and later have two tables for it.
+BEFORE_BALANCING = re.compile(r"ls_in_acl(_eval|_action|_sample)?")
 STAGE = re.compile(r"^ *\d+\. (?P<stage>l[sr]_(?:in|out)_\w+)", re.MULTILINE)
 
 
@@ -35,8 +38,13 @@ def router_port(way: Way) -> str:
     return router_to_switch(way.client.switch)
 
 
-def arguments(way: Way, router_mac: str) -> list[str]:
-    """Return the arguments of ovn-trace: switch and packet, all of them parsed or the database's own."""
+def calls(way: Way, router_mac: str) -> list[list[str]]:
+    """Return the arguments of ovn-trace, for one call or several: switch and packet, all of them parsed or the
+    database's own.
+
+    A service takes two. With the option for an endpoint ovn-trace balances before the first ACLs already, where OVN
+    only looks the connection up. So one call without it asks for those ACLs, and another one for all that comes later.
+    """
     is_near = way.server is not None and not way.service and way.server.switch == way.client.switch
     mac = way.server.mac if is_near and way.server is not None else router_mac
     address, port = way.sent_to
@@ -46,12 +54,17 @@ def arguments(way: Way, router_mac: str) -> list[str]:
         f"{way.protocol}.src == {SOURCE_PORT} && {way.protocol}.dst == {port}"
     )
     host = f"[{way.destination}]" if way.version == 6 else way.destination
-    chosen = [f"--lb-dst={host}:{way.port}"] if way.service else []
-    return [*["--ct=new"] * CONNECTION_STATES, *chosen, way.client.switch, packet]
+    chosen = [[], [f"--lb-dst={host}:{way.port}"]] if way.service else [[]]
+    return [[*["--ct=new"] * CONNECTION_STATES, *one, way.client.switch, packet] for one in chosen]
 
 
-def read(text: str, way: Way) -> Traced:
-    """Return what the output says."""
+def read(texts: Sequence[str], way: Way) -> Traced:
+    """Return what the outputs of the calls say."""
+    for text in texts[:-1]:
+        stages = [one["stage"] for one in STAGE.finditer(text)]
+        if stages and BEFORE_BALANCING.fullmatch(stages[-1]):
+            return Traced(DENIED, EGRESS, stages[-1])
+    text = texts[-1]
     stages = [one["stage"] for one in STAGE.finditer(text)]
     last = stages[-1] if stages else ""
     if "_acl" in last:

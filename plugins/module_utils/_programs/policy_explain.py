@@ -93,17 +93,20 @@ def _with_trace(way: Way, router_mac: str, south: Access | None) -> tuple[Way, d
     files = south.tls or {}
     keys = {"private_key": "--private-key", "certificate": "--certificate", "ca_cert": "--ca-cert"}
     tls = [f"{option}={files[key]}" for key, option in keys.items() if key in files]
-    command = ["ovn-trace", f"--db={south.remote}", "--no-leader-only", *tls, *trace.arguments(way, router_mac)]
+    program = ["ovn-trace", f"--db={south.remote}", "--no-leader-only", *tls]
+    outputs = []
     try:
-        status, output, errors = asyncio.run(_run(command))
+        for arguments in trace.calls(way, router_mac):
+            status, output, errors = asyncio.run(_run([*program, *arguments]))
+            if status:
+                reason = " ".join(errors.split())[:300]
+                return way, {"verdict": "", "why_not": f"ovn-trace ends with {status}: {reason}"}
+            outputs.append(output)
     except FileNotFoundError:
         return way, {"verdict": "", "why_not": "ovn-trace is not installed on this host"}
     except asyncio.TimeoutError:
         return way, {"verdict": "", "why_not": f"ovn-trace has not ended after {TRACE_TIME} s"}
-    if status:
-        reason = " ".join(errors.split())[:300]
-        return way, {"verdict": "", "why_not": f"ovn-trace ends with {status}: {reason}"}
-    traced = trace.read(output, way)
+    traced = trace.read(outputs, way)
     return way, {
         "verdict": traced.verdict,
         "end": traced.end,

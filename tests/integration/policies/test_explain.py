@@ -130,6 +130,16 @@ def test_addresses_and_services(nb, northd, ask):
         for address, expected in (("198.51.100.8", 0), ("198.51.100.7", 3), ("203.0.113.1", 3)):
             status, answer = await ask("a/web", address, "443")
             assert (status, answer["ways"][0]["trace"]["differs"]) == (expected, "")
+        # Who may reach an address is said by ACLs of the switch's other ports.
+        ranges = ["192.168.2.0/24"]
+        world.service("b/r", "10.96.0.21", 80, "b/friend", target=9090, outside="198.51.100.9", ranges=ranges)
+        await sync(world, northd)
+        status, refused = await ask("a/web", "198.51.100.9", "80")
+        assert status == 3
+        assert rules(refused, "egress") == [("denied", [("Service", "b/r", None)], "denied")]
+        assert "would_pass_with" not in refused["ways"][0]["egress"]
+        status, allowed = await ask("b/stranger", "198.51.100.9", "80")
+        assert status == 0 and rules(allowed, "egress") == [("allowed", [("Service", "b/r", None)], "allowed")]
         assert "ipBlock: {cidr: 203.0.113.1/32}" in answer["ways"][0]["egress"]["would_pass_with"]["yaml"]
 
     run(nb, northd, test)
