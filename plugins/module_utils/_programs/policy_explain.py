@@ -19,7 +19,7 @@ from .._ovsdb import access
 from .._ovsdb.connection import Connection
 from .._policies import trace
 from .._policies.explain import MAXIMUM_ENDPOINTS, Explainer, Question, snippet
-from .._policies.verdict import ALLOWED, DENIED, UNCERTAIN
+from .._policies.verdict import ALLOWED, DENIED, EGRESS, UNCERTAIN
 from .result import DONE, FAILED
 
 if TYPE_CHECKING:
@@ -199,5 +199,7 @@ def _of_trace(traced: dict[str, Any]) -> str:
         return f"not confirmed: {traced['why_not']}"
     if traced["differs"]:
         return f"DISAGREES: {traced['differs']}; northd may not have all rows yet: ask again"
-    end = f", it ends in {traced['stage']}" if traced["verdict"] != ALLOWED else ""
-    return f"confirms it{end}"
+    if traced["verdict"] == ALLOWED:
+        return "confirms it"
+    rest = "; what comes after is not traced" if traced["end"] == EGRESS else ""
+    return f"confirms it: dropped at {traced['end']}, in {traced['stage']}{rest}"

@@ -8,6 +8,7 @@ import asyncio
 import json
 
 import pytest
+import yaml
 from database_server import PROGRAMS
 from policy_world import PolicyWorld
 
@@ -35,8 +36,8 @@ def run(nb, northd, test):
 
     async def main():
         async with PolicyWorld(nb) as world:
-            world.namespace("a", team="red")
-            world.namespace("b", team="blue")
+            for name, team in (("a", "red"), ("b", "blue")):
+                world.namespace(name, **{"team": team, "kubernetes.io/metadata.name": name})
             world.pod("a/web", 1, [("http", 8080)], app="web")
             world.pod("a/client", 1, app="client")
             world.pod("b/friend", 2, [("http", 9090)], app="friend")
@@ -92,6 +93,20 @@ def test_which_rule_of_which_policy(nb, northd, ask):
         assert {way["trace"]["end"] for way in answer["ways"]} == {"egress"}
         proposed = answer["ways"][0]["egress"]["would_pass_with"]["yaml"]
         assert "kubernetes.io/metadata.name: a}" in proposed and "port: 8080" in proposed
+        # What it proposes, in the policies that it names, does let it through.
+        ways = answer["ways"][0]
+        more = {end: yaml.safe_load(ways[end]["would_pass_with"]["yaml"])[end] for end in ("egress", "ingress")}
+        stranger = {"podSelector": {"matchLabels": {"app": "stranger"}}, "policyTypes": ["Egress"]}
+        world.policy("b/out", **stranger, egress=more["egress"])
+        web = {"matchLabels": {"app": "web"}}
+        world.policy("a/in", podSelector=web, ingress=[*ingress, *more["ingress"]])
+        await sync(world, northd)
+        status, answer = await ask("b/stranger", "a/web", "8080")
+        assert status == 0 and rules(answer, "egress") == [("allowed", [("NetworkPolicy", "b/out", 0)], "allowed")] * 2
+        assert rules(answer, "ingress") == [("allowed", [("NetworkPolicy", "a/in", 3)], "allowed")] * 2
+        world.policy("b/out", **stranger)
+        world.policy("a/in", podSelector=web, ingress=ingress)
+        await sync(world, northd)
         status, text = await ask("b/stranger", "a/web", "8080/udp", as_json=False)
         assert "isolated by NetworkPolicy b/out, NetworkPolicy b/out2" in text and "ovn-trace: confirms it" in text
         assert "DISAGREES" not in text
