@@ -55,19 +55,23 @@ class Api:
 class PolicyWorld:
     """A watcher that acts, and its objects.
 
+    :param southbound: where the Southbound database is; empty: it is not read.
+    :param observe: called with what was measured, and its seconds.
+
     :ivar versions: how many changes of objects there were.
     """
 
-    def __init__(self, nb):
+    def __init__(self, nb, southbound="", observe=lambda what, seconds: None):
         self.nb, self.api = nb, Api()
-        self.cluster = Cluster(self.api, nb.remote)
+        self.cluster = Cluster(self.api, nb.remote, observe, southbound=southbound)
         self._tasks = []
         self.versions = 0
 
     async def __aenter__(self):
         replica = self.cluster.replica
         replica.want_lock(True)
-        work = (replica.run(), self.cluster.engine.run())
+        datapaths = [self.cluster.datapaths.run()] if self.cluster.datapaths else []
+        work = (replica.run(), self.cluster.engine.run(), *datapaths)
         self._tasks = [asyncio.create_task(one) for one in work]
         await asyncio.wait_for(replica.ready.wait(), 20)
         while not replica.locked:

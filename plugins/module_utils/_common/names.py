@@ -171,6 +171,9 @@ AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
 POD_MARK = "pod"
 SELECTOR_KEY = "k8s.ovn.org/selector"  # of a group or set of network policies: what selects its members, for people
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there
+RULE_KEY = "gress-index"  # of an ACL: the number of its rule in the policy, from 0
+ACL_LOGGING_ANNOTATION = "k8s.ovn.org/acl-logging"  # of a namespace, by its users
+ACL_METER = "acl-logging"
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
 

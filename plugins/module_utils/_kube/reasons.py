@@ -25,3 +25,5 @@ POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
 CLUSTER_POLICY_NOT_ENFORCED = "ClusterNetworkPolicyNotEnforced"
 CLUSTER_POLICY_PART_REFUSED = "ClusterNetworkPolicyPartRefused"
+# About namespaces.
+ACL_LOGGING_REFUSED = "ACLLoggingRefused"

@@ -28,6 +28,7 @@ PARENTS = {
     "Logical_Router_Policy": Parent("Logical_Router", "policies"),
     "NAT": Parent("Logical_Router", "nat"),
     "ACL": Parent("Logical_Switch", "acls"),
+    "Meter_Band": Parent("Meter", "bands"),
     "Bridge": Parent("Open_vSwitch", "bridges"),
     "Port": Parent("Bridge", "ports"),
     "Interface": Parent("Port", "interfaces"),

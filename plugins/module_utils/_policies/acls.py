@@ -19,13 +19,15 @@ from typing import NamedTuple, Protocol
 from .._common import names
 from .._ovsdb.rows import Need, Owner, Row
 from .._pods.model import ContainerPort
-from . import tiers
+from . import acl_log, tiers
+from .acl_log import OFF, AclLogging
 from .domain_sets import DomainPlanner
-from .model import LAST_PORT, PodPeer, Policy, PortName, PortRange, Rule
+from .model import EGRESS, INGRESS, LAST_PORT, PodPeer, Policy, PortName, PortRange, Rule
 from .selectors import EVERYTHING, Selector
 from .shared import GROUP_TABLE, VERSIONS, Key, Peer, PeerDomain, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
 
 KIND = "NetworkPolicy"
+LOG_KIND, CLUSTER_LOG_KIND = "NP", "CNP"  # in names of ACLs
 DROP, ALLOW = "drop", "allow-related"
 
 
@@ -61,6 +63,7 @@ class Acl(NamedTuple):
     :ivar group: the pods whose port group it belongs to, and that it is about.
     :ivar peers: None: everyone.
     :ivar ports: a condition; empty: all ports.
+    :ivar rule: the number of the rule that lets it through, the first of several; None: it is the isolation.
     """
 
     direction: str
@@ -70,6 +73,7 @@ class Acl(NamedTuple):
     peers: tuple[Peer | PeerDomain, ...] | None = None
     ports: str = ""
     tier: int = tiers.NETWORK
+    rule: int | None = None
 
 
 class Watch(NamedTuple):
@@ -144,7 +148,7 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
     :param refused: peers with which a rule lets nothing through.
     """
     group = PodGroup(policy.namespace, policy.pods)
-    found: dict[Acl, None] = {}
+    found: dict[Acl, int | None] = {}
     for direction, rules in ((tiers.TO_POD, policy.ingress), (tiers.FROM_POD, policy.egress)):
         if rules is None:
             continue
@@ -153,8 +157,9 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
             if refused and any(pods_of(policy, one) in refused for one in rule.peers):
                 continue
             make = from_peers if direction == tiers.TO_POD else to_peers
-            found.update((one, None) for one in make(policy, rule, numbers))
-    return list(found)
+            for one in make(policy, rule, numbers):
+                found.setdefault(one, rule.number)
+    return [acl._replace(rule=number) for acl, number in found.items()]
 
 
 def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
@@ -236,12 +241,13 @@ def _numbers(protocol: str, found: Sequence[int]) -> str:
     return f"{protocol}.dst == {found[0] if len(found) == 1 else '{' + ', '.join(map(str, found)) + '}'}"
 
 
-def row(policy: str, acl: Acl, find: Find, kind: str = KIND) -> Row:
+def row(policy: str, acl: Acl, find: Find, kind: str = KIND, logging: AclLogging = OFF) -> Row:
     """Return the row of an ACL.
 
     :param policy: the policy's key.
     :param find: returns a group or a set.
     :param kind: of the policy.
+    :param logging: what the policy's namespace asks for.
     """
     group = find(acl.group)
     peers = None if acl.peers is None else [_sets(one, find) for one in acl.peers]
@@ -261,9 +267,26 @@ def row(policy: str, acl: Acl, find: Find, kind: str = KIND) -> Row:
         f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
         parent=group.group,
         parent_table=GROUP_TABLE,
-        columns=tiers.columns(acl.direction, acl.tier, acl.priority, acl.action, match),
-        needs=tuple(one.need for one in (group, *(peers or ()))),
+        columns={
+            **tiers.columns(acl.direction, acl.tier, acl.priority, acl.action, match),
+            **acl_log.columns(_name(policy, acl, kind), logging, acl.action),
+            "external_ids": {names.RULE_KEY: None if acl.rule is None else str(acl.rule)},
+        },
+        needs=(*(one.need for one in (group, *(peers or ()))), *acl_log.needs(logging, acl.action)),
     )
+
+
+def _name(policy: str, acl: Acl, kind: str) -> str:
+    """Return the name of an ACL. All drops of a namespace and a direction have one: no policy by itself is the reason
+    why a packet is dropped, but that none lets it through; and ovn-northd makes one flow of equal drops.
+    """
+    direction = INGRESS if acl.direction == tiers.TO_POD else EGRESS
+    if kind != KIND:
+        return acl_log.acl_name(CLUSTER_LOG_KIND, (policy,), direction, str(acl.rule))
+    namespace, _slash, name = policy.partition("/")
+    if acl.rule is None:
+        return acl_log.acl_name(LOG_KIND, (namespace,), direction)
+    return acl_log.acl_name(LOG_KIND, (namespace, name), direction, acl.rule)
 
 
 def _sets(peer: Peer | PeerDomain, find: Find) -> Sets:

@@ -74,4 +74,4 @@ def _of_rule(policy: ClusterPolicy, direction: str, rule: Rule, numbers: Numbers
     make = from_peers if direction == tiers.TO_POD else to_peers
     priority, action = tiers.of_rule(policy.priority, rule.number), ACTIONS[policy.tier][rule.action]
     for acl in make(policy, rule, numbers):
-        yield acl._replace(tier=policy.tier, priority=priority, action=action)
+        yield acl._replace(tier=policy.tier, priority=priority, action=action, rule=rule.number)

@@ -12,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .._common import names
 from .._common.sharing import shared
 from .._kube.reference import Reference
 from .._pods.model import labels_of
+from .acl_log import OFF, AclLogging
 from .networks import MAXIMUM_BLOCKS, Span, left_of, networks, span
 from .selectors import EVERYTHING, Selector, Unreadable
 
@@ -32,16 +34,28 @@ ACTIONS = ACCEPT, DENY, PASS = "Accept", "Deny", "Pass"
 
 
 class Namespace(NamedTuple):
-    """A namespace."""
+    """A namespace.
+
+    :ivar logging: which of its policies' ACLs are logged.
+    :ivar fault: why its annotation asks for nothing, in words; empty: it does, or there is none.
+    """
 
     name: str
     labels: Mapping[str, str]
+    logging: AclLogging = OFF
+    fault: str = ""
+    uid: str = ""
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Namespace:
         """Make a namespace from an object."""
         meta = item["metadata"]
-        return cls(shared(meta["name"]), labels_of(meta))
+        logging, fault = OFF, ""
+        try:
+            logging = AclLogging.parse((meta.get("annotations") or {}).get(names.ACL_LOGGING_ANNOTATION))
+        except Unreadable as exc:
+            fault = str(exc)
+        return cls(shared(meta["name"]), labels_of(meta), logging, fault, meta["uid"])
 
 
 class PodPeer(NamedTuple):
@@ -189,15 +203,15 @@ class _Decoder:
         items = value or []
         if len(items) > MAXIMUM_RULES:
             self._faults.append(f"{direction.lower()} has more than {MAXIMUM_RULES} rules: the others allow nothing")
-        found: dict[Rule, None] = {}
+        found: dict[Rule, int] = {}
         for number, item in enumerate(items[:MAXIMUM_RULES]):
             peers_before = set(self._peers)
             try:
-                found[self._rule(item, peers)] = None
+                found.setdefault(self._rule(item, peers), number)
             except Unreadable as exc:
                 self._peers = peers_before
                 self._faults.append(f"{direction.lower()} rule {number} allows nothing: it has {exc}")
-        return tuple(found)
+        return tuple(rule._replace(number=number) for rule, number in found.items())
 
     def _rule(self, item: object, field: str) -> Rule:
         if not isinstance(item, dict):

@@ -9,7 +9,7 @@ Those that nobody names any more are removed after the last ACL that names them.
 
 from __future__ import annotations
 
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import cast
 
@@ -21,9 +21,11 @@ from .._pods.model import Pod
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from . import acls, cluster_acls, nodes, tiers
+from .acl_log import METER_KIND, OFF, MeterPlanner, NamespaceLogging
 from .acls import KIND, Acl, Watch
 from .cluster_model import ClusterPolicy
 from .domain_sets import DomainPlanner
+from .enforcement import Changes, Observe
 from .groups import GroupPlanner, SetPlanner
 from .index import PolicyIndex, most
 from .membership import MEMBER_COLUMNS, Membership
@@ -33,7 +35,7 @@ from .nodes import NodePlanner
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
 
-KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND)
+KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 NOT_ACCEPT = ", and rules with another action than Accept deny everything"
@@ -50,10 +52,12 @@ class PolicyPlanner:
     :param k8s_nodes: name -> node, the informer's store.
     :param domains: the planner of domain names' sets.
     :param reports: says what became of policies.
+    :param observe: called with "policy", and the seconds from the news of a change until its rows are written.
 
-    :ivar groups, sets, nodes: the planners of what policies share.
+    :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
     :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
+    :ivar logging: which ACLs namespaces want logged.
     """
 
     tables = ("ACL",)
@@ -69,6 +73,7 @@ class PolicyPlanner:
         k8s_nodes: Mapping[str, Node],
         domains: DomainPlanner,
         reports: Reports,
+        observe: Observe = lambda what, seconds: None,
     ) -> None:
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
@@ -83,11 +88,18 @@ class PolicyPlanner:
             cast("MutableMapping[str, AnyPolicy]", policies), cast("MutableMapping[str, AnyPolicy]", cluster_policies)
         )
         self._pods = pods
+        self._namespaces = namespaces
         self.membership = Membership(replica, self.index)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
         self._domains = domains
         domains.listeners.append(self._domain_changed)
+        self._observe = observe
+        self.changes = Changes()
+        self.meter = MeterPlanner()
+        self.logging = NamespaceLogging(namespaces, reports.told)
+        self.logging.followers.append(self._logging_changed)
+        self._of_namespace: dict[str, set[str]] = {}  # namespace -> keys of its policies
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
@@ -103,10 +115,16 @@ class PolicyPlanner:
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
     @property
-    def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner]:
+    def planners(self) -> dict[str, PolicyPlanner | GroupPlanner | SetPlanner | NodePlanner | MeterPlanner]:
         """Kind -> planner, in the order in which they are best planned."""
-        policies = {KIND: self, cluster_acls.KIND: self}
-        return {nodes.KIND: self.nodes, **policies, GROUP_KIND: self.groups, SET_KIND: self.sets}
+        return {
+            nodes.KIND: self.nodes,
+            KIND: self,
+            cluster_acls.KIND: self,
+            GROUP_KIND: self.groups,
+            SET_KIND: self.sets,
+            METER_KIND: self.meter,
+        }
 
     @property
     def engine(self) -> Engine:
@@ -115,21 +133,40 @@ class PolicyPlanner:
 
     @engine.setter
     def engine(self, engine: Engine) -> None:
-        self.groups.engine = self.sets.engine = self.nodes.engine = engine
+        self.groups.engine = self.sets.engine = self.nodes.engine = self.meter.engine = engine
 
     # Events.
 
     def policy_changed(self, key: str, _old: AnyPolicy | None, new: AnyPolicy | None) -> None:
         """Take in a change of a policy."""
+        if self.engine.active:
+            self.changes.changed(key)
         if new is None:
             self._reports.forget(key)
             self._cautious.discard(key)
+        if kind_of(key) == KIND:
+            self._keep_in_namespace(key, new is not None)
         self._refresh(key)
 
-    def namespace_changed(self, key: str, _old: Namespace | None, new: Namespace | None) -> None:
-        """Take in a change of a namespace: its pods may be in other sets."""
+    def _keep_in_namespace(self, key: str, is_there: bool) -> None:
+        namespace = key.partition("/")[0]
+        policies = self._of_namespace.setdefault(namespace, set())
+        policies.add(key) if is_there else policies.discard(key)
+        if not policies:
+            del self._of_namespace[namespace]
+
+    def namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
+        """Take in a change of a namespace: its pods may be in other sets, and its ACLs may be logged."""
+        self.logging.changed(key, old, new)
+        if self.engine.active:
+            self.logging.tell(key)
         if self.index.namespace_changed(key, new):
             self._pods_changed(self.index.pods_in(key))
+
+    def _logging_changed(self, namespace: str) -> None:
+        """Look at the policies of a namespace, whose ACLs may be logged otherwise."""
+        for key in self._of_namespace.get(namespace, ()):
+            self.engine.mark(KIND, key)
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
@@ -216,6 +253,7 @@ class PolicyPlanner:
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
+        self.changes.clear()
         for key in {*self._policies, *self._used}:
             self._refresh(key)
             self._release(key, are_rows_known=False)
@@ -223,6 +261,10 @@ class PolicyPlanner:
         self._move.begin()
         self.sets.begin()
         self.nodes.begin()
+        for name in self._replica.owners(METER_KIND):
+            self.engine.mark(METER_KIND, name)
+        for name in self._namespaces:
+            self.logging.tell(name)
         for shared in self.index.all():
             self._mark(shared)
         for key in self._policies:
@@ -419,12 +461,15 @@ class PolicyPlanner:
 
         :raises NotReady: those that are there must stay where they are.
         """
+        self.changes.planned(key)
         if key in self._unnumbered:
             self._find_numbers(key)
         if kind_of(key) != KIND and key not in self._policies and self.are_unread():
             raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        rows = self._move.rows(key, [acls.row(key, acl, self._find, kind_of(key)) for acl in found or ()])
+        kind = kind_of(key)
+        logging = self.logging.of(key.partition("/")[0]) if kind == KIND else OFF
+        rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
         return self._without_waiting(key, rows) if key in self._cautious else rows
 
     def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
@@ -439,6 +484,21 @@ class PolicyPlanner:
                     self.engine.mark(*one.owner)
         self._waiting[key] = len(rows) - len(kept)
         return kept
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many policies, and rows of theirs, there are: what is desired."""
+        kinds = Counter(one.kind for one in self.index.all() if one.users)
+        sets = sum(len(one.versions) for one in self.index.all() if one.users and one.kind == SET_KIND)
+        rows = {"acl": sum(map(len, self._acls.values())), "port_group": kinds[GROUP_KIND], "address_set": sets}
+        return {"policy": len(self._policies), **rows}
+
+    def chassis_of(self, key: str) -> set[str]:
+        """Return the chassis that the pods of a policy are on."""
+        groups = (self.index.get(one) for one in {acl.group for acl in self._acls.get(key, ())})
+        pods = (pod for shared in groups if shared is not None for pod in self.index.pods_of(shared))
+        ports = (self._replica.owned(northbound.owner(pod.key), (northbound.TABLE,)) for pod in pods)
+        found = (row.map_value("options", "requested-chassis") for rows in ports for row in rows)
+        return {one for one in found if one}
 
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
@@ -455,6 +515,9 @@ class PolicyPlanner:
             self._remove_left_over()
         for other in self._move.done(key):
             self._mark_policy(other)
+        seconds = self.changes.done(key)
+        if seconds is not None and changes:
+            self._observe("policy", seconds)
         policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
         if policy is None:
             return

@@ -39,15 +39,17 @@ class Reports:
 
     :param on_event: writes an event about a policy.
     :param status: writes the condition of a cluster network policy.
+
+    :ivar told: what was said by events and in the log.
     """
 
     def __init__(self, on_event: OnEvent, status: StatusWriter) -> None:
-        self._told = Told(on_event, LOG)
+        self.told = Told(on_event, LOG)
         self._status = status
 
     def forget(self, key: str) -> None:
         """Forget a policy that was deleted."""
-        self._told.forget(key)
+        self.told.forget(key)
 
     def written(self, policy: AnyPolicy, faults: Sequence[str]) -> None:
         """Say that the rows of a policy are as desired.
@@ -56,12 +58,12 @@ class Reports:
         """
         problem = f"not enforced as written: {'; '.join(faults)}" if faults else ""
         if isinstance(policy, Policy):
-            self._told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
-            self._told.tell(policy.key, policy.reference, reasons.POLICY_PART_REFUSED, problem)
+            self.told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
+            self.told.tell(policy.key, policy.reference, reasons.POLICY_PART_REFUSED, problem)
             return
         self._status.tell(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS)
-        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, "")
-        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_PART_REFUSED, problem)
+        self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, "")
+        self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_PART_REFUSED, problem)
 
     def not_enforced(self, policy: AnyPolicy, message: str, reason: str = NOT_ENFORCED) -> None:
         """Say that a policy is not enforced, or only what it isolates.
@@ -69,7 +71,7 @@ class Reports:
         :param reason: of the condition.
         """
         if isinstance(policy, Policy):
-            self._told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
+            self.told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
             return
         self._status.tell(policy, reason, message, "")
-        self._told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, message)
+        self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, message)

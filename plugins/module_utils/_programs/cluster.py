@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
@@ -22,7 +22,8 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
-from .._policies import domain_sets
+from .._policies import acls as policies_acls
+from .._policies import cluster_acls, domain_sets
 from .._policies import reconcile as policies_reconcile
 from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
 from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
@@ -31,6 +32,7 @@ from .._policies.cluster_model import ClusterPolicy
 from .._policies.cluster_networks import ClusterNetworks
 from .._policies.cluster_status import StatusWriter
 from .._policies.domain_sets import DomainPlanner
+from .._policies.enforcement import Enforcement
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
 from .._policies.name_queries import NameServers
@@ -66,7 +68,12 @@ TABLES = {
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
-    "ACL": ("direction", "priority", "match", "action", "options", "tier", "external_ids"),
+    "ACL": (
+        *("direction", "priority", "match", "action", "options", "tier"),
+        *("name", "log", "severity", "meter", "external_ids"),
+    ),
+    "Meter": ("name", "unit", "fair", "external_ids"),
+    "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
@@ -81,8 +88,12 @@ KINDS = (
     *policies_reconcile.KINDS,
     domain_sets.KIND,
 )
+MEASURED = (policies_acls.KIND, cluster_acls.KIND)  # owner types: how long it takes until they are enforced
 # Tables for whose rows the replica knows the parent.
-WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
+WITH_PARENT = (
+    *("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy"),
+    *("ACL", "Load_Balancer", "Meter_Band"),
+)
 DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are cluster network policies
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
@@ -93,7 +104,8 @@ class Cluster:
     :param northbound: where the Northbound database is.
     :param tls: the files for databases at ``ssl``.
     :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
-        pod; "service" from the news of a change until the load balancers are as desired.
+        pod; "service" from the news of a change until the load balancers are as desired; "policy" likewise until the
+        ACLs are, and what :class:`Enforcement` measures.
     :param on_transaction: called with seconds, objects and operations after each transaction.
     :param southbound: where the Southbound database is, which tells of hosts' datapaths; empty: they are not known.
     """
@@ -207,6 +219,7 @@ class Cluster:
             nodes.store,
             self.domains,
             Reports(self.events.write, self.policy_status),
+            observe,
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
@@ -218,7 +231,19 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
-        self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
+        self.enforcement = Enforcement(
+            self.policies.changes.since,
+            self.policies.chassis_of,
+            self._chassis_count,
+            observe,
+        )
+        self.datapaths = (
+            Datapaths(
+                southbound, self.services.set_userspace, tls, self.enforcement.applied, self.enforcement.in_southbound
+            )
+            if southbound
+            else None
+        )
         self.engine = Engine(
             self.replica,
             LOCK,
@@ -233,6 +258,7 @@ class Cluster:
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
         self.domains.engine = self.engine
+        self.engine.rider = self if self.datapaths else None
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -310,6 +336,19 @@ class Cluster:
     def _is_busy(self) -> bool:
         """Return whether objects or annotations wait, which come before events."""
         return bool(self.engine) or self.engine.busy_since is not None or bool(self.pods.annotator)
+
+    # For the engine: samples of how long policies take.
+
+    def _chassis_count(self) -> int:
+        return self.datapaths.count if self.datapaths else 0
+
+    def operations(self, keys: Iterable[retries.Key]) -> list[dict[str, Any]]:
+        """Return what goes along with a transaction that writes these objects."""
+        return self.enforcement.operations([key.name for key in keys if key.kind in MEASURED])
+
+    def written(self, results: list[Any]) -> None:
+        """Take in the results of these operations."""
+        self.enforcement.written(results)
 
     # Events: which planner has to know.
 

@@ -32,11 +32,22 @@ from .retries import RETRY_PAUSE, Failure, Key, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Any, Protocol
 
     from .._ovsdb.plan import Change
     from .._ovsdb.replica import Replica
     from .._ovsdb.rows import CurrentRow
     from .planning import ObjectPlan, Planner
+
+    class Rider(Protocol):
+        """Operations that go along with transactions."""
+
+        def operations(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
+            """Return what goes along with a transaction that writes these objects."""
+
+        def written(self, results: list[Any]) -> None:
+            """Called with the results of these operations when they were committed; never with none."""
+
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 BATCH = 500  # keys in one transaction
@@ -57,6 +68,7 @@ class Engine:
     :ivar conflicts: how many met a conflict.
     :ivar busy_since: when the current batch began, by the monotonic clock; None: no batch is under way.
     :ivar active: this program writes.
+    :ivar rider: what goes along with transactions.
     """
 
     def __init__(
@@ -70,6 +82,7 @@ class Engine:
         self.transactions = self.conflicts = 0
         self.busy_since: float | None = None
         self.active = False
+        self.rider: Rider | None = None
         self._stopped = False
         self._retries = Retries(lambda key: self.mark(*key))
         self._replica = replica
@@ -250,7 +263,8 @@ class Engine:
             sent = operations(whole, "ovn-k8s-watcher", self._lock)
             if self._fence is not None:
                 sent.insert(0, self._fence.guard())
-            await self._replica.transact(sent)
+            riding = self.rider.operations(plans) if self.rider is not None else []
+            results = await self._replica.transact([*sent, *riding])
         except (Disconnected, LockLost) as exc:
             # Whether the transaction was committed shows in the replica after the next connection. Whether the lock is
             # ours again already is not for this reply to say: the replica takes in all that came after it.
@@ -267,6 +281,8 @@ class Engine:
             await self._halve(groups, str(exc))
             return False
         self.transactions += 1
+        if self.rider is not None and riding:
+            self.rider.written(results[-len(riding) :])
         self._on_transaction(time.monotonic() - started, len(plans), len(sent))
         return True
 

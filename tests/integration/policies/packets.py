@@ -25,7 +25,7 @@ class Node:
     """
 
     def __init__(self, northd):
-        self._pods = {}
+        self._pods, self._links = {}, 0
         self.vswitch = Vswitch()
         self._vsctl(
             "set",
@@ -60,9 +60,14 @@ class Node:
 
     def plug(self, world, key):
         """Give a pod its network."""
+        self.attach(world, key, self.prepare(world, key))
+
+    def prepare(self, world, key):
+        """Make a pod's namespace with its interface, which leads nowhere yet; return the link at the host's end."""
         holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE)
         holder.stdout.readline()
-        where, link = f"/proc/{holder.pid}/ns/net", f"p{len(self._pods)}"
+        where, link = f"/proc/{holder.pid}/ns/net", f"p{self._links}"
+        self._links += 1
         self._pods[key] = holder
         ip(f"link add {link} type veth peer name eth0 netns {holder.pid}")
         ip(f"link set {link} up")
@@ -75,6 +80,10 @@ class Node:
         subprocess.run(
             ["nsenter", f"--net={where}", "ethtool", "-K", "eth0", "tx", "off"], check=True, capture_output=True
         )
+        return link
+
+    def attach(self, world, key, link):
+        """Plug a pod's link into the bridge, and wait as ADD does, until ovn-controller says that it is installed."""
         name = key.replace("/", "_", 1)
         row = world.port(key)
         self._vsctl(
@@ -90,6 +99,17 @@ class Node:
             f"external_ids:iface-id-ver={row.columns['options']['iface-id-ver']}",
         )
         wait_for(lambda: self._is_installed(link), f"the flows of {key}")
+
+    def unplug(self, key, link):
+        """Take a pod's network away, and its namespace."""
+        self._vsctl("--", "--if-exists", "del-port", "br-int", link)
+        holder = self._pods.pop(key)
+        holder.kill()
+        holder.wait()
+
+    def knows(self, key, address, mac):
+        """Let a pod know the MAC of an address: its packets are not held up by a question that nobody answers yet."""
+        ip(f"neigh replace {address} lladdr {mac} dev eth0", f"/proc/{self._pods[key].pid}/ns/net")
 
     def _is_installed(self, link):
         (row,) = self.vswitch.rows("Interface", ["name", "==", link])
