@@ -149,14 +149,17 @@ def test_egress_and_peers(nb, northd):
 
         assert to(world.address(FRIEND), port=9090) and not to(world.address(FRIEND), port=80)
         assert to("10.96.0.10", reaches=FRIEND) and not to(world.address(STRANGER), port=9090)
-        assert to("10.55.0.1", port=6443) and not to("10.55.0.1", port=22) and not to("10.55.0.2", port=6443)
+        assert to("10.55.0.1", port=6443) and not to("10.55.0.1", port=22)
+        second = {"port": 6443, "reaches": "k8s-node2"}  # a host's own address beside its gateway
+        assert not to("10.55.0.2", **second) and verdicts.from_pod(CLIENT, "10.55.0.2", **second)
         assert to("203.0.113.9") and not to("203.0.112.9") and not to("fd77::9")
         assert to("192.168.1.2", reaches="k8s-node1")
         assert verdicts.from_pod(CLIENT, world.address(STRANGER))
         world.node(2, "10.55.0.2", role="edge")
         world.node(1, "10.55.0.11", role="edge")
         await sync(world, northd)
-        assert to("10.55.0.2", port=6443) and to("10.55.0.11", port=6443) and not to("10.55.0.1", port=6443)
+        assert to("10.55.0.2", **second) and to("10.55.0.11", port=6443, reaches="k8s-node1")
+        assert not to("10.55.0.1", port=6443)
         # Labels of namespaces and pods change.
         world.namespace("a", team="other")
         await sync(world, northd)
