@@ -27,3 +27,9 @@ CLUSTER_POLICY_NOT_ENFORCED = "ClusterNetworkPolicyNotEnforced"
 CLUSTER_POLICY_PART_REFUSED = "ClusterNetworkPolicyPartRefused"
 # About namespaces.
 ACL_LOGGING_REFUSED = "ACLLoggingRefused"
+# About egress firewalls.
+FIREWALL_NOT_ENFORCED = "EgressFirewallNotEnforced"
+FIREWALL_PART_REFUSED = "EgressFirewallPartRefused"
+# About EgressQoS.
+QOS_NOT_SERVED = "EgressQoSNotServed"
+QOS_PART_REFUSED = "EgressQoSPartRefused"

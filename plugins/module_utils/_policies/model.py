@@ -38,6 +38,7 @@ class Namespace(NamedTuple):
 
     :ivar logging: which of its policies' ACLs are logged.
     :ivar fault: why its annotation asks for nothing, in words; empty: it does, or there is none.
+    :ivar has_multicast: an annotation lets its pods send multicast to each other.
     """
 
     name: str
@@ -45,17 +46,21 @@ class Namespace(NamedTuple):
     logging: AclLogging = OFF
     fault: str = ""
     uid: str = ""
+    has_multicast: bool = False
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Namespace:
         """Make a namespace from an object."""
         meta = item["metadata"]
+        annotations = meta.get("annotations")
+        annotations = annotations if isinstance(annotations, dict) else {}
         logging, fault = OFF, ""
         try:
-            logging = AclLogging.parse((meta.get("annotations") or {}).get(names.ACL_LOGGING_ANNOTATION))
+            logging = AclLogging.parse(annotations.get(names.ACL_LOGGING_ANNOTATION))
         except Unreadable as exc:
             fault = str(exc)
-        return cls(shared(meta["name"]), labels_of(meta), logging, fault, meta["uid"])
+        has_multicast = annotations.get(names.MULTICAST_ANNOTATION) == "true"
+        return cls(shared(meta["name"]), labels_of(meta), logging, fault, meta["uid"], has_multicast)
 
 
 class PodPeer(NamedTuple):

@@ -34,6 +34,7 @@ from .moving import Move
 from .nodes import NodePlanner
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
+from .sharing import Sharing
 
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
@@ -55,7 +56,7 @@ class PolicyPlanner:
     :param observe: called with "policy", and the seconds from the news of a change until its rows are written.
 
     :ivar groups, sets, nodes, meter: the planners of what policies share.
-    :ivar membership: what policies add to the rows of pods.
+    :ivar membership, sharing: what policies add to the rows of pods; their groups and sets, for other kinds.
     :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
     :ivar logging: which ACLs namespaces want logged.
     """
@@ -90,6 +91,7 @@ class PolicyPlanner:
         self._pods = pods
         self._namespaces = namespaces
         self.membership = Membership(replica, self.index)
+        self.sharing = Sharing(self.index, self._adopt, self._mark)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
         self._domains = domains

@@ -16,6 +16,7 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
+from .._kube.statuses import ObjectStatuses
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
@@ -23,7 +24,7 @@ from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
 from .._policies import acls as policies_acls
-from .._policies import cluster_acls, domain_sets
+from .._policies import cluster_acls, domain_sets, egress_firewalls, egress_qos, multicast
 from .._policies import reconcile as policies_reconcile
 from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
 from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
@@ -32,9 +33,14 @@ from .._policies.cluster_model import ClusterPolicy
 from .._policies.cluster_networks import ClusterNetworks
 from .._policies.cluster_status import StatusWriter
 from .._policies.domain_sets import DomainPlanner
+from .._policies.egress_firewall_model import EgressFirewall
+from .._policies.egress_firewalls import FirewallPlanner
+from .._policies.egress_qos import QoSPlanner
+from .._policies.egress_qos_model import EgressQoS
 from .._policies.enforcement import Enforcement
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
+from .._policies.multicast import MulticastPlanner
 from .._policies.name_queries import NameServers
 from .._policies.reconcile import PolicyPlanner
 from .._policies.reports import Reports
@@ -62,9 +68,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
 TABLES = {
-    "Logical_Switch": ("name", "load_balancer_group", "external_ids"),
+    "Logical_Switch": ("name", "load_balancer_group", "other_config", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
-    "Logical_Router": ("name", "load_balancer_group", "external_ids"),
+    "Logical_Router": ("name", "load_balancer_group", "options", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
@@ -72,6 +78,7 @@ TABLES = {
         *("direction", "priority", "match", "action", "options", "tier"),
         *("name", "log", "severity", "meter", "external_ids"),
     ),
+    "QoS": ("direction", "priority", "match", "action", "external_ids"),
     "Meter": ("name", "unit", "fair", "external_ids"),
     "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
@@ -87,14 +94,17 @@ KINDS = (
     services_host.KIND,
     *policies_reconcile.KINDS,
     domain_sets.KIND,
+    egress_firewalls.KIND,
+    egress_qos.KIND,
+    multicast.KIND,
 )
 MEASURED = (policies_acls.KIND, cluster_acls.KIND)  # owner types: how long it takes until they are enforced
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = (
     *("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy"),
-    *("ACL", "Load_Balancer", "Meter_Band"),
+    *("ACL", "QoS", "Load_Balancer", "Meter_Band"),
 )
-DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are cluster network policies
+DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are objects of a definition
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
@@ -190,6 +200,24 @@ class Cluster:
             missing_pause=DEFINITION_PAUSE,
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
+        firewalls = Informer(
+            client,
+            egress_firewalls.PATH,
+            EgressFirewall.from_object,
+            self._firewall_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+            missing_pause=DEFINITION_PAUSE,
+        )
+        qoses = Informer(
+            client,
+            egress_qos.PATH,
+            EgressQoS.from_object,
+            self._qos_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+            missing_pause=DEFINITION_PAUSE,
+        )
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
@@ -199,6 +227,8 @@ class Cluster:
             "namespaces": namespaces,
             "networkpolicies": policies,
             CLUSTER_POLICIES: cluster_policies,
+            "egressfirewalls": firewalls,
+            "egressqoses": qoses,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(
@@ -223,6 +253,27 @@ class Cluster:
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
+        self.statuses = ObjectStatuses(client)
+        self.firewalls = FirewallPlanner(
+            self.replica,
+            firewalls.store,
+            self.policies.sharing,
+            self.domains,
+            self.networks,
+            nodes.store,
+            self.events.write,
+            self.statuses,
+            lambda: not firewalls.is_forbidden,
+        )
+        self.qos = QoSPlanner(
+            self.replica,
+            qoses.store,
+            self.policies.sharing,
+            self.events.write,
+            self.statuses,
+            lambda: not qoses.is_forbidden,
+        )
+        self.multicast = MulticastPlanner(self.replica, namespaces.store, self.policies.sharing)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -250,6 +301,9 @@ class Cluster:
             {
                 **self.policies.planners,
                 domain_sets.KIND: self.domains,
+                egress_firewalls.KIND: self.firewalls,
+                egress_qos.KIND: self.qos,
+                multicast.KIND: self.multicast,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -257,8 +311,8 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
-        self.domains.engine = self.engine
         self.engine.rider = self if self.datapaths else None
+        self.domains.engine = self.firewalls.engine = self.qos.engine = self.multicast.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -286,6 +340,7 @@ class Cluster:
             await end(tasks)
             await self.events.close()
             await self.policy_status.close()
+            await self.statuses.close()
 
     def _begin(self) -> None:
         """Look at everything."""
@@ -294,6 +349,9 @@ class Cluster:
         self.hosts.begin()
         self.policies.begin()
         self.domains.begin()
+        self.firewalls.begin()
+        self.qos.begin()
+        self.multicast.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -368,14 +426,21 @@ class Cluster:
         elif table in ("Logical_Switch", "Logical_Router"):
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
+            if table == "Logical_Router":
+                self.multicast.router_changed(old, new)
             if table == "Logical_Switch":
-                self.policies.switch_changed(old, new)
+                for planner in (self.policies, self.qos, self.multicast):
+                    planner.switch_changed(old, new)
+                if any(row is not None and row.name == names.JOIN_SWITCH for row in (old, new)):
+                    self.firewalls.networks_changed()
                 for name in {row.name for row in (old, new) if row is not None}:
                     self.pods.switch_changed(name or "")
 
     def _members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
         if row.table == "Port_Group":
             self.hosts.ports_left(row, gone)
+        if row.owner is not None and row.owner.type in (domain_sets.KIND, egress_firewalls.KIND):
+            self.engine.row_changed(row)
         self.policies.members_changed(row, come, gone)
 
     # The informers are made before the planners, so they can't have the planners' methods.
@@ -383,6 +448,7 @@ class Cluster:
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.policies.pod_changed(key, old, new)
         self.pods.pod_changed(key, old, new)
+        self.qos.pod_changed(key, old, new)
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
@@ -392,6 +458,7 @@ class Cluster:
 
     def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self.policies.namespace_changed(key, old, new)
+        self.multicast.namespace_changed(key, old, new)
 
     def _policy_changed(self, key: str, old: Policy | ClusterPolicy | None, new: Policy | ClusterPolicy | None) -> None:
         self.policies.policy_changed(key, old, new)
@@ -402,3 +469,10 @@ class Cluster:
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
         self.policies.node_changed(old, new)
+        self.firewalls.node_changed(key, old, new)
+
+    def _firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
+        self.firewalls.firewall_changed(key, old, new)
+
+    def _qos_changed(self, key: str, old: EgressQoS | None, new: EgressQoS | None) -> None:
+        self.qos.object_changed(key, old, new)
