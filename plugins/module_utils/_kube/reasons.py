@@ -23,3 +23,5 @@ SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
+# About ways outside.
+EXTERNAL_ROUTE_NOT_SERVED = "ExternalRouteNotServed"

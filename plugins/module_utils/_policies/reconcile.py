@@ -215,6 +215,26 @@ class PolicyPlanner:
             stale |= self.index.stale(pod)
         self._number_anew(stale)
 
+    # For others who name sets of pods in their rows.
+
+    def use(self, key: PeerPods, user: str) -> Shared:
+        """Return the sets of pods, which have their members from now on.
+
+        :param user: is no policy's key.
+        """
+        if self.index.use(key, user):
+            self._adopt(key)
+        return self._find(key)
+
+    def release(self, key: PeerPods, user: str) -> None:
+        """Note that no row of this user names the sets any more: they go where nobody else uses them."""
+        shared = self.index.get(key)
+        if shared is not None:
+            self.index.release(shared, user)
+            if not shared.users:
+                self._mark(shared)
+            self.index.forget(shared)
+
     # Which groups and sets a policy uses.
 
     def _refresh(self, key: str) -> None:

@@ -15,15 +15,19 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
+from .._kube.status import StatusWriter
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
+from .._policies import external_routes, pins
 from .._policies import reconcile as policies_reconcile
+from .._policies.external_routes import ExternalRoute
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
+from .._policies.pin_planner import PinPlanner
 from .._policies.reconcile import PolicyPlanner
 from .._policies.unserved import UnservedPolicies
 from .._reconcile import retries
@@ -52,6 +56,7 @@ TABLES = {
     "Logical_Switch": ("name", "load_balancer_group", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
     "Logical_Router": ("name", "load_balancer_group", "external_ids"),
+    "Logical_Router_Port": ("name", "networks", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
@@ -62,7 +67,7 @@ TABLES = {
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
+KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, pins.KIND, *policies_reconcile.KINDS)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -144,6 +149,14 @@ class Cluster:
             self._policy_changed,
             on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
         )
+        routes = Informer(
+            client,
+            external_routes.PATH,
+            ExternalRoute.from_object,
+            self._route_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
@@ -153,12 +166,24 @@ class Cluster:
             "servicecidrs": cidrs,
             "namespaces": namespaces,
             "networkpolicies": policies,
+            "adminpolicybasedexternalroutes": routes,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.policies = PolicyPlanner(self.replica, policies.store, pods.store, namespaces.store, self.events.write)
         self.pods.policies = self.policies.membership
+        self.statuses = StatusWriter(client, lambda: self.engine.active)
+        self.pins = PinPlanner(
+            self.replica,
+            routes.store,
+            namespaces.store,
+            self.policies,
+            self.events.write,
+            self.statuses.write,
+            lambda: routes.is_hidden,
+        )
+        self.policies.membership.pins = self.pins
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -172,6 +197,7 @@ class Cluster:
             self.replica,
             LOCK,
             {
+                pins.KIND: self.pins,
                 **self.policies.planners,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
@@ -180,6 +206,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
+        self.pins.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -205,12 +232,14 @@ class Cluster:
         finally:
             await end(tasks)
             await self.events.close()
+            await self.statuses.close()
 
     def _begin(self) -> None:
         """Look at everything."""
         self.pods.begin()
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
+        self.pins.begin()
         self.policies.begin()
 
     def _state_changed(self) -> None:
@@ -270,7 +299,10 @@ class Cluster:
                 self.services.mark_all()
         elif table == "Port_Group":
             self.hosts.group_changed(old, new)
+        elif table == "Logical_Router_Port":
+            self.pins.row_changed(old, new)
         elif table in ("Logical_Switch", "Logical_Router"):
+            self.pins.row_changed(old, new)
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
             if table == "Logical_Switch":
@@ -297,6 +329,10 @@ class Cluster:
 
     def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self.policies.namespace_changed(key, old, new)
+        self.pins.namespace_changed(key, old, new)
+
+    def _route_changed(self, key: str, old: ExternalRoute | None, new: ExternalRoute | None) -> None:
+        self.pins.route_changed(key, old, new)
 
     def _policy_changed(self, key: str, old: Policy | None, new: Policy | None) -> None:
         self.policies.policy_changed(key, old, new)
@@ -306,3 +342,5 @@ class Cluster:
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
+        for name in {one.name for one in (old, new) if one is not None}:
+            self.pins.node_changed(name, new.labels if new is not None and new.name == name else None)
