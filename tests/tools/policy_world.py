@@ -34,14 +34,16 @@ class Api:
     server = "http://127.0.0.1:1"
 
     def __init__(self):
-        self.events = []
+        self.events, self.statuses = [], {}
 
     async def create(self, _path, body):
         """Take an object."""
         self.events.append((body["reason"], body["involvedObject"]["name"], body["message"]))
 
-    async def patch(self, _path, _body):
+    async def patch(self, path, body):
         """Take a change."""
+        if "/k8s.ovn.org/" in path:
+            self.statuses[path.split("/")[-2]] = body["status"]
 
 
 class PolicyWorld:
@@ -70,6 +72,7 @@ class PolicyWorld:
     async def __aexit__(self, *_exception):
         await end(self._tasks)
         await self.cluster.events.close()
+        await self.cluster.statuses.close()
 
     def begin(self):
         """Begin to act."""
@@ -79,7 +82,11 @@ class PolicyWorld:
     async def settled(self):
         """Wait until everything is written."""
         engine = self.cluster.engine
-        while len(engine) or engine.busy_since is not None or len(self.cluster.pods.annotator):
+        while (
+            len(engine)
+            or engine.busy_since is not None
+            or len(self.cluster.pods.annotator) + len(self.cluster.statuses)
+        ):
             await asyncio.sleep(0.002)
 
     def put(self, kind, namespace, name, **more):
@@ -118,6 +125,21 @@ class PolicyWorld:
         """Make or change a network policy."""
         namespace, name = key.split("/")
         self.put("networkpolicies", namespace, name, spec=spec)
+
+    def node(self, number, **labels):
+        """Make or change a node."""
+        self.put("nodes", "", f"node{number}", metadata={"labels": labels}, status={})
+
+    def route(self, name, *hops, created="2026-01-01T00:00:00Z", dynamic=(), told=None, **selectors):
+        """Make or change an AdminPolicyBasedExternalRoute.
+
+        :param hops: addresses, or (address, ``bfdEnabled``).
+        :param told: the status that it has.
+        """
+        static = [dict(zip(("ip", "bfdEnabled"), (one,) if isinstance(one, str) else one)) for one in hops]
+        spec = {"from": selectors, "nextHops": {"static": static, "dynamic": list(dynamic)}}
+        metadata = {"creationTimestamp": created}
+        self.put("adminpolicybasedexternalroutes", "", name, metadata=metadata, spec=spec, status=told or {})
 
     def service(self, key, cluster_ip, port, *pods, target=None, outside=None, ranges=()):
         """Make a service with these pods as endpoints.

@@ -102,7 +102,7 @@ class PinPlanner:
         else:
             self._ways.pop(key, None)
             self._told.forget(key)
-        before = self._scopes_of.get(key, set())
+        before = set(self._scopes_of.get(key, ()))
         for scope in before - scopes:
             self._set_routes(scope, self._routes_of.get(scope, set()) - {key})
         for scope in scopes:

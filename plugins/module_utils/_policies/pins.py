@@ -61,9 +61,10 @@ class Gateway(NamedTuple):
 
     def leads_to(self, hop: str) -> bool:
         """Return whether its physical network holds an address."""
-        return hop in self.next_hops or addressing.inside(
-            addressing.single(hop), [one for one in self.physical_ips if family(one) == family(hop)]
-        )
+        near = self.of(self.physical_ips, family(hop))
+        if near is None or hop in self.next_hops:
+            return near is not None
+        return addressing.inside(addressing.single(hop), [str(addressing.interface(near).network)])
 
 
 def gateway(rows: Iterable[CurrentRow]) -> Gateway | None:
