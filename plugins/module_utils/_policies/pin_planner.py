@@ -194,7 +194,7 @@ class PinPlanner:
         if routes:
             self._routes_of[scope] = routes
             if scope.kind == NAMESPACE and scope not in self._used:
-                self._used[scope] = self._policies.use(_pods_of(scope), _user(scope))
+                self._used[scope] = self._policies.borrow(_pods_of(scope), _user(scope))
         else:
             self._routes_of.pop(scope, None)
         (self._contested.add if len(routes) > 1 else self._contested.discard)(scope)
@@ -258,7 +258,7 @@ class PinPlanner:
         scope = Scope.parse(name)
         self._failing.pop(scope, None)
         if scope not in self._routes_of and self._used.pop(scope, None) is not None:
-            self._policies.release(_pods_of(scope), _user(scope))
+            self._policies.give_back(_pods_of(scope), _user(scope))
         for key in self._routes_of.get(scope, ()):
             self._pending.get(key, set()).discard(scope)
             self._tell(key)

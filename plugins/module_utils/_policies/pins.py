@@ -30,8 +30,8 @@ from .external_routes import ExternalRoute, NextHop
 from .networks import Span, left_of, networks, span
 
 KIND, TABLE = "PinnedPods", "Logical_Router_Policy"
-# Above the gateways' shares of the pods (1) and what stays inside (2), below a subnet that the command line pins and
-# addresses of EgressIP (100), answers to hosts (110) and link-local addresses (120).
+# Above the gateways' shares of the pods (1) and what stays inside (2); below a subnet that the command line pins (100),
+# egress addresses (101 to 109), answers to hosts (110) and link-local addresses (120).
 PRIORITIES = {"namespace": 60, "node": 50}
 MESSAGES = 10  # of a status
 HOST_PART = 3  # the first addresses of a node's subnet are its host's and its router's

@@ -215,26 +215,6 @@ class PolicyPlanner:
             stale |= self.index.stale(pod)
         self._number_anew(stale)
 
-    # For others who name sets of pods in their rows.
-
-    def use(self, key: PeerPods, user: str) -> Shared:
-        """Return the sets of pods, which have their members from now on.
-
-        :param user: is no policy's key.
-        """
-        if self.index.use(key, user):
-            self._adopt(key)
-        return self._find(key)
-
-    def release(self, key: PeerPods, user: str) -> None:
-        """Note that no row of this user names the sets any more: they go where nobody else uses them."""
-        shared = self.index.get(key)
-        if shared is not None:
-            self.index.release(shared, user)
-            if not shared.users:
-                self._mark(shared)
-            self.index.forget(shared)
-
     # Which groups and sets a policy uses.
 
     def _refresh(self, key: str) -> None:
@@ -381,6 +361,26 @@ class PolicyPlanner:
                     self.engine.mark(*one.owner)
         self._waiting[key] = len(rows) - len(kept)
         return kept
+
+    # What others use of it.
+
+    def borrow(self, key: Key, user: str) -> Shared:
+        """Use a group or a set for another object than a policy, and return it.
+
+        :param user: known to no policy: it has no namespace.
+        """
+        if self.index.use(key, user):
+            self._adopt(key)
+        return self._find(key)
+
+    def give_back(self, key: Key, user: str) -> None:
+        """Use it no more: no row of this user names it."""
+        shared = self.index.get(key)
+        if shared is not None:
+            self.index.release(shared, user)
+            if not shared.users:
+                self._mark(shared)
+            self.index.forget(shared)
 
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
