@@ -22,6 +22,7 @@ PATH = f"/apis/{GROUP}/adminpolicybasedexternalroutes"
 MAXIMUM_HOPS = 16  # of one object
 VERSIONS = frozenset({4, 6})
 SHOWN = 45  # characters of a user's text in a message
+MAXIMUM_MESSAGES, LONGEST = 32, 2000  # of a status, and characters of one: ours has fewer
 
 
 class NextHop(NamedTuple):
@@ -144,7 +145,8 @@ def _hops(value: Mapping[str, Any], faults: list[str]) -> tuple[tuple[NextHop, .
 
 def _status(value: Mapping[str, Any]) -> Status:
     messages = value.get("messages")
-    return Status(str(value.get("status") or ""), tuple(map(str, messages)) if isinstance(messages, list) else ())
+    kept = messages[:MAXIMUM_MESSAGES] if isinstance(messages, list) else ()
+    return Status(str(value.get("status") or "")[:LONGEST], tuple(str(one)[:LONGEST] for one in kept))
 
 
 def _dict(value: object) -> Mapping[str, Any]:
