@@ -170,10 +170,11 @@ class PinPlanner:
                 self._tell(key)
 
     def begin(self) -> None:
-        """Look at everything."""
+        """Look at everything. Sets that rows of an earlier run may name stay until these are gone."""
         for name in {*self._replica.owners("Gateway"), *self._gateways}:
             self._gateway_changed(name)
         for name in self._replica.owners(KIND):
+            self._use_set(Scope.parse(name))
             self.engine.mark(KIND, name)
         for scope in self._routes_of:
             self._mark(scope)
@@ -193,11 +194,14 @@ class PinPlanner:
             self._scopes_of.setdefault(key, set()).add(scope)
         if routes:
             self._routes_of[scope] = routes
-            if scope.kind == NAMESPACE and scope not in self._used:
-                self._used[scope] = self._policies.borrow(_pods_of(scope), _user(scope))
+            self._use_set(scope)
         else:
             self._routes_of.pop(scope, None)
         (self._contested.add if len(routes) > 1 else self._contested.discard)(scope)
+
+    def _use_set(self, scope: Scope) -> None:
+        if scope.kind == NAMESPACE and scope not in self._used:
+            self._used[scope] = self._policies.borrow(_pods_of(scope), _user(scope))
 
     def _mark(self, scope: Scope) -> None:
         for key in self._routes_of.get(scope, ()):

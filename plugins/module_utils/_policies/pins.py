@@ -198,8 +198,9 @@ class Scope(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Scope:
-        """Return the scope of an owner's name."""
-        return cls(*text.split("/", 1))
+        """Return the scope of an owner's name, whatever somebody may have written there."""
+        kind, _slash, name = text.partition("/")
+        return cls(kind, name)
 
 
 class Sources(NamedTuple):

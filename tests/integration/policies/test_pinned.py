@@ -306,6 +306,7 @@ def test_a_watcher_that_begins_anew(nb):
         world.begin()
         await places.sync()
         assert len(rows(world)) == 2
+        assert places.way("a/p1", OUTSIDE[4]) == ("node3", NEXT[4])  # the set is still there, too
         world.cluster.informers["adminpolicybasedexternalroutes"].is_hidden = False
         world.begin()
         await places.sync()
