@@ -74,7 +74,7 @@ class Informer(Generic[T]):
     :ivar synced: an event that is set after the first list.
     :ivar current: a watch is open, or was until a moment ago.
     :ivar restarts: how often a list or watch has failed.
-    :ivar is_hidden: there may be objects of an optional kind, which this program may not read.
+    :ivar is_forbidden: it is optional, and this account may not read it: what there is is not known.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Informer(Generic[T]):
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
-        self.is_hidden = False
+        self.is_forbidden = False
         self._version: str | None = None  # the resourceVersion to watch from; None: list first
         self._in_doubt = False  # the connection was lost since the last list or watch
         self._error: KubernetesError | None = None
@@ -167,8 +167,8 @@ class Informer(Generic[T]):
         """Take in that an optional kind is not shown, and wait. Where the server does not have it there are no
         objects; where only the right to read them is missing, those stay that were read.
         """
-        self.is_hidden = error.status != HTTPStatus.NOT_FOUND
-        if not self.is_hidden:
+        self.is_forbidden = error.status != HTTPStatus.NOT_FOUND
+        if not self.is_forbidden:
             self._keep_only(())
         if str(error) != self._missing:
             level = logging.INFO if error.status == HTTPStatus.NOT_FOUND else logging.WARNING
@@ -212,7 +212,7 @@ class Informer(Generic[T]):
                 keys.add(self._put(item))
             await asyncio.sleep(0)
         self._keep_only(keys)
-        self._missing, self.is_hidden = "", False
+        self._missing, self.is_forbidden = "", False
         self._history.forget()
         self.synced.set()
         return version

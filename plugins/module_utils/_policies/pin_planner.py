@@ -48,7 +48,7 @@ class PinPlanner:
     :param policies: has the address sets of namespaces.
     :param on_event: writes an event about an object.
     :param write_status: writes the status of an object, whose path is given.
-    :param is_hidden: returns whether there may be objects that can't be read.
+    :param is_forbidden: returns whether this account may not read the objects.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -64,14 +64,14 @@ class PinPlanner:
         policies: PolicyPlanner,
         on_event: OnEvent,
         write_status: Callable[[str, dict[str, Any]], object],
-        is_hidden: Callable[[], bool] = lambda: False,
+        is_forbidden: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
         self._routes = routes
         self._namespaces = namespaces
         self._policies = policies
         self._write_status = write_status
-        self._is_hidden = is_hidden
+        self._is_forbidden = is_forbidden
         self._told = Told(on_event, LOG)
         self._nodes: dict[str, Mapping[str, str]] = {}  # node -> its labels
         self._index: dict[str, SelectorIndex[str]] = {NAMESPACE: SelectorIndex(), NODE: SelectorIndex()}
@@ -234,7 +234,7 @@ class PinPlanner:
         :raises NotReady: there may be an object for it that this program may not read.
         """
         scope = Scope.parse(name)
-        if scope not in self._routes_of and self._is_hidden():
+        if scope not in self._routes_of and self._is_forbidden():
             raise NotReady("this account may not read what its pods are pinned by", keeps_rows=True)
         return self._rows(scope)
 

@@ -181,7 +181,7 @@ class Cluster:
             self.policies,
             self.events.write,
             self.statuses.write,
-            lambda: routes.is_hidden,
+            lambda: routes.is_forbidden,
         )
         self.policies.membership.pins = self.pins
         book = AddressBook(services.store, client.settings.external_ip_networks)

@@ -302,12 +302,12 @@ def test_a_watcher_that_begins_anew(nb):
     run(nb, second)
 
     async def third(world, places):
-        world.cluster.informers["adminpolicybasedexternalroutes"].is_hidden = True
+        world.cluster.informers["adminpolicybasedexternalroutes"].is_forbidden = True
         world.begin()
         await places.sync()
         assert len(rows(world)) == 2
         assert places.way("a/p1", OUTSIDE[4]) == ("node3", NEXT[4])  # the set is still there, too
-        world.cluster.informers["adminpolicybasedexternalroutes"].is_hidden = False
+        world.cluster.informers["adminpolicybasedexternalroutes"].is_forbidden = False
         world.begin()
         await places.sync()
         assert rows(world) == [] and world.sets() == {}
