@@ -106,8 +106,7 @@ class PolicyWorld:
         while (
             len(engine)
             or engine.busy_since is not None
-            or len(cluster.pods.annotator)
-            or len(cluster.statuses)
+            or len(cluster.pods.annotator) + len(cluster.statuses)
             or not all(map(cluster.domains.names.is_known, cluster.domains.names.names()))
         ):
             await asyncio.sleep(0.002)
@@ -167,14 +166,26 @@ class PolicyWorld:
 
     def status(self, kind, key):
         """The status that was written last of an object of k8s.ovn.org, if any."""
-        namespace, name = key.split("/")
-        return self.api.statuses.get(f"/apis/k8s.ovn.org/v1/namespaces/{namespace}/{kind}/{name}")
+        namespace, _slash, name = key.rpartition("/")
+        inside = f"namespaces/{namespace}/" if namespace else ""
+        return self.api.statuses.get(f"/apis/k8s.ovn.org/v1/{inside}{kind}/{name}")
 
     def answer(self, name, *addresses, ttl=30):
         """Let name servers know a name."""
         for version in (4, 6):
             found = tuple(one for one in addresses if (":" in one) == (version == 6))
             self._answers[name, version] = Answer(found, ttl)
+
+    def route(self, name, *hops, created="2026-01-01T00:00:00Z", dynamic=(), told=None, **selectors):
+        """Make or change an AdminPolicyBasedExternalRoute.
+
+        :param hops: addresses, or (address, ``bfdEnabled``).
+        :param told: the status that it has.
+        """
+        static = [dict(zip(("ip", "bfdEnabled"), (one,) if isinstance(one, str) else one)) for one in hops]
+        spec = {"from": selectors, "nextHops": {"static": static, "dynamic": list(dynamic)}}
+        metadata = {"creationTimestamp": created}
+        self.put("adminpolicybasedexternalroutes", "", name, metadata=metadata, spec=spec, status=told or {})
 
     def service(self, key, cluster_ip, port, *pods, target=None, outside=None, ranges=()):
         """Make a service with these pods as endpoints.

@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The Kubernetes service accounts of the programs, each with the rights that it needs and no others (RBAC).
 
-The watcher reads what the overlay is made from, and writes pods' annotations and events.
+The watcher reads what the overlay is made from, and writes pods' annotations, the status of objects, and events.
 A node's server may act as its node (``system:node:NAME``): the API server's Node authorizer shows a node only its own
 pods, which no role can do. It may also read what kube-proxy reads.
 Each account may request its own next token.
@@ -52,8 +52,16 @@ WATCHER_RULES: Rules = [
         "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies"],
         "verbs": ["list"],
     },
-    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressfirewalls", "egressqoses"], "verbs": READ},
-    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressfirewalls/status", "egressqoses/status"], "verbs": ["patch"]},
+    {
+        "apiGroups": ["k8s.ovn.org"],
+        "resources": ["adminpolicybasedexternalroutes", "egressfirewalls", "egressqoses"],
+        "verbs": READ,
+    },
+    {
+        "apiGroups": ["k8s.ovn.org"],
+        "resources": ["adminpolicybasedexternalroutes/status", "egressfirewalls/status", "egressqoses/status"],
+        "verbs": ["patch"],
+    },
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]

@@ -33,3 +33,5 @@ FIREWALL_PART_REFUSED = "EgressFirewallPartRefused"
 # About EgressQoS.
 QOS_NOT_SERVED = "EgressQoSNotServed"
 QOS_PART_REFUSED = "EgressQoSPartRefused"
+# About ways outside.
+EXTERNAL_ROUTE_NOT_SERVED = "ExternalRouteNotServed"

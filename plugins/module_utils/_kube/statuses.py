@@ -1,88 +1,160 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Write the status of objects: the last one counts, and one that is written already is not written again."""
+"""Write the ``status`` of objects by the API server: only what is new, the last one of each object, few at a time."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._common.errors import APIRefused, KubernetesError
 from .._common.retry import Pause
 from .._common.tasks import end
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Protocol
 
-    from .client import Client
+    class StatusClient(Protocol):
+        """What is used of :class:`.client.Client`."""
+
+        async def patch(self, path: str, body: dict[str, Any]) -> object:
+            """Send a merge patch. :raises KubernetesError: when it is not done."""
+
+        async def apply(self, path: str, body: dict[str, Any], manager: str) -> object:
+            """Apply an object on the server. :raises KubernetesError: when it is not done."""
+
 
 LOG = logging.getLogger("kubernetes")
+MANAGER = "ovn-k8s-watcher"  # of the fields that are applied
+LONGEST = 1000  # characters of a message
+CONCURRENT = 4  # requests at one time
+APART = 0.05  # seconds from one request of a place to the next
 AGAIN = Pause(1.0, longest=60.0, jitter=0.3)  # after an attempt that failed
 ATTEMPTS = 10  # of one that the API server refuses
-GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)  # the object was deleted, or another one has its name
+# The object is gone or was changed, which the watch tells; or it does not take the status, and never will.
+GIVEN_UP = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+)
 
 
-class ObjectStatuses:
-    """The writer: one object after the other."""
+def now() -> str:
+    """Return the time as objects have it (metav1.Time: RFC 3339, in UTC)."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def __init__(self, client: Client) -> None:
+
+class _Desired(NamedTuple):
+    says: object
+    body: dict[str, Any]
+    is_applied: bool
+
+
+class StatusWriter:
+    """The writer of statuses, of all kinds of objects.
+
+    ``path`` is that of an object. ``says`` is what its status is to say, and ``told`` what it says already, both
+    without what does not count, such as times: where they are equal nothing is written.
+
+    :param acts: returns whether this program acts: others write nothing.
+    """
+
+    def __init__(self, client: StatusClient, acts: Callable[[], bool]) -> None:
         self._client = client
-        self._waiting: dict[str, dict[str, Any]] = {}  # path -> patch
-        self._written: dict[str, dict[str, Any]] = {}
-        self._task: asyncio.Task[None] | None = None  # ends when nothing waits
+        self._acts = acts
+        self._desired: dict[str, _Desired] = {}  # path -> what is to be written, or is being written
+        self._written: dict[str, object] = {}  # path -> what was written, until it is known that the object says so
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(CONCURRENT)
+        self._is_refused = False
 
     def __len__(self) -> int:
-        """How many statuses wait or are being written."""
-        return len(self._waiting) + (self._task is not None and not self._task.done())
+        """How many statuses are being written."""
+        return len(self._tasks)
 
-    def write(self, path: str, uid: str, status: dict[str, Any], current: Mapping[str, Any]) -> None:
-        """Begin to write the status of an object.
+    def merge(self, path: str, uid: str, status: Mapping[str, Any], says: object, told: object) -> None:
+        """Merge something into the status of an object (RFC 7386).
 
-        :param path: of the object.
         :param uid: of the object: another one with its name gets nothing.
-        :param status: what is merged into it (RFC 7386).
-        :param current: what it has, of the same keys.
         """
-        body = {"metadata": {"uid": uid}, "status": status}
-        if status == current and path not in self._waiting:
-            self._written[path] = body
-        if self._waiting.get(path, self._written.get(path)) == body:
-            return
-        self._waiting[path] = body
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run())
+        self._write(path, _Desired(says, {"metadata": {"uid": uid}, "status": dict(status)}, False), told)
+
+    def apply(self, path: str, body: dict[str, Any], says: object, told: object) -> None:
+        """Set fields of a status by server-side apply, so that those of others stay.
+
+        :param body: the object, with what is applied.
+        """
+        self._write(path, _Desired(says, body, True), told)
 
     def forget(self, path: str) -> None:
-        """Forget an object that was deleted."""
-        self._waiting.pop(path, None)
+        """Do not write to an object that was deleted."""
+        self._desired.pop(path, None)
         self._written.pop(path, None)
 
-    def forget_all(self) -> None:
-        """Forget what was written: another program may have written something else."""
+    def begin(self) -> None:
+        """Forget what was written: another program may have written something else since."""
         self._written.clear()
 
-    async def _run(self) -> None:
-        failures: dict[str, int] = {}
-        while self._waiting:
-            path = next(iter(self._waiting))
-            body = self._waiting.pop(path)
-            try:
-                await self._client.patch(f"{path}/status", body)
-            except KubernetesError as exc:
-                count = failures[path] = failures.get(path, 0) + 1
-                if isinstance(exc, APIRefused) and (exc.status in GONE or count >= ATTEMPTS):
-                    LOG.warning("the status of %s could not be written: %s", path, exc)
-                    continue
-                self._waiting.setdefault(path, body)
-                await asyncio.sleep(AGAIN.seconds(count - 1))
-                continue
-            failures.pop(path, None)
-            self._written[path] = body
+    def _write(self, path: str, new: _Desired, told: object) -> None:
+        if path in self._tasks:
+            if path not in self._desired or self._desired[path].says != new.says:
+                self._desired[path] = new  # also where the object says so: what is on its way may be something else
+            return
+        if new.says == told:
+            self._written.pop(path, None)
+        elif self._acts() and self._written.get(path) != new.says:
+            self._desired[path] = new
+            self._tasks[path] = asyncio.create_task(self._run(path))
+
+    async def _run(self, path: str) -> None:
+        failures = 0
+        try:
+            while self._acts() and path in self._desired:
+                new = self._desired[path]
+                try:
+                    await self._send(path, new)
+                except KubernetesError as exc:
+                    failures += 1
+                    if not self._is_hopeless(exc, failures):
+                        self._log(path, exc)
+                        await asyncio.sleep(AGAIN.seconds(failures - 1))
+                        continue
+                    LOG.info("the status of %s is not written: %s", path, exc)
+                else:
+                    failures, self._is_refused = 0, False
+                    if path in self._desired:
+                        self._written[path] = new.says
+                if self._desired.get(path) is new:
+                    del self._desired[path]
+        finally:
+            self._tasks.pop(path, None)
+            self._desired.pop(path, None)
+
+    async def _send(self, path: str, new: _Desired) -> None:
+        async with self._places:
+            if new.is_applied:
+                await self._client.apply(f"{path}/status", new.body, MANAGER)
+            else:
+                await self._client.patch(f"{path}/status", new.body)
+            await asyncio.sleep(APART)
+
+    @staticmethod
+    def _is_hopeless(exc: KubernetesError, failures: int) -> bool:
+        return isinstance(exc, APIRefused) and (exc.status in GIVEN_UP or failures >= ATTEMPTS)
+
+    def _log(self, path: str, exc: KubernetesError) -> None:
+        """Say once that statuses wait, until one is written."""
+        if not self._is_refused:
+            LOG.warning("statuses wait, of %s for example: %s", path, exc)
+        self._is_refused = True
 
     async def close(self) -> None:
         """Cancel what is not written yet."""
-        if self._task is not None:
-            await end([self._task])
+        await end(list(self._tasks.values()))

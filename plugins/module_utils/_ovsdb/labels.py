@@ -37,6 +37,7 @@ PURPOSES = {
     "inside": Purpose("what stays inside"),
     "probe": Purpose("probe of the next hop of gateway {}"),
     "pinned": Purpose("pods that use gateway {} only"),
+    "way": Purpose("next hop of pinned pods of {}"),
     "host": Purpose("addresses of host {}"),
     "link": Purpose("link-local addresses of host {}"),
     "replies": Purpose("replies to clients of node ports of host {}"),

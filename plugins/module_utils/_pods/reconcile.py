@@ -15,7 +15,7 @@ from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
-from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._ovsdb.rows import CurrentRow, Need, Owner, Row
 from .._ovsdb.values import as_set
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
         def rows_of_gone(self, key: str) -> list[Row]:
             """Return what remains to be done for a pod that has no port any more."""
+
+        def needs(self, pod: Pod) -> tuple[Need, ...]:
+            """Return what must be there with a pod's port."""
 
 
 class PodPlanner:
@@ -187,7 +190,7 @@ class PodPlanner:
             return self.policies.rows_of_gone(key)
         switch = self._switch(pod)
         network = self._network(pod, switch)
-        rows = northbound.rows(pod, switch, network)
+        rows = northbound.rows(pod, switch, network, self.policies.needs(pod))
         if key not in self._pods and not self.policies.knows(key):  # a static pod of before: its groups stay
             return rows
         return [*rows, *self.policies.rows(pod, [cidr.split("/")[0] for cidr in network.addresses])]

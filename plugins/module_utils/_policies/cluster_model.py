@@ -44,10 +44,6 @@ class Condition(NamedTuple):
     generation: int
     since: str = ""
 
-    def says_the_same(self, other: Condition | None) -> bool:
-        """Return whether another one says the same; it may have begun at another time."""
-        return other is not None and self._replace(since=other.since) == other
-
 
 class ClusterPolicy(NamedTuple):
     """A cluster network policy.

@@ -20,7 +20,7 @@ from .._common import addressing, names
 from .._common.addressing import family
 from .._kube import reasons
 from .._kube.reference import OnEvent
-from .._kube.statuses import ObjectStatuses
+from .._kube.statuses import StatusWriter
 from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
@@ -88,7 +88,7 @@ class FirewallPlanner:
         networks: ClusterNetworks,
         nodes: Mapping[str, Node],
         on_event: OnEvent,
-        statuses: ObjectStatuses,
+        statuses: StatusWriter,
         is_readable: Callable[[], bool],
     ) -> None:
         self._replica = replica
@@ -108,7 +108,6 @@ class FirewallPlanner:
 
     def begin(self) -> None:
         """Look at all firewalls."""
-        self._statuses.forget_all()
         for key in {*self._firewalls, *self._shared, *self._replica.owners(KIND)}:
             self.engine.mark(KIND, key)
 
@@ -231,9 +230,8 @@ class FirewallPlanner:
 
     def _write(self, firewall: EgressFirewall, message: str) -> None:
         status = {"status": APPLIED if message == APPLIED else NOT_APPLIED, "messages": [f"{ZONE}: {message}"]}
-        text, messages = firewall.status
-        current = {"status": text, "messages": list(messages)}
-        self._statuses.write(_path(firewall.key), firewall.uid, status, current)
+        says = (status["status"], tuple(status["messages"]))
+        self._statuses.merge(_path(firewall.key), firewall.uid, status, says, firewall.status)
 
 
 def _group(namespace: str) -> PodGroup:

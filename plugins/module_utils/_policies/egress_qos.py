@@ -9,14 +9,13 @@ What a pod sends is marked after load balancing, by the address of the endpoint 
 
 from __future__ import annotations
 
-import datetime
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from .._common.addressing import family
-from .._kube import reasons
+from .._kube import reasons, statuses
 from .._kube.reference import OnEvent
-from .._kube.statuses import ObjectStatuses
+from .._kube.statuses import StatusWriter
 from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
@@ -57,13 +56,13 @@ class QoSPlanner:
         objects: Mapping[str, EgressQoS],
         groups: Sharing,
         on_event: OnEvent,
-        statuses: ObjectStatuses,
+        status: StatusWriter,
         is_readable: Callable[[], bool],
     ) -> None:
         self._replica = replica
         self._objects = objects
         self._sharing = groups
-        self._statuses = statuses
+        self._status = status
         self._is_readable = is_readable
         self._told = Told(on_event, LOG)
         self._pods: dict[str, dict[str, set[str]]] = {}  # namespace -> node -> keys of pods
@@ -72,7 +71,6 @@ class QoSPlanner:
 
     def begin(self) -> None:
         """Look at all objects."""
-        self._statuses.forget_all()
         written = self._replica.owners(KIND)
         for key in {*self._objects, *self._used, *(one.partition("@")[0] for one in written)}:
             self._mark_all(key)
@@ -92,7 +90,7 @@ class QoSPlanner:
                 self._sharing.use(group, _user(key))
         if new is None:
             self._told.forget(key)
-            self._statuses.forget(f"/apis/k8s.ovn.org/v1/namespaces/{key.replace('/', '/egressqoses/')}")
+            self._status.forget(_path(key))
         self._mark_all(key)
         if not self.engine.active:
             self._release(key)
@@ -216,12 +214,13 @@ class QoSPlanner:
         text = NOT_APPLIED if wrong else APPLIED
         message = f"{NOT_APPLIED}: {wrong}"[:LONGEST] if wrong else APPLIED
         condition = Condition(READY, *(("False", "SetupFailed") if wrong else ("True", "SetupSucceeded")), message)
-        if (one.status, one.conditions) == (text, (condition,)):
-            return
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = {"status": text, "conditions": [{**condition._asdict(), "lastTransitionTime": now}]}
-        path = f"/apis/k8s.ovn.org/v1/namespaces/{one.namespace}/egressqoses/{one.name}"
-        self._statuses.write(path, one.uid, status, {})
+        status = {"status": text, "conditions": [{**condition._asdict(), "lastTransitionTime": statuses.now()}]}
+        self._status.merge(_path(one.key), one.uid, status, (text, (condition,)), (one.status, one.conditions))
+
+
+def _path(key: str) -> str:
+    namespace, _slash, name = key.partition("/")
+    return f"/apis/k8s.ovn.org/v1/namespaces/{namespace}/egressqoses/{name}"
 
 
 def _user(key: str) -> str:

@@ -169,9 +169,12 @@ class PolicyIndex:
         """Return the sets of nodes."""
         return list(self._nodes)
 
-    def waits_for_namespace(self, pod: Pod) -> bool:
-        """Return whether policies select namespaces by labels, and those of a pod's namespace are not known."""
-        return bool(self._parts) and pod.namespace not in self._namespaces
+    def waits_for_namespace(self, pod: Pod, by_others: bool = False) -> bool:
+        """Return whether policies select namespaces by labels, and those of a pod's namespace are not known.
+
+        :param by_others: others select by them too.
+        """
+        return (bool(self._parts) or by_others) and pod.namespace not in self._namespaces
 
     def groups_of(self, pod: Pod) -> Iterator[Shared]:
         """Yield the groups that a pod is in."""

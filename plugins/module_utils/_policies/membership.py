@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.addressing import family
-from .._ovsdb.rows import CurrentRow, Members, Ref, Row
+from .._ovsdb.rows import CurrentRow, Members, Need, Ref, Row
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.planning import NotReady
@@ -22,7 +22,20 @@ from .index import PolicyIndex
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Shared
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from .._ovsdb.replica import Replica
+
+    class Pins(Protocol):
+        """Pods that are pinned to gateways."""
+
+        @property
+        def needs_namespaces(self) -> bool:
+            """Whether a pod must wait while the labels of its namespace are not known."""
+
+        def needs(self, pod: Pod) -> Iterable[Need]:
+            """Yield what must be there with a pod's port."""
+
 
 MEMBER_COLUMNS = {GROUP_TABLE: "ports", SET_TABLE: "addresses"}
 
@@ -31,9 +44,11 @@ class Membership:
     """The part of policies in pods' rows.
 
     :ivar on_gone: called with the key of a pod that has no port any more.
+    :ivar pins: the pods that are pinned to gateways; None: there are none.
     """
 
     on_gone: Callable[[str], None]
+    pins: Pins | None = None
 
     def __init__(self, replica: Replica, index: PolicyIndex) -> None:
         self._replica = replica
@@ -46,10 +61,14 @@ class Membership:
         :raises NotReady: it is not known of which groups it is.
         """
         pod = self._index.pod(pod.key) or pod  # of a static pod whose copy is away the caller may not have the labels
-        if self._index.waits_for_namespace(pod):
+        if self._index.waits_for_namespace(pod, self.pins is not None and self.pins.needs_namespaces):
             raise NotReady(f"the labels of namespace {pod.namespace} are not known yet", keeps_rows=True)
         groups, sets = list(self._index.groups_of(pod)), list(self._index.sets_of(pod))
         return [*self._in_groups(pod, groups), *self._in_sets(pod.key, addresses, sets)]
+
+    def needs(self, pod: Pod) -> tuple[Need, ...]:
+        """Return what must be there with a pod's port: the rows that pin it."""
+        return tuple(self.pins.needs(pod)) if self.pins is not None else ()
 
     def knows(self, key: str) -> bool:
         """Return whether the labels of a pod are known."""

@@ -139,12 +139,12 @@ class PolicyPlanner:
 
     # Events.
 
-    def policy_changed(self, key: str, _old: AnyPolicy | None, new: AnyPolicy | None) -> None:
+    def policy_changed(self, key: str, old: AnyPolicy | None, new: AnyPolicy | None) -> None:
         """Take in a change of a policy."""
         if self.engine.active:
             self.changes.changed(key)
         if new is None:
-            self._reports.forget(key)
+            self._reports.forget(key, old)
             self._cautious.discard(key)
         if kind_of(key) == KIND:
             self._keep_in_namespace(key, new is not None)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Union
+from typing import Any, Union
 
-from .._kube import reasons
+from .._kube import reasons, statuses
 from .._kube.reference import OnEvent
+from .._kube.statuses import StatusWriter
 from .._kube.told import Told
 from .acls import KIND
+from .cluster_model import COLLECTION, CONDITION, GROUP, ClusterPolicy, Condition
 from .cluster_model import KIND as CLUSTER_KIND
-from .cluster_model import ClusterPolicy
-from .cluster_status import StatusWriter
 from .model import Policy
 
 LOG = logging.getLogger("ovn-k8s-watcher")
@@ -47,9 +47,14 @@ class Reports:
         self.told = Told(on_event, LOG)
         self._status = status
 
-    def forget(self, key: str) -> None:
-        """Forget a policy that was deleted."""
+    def forget(self, key: str, policy: AnyPolicy | None) -> None:
+        """Forget a policy that was deleted.
+
+        :param policy: what it was.
+        """
         self.told.forget(key)
+        if isinstance(policy, ClusterPolicy):
+            self._status.forget(_path(policy))
 
     def written(self, policy: AnyPolicy, faults: Sequence[str]) -> None:
         """Say that the rows of a policy are as desired.
@@ -61,7 +66,7 @@ class Reports:
             self.told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
             self.told.tell(policy.key, policy.reference, reasons.POLICY_PART_REFUSED, problem)
             return
-        self._status.tell(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS)
+        self._write(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS)
         self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, "")
         self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_PART_REFUSED, problem)
 
@@ -73,5 +78,41 @@ class Reports:
         if isinstance(policy, Policy):
             self.told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, message)
             return
-        self._status.tell(policy, reason, message, "")
+        self._write(policy, reason, message, "")
         self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, message)
+
+    def _write(self, policy: ClusterPolicy, reason: str, problem: str, success: str) -> None:
+        """Write the condition :data:`.cluster_model.CONDITION` of a policy, and leave those of others.
+
+        :param problem: what is not as it says; empty: all is.
+        """
+        text = (problem or success)[: statuses.LONGEST]
+        found = Condition("False" if problem else "True", reason, text, policy.generation)
+        told = policy.condition._replace(since="") if policy.condition is not None else None
+        self._status.apply(_path(policy), _body(policy, found), found, told)
+
+
+def _path(policy: ClusterPolicy) -> str:
+    return f"/apis/{GROUP}/{policy.version}/{COLLECTION}/{policy.name}"
+
+
+def _body(policy: ClusterPolicy, found: Condition) -> dict[str, Any]:
+    """Return the part of an object that is applied. The time changes with the condition's status only
+    (metav1.Condition).
+    """
+    known = policy.condition
+    since = known.since if known is not None and known.status == found.status else ""
+    condition = {
+        "type": CONDITION,
+        "status": found.status,
+        "reason": found.reason,
+        "message": found.message,
+        "observedGeneration": found.generation,
+        "lastTransitionTime": since or statuses.now(),
+    }
+    return {
+        "apiVersion": f"{GROUP}/{policy.version}",
+        "kind": CLUSTER_KIND,
+        "metadata": {"name": policy.name, "uid": policy.uid},
+        "status": {"conditions": [condition]},
+    }

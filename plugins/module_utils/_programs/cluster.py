@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
-from .._common.retry import Pause
 from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
-from .._kube.statuses import ObjectStatuses
+from .._kube.statuses import StatusWriter
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
@@ -24,23 +23,17 @@ from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
 from .._policies import acls as policies_acls
-from .._policies import cluster_acls, domain_sets, egress_firewalls, egress_qos, multicast
+from .._policies import cluster_acls, domain_sets
 from .._policies import reconcile as policies_reconcile
 from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
 from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
 from .._policies.cluster_model import VERSIONS as CLUSTER_POLICY_VERSIONS
 from .._policies.cluster_model import ClusterPolicy
 from .._policies.cluster_networks import ClusterNetworks
-from .._policies.cluster_status import StatusWriter
 from .._policies.domain_sets import DomainPlanner
-from .._policies.egress_firewall_model import EgressFirewall
-from .._policies.egress_firewalls import FirewallPlanner
-from .._policies.egress_qos import QoSPlanner
-from .._policies.egress_qos_model import EgressQoS
 from .._policies.enforcement import Enforcement
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
-from .._policies.multicast import MulticastPlanner
 from .._policies.name_queries import NameServers
 from .._policies.reconcile import PolicyPlanner
 from .._policies.reports import Reports
@@ -58,7 +51,9 @@ from .._services.nodes import Node
 from .._services.reconcile import ServicePlanner
 from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
+from . import egress_objects
 from .datapaths import Datapaths
+from .egress_objects import EgressObjects
 from .kubernetes_events import EventWriter
 from .leadership import Leadership
 
@@ -71,6 +66,7 @@ TABLES = {
     "Logical_Switch": ("name", "load_balancer_group", "other_config", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
     "Logical_Router": ("name", "load_balancer_group", "options", "external_ids"),
+    "Logical_Router_Port": ("name", "networks", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
@@ -94,17 +90,15 @@ KINDS = (
     services_host.KIND,
     *policies_reconcile.KINDS,
     domain_sets.KIND,
-    egress_firewalls.KIND,
-    egress_qos.KIND,
-    multicast.KIND,
+    *egress_objects.KINDS,
 )
+WITH_SETS = (domain_sets.KIND, *egress_objects.WITH_SETS)  # owner types: their sets are their own
 MEASURED = (policies_acls.KIND, cluster_acls.KIND)  # owner types: how long it takes until they are enforced
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = (
     *("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy"),
     *("ACL", "QoS", "Load_Balancer", "Meter_Band"),
 )
-DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are objects of a definition
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
@@ -197,27 +191,9 @@ class Cluster:
             on_state=self._state_changed,
             is_optional=True,
             other_paths=others,
-            missing_pause=DEFINITION_PAUSE,
+            missing_pause=egress_objects.DEFINITION_PAUSE,
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
-        firewalls = Informer(
-            client,
-            egress_firewalls.PATH,
-            EgressFirewall.from_object,
-            self._firewall_changed,
-            on_state=self._state_changed,
-            is_optional=True,
-            missing_pause=DEFINITION_PAUSE,
-        )
-        qoses = Informer(
-            client,
-            egress_qos.PATH,
-            EgressQoS.from_object,
-            self._qos_changed,
-            on_state=self._state_changed,
-            is_optional=True,
-            missing_pause=DEFINITION_PAUSE,
-        )
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
@@ -227,8 +203,6 @@ class Cluster:
             "namespaces": namespaces,
             "networkpolicies": policies,
             CLUSTER_POLICIES: cluster_policies,
-            "egressfirewalls": firewalls,
-            "egressqoses": qoses,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(
@@ -239,7 +213,7 @@ class Cluster:
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
         self.networks = ClusterNetworks(self.replica, client.settings.service_subnets)
         self.domains = DomainPlanner(self.replica, NameServers().ask, self.networks.have)
-        self.policy_status = StatusWriter(client, cluster_policies.store, lambda: self.engine.active)
+        self.statuses = StatusWriter(client, lambda: self.engine.active)
         self.policies = PolicyPlanner(
             self.replica,
             policies.store,
@@ -248,32 +222,25 @@ class Cluster:
             namespaces.store,
             nodes.store,
             self.domains,
-            Reports(self.events.write, self.policy_status),
+            Reports(self.events.write, self.statuses),
             observe,
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
-        self.statuses = ObjectStatuses(client)
-        self.firewalls = FirewallPlanner(
+        self.egress = EgressObjects(
+            client,
             self.replica,
-            firewalls.store,
-            self.policies.sharing,
+            namespaces.store,
+            nodes.store,
+            self.policies,
             self.domains,
             self.networks,
-            nodes.store,
             self.events.write,
             self.statuses,
-            lambda: not firewalls.is_forbidden,
+            self._state_changed,
         )
-        self.qos = QoSPlanner(
-            self.replica,
-            qoses.store,
-            self.policies.sharing,
-            self.events.write,
-            self.statuses,
-            lambda: not qoses.is_forbidden,
-        )
-        self.multicast = MulticastPlanner(self.replica, namespaces.store, self.policies.sharing)
+        self.informers.update(self.egress.informers)
+        self.policies.membership.pins = self.egress.pins
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -299,11 +266,9 @@ class Cluster:
             self.replica,
             LOCK,
             {
+                **self.egress.planners,
                 **self.policies.planners,
                 domain_sets.KIND: self.domains,
-                egress_firewalls.KIND: self.firewalls,
-                egress_qos.KIND: self.qos,
-                multicast.KIND: self.multicast,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -312,7 +277,7 @@ class Cluster:
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
         self.engine.rider = self if self.datapaths else None
-        self.domains.engine = self.firewalls.engine = self.qos.engine = self.multicast.engine = self.engine
+        self.domains.engine = self.egress.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -339,7 +304,6 @@ class Cluster:
         finally:
             await end(tasks)
             await self.events.close()
-            await self.policy_status.close()
             await self.statuses.close()
 
     def _begin(self) -> None:
@@ -347,11 +311,11 @@ class Cluster:
         self.pods.begin()
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
+        self.statuses.begin()
+        self.egress.begin_sets()
         self.policies.begin()
         self.domains.begin()
-        self.firewalls.begin()
-        self.qos.begin()
-        self.multicast.begin()
+        self.egress.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -414,6 +378,7 @@ class Cluster:
         if table == "Logical_Switch_Port" and self.pods.is_only_up(old, new):
             return
         self.engine.row_changed(old, new)
+        self.egress.row_changed(table, old, new)
         if table == "Logical_Switch_Port":
             self.policies.port_changed(old, new)
             self.pods.port_changed(old, new)
@@ -426,20 +391,15 @@ class Cluster:
         elif table in ("Logical_Switch", "Logical_Router"):
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
-            if table == "Logical_Router":
-                self.multicast.router_changed(old, new)
             if table == "Logical_Switch":
-                for planner in (self.policies, self.qos, self.multicast):
-                    planner.switch_changed(old, new)
-                if any(row is not None and row.name == names.JOIN_SWITCH for row in (old, new)):
-                    self.firewalls.networks_changed()
+                self.policies.switch_changed(old, new)
                 for name in {row.name for row in (old, new) if row is not None}:
                     self.pods.switch_changed(name or "")
 
     def _members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
         if row.table == "Port_Group":
             self.hosts.ports_left(row, gone)
-        if row.owner is not None and row.owner.type in (domain_sets.KIND, egress_firewalls.KIND):
+        if row.owner is not None and row.owner.type in WITH_SETS:
             self.engine.row_changed(row)
         self.policies.members_changed(row, come, gone)
 
@@ -448,7 +408,7 @@ class Cluster:
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.policies.pod_changed(key, old, new)
         self.pods.pod_changed(key, old, new)
-        self.qos.pod_changed(key, old, new)
+        self.egress.pod_changed(key, old, new)
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
@@ -458,7 +418,7 @@ class Cluster:
 
     def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self.policies.namespace_changed(key, old, new)
-        self.multicast.namespace_changed(key, old, new)
+        self.egress.namespace_changed(key, old, new)
 
     def _policy_changed(self, key: str, old: Policy | ClusterPolicy | None, new: Policy | ClusterPolicy | None) -> None:
         self.policies.policy_changed(key, old, new)
@@ -469,10 +429,4 @@ class Cluster:
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
         self.policies.node_changed(old, new)
-        self.firewalls.node_changed(key, old, new)
-
-    def _firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
-        self.firewalls.firewall_changed(key, old, new)
-
-    def _qos_changed(self, key: str, old: EgressQoS | None, new: EgressQoS | None) -> None:
-        self.qos.object_changed(key, old, new)
+        self.egress.node_changed(key, old, new)

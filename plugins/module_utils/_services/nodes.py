@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._common import names
+from .._pods.model import NO_LABELS, labels_of
 from . import default_routers, link_local
 from .addresses import usable
 
@@ -40,7 +40,7 @@ class Node(NamedTuple):
     :ivar zone: that it is in; empty: no label says so.
     :ivar link_local: what it carries for its own pods.
     :ivar routers: of its default routes.
-    :ivar labels: by which policies select nodes.
+    :ivar labels: all that it has.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Node(NamedTuple):
     zone: str = ""
     link_local: tuple[str, ...] = ()
     routers: tuple[str, ...] = ()
-    labels: Mapping[str, str] = MappingProxyType({})
+    labels: Mapping[str, str] = NO_LABELS
 
     @property
     def place(self) -> Place:
@@ -77,5 +77,5 @@ class Node(NamedTuple):
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
             link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
             default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
-            {str(key): str(value) for key, value in (meta.get("labels") or {}).items()},
+            labels_of(meta),
         )

@@ -22,6 +22,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.accounts impo
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.client import Client
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.servers import CANNOT_SERVE
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import external_routes
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.unserved import COLLECTIONS
 
 
@@ -175,9 +176,12 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             "/apis/networking.k8s.io/v1/servicecidrs",
         ):
             await client.get(path)
-        for collection in COLLECTIONS.values():
+        for work in (
+            *(client.get(collection) for collection in (*COLLECTIONS.values(), external_routes.PATH)),
+            client.patch(f"{external_routes.PATH}/out/status", {"status": {}}),
+        ):
             with pytest.raises(APIRefused) as refused:
-                await client.get(collection)
+                await work
             assert status(refused) == 404  # the kind is not there, and is no secret either
         policies = "/apis/policy.networking.k8s.io/v1beta1/clusternetworkpolicies"
         for work in (
@@ -207,6 +211,8 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             client.patch("/api/v1/namespaces/default", {"metadata": {"labels": {"a": "b"}}}),
             client.patch("/api/v1/namespaces/default/pods/watched", {"metadata": {"labels": {"a": "b"}}}),
             client.delete("/api/v1/namespaces/default/pods/watched"),
+            client.patch(f"{external_routes.PATH}/out", {"spec": {}}),
+            client.create(external_routes.PATH, {"metadata": {"name": "out"}}),
             client.token("ovn-kubernetes", "ovn-k8s-node-node1", 3600),
         ):
             with pytest.raises(APIRefused) as refused:

@@ -62,6 +62,11 @@ class World:
         return []
 
     @staticmethod
+    def needs(_pod):
+        """A pod's port needs no other rows."""
+        return ()
+
+    @staticmethod
     def rows_of_gone(_key):
         """No policies."""
         return []
