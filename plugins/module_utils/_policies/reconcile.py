@@ -10,7 +10,6 @@ Those that nobody names any more are removed after the last ACL that names them.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from .._kube import reasons
@@ -22,19 +21,19 @@ from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
+from .._reconcile.planning import Unfinished
 from . import acls, nodes
-from .acls import KIND, Acl, Watch
+from .acls import KIND, Acl
 from .groups import GroupPlanner, SetPlanner
 from .index import PolicyIndex
+from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
-from .model import Namespace, Policy, PortName
+from .model import Namespace, Policy
 from .nodes import NodePlanner
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods, PodGroup, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
-MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
-MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 
 
 class PolicyPlanner:
@@ -61,6 +60,7 @@ class PolicyPlanner:
         on_event: OnEvent,
     ) -> None:
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
+        self.looks = Looks(self.index, pods, lambda key: self.engine.mark(KIND, key))
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
@@ -75,12 +75,8 @@ class PolicyPlanner:
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
-        self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
-        self._numbers: dict[str, dict[Watch, list[int]]] = {}  # policy -> the numbers that its ACLs have for names
-        self._refused: dict[str, set[PeerPods]] = {}  # policy -> peers for which it has no members left
-        self._unnumbered: set[str] = set()  # policies whose numbers are looked for when they are planned
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
-        self._crowded: dict[str, str] = {}  # policy -> which name of a port has too many numbers
+        self._surplus: set[str] = set()  # policies that use groups and sets of which their ACLs name some no more
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
     @property
@@ -117,7 +113,9 @@ class PolicyPlanner:
         if old is not None:
             self._look_at_ports(old)
         if new is not None:
-            self._number_anew(self.index.stale(new))
+            self.looks.number_anew(self.index.stale(new))
+        if old is None:
+            self.looks.pod_came()
 
     def _pod_gone(self, key: str) -> None:
         """Take in that a pod has no port any more."""
@@ -136,7 +134,7 @@ class PolicyPlanner:
         if new is not None and new.owner is not None and new.owner.type == northbound.KIND:
             pod = self.index.pod(new.owner.name)
             if pod is not None and pod.ports:
-                self._number_anew(self.index.stale(pod))
+                self.looks.number_anew(self.index.stale(pod))
 
     def _addresses_of(self, pod: str) -> Iterator[str]:
         for port in self._replica.owned(northbound.owner(pod), (northbound.TABLE,)):
@@ -174,13 +172,13 @@ class PolicyPlanner:
     def _without_pods(self, shared: Shared) -> None:
         """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
         if shared.port is not None and not any(self.index.is_inside(shared, pod) for pod in self.index.pods_of(shared)):
-            self._number_anew(shared.wanted_by)
+            self.looks.number_anew(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
-        for key in {*self._policies, *self._used}:
-            self._refresh(key)
+        for key in list(self._surplus):
             self._release(key, are_rows_known=False)
+        self.looks.begin()
         self._of_before = self._replica.owners(KIND)
         self.sets.begin()
         self.nodes.begin()
@@ -213,7 +211,7 @@ class PolicyPlanner:
         for pod in pods:
             self.engine.mark(northbound.KIND, pod.key)
             stale |= self.index.stale(pod)
-        self._number_anew(stale)
+        self.looks.number_anew(stale)
 
     # Which groups and sets a policy uses.
 
@@ -224,39 +222,23 @@ class PolicyPlanner:
         each peer: they only let something through, and wait until the policy is planned.
         """
         policy = self._policies.get(key)
-        for watch in self._watches.pop(key, ()):
-            self.index.unwatch(watch.key, key)
-        if policy is not None:
-            self._watches[key] = acls.watches(policy)
-            for watch in self._watches[key]:
-                self.index.watch(watch.key, key, watch.port)
-            self._unnumbered.add(key)
-        else:
-            self._numbers.pop(key, None)
-            self._refused.pop(key, None)
-            self._crowded.pop(key, None)
-            self._unnumbered.discard(key)
+        self.looks.policy_changed(key, policy)
         self._find_acls(key)
         if not self.engine.active:
             self._release(key, are_rows_known=False)
         self.engine.mark(KIND, key)
 
-    def _number_anew(self, keys: Iterable[str]) -> None:
-        """Look again for the numbers that policies need, when they are planned."""
-        for key in keys:
-            self._unnumbered.add(key)
-            self.engine.mark(KIND, key)
-
     def _find_acls(self, key: str) -> None:
         """Find the ACLs of a policy, with the numbers that are known, and use what they name."""
-        policy, numbers = self._policies.get(key), self._numbers.get(key, {})
+        policy, numbers = self._policies.get(key), self.looks.numbers.get(key, {})
         if policy is None:
             self._acls.pop(key, None)
         else:
-            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self._refused.get(key, ()))
+            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self.looks.refused.get(key, ()))
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
+            self._surplus.add(key)
         for one in current:
             used.add(one)
             if self.index.use(one, key):
@@ -273,41 +255,6 @@ class PolicyPlanner:
         for pod in self.index.pods_of(shared) if rows else ():
             self.engine.mark(northbound.KIND, pod.key)
 
-    def _find_numbers(self, key: str) -> None:
-        """Find the numbers that pods have for the names of a policy's ports: one look at the pods of each selector."""
-        self._unnumbered.discard(key)
-        self._crowded.pop(key, None)
-        names: dict[PodGroup | PeerPods, set[PortName]] = {}
-        for watch in self._watches.get(key, ()):
-            names.setdefault(watch.key, set()).add(watch.port)
-        counts = {one: self.index.numbers(one, wanted) for one, wanted in names.items()}
-        before, found = self._numbers.get(key, {}), {}
-        for watch in self._watches.get(key, ()):
-            numbers = counts[watch.key].get(watch.port)
-            if numbers:
-                found[watch] = _most(numbers, before.get(watch, ()))
-                if len(numbers) > MAXIMUM_NUMBERS:
-                    self._crowded[key] = watch.port.name
-        refused = self._beyond_members(key)
-        if found != before or refused != self._refused.get(key, set()):
-            self._numbers[key], self._refused[key] = found, refused
-            self._find_acls(key)
-
-    def _beyond_members(self, key: str) -> set[PeerPods]:
-        """Return the peers of a policy that have more members than are left for them."""
-        policy, left = self._policies.get(key), MAXIMUM_MEMBERS
-        peers = acls.peers_of(policy) if policy is not None else []
-        refused: set[PeerPods] = set()
-        if len(peers) * len(self._pods) <= MAXIMUM_MEMBERS:
-            return refused
-        for one in peers:
-            size = self.index.size(one)
-            if size > left:
-                refused.add(one)
-            else:
-                left -= size
-        return refused
-
     def _current_keys(self, key: str) -> set[Key]:
         """Return the groups and sets that the ACLs of a policy name."""
         found: set[Key] = set()
@@ -322,6 +269,7 @@ class PolicyPlanner:
         :param are_rows_known: no row of the policy names them, so they may go where nobody else uses them.
         """
         used = self._used.get(key, set())
+        self._surplus.discard(key)
         for one in used - self._current_keys(key):
             used.discard(one)
             shared = self.index.get(one)
@@ -342,10 +290,17 @@ class PolicyPlanner:
         return Owner(KIND, key)
 
     def desired(self, key: str) -> list[Row]:
-        """Return the ACLs of a policy."""
-        if key in self._unnumbered:
-            self._find_numbers(key)
+        """Return the ACLs of a policy.
+
+        :raises Unfinished: its pods are not all counted, and it has rows, which hold until then.
+        """
+        has_looked = self.looks.go_on(key, self._find_acls)
+        if not has_looked and self._replica.owned(self.owner(key), self.tables):
+            raise Unfinished(f"the pods of policy {key} are not counted yet")
         found = self._planned[key] = self._acls.get(key)
+        if not has_looked:  # a new one isolates at once
+            self.engine.mark(KIND, key)
+            return [acls.row(key, acl, self._find) for acl in found or () if acl.action == acls.DROP]
         rows = [acls.row(key, acl, self._find) for acl in found or ()]
         return self._without_waiting(key, rows) if key in self._cautious else rows
 
@@ -376,7 +331,7 @@ class PolicyPlanner:
             self._of_before.discard(key)
             self._remove_left_over()
         policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
-        if policy is None:
+        if policy is None or self.looks.is_under_way(key):
             return
         if waiting:
             message = (
@@ -386,17 +341,7 @@ class PolicyPlanner:
             return
         self._cautious.discard(key)
         self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
-        faults = list(policy.faults)
-        if key in self._crowded:
-            faults.append(
-                f"port name {self._crowded[key]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
-                "those of most pods count"
-            )
-        if self._refused.get(key):
-            faults.append(
-                f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self._refused[key])} of its "
-                "selectors allow nothing"
-            )
+        faults = (*policy.faults, *self.looks.faults(key))
         message = f"not enforced as written: {'; '.join(faults)}" if faults else ""
         self._told.tell(key, policy.reference, reasons.POLICY_PART_REFUSED, message)
 
@@ -408,9 +353,3 @@ class PolicyPlanner:
             self.engine.mark(KIND, key)
         if policy is not None:
             self._told.tell(key, policy.reference, reasons.POLICY_NOT_ENFORCED, f"it is not enforced yet: {reason}")
-
-
-def _most(counts: Counter[int], before: Collection[int]) -> list[int]:
-    """Return the numbers that are served: those that are already, then those of most pods."""
-    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
-    return sorted(ordered[:MAXIMUM_NUMBERS])
