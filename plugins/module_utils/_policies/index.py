@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Union
 
-from .._pods.model import Pod
+from .._pods.model import ContainerPort, Pod
 from .model import Namespace, PortName
 from .selectors import Selector, SelectorIndex
 from .shared import Key, PeerNetworks, PeerPods, PodGroup, Shared
@@ -50,6 +50,7 @@ class PolicyIndex:
         self._parts_of: dict[str, set[Selector]] = {}  # namespace -> selectors that select it
         self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
         self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
+        self._with_port: dict[ContainerPort, set[str]] = {}  # port -> keys of pods that have it
         self._are_counted = False  # some set's pods were counted
 
     # Events.
@@ -58,7 +59,9 @@ class PolicyIndex:
         """Take in that a pod is there, or is not. A static pod stays without its copy until :meth:`pod_gone`."""
         namespace = key.partition("/")[0]
         before = self._away.get(key, old)
-        self._recount(before, before if new is None and before is not None and before.static_uid is not None else new)
+        after = before if new is None and before is not None and before.static_uid is not None else new
+        self._recount(before, after)
+        self._index_ports(key, before, after)
         if new is not None:
             self._away.pop(key, None)
             self._pods_of.setdefault(namespace, set()).add(key)
@@ -72,8 +75,20 @@ class PolicyIndex:
         pod = self._away.pop(key, None)
         if pod is not None and key not in self._pods:
             self._recount(pod, None)
+            self._index_ports(key, pod, None)
             self._forget_pod(pod.namespace, key)
         return pod
+
+    def _index_ports(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Take in that a pod has other ports."""
+        before, after = (set(pod.ports) if pod is not None else set() for pod in (old, new))
+        for port in before - after:
+            keys = self._with_port.get(port, set())
+            keys.discard(key)
+            if not keys:
+                self._with_port.pop(port, None)
+        for port in after - before:
+            self._with_port.setdefault(port, set()).add(key)
 
     def _recount(self, old: Pod | None, new: Pod | None) -> None:
         """Take in that a pod has other labels, has come or has gone: the sets that are counted have other sizes."""
@@ -242,9 +257,18 @@ class PolicyIndex:
                 yield pod
 
     def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
-        """Yield the pods of the namespaces of a group or a set."""
+        """Yield the pods of the namespaces of a group or a set, of those that have its port."""
+        if key.port is not None:
+            for pod in filter(None, map(self.pod, self._with_port.get(key.port, ()))):
+                if self._is_near(key, pod.namespace):
+                    yield pod
+            return
         for namespace in [key.namespace] if isinstance(key, PodGroup) else self._selected(key.namespaces):
             yield from self.pods_in(namespace)
+
+    def _is_near(self, key: PodGroup | PeerPods, namespace: str) -> bool:
+        part = key.namespace if isinstance(key, PodGroup) else key.namespaces
+        return part == namespace if isinstance(part, str) else part in self._parts_of.get(namespace, ())
 
     def is_inside(self, shared: Shared, pod: Pod) -> bool:
         """Return whether a set takes an address of a pod, where it has only those in networks."""

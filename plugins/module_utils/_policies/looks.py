@@ -177,18 +177,20 @@ class Looks:
             yield
 
     def _served(self, key: str, counts: Mapping[Watch, Counter[int]]) -> dict[Watch, list[int]]:
-        """Return the numbers that a policy gets ACLs for."""
+        """Return the numbers that a policy gets ACLs for: those that are served already, then those of most pods."""
         self._crowded.pop(key, None)
-        before, found, left = self.numbers.get(key, {}), {}, MAXIMUM_SERVED
+        before, found = self.numbers.get(key, {}), {}
+        kept = {watch: [one for one in before.get(watch, ()) if one in numbers] for watch, numbers in counts.items()}
+        left = MAXIMUM_SERVED - sum(map(len, kept.values()))
         for watch in self._watches.get(key, ()):
-            numbers = counts[watch]
-            most = min(MAXIMUM_NUMBERS, left)
-            if len(numbers) > most:
+            numbers, served = counts[watch], kept[watch]
+            new = [one for one, _pods in numbers.most_common() if one not in served]
+            taken = new[: min(MAXIMUM_NUMBERS - len(served), left)]
+            left -= len(taken)
+            if len(taken) < len(new):
                 self._crowded[key] = watch.port.name
-            served = _most(numbers, before.get(watch, ()), most)
-            left -= len(served)
-            if served:
-                found[watch] = served
+            if served or taken:
+                found[watch] = sorted([*served, *taken])
         return found
 
     def faults(self, key: str) -> Iterator[str]:
@@ -203,9 +205,3 @@ class Looks:
                 f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self.refused[key])} of its "
                 "selectors allow nothing"
             )
-
-
-def _most(counts: Counter[int], before: Collection[int], most: int) -> list[int]:
-    """Return the numbers that are served: those that are already, then those of most pods."""
-    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
-    return sorted(ordered[:most])

@@ -30,9 +30,10 @@ from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy
 from .nodes import NodePlanner
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
+from .shared import FEW_PODS, GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Shared
 
 LOG = logging.getLogger("ovn-k8s-watcher")
+LARGE = 20_000  # looks at pods for the sets that a policy lacks, beyond which they are not made with it at once
 KINDS = (nodes.KIND, KIND, GROUP_KIND, SET_KIND)
 
 
@@ -292,17 +293,37 @@ class PolicyPlanner:
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy.
 
-        :raises Unfinished: its pods are not all counted, and it has rows, which hold until then.
+        :raises Unfinished: not all that it needs is found and made, and it has rows, which hold until then.
         """
-        has_looked = self.looks.go_on(key, self._find_acls)
-        if not has_looked and self._replica.owned(self.owner(key), self.tables):
-            raise Unfinished(f"the pods of policy {key} are not counted yet")
+        is_ready = self.looks.go_on(key, self._find_acls) and not self._waits_for_sets(key)
+        if not is_ready and self._replica.owned(self.owner(key), self.tables):
+            raise Unfinished(f"the pods of policy {key} are not all looked at yet")
         found = self._planned[key] = self._acls.get(key)
-        if not has_looked:  # a new one isolates at once
+        if not is_ready:  # a new one isolates at once
             self.engine.mark(KIND, key)
             return [acls.row(key, acl, self._find) for acl in found or () if acl.action == acls.DROP]
         rows = [acls.row(key, acl, self._find) for acl in found or ()]
         return self._without_waiting(key, rows) if key in self._cautious else rows
+
+    def _waits_for_sets(self, key: str) -> bool:
+        """Return whether the groups and sets that a policy lacks are made before it, one by one, since all of them
+        take long. One that can't be made holds nothing up.
+        """
+        if key in self._cautious:
+            return False
+        missing, looks = [], 0
+        for one in map(self._find, self._current_keys(key)):
+            if one.keeps_pods and not self._replica.owned(one.owner, (one.need.table,)):
+                missing.append(one)
+                looks += len(self._pods) if one.port is None else FEW_PODS
+        if looks <= LARGE:
+            return False
+        if any((one.kind, one.name) in self.engine.failing for one in missing):
+            self._cautious.add(key)
+            return False
+        for one in missing:
+            self._mark(one)
+        return True
 
     def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
         """Return those rows of a policy that isolate, and those for which everything is there."""
