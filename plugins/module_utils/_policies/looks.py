@@ -184,7 +184,8 @@ class Looks:
         left = MAXIMUM_SERVED - sum(map(len, kept.values()))
         for watch in self._watches.get(key, ()):
             numbers, served = counts[watch], kept[watch]
-            new = [one for one, _pods in numbers.most_common() if one not in served]
+            # The same for each watcher that begins: whoever has the same number of pods comes by its own.
+            new = [one for one, _pods in sorted(numbers.items(), key=_order) if one not in served]
             taken = new[: min(MAXIMUM_NUMBERS - len(served), left)]
             left -= len(taken)
             if len(taken) < len(new):
@@ -205,3 +206,8 @@ class Looks:
                 f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self.refused[key])} of its "
                 "selectors allow nothing"
             )
+
+
+def _order(item: tuple[int, int]) -> tuple[int, int]:
+    number, pods = item
+    return -pods, number
