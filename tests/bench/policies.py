@@ -5,7 +5,8 @@ how much of it is planning, with 1 policy and with 1,000, among 5,000 pods on 45
 
 Run it with `tests/bench/run policies [PODS [POLICIES]]`. There is no API server: the watcher's objects are in this
 process, beside a real database. With `--northd` each change is also followed until the real ovn-northd has it in the
-Southbound database.
+Southbound database. `--hostile` measures something else: how long a pod of somebody else waits for its port while users
+make what costs most.
 """
 
 from __future__ import annotations
@@ -153,12 +154,130 @@ async def measure(nb, northd, pods, policies):
             )
 
 
+KINDS = ("NetworkPolicy", "PolicyPods", "PolicyPeers")
+TURN = 0.01  # seconds between two looks at whether the loop still turns
+
+
+class Others:
+    """Somebody else, whose pods come while hostile objects do."""
+
+    def __init__(self, world):
+        self.world, self.count, self.longest = world, 0, 0.0
+
+    async def turn(self):
+        """Note the longest time for which nothing else could be done, for ever."""
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(TURN)
+            now = time.perf_counter()
+            self.longest = max(self.longest, now - last - TURN)
+            last = now
+
+    async def wait(self):
+        """Seconds until a new pod has its port."""
+        self.count += 1
+        key, started = f"good/p{self.count}", time.perf_counter()
+        self.world.pod(key, self.count % NODES + 1)
+        while self.world.port(key) is None:
+            await asyncio.sleep(0.001)
+        return time.perf_counter() - started
+
+    async def show(self, label, change):
+        """Print how long they wait during a change, one pod after the other."""
+        self.longest, started = 0.0, time.perf_counter()
+        change()
+        at_once = time.perf_counter() - started
+        waits = [await self.wait()]
+        engine = self.world.cluster.engine
+        own = 5  # keys that these pods mark themselves
+        while len(engine) > own or any(engine._marked[kind] for kind in KINDS):
+            waits.append(await self.wait())
+        lasted = time.perf_counter() - started
+        print(
+            f"  {label}: {lasted:.1f} s; the event {at_once:.2f} s, others wait {max(waits):.2f} s at most "
+            f"({len(waits)} pods), the loop stood for {self.longest:.2f} s",
+            flush=True,
+        )
+
+
+def hostile_policies():
+    """What costs most, as label -> spec."""
+    names = [f"p{number}" for number in range(10)]
+    every = [{"matchExpressions": [{"key": f"no{n}", "operator": "DoesNotExist"}]} for n in range(100)]
+    peers = [{"namespaceSelector": {}, "podSelector": one} for one in every]
+    blocks = [
+        {
+            "ipBlock": {
+                "cidr": f"10.{n >> 4}.{(n & 15) * 16}.0/20",
+                "except": [f"10.{n >> 4}.{(n & 15) * 16}.{m}/32" for m in (7, 99)],
+            }
+        }
+        for n in range(1000)
+    ]
+    ports = [{"port": name} for name in names]
+    rules = [{"from": [peers[n % 100]], "ports": [{"port": n % 60_000 + 1}]} for n in range(10_000)]
+    return {
+        "100 peers that select all pods, 10 names of ports": {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": peers, "ports": ports}],
+        },
+        "10,000 rules": {"podSelector": {}, "ingress": rules},
+        "1,000 ipBlocks with exceptions, in 4 rules": {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": blocks[n::4], "ports": [{"port": n + 1}]} for n in range(4)],
+        },
+    }
+
+
+async def measure_hostile(nb, pods):
+    """How long others wait for each."""
+    async with PolicyWorld(nb) as world:
+        for number in range(NAMESPACES):
+            world.namespace(f"ns{number}", team=f"t{number % 10}")
+        world.namespace("good")
+
+        def pod(number, **labels):
+            ports = [(f"p{one}", 1024 + (number + one) % 5000) for one in range(10)]
+            world.pod(f"ns{number % NAMESPACES}/p{number}", number % NODES + 1, ports, app="x", **labels)
+
+        for number in range(pods):
+            pod(number)
+        await world.settled()
+        others = Others(world)
+        turning = asyncio.create_task(others.turn())
+        try:
+            print(f"  among {pods} pods:", flush=True)
+            await others.show("nothing", lambda: None)
+            for label, spec in hostile_policies().items():
+                await others.show(label, lambda spec=spec: world.policy("ns1/hostile", **spec))
+                await others.show("it goes", lambda: world.delete("networkpolicies", "ns1/hostile"))
+            for count in range(4):
+                world.policy(
+                    f"ns{count}/team",
+                    podSelector={"matchLabels": {"tier": f"t{count}"}},
+                    ingress=[
+                        {"from": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"tier": f"t{count}"}}}]}
+                    ],
+                )
+            await world.settled()
+            await others.show("all pods get other labels", lambda: [pod(n, tier=f"t{n % 4}") for n in range(pods)])
+            began = time.perf_counter()
+            world.cluster.policies.begin()
+            print(f"  a watcher that begins: {time.perf_counter() - began:.3f} s at once", flush=True)
+            await world.settled()
+        finally:
+            turning.cancel()
+
+
 def main():
     """Measure with a database of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pods", nargs="?", type=int, default=5000)
     parser.add_argument("policies", nargs="?", type=int, default=1000)
     parser.add_argument("--northd", action="store_true")
+    parser.add_argument("--hostile", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     nb = Northbound()
@@ -167,7 +286,10 @@ def main():
         nodes = [node_settings(n, minion_switch_subnet=[f"192.168.{n}.0/24"]) for n in range(1, NODES + 1)]
         nb.master(nodes=nodes, gateways=[gateway_settings(1)])
         northd = Northd(nb) if options.northd else None
-        asyncio.run(measure(nb, northd, options.pods, options.policies))
+        if options.hostile:
+            asyncio.run(measure_hostile(nb, options.pods))
+        else:
+            asyncio.run(measure(nb, northd, options.pods, options.policies))
     finally:
         if northd is not None:
             northd.remove()

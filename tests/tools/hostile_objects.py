@@ -74,6 +74,7 @@ class Hostile:
                 self._pod_of_many_addresses,
                 self._large_pod,
                 self._pod_of_many_ports,
+                self._pod_of_many_names,
             ),
             "Service": (self._service, self._taking_service, self._wide_service, self._large_service),
             "EndpointSlice": (self._slice, self._slice, self._wide_slice),
@@ -82,6 +83,7 @@ class Hostile:
                 self._policy_of_many_rules,
                 self._policy_of_many_peers,
                 self._policy_of_many_networks,
+                self._policy_of_many_names,
             ),
             "Node": (self._node,),
             "Namespace": (self._namespace_of_users,),
@@ -251,6 +253,20 @@ class Hostile:
         }
         return body
 
+    def _pod_of_many_names(self):
+        """Ten names of ports, each with another number than in other pods, in many containers each."""
+        body = self._pod()
+        body["spec"]["nodeName"] = self.chance.choice(["node1", "node2"])
+        body["spec"]["containers"] = [
+            {
+                "name": f"c{container}",
+                "image": "i",
+                "ports": [{"name": f"p{n}", "containerPort": self.chance.randrange(1, 65536)} for n in range(10)],
+            }
+            for container in range(20)
+        ]
+        return body
+
     def _owner(self, number):
         return {"apiVersion": "v1", "kind": self._values.text() or "DaemonSet", "name": "x", "uid": f"u{number}"}
 
@@ -320,6 +336,20 @@ class Hostile:
         peers = [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"n": str(n)}}} for n in range(250)]
         ports = [{"port": 2 * number + 1, "protocol": "UDP"} for number in range(500)]
         body["spec"] = {"podSelector": {}, "ingress": [{"from": peers, "ports": ports}, {"from": peers}]}
+        return body
+
+    def _policy_of_many_names(self):
+        """As many peers as are served, which select all pods, each with ten names of ports."""
+        body = self._policy()
+        peers = [
+            {
+                "namespaceSelector": {},
+                "podSelector": {"matchExpressions": [{"key": f"n{n}", "operator": "DoesNotExist"}]},
+            }
+            for n in range(100)
+        ]
+        ports = [{"port": f"p{number}"} for number in range(10)]
+        body["spec"] = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": peers, "ports": ports}]}
         return body
 
     def _policy_of_many_networks(self):

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._common import names
@@ -157,6 +157,22 @@ class NamespaceLogging:
         self._namespaces = namespaces
         self._told = told
         self.followers: list[Callable[[str], object]] = []
+        self._policies: dict[str, set[str]] = {}  # namespace -> keys of its policies
+
+    def policy_changed(self, key: str, is_there: bool) -> None:
+        """Take in that a policy is there, or is not.
+
+        :param key: ``namespace/name``.
+        """
+        namespace = key.partition("/")[0]
+        policies = self._policies.setdefault(namespace, set())
+        policies.add(key) if is_there else policies.discard(key)
+        if not policies:
+            del self._policies[namespace]
+
+    def policies_of(self, namespace: str) -> Collection[str]:
+        """Return the keys of the policies of a namespace."""
+        return self._policies.get(namespace, ())
 
     def changed(self, name: str, old: Namespace | None, new: Namespace | None) -> None:
         """Take in a change of a namespace."""

@@ -70,6 +70,10 @@ class ClusterPolicy(NamedTuple):
     version: str = VERSIONS[0]
     condition: Condition | None = None
 
+    def is_as(self, other: ClusterPolicy) -> bool:
+        """Return whether another one differs in nothing but what its status says."""
+        return self._replace(condition=other.condition) == other
+
     @property
     def key(self) -> str:
         """Its name: no other kind of policy has such a key."""

@@ -114,15 +114,16 @@ class SetPlanner(SharedPlanner):
         self._nodes = nodes
         self._ports_with: dict[str, set[str]] = {}  # address -> UUIDs of pods' ports
         self._suspects: dict[str, set[str]] = {}  # name -> addresses that may be no pod's
+        self._unseen: set[str] = set()  # names whose addresses may all be no pod's
 
     # Events.
 
     def begin(self) -> None:
         """Look for addresses in sets that no pod has."""
         self._suspects.clear()
-        for row in self._replica.rows[SET_TABLE].values():
-            if row.owner is not None and row.owner.type == SET_KIND:
-                self.suspect(row, row.columns["addresses"])
+        self._unseen = set(self._replica.owners(SET_KIND))
+        for name in self._unseen:
+            self.engine.mark(self.kind, name)
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a pod's port: its addresses may be nobody's now."""
@@ -139,10 +140,13 @@ class SetPlanner(SharedPlanner):
 
     def suspect(self, row: CurrentRow, addresses: Iterable[str]) -> None:
         """Look at a set again whose row has addresses that may be no pod's."""
-        found = [address for address in addresses if address not in self._ports_with]
+        found = self._without_ports(addresses)
         if found and row.owner is not None and row.owner.type == SET_KIND:
             self._suspects.setdefault(row.owner.name, set()).update(found)
             self.engine.mark(self.kind, row.owner.name)
+
+    def _without_ports(self, addresses: Iterable[str]) -> list[str]:
+        return [address for address in addresses if address not in self._ports_with]
 
     def pods_with(self, address: str) -> Iterator[str]:
         """Yield the keys of pods whose port has an address."""
@@ -163,6 +167,10 @@ class SetPlanner(SharedPlanner):
             return [self._row(shared, version, _of(of_nodes, version)) for version in shared.versions]
         if isinstance(shared.key, PeerNetworks):
             return [self._row(shared, version, _of(shared.key.networks, version)) for version in shared.versions]
+        if name in self._unseen:
+            self._unseen.discard(name)
+            for row in self._replica.owned(shared.owner, self.tables):
+                self._suspects.setdefault(name, set()).update(self._without_ports(row.columns["addresses"]))
         rows: list[Row] = []
         missing = [
             version for version in shared.versions if self._replica.named(SET_TABLE, shared.set_name(version)) is None

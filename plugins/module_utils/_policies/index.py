@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Union
 
-from .._pods.model import Pod
+from .._pods.model import ContainerPort, Pod
 from .model import Namespace, PortName
 from .selectors import Selector, SelectorIndex
-from .shared import OTHERS, Key, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
+from .shared import GROUP_KIND, OTHERS, SET_KIND, Key, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
 
 Part = Union[str, Selector]  # what selects namespaces: the name of one, or labels
 
@@ -27,7 +27,11 @@ class PolicyIndex:
     :param pods: key -> pod, the informer's store.
     :param namespaces: name -> namespace, the informer's store.
     :param addresses_of: returns the addresses that the port of a pod has.
+
+    :ivar on_size: called with a set whose size is another one than policies know that count it.
     """
+
+    on_size: Callable[[Shared], object]
 
     def __init__(
         self,
@@ -47,12 +51,18 @@ class PolicyIndex:
         self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
         self._nodes: set[Shared] = set()  # sets of nodes
         self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
+        self._with_port: dict[ContainerPort, set[str]] = {}  # port -> keys of pods that have it
+        self._are_counted = False  # some set's pods were counted
 
     # Events.
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in that a pod is there, or is not. A static pod stays without its copy until :meth:`pod_gone`."""
         namespace = key.partition("/")[0]
+        before = self._away.get(key, old)
+        after = before if new is None and before is not None and before.static_uid is not None else new
+        self._recount(before, after)
+        self._index_ports(key, before, after)
         if new is not None:
             self._away.pop(key, None)
             self._pods_of.setdefault(namespace, set()).add(key)
@@ -65,8 +75,32 @@ class PolicyIndex:
         """Take in that a pod has no port any more; return it where it was a static pod that has stayed."""
         pod = self._away.pop(key, None)
         if pod is not None and key not in self._pods:
+            self._recount(pod, None)
+            self._index_ports(key, pod, None)
             self._forget_pod(pod.namespace, key)
         return pod
+
+    def _index_ports(self, key: str, old: Pod | None, new: Pod | None) -> None:
+        """Take in that a pod has other ports."""
+        before, after = (set(pod.ports) if pod is not None else set() for pod in (old, new))
+        for port in before - after:
+            keys = self._with_port.get(port, set())
+            keys.discard(key)
+            if not keys:
+                self._with_port.pop(port, None)
+        for port in after - before:
+            self._with_port.setdefault(port, set()).add(key)
+
+    def _recount(self, old: Pod | None, new: Pod | None) -> None:
+        """Take in that a pod has other labels, has come or has gone: the sets that are counted have other sizes."""
+        if self._are_counted and (old is None or new is None or old.labels != new.labels):
+            for pod, by in ((old, -1), (new, 1)):
+                self._resize(self._selected_sets(pod) if pod is not None else (), by)
+
+    def _resize(self, sets: Iterable[Shared], by: int) -> None:
+        for shared in sets:
+            if shared.resize(by):
+                self.on_size(shared)
 
     def _forget_pod(self, namespace: str, key: str) -> None:
         keys = self._pods_of.get(namespace, set())
@@ -77,10 +111,14 @@ class PolicyIndex:
     def namespace_changed(self, name: str, new: Namespace | None) -> bool:
         """Take in a change of a namespace; return whether its pods may be in other sets now."""
         before = self._parts_of.pop(name, None)
-        if new is None:
-            return bool(before)
-        self._parts_of[name] = set(self._parts.matching(new.labels))
-        return before != self._parts_of[name]
+        after = set(self._parts.matching(new.labels)) if new is not None else set()
+        if new is not None:
+            self._parts_of[name] = after
+        for parts, by in (((before or set()) - after, -1), (after - (before or set()), 1)):
+            for pod in self.pods_in(name) if parts and self._are_counted else ():
+                for index in filter(None, map(self._peers.get, parts)):
+                    self._resize(index.matching(pod.labels), by)
+        return before != after if new is not None else bool(before)
 
     # Policies.
 
@@ -102,6 +140,17 @@ class PolicyIndex:
         """Note that a policy has rows for each number that pods have for a port's name."""
         self._shared(key).watchers.setdefault(policy, set()).add(port)
 
+    def count(self, key: PeerPods, policy: str) -> None:
+        """Note that a policy counts the pods of a set, whether it uses it or not."""
+        self._shared(key).counters.add(policy)
+
+    def uncount(self, key: PeerPods, policy: str) -> None:
+        """Undo :meth:`count`."""
+        shared = self._by_key.get(key)
+        if shared is not None:
+            shared.counters.discard(policy)
+            self.forget(shared)
+
     def release(self, shared: Shared, policy: str) -> None:
         """Note that a policy does not use a group or a set any more."""
         shared.users.discard(policy)
@@ -116,7 +165,7 @@ class PolicyIndex:
 
     def forget(self, shared: Shared) -> None:
         """Forget a group or a set that no policy knows any more, and that has no rows."""
-        if shared.users or shared.watchers or self._by_key.get(shared.key) is not shared:
+        if shared.users or shared.watchers or shared.counters or self._by_key.get(shared.key) is not shared:
             return
         del self._by_key[shared.key], self._by_name[shared.name]
         key = shared.key
@@ -160,6 +209,12 @@ class PolicyIndex:
     def get(self, key: Key) -> Shared | None:
         """Return the group or set of a key; None: no policy knows it."""
         return self._by_key.get(key)
+
+    def sizes(self) -> dict[str, int]:
+        """Return how many rows there are for those that are used, of each table."""
+        kinds = Counter(one.kind for one in self.all() if one.users)
+        sets = sum(len(one.versions) for one in self.all() if one.users and one.kind == SET_KIND)
+        return {"port_group": kinds[GROUP_KIND], "address_set": sets}
 
     def all(self) -> list[Shared]:
         """Return all groups and sets."""
@@ -216,9 +271,18 @@ class PolicyIndex:
                 yield pod
 
     def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
-        """Yield the pods of the namespaces of a group or a set."""
+        """Yield the pods of the namespaces of a group or a set, of those that have its port."""
+        if key.port is not None:
+            for pod in filter(None, map(self.pod, self._with_port.get(key.port, ()))):
+                if self._is_near(key, pod.namespace):
+                    yield pod
+            return
         for namespace in self._selected(_part(key)):
             yield from self.pods_in(namespace)
+
+    def _is_near(self, key: PodGroup | PeerPods, namespace: str) -> bool:
+        part = _part(key)
+        return part == namespace if isinstance(part, str) else part in self._parts_of.get(namespace, ())
 
     def is_inside(self, shared: Shared, pod: Pod) -> bool:
         """Return whether a set takes an address of a pod, where it has only those in networks."""
@@ -237,13 +301,12 @@ class PolicyIndex:
         return list(self._away)
 
     def size(self, key: PeerPods) -> int:
-        """Return how many pods peers are, also where no policy uses them."""
-        part = key.namespaces
-        if isinstance(part, Selector):
-            places = [name for name, one in self._namespaces.items() if part.matches(one.labels)]
-        else:
-            places = [part]
-        return sum(key.pods.matches(pod.labels) for name in places for pod in self.pods_in(name))
+        """Return how many pods a set has that a policy counts: one look at all of them, the first time."""
+        shared = self._by_key[key]
+        if shared.size is None:
+            self._are_counted = True
+            shared.size = shared.told_size = sum(key.pods.matches(pod.labels) for pod in self._pods_near(key))
+        return shared.size
 
     def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
         """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
@@ -273,15 +336,6 @@ class PolicyIndex:
             index = places.get(part)
             if index is not None:
                 yield from index.matching(pod.labels)
-
-
-def most(counts: Counter[int], before: Collection[int], limit: int) -> list[int]:
-    """Return the numbers that are served: those that are already, then those of most pods.
-
-    :param limit: of how many.
-    """
-    ordered = sorted(counts, key=lambda number: (number not in before, -counts[number], number))
-    return sorted(ordered[:limit])
 
 
 def _part(key: PodGroup | PeerPods) -> Part:

@@ -9,7 +9,7 @@ Those that nobody names any more are removed after the last ACL that names them.
 
 from __future__ import annotations
 
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import cast
 
@@ -19,27 +19,27 @@ from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._pods import northbound
 from .._pods.model import Pod
 from .._reconcile.engine import Engine
-from .._reconcile.planning import NotReady
+from .._reconcile.planning import NotReady, Unfinished
 from . import acls, cluster_acls, nodes, tiers
 from .acl_log import METER_KIND, OFF, MeterPlanner, NamespaceLogging
-from .acls import KIND, Acl, Watch
+from .acls import KIND, Acl
 from .cluster_model import ClusterPolicy
 from .domain_sets import DomainPlanner
 from .enforcement import Changes, Observe
 from .groups import GroupPlanner, SetPlanner
-from .index import PolicyIndex, most
+from .index import PolicyIndex
+from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
-from .model import Namespace, Policy, PortName, bounded
+from .model import Namespace, Policy
 from .moving import Move
 from .nodes import NodePlanner
+from .policy_domains import PolicyDomains
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
+from .shared import FEW_PODS, GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, Shared
 from .sharing import Sharing
 
+LARGE = 20_000  # looks at pods for the sets that a policy lacks, beyond which they are not made with it at once
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
-MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
-MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
-NOT_ACCEPT = ", and rules with another action than Accept deny everything"
 
 
 class PolicyPlanner:
@@ -77,6 +77,7 @@ class PolicyPlanner:
         observe: Observe = lambda what, seconds: None,
     ) -> None:
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
+        self.looks = Looks(self.index, pods, self._mark_policy)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
@@ -94,26 +95,18 @@ class PolicyPlanner:
         self.sharing = Sharing(self.index, self._adopt, self._mark)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
-        self._domains = domains
-        domains.listeners.append(self._domain_changed)
+        self._names = PolicyDomains(domains, self._mark_policy)
         self._observe = observe
         self.changes = Changes()
         self.meter = MeterPlanner()
         self.logging = NamespaceLogging(namespaces, reports.told)
         self.logging.followers.append(self._logging_changed)
-        self._of_namespace: dict[str, set[str]] = {}  # namespace -> keys of its policies
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
         self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
-        self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
-        self._numbers: dict[str, dict[Watch, list[int]]] = {}  # policy -> the numbers that its ACLs have for names
-        self._refused: dict[str, set[PeerPods]] = {}  # policy -> peers for which it has no members left
-        self._unnumbered: set[str] = set()  # policies whose numbers are looked for when they are planned
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
-        self._crowded: dict[str, list[str]] = {}  # policy -> which names of ports have too many numbers
-        self._names: dict[str, set[str]] = {}  # policy -> domain names that its ACLs name, or did until now
-        self._unknown: dict[str, set[str]] = {}  # policy -> domain names that are beyond what is served
+        self._surplus: set[str] = set()  # policies that use what their ACLs name no more
         self._used: dict[str, set[Key]] = {}  # policy -> groups and sets of its ACLs, and of those that are written
 
     @property
@@ -141,21 +134,17 @@ class PolicyPlanner:
 
     def policy_changed(self, key: str, old: AnyPolicy | None, new: AnyPolicy | None) -> None:
         """Take in a change of a policy."""
+        if isinstance(old, ClusterPolicy) and isinstance(new, ClusterPolicy) and old.is_as(new):
+            self._mark_policy(key)
+            return
         if self.engine.active:
             self.changes.changed(key)
         if new is None:
             self._reports.forget(key, old)
             self._cautious.discard(key)
         if kind_of(key) == KIND:
-            self._keep_in_namespace(key, new is not None)
+            self.logging.policy_changed(key, new is not None)
         self._refresh(key)
-
-    def _keep_in_namespace(self, key: str, is_there: bool) -> None:
-        namespace = key.partition("/")[0]
-        policies = self._of_namespace.setdefault(namespace, set())
-        policies.add(key) if is_there else policies.discard(key)
-        if not policies:
-            del self._of_namespace[namespace]
 
     def namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         """Take in a change of a namespace: its pods may be in other sets, and its ACLs may be logged."""
@@ -167,7 +156,7 @@ class PolicyPlanner:
 
     def _logging_changed(self, namespace: str) -> None:
         """Look at the policies of a namespace, whose ACLs may be logged otherwise."""
-        for key in self._of_namespace.get(namespace, ()):
+        for key in self.logging.policies_of(namespace):
             self.engine.mark(KIND, key)
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
@@ -176,19 +165,15 @@ class PolicyPlanner:
         if old is not None:
             self._look_at_ports(old)
         if new is not None:
-            self._number_anew(self.index.stale(new))
+            self.looks.number_anew(self.index.stale(new))
+        if old is None:
+            self.looks.pod_came()
 
     def node_changed(self, old: Node | None, new: Node | None) -> None:
         """Take in a change of a node of Kubernetes: it may be in other sets, or have other addresses."""
         for shared in self.index.sets_of_nodes():
             if shared.node_addresses(old) != shared.node_addresses(new):
                 self._mark(shared)
-
-    def _domain_changed(self, name: str) -> None:
-        """Take in that a domain name has other addresses, or another problem, of which its policies tell."""
-        for key in self._domains.names.users(name):
-            if key in self._names:
-                self._mark_policy(key)
 
     def _pod_gone(self, key: str) -> None:
         """Take in that a pod has no port any more."""
@@ -207,7 +192,7 @@ class PolicyPlanner:
         if new is not None and new.owner is not None and new.owner.type == northbound.KIND:
             pod = self.index.pod(new.owner.name)
             if pod is not None and pod.ports:
-                self._number_anew(self.index.stale(pod))
+                self.looks.number_anew(self.index.stale(pod))
 
     def _addresses_of(self, pod: str) -> Iterator[str]:
         for port in self._replica.owned(northbound.owner(pod), (northbound.TABLE,)):
@@ -251,14 +236,17 @@ class PolicyPlanner:
     def _without_pods(self, shared: Shared) -> None:
         """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
         if shared.port is not None and not any(self.index.is_inside(shared, pod) for pod in self.index.pods_of(shared)):
-            self._number_anew(shared.wanted_by)
+            self.looks.number_anew(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
         self.changes.clear()
-        for key in {*self._policies, *self._used}:
-            self._refresh(key)
+        for key in self._policies:
+            if kind_of(key) != KIND:
+                self._find_acls(key)  # whether there are tiers was not known before
+        for key in list(self._surplus):
             self._release(key, are_rows_known=False)
+        self.looks.begin()
         self._of_before = self._replica.owners(KIND) | self._replica.owners(cluster_acls.KIND)
         self._move.begin()
         self.sets.begin()
@@ -299,7 +287,7 @@ class PolicyPlanner:
         for pod in pods:
             self.engine.mark(northbound.KIND, pod.key)
             stale |= self.index.stale(pod)
-        self._number_anew(stale)
+        self.looks.number_anew(stale)
 
     # Which groups and sets a policy uses.
 
@@ -310,42 +298,28 @@ class PolicyPlanner:
         each peer: they only let something through, and wait until the policy is planned.
         """
         policy = self._policies.get(key)
-        for watch in self._watches.pop(key, ()):
-            self.index.unwatch(watch.key, key)
-        if policy is not None:
-            self._watches[key] = acls.watches(policy)
-            for watch in self._watches[key]:
-                self.index.watch(watch.key, key, watch.port)
-            self._unnumbered.add(key)
-        else:
-            self._numbers.pop(key, None)
-            self._refused.pop(key, None)
-            self._crowded.pop(key, None)
-            self._unknown.pop(key, None)
-            self._unnumbered.discard(key)
+        self.looks.policy_changed(key, policy)
+        if policy is None:
+            self._names.forget(key)
         self._find_acls(key)
         if not self.engine.active:
             self._release(key, are_rows_known=False)
         self._mark_policy(key)
 
-    def _number_anew(self, keys: Iterable[str]) -> None:
-        """Look again for the numbers that policies need, when they are planned."""
-        for key in keys:
-            self._unnumbered.add(key)
-            self._mark_policy(key)
-
     def _find_acls(self, key: str) -> None:
         """Find the ACLs of a policy, with the numbers that are known, and use what they name."""
-        policy, numbers = self._policies.get(key), self._numbers.get(key, {})
+        policy, numbers = self._policies.get(key), self.looks.numbers.get(key, {})
         if policy is None:
             self._acls.pop(key, None)
         elif isinstance(policy, Policy):
-            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self._refused.get(key, ()))
+            self._acls[key] = acls.wanted(policy, lambda watch: numbers.get(watch, ()), self.looks.refused.get(key, ()))
         else:
-            self._acls[key] = self._of_cluster(policy, numbers) if self.has_tiers() else []
+            self._acls[key] = self._of_cluster(policy) if self.has_tiers() else []
         used, current = self._used.setdefault(key, set()), self._current_keys(key)
         for one in used - current:
             self.index.give_up(one, key)
+        if not used <= current or not self._current_domains(key).issuperset(self._names.of(key)):
+            self._surplus.add(key)
         for one in current:
             used.add(one)
             if self.index.use(one, key):
@@ -355,16 +329,11 @@ class PolicyPlanner:
         """Return whether the database has tiers, without which cluster network policies are refused."""
         return tiers.are_served(self._replica.missing_columns("ACL"))
 
-    def _of_cluster(self, policy: ClusterPolicy, numbers: Mapping[Watch, list[int]]) -> list[Acl]:
+    def _of_cluster(self, policy: ClusterPolicy) -> list[Acl]:
         """Return the ACLs of a cluster network policy, and use its domain names."""
-        key, used = policy.key, self._names.setdefault(policy.key, set())
-        unknown = self._unknown[key] = set()
-        for name in cluster_acls.domains_of(policy):
-            if name in used or self._domains.use(name, key):
-                used.add(name)
-            else:
-                unknown.add(name)
-        crowded, refused = self._crowded.get(key, ()), self._refused.get(key, ())
+        key, looks = policy.key, self.looks
+        numbers, refused, crowded = looks.numbers.get(key, {}), looks.refused.get(key, ()), looks.crowded.get(key, ())
+        unknown = self._names.use(key, cluster_acls.domains_of(policy))
         return cluster_acls.wanted(policy, lambda watch: numbers.get(watch, ()), refused, crowded, unknown)
 
     def _adopt(self, key: Key) -> None:
@@ -377,42 +346,6 @@ class PolicyPlanner:
             self.members_changed(row, tuple(row.columns[MEMBER_COLUMNS[row.table]]), ())
         for pod in self.index.pods_of(shared) if rows else ():
             self.engine.mark(northbound.KIND, pod.key)
-
-    def _find_numbers(self, key: str) -> None:
-        """Find the numbers that pods have for the names of a policy's ports: one look at the pods of each selector."""
-        self._unnumbered.discard(key)
-        crowded_before = self._crowded.pop(key, [])
-        names: dict[PodGroup | PeerPods, set[PortName]] = {}
-        for watch in self._watches.get(key, ()):
-            names.setdefault(watch.key, set()).add(watch.port)
-        counts = {one: self.index.numbers(one, wanted) for one, wanted in names.items()}
-        before, found = self._numbers.get(key, {}), {}
-        for watch in self._watches.get(key, ()):
-            numbers = counts[watch.key].get(watch.port)
-            if numbers:
-                found[watch] = most(numbers, before.get(watch, ()), MAXIMUM_NUMBERS)
-                if len(numbers) > MAXIMUM_NUMBERS:
-                    self._crowded.setdefault(key, []).append(watch.port.name)
-        refused = self._beyond_members(key)
-        is_crowded = self._crowded.get(key, []) != crowded_before
-        if found != before or refused != self._refused.get(key, set()) or is_crowded:
-            self._numbers[key], self._refused[key] = found, refused
-            self._find_acls(key)
-
-    def _beyond_members(self, key: str) -> set[PeerPods]:
-        """Return the peers of a policy that have more members than are left for them."""
-        policy, left = self._policies.get(key), MAXIMUM_MEMBERS
-        peers = acls.peers_of(policy) if policy is not None else []
-        refused: set[PeerPods] = set()
-        if len(peers) * len(self._pods) <= MAXIMUM_MEMBERS:
-            return refused
-        for one in peers:
-            size = self.index.size(one)
-            if size > left:
-                refused.add(one)
-            else:
-                left -= size
-        return refused
 
     def _current_keys(self, key: str) -> set[Key]:
         """Return the groups and sets that the ACLs of a policy name."""
@@ -433,6 +366,7 @@ class PolicyPlanner:
         :param are_rows_known: no row of the policy names them, so they may go where nobody else uses them.
         """
         used = self._used.get(key, set())
+        self._surplus.discard(key)
         for one in used - self._current_keys(key):
             used.discard(one)
             shared = self.index.get(one)
@@ -444,12 +378,7 @@ class PolicyPlanner:
             self.index.forget(shared)
         if not used:
             self._used.pop(key, None)
-        names = self._names.get(key, set())
-        for name in names - self._current_domains(key):
-            names.discard(name)
-            self._domains.release(name, key)
-        if not names:
-            self._names.pop(key, None)
+        self._names.release(key, self._current_domains(key))
 
     # For the engine.
 
@@ -461,18 +390,44 @@ class PolicyPlanner:
     def desired(self, key: str) -> list[Row]:
         """Return the ACLs of a policy.
 
+        :raises Unfinished: not all that it needs is found and made, and it has rows, which hold until then.
         :raises NotReady: those that are there must stay where they are.
         """
-        self.changes.planned(key)
-        if key in self._unnumbered:
-            self._find_numbers(key)
-        if kind_of(key) != KIND and key not in self._policies and self.are_unread():
+        is_ready = self.looks.go_on(key, self._find_acls) and not self._waits_for_sets(key)
+        kind = kind_of(key)
+        if not is_ready and (kind != KIND or self._replica.owned(self.owner(key), self.tables)):
+            raise Unfinished(f"the pods of policy {key} are not all looked at yet")
+        if kind != KIND and key not in self._policies and self.are_unread():
             raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        kind = kind_of(key)
         logging = self.logging.of(key.partition("/")[0]) if kind == KIND else OFF
         rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
+        if not is_ready:  # a new one isolates at once
+            self._mark_policy(key)
+            return [row for row in rows if row.columns["action"] == acls.DROP]
+        self.changes.planned(key)
         return self._without_waiting(key, rows) if key in self._cautious else rows
+
+    def _waits_for_sets(self, key: str) -> bool:
+        """Return whether the groups and sets that a policy lacks are made before it, one by one, since all of them
+        take long. One that can't be made holds nothing up.
+        """
+        if key in self._cautious:
+            return False
+        missing, looks = [], 0
+        for one in map(self._find, self._current_keys(key)):
+            if one.keeps_pods and not self._replica.owned(one.owner, (one.need.table,)):
+                missing.append(one)
+                looks += len(self._pods) if one.port is None else FEW_PODS
+        if looks <= LARGE:
+            return False
+        if any((one.kind, one.name) in self.engine.failing for one in missing):
+            if kind_of(key) == KIND:
+                self._cautious.add(key)
+            return False
+        for one in missing:
+            self._mark(one)
+        return True
 
     def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
         """Return those rows of a policy that isolate, and those for which everything is there."""
@@ -489,9 +444,7 @@ class PolicyPlanner:
 
     def sizes(self) -> dict[str, int]:
         """Return how many policies, and rows of theirs, there are: what is desired."""
-        kinds = Counter(one.kind for one in self.index.all() if one.users)
-        sets = sum(len(one.versions) for one in self.index.all() if one.users and one.kind == SET_KIND)
-        rows = {"acl": sum(map(len, self._acls.values())), "port_group": kinds[GROUP_KIND], "address_set": sets}
+        rows = {"acl": sum(map(len, self._acls.values())), **self.index.sizes()}
         return {"policy": len(self._policies), **rows}
 
     def chassis_of(self, key: str) -> set[str]:
@@ -521,7 +474,7 @@ class PolicyPlanner:
         if seconds is not None and changes:
             self._observe("policy", seconds)
         policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
-        if policy is None:
+        if policy is None or self.looks.is_under_way(key):
             return
         if waiting:
             message = (
@@ -537,21 +490,7 @@ class PolicyPlanner:
 
     def _faults(self, key: str, policy: AnyPolicy) -> list[str]:
         """Return what of a policy is not enforced as written, in words."""
-        faults = list(policy.faults)
-        if key in self._crowded:
-            faults.append(
-                f"port name {self._crowded[key][0]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods: "
-                f"those of most pods count{NOT_ACCEPT if isinstance(policy, ClusterPolicy) else ''}"
-            )
-        if self._refused.get(key):
-            faults.append(
-                f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self._refused[key])} of its "
-                f"selectors allow nothing{NOT_ACCEPT if isinstance(policy, ClusterPolicy) else ''}"
-            )
-        if self._unknown.get(key):
-            faults.append(f"{len(self._unknown[key])} of its domain names match nothing: the cluster has too many")
-        problems = ((name, self._domains.names.problem(name)) for name in sorted(self._names.get(key, ())))
-        return [*faults, *bounded([f"domain name {name}: {problem}" for name, problem in problems if problem])]
+        return [*policy.faults, *self.looks.faults(key), *self._names.faults(key)]
 
     def failed(self, key: str, reason: str) -> None:
         """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""

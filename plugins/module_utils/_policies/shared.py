@@ -26,6 +26,7 @@ from .selectors import Selector
 GROUP_KIND, SET_KIND = "PolicyPods", "PolicyPeers"
 GROUP_TABLE, SET_TABLE = "Port_Group", "Address_Set"
 VERSIONS = (4, 6)
+FEW_PODS = 100  # by which the size of a set may differ from what policies know
 
 
 class Node(Protocol):
@@ -102,11 +103,26 @@ class Shared:
     :ivar digest: the hash in the names of its rows.
     :ivar users: keys of the policies that use it, or did until their rows are written.
     :ivar wanted_by: keys of those among them that use it now.
+    :ivar counters: keys of the policies that count its pods. One for which they are too many does not use it.
+    :ivar size: how many pods its selectors select; None: nobody has counted them yet.
+    :ivar told_size: the size that those policies know.
     :ivar watchers: policies that have rows for each number of a named port that these pods have: key -> names. Such a
         group need not have users: then it has no rows.
     """
 
-    __slots__ = ("_spans", "digest", "key", "kind", "name", "users", "wanted_by", "watchers")
+    __slots__ = (
+        "_spans",
+        "counters",
+        "digest",
+        "key",
+        "kind",
+        "name",
+        "size",
+        "told_size",
+        "users",
+        "wanted_by",
+        "watchers",
+    )
 
     def __init__(self, key: Key) -> None:
         self.key = key
@@ -119,7 +135,22 @@ class Shared:
         self.users: set[str] = set()
         self.wanted_by: set[str] = set()
         self.watchers: dict[str, set[PortName]] = {}
+        self.counters: set[str] = set()
+        self.size: int | None = None
+        self.told_size = 0
         self._spans: Spans | None = None
+
+    def resize(self, by: int) -> bool:
+        """Take in that its selectors select more pods or fewer; return whether those who count them must know it: after
+        a tenth more or less, so that a pod costs nothing for each of a thousand policies.
+        """
+        if self.size is None:
+            return False
+        self.size += by
+        if abs(self.size - self.told_size) <= max(self.told_size // 10, FEW_PODS):
+            return False
+        self.told_size = self.size
+        return True
 
     def __str__(self) -> str:
         """Return what selects the members, for people."""

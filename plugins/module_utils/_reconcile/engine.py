@@ -9,7 +9,8 @@ a host, are planned together, and so is an object with those whose rows it names
 parts them, neither the time for planning nor what the database refuses.
 A key that fails is tried again after a pause of its own. A key whose rows the database refuses is found by halving the
 batch, so it stops no other.
-Kinds take turns, and planning pauses after a while: many objects that cost much delay others for a moment only.
+Kinds take turns, and planning pauses after a while, also within one object (:class:`.planning.Unfinished`): many
+objects that cost much delay others for a moment only.
 A program that does not act has no keys: when it begins to act, everything is looked at.
 """
 
@@ -27,7 +28,7 @@ from .._common.retry import Pause
 from .._ovsdb.fence import Fence
 from .._ovsdb.plan import Plan
 from .._ovsdb.transaction import operations
-from .planning import NotReady, plan_object
+from .planning import NotReady, Unfinished, plan_object
 from .retries import RETRY_PAUSE, Failure, Key, Retries
 
 if TYPE_CHECKING:
@@ -240,6 +241,8 @@ class Engine:
         """Return the plan of a key; None when it can't be planned now."""
         try:
             return plan_object(self._replica, self.planners[key.kind], key.name)
+        except Unfinished:
+            self.mark(*key)
         except NotReady as exc:
             self._failed(key, str(exc), waits=True)
         except DatabaseError as exc:

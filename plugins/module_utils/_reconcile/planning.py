@@ -36,6 +36,7 @@ if TYPE_CHECKING:
             """Return the desired rows of an object.
 
             :raises NotReady: they can't be planned now.
+            :raises Unfinished: call it again; meanwhile nothing of the object changes.
             """
 
         def done(self, name: str, changes: Sequence[Change]) -> None:
@@ -56,6 +57,12 @@ class NotReady(OvnKubernetesError):
     def __init__(self, text: str, keeps_rows: bool = False) -> None:
         super().__init__(text)
         self.keeps_rows = keeps_rows
+
+
+class Unfinished(OvnKubernetesError):
+    """What an object needs takes long to find: the rest of it comes when others have had their turn."""
+
+    code = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     """Return the plan of an object.
 
     :raises NotReady: it can't be planned now.
+    :raises Unfinished: not all of it could be planned at once.
     :raises DatabaseError: a row belongs to somebody else.
     """
     current = replica.owned(planner.owner(name), planner.tables)

@@ -17,7 +17,8 @@ import pytest
 from policy_world import PolicyWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._pods import static_pods
-from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import reconcile as policies_reconcile
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import looks as policies_looks
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import shared as policies_shared
 from ansible_collections.ovn.kubernetes.plugins.module_utils._reconcile.planning import NotReady
 
 NAMESPACES, APPS, TEAMS = ("a", "b", "c"), ("web", "db", "job"), ("red", "blue")
@@ -394,11 +395,51 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
     run(nb, test)
 
 
+def test_a_long_look_at_pods_pauses(nb, monkeypatch):
+    """Protects everybody from a policy for which many pods must be looked at: others are written meanwhile. The new
+    policy isolates before it has counted, one that is there holds, and pods that change during the look are not lost.
+    """
+    monkeypatch.setattr(policies_looks, "PLANNING_TIME", 0)
+
+    async def test(world):
+        world.namespace("a")
+        for number in range(4):
+            world.pod(f"a/p{number}", 1, [("web", 8080 + number)])
+        await world.settled()
+        numbers = world.cluster.policies.index.numbers
+        looks, seen = [], []
+
+        def look(key, wanted):
+            looks.append(key)
+            seen.append((len(world.acls()), world.port("a/late") is not None))
+            if len(looks) == 2:
+                world.pod("a/late", 1, [("web", 9090)])
+            return numbers(key, wanted)
+
+        world.cluster.policies.index.numbers = look
+        peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
+        rule = {"to": peers, "ports": [{"port": "web"}]}
+        world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
+        await world.settled()
+        assert seen[0] == (0, False) and seen[8] == (1, True)  # it isolates, and another pod has its port
+        assert len(looks) == 18 and len(world.acls()) == 1 + 5  # a second look, for the pod that came
+        assert {acl[1] for acl in world.acls()} == {"drop", "allow-related"}
+        # Its rows hold during another look.
+        del looks[:], seen[:]
+        world.begin()
+        await world.settled()
+        assert {count for count, _late in seen} == {6} and len(world.acls()) == 6
+
+    run(nb, test)
+
+
 def test_too_many_members(nb, monkeypatch):
     """Protects the database from a policy whose many selectors select many pods each: rules beyond what is served allow
     nothing, and the user is told; those before hold, and the pods are isolated.
     """
-    monkeypatch.setattr(policies_reconcile, "MAXIMUM_MEMBERS", 10)
+    monkeypatch.setattr(policies_looks, "MAXIMUM_MEMBERS", 10)
+    for module in (policies_looks, policies_shared):
+        monkeypatch.setattr(module, "FEW_PODS", 0)
 
     async def test(world):
         world.namespace("a")
@@ -417,6 +458,24 @@ def test_too_many_members(nb, monkeypatch):
         assert ports == ["1", "2", "9", "ip"] and len(world.sets()) == 2
         while not any("more than 10 pods in sum: rules with 1 of its selectors" in one[2] for one in world.api.events):
             await asyncio.sleep(0.005)
+        # Members are counted when they come and go: no event of the policy is needed.
+        sizes = [one.size for one in world.cluster.policies.index.all() if one.size is not None]
+        assert sorted(sizes) == [4, 4, 4]
+        world.namespace("b")
+        for number in range(2):
+            world.pod(f"b/q{number}", 1)
+        await world.settled()  # the second selector has 6 now, of which there is room for none
+        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        for number in range(2):
+            world.delete("pods", f"a/p{number}")
+            world.delete("pods", f"b/q{number}")
+        world.delete("namespaces", "b")
+        await world.settled()
+        assert len(world.acls()) == 5 and len(world.sets()) == 3
+        for number in range(2):
+            world.pod(f"a/p{number}", 1)
+        await world.settled()
+        assert len(world.acls()) == 4 and len(world.sets()) == 2
         # Whoever plans it again finds the same.
         world.begin()
         await world.settled()

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a policy has to know of pods before its rows are made: the numbers that they have for the names of its ports,
+and whether its peers are too many.
+
+Both take looks at all pods of each selector. They are due when the policy is planned, and pause there: 100 selectors
+among 10,000 pods take seconds, in which nobody else should wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+from .._pods.model import Pod
+from .._reconcile.engine import PLANNING_TIME
+from . import acls
+from .acls import Watch
+from .cluster_model import ClusterPolicy
+from .index import PolicyIndex
+from .model import PortName
+from .reports import AnyPolicy
+from .shared import FEW_PODS, PeerPods, PodGroup, Shared
+
+MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
+MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
+NOT_ACCEPT = ", and rules with another action than Accept deny everything"
+MAXIMUM_SERVED = 1000  # numbers of all named ports of a policy, each counted for each selector
+
+
+class Looks:
+    """The looks of all policies at pods.
+
+    :param pods: key -> pod, the informer's store.
+    :param mark: called with the key of a policy that must be planned, for a look is due.
+
+    :ivar numbers: policy -> the numbers that its ACLs have for names.
+    :ivar refused: policy -> peers for which it has no members left.
+    :ivar crowded: policy -> which names of ports have too many numbers.
+    """
+
+    def __init__(self, index: PolicyIndex, pods: Mapping[str, Pod], mark: Callable[[str], object]) -> None:
+        self.numbers: dict[str, dict[Watch, list[int]]] = {}
+        self.refused: dict[str, set[PeerPods]] = {}
+        self.crowded: dict[str, list[str]] = {}
+        self._index = index
+        self._index.on_size = self._size_changed
+        self._pods = pods
+        self._mark = mark
+        self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
+        self._peers: dict[str, list[PeerPods]] = {}  # policy -> peers, in the order in which they get members
+        self._clusters: set[str] = set()  # policies of the cluster
+        self._unnumbered: set[str] = set()  # policies whose numbers must be looked for
+        self._uncounted: set[str] = set()  # policies whose members must be counted
+        self._under_way: dict[str, Iterator[None]] = {}  # policy -> its look
+        self._known_pods = 0  # how many pods there were when it was last known who must count
+
+    # Events.
+
+    def policy_changed(self, key: str, policy: AnyPolicy | None) -> None:
+        """Take in a change of a policy: what it knows, it knows until its next look has ended."""
+        self._under_way.pop(key, None)
+        watches, peers = self._watches.pop(key, ()), self._peers.pop(key, ())
+        if policy is not None:
+            self._peers[key] = acls.peers_of(policy)
+            for peer in self._peers[key]:
+                self._index.count(peer, key)
+        for watch in watches:
+            self._index.unwatch(watch.key, key)
+        if policy is not None:
+            self._watches[key] = acls.watches(policy)
+            for watch in self._watches[key]:
+                self._index.watch(watch.key, key, watch.port)
+            self._unnumbered.add(key)
+            self._uncounted.add(key)
+            (self._clusters.add if isinstance(policy, ClusterPolicy) else self._clusters.discard)(key)
+        else:
+            self._clusters.discard(key)
+            self.numbers.pop(key, None)
+            self.refused.pop(key, None)
+            self.crowded.pop(key, None)
+            self._unnumbered.discard(key)
+            self._uncounted.discard(key)
+        for peer in {*peers} - {*self._peers.get(key, ())}:
+            self._index.uncount(peer, key)
+
+    def number_anew(self, keys: Iterable[str]) -> None:
+        """Look for the numbers that policies need again, when they are planned."""
+        for key in keys:
+            self._unnumbered.add(key)
+            self._mark(key)
+
+    def pod_came(self) -> None:
+        """Find the policies whose members must be counted now, whenever there is a tenth more of pods."""
+        pods = len(self._pods)
+        if pods <= self._known_pods + max(self._known_pods // 10, FEW_PODS):
+            return
+        self._known_pods = pods
+        for key, peers in self._peers.items():
+            if self._may_be_beyond(peers):
+                self._count_anew(key)
+
+    def _size_changed(self, shared: Shared) -> None:
+        """Take in that a set has far more pods than the policies know that count it, or far fewer."""
+        for key in shared.counters:
+            self._count_anew(key)
+
+    def _count_anew(self, key: str) -> None:
+        self._uncounted.add(key)
+        self._mark(key)
+
+    def begin(self) -> None:
+        """Let all numbers be looked for again: this watcher begins to act."""
+        self._unnumbered.update(key for key, watches in self._watches.items() if watches)
+
+    # The look.
+
+    def is_under_way(self, key: str) -> bool:
+        """Return whether a look at pods has begun, and has not ended."""
+        return key in self._under_way
+
+    def go_on(self, key: str, on_found: Callable[[str], object]) -> bool:
+        """Look at the pods that a policy depends on, where that is due; return whether the look has ended.
+
+        Pods that change meanwhile have no part in it: then the next one follows.
+
+        :param on_found: called with the key when it has found something else than the last one.
+        """
+        if key not in self._under_way:
+            if key not in self._unnumbered and key not in self._uncounted:
+                return True
+            self._under_way[key] = self._look(key, key in self._unnumbered, on_found)
+            self._unnumbered.discard(key)
+            self._uncounted.discard(key)
+        deadline = time.monotonic() + PLANNING_TIME
+        for _pause in self._under_way[key]:
+            if time.monotonic() > deadline:
+                return False
+        del self._under_way[key]
+        if key in self._unnumbered or key in self._uncounted:
+            self._mark(key)
+        return True
+
+    def _look(self, key: str, are_numbers_due: bool, on_found: Callable[[str], object]) -> Iterator[None]:
+        """Look at the pods of one selector after the other."""
+        refused: set[PeerPods] = set()
+        for _pause in self._count_members(key, refused):
+            yield
+        before = found = self.numbers.get(key, {})
+        crowded_before = self.crowded.get(key)
+        if are_numbers_due:
+            counts: dict[Watch, Counter[int]] = {}
+            for _pause in self._count_numbers(key, counts):
+                yield
+            found = self._served(key, counts)
+        if found != before or refused != self.refused.get(key, set()) or self.crowded.get(key) != crowded_before:
+            self.numbers[key], self.refused[key] = found, refused
+            on_found(key)
+
+    def _may_be_beyond(self, peers: Collection[PeerPods]) -> bool:
+        """Return whether peers may have more members than a policy may have: else nobody counts them."""
+        return len(peers) * len(self._pods) > MAXIMUM_MEMBERS
+
+    def _count_members(self, key: str, refused: set[PeerPods]) -> Iterator[None]:
+        """Find the peers of a policy that have more members than are left for them."""
+        peers, left = self._peers.get(key, []), MAXIMUM_MEMBERS
+        for one in peers if self._may_be_beyond(peers) else ():
+            size = self._index.size(one)
+            if size > left:
+                refused.add(one)
+            else:
+                left -= size
+            yield
+
+    def _count_numbers(self, key: str, counts: dict[Watch, Counter[int]]) -> Iterator[None]:
+        """Count the pods that have a number, of each number of each name: one look at the pods of each selector."""
+        names: dict[PodGroup | PeerPods, set[PortName]] = {}
+        for watch in self._watches.get(key, ()):
+            names.setdefault(watch.key, set()).add(watch.port)
+        for one, wanted in names.items():
+            for name, numbers in self._index.numbers(one, wanted).items():
+                counts[Watch(one, PortName(*name))] = numbers
+            yield
+
+    def _served(self, key: str, counts: Mapping[Watch, Counter[int]]) -> dict[Watch, list[int]]:
+        """Return the numbers that a policy gets ACLs for: those that are served already, then those of most pods."""
+        self.crowded.pop(key, None)
+        before, found = self.numbers.get(key, {}), {}
+        kept = {watch: [one for one in before.get(watch, ()) if one in numbers] for watch, numbers in counts.items()}
+        left = MAXIMUM_SERVED - sum(map(len, kept.values()))
+        for watch in self._watches.get(key, ()):
+            numbers, served = counts[watch], kept[watch]
+            # The same for each watcher that begins: whoever has the same number of pods comes by its own.
+            new = [one for one, _pods in sorted(numbers.items(), key=_order) if one not in served]
+            taken = new[: min(MAXIMUM_NUMBERS - len(served), left)]
+            left -= len(taken)
+            if len(taken) < len(new):
+                self.crowded.setdefault(key, []).append(watch.port.name)
+            if served or taken:
+                found[watch] = sorted([*served, *taken])
+        return found
+
+    def faults(self, key: str) -> Iterator[str]:
+        """Yield what of a policy is not enforced as it is written, in words."""
+        more = NOT_ACCEPT if key in self._clusters else ""
+        if key in self.crowded:
+            yield (
+                f"port name {self.crowded[key][0]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods, or all "
+                f"its port names more than {MAXIMUM_SERVED}: those of most pods count{more}"
+            )
+        if self.refused.get(key):
+            yield (
+                f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self.refused[key])} of its "
+                f"selectors allow nothing{more}"
+            )
+
+
+def _order(item: tuple[int, int]) -> tuple[int, int]:
+    number, pods = item
+    return -pods, number
