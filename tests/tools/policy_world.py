@@ -25,6 +25,7 @@ from database_server import PROGRAMS
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings import Settings
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.domain_names import Answer
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.cluster import Cluster
 
 HAS_TIERS = "tier" in json.loads((PROGRAMS / "schema" / "ovn-nb.ovsschema").read_text())["tables"]["ACL"]["columns"]
@@ -39,13 +40,18 @@ class Api:
 
     def __init__(self):
         self.events, self.applied = [], []
+        self.statuses = {}
+        self.patches = 0
 
     async def create(self, _path, body):
         """Take an object."""
         self.events.append((body["reason"], body["involvedObject"]["name"], body["message"]))
 
-    async def patch(self, _path, _body):
+    async def patch(self, path, body):
         """Take a change."""
+        if path.endswith("/status") and "status" in body:
+            self.statuses[path.removesuffix("/status")] = body["status"]
+            self.patches += 1
 
     async def apply(self, path, body, _manager):
         """Take the status of an object."""
@@ -61,13 +67,18 @@ class PolicyWorld:
     def __init__(self, nb):
         self.nb, self.api = nb, Api()
         self.cluster = Cluster(self.api, nb.remote)
+        self.cluster.domains.names._ask = self._ask
         self._tasks = []
+        self._answers = {}
         self.versions = 0
+
+    async def _ask(self, name, version):
+        return self._answers.get((name, version), Answer((), 30))
 
     async def __aenter__(self):
         replica = self.cluster.replica
         replica.want_lock(True)
-        work = (replica.run(), self.cluster.engine.run())
+        work = (replica.run(), self.cluster.engine.run(), self.cluster.domains.names.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         await asyncio.wait_for(replica.ready.wait(), 20)
         while not replica.locked:
@@ -78,6 +89,7 @@ class PolicyWorld:
     async def __aexit__(self, *_exception):
         await end(self._tasks)
         await self.cluster.events.close()
+        await self.cluster.statuses.close()
 
     def begin(self):
         """Begin to act."""
@@ -86,8 +98,14 @@ class PolicyWorld:
 
     async def settled(self):
         """Wait until everything is written."""
-        engine = self.cluster.engine
-        while len(engine) or engine.busy_since is not None or len(self.cluster.pods.annotator):
+        cluster, engine = self.cluster, self.cluster.engine
+        while (
+            len(engine)
+            or engine.busy_since is not None
+            or len(cluster.pods.annotator)
+            or len(cluster.statuses)
+            or not all(map(cluster.domains.names.is_known, cluster.domains.names.names()))
+        ):
             await asyncio.sleep(0.002)
 
     def put(self, kind, namespace, name, **more):
@@ -137,6 +155,22 @@ class PolicyWorld:
         """Make or change the object of a node."""
         status = {"addresses": [{"type": "InternalIP", "address": one} for one in addresses]}
         self.put("nodes", "", f"node{number}", metadata={"labels": labels}, status=status)
+
+    def firewall(self, key, *rules, **more):
+        """Make or change an egress firewall."""
+        namespace, name = key.split("/")
+        self.put("egressfirewalls", namespace, name, spec={"egress": list(rules)}, **more)
+
+    def status(self, kind, key):
+        """The status that was written last of an object of k8s.ovn.org, if any."""
+        namespace, name = key.split("/")
+        return self.api.statuses.get(f"/apis/k8s.ovn.org/v1/namespaces/{namespace}/{kind}/{name}")
+
+    def answer(self, name, *addresses, ttl=30):
+        """Let name servers know a name."""
+        for version in (4, 6):
+            found = tuple(one for one in addresses if (":" in one) == (version == 6))
+            self._answers[name, version] = Answer(found, ttl)
 
     def service(self, key, cluster_ip, port, *pods, target=None, outside=None, ranges=()):
         """Make a service with these pods as endpoints.

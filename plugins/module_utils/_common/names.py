@@ -310,6 +310,15 @@ def domain_set(domain: str, version: int) -> str:
     return f"domain_{hashlib.sha256(domain.encode()).hexdigest()[:32]}_v{version}"
 
 
+def firewall_set(firewall: str, drop: str, version: int) -> str:
+    """Return the address set of what an egress firewall drops.
+
+    :param firewall: its key.
+    :param drop: which of its drops.
+    """
+    return f"firewall_{hashlib.sha256(f'{firewall}:{drop}'.encode()).hexdigest()[:32]}_v{version}"
+
+
 def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
     return hashlib.sha256(f"{namespace}/{service}:{port}:{protocol}:{version}".encode()).hexdigest()[:20]
 

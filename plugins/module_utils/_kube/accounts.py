@@ -52,6 +52,8 @@ WATCHER_RULES: Rules = [
         "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies"],
         "verbs": ["list"],
     },
+    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressfirewalls", "egressqoses"], "verbs": READ},
+    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressfirewalls/status", "egressqoses/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]

@@ -25,3 +25,9 @@ POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
 CLUSTER_POLICY_NOT_ENFORCED = "ClusterNetworkPolicyNotEnforced"
 CLUSTER_POLICY_PART_REFUSED = "ClusterNetworkPolicyPartRefused"
+# About egress firewalls.
+FIREWALL_NOT_ENFORCED = "EgressFirewallNotEnforced"
+FIREWALL_PART_REFUSED = "EgressFirewallPartRefused"
+# About EgressQoS.
+QOS_NOT_SERVED = "EgressQoSNotServed"
+QOS_PART_REFUSED = "EgressQoSPartRefused"

@@ -71,7 +71,7 @@ def networks(spans: Iterable[Span]) -> tuple[str, ...]:
     :raises Unreadable: there are too many.
     """
     found: list[str] = []
-    for one in _merged(spans):
+    for one in merged(spans):
         for network in _split(one):
             found.append(network)
             if len(found) > MAXIMUM_NETWORKS:
@@ -91,7 +91,9 @@ def _split(one: Span) -> Iterator[str]:
         first += 1 << bits
 
 
-def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+def merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield the fewest spans that have these addresses, sorted and apart from each other."""
+    """Yield the fewest spans that have these addresses, sorted, apart from each other."""
     current: Span | None = None
     for one in sorted(spans):
         if current is not None and one.version == current.version and one.first <= current.last + 1:

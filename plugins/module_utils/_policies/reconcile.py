@@ -246,6 +246,26 @@ class PolicyPlanner:
     def _mark_policy(self, key: str) -> None:
         self.engine.mark(kind_of(key), key)
 
+    # What other kinds of objects share with policies.
+
+    def share(self, key: Key, user: str) -> None:
+        """Use a group or a set for another kind of object: pods that are planned from now on are in it.
+
+        :param user: no policy's key.
+        """
+        if self.index.use(key, user):
+            self._adopt(key)
+
+    def unshare(self, key: Key, user: str) -> None:
+        """Undo :meth:`share`, once no row of the object names it."""
+        shared = self.index.get(key)
+        if shared is None:
+            return
+        self.index.release(shared, user)
+        if not shared.users:
+            self._mark(shared)
+        self.index.forget(shared)
+
     def _mark(self, shared: Shared) -> None:
         self.engine.mark(shared.kind, shared.name)
 

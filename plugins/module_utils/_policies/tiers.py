@@ -51,6 +51,10 @@ EGRESS_FIRST, EGRESS_LAST = 28000, 1001  # EgressFirewall: its first rule's prio
 ALLOW = 502  # what a rule lets through
 ISOLATE = 501  # all else of a pod that a policy isolates
 
+# Of what a pod sends, before load balancing, after the ranges of services (:mod:`._services.range_rules`): a stage by
+# itself, where protocols with ports are allowed before EgressFirewall drops others.
+PORTS_ALLOW, PORTLESS_DROP = 900, 899
+
 NEXT = 0  # what no other ACL of a tier matches goes on with the next one; in the last one it is allowed
 
 # In the tiers ADMIN and BASELINE: rules of one policy have priorities of their own, those of equal policies the same.
@@ -86,3 +90,8 @@ def columns(direction: str, tier: int, priority: int, action: str, match: str) -
     """
     options = {"options": {"apply-after-lb": "true"}} if direction == FROM_POD else {}
     return {"direction": direction, "tier": tier, "priority": priority, "action": action, "match": match, **options}
+
+
+def columns_before(priority: int, action: str, match: str) -> dict[str, Any]:
+    """Return the columns of an ACL of what a pod sends, before load balancing."""
+    return {"direction": FROM_POD, "tier": FIREWALL, "priority": priority, "action": action, "match": match}

@@ -16,13 +16,14 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
+from .._kube.statuses import ObjectStatuses
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
-from .._policies import domain_sets
+from .._policies import domain_sets, egress_firewalls
 from .._policies import reconcile as policies_reconcile
 from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
 from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
@@ -31,6 +32,8 @@ from .._policies.cluster_model import ClusterPolicy
 from .._policies.cluster_networks import ClusterNetworks
 from .._policies.cluster_status import StatusWriter
 from .._policies.domain_sets import DomainPlanner
+from .._policies.egress_firewall_model import EgressFirewall
+from .._policies.egress_firewalls import FirewallPlanner
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
 from .._policies.name_queries import NameServers
@@ -80,6 +83,7 @@ KINDS = (
     services_host.KIND,
     *policies_reconcile.KINDS,
     domain_sets.KIND,
+    egress_firewalls.KIND,
 )
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
@@ -178,6 +182,15 @@ class Cluster:
             missing_pause=DEFINITION_PAUSE,
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
+        firewalls = Informer(
+            client,
+            egress_firewalls.PATH,
+            EgressFirewall.from_object,
+            self._firewall_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+            missing_pause=DEFINITION_PAUSE,
+        )
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
@@ -187,6 +200,7 @@ class Cluster:
             "namespaces": namespaces,
             "networkpolicies": policies,
             CLUSTER_POLICIES: cluster_policies,
+            "egressfirewalls": firewalls,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(
@@ -210,6 +224,18 @@ class Cluster:
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
+        self.statuses = ObjectStatuses(client)
+        self.firewalls = FirewallPlanner(
+            self.replica,
+            firewalls.store,
+            self.policies,
+            self.domains,
+            self.networks,
+            nodes.store,
+            self.events.write,
+            self.statuses,
+            lambda: not firewalls.is_forbidden,
+        )
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -225,6 +251,7 @@ class Cluster:
             {
                 **self.policies.planners,
                 domain_sets.KIND: self.domains,
+                egress_firewalls.KIND: self.firewalls,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -232,7 +259,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
-        self.domains.engine = self.engine
+        self.domains.engine = self.firewalls.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -260,6 +287,7 @@ class Cluster:
             await end(tasks)
             await self.events.close()
             await self.policy_status.close()
+            await self.statuses.close()
 
     def _begin(self) -> None:
         """Look at everything."""
@@ -268,6 +296,7 @@ class Cluster:
         self.hosts.begin()
         self.policies.begin()
         self.domains.begin()
+        self.firewalls.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -331,6 +360,8 @@ class Cluster:
             self.hosts.row_changed(old, new)
             if table == "Logical_Switch":
                 self.policies.switch_changed(old, new)
+                if any(row is not None and row.name == names.JOIN_SWITCH for row in (old, new)):
+                    self.firewalls.networks_changed()
                 for name in {row.name for row in (old, new) if row is not None}:
                     self.pods.switch_changed(name or "")
 
@@ -363,3 +394,7 @@ class Cluster:
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
         self.policies.node_changed(old, new)
+        self.firewalls.node_changed(key, old, new)
+
+    def _firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
+        self.firewalls.firewall_changed(key, old, new)

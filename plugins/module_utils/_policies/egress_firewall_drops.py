@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The drops of an egress firewall, which say the same in any order, and also where OVN has no ``pass`` (23.03).
+
+Each Deny loses what an Allow before it lets through: networks are subtracted. So nothing is allowed by a row, which
+would end the stage: what is not dropped is for others to judge, such as network policies. A Deny becomes
+
+- one drop of the networks that no Allow is about;
+- where Allows have ports, one for each group of ports that the same Allows are about, of what they leave of the other
+  networks;
+- one of what they leave for protocols without ports. OVN has no condition for those but a list of all: it compares a
+  protocol's number with single ones only. They are dropped before load balancing, which does not change them: that is
+  a stage by itself, in which other protocols may be allowed, since that says nothing of the next one.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Optional
+
+from .egress_firewall_model import EVERYTHING
+from .model import LAST_PORT, PortRange
+from .networks import Span, left_of, merged, networks
+from .selectors import Unreadable
+
+PROTOCOLS = ("sctp", "tcp", "udp")
+ALL_PORTS = tuple(PortRange(protocol, 0, LAST_PORT) for protocol in PROTOCOLS)
+MAXIMUM_PORTS = 200  # of the Allows before a Deny, each set of ports once
+MAXIMUM_NETWORKS = 50000  # of all drops
+MAXIMUM_DROPS = 500
+MAXIMUM_WORK = 200000  # networks and ports that are looked at: some tenths of a second
+
+Ports = Optional[tuple[PortRange, ...]]  # None: all of all protocols
+
+
+class Resolved(NamedTuple):
+    """A rule whose networks are known.
+
+    :ivar ports: None: all of all protocols.
+    """
+
+    is_allow: bool
+    networks: tuple[Span, ...]
+    ports: Ports
+
+
+class Drop(NamedTuple):
+    """What is dropped.
+
+    :ivar number: of the Deny among those with other Allows before them, or other ports.
+    :ivar ports: a condition; empty: everything.
+    :ivar has_no_ports: only protocols without ports; ``ports`` is empty.
+    """
+
+    number: int
+    ports: str
+    networks: tuple[str, ...]
+    has_no_ports: bool = False
+
+
+class Drops(NamedTuple):
+    """The drops of a firewall.
+
+    :ivar faults: what of it is closed since it is too much, in words.
+    """
+
+    drops: tuple[Drop, ...]
+    faults: tuple[str, ...] = ()
+
+
+def drops(rules: Iterable[Resolved], inside: Iterable[Span]) -> Drops:
+    """Return what a firewall drops.
+
+    :param inside: what no firewall is about: networks of the cluster.
+    """
+    compiler = _Compiler(inside)
+    for number, (denied, ports, allows) in enumerate(_groups(rules)):
+        try:
+            for port_set, spans in allows:
+                compiler.allow(port_set, spans)
+            compiler.deny(number, denied, ports)
+        except Unreadable as exc:
+            compiler.deny_all(number, exc)
+            break
+    return Drops(tuple(compiler.found), tuple(dict.fromkeys(compiler.faults)))
+
+
+class _Compiler:
+    """Makes the drops of one firewall.
+
+    :ivar found: the drops.
+    :ivar faults: what is closed since it is too much, in words.
+    """
+
+    def __init__(self, inside: Iterable[Span]) -> None:
+        self.found: list[Drop] = []
+        self.faults: list[str] = []
+        self._inside = list(merged(inside))
+        self._allowed: dict[Ports, list[Span]] = {}
+        self._ports = 0
+        self._networks, self._work = MAXIMUM_NETWORKS, MAXIMUM_WORK
+
+    def allow(self, ports: Ports, spans: Iterable[Span]) -> None:
+        """Take in an Allow."""
+        if ports not in self._allowed:
+            if self._ports + len(ports or ()) > MAXIMUM_PORTS:
+                self.faults.append(
+                    f"Allow rules before a Deny have more than {MAXIMUM_PORTS} ports: others don't count"
+                )
+                return
+            self._ports += len(ports or ())
+        self._allowed.setdefault(ports, []).extend(spans)
+
+    def deny(self, number: int, denied: Sequence[Span], ports: Ports) -> None:
+        """Take in a Deny. :raises Unreadable: it is too much."""
+        self._spend((2 * (self._ports + len(ports or ())) + 1) * (self._ports + 1) // 4)
+        port_sets = list(self._allowed)
+        own = self._without(list(merged(denied)), self._inside)
+        left = self._without(own, self._allowed_of(port_sets))  # what no Allow is about
+        self._add(Drop(number, condition_of(ports) if ports is not None else "", networks(left)))
+        others = self._without(own, left)
+        if not others:
+            return
+        for condition, covering in _port_groups(ports, port_sets):
+            self._add(Drop(number, condition, networks(self._without(others, self._allowed_of(covering)))))
+        if ports is None:
+            spans = self._without(others, self._allowed_of([one for one in port_sets if one is None]))
+            self._add(Drop(number, "", networks(spans), has_no_ports=True))
+
+    def deny_all(self, number: int, reason: object) -> None:
+        """Deny everything from a Deny on."""
+        self.faults.append(f"everything is denied from a Deny on: its rules have {reason}")
+        spans = (left for one in EVERYTHING for left in left_of(one, self._inside))
+        self.found.append(Drop(number, "", networks(spans)))
+
+    def _add(self, drop: Drop) -> None:
+        if not drop.networks:
+            return
+        self._networks -= len(drop.networks)
+        if self._networks < 0:
+            raise Unreadable(f"more than {MAXIMUM_NETWORKS} networks, after what is allowed")
+        if len(self.found) >= MAXIMUM_DROPS:
+            raise Unreadable(f"more than {MAXIMUM_DROPS} parts")
+        self.found.append(drop)
+
+    def _allowed_of(self, port_sets: Iterable[Ports]) -> list[Span]:
+        """Return the networks of the Allows with these ports, sorted and apart from each other."""
+        found = [one for port_set in port_sets for one in self._allowed[port_set]]
+        self._spend(len(found))
+        return list(merged(found))
+
+    def _without(self, spans: Sequence[Span], exceptions: Sequence[Span]) -> list[Span]:
+        """Return what is left of networks; both are sorted and apart from each other."""
+        self._spend(len(spans) + len(exceptions))
+        return [left for one in spans for left in left_of(one, _near(one, exceptions))]
+
+    def _spend(self, work: int) -> None:
+        self._work -= work
+        if self._work < 0:
+            raise Unreadable("too many networks and ports that are parts of each other")
+
+
+def _groups(rules: Iterable[Resolved]) -> Iterator[tuple[list[Span], Ports, list[tuple[Ports, tuple[Span, ...]]]]]:
+    """Yield Denys that have the same ports and the same Allows before them, as one, with the Allows since the last."""
+    denied: dict[Ports, list[Span]] = {}
+    allows: list[tuple[Ports, tuple[Span, ...]]] = []
+    for rule in rules:
+        if not rule.is_allow:
+            denied.setdefault(rule.ports, []).extend(rule.networks)
+            continue
+        for ports, spans in denied.items():
+            yield spans, ports, allows
+            allows = []
+        denied = {}
+        allows.append((rule.ports, rule.networks))
+    for ports, spans in denied.items():
+        yield spans, ports, allows
+        allows = []
+
+
+def _near(one: Span, others: Sequence[Span]) -> Sequence[Span]:
+    """Return those of others, sorted and apart from each other, that may overlap one."""
+    first = bisect.bisect_left(others, Span(one.version, one.first, 0))
+    last = bisect.bisect_right(others, Span(one.version, one.last, 1 << 128))
+    return others[max(first - 1, 0) : last]
+
+
+def _port_groups(ports: Ports, port_sets: Sequence[Ports]) -> Iterator[tuple[str, tuple[Ports, ...]]]:
+    """Yield the conditions that part a Deny's ports by the Allows that are about them, with those Allows' ports."""
+    pieces: dict[tuple[int, ...], list[PortRange]] = {}
+    for protocol in PROTOCOLS:
+        own = [one for one in (ALL_PORTS if ports is None else ports) if one.protocol == protocol]
+        if not own:
+            continue
+        edges = {0, LAST_PORT + 1}
+        for one in (*own, *(port for ports_of in port_sets for port in ports_of or () if port.protocol == protocol)):
+            edges.update((one.first, one.last + 1))
+        ordered = sorted(edges)
+        for first, after in zip(ordered, ordered[1:]):
+            if any(one.first <= first <= one.last for one in own):
+                covering = tuple(n for n, one in enumerate(port_sets) if _covers(one, protocol, first))
+                pieces.setdefault(covering, []).append(PortRange(protocol, first, after - 1))
+    for covering, ranges in pieces.items():
+        yield condition_of(ranges), tuple(port_sets[n] for n in covering)
+
+
+def _covers(ports: Ports, protocol: str, number: int) -> bool:
+    return ports is None or any(one.protocol == protocol and one.first <= number <= one.last for one in ports)
+
+
+def condition_of(ranges: Iterable[PortRange]) -> str:
+    """Return the condition that a packet has one of these ports."""
+    joined: list[PortRange] = []
+    for one in sorted(ranges):
+        last = joined[-1] if joined else None
+        if last is not None and last.protocol == one.protocol and last.last + 1 == one.first:
+            joined[-1] = last._replace(last=one.last)
+        else:
+            joined.append(one)
+    return " || ".join(map(_spelled, joined))
+
+
+def _spelled(one: PortRange) -> str:
+    protocol, first, last = one
+    if first == last:
+        return f"{protocol}.dst == {first}"
+    if first == 0:
+        return protocol if last == LAST_PORT else f"{protocol}.dst <= {last}"
+    return f"{protocol}.dst >= {first}" if last == LAST_PORT else f"{first} <= {protocol}.dst <= {last}"
