@@ -168,6 +168,7 @@ LINK_LOCAL_ANNOTATION = "ovn.kubernetes/link-local-addresses"  # of a Node, by i
 ROUTERS_ANNOTATION = "ovn.kubernetes/default-routers"  # the same
 # Of a service: "timeout" or "hash", where the API server's default time-out does not say which is meant.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
+MULTICAST_ANNOTATION = "k8s.ovn.org/multicast-enabled"  # of a Namespace
 POD_MARK = "pod"
 SELECTOR_KEY = "k8s.ovn.org/selector"  # of a group or set of network policies: what selects its members, for people
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there

@@ -17,7 +17,7 @@ from .._common.names import OWNER_CONTROLLER, OWNER_ID
 from .operations import encode_desired, remove_from_parent, set_difference, update, wait
 from .plan import Change, Plan
 from .rows import CurrentRow, LargeSet, Ref, Row, includes, is_uuid
-from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETONS, parent_column
+from .schema import FIXED_NAMES, SINGLETONS, goes_with_parent, parent_column
 from .values import Uuid, encode
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _absent(row: Row) -> list[Operation]:
 
 
 def _delete(row: CurrentRow) -> list[Operation]:
-    if row.table not in PARENTS or row.table in ROOT_TABLES:
+    if not goes_with_parent(row.table, row.columns):
         return [{"op": "delete", "table": row.table, "where": [list(is_uuid(row.uuid))]}]
     if row.table == "Interface":
         return []  # deleted with its port, which can't have none (ovs-vswitchd.conf.db(5), Port: interfaces)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .._common import names
 from .._common.sharing import shared
 from .._kube.reference import Reference
 from .._pods.model import labels_of
@@ -32,16 +33,22 @@ ACTIONS = ACCEPT, DENY, PASS = "Accept", "Deny", "Pass"
 
 
 class Namespace(NamedTuple):
-    """A namespace."""
+    """A namespace.
+
+    :ivar has_multicast: an annotation lets its pods send multicast to each other.
+    """
 
     name: str
     labels: Mapping[str, str]
+    has_multicast: bool = False
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Namespace:
         """Make a namespace from an object."""
         meta = item["metadata"]
-        return cls(shared(meta["name"]), labels_of(meta))
+        annotations = meta.get("annotations")
+        value = annotations.get(names.MULTICAST_ANNOTATION) if isinstance(annotations, dict) else None
+        return cls(shared(meta["name"]), labels_of(meta), value == "true")
 
 
 class PodPeer(NamedTuple):

@@ -8,9 +8,10 @@ tier         priority        action                 whose
 ===========  ==============  =====================  ========================================================
 FIREWALL     30000           drop                   addresses of services without endpoints (of services)
 FIREWALL     ALWAYS          allow-related          the node's own traffic, and a pod's to itself
-FIREWALL     EGRESS_*        drop, or pass          EgressFirewall
+FIREWALL     EGRESS_FIRST    drop                   EgressFirewall
 ADMIN        1 to 25025      any                    ClusterNetworkPolicy, tier Admin
 NETWORK      ALLOW, ISOLATE  allow-related, drop    NetworkPolicy
+NETWORK      MULTICAST_*     allow, drop            multicast, what pods receive
 BASELINE     1 to 25025      allow-related, drop    ClusterNetworkPolicy, tier Baseline
 all but it   NEXT            pass                   all that no ACL of the tier matches
 BASELINE     NEXT            allow-related          all that nothing has decided
@@ -45,14 +46,17 @@ LAST = BASELINE
 
 # In the tier FIREWALL. ACLs of services have 30000 (:mod:`._services.unserved`).
 ALWAYS = 29000  # the node's own traffic, and a pod's to itself
-EGRESS_FIRST, EGRESS_LAST = 28000, 1001  # EgressFirewall: its first rule's priority, and the least that a rule may have
+EGRESS_FIRST, EGRESS_LAST = 28000, 1001  # EgressFirewall: its drops have the first one
 
 # In the tier NETWORK.
 ALLOW = 502  # what a rule lets through
 ISOLATE = 501  # all else of a pod that a policy isolates
+MULTICAST_ALLOW, MULTICAST_DROP = 400, 399  # what a pod may receive of it, where no NetworkPolicy says something
 
 # Of what a pod sends, before load balancing, after the ranges of services (:mod:`._services.range_rules`): a stage by
-# itself, where protocols with ports are allowed before EgressFirewall drops others.
+# itself. First multicast, of namespaces that may send it; then protocols with ports are allowed before EgressFirewall
+# drops others.
+MULTICAST_SENT, MULTICAST_UNSENT = 910, 909
 PORTS_ALLOW, PORTLESS_DROP = 900, 899
 
 NEXT = 0  # what no other ACL of a tier matches goes on with the next one; in the last one it is allowed

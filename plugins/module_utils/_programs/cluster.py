@@ -23,7 +23,7 @@ from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
 from .._pods.reconcile import PodPlanner
-from .._policies import domain_sets, egress_firewalls
+from .._policies import domain_sets, egress_firewalls, egress_qos, multicast
 from .._policies import reconcile as policies_reconcile
 from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
 from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
@@ -34,8 +34,11 @@ from .._policies.cluster_status import StatusWriter
 from .._policies.domain_sets import DomainPlanner
 from .._policies.egress_firewall_model import EgressFirewall
 from .._policies.egress_firewalls import FirewallPlanner
+from .._policies.egress_qos import QoSPlanner
+from .._policies.egress_qos_model import EgressQoS
 from .._policies.membership import MEMBER_COLUMNS
 from .._policies.model import Namespace, Policy
+from .._policies.multicast import MulticastPlanner
 from .._policies.name_queries import NameServers
 from .._policies.reconcile import PolicyPlanner
 from .._policies.reports import Reports
@@ -63,13 +66,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
 TABLES = {
-    "Logical_Switch": ("name", "load_balancer_group", "external_ids"),
+    "Logical_Switch": ("name", "load_balancer_group", "other_config", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
-    "Logical_Router": ("name", "load_balancer_group", "external_ids"),
+    "Logical_Router": ("name", "load_balancer_group", "options", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
     "ACL": ("direction", "priority", "match", "action", "options", "tier", "external_ids"),
+    "QoS": ("direction", "priority", "match", "action", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
@@ -84,10 +88,19 @@ KINDS = (
     *policies_reconcile.KINDS,
     domain_sets.KIND,
     egress_firewalls.KIND,
+    egress_qos.KIND,
+    multicast.KIND,
 )
 # Tables for whose rows the replica knows the parent.
-WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
-DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are cluster network policies
+WITH_PARENT = (
+    "Logical_Switch_Port",
+    "Logical_Router_Static_Route",
+    "Logical_Router_Policy",
+    "ACL",
+    "QoS",
+    "Load_Balancer",
+)
+DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are objects of a definition
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
@@ -191,6 +204,15 @@ class Cluster:
             is_optional=True,
             missing_pause=DEFINITION_PAUSE,
         )
+        qoses = Informer(
+            client,
+            egress_qos.PATH,
+            EgressQoS.from_object,
+            self._qos_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+            missing_pause=DEFINITION_PAUSE,
+        )
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
             "services": services,
@@ -201,6 +223,7 @@ class Cluster:
             "networkpolicies": policies,
             CLUSTER_POLICIES: cluster_policies,
             "egressfirewalls": firewalls,
+            "egressqoses": qoses,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(
@@ -236,6 +259,10 @@ class Cluster:
             self.statuses,
             lambda: not firewalls.is_forbidden,
         )
+        self.qos = QoSPlanner(
+            self.replica, qoses.store, self.policies, self.events.write, self.statuses, lambda: not qoses.is_forbidden
+        )
+        self.multicast = MulticastPlanner(self.replica, namespaces.store, self.policies)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -252,6 +279,8 @@ class Cluster:
                 **self.policies.planners,
                 domain_sets.KIND: self.domains,
                 egress_firewalls.KIND: self.firewalls,
+                egress_qos.KIND: self.qos,
+                multicast.KIND: self.multicast,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
@@ -259,7 +288,7 @@ class Cluster:
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
-        self.domains.engine = self.firewalls.engine = self.engine
+        self.domains.engine = self.firewalls.engine = self.qos.engine = self.multicast.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -297,6 +326,8 @@ class Cluster:
         self.policies.begin()
         self.domains.begin()
         self.firewalls.begin()
+        self.qos.begin()
+        self.multicast.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -358,8 +389,11 @@ class Cluster:
         elif table in ("Logical_Switch", "Logical_Router"):
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
+            if table == "Logical_Router":
+                self.multicast.router_changed(old, new)
             if table == "Logical_Switch":
-                self.policies.switch_changed(old, new)
+                for planner in (self.policies, self.qos, self.multicast):
+                    planner.switch_changed(old, new)
                 if any(row is not None and row.name == names.JOIN_SWITCH for row in (old, new)):
                     self.firewalls.networks_changed()
                 for name in {row.name for row in (old, new) if row is not None}:
@@ -375,6 +409,7 @@ class Cluster:
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         self.policies.pod_changed(key, old, new)
         self.pods.pod_changed(key, old, new)
+        self.qos.pod_changed(key, old, new)
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
@@ -384,6 +419,7 @@ class Cluster:
 
     def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
         self.policies.namespace_changed(key, old, new)
+        self.multicast.namespace_changed(key, old, new)
 
     def _policy_changed(self, key: str, old: Policy | ClusterPolicy | None, new: Policy | ClusterPolicy | None) -> None:
         self.policies.policy_changed(key, old, new)
@@ -398,3 +434,6 @@ class Cluster:
 
     def _firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
         self.firewalls.firewall_changed(key, old, new)
+
+    def _qos_changed(self, key: str, old: EgressQoS | None, new: EgressQoS | None) -> None:
+        self.qos.object_changed(key, old, new)
