@@ -33,10 +33,10 @@ from .domain_sets import DomainPlanner
 from .egress_firewall_drops import Drop, Resolved, drops
 from .egress_firewall_model import EVERYTHING, NAME, EgressFirewall, FirewallRule
 from .networks import Span, span
-from .reconcile import PolicyPlanner
 from .selectors import EVERYTHING as ALL_PODS
 from .selectors import Selector
 from .shared import GROUP_TABLE, SET_TABLE, PodGroup, Shared
+from .sharing import Sharing
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KIND = "EgressFirewall"
@@ -68,7 +68,7 @@ class FirewallPlanner:
     """The planner of egress firewalls.
 
     :param firewalls: key -> firewall, the informer's store.
-    :param policies: the planner of network policies, whose port groups firewalls use.
+    :param groups: port groups of network policies, which firewalls use too.
     :param nodes: name -> node, the informer's store.
     :param on_event: writes an event about a firewall.
     :param is_readable: returns whether the API server shows firewalls, or does not know them.
@@ -83,7 +83,7 @@ class FirewallPlanner:
         self,
         replica: Replica,
         firewalls: Mapping[str, EgressFirewall],
-        policies: PolicyPlanner,
+        groups: Sharing,
         domains: DomainPlanner,
         networks: ClusterNetworks,
         nodes: Mapping[str, Node],
@@ -93,7 +93,7 @@ class FirewallPlanner:
     ) -> None:
         self._replica = replica
         self._firewalls = firewalls
-        self._policies = policies
+        self._sharing = groups
         self._domains = domains
         self._networks = networks
         self._nodes = nodes
@@ -121,7 +121,7 @@ class FirewallPlanner:
         served = new if new is not None and new.name == NAME else None
         if served is not None and key not in self._shared:
             self._shared.add(key)
-            self._policies.share(_group(served.namespace), _user(key))
+            self._sharing.use(_group(served.namespace), _user(key))
         wanted = set(served.domains) if served is not None else set()
         used = self._names.get(key, set())
         for name in used - wanted:
@@ -140,7 +140,7 @@ class FirewallPlanner:
     def _unshare(self, key: str) -> None:
         if key in self._shared:
             self._shared.discard(key)
-            self._policies.unshare(_group(key.partition("/")[0]), _user(key))
+            self._sharing.release(_group(key.partition("/")[0]), _user(key))
 
     def node_changed(self, _key: str, old: Node | None, new: Node | None) -> None:
         """Take in a change of a node: firewalls may name its addresses."""
@@ -178,9 +178,7 @@ class FirewallPlanner:
         rules = [Resolved(one.is_allow, self._spans(key, one, known), one.ports) for one in firewall.rules]
         compiled = drops(rules, (*map(span, pods), *NEVER_OUTSIDE))
         self._faults[key] = (*firewall.faults, *compiled.faults, *self._of_names(key, firewall))
-        group = self._policies.index.get(_group(firewall.namespace))
-        if group is None:
-            raise AssertionError(f"{key} has no port group")
+        group = self._sharing.get(_group(firewall.namespace))
         rows = [row for drop in compiled.drops for row in _rows(key, drop, group)]
         return [*rows, *([_with_ports(key, group)] if any(drop.has_no_ports for drop in compiled.drops) else [])]
 

@@ -25,8 +25,8 @@ from .._pods.model import Pod
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from .egress_qos_model import NAME, Condition, EgressQoS, QoSRule
-from .reconcile import PolicyPlanner
 from .shared import Key, PodGroup
+from .sharing import Sharing
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KIND = "EgressQoS"
@@ -42,7 +42,7 @@ class QoSPlanner:
     """The planner of EgressQoS. A key is an object's, or with ``@node`` that of its rows at a node.
 
     :param objects: key -> EgressQoS, the informer's store.
-    :param policies: the planner of network policies, whose port groups it uses.
+    :param groups: port groups of network policies, which it uses too.
     :param is_readable: returns whether the API server shows these objects, or does not know them.
 
     :ivar engine: set by whoever makes the engine.
@@ -55,14 +55,14 @@ class QoSPlanner:
         self,
         replica: Replica,
         objects: Mapping[str, EgressQoS],
-        policies: PolicyPlanner,
+        groups: Sharing,
         on_event: OnEvent,
         statuses: ObjectStatuses,
         is_readable: Callable[[], bool],
     ) -> None:
         self._replica = replica
         self._objects = objects
-        self._policies = policies
+        self._sharing = groups
         self._statuses = statuses
         self._is_readable = is_readable
         self._told = Told(on_event, LOG)
@@ -89,7 +89,7 @@ class QoSPlanner:
         for group in self._groups(new):
             if group not in used:
                 used.add(group)
-                self._policies.share(group, _user(key))
+                self._sharing.use(group, _user(key))
         if new is None:
             self._told.forget(key)
             self._statuses.forget(f"/apis/k8s.ovn.org/v1/namespaces/{key.replace('/', '/egressqoses/')}")
@@ -149,7 +149,7 @@ class QoSPlanner:
         current, used = self._groups(self._objects.get(key)), self._used.get(key, set())
         for group in used - current:
             used.discard(group)
-            self._policies.unshare(group, _user(key))
+            self._sharing.release(group, _user(key))
         if not used:
             self._used.pop(key, None)
 
@@ -173,9 +173,7 @@ class QoSPlanner:
         return [self._row(key, node, one, rule) for rule in one.rules]
 
     def _row(self, key: str, node: str, one: EgressQoS, rule: QoSRule) -> Row:
-        group = self._policies.index.get(PodGroup(one.namespace, rule.pods))
-        if group is None:
-            raise AssertionError(f"{key} has no port group")
+        group = self._sharing.get(PodGroup(one.namespace, rule.pods))
         to = "ip" if rule.network is None else f"ip{family(rule.network)}.dst == {rule.network}"
         columns = {
             "direction": "to-lport",

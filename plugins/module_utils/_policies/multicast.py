@@ -26,9 +26,9 @@ from .._pods.northbound import NodeSwitch
 from .._reconcile.engine import Engine
 from . import tiers
 from .model import Namespace
-from .reconcile import PolicyPlanner
 from .selectors import EVERYTHING
 from .shared import GROUP_TABLE, VERSIONS, PeerPods, PodGroup
+from .sharing import Sharing
 
 KIND = "Multicast"
 SWITCHES = "Logical_Switch"
@@ -42,7 +42,7 @@ class MulticastPlanner:
     """The planner of multicast.
 
     :param namespaces: name -> namespace, the informer's store.
-    :param policies: the planner of network policies, whose groups and sets it uses.
+    :param groups: groups and sets of network policies, which it uses too.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -50,10 +50,10 @@ class MulticastPlanner:
     tables = ("ACL",)
     engine: Engine
 
-    def __init__(self, replica: Replica, namespaces: Mapping[str, Namespace], policies: PolicyPlanner) -> None:
+    def __init__(self, replica: Replica, namespaces: Mapping[str, Namespace], groups: Sharing) -> None:
         self._replica = replica
         self._namespaces = namespaces
-        self._policies = policies
+        self._sharing = groups
         self._enabled: set[str] = set()  # namespaces
         self._shared: set[str] = set()  # namespaces whose groups and sets are used
 
@@ -80,7 +80,7 @@ class MulticastPlanner:
             self._enabled.add(name)
             self._shared.add(name)
             for key in _keys(name):
-                self._policies.share(key, KIND)
+                self._sharing.use(key, KIND)
         else:
             self._enabled.discard(name)
             if not self.engine.active:
@@ -93,7 +93,7 @@ class MulticastPlanner:
         if name in self._shared:
             self._shared.discard(name)
             for key in _keys(name):
-                self._policies.unshare(key, KIND)
+                self._sharing.release(key, KIND)
 
     def switch_changed(self, *rows_of_switch: CurrentRow | None) -> None:
         """Take in a change of a switch."""
@@ -175,9 +175,7 @@ class MulticastPlanner:
 
     def _of_enabled(self, namespace: str) -> list[Row]:
         """Return the ACLs by which the pods of a namespace send to each other."""
-        group, pods = (self._policies.index.get(key) for key in _keys(namespace))
-        if group is None or pods is None:
-            raise AssertionError(f"{namespace} has no groups")
+        group, pods = (self._sharing.get(key) for key in _keys(namespace))
         owner = self.owner(_of_namespace(namespace))
         receives, sends = f"outport == @{group.group}", f"inport == @{group.group}"
         senders = " || ".join(

@@ -32,6 +32,7 @@ from .moving import Move
 from .nodes import NodePlanner
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, PeerPods, PodGroup, Shared
+from .sharing import Sharing
 
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND)
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
@@ -53,6 +54,7 @@ class PolicyPlanner:
 
     :ivar groups, sets, nodes: the planners of what policies share.
     :ivar membership: what policies add to the rows of pods.
+    :ivar sharing: the groups and sets, for other kinds of objects.
     :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
     """
 
@@ -84,6 +86,7 @@ class PolicyPlanner:
         )
         self._pods = pods
         self.membership = Membership(replica, self.index)
+        self.sharing = Sharing(self.index, self._adopt, self._mark)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
         self._domains = domains
@@ -245,26 +248,6 @@ class PolicyPlanner:
 
     def _mark_policy(self, key: str) -> None:
         self.engine.mark(kind_of(key), key)
-
-    # What other kinds of objects share with policies.
-
-    def share(self, key: Key, user: str) -> None:
-        """Use a group or a set for another kind of object: pods that are planned from now on are in it.
-
-        :param user: no policy's key.
-        """
-        if self.index.use(key, user):
-            self._adopt(key)
-
-    def unshare(self, key: Key, user: str) -> None:
-        """Undo :meth:`share`, once no row of the object names it."""
-        shared = self.index.get(key)
-        if shared is None:
-            return
-        self.index.release(shared, user)
-        if not shared.users:
-            self._mark(shared)
-        self.index.forget(shared)
 
     def _mark(self, shared: Shared) -> None:
         self.engine.mark(shared.kind, shared.name)

@@ -251,7 +251,7 @@ class Cluster:
         self.firewalls = FirewallPlanner(
             self.replica,
             firewalls.store,
-            self.policies,
+            self.policies.sharing,
             self.domains,
             self.networks,
             nodes.store,
@@ -260,9 +260,14 @@ class Cluster:
             lambda: not firewalls.is_forbidden,
         )
         self.qos = QoSPlanner(
-            self.replica, qoses.store, self.policies, self.events.write, self.statuses, lambda: not qoses.is_forbidden
+            self.replica,
+            qoses.store,
+            self.policies.sharing,
+            self.events.write,
+            self.statuses,
+            lambda: not qoses.is_forbidden,
         )
-        self.multicast = MulticastPlanner(self.replica, namespaces.store, self.policies)
+        self.multicast = MulticastPlanner(self.replica, namespaces.store, self.policies.sharing)
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
