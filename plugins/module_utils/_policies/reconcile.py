@@ -53,8 +53,7 @@ class PolicyPlanner:
     :param reports: says what became of policies.
 
     :ivar groups, sets, nodes: the planners of what policies share.
-    :ivar membership: what policies add to the rows of pods.
-    :ivar sharing: the groups and sets, for other kinds of objects.
+    :ivar membership, sharing: what policies add to the rows of pods; their groups and sets, for other kinds.
     :ivar are_unread: returns whether there may be cluster network policies that nobody has read.
     """
 
