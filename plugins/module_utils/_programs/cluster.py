@@ -407,6 +407,8 @@ class Cluster:
     def _members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
         if row.table == "Port_Group":
             self.hosts.ports_left(row, gone)
+        if row.owner is not None and row.owner.type in (domain_sets.KIND, egress_firewalls.KIND):
+            self.engine.row_changed(row)
         self.policies.members_changed(row, come, gone)
 
     # The informers are made before the planners, so they can't have the planners' methods.
