@@ -299,7 +299,9 @@ class Verdicts:
 
     def _trace(self, switch, inport, mac, target, version, source, address, port, protocol, ct):
         ports = (
-            f" && {protocol}.src == 40000 && {protocol}.dst == {port}" if protocol != "icmp" else " && icmp.type == 8"
+            f" && {protocol}.src == 40000 && {protocol}.dst == {port}"
+            if protocol != "icmp"
+            else f" && icmp{version}.type == {8 if version == 4 else 128}"
         )
         packet = (
             f'inport == "{inport}" && eth.src == {mac} && eth.dst == {target} && ip.ttl == 64 && '
