@@ -113,19 +113,16 @@ def test_the_cluster_is_not_outside(nb, northd):
             return verdicts.from_pod(source, address, **more)
 
         world.service("b/friend", "10.96.0.10", 80, "b/friend", target=9090)
-        world.put(
-            "services",
-            "b",
-            "out",
-            spec={"clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20"], "ports": [{"port": 80}]},
-        )
+        ports = [{"name": "p", "port": 80, "protocol": "TCP"}]
+        spec = {"clusterIP": "10.96.0.20", "clusterIPs": ["10.96.0.20"], "type": "ClusterIP", "ports": ports}
+        world.put("services", "b", "out", spec=spec, status={"loadBalancer": {}})
         world.put(
             "endpointslices",
             "b",
             "out-4",
             metadata={"labels": {"kubernetes.io/service-name": "out"}},
             addressType="IPv4",
-            ports=[{"port": 6443, "protocol": "TCP"}],
+            ports=[{"name": "p", "port": 6443, "protocol": "TCP"}],
             endpoints=[{"addresses": ["203.0.113.20"], "conditions": {"ready": True}}],
         )
         world.node(1, "203.0.113.20", "2001:db8::20", zone="x")
@@ -202,6 +199,7 @@ def test_domain_names(nb, northd):
         assert to("8.8.8.8") and not to("203.0.113.7") and not to("2001:db8::7")
         world.delete("egressfirewalls", KEY)
         await sync(world, northd)
-        assert not [row for row in world.cluster.replica.rows["Address_Set"].values() if row.owner]
+        kinds = {row.owner.type for row in world.cluster.replica.rows["Address_Set"].values() if row.owner}
+        assert not kinds & {"EgressFirewall", "PolicyDomain", "PolicyPeers"}
 
     run(nb, northd, test)
