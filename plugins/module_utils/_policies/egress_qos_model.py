@@ -78,7 +78,8 @@ class EgressQoS(NamedTuple):
         meta, spec, status = item["metadata"], item.get("spec"), item.get("status")
         rules, faults = _rules(spec.get("egress") if isinstance(spec, dict) else None)
         said = status if isinstance(status, dict) else {}
-        conditions = said.get("conditions") if isinstance(said.get("conditions"), list) else []
+        conditions = said.get("conditions")
+        conditions = conditions if isinstance(conditions, list) else []
         found = tuple(_condition(one) for one in conditions[:FAULTS] if isinstance(one, dict))
         text = str(said.get("status") or "")[:100]
         return cls(shared(meta["namespace"]), meta["name"], meta["uid"], rules, faults, text, found)
