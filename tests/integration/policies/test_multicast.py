@@ -7,6 +7,7 @@ and the DSCP of packets by EgressQoS: shown by packets, by ovn-trace, and by row
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 import struct
@@ -39,6 +40,7 @@ def listen(node, key):
 
     def make():
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("", PORT))
         (address,) = re.findall(r"inet (192\.168\.1\.\d+)", network_namespace.ip("-4 address show eth0"))
         member = socket.inet_aton(GROUP) + socket.inet_aton(address)
@@ -55,16 +57,15 @@ def hears(node, source, listener, seconds=1.0):
     def send():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
             one.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, struct.pack("b", 8))
-            one.sendto(b"x", (GROUP, PORT))
+            one.sendto(source.encode(), (GROUP, PORT))
 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         node.inside(source, send)
-        try:
-            listener.recv(100)
-        except socket.timeout:
-            continue
-        return True
+        with contextlib.suppress(socket.timeout):
+            while listener.recv(100) != source.encode():
+                continue  # of another pod, which was heard before
+            return True
     return False
 
 

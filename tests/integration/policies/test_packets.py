@@ -270,3 +270,44 @@ def test_itself_and_its_node(nb, northd, in_namespace):
         assert node.connect(None, world.address(OTHER), 7000) is not None and other.accept()
 
     run(nb, northd, test)
+
+
+def test_an_egress_firewall_ends_connections(nb, northd, in_namespace):
+    """Protects what is outside from connections that a pod has made before a Deny: not one packet more comes through,
+    of those that an Allow lets through none is lost, and answers to who has begun from outside pass. Here other pods
+    are outside: the watcher is told that the pods' network is another one.
+    """
+
+    async def test(world, node):
+        world.cluster.networks.pods = lambda: ("10.99.0.0/16",)
+        address = world.address(OTHER)
+        other, client = node.udp(OTHER, 7000), node.udp(CLIENT)
+        other.settimeout(0.3)
+        listener = node.listener(OTHER, 7000)
+        connection = node.connect(CLIENT, address, 7000)
+        accepted, _who = listener.accept()
+        accepted.settimeout(0.3)
+        assert all(exchanges(client, other, (address, 7000)) for _n in range(3)) and asks(connection, accepted)
+        everything = {"type": "Deny", "to": {"cidrSelector": "0.0.0.0/0"}}
+        ports = [{"protocol": "UDP", "port": 7000}]
+        world.firewall(
+            "a/default", {"type": "Allow", "to": {"cidrSelector": f"{address}/32"}, "ports": ports}, everything
+        )
+        await in_force(world, northd)
+        for _n in range(4):
+            connection.sendall(b"x")
+            with pytest.raises(socket.timeout):
+                accepted.recv(100)
+        assert node.connect(CLIENT, address, 7000) is None
+        assert all(exchanges(client, other, (address, 7000)) for _n in range(8))
+        world.firewall("a/default", everything)
+        await in_force(world, northd)
+        assert not any(exchanges(client, other, (address, 7000)) for _n in range(8))
+        # Whoever begins from outside is answered.
+        server, outside = node.udp(SERVER, 7000), node.udp(OTHER)
+        assert all(exchanges(outside, server, (world.address(SERVER), 7000)) for _n in range(3))
+        world.delete("egressfirewalls", "a/default")
+        await in_force(world, northd)
+        assert exchanges(client, other, (address, 7000))
+
+    run(nb, northd, test)
