@@ -183,6 +183,11 @@ def test_the_watchers_rights(access, kubernetes, as_account):
         for work in (
             client.get(policies),
             client.apply(f"{policies}/p/status", {"metadata": {"name": "p"}}, "ovn-k8s-watcher"),
+            *(client.get(f"/apis/k8s.ovn.org/v1/{kind}") for kind in ("egressfirewalls", "egressqoses")),
+            *(
+                client.patch(f"/apis/k8s.ovn.org/v1/namespaces/default/{kind}/default/status", {"status": {}})
+                for kind in ("egressfirewalls", "egressqoses")
+            ),
         ):
             with pytest.raises(APIRefused) as refused:
                 await work
