@@ -83,6 +83,23 @@ class AclLogging(NamedTuple):
 OFF = AclLogging()
 
 
+def of_object(meta: Mapping[str, Any]) -> tuple[AclLogging, str]:
+    """Return what the annotation of an object asks for, and why it asks for nothing where it can't be read.
+
+    :param meta: the object's ``metadata``.
+    """
+    found = meta.get("annotations")
+    try:
+        return AclLogging.parse((found if isinstance(found, dict) else {}).get(names.ACL_LOGGING_ANNOTATION)), ""
+    except Unreadable as exc:
+        return OFF, str(exc)
+
+
+def refused(fault: str) -> str:
+    """Return what is said of an annotation that can't be read; empty: it can."""
+    return f"annotation {names.ACL_LOGGING_ANNOTATION} asks for nothing: {fault}" if fault else ""
+
+
 def acl_name(kind: str, about: Sequence[str], *tail: str | int) -> str:
     """Return the name of an ACL, ``KIND:ABOUT:TAIL``, which log lines have. It is no longer than OVN's column takes.
 
@@ -192,5 +209,4 @@ class NamespaceLogging:
             self._told.forget(key)
             return
         about = Reference("Namespace", "", name, found.uid)
-        message = f"annotation {names.ACL_LOGGING_ANNOTATION} asks for nothing: {found.fault}" if found.fault else ""
-        self._told.tell(key, about, reasons.ACL_LOGGING_REFUSED, message)
+        self._told.tell(key, about, reasons.ACL_LOGGING_REFUSED, refused(found.fault))

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from .._common.sharing import shared
 from .._kube.reference import Reference
-from . import domain_names, model, tiers
+from . import acl_log, domain_names, model, tiers
+from .acl_log import OFF, AclLogging
 from .model import PROTOCOLS, PodPeer, PortName, PortRange, Ports, Rule
 from .networks import Span, networks, span
 from .selectors import EVERYTHING, Selector, Unreadable
@@ -56,6 +57,7 @@ class ClusterPolicy(NamedTuple):
     :ivar faults: what of it is not enforced as written, in words.
     :ivar version: of the API, by which the object was read.
     :ivar condition: what the object says of itself in :data:`CONDITION`.
+    :ivar logging: what its annotation asks for; :ivar log_fault: why that asks for nothing, in words.
     """
 
     name: str
@@ -69,6 +71,8 @@ class ClusterPolicy(NamedTuple):
     faults: tuple[str, ...] = ()
     version: str = VERSIONS[0]
     condition: Condition | None = None
+    logging: AclLogging = OFF
+    log_fault: str = ""
 
     def is_as(self, other: ClusterPolicy) -> bool:
         """Return whether another one differs in nothing but what its status says."""
@@ -100,6 +104,7 @@ class ClusterPolicy(NamedTuple):
         meta, spec = item["metadata"], item.get("spec")
         generation = meta.get("generation")
         version = str(item.get("apiVersion") or "").rpartition("/")[2]
+        logging, log_fault = acl_log.of_object(meta)
         return cls(
             shared(meta["name"]),
             meta["uid"],
@@ -107,6 +112,8 @@ class ClusterPolicy(NamedTuple):
             *_Decoder().spec(spec if isinstance(spec, dict) else {}),
             version if version in VERSIONS else VERSIONS[0],
             _condition(item.get("status")),
+            logging,
+            log_fault,
         )
 
 

@@ -39,11 +39,13 @@ class Resolved(NamedTuple):
     """A rule whose networks are known.
 
     :ivar ports: None: all of all protocols.
+    :ivar number: of the rule in its object.
     """
 
     is_allow: bool
     networks: tuple[Span, ...]
     ports: Ports
+    number: int = 0
 
 
 class Drop(NamedTuple):
@@ -52,12 +54,14 @@ class Drop(NamedTuple):
     :ivar number: of the Deny among those with other Allows before them, or other ports.
     :ivar ports: a condition; empty: everything.
     :ivar has_no_ports: only protocols without ports; ``ports`` is empty.
+    :ivar rules: the numbers of the first and the last of these Denys in their object.
     """
 
     number: int
     ports: str
     networks: tuple[str, ...]
     has_no_ports: bool = False
+    rules: tuple[int, int] = (0, 0)
 
 
 class Drops(NamedTuple):
@@ -76,15 +80,28 @@ def drops(rules: Iterable[Resolved], inside: Iterable[Span]) -> Drops:
     :param inside: what no firewall is about: networks of the cluster.
     """
     compiler = _Compiler(inside)
-    for number, (denied, ports, allows) in enumerate(_groups(rules)):
+    for number, group in enumerate(_groups(rules)):
         try:
-            for port_set, spans in allows:
+            for port_set, spans in group.allows:
                 compiler.allow(port_set, spans)
-            compiler.deny(number, denied, ports)
+            compiler.deny(number, group)
         except Unreadable as exc:
-            compiler.deny_all(number, exc)
+            compiler.deny_all(number, group, exc)
             break
     return Drops(tuple(compiler.found), tuple(dict.fromkeys(compiler.faults)))
+
+
+class _Group(NamedTuple):
+    """Denys that have the same ports and the same Allows before them.
+
+    :ivar allows: the Allows since the group before.
+    :ivar rules: as those of a drop.
+    """
+
+    denied: list[Span]
+    ports: Ports
+    allows: list[tuple[Ports, tuple[Span, ...]]]
+    rules: tuple[int, int]
 
 
 class _Compiler:
@@ -113,27 +130,29 @@ class _Compiler:
             self._ports += len(ports or ())
         self._allowed.setdefault(ports, []).extend(spans)
 
-    def deny(self, number: int, denied: Sequence[Span], ports: Ports) -> None:
-        """Take in a Deny. :raises Unreadable: it is too much."""
+    def deny(self, number: int, group: _Group) -> None:
+        """Take in Denys. :raises Unreadable: they are too much."""
+        ports, rules = group.ports, group.rules
         self._spend((2 * (self._ports + len(ports or ())) + 1) * (self._ports + 1) // 4)
         port_sets = list(self._allowed)
-        own = self._without(list(merged(denied)), self._inside)
+        own = self._without(list(merged(group.denied)), self._inside)
         left = self._without(own, self._allowed_of(port_sets))  # what no Allow is about
-        self._add(Drop(number, condition_of(ports) if ports is not None else "", networks(left)))
+        self._add(Drop(number, condition_of(ports) if ports is not None else "", networks(left), rules=rules))
         others = self._without(own, left)
         if not others:
             return
         for condition, covering in _port_groups(ports, port_sets):
-            self._add(Drop(number, condition, networks(self._without(others, self._allowed_of(covering)))))
+            spans = self._without(others, self._allowed_of(covering))
+            self._add(Drop(number, condition, networks(spans), rules=rules))
         if ports is None:
             spans = self._without(others, self._allowed_of([one for one in port_sets if one is None]))
-            self._add(Drop(number, "", networks(spans), has_no_ports=True))
+            self._add(Drop(number, "", networks(spans), has_no_ports=True, rules=rules))
 
-    def deny_all(self, number: int, reason: object) -> None:
+    def deny_all(self, number: int, group: _Group, reason: object) -> None:
         """Deny everything from a Deny on."""
         self.faults.append(f"everything is denied from a Deny on: its rules have {reason}")
         spans = (left for one in EVERYTHING for left in left_of(one, self._inside))
-        self.found.append(Drop(number, "", networks(spans)))
+        self.found.append(Drop(number, "", networks(spans), rules=group.rules))
 
     def _add(self, drop: Drop) -> None:
         if not drop.networks:
@@ -162,21 +181,23 @@ class _Compiler:
             raise Unreadable("too many networks and ports that are parts of each other")
 
 
-def _groups(rules: Iterable[Resolved]) -> Iterator[tuple[list[Span], Ports, list[tuple[Ports, tuple[Span, ...]]]]]:
+def _groups(rules: Iterable[Resolved]) -> Iterator[_Group]:
     """Yield Denys that have the same ports and the same Allows before them, as one, with the Allows since the last."""
-    denied: dict[Ports, list[Span]] = {}
+    denied: dict[Ports, _Group] = {}
     allows: list[tuple[Ports, tuple[Span, ...]]] = []
     for rule in rules:
         if not rule.is_allow:
-            denied.setdefault(rule.ports, []).extend(rule.networks)
+            known = denied.get(rule.ports, _Group([], rule.ports, [], (rule.number, rule.number)))
+            known.denied.extend(rule.networks)
+            denied[rule.ports] = known._replace(rules=(known.rules[0], rule.number))
             continue
-        for ports, spans in denied.items():
-            yield spans, ports, allows
+        for group in denied.values():
+            yield group._replace(allows=allows)
             allows = []
         denied = {}
         allows.append((rule.ports, rule.networks))
-    for ports, spans in denied.items():
-        yield spans, ports, allows
+    for group in denied.values():
+        yield group._replace(allows=allows)
         allows = []
 
 

@@ -38,6 +38,7 @@ class FirewallRule(NamedTuple):
     :ivar domain: a domain name.
     :ivar nodes: labels of nodes, whose addresses it is about.
     :ivar ports: sorted; None: all of all protocols.
+    :ivar number: its place in the object, from 0.
     """
 
     is_allow: bool
@@ -45,6 +46,7 @@ class FirewallRule(NamedTuple):
     domain: str | None = None
     nodes: Selector | None = None
     ports: tuple[PortRange, ...] | None = None
+    number: int = 0
 
 
 DENY_ALL = FirewallRule(False, EVERYTHING)
@@ -119,16 +121,16 @@ class _Decoder:
         for number, item in enumerate(items):
             if number == MAXIMUM_RULES:
                 self._faults.append(f"it has more than {MAXIMUM_RULES} rules: everything is denied by the others")
-                yield DENY_ALL
+                yield DENY_ALL._replace(number=number)
                 return
             try:
-                yield self._rule(item)
+                yield self._rule(item)._replace(number=number)
             except Unreadable as exc:
                 is_allow = isinstance(item, dict) and item.get("type") == ALLOW
                 effect = "allows nothing" if is_allow else "denies everything"
                 self._faults.append(f"rule {number} {effect}: it has {exc}")
                 if not is_allow:
-                    yield DENY_ALL
+                    yield DENY_ALL._replace(number=number)
                     return
 
     def _rule(self, item: object) -> FirewallRule:

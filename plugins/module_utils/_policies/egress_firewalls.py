@@ -27,7 +27,8 @@ from .._ovsdb.replica import Replica
 from .._ovsdb.rows import LargeSet, Owner, Row
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
-from . import tiers
+from . import acl_log, tiers
+from .acl_log import OFF, AclLogging, NamespaceLogging
 from .cluster_networks import ClusterNetworks
 from .domain_sets import DomainPlanner
 from .egress_firewall_drops import Drop, Resolved, drops
@@ -39,7 +40,7 @@ from .shared import GROUP_TABLE, SET_TABLE, PodGroup, Shared
 from .sharing import Sharing
 
 LOG = logging.getLogger("ovn-k8s-watcher")
-KIND = "EgressFirewall"
+KIND, LOG_KIND = "EgressFirewall", "EF"  # the latter in names of ACLs
 PATH = "/apis/k8s.ovn.org/v1/egressfirewalls"
 ZONE = "global"  # of a message in a status: ovn-kubernetes' name of the only zone
 APPLIED, NOT_APPLIED = "EgressFirewall Rules applied", "EgressFirewall Rules not correctly applied"
@@ -72,6 +73,7 @@ class FirewallPlanner:
     :param nodes: name -> node, the informer's store.
     :param on_event: writes an event about a firewall.
     :param is_readable: returns whether the API server shows firewalls, or does not know them.
+    :param logging: whose drops namespaces want logged.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -90,6 +92,7 @@ class FirewallPlanner:
         on_event: OnEvent,
         statuses: StatusWriter,
         is_readable: Callable[[], bool],
+        logging: NamespaceLogging,
     ) -> None:
         self._replica = replica
         self._firewalls = firewalls
@@ -99,6 +102,8 @@ class FirewallPlanner:
         self._nodes = nodes
         self._statuses = statuses
         self._is_readable = is_readable
+        self._logging = logging
+        logging.followers.append(self._logging_changed)
         self._told = Told(on_event, LOG)
         self._shared: set[str] = set()  # firewalls that use their port group
         self._names: dict[str, set[str]] = {}  # firewall -> domain names that it uses
@@ -156,6 +161,12 @@ class FirewallPlanner:
         for key in self._shared:
             self.engine.mark(KIND, key)
 
+    def _logging_changed(self, namespace: str) -> None:
+        """Take in that the drops of a namespace may be logged otherwise."""
+        key = f"{namespace}/{NAME}"
+        if key in self._shared:
+            self.engine.mark(KIND, key)
+
     # For the engine.
 
     @staticmethod
@@ -174,11 +185,12 @@ class FirewallPlanner:
         if not pods:
             raise NotReady("the networks of pods are not known yet", keeps_rows=True)
         known: dict[Selector, tuple[Span, ...]] = {}
-        rules = [Resolved(one.is_allow, self._spans(key, one, known), one.ports) for one in firewall.rules]
+        rules = [Resolved(one.is_allow, self._spans(key, one, known), one.ports, one.number) for one in firewall.rules]
         compiled = drops(rules, (*map(span, pods), *NEVER_OUTSIDE))
         self._faults[key] = (*firewall.faults, *compiled.faults, *self._of_names(key, firewall))
         group = self._sharing.get(_group(firewall.namespace))
-        rows = [row for drop in compiled.drops for row in _rows(key, drop, group)]
+        logging = self._logging.of(firewall.namespace)
+        rows = [row for drop in compiled.drops for row in _rows(key, drop, group, logging)]
         return [*rows, *([_with_ports(key, group)] if any(drop.has_no_ports for drop in compiled.drops) else [])]
 
     def _spans(self, key: str, rule: FirewallRule, known: dict[Selector, tuple[Span, ...]]) -> tuple[Span, ...]:
@@ -252,7 +264,7 @@ def _of_node(selector: Selector, node: Node | None) -> tuple[str, ...]:
     return (*node.addresses, *node.outer_addresses) if node is not None and selector.matches(node.labels) else ()
 
 
-def _rows(key: str, drop: Drop, group: Shared) -> list[Row]:
+def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging) -> list[Row]:
     """Return the rows of a drop: its address sets, and the ACL."""
     owner, which = Owner(KIND, key), f"{drop.number}:{drop.has_no_ports}:{drop.ports}"
     digest = hashlib.sha256(which.encode()).hexdigest()[:32]
@@ -269,14 +281,34 @@ def _rows(key: str, drop: Drop, group: Shared) -> list[Row]:
         acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
     else:
         acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
-    return [*found, _acl(owner, f"drop-{digest}", group, acl)]
+    first, last = drop.rules
+    rules = str(first) if first == last else f"{first}-{last}"
+    return [*found, _acl(owner, f"drop-{digest}", group, acl, logging, rules)]
 
 
 def _with_ports(key: str, group: Shared) -> Row:
     """Return the ACL by which protocols with ports don't meet the drops of those without."""
     match = f"inport == @{group.group} && (tcp || udp || sctp)"
-    return _acl(Owner(KIND, key), "with-ports", group, tiers.columns_before(tiers.PORTS_ALLOW, "allow", match))
+    columns = tiers.columns_before(tiers.PORTS_ALLOW, "allow", match)
+    return _acl(Owner(KIND, key), "with-ports", group, columns, OFF, "ports")
 
 
-def _acl(owner: Owner, role: str, group: Shared, columns: Mapping[str, Any]) -> Row:
-    return Row("ACL", owner, role, parent=group.group, parent_table=GROUP_TABLE, columns=columns, needs=(group.need,))
+def _acl(owner: Owner, role: str, group: Shared, columns: Mapping[str, Any], logging: AclLogging, what: str) -> Row:
+    """Return an ACL.
+
+    :param what: the end of its name: numbers of rules, or a word.
+    """
+    name, action = acl_log.acl_name(LOG_KIND, (owner.name.partition("/")[0],), what), columns["action"]
+    return Row(
+        "ACL",
+        owner,
+        role,
+        parent=group.group,
+        parent_table=GROUP_TABLE,
+        columns={
+            **columns,
+            **acl_log.columns(name, logging, action),
+            "external_ids": {names.RULE_KEY: what if action == "drop" else None},
+        },
+        needs=(group.need, *acl_log.needs(logging, action)),
+    )

@@ -16,6 +16,7 @@ from .._common import names
 from .._common.sharing import shared
 from .._kube.reference import Reference
 from .._pods.model import labels_of
+from . import acl_log
 from .acl_log import OFF, AclLogging
 from .networks import MAXIMUM_BLOCKS, Span, left_of, networks, span
 from .selectors import EVERYTHING, Selector, Unreadable
@@ -54,11 +55,7 @@ class Namespace(NamedTuple):
         meta = item["metadata"]
         annotations = meta.get("annotations")
         annotations = annotations if isinstance(annotations, dict) else {}
-        logging, fault = OFF, ""
-        try:
-            logging = AclLogging.parse(annotations.get(names.ACL_LOGGING_ANNOTATION))
-        except Unreadable as exc:
-            fault = str(exc)
+        logging, fault = acl_log.of_object(meta)
         has_multicast = annotations.get(names.MULTICAST_ANNOTATION) == "true"
         return cls(shared(meta["name"]), labels_of(meta), logging, fault, meta["uid"], has_multicast)
 

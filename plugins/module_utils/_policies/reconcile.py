@@ -18,16 +18,18 @@ from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._pods import northbound
 from .._pods.model import Pod
+from .._reconcile import retries
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady, Unfinished
 from . import acls, cluster_acls, nodes, tiers
-from .acl_log import METER_KIND, OFF, MeterPlanner, NamespaceLogging
+from .acl_log import METER_KIND, OFF, AclLogging, MeterPlanner, NamespaceLogging
 from .acls import KIND, Acl
 from .cluster_model import ClusterPolicy
 from .domain_sets import DomainPlanner
 from .enforcement import Changes, Observe
 from .groups import GroupPlanner, SetPlanner
 from .index import PolicyIndex
+from .isolation_first import IsolationFirst
 from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy
@@ -35,10 +37,9 @@ from .moving import Move
 from .nodes import NodePlanner
 from .policy_domains import PolicyDomains
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
-from .shared import FEW_PODS, GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, Shared
 from .sharing import Sharing
 
-LARGE = 20_000  # looks at pods for the sets that a policy lacks, beyond which they are not made with it at once
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
 
 
@@ -101,8 +102,9 @@ class PolicyPlanner:
         self.meter = MeterPlanner()
         self.logging = NamespaceLogging(namespaces, reports.told)
         self.logging.followers.append(self._logging_changed)
-        self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
-        self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
+        self._first = IsolationFirst(
+            replica, lambda owner: self.engine.mark(*owner), lambda owner: retries.Key(*owner) in self.engine.failing
+        )
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
@@ -141,7 +143,7 @@ class PolicyPlanner:
             self.changes.changed(key)
         if new is None:
             self._reports.forget(key, old)
-            self._cautious.discard(key)
+            self._first.discard(key)
         if kind_of(key) == KIND:
             self.logging.policy_changed(key, new is not None)
         self._refresh(key)
@@ -153,6 +155,13 @@ class PolicyPlanner:
             self.logging.tell(key)
         if self.index.namespace_changed(key, new):
             self._pods_changed(self.index.pods_in(key))
+
+    def _logging_of(self, key: str) -> AclLogging:
+        """Return which ACLs of a policy are logged."""
+        policy = self._policies.get(key)
+        if isinstance(policy, ClusterPolicy):
+            return policy.logging
+        return self.logging.of(policy.namespace) if policy is not None else OFF
 
     def _logging_changed(self, namespace: str) -> None:
         """Look at the policies of a namespace, whose ACLs may be logged otherwise."""
@@ -229,7 +238,7 @@ class PolicyPlanner:
 
     def _is_there(self, shared: Shared) -> None:
         """Take in that the rows of a group or a set are as desired: policies may have waited for them."""
-        for key in shared.users & self._cautious:
+        for key in self._first.among(shared.users):
             self._mark_policy(key)
         self._without_pods(shared)
 
@@ -400,47 +409,22 @@ class PolicyPlanner:
         if kind != KIND and key not in self._policies and self.are_unread():
             raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        logging = self.logging.of(key.partition("/")[0]) if kind == KIND else OFF
+        logging = self._logging_of(key)
         rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
         if not is_ready:  # a new one isolates at once
             self._mark_policy(key)
             return [row for row in rows if row.columns["action"] == acls.DROP]
         self.changes.planned(key)
-        return self._without_waiting(key, rows) if key in self._cautious else rows
+        return self._first.rows(key, rows)
 
     def _waits_for_sets(self, key: str) -> bool:
-        """Return whether the groups and sets that a policy lacks are made before it, one by one, since all of them
-        take long. One that can't be made holds nothing up.
-        """
-        if key in self._cautious:
+        """Return whether a policy waits for groups and sets that it lacks."""
+        if key in self._first:
             return False
-        missing, looks = [], 0
-        for one in map(self._find, self._current_keys(key)):
-            if one.keeps_pods and not self._replica.owned(one.owner, (one.need.table,)):
-                missing.append(one)
-                looks += len(self._pods) if one.port is None else FEW_PODS
-        if looks <= LARGE:
-            return False
-        if any((one.kind, one.name) in self.engine.failing for one in missing):
-            if kind_of(key) == KIND:
-                self._cautious.add(key)
-            return False
-        for one in missing:
-            self._mark(one)
-        return True
-
-    def _without_waiting(self, key: str, rows: Sequence[Row]) -> list[Row]:
-        """Return those rows of a policy that isolate, and those for which everything is there."""
-        kept: list[Row] = []
-        for row in rows:
-            missing = [one for one in row.needs if not self._replica.owned(one.owner, (one.table,))]
-            if not missing or row.columns["action"] == acls.DROP:
-                kept.append(row)
-            else:
-                for one in missing:
-                    self.engine.mark(*one.owner)
-        self._waiting[key] = len(rows) - len(kept)
-        return kept
+        lacks = self._first.lacks_many(map(self._find, self._current_keys(key)), len(self._pods))
+        if lacks is None and kind_of(key) == KIND:
+            self._first.add(key)
+        return bool(lacks)
 
     def sizes(self) -> dict[str, int]:
         """Return how many policies, and rows of theirs, there are: what is desired."""
@@ -473,7 +457,7 @@ class PolicyPlanner:
         seconds = self.changes.done(key)
         if seconds is not None and changes:
             self._observe("policy", seconds)
-        policy, waiting = self._policies.get(key), self._waiting.pop(key, 0)
+        policy, waiting = self._policies.get(key), self._first.left_out(key)
         if policy is None or self.looks.is_under_way(key):
             return
         if waiting:
@@ -482,7 +466,7 @@ class PolicyPlanner:
             )
             self._reports.not_enforced(policy, message)
             return
-        self._cautious.discard(key)
+        self._first.discard(key)
         if isinstance(policy, ClusterPolicy) and not self.has_tiers():
             self._reports.not_enforced(policy, NO_TIERS, NOT_SUPPORTED)
         else:
@@ -496,8 +480,8 @@ class PolicyPlanner:
         """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""
         policy = self._policies.get(key)
         is_new = not self._replica.owned(self.owner(key), self.tables)
-        if isinstance(policy, Policy) and key not in self._cautious and is_new:
-            self._cautious.add(key)
+        if isinstance(policy, Policy) and key not in self._first and is_new:
+            self._first.add(key)
             self._mark_policy(key)
         if policy is not None and key not in self._move.waiting:
             self._reports.not_enforced(policy, f"it is not enforced yet: {reason}")

@@ -13,6 +13,7 @@ from .._kube import reasons, statuses
 from .._kube.reference import OnEvent
 from .._kube.statuses import StatusWriter
 from .._kube.told import Told
+from . import acl_log
 from .acls import KIND
 from .cluster_model import COLLECTION, CONDITION, GROUP, ClusterPolicy, Condition
 from .cluster_model import KIND as CLUSTER_KIND
@@ -66,7 +67,9 @@ class Reports:
             self.told.tell(policy.key, policy.reference, reasons.POLICY_NOT_ENFORCED, "")
             self.told.tell(policy.key, policy.reference, reasons.POLICY_PART_REFUSED, problem)
             return
-        self._write(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS)
+        unlogged = f"; it is not logged: {acl_log.refused(policy.log_fault)}" if policy.log_fault else ""
+        self._write(policy, PART_REFUSED if problem else ENFORCED, problem, SUCCESS + unlogged)
+        self.told.tell(policy.key, policy.reference, reasons.ACL_LOGGING_REFUSED, acl_log.refused(policy.log_fault))
         self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_NOT_ENFORCED, "")
         self.told.tell(policy.key, policy.reference, reasons.CLUSTER_POLICY_PART_REFUSED, problem)
 

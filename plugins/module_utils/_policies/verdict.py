@@ -9,17 +9,19 @@ priority whose match is true decides, ``pass`` hands on to the next tier, and wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .._common import names
-from . import acls, shared, tiers
+from . import acls, egress_firewalls, shared, tiers
 from .match import Names, Packet, is_true
 
 ALLOWED, DENIED, UNCERTAIN = "allowed", "denied", "uncertain"
 EGRESS, INGRESS = "egress", "ingress"
 FIELDS = {"to-lport": INGRESS, "from-lport": EGRESS}
 DENYING = ("drop", "reject")
+RULES = re.compile(r"(?P<first>[0-9]{1,9})(-(?P<last>[0-9]{1,9}))?", re.ASCII)  # names.RULE_KEY
 MAXIMUM_TOLD = 5  # objects that a sentence names
 
 
@@ -27,7 +29,8 @@ class AclRow(NamedTuple):
     """An ACL as the database has it.
 
     :ivar kind, name: of the object of ours that it belongs to; empty: it is somebody else's.
-    :ivar rule: the number of the object's rule; None: it has none.
+    :ivar rule: the number of the object's rule, or of the first one of several; None: it has none.
+    :ivar last_rule: the number of the last one of several.
     """
 
     uuid: str
@@ -40,13 +43,14 @@ class AclRow(NamedTuple):
     kind: str = ""
     name: str = ""
     rule: int | None = None
+    last_rule: int | None = None
 
     @classmethod
     def from_columns(cls, uuid: str, columns: dict[str, Any]) -> AclRow:
         """Make it from a row's columns, decoded; OVN before 23.06 has no tiers."""
         keys = columns["external_ids"]
         is_ours = keys.get(names.OWNER_CONTROLLER) == names.CONTROLLER
-        rule = keys.get(names.RULE_KEY, "")
+        rules = RULES.fullmatch(keys.get(names.RULE_KEY, "")) if is_ours else None
         return cls(
             uuid,
             columns["direction"],
@@ -57,8 +61,14 @@ class AclRow(NamedTuple):
             columns["action"],
             keys.get(names.OWNER_TYPE, "") if is_ours else "",
             keys.get(names.OWNER_NAME, "") if is_ours else "",
-            int(rule) if is_ours and rule.isascii() and rule.isdigit() and len(rule) < 10 else None,
+            int(rules["first"]) if rules else None,
+            int(rules["last"]) if rules and rules["last"] else None,
         )
+
+    @property
+    def leaves_to_others(self) -> bool:
+        """Whether it lets through a stage what the next ones judge: protocols with ports, by an egress firewall."""
+        return self.kind == egress_firewalls.KIND and self.action not in DENYING
 
     @property
     def is_isolation(self) -> bool:
@@ -73,6 +83,8 @@ class AclRow(NamedTuple):
         if self.kind in words:
             return words[self.kind]
         rule = "" if self.rule is None else f"rule {self.rule} of "
+        if self.last_rule is not None:
+            rule = f"a rule from {self.rule} to {self.last_rule} of "
         return f"{rule}{self.kind} {self.name}"
 
 
@@ -119,7 +131,7 @@ def judge(found: Iterable[AclRow], packets: Sequence[tuple[bool, Packet]], direc
         said = _stage(stage, packet, FIELDS[direction], known)
         if said.verdict != ALLOWED:
             return said
-        verdict = said if said.by else verdict
+        verdict = said if said.by and not all(one.leaves_to_others for one in said.by) else verdict
     return verdict
 
 

@@ -94,6 +94,7 @@ class EgressObjects:
             on_event,
             statuses,
             lambda: not firewalls.is_forbidden,
+            policies.logging,
         )
         self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_forbidden)
         self.multicast = MulticastPlanner(replica, namespaces, sharing)

@@ -146,6 +146,7 @@ def _answer(question: Question, said: list[tuple[Way, dict[str, Any]]]) -> dict[
                         "kind": acl.kind,
                         "name": acl.name,
                         "rule": acl.rule,
+                        **({} if acl.last_rule is None else {"last_rule": acl.last_rule}),
                         "action": acl.action,
                         "tier": acl.tier,
                         "priority": acl.priority,

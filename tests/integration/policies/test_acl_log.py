@@ -13,7 +13,7 @@ import time
 import network_namespace
 import pytest
 from database_server import wait_for
-from policy_world import PolicyWorld
+from policy_world import HAS_TIERS, PolicyWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
 
@@ -29,11 +29,9 @@ def annotated(world, name, text):
     world.put("namespaces", "", name, metadata={"labels": {}, "annotations": annotations})
 
 
-def logged(world, namespace):
-    """Name -> (log, severity, meter) of the ACLs of a namespace's policies."""
-    rows = [
-        row for row in world.cluster.replica.rows["ACL"].values() if row.owner and row.owner.type == "NetworkPolicy"
-    ]
+def logged(world, namespace, kind="NetworkPolicy"):
+    """Name -> (log, severity, meter) of the ACLs of a namespace's objects."""
+    rows = [row for row in world.cluster.replica.rows["ACL"].values() if row.owner and row.owner.type == kind]
     mine = [row for row in rows if row.owner.name.startswith(f"{namespace}/")]
     return {
         row.columns["name"]: (row.columns["log"], *(as_set(row.columns[one]) for one in ("severity", "meter")))
@@ -129,6 +127,80 @@ def test_what_is_refused(nb):
             assert "asks for nothing" in said and "loud" not in said and "denied" not in said and "[[" not in said
 
     asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def test_rows_of_an_egress_firewall(nb):
+    """Protects who must know what pods tried to reach: drops of a firewall are logged as its namespace asks, with the
+    number of the rule; what it leaves to others makes no lines.
+    """
+
+    async def main():
+        async with PolicyWorld(nb) as world:
+            annotated(world, "a", None)
+            allow = {
+                "type": "Allow",
+                "to": {"cidrSelector": "198.51.100.7/32"},
+                "ports": [{"protocol": "TCP", "port": 443}],
+            }
+            denied = [{"type": "Deny", "to": {"cidrSelector": one}} for one in ("198.51.100.0/24", "192.0.2.0/24")]
+            world.firewall("a/default", denied[1], allow, denied[0], denied[1])
+            await world.settled()
+            off = (False, (), ())
+            kind, names = "EgressFirewall", {"EF:a:0", "EF:a:2-3", "EF:a:ports"}
+            assert logged(world, "a", kind) == dict.fromkeys(names, off)
+            annotated(world, "a", BOTH)
+            await world.settled()
+            alert = (True, ("alert",), ("acl-logging",))
+            assert logged(world, "a", kind) == {"EF:a:0": alert, "EF:a:2-3": alert, "EF:a:ports": off}
+            annotated(world, "a", '{"allow": "info"}')
+            await world.settled()
+            assert logged(world, "a", kind) == dict.fromkeys(names, off)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+@pytest.mark.skipif(not HAS_TIERS, reason="OVN 23.03 has no tiers: $OVN_KUBERNETES_OVS may name newer programs")
+def test_rows_of_a_cluster_network_policy(nb):
+    """Protects administrators: a ClusterNetworkPolicy's own annotation says how it is logged, whatever namespaces say,
+    with a severity for Pass too. One that can't be read is said by an event and in the condition, without its text, and
+    changes nothing of what is enforced.
+    """
+    actions = ("Accept", "Deny", "Pass")
+    ingress = [{"action": action, "from": [{"namespaces": {}}]} for action in actions]
+
+    async def main():
+        async with PolicyWorld(nb) as world:
+            annotated(world, "a", BOTH)
+            world.pod("a/web", 1, app="web")
+
+            def put(text):
+                metadata = {} if text is None else {"annotations": {"k8s.ovn.org/acl-logging": text}}
+                spec = {"tier": "Admin", "priority": 3, "subject": {"namespaces": {}}, "ingress": ingress}
+                world.put("clusternetworkpolicies", "", "p", metadata=metadata, spec=spec)
+
+            def rows():
+                found = [row for row in world.cluster.replica.rows["ACL"].values() if row.owner]
+                mine = [row for row in found if row.owner.type == "ClusterNetworkPolicy"]
+                return {row.columns["name"][-1]: as_set(row.columns["severity"]) for row in mine}
+
+            put(None)
+            await world.settled()
+            assert rows() == {"0": (), "1": (), "2": ()}
+            put('{"deny": "alert", "allow": "info", "pass": "debug"}')
+            await world.settled()
+            assert rows() == {"0": ("info",), "1": ("alert",), "2": ("debug",)}
+            assert len(nb.rows("Meter")) == 1
+            put('{"deny": "loud"}')
+            await world.settled()
+            assert rows() == {"0": (), "1": (), "2": ()}
+            while not world.api.events:
+                await asyncio.sleep(0.01)
+            assert [(reason, name) for reason, name, _message in world.api.events] == [("ACLLoggingRefused", "p")]
+            (condition,) = world.api.applied[-1][1]["status"]["conditions"]
+            assert (condition["status"], condition["reason"]) == ("True", "Enforced")
+            assert "it is not logged" in condition["message"] and "loud" not in condition["message"]
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 @pytest.fixture

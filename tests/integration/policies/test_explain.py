@@ -10,7 +10,7 @@ import json
 import pytest
 import yaml
 from database_server import PROGRAMS
-from policy_world import PolicyWorld
+from policy_world import HAS_TIERS, PolicyWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import util
 
@@ -156,6 +156,120 @@ def test_addresses_and_services(nb, northd, ask):
         status, allowed = await ask("b/stranger", "198.51.100.9", "80")
         assert status == 0 and rules(allowed, "egress") == [("allowed", [("Service", "b/r", None)], "allowed")]
         assert "ipBlock: {cidr: 203.0.113.1/32}" in answer["ways"][0]["egress"]["would_pass_with"]["yaml"]
+
+    run(nb, northd, test)
+
+
+def test_egress_firewalls(nb, northd, ask):
+    """Protects the answer where an egress firewall drops: it names the rule, or between which rules it is, also where
+    protocols without ports are dropped; what a firewall leaves to others is not allowed by it.
+    """
+
+    async def test(world):
+        ports = [{"protocol": "TCP", "port": 443}]
+        world.firewall(
+            "a/default",
+            {"type": "Allow", "to": {"cidrSelector": "198.51.100.8/32"}, "ports": ports},
+            {"type": "Deny", "to": {"cidrSelector": "198.51.100.0/24"}},
+            {"type": "Deny", "to": {"cidrSelector": "2001:db8::/32"}},
+            {"type": "Allow", "to": {"cidrSelector": "203.0.113.7/32"}},
+            {"type": "Deny", "to": {"cidrSelector": "203.0.113.0/24"}},
+        )
+        await sync(world, northd)
+        world.policy("b/out", podSelector={}, policyTypes=["Egress"], egress=[{}])
+        await sync(world, northd)
+        firewall = ("EgressFirewall", "a/default")
+        for address, port, expected in (
+            ("198.51.100.9", "443", [(*firewall, 1)]),
+            ("198.51.100.8", "80", [(*firewall, 1)]),
+            ("2001:db8::1", "53/udp", [(*firewall, 1)]),
+            ("203.0.113.8", "80", [(*firewall, 4)]),
+            ("198.51.100.8", "443", []),
+            ("203.0.113.7", "80", []),
+            ("192.0.2.1", "80", []),
+        ):
+            status, answer = await ask("a/web", address, port)
+            said = "denied" if expected else "allowed"
+            assert (status, rules(answer, "egress")) == (3 if expected else 0, [(said, expected, said)]), address
+            (way,) = answer["ways"]
+            assert way["trace"]["differs"] == "" and "would_pass_with" not in way["egress"]
+            assert {one.get("last_rule") for one in way["egress"]["acls"]} == (
+                {2} if expected == [(*firewall, 1)] else {None} if expected else set()
+            )
+        status, text = await ask("a/web", "198.51.100.9", "443", as_json=False)
+        assert "by a rule from 1 to 2 of EgressFirewall a/default" in text and "ovn-trace: confirms it" in text
+        status, text = await ask("a/web", "203.0.113.8", "443", as_json=False)
+        assert "by rule 4 of EgressFirewall a/default" in text
+        # Inside of the cluster, and for other namespaces, it says nothing.
+        for client, server in (("a/web", "b/friend"), ("b/friend", "198.51.100.9")):
+            status, answer = await ask(client, server, "80")
+            assert status == 0 and all(way["trace"]["differs"] == "" for way in answer["ways"])
+        # What it leaves to a policy, that one judges.
+        world.policy("a/out", podSelector={}, policyTypes=["Egress"], egress=[{"ports": [{"port": 80}]}])
+        await sync(world, northd)
+        status, answer = await ask("a/web", "203.0.113.7", "80")
+        assert status == 0 and rules(answer, "egress") == [("allowed", [("NetworkPolicy", "a/out", 0)], "allowed")]
+        status, answer = await ask("a/web", "203.0.113.7", "81")
+        assert status == 3 and rules(answer, "egress") == [("denied", [("NetworkPolicy", "a/out", None)], "denied")]
+
+    run(nb, northd, test)
+
+
+@pytest.mark.skipif(not HAS_TIERS, reason="OVN 23.03 has no tiers: $OVN_KUBERNETES_OVS may name newer programs")
+def test_tiers(nb, northd, ask):
+    """Protects the answer where cluster network policies decide: the rule of the tier that counts is named, a Pass
+    leaves it to NetworkPolicies, and then to the tier Baseline; ovn-trace says the same.
+    """
+    red, blue = ({"namespaces": {"matchLabels": {"team": team}}} for team in ("red", "blue"))
+    pods = {
+        "pods": {
+            "namespaceSelector": {"matchLabels": {"team": "blue"}},
+            "podSelector": {"matchLabels": {"app": "friend"}},
+        }
+    }
+
+    def port(number):
+        return [{"tcp": {"destinationPort": {"number": number}}}]
+
+    async def test(world):
+        admin = [
+            {"action": "Accept", "from": [blue], "protocols": port(1)},
+            {"action": "Pass", "from": [pods]},
+            {"action": "Deny", "from": [blue]},
+        ]
+        world.cluster_policy("admin", "Admin", 7, red, ingress=admin)
+        world.cluster_policy("base", "Baseline", 0, red, ingress=[{"action": "Deny", "from": [blue]}])
+        await sync(world, northd)
+
+        async def says(client, number, verdict, *expected):
+            status, answer = await ask(client, "a/web", str(number))
+            assert rules(answer, "ingress") == [(verdict, list(expected), verdict)] * 2, (client, number)
+            assert status == (0 if verdict == "allowed" else 3)
+            assert [way["trace"]["differs"] for way in answer["ways"]] == ["", ""]
+
+        kind = "ClusterNetworkPolicy"
+        await says("b/stranger", 1, "allowed", (kind, "admin", 0))
+        await says("b/stranger", 80, "denied", (kind, "admin", 2))
+        await says("b/friend", 80, "denied", (kind, "base", 0))
+        status, answer = await ask("a/client", "a/web", "80")
+        assert status == 0 and [way["ingress"]["verdict"] for way in answer["ways"]] == ["allowed"] * 2
+        world.policy("a/in", podSelector={"matchLabels": {"app": "web"}}, ingress=[{"ports": [{"port": 80}]}])
+        await sync(world, northd)
+        await says("b/friend", 80, "allowed", ("NetworkPolicy", "a/in", 0))
+        await says("b/friend", 81, "denied", ("NetworkPolicy", "a/in", None))
+        await says("b/stranger", 80, "denied", (kind, "admin", 2))
+        status, text = await ask("b/stranger", "a/web", "80", as_json=False)
+        assert "by rule 2 of ClusterNetworkPolicy admin" in text and "ovn-trace: confirms it" in text
+        # What is sent, and an egress firewall before it.
+        world.cluster_policy("out", "Admin", 1, red, egress=[{"action": "Accept", "to": [{"networks": ["0.0.0.0/0"]}]}])
+        world.firewall("a/default", {"type": "Deny", "to": {"cidrSelector": "198.51.100.0/24"}})
+        await sync(world, northd)
+        for address, verdict, rule in (
+            ("198.51.100.1", "denied", ("EgressFirewall", "a/default", 0)),
+            ("203.0.113.1", "allowed", (kind, "out", 0)),
+        ):
+            status, answer = await ask("a/web", address, "80")
+            assert rules(answer, "egress") == [(verdict, [rule], verdict)]
 
     run(nb, northd, test)
 

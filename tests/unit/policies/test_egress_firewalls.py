@@ -143,6 +143,24 @@ def test_few_rows():
     assert len(compiled.drops) == 1 and len(compiled.drops[0].networks) == 100
 
 
+def test_drops_name_their_rules():
+    """Protects whoever reads a log line, or an explanation: the rule that drops is named by its place in the object,
+    also behind one that can't be read, and of several in one row the first and the last.
+    """
+    allow, deny = (
+        lambda network, kind=kind: {"type": kind, "to": {"cidrSelector": network}} for kind in ("Allow", "Deny")
+    )
+    found = firewall(
+        deny("192.0.2.0/24"), allow("none"), deny("198.51.100.0/24"), allow("203.0.113.7/32"), deny("203.0.113.0/24")
+    )
+    resolved = [Resolved(one.is_allow, one.networks, one.ports, one.number) for one in found.rules]
+    compiled = drops(resolved, INSIDE)
+    assert [(one.rules, one.networks[0]) for one in compiled.drops] == [
+        ((0, 2), "192.0.2.0/24"),
+        ((4, 4), "203.0.113.0/30"),
+    ]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -167,7 +185,7 @@ def test_what_cannot_be_read_is_closed(rule):
     """
     first = {"type": "Allow", "to": {"cidrSelector": "198.51.100.0/24"}}
     found = firewall(first, rule, first)
-    assert found.rules[1:] == (DENY_ALL,) and "rule 1 denies everything" in found.faults[0]
+    assert found.rules[1:] == (DENY_ALL._replace(number=1),) and "rule 1 denies everything" in found.faults[0]
     if isinstance(rule, dict) and rule.get("type") == "Deny":
         found = firewall(first, {**rule, "type": "Allow"}, first)
         assert len(found.rules) == 2 and "rule 1 allows nothing" in found.faults[0]
