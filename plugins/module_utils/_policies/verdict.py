@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .._common import names
-from . import acls, egress_firewalls, shared, tiers
+from . import acls, egress_firewalls, nodes, shared, tiers
 from .match import Names, Packet, is_true
 
 ALLOWED, DENIED, UNCERTAIN = "allowed", "denied", "uncertain"
@@ -71,6 +71,11 @@ class AclRow(NamedTuple):
         return self.kind == egress_firewalls.KIND and self.action not in DENYING
 
     @property
+    def decides_nothing(self) -> bool:
+        """Whether it is one of those that pass on, or let through, what no other one is about (:mod:`.nodes`)."""
+        return self.kind == nodes.KIND and self.priority == tiers.NEXT
+
+    @property
     def is_isolation(self) -> bool:
         """Whether it drops what no rule of a NetworkPolicy lets through."""
         return self.kind == acls.KIND and self.action == acls.DROP and self.rule is None
@@ -79,7 +84,7 @@ class AclRow(NamedTuple):
         """Return it for people."""
         if not self.kind:
             return f"ACL {self.uuid}, which is nobody's of this collection"
-        words = {"PolicyNode": "the node's own traffic", shared.GROUP_KIND: "a pod's traffic to itself"}
+        words = {nodes.KIND: "the node's own traffic", shared.GROUP_KIND: "a pod's traffic to itself"}
         if self.kind in words:
             return words[self.kind]
         rule = "" if self.rule is None else f"rule {self.rule} of "
@@ -124,7 +129,7 @@ def judge(found: Iterable[AclRow], packets: Sequence[tuple[bool, Packet]], direc
     :param packets: in the order of the stages: whether it is the one after load balancing, and the packet there.
     :param direction: ``from-lport`` or ``to-lport``.
     """
-    mine = [one for one in found if one.direction == direction]
+    mine = [one for one in found if one.direction == direction and not one.decides_nothing]
     verdict = Verdict(FIELDS[direction], ALLOWED)
     for is_after_lb, packet in packets:
         stage = [one for one in mine if direction == tiers.TO_POD or one.is_after_lb == is_after_lb]
