@@ -23,3 +23,6 @@ SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
 POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
+# About EgressIP objects.
+EGRESS_IP_PART_REFUSED = "EgressIPPartRefused"
+EGRESS_IP_NOT_HELD = "EgressIPNotHeld"
