@@ -19,7 +19,7 @@ Three things end what a holder does, and each is enough:
   fresh answer renews it: so a program that is killed, or stands still, holds nothing;
 - the granter gives the address to nobody else until all of that is over (:data:`HOLD`).
 
-A granter has an authority of its own, which ends :data:`AUTHORITY` after it has asked the Northbound database for a
+A granter has an authority of its own, which ends :data:`PROOF` after it has asked the Northbound database for a
 proof that it acts, and got one (:mod:`.._ovsdb.fence`). Whoever begins to act renews at once the leases that the
 database tells of, and moves nothing until all that the former granter can have granted is over.
 """
@@ -39,7 +39,10 @@ EXPIRY = 0.6  # seconds until it does so: it looks at each dump of its revalidat
 MARGIN = 0.1  # seconds, for all else: the flow's way, and clocks that go at different speeds
 HOLD = FRESH + GATE + EXPIRY + MARGIN  # seconds from an answer until its holder does not answer for sure
 SILENT = 0.7  # seconds without a request after which a node's addresses are prepared elsewhere
-AUTHORITY = 6.0  # seconds from the question for a proof until the granter grants nothing any more
+PROOF = 5.0  # seconds from the question for a proof until the granter grants nothing any more
+# Seconds until it grants nothing for sure. A member of a cluster that does not lead any more may answer the question
+# nevertheless, until it knows; it does so after one election timer without a majority, at which another may lead.
+AUTHORITY = PROOF + 1.0
 FORGOTTEN = 3600.0  # seconds without a request after which a node is forgotten
 MOST_FORMER = 16  # sessions of a node that are over, and remembered
 MOST_OF_NODE = 60  # addresses of one node: so many fit into a message
@@ -124,7 +127,7 @@ class Granter:
 
         :param asked: when it was asked for.
         """
-        self.authority = max(self.authority, asked + AUTHORITY)
+        self.authority = max(self.authority, asked + PROOF)
 
     def heard(self, node: str) -> float:
         """Return when a node has asked the last time."""

@@ -26,6 +26,7 @@ from .lease import Held
 KIND, SHARED_KIND = "EgressIP", "EgressIPs"  # of the watcher
 ROUTES_KIND, HELD_KIND, POD_KIND = "EgressIPRoutes", "EgressIPHeld", "EgressIPPod"  # of the granter
 SET, ROUTER, POLICY, NAT = "Address_Set", "Logical_Router", "Logical_Router_Policy", "NAT"
+ALL_ROUTES = "/"  # the owner's name of policies for all objects; no object is called like this
 ALL = "cluster"  # the owner's name of what all objects share
 # On the cluster router: above the subnets that a gateway's settings pin, below the answers to hosts.
 INSIDE_PRIORITY, REROUTE_PRIORITY = 106, 105
@@ -76,22 +77,17 @@ def shared_rows(nodes: Iterable[str], networks: Iterable[str]) -> list[Row]:
     return [*rows, Row(SET, owner, "nodes", names.EGRESS_IP_NODES, columns={"external_ids": told})]
 
 
-def inside_rows(cluster_subnets: Iterable[str]) -> list[Row]:
+def inside_rows() -> list[Row]:
     """Return the policies by which what stays inside keeps its way, and its source: to pods, services and hosts."""
     out = []
     for version in (4, 6):
-        sources = sorted(subnet for subnet in cluster_subnets if family(subnet) == version)
-        if sources:
-            inside, hosts = names.EGRESS_IP_INSIDE[version], names.HOST_ADDRESSES[version]
-            field = f"ip{version}.dst"
-            match = f"ip{version}.src == {{{', '.join(sources)}}} && ({field} == ${inside} || {field} == ${hosts})"
-            columns = {"priority": INSIDE_PRIORITY, "match": match, "action": "allow"}
-            owner = Owner(ROUTES_KIND, ALL_ROUTES)
-            out.append(Row(POLICY, owner, f"inside-{version}", parent=names.CLUSTER_ROUTER, columns=columns))
+        inside, hosts = names.EGRESS_IP_INSIDE[version], names.HOST_ADDRESSES[version]
+        field = f"ip{version}.dst"
+        match = f"ip{version}.src == ${inside} && ({field} == ${inside} || {field} == ${hosts})"
+        columns = {"priority": INSIDE_PRIORITY, "match": match, "action": "allow"}
+        owner = Owner(ROUTES_KIND, ALL_ROUTES)
+        out.append(Row(POLICY, owner, f"inside-{version}", parent=names.CLUSTER_ROUTER, columns=columns))
     return out
-
-
-ALL_ROUTES = "/"  # no object is called like this
 
 
 def routes_rows(

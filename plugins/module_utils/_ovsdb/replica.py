@@ -49,6 +49,7 @@ class Replica(TableCopy):
     :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
         after all messages that have come, in their order. See :meth:`want_lock`.
     :param member_columns: :param on_members: as :class:`.table_copy.TableCopy` has them.
+    :param optional: table -> further columns, of those that older schemas do not have; :meth:`has_column` says so.
     :param on_state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
     :ivar connected: the copy is the database's content now.
@@ -70,8 +71,11 @@ class Replica(TableCopy):
         leader_only: bool = True,
         member_columns: Mapping[str, str] = NOTHING,
         on_members: OnMembers | None = None,
+        optional: Mapping[str, Iterable[str]] | None = None,
     ) -> None:
         super().__init__(tables, on_change, parents_of, lasting, member_columns, on_members)
+        self._required = dict(self._tables)
+        self._optional = {table: tuple(columns) for table, columns in (optional or {}).items()}
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
         self.database = database
         self.connected = False
@@ -96,6 +100,16 @@ class Replica(TableCopy):
     def allowed_values(self, table: str, column: str) -> frozenset[Any]:
         """Return the values that the server's schema allows in a column; empty: all of its type, or not known yet."""
         return self._allowed.get((table, column), frozenset())
+
+    def has_column(self, table: str, column: str) -> bool:
+        """Return whether the copy has a column, as far as the last connection tells."""
+        return column in self._tables[table]
+
+    def _add_optional(self, schema: Mapping[str, Any]) -> None:
+        """Copy those optional columns that the schema has."""
+        for table, columns in self._optional.items():
+            known = schema["tables"].get(table, {}).get("columns", {})
+            self._tables[table] = (*self._required[table], *(one for one in columns if one in known))
 
     def want_lock(self, wanted: bool) -> None:
         """Ask for the lock, or give it back and ask for it no more, now and after each new connection."""
@@ -191,6 +205,7 @@ class Replica(TableCopy):
         if reason:
             raise DatabaseUnreachable(f"{remote}: {reason}")
         schema = await channel.request("get_schema", [self.database], self._timeout)
+        self._add_optional(schema)
         kinds = column_kinds(schema, self._tables)
         self._allowed = allowed_values(schema, self._tables)
         if self._lock:

@@ -89,12 +89,12 @@ class World:
         if granter == len(self.granters) - 1:  # the fence refuses all others
             self.granters[granter].proved(self.now)
 
-    def exchange(self, name):
+    def exchange(self, name, granter):
         """A request and its answer, without delay."""
         self.ask(name)
         if self.asks and self.asks[-1][0] == name:
             count = len(self.answers)
-            self.deliver(len(self.asks) - 1, -1)
+            self.deliver(len(self.asks) - 1, granter)
             if len(self.answers) > count:
                 self.answer(len(self.answers) - 1)
 
@@ -218,8 +218,10 @@ def run(seed, steps=3000):
     luck, world, held = random.Random(seed), started(), 0
     for step in range(steps):
         kind = luck.random()
-        if luck.random() < 0.4:
-            world.exchange(luck.choice(NODES))
+        if step % 300 == 299:
+            world.lead()
+        elif luck.random() < 0.4:
+            world.exchange(luck.choice(NODES), luck.choice((-1, -1, luck.randrange(len(world.granters)))))
         elif kind < 0.35:
             world.wait(luck.choice((0.02, 0.05, 0.15, 0.15, 0.3)))
         elif kind < 0.6:
@@ -233,8 +235,6 @@ def run(seed, steps=3000):
             world.decide(luck.choice(NODES))
         elif kind < (0.965 if not any(host.frozen for host in world.hosts.values()) else 0.97):
             luck.choice((world.restart, world.freeze))(luck.choice(NODES))
-        elif step % 1000 == 999:
-            world.lead()
         else:
             world.prove(luck.randrange(len(world.granters)))
             world.settle()
@@ -246,13 +246,26 @@ def run(seed, steps=3000):
 def test_long_runs():
     """Protects against two holders in long random runs, with messages that come twice and out of order, and with one
     granter after the other; and that somebody does hold the address in them."""
-    assert sum(run(seed) for seed in range(40)) > 20_000
+    assert sum(run(seed) for seed in range(40)) > 10_000
 
 
-@pytest.mark.parametrize("name", ["HOLD", "AUTHORITY"])
-def test_runs_find_a_time_that_is_too_short(monkeypatch, name):
+def test_runs_find_a_granter_that_waits_too_short(monkeypatch):
     """Protects the runs themselves: a granter that waits for less than a holder answers is found."""
-    monkeypatch.setattr(lease, name, 0.3)
+    monkeypatch.setattr(lease, "HOLD", 0.3)
+    with pytest.raises(AssertionError, match="answer"):
+        for seed in range(40):
+            run(seed)
+
+
+def test_runs_find_a_new_granter_that_does_not_wait(monkeypatch):
+    """Protects the runs themselves: one that begins to act, and forgets the former one, is found."""
+    lead = World.lead
+
+    def at_once(world):
+        lead(world)
+        world.granters[-1].alone_from = world.now
+
+    monkeypatch.setattr(World, "lead", at_once)
     with pytest.raises(AssertionError, match="answer"):
         for seed in range(40):
             run(seed)
@@ -329,7 +342,7 @@ def test_no_grant_without_authority():
     assert granter.take_in(holder.ask(0.0), 0.0) is None
     granter.proved(0.0)
     assert granter.take_in(holder.ask(1.0), 1.0).granted == {A}
-    assert granter.take_in(holder.ask(lease.AUTHORITY), lease.AUTHORITY) is None
+    assert granter.take_in(holder.ask(lease.PROOF), lease.PROOF) is None
 
 
 @pytest.mark.parametrize("late", [lease.FRESH, 0.5, 5.0])
