@@ -80,7 +80,9 @@ def announcement(address: str, mac: str) -> bytes:
         arp = b"\x00\x01\x08\x00\x06\x04\x00\x01" + source + ip + b"\x00" * 6 + ip
         return BROADCAST + source + b"\x08\x06" + arp + b"\x00" * 18  # to the least length of a frame
     to = ipaddress.ip_address(ALL_NODES).packed
-    body = bytes([Icmpv6Type.NEIGHBOUR_ADVERTISEMENT, 0, 0, 0]) + OVERRIDE.to_bytes(4, "big") + ip + b"\x02\x01" + source
+    body = (
+        bytes([Icmpv6Type.NEIGHBOUR_ADVERTISEMENT, 0, 0, 0]) + OVERRIDE.to_bytes(4, "big") + ip + b"\x02\x01" + source
+    )
     total = _sum(ip + to + len(body).to_bytes(4, "big") + bytes([0, 0, 0, ICMPV6]) + body)
     body = body[:2] + total.to_bytes(2, "big") + body[4:]
     header = b"\x60\x00\x00\x00" + len(body).to_bytes(2, "big") + bytes([ICMPV6, HOPS]) + ip + to

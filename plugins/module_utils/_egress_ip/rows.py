@@ -90,9 +90,7 @@ def inside_rows() -> list[Row]:
     return out
 
 
-def routes_rows(
-    name: str, pods: str, addresses: Iterable[str], places: Iterable[Place], has_match: bool
-) -> list[Row]:
+def routes_rows(name: str, pods: str, addresses: Iterable[str], places: Iterable[Place], has_match: bool) -> list[Row]:
     """Return the way out of an object's pods.
 
     :param pods: the digest of the set of its pods.

@@ -50,6 +50,8 @@ WATCHER_RULES: Rules = [
         "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"],
         "verbs": ["list"],
     },
+    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressips"], "verbs": READ},
+    {"apiGroups": ["k8s.ovn.org"], "resources": ["egressips/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
 ]

@@ -18,7 +18,16 @@ from .._common.errors import FlowError
 
 VERSION = 4  # of the protocol: 1.3
 HEADER = struct.Struct("!BBHI")  # version, type, length, transaction
-HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, PACKET_OUT, FLOW_MOD, BARRIER_REQUEST, BARRIER_REPLY = 0, 1, 2, 3, 13, 14, 20, 21
+HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, PACKET_OUT, FLOW_MOD, BARRIER_REQUEST, BARRIER_REPLY = (
+    0,
+    1,
+    2,
+    3,
+    13,
+    14,
+    20,
+    21,
+)
 ADD, DELETE = 0, 3  # commands of FLOW_MOD
 ANY = 0xFFFFFFFF  # port, group, buffer: none, or all
 CONTROLLER = 0xFFFFFFFD

@@ -362,6 +362,26 @@ class PolicyPlanner:
         self._waiting[key] = len(rows) - len(kept)
         return kept
 
+    # What others use of it.
+
+    def borrow(self, key: Key, user: str) -> Shared:
+        """Use a group or a set for another object than a policy, and return it.
+
+        :param user: known to no policy: it has no namespace.
+        """
+        if self.index.use(key, user):
+            self._adopt(key)
+        return self._find(key)
+
+    def give_back(self, key: Key, user: str) -> None:
+        """Use it no more: no row of this user names it."""
+        shared = self.index.get(key)
+        if shared is not None:
+            self.index.release(shared, user)
+            if not shared.users:
+                self._mark(shared)
+            self.index.forget(shared)
+
     def _find(self, key: Key) -> Shared:
         shared = self.index.get(key)
         if shared is None:

@@ -12,6 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from .._common import names
 from .._common.tasks import end
+from .._egress_ip import model as egress_ip_model
+from .._egress_ip import requests as egress_ip_requests
+from .._egress_ip.model import EgressIP
+from .._egress_ip.requests import RequestPlanner
+from .._egress_ip.status import StatusWriter
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
@@ -62,7 +67,13 @@ TABLES = {
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND, *policies_reconcile.KINDS)
+KINDS = (
+    pods_northbound.KIND,
+    services_northbound.KIND,
+    services_host.KIND,
+    *policies_reconcile.KINDS,
+    *egress_ip_requests.KINDS,
+)
 # Tables for whose rows the replica knows the parent.
 WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
@@ -144,6 +155,14 @@ class Cluster:
             self._policy_changed,
             on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
         )
+        egress_ips = Informer(
+            client,
+            egress_ip_model.PATH,
+            EgressIP.from_object,
+            self._egress_ip_changed,
+            on_state=self._state_changed,
+            is_optional=True,
+        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
@@ -153,6 +172,7 @@ class Cluster:
             "servicecidrs": cidrs,
             "namespaces": namespaces,
             "networkpolicies": policies,
+            "egressips": egress_ips,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
         self.unserved_policies = UnservedPolicies(client, lambda: self.engine.active)
@@ -167,6 +187,16 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
+        self.egress_ips = RequestPlanner(
+            self.replica,
+            egress_ips.store,
+            nodes.store,
+            book,
+            self.policies,
+            self.events.write,
+            StatusWriter(client, lambda: self.engine.active),
+            book.networks,
+        )
         self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
         self.engine = Engine(
             self.replica,
@@ -176,10 +206,12 @@ class Cluster:
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
+                **self.egress_ips.planners,
             },
             on_transaction,
         )
         self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
+        self.egress_ips.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
         self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
@@ -212,6 +244,7 @@ class Cluster:
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
         self.policies.begin()
+        self.egress_ips.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -273,6 +306,8 @@ class Cluster:
         elif table in ("Logical_Switch", "Logical_Router"):
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
+            if table == "Logical_Router":
+                self.egress_ips.router_changed(old, new)
             if table == "Logical_Switch":
                 self.policies.switch_changed(old, new)
                 for name in {row.name for row in (old, new) if row is not None}:
@@ -301,8 +336,12 @@ class Cluster:
     def _policy_changed(self, key: str, old: Policy | None, new: Policy | None) -> None:
         self.policies.policy_changed(key, old, new)
 
+    def _egress_ip_changed(self, key: str, old: EgressIP | None, new: EgressIP | None) -> None:
+        self.egress_ips.object_changed(key, old, new)
+
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         self.hosts.cidr_changed(key, old, new)
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
+        self.egress_ips.node_changed(old, new)

@@ -39,6 +39,7 @@ class Node(NamedTuple):
     :ivar zone: that it is in; empty: no label says so.
     :ivar link_local: what it carries for its own pods.
     :ivar routers: of its default routes.
+    :ivar is_egress_assignable: its gateway may hold addresses of EgressIP objects.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Node(NamedTuple):
     zone: str = ""
     link_local: tuple[str, ...] = ()
     routers: tuple[str, ...] = ()
+    is_egress_assignable: bool = False
 
     @property
     def place(self) -> Place:
@@ -74,4 +76,5 @@ class Node(NamedTuple):
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
             link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
             default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
+            names.EGRESS_ASSIGNABLE_LABEL in (meta.get("labels") or {}),
         )
