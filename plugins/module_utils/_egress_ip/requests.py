@@ -64,6 +64,7 @@ class RequestPlanner:
     :param book: says whose an address is.
     :param sets: :class:`.._policies.reconcile.PolicyPlanner`.
     :param networks: returns the overlay's own networks.
+    :param recheck_services: called with the keys of services that may not have an address any more.
 
     :ivar engine: set by whoever makes it.
     """
@@ -80,7 +81,8 @@ class RequestPlanner:
         sets: Sets,
         on_event: OnEvent,
         status: StatusWriter,
-        networks: Callable[[], Iterable[str]],
+        networks: Callable[[], Sequence[str]],
+        recheck_services: Callable[[Iterable[str]], object] = lambda keys: None,
     ) -> None:
         self.shared = SharedPlanner(self)
         self._replica = replica
@@ -91,6 +93,8 @@ class RequestPlanner:
         self._told = Told(on_event, LOG)
         self._status = status
         self.networks = networks
+        self._known_networks: Sequence[str] = ()
+        self._recheck_services = recheck_services
         self._used: dict[str, set[PeerPods]] = {}  # object -> the sets of its pods, now and until its row is written
         self._by_address: dict[str, set[str]] = {}  # address -> objects that name it
         self._refused: dict[str, tuple[str, ...]] = {}
@@ -115,7 +119,7 @@ class RequestPlanner:
             self._told.forget(key)
             self._refused.pop(key, None)
             self._status.forget(key)
-            self._book.set_owner(_source(key), None)
+            self._recheck_services(self._book.set_owner(_source(key), None))
         elif old is not None and old._replace(items=new.items, conditions=new.conditions) == new:
             self._tell(key)  # only its status: somebody may have changed it
             return
@@ -143,11 +147,20 @@ class RequestPlanner:
             for key in self._by_address.get(address, ()):
                 self._tell(key)
 
-    def recheck(self) -> None:
-        """Look at all objects again: the overlay's networks, or others' addresses, have changed."""
-        self._mark_shared()
-        for key in self._objects:
-            self._mark(key)
+    def follow_networks(self) -> None:
+        """Look at all objects again where the overlay's networks have changed."""
+        networks = self.networks()
+        if networks != self._known_networks:
+            self._known_networks = networks
+            self._mark_shared()
+            for key in self._objects:
+                self._mark(key)
+
+    def addresses_changed(self, addresses: Iterable[str]) -> None:
+        """Look at the objects again that name one of these addresses of others."""
+        for address in addresses:
+            for key in self._by_address.get(address, ()):
+                self._mark(key)
 
     def begin(self) -> None:
         """Look at everything."""
@@ -176,7 +189,8 @@ class RequestPlanner:
         reasons_of = {address: self._why_not(one, address) for address in one.addresses}
         served = [address for address, reason in reasons_of.items() if reason is None]
         self._refused[name] = (*one.faults, *(f"{ip} {reason}" for ip, reason in reasons_of.items() if reason))
-        self._book.set_owner(_source(name), AddressOwner(f"EgressIP {name}", is_host=False), served)
+        owner = AddressOwner(f"EgressIP {name}", is_host=False)
+        self._recheck_services(self._book.set_owner(_source(name), owner, served))
         pods = _pods_of(one)
         if not served or pods is None:
             return []

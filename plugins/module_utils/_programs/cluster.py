@@ -196,6 +196,7 @@ class Cluster:
             self.events.write,
             StatusWriter(client, lambda: self.engine.active),
             book.networks,
+            self.services.recheck,
         )
         self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
         self.engine = Engine(
@@ -308,6 +309,7 @@ class Cluster:
             self.hosts.row_changed(old, new)
             if table == "Logical_Router":
                 self.egress_ips.router_changed(old, new)
+            self.egress_ips.follow_networks()
             if table == "Logical_Switch":
                 self.policies.switch_changed(old, new)
                 for name in {row.name for row in (old, new) if row is not None}:
@@ -326,6 +328,8 @@ class Cluster:
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
+        for one in (old, new):
+            self.egress_ips.addresses_changed((*one.cluster_ips, *one.external_ips) if one is not None else ())
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self.services.slice_changed(key, old, new)
@@ -341,7 +345,10 @@ class Cluster:
 
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         self.hosts.cidr_changed(key, old, new)
+        self.egress_ips.follow_networks()
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
         self.egress_ips.node_changed(old, new)
+        for one in (old, new):
+            self.egress_ips.addresses_changed((*one.addresses, *one.routers) if one is not None else ())

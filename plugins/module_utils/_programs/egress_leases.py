@@ -112,6 +112,8 @@ class LeaseServer(asyncio.DatagramProtocol):
 
     async def _begin(self) -> None:
         """Begin to act. :raises DatabaseError: the lock is not ours any more. :raises OSError: holders can't ask."""
+        if not self._replica.rows["NB_Global"]:
+            raise DatabaseError("ovn-northd has not begun yet: the Northbound database has no global row")
         await self._listen()
         former: Granter | None = None
         if self._fence is not None:
