@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -30,17 +31,20 @@ from vswitch import Vswitch
 CORE = "10.9.0.254"
 PROBE_MAC = b"\x52\x54\x00\x00\x00\xfe"
 HOLD = (
-    "import asyncio, logging, sys\n"
+    "import asyncio, json, logging, sys\n"
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease\n"
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_holder import EgressHolder\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(message)s')\n"
-    "asyncio.run(EgressHolder(*sys.argv[1:]).run())\n"
+    "vars(lease).update(json.loads(sys.argv[1]))\n"
+    "asyncio.run(EgressHolder(*sys.argv[2:]).run())\n"
 )
 
 
 class Host:
     """Host number so and so, whose node and chassis have that number too."""
 
-    def __init__(self, number, southbound):
+    def __init__(self, number, southbound, times):
+        self.times = times
         self.number, self.name = number, f"node{number}"
         self.space = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 3600"], stdout=subprocess.PIPE)
         self.space.stdout.readline()
@@ -82,7 +86,7 @@ class Host:
             PATH=f"{PROGRAMS / 'bin'}:{os.environ['PATH']}",
             PYTHONPATH=os.pathsep.join(sys.path),
         )
-        arguments = [self.name, f"unix:{self.vswitch.socket}", str(self.vswitch.directory)]
+        arguments = [json.dumps(self.times), self.name, f"unix:{self.vswitch.socket}", str(self.vswitch.directory)]
         self.log = self.vswitch.directory / "holder.log"
 
         def start():

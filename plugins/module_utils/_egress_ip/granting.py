@@ -22,7 +22,7 @@ from .._ovsdb.values import as_set
 from .._reconcile.planning import NotReady
 from . import rows
 from .assignment import Candidate, assign
-from .lease import SILENT, Answer, Granter, Held, Request
+from .lease import Answer, Granter, Held, Request
 
 if TYPE_CHECKING:
     from .._reconcile.engine import Engine
@@ -42,6 +42,7 @@ OPTIONAL = {rows.NAT: ("match", "priority")}
 WITH_PARENT = (PORT, rows.POLICY, rows.NAT)
 MEMBER_COLUMNS = {rows.SET: "addresses"}
 KINDS = (rows.ROUTES_KIND, rows.HELD_KIND, rows.POD_KIND)
+STALLED = 0.3  # seconds between two looks, after which this program itself was late
 FIRST_ANSWERS = 3.0  # seconds after the beginning in which no node counts as silent
 
 
@@ -113,7 +114,7 @@ class Granting:
         self.granter: Granter | None = None
         self.moves = 0
         self._replica = replica
-        self._began = float("-inf")
+        self._looked = self._grace = float("-inf")  # the last look at who is silent; until when nobody counts as such
         self._is_stale = True  # something has changed on which the assignment depends
         self._alive: frozenset[str] = frozenset()
         self._assigned: dict[str, str] = {}  # address -> node that is to hold it
@@ -194,7 +195,7 @@ class Granting:
 
         :param granter: that of before, where nobody else has acted meanwhile.
         """
-        self._began = now
+        self._alive, self._looked, self._grace = frozenset(), now, now + FIRST_ANSWERS
         decided = rows.all_held(self._replica.rows[rows.ROUTER].values())
         self.granter = granter or Granter(now, decided)
         self.granter.decided = decided
@@ -223,10 +224,13 @@ class Granting:
         """Look at who is silent, and decide anew where something has changed."""
         if self.granter is None or not self.engine.active:
             return
+        if now - self._looked > STALLED:  # what has come meanwhile is not read yet
+            self._grace = max(self._grace, now + STALLED)
+        self._looked = now
         alive = frozenset(
             node
             for node in self._assignable()
-            if now - max(self.granter.heard(node), self._began + FIRST_ANSWERS - SILENT) < SILENT
+            if not self.granter.is_silent(node, now) or (now < self._grace and node in (self._alive or (node,)))
         )
         if alive != self._alive or self._is_stale:
             for node in sorted(self._alive - alive):

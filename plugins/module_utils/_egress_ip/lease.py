@@ -91,6 +91,7 @@ class _Node:
     heard: float = float("-inf")
     guarded: frozenset[str] = frozenset()
     former: set[int] = field(default_factory=set)  # sessions that are over
+    asks_often: bool = False  # it was told to
 
 
 class Held(NamedTuple):
@@ -129,9 +130,10 @@ class Granter:
         """
         self.authority = max(self.authority, asked + PROOF)
 
-    def heard(self, node: str) -> float:
-        """Return when a node has asked the last time."""
-        return self._nodes[node].heard if node in self._nodes else float("-inf")
+    def is_silent(self, node: str, now: float) -> bool:
+        """Return whether a node should have asked again."""
+        one = self._nodes.get(node)
+        return one is None or now - one.heard >= SILENT + (0.0 if one.asks_often else ASK_IDLE)
 
     def guards(self, address: str, node: str) -> bool:
         """Return whether a node keeps an address closed without a lease."""
@@ -160,6 +162,7 @@ class Granter:
         node.number, node.heard, node.guarded = request.number, now, request.guarded
         if now >= self.authority:
             return None
+        node.asks_often = assignable
         offered = frozenset(self.offered(request.node))
         granted = frozenset(one for one in offered & request.guarded if self.is_free(one, request.node, now))
         for one in granted:

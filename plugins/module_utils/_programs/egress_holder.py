@@ -56,6 +56,7 @@ class Bridge:
     def __init__(self, run: str) -> None:
         self._run = run
         self._name = ""
+        self._lock = asyncio.Lock()  # of the connection
         self._registers: dict[str, int] = {}  # address -> number of its gate
         self._ports: tuple[int, int] = (0, 0)
         self._mac = ""
@@ -119,6 +120,10 @@ class Bridge:
         :param renew: the lease is fresh: gates of open addresses may be renewed. Without it nothing is opened.
         :raises FlowError: the bridge does not take it.
         """
+        async with self._lock:
+            return await self._open(allowed, renew, now)
+
+    async def _open(self, allowed: frozenset[str], renew: bool, now: float) -> frozenset[str]:
         if self._connection is None:
             return frozenset()
         allowed &= self._registers.keys()
@@ -145,13 +150,13 @@ class Bridge:
 
     async def announce(self, addresses: Iterable[str]) -> None:
         """Tell the neighbours of the addresses that are still open."""
-        if self._connection is not None:
+        async with self._lock:
             frames = [
                 openflow.frame(guard.announcement(address, self._mac), self._ports[0])
                 for address in addresses
                 if address in self.is_open
             ]
-            if frames:
+            if frames and self._connection is not None:
                 await self._connection.send(frames)
 
 
@@ -176,64 +181,94 @@ class EgressHolder(asyncio.DatagramProtocol):
         self._family: int | None = None
         self._answers: asyncio.Queue[bytes] = asyncio.Queue(16)
         self._announcements: list[tuple[float, frozenset[str]]] = []
-        self._asked = self._failed = float("-inf")
+        self._failure = ""
+        self._kept: frozenset[str] = frozenset()  # what was offered when the flows were made
+        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Work for ever."""
-        tasks = [asyncio.create_task(self._local.run())]
+        tasks = [
+            asyncio.create_task(one) for one in (self._local.run(), self._ask_always(), self._answer(), self._upkeep())
+        ]
         try:
-            await self._local.ready.wait()
-            while True:
-                await self._follow()
-                now = time.monotonic()
-                try:
-                    await self._look_at_bridge()
-                    await self._keep(now)
-                except (FlowError, HostError, OSError) as exc:
-                    if now - self._failed > CHECK:
-                        LOG.warning("no egress address is held: %s; trying again", exc)
-                    self._failed = now
-                    self._bridge.leave()
-                    self._holder.guards(())
-                    await asyncio.sleep(PAUSE)
+            await asyncio.gather(*tasks)
         finally:
             await end([*tasks, *([self._south_task] if self._south_task else [])])
             with contextlib.suppress(FlowError):
                 await self._bridge.open(frozenset(), renew=False, now=time.monotonic())
 
-    async def _keep(self, now: float) -> None:
-        """Ask when it is time, take in what comes until then, and close what is over."""
-        pause = lease.ASK if self._holder.assignable or self._holder.offered else lease.ASK_IDLE
-        if now - self._asked >= pause:
-            await self._ask(now)
-        wait = max(0.0, min(self._asked + pause, *(at for at, _one in self._announcements), now + pause) - now)
-        if self._bridge.is_open:
-            wait = min(wait, max(0.0, self._holder.until - now))
-        data = None
-        with contextlib.suppress(asyncio.TimeoutError):
-            data = await asyncio.wait_for(self._answers.get(), wait)
-        fresh, now = False, time.monotonic()
-        answer = wire.parse_answer(data, self._secret) if data is not None else None
-        if answer is not None:
-            fresh = self._holder.take_in(answer, now)
-        await self._apply(fresh, now)
+    # Each of these goes on by itself: processes that change flows may take long, and must not delay a lease.
 
-    async def _apply(self, fresh: bool, now: float) -> None:
-        """Close what is not granted, open what is, and tell the neighbours."""
+    async def _ask_always(self) -> None:
+        await self._local.ready.wait()
+        while True:
+            await self._follow()
+            with contextlib.suppress(OSError):
+                await self._ask()
+            await asyncio.sleep(lease.ASK if self._holder.assignable or self._holder.offered else lease.ASK_IDLE)
+
+    async def _answer(self) -> None:
+        """Take in answers, open and close, and close what is over."""
+        while True:
+            now = time.monotonic()
+            wait = min([lease.ASK_IDLE, *(at - now for at, _addresses in self._announcements)])
+            if self._bridge.is_open:
+                wait = min(wait, self._holder.until - now)
+            data = None
+            with contextlib.suppress(asyncio.TimeoutError):
+                data = await asyncio.wait_for(self._answers.get(), max(wait, 0.0))
+            answer = wire.parse_answer(data, self._secret) if data is not None else None
+            try:
+                await self._take_in(answer)
+            except FlowError as exc:
+                self._fail(exc)
+
+    async def _take_in(self, answer: lease.Answer | None) -> None:
+        """Close what is not granted, open what is, and tell the neighbours. :raises FlowError: the bridge does not take
+        it.
+        """
+        now = time.monotonic()
+        fresh = self._holder.take_in(answer, now) if answer is not None else False
+        if self._holder.offered != self._kept:
+            self._wake.set()
         new = await self._bridge.open(self._holder.allowed(now), fresh, now)
         if time.monotonic() >= self._holder.until and self._bridge.is_open:
             await self._bridge.open(frozenset(), renew=False, now=now)  # this process stood still meanwhile
         if new:
             LOG.info("holding %s", ", ".join(sorted(new)))
             self._announcements += [(now + after, new) for after in ANNOUNCEMENTS]
-        due = [one for at, one in self._announcements if at <= now]
-        self._announcements = [(at, one) for at, one in self._announcements if at > now]
+        due = [addresses for at, addresses in self._announcements if at <= now]
+        self._announcements = [one for one in self._announcements if one[0] > now]
         for addresses in due:
             await self._bridge.announce(sorted(addresses))
-        self._holder.guards(await self._bridge.close_all_but(self._holder.offered, now))
 
-    async def _ask(self, now: float) -> None:
-        self._asked = now
+    async def _upkeep(self) -> None:
+        """Keep closed, but for its gate, each address that is offered."""
+        await self._local.ready.wait()
+        while True:
+            self._wake.clear()
+            offered = self._holder.offered
+            try:
+                await self._look_at_bridge()
+                # Whoever closes an address for good closes its gate first: it is not offered any more.
+                await self._bridge.open(self._bridge.is_open & offered, renew=False, now=time.monotonic())
+                self._holder.guards(await self._bridge.close_all_but(offered, time.monotonic()))
+                self._kept = offered
+            except (FlowError, HostError, OSError) as exc:
+                self._fail(exc)
+                await asyncio.sleep(PAUSE)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), CHECK)
+
+    def _fail(self, exc: Exception) -> None:
+        """Hold nothing: the bridge can't be used."""
+        if str(exc) != self._failure:
+            LOG.warning("no egress address is held: %s; trying again", exc)
+        self._failure, self._kept = str(exc), frozenset()
+        self._bridge.leave()
+        self._holder.guards(())
+
+    async def _ask(self) -> None:
         server = self._server
         if server is None or not self._secret:
             return
@@ -244,7 +279,7 @@ class EgressHolder(asyncio.DatagramProtocol):
             loop = asyncio.get_running_loop()
             self._transport, _protocol = await loop.create_datagram_endpoint(lambda: self, family=version)
             self._family = version
-        self._transport.sendto(wire.pack_request(self._holder.ask(now), self._secret), server)
+        self._transport.sendto(wire.pack_request(self._holder.ask(time.monotonic()), self._secret), server)
 
     def datagram_received(self, data: bytes, _address: object) -> None:
         """Take in a datagram."""
