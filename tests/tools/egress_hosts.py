@@ -108,6 +108,13 @@ class Host:
         where = str(self.vswitch.directory / "breth1.mgmt")
         return subprocess.run([*command, where], check=False, timeout=30, capture_output=True, text=True).stdout
 
+    def way(self, address):
+        """Where the host's Open vSwitch sends a question for an address (ofproto/trace)."""
+        packet = f"in_port=1,arp,dl_dst=ff:ff:ff:ff:ff:ff,arp_op=1,arp_spa=10.55.0.200,arp_tpa={address}"
+        control = str(self.vswitch.directory / "vswitchd.ctl")
+        command = [str(PROGRAMS / "bin" / "ovs-appctl"), "-t", control, "ofproto/trace", "breth1", packet]
+        return subprocess.run(command, check=False, timeout=30, capture_output=True, text=True).stdout
+
     def inside(self, work):
         """The result of a function that is called in the host's namespace."""
         found, failed = [], []
@@ -164,6 +171,7 @@ def networks():
     for name in ("core0", "outside0"):
         ip(f"link add {name} type bridge")
         ip(f"link set {name} up")
+    ip(f"link set outside0 address {PROBE_MAC.hex(':')}")
     ip(f"address add {CORE}/24 dev core0")
 
 

@@ -83,10 +83,14 @@ def outside(lab):
     """Somebody outside, once a host answers."""
     one = Outside(A)
     one.start()
-    end = time.monotonic() + 60
+    end = time.monotonic() + 30
     while not one.who():
         assert time.monotonic() < end, "\n".join(
-            [str(lab.told()), *(host.log.read_text() + host.flows() for host in lab.hosts.values())]
+            [
+                str(lab.told()),
+                str(lab.world.nat()),
+                *(host.way(A) + host.log.read_text() + host.flows() for host in lab.hosts.values()),
+            ]
         )
         time.sleep(0.05)
     yield one

@@ -9,6 +9,7 @@ import itertools
 import random
 
 import pytest
+
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip.lease import Granter, Held, Holder
 
