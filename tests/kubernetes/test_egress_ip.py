@@ -2,7 +2,7 @@
 # Copyright: The ovn.kubernetes maintainers
 """Protects EgressIP on the lab: the outside sees the address, one host answers for it, and outages are printed.
 
-It needs two gateways in the network 10.55.0.0/24 (the second one as ovn-node1's in inventory/lab, with another address).
+It needs two gateways in the network 10.55.0.0/24: the second one as ovn-node1's in inventory/lab, at another address.
 """
 
 from __future__ import annotations
@@ -30,19 +30,28 @@ OBJECT = {
 }
 # Asks 50 times a second, and prints the time of each answer with the MAC that it comes from.
 ASK = """
-import socket, struct, sys, time
-link = [line.split()[1] for line in __import__('os').popen('ip -o -4 address show to 10.55.0.254').read().splitlines()][0]
-mac = open(f'/sys/class/net/{link}/address').read().strip()
-own = bytes.fromhex(mac.replace(':', ''))
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind((link, 0)); s.setblocking(False)
-to = socket.inet_aton(sys.argv[1])
-ask = b'\\xff' * 6 + own + b'\\x08\\x06\\x00\\x01\\x08\\x00\\x06\\x04\\x00\\x01' + own + socket.inet_aton('10.55.0.254') + b'\\0' * 6 + to
-until = time.monotonic() + float(sys.argv[2]); asked = 0
+import os, socket, sys, time
+text = os.popen('ip -o -4 address show to 10.55.0.254').read()
+link = text.split()[1]
+own = bytes.fromhex(open(f'/sys/class/net/{link}/address').read().strip().replace(':', ''))
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind((link, 0))
+s.setblocking(False)
+to, me = socket.inet_aton(sys.argv[1]), socket.inet_aton('10.55.0.254')
+head = bytes([255] * 6) + own + bytes([8, 6, 0, 1, 8, 0, 6, 4, 0, 1])
+ask = head + own + me + bytes(6) + to
+until, asked = time.monotonic() + float(sys.argv[2]), 0
 while time.monotonic() < until:
-    if time.monotonic() - asked >= 0.02: asked = time.monotonic(); s.send(ask)
-    try: data = s.recv(2048)
-    except BlockingIOError: time.sleep(0.002); continue
-    if data[12:14] == b'\\x08\\x06' and data[20:22] == b'\\0\\2' and data[28:32] == to: print(f'{time.monotonic():.3f}', data[6:12].hex(), flush=True)
+    if time.monotonic() - asked >= 0.02:
+        asked = time.monotonic()
+        s.send(ask)
+    try:
+        data = s.recv(2048)
+    except BlockingIOError:
+        time.sleep(0.002)
+        continue
+    if data[12:14] == bytes([8, 6]) and data[20:22] == bytes([0, 2]) and data[28:32] == to:
+        print(f'{time.monotonic():.3f}', data[6:12].hex(), flush=True)
 """
 
 

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
+from .._common.errors import SettingsError
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
@@ -320,7 +321,7 @@ class Granting:
                 continue
             networks = []
             for cidr in (row.external_id(names.PHYSICAL_IPS_KEY) or "").split(","):
-                with contextlib.suppress(addressing.SettingsError):  # whoever wrote it
+                with contextlib.suppress(SettingsError):  # whoever wrote it
                     networks.append(str(addressing.interface(cidr)))
             mark = row.external_id(names.EGRESS_KEY) or ""
             down = {version for version in (4, 6) if mark == "down" or f"IPv{version}" in mark}

@@ -8,6 +8,7 @@ database, and tells in their status who holds what, and what is refused.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 KINDS = (rows.SHARED_KIND, rows.KIND)
+PATIENCE = 5.0  # seconds for a node to hold an address, until it is said that none does
 
 
 class RequestPlanner:
@@ -98,6 +100,7 @@ class RequestPlanner:
         self._used: dict[str, set[PeerPods]] = {}  # object -> the sets of its pods, now and until its row is written
         self._by_address: dict[str, set[str]] = {}  # address -> objects that name it
         self._refused: dict[str, tuple[str, ...]] = {}
+        self._free_since: dict[str, float] = {}  # object -> since when an address of it is held by nobody
 
     @property
     def planners(self) -> dict[str, RequestPlanner | SharedPlanner]:
@@ -118,6 +121,7 @@ class RequestPlanner:
         if new is None:
             self._told.forget(key)
             self._refused.pop(key, None)
+            self._free_since.pop(key, None)
             self._status.forget(key)
             self._recheck_services(self._book.set_owner(_source(key), None))
         elif old is not None and old._replace(items=new.items, conditions=new.conditions) == new:
@@ -250,6 +254,12 @@ class RequestPlanner:
         refused = "; ".join(self._refused[key])
         asked = [ip for ip in one.addresses if self._why_not(one, ip) is None]
         free = [ip for ip in asked if ip not in holders]
+        is_late = True
+        if not free:
+            self._free_since.pop(key, None)
+        elif time.monotonic() - self._free_since.setdefault(key, time.monotonic()) < PATIENCE:
+            self.engine.mark_later(rows.KIND, key, PATIENCE)
+            is_late = False
         self._told.tell(key, one.reference, reasons.EGRESS_IP_PART_REFUSED, f"not served: {refused}" if refused else "")
         message = ""
         if free and _pods_of(one) is not None:
@@ -257,7 +267,8 @@ class RequestPlanner:
                 f"no node holds {', '.join(free)}: label nodes {names.EGRESS_ASSIGNABLE_LABEL} that have a gateway in "
                 "its network, one for each address"
             )
-        self._told.tell(key, one.reference, reasons.EGRESS_IP_NOT_HELD, message)
+        if is_late:
+            self._told.tell(key, one.reference, reasons.EGRESS_IP_NOT_HELD, message)
         self._status.write(one, sorted(holders.items()), conditions(refused, message))
 
 

@@ -175,7 +175,7 @@ def test_the_watchers_rights(access, kubernetes, as_account):
             "/apis/networking.k8s.io/v1/servicecidrs",
         ):
             await client.get(path)
-        for collection in COLLECTIONS.values():
+        for collection in (*COLLECTIONS.values(), "/apis/k8s.ovn.org/v1/egressips"):
             with pytest.raises(APIRefused) as refused:
                 await client.get(collection)
             assert status(refused) == 404  # the kind is not there, and is no secret either

@@ -290,7 +290,7 @@ def test_killed_holder_is_followed_in_time():
 
 
 def test_holder_that_gives_up_is_followed_at_once():
-    """Protects planned moves: a holder that has closed releases the address, and nobody waits for the end of a lease."""
+    """Protects planned moves: a holder that has closed releases the address; nobody waits for the end of a lease."""
     world = started()
     world.decide("n2")
     began = world.now
