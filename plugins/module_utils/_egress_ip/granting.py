@@ -127,6 +127,10 @@ class Granting:
         """Kind -> planner, in the order in which they are best planned."""
         return {one.kind: one for one in (HeldPlanner(self), RoutesPlanner(self), PodPlanner(self))}
 
+    def is_needed(self) -> bool:
+        """Return whether there is, or was, an object: without any nothing is written."""
+        return self._replica.named(rows.SET, names.EGRESS_IP_NODES) is not None
+
     # Events.
 
     def row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:

@@ -178,6 +178,16 @@ class RequestPlanner:
     def _mark_shared(self) -> None:
         self.engine.mark(rows.SHARED_KIND, rows.ALL)
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether there is an object."""
+        return bool(self._objects)
+
+    @property
+    def has_shared_rows(self) -> bool:
+        """Whether the rows are there that all objects share."""
+        return self._replica.named(rows.SET, names.EGRESS_IP_NODES) is not None
+
     # For the engine.
 
     @staticmethod
@@ -286,7 +296,9 @@ class SharedPlanner:
         return Owner(rows.SHARED_KIND, name)
 
     def desired(self, _name: str) -> list[Row]:
-        """Return the rows; they stay while there is no object, since a policy may name them still."""
+        """Return the rows, as long as there is an object; afterwards they stay, since a policy may name them still."""
+        if not self._requests.has_objects and not self._requests.has_shared_rows:
+            return []
         nodes = [one.name for one in self._requests.nodes.values() if one.is_egress_assignable]
         return rows.shared_rows(nodes, self._requests.networks())
 

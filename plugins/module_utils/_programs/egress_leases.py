@@ -27,6 +27,7 @@ from .._egress_ip.lease import Granter
 from .._ovsdb.access import Access
 from .._ovsdb.fence import Fence
 from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow
 from .._ovsdb.values import as_set
 from .._reconcile.engine import Engine
 
@@ -49,7 +50,7 @@ class LeaseServer(asyncio.DatagramProtocol):
             north.remote,
             names.NORTHBOUND,
             granting.TABLES,
-            lambda table, old, new: self._granting.row_changed(table, old, new),
+            self._row_changed,
             granting.WITH_PARENT,
             LOCK,
             self._state_changed,
@@ -65,6 +66,7 @@ class LeaseServer(asyncio.DatagramProtocol):
         self._address, self._port = address, port
         self._fence: Fence | None = None
         self._secret = b""
+        self._said = ""
         self._transport: asyncio.DatagramTransport | None = None
         self._changed = asyncio.Event()
 
@@ -91,6 +93,11 @@ class LeaseServer(asyncio.DatagramProtocol):
         finally:
             await end(tasks)
 
+    def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
+        self._granting.row_changed(table, old, new)
+        if not self._engine.active:
+            self._changed.set()
+
     def _state_changed(self) -> None:
         if not (self._replica.connected and self._replica.locked) and self._engine.active:
             LOG.warning("this master grants no new leases of egress addresses")
@@ -104,10 +111,14 @@ class LeaseServer(asyncio.DatagramProtocol):
             self._changed.clear()
             if not (self._replica.connected and self._replica.locked) or self._engine.active:
                 continue
+            if not self._granting.is_needed():
+                continue
             try:
                 await self._begin()
             except (DatabaseError, OSError) as exc:
-                LOG.warning("leases of egress addresses can't be granted yet: %s", exc)
+                if str(exc) != self._said:
+                    LOG.warning("leases of egress addresses can't be granted yet: %s", exc)
+                self._said = str(exc)
                 asyncio.get_running_loop().call_later(AGAIN, self._changed.set)
 
     async def _begin(self) -> None:

@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .._common import addressing, names
-from .._common.errors import KubernetesError, OvnKubernetesError
+from .._common.errors import DatabaseError, FlowError, KubernetesError, OvnKubernetesError
 from .._common.files import read_file
 from .._common.tasks import end
 from .._kube.client import Client
@@ -31,7 +31,7 @@ from .._kube.settings import Settings
 from .._pods.cni import condition, conflist
 from .._services import nftables, node_report
 from .._services.health import HealthChecks
-from . import daemon, log
+from . import daemon, egress_holder, log
 from .egress_holder import HolderProcess
 from .node_server import NodeServer, Overlay
 
@@ -117,6 +117,8 @@ def clear(options: argparse.Namespace) -> None:
         added = ", ".join(conflist.added(file.content)) if file else ""
         if added:
             sys.stdout.write(f"{options.cni_configuration} goes with {added}, which others have added to it\n")
+    with contextlib.suppress(DatabaseError, FlowError):
+        asyncio.run(egress_holder.clear(options.local))
     if nftables.exists():
         nftables.remove()
         sys.stdout.write("the rules of services are removed\n")
