@@ -13,6 +13,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks impor
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease, wire
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip.lease import Holder
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.access import Access
+from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.values import as_set
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_leases import LeaseServer
 
 
@@ -63,7 +64,6 @@ class EgressIPWorld(PolicyWorld):
     async def __aenter__(self):
         await super().__aenter__()
         self._work = [asyncio.create_task(one.run()) for one in (self.server, *self.nodes.values())]
-        await self.until(lambda: self.server._engine.active, "the granter")
         return self
 
     async def __aexit__(self, *exception):
@@ -104,6 +104,14 @@ class EgressIPWorld(PolicyWorld):
                 assert address not in found, f"{address}: node {number} and node {found[address]}"
                 found[address] = number
         return found
+
+    def addresses(self, key):
+        """The addresses of a pod."""
+        return [word for line in as_set(self.port(key).columns["addresses"]) for word in line.split()[1:]]
+
+    def digest(self, name="one"):
+        """The digest of the set of an object's pods."""
+        return self.server.granting._digest(name)
 
     def rows(self, table):
         """Our rows of a table of the granter's."""

@@ -161,14 +161,17 @@ class Granting:
             return
         name = owner.name
         digest = self._digest(name)
-        for version in (4, 6):
-            for key, objects in list(self._by_set.items()):
-                if name in objects and digest is None:
-                    objects.discard(name)
-                    if not objects:
-                        del self._by_set[key]
-            if digest is not None:
-                self._by_set.setdefault(names.peer_set(digest, version), set()).add(name)
+        current = {names.peer_set(digest, version) for version in (4, 6)} if digest is not None else set()
+        for key in [key for key, objects in self._by_set.items() if name in objects and key not in current]:
+            self._by_set[key].discard(name)
+            if not self._by_set[key]:
+                del self._by_set[key]
+        for key in current:
+            self._by_set.setdefault(key, set()).add(name)
+        if not self.has_match:
+            for key in self._replica.owners(rows.POD_KIND):
+                if key.startswith(f"{name}/"):
+                    self.engine.mark(rows.POD_KIND, key)
         self._mark_routes(name)
 
     def _set_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
