@@ -174,7 +174,8 @@ def test_two_hosts_that_swap_their_chassis(world):
         world.nb.transact(*swapped)
         wait_for(lambda before=before: chassis() == {"node1": before["node2"], "node2": before["node1"]}, "the swap")
     wait_for(watcher.idle, "the watcher to be done")
-    assert "refused" not in watcher.text()
+    # An API server that does not have an optional kind "refused" it too, by its own words.
+    assert not [line for line in watcher.text().splitlines() if "refused" in line and "going on without" not in line]
 
 
 def test_rows_of_another_controller_stay(world):
