@@ -36,7 +36,9 @@ HOLD = (
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_holder import EgressHolder\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(message)s')\n"
     "vars(lease).update(json.loads(sys.argv[1]))\n"
-    "asyncio.run(EgressHolder(*sys.argv[2:]).run())\n"
+    "async def main():\n"
+    "    await EgressHolder(*sys.argv[2:]).run()\n"
+    "asyncio.run(main())\n"
 )
 
 

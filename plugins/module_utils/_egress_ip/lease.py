@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 ASK = 0.15  # seconds between two requests of a holder
+ASK_WAITING = 0.04  # the same of one that is to hold an address which another one may still answer for
 ASK_IDLE = 1.0  # the same of a node that may hold nothing
 LEASE = 1.0  # seconds from a request until the program closes
 FRESH = 0.2  # seconds after a request in which its answer may renew the gate
@@ -242,6 +243,12 @@ class Holder:
         self.granted = answer.granted & asked[1] & self._guarded
         self.until = asked[0] + LEASE
         return True
+
+    def pause(self) -> float:
+        """Return the seconds until the next request."""
+        if self.offered - self.granted:
+            return ASK_WAITING
+        return ASK if self.assignable or self.offered else ASK_IDLE
 
     def allowed(self, now: float) -> frozenset[str]:
         """Return the addresses that this node may answer for now."""

@@ -33,10 +33,9 @@ from .._ovsdb.fence import Fence
 from .._ovsdb.transaction import operations
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
 from .._topology.egress_health import ROUTER, Liveness, kinds
-from . import log
+from . import egress_leases, log
 from .binding_watch import BindingWatch
 from .daemon import notifier, stamp
-from .egress_leases import LeaseServer
 from .egress_metrics import EgressMetrics, serve
 from .gateway_probe import library, probe
 from .stale_chassis import StaleChassis
@@ -296,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         StaleChassis(north.remote, south.remote, acts.is_set, tls=north.tls or south.tls).start()
         metrics = EgressMetrics()
         BindingWatch(north, south, acts.is_set, metrics.take_in_bindings).start()
-        LeaseServer(north).start()
+        egress_leases.start(north)
         serve(options.listen, metrics)
         watch(connect, options.interval, options.timeout, notify, acts, metrics)
     except DatabaseError as exc:

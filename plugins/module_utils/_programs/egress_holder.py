@@ -208,7 +208,7 @@ class EgressHolder(asyncio.DatagramProtocol):
             await self._follow()
             with contextlib.suppress(OSError):
                 await self._ask()
-            await asyncio.sleep(lease.ASK if self._holder.assignable or self._holder.offered else lease.ASK_IDLE)
+            await asyncio.sleep(self._holder.pause())
 
     async def _answer(self) -> None:
         """Take in answers, open and close, and close what is over."""
@@ -375,7 +375,7 @@ class HolderProcess:
             ours.close()
             for number in (signal.SIGTERM, signal.SIGINT):  # systemd sends them to all processes of the unit
                 signal.signal(number, signal.SIG_IGN)
-            asyncio.run(_serve(its, EgressHolder(node, local, run)))
+            asyncio.run(_serve(its, node, local, run))
             status = 0
         except Exception:
             LOG.exception("egress addresses are not held any more")
@@ -395,10 +395,10 @@ class HolderProcess:
         os.waitpid(self._process, 0)
 
 
-async def _serve(channel: socket.socket, holder: EgressHolder) -> None:
+async def _serve(channel: socket.socket, node: str, local: str, run: str) -> None:
     """Work until the other side closes. :raises DatabaseError: a database can't be read at all."""
     channel.setblocking(False)
-    work = asyncio.create_task(holder.run())
+    work = asyncio.create_task(EgressHolder(node, local, run).run())
     parent = asyncio.create_task(asyncio.get_running_loop().sock_recv(channel, 1))
     done, _pending = await asyncio.wait([work, parent], return_when=asyncio.FIRST_COMPLETED)
     await end([work, parent])

@@ -70,10 +70,6 @@ class LeaseServer(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._changed = asyncio.Event()
 
-    def start(self) -> None:
-        """Work in a thread, for ever."""
-        threading.Thread(target=lambda: asyncio.run(self.run()), daemon=True, name="leases").start()
-
     @property
     def granting(self) -> Granting:
         """What is granted, for metrics."""
@@ -205,6 +201,15 @@ class LeaseServer(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         """Do nothing: holders ask again."""
+
+
+def start(north: Access) -> None:
+    """Grant leases in a thread, for ever."""
+
+    async def serve() -> None:
+        await LeaseServer(north).run()  # its events belong to the loop in which it is made
+
+    threading.Thread(target=lambda: asyncio.run(serve()), daemon=True, name="leases").start()
 
 
 def _under_lock(operations: list[dict[str, object]]) -> list[dict[str, object]]:
