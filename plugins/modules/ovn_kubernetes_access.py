@@ -12,8 +12,8 @@ version_added: 0.1.0
 description:
   - Service accounts, roles and bindings in the namespace C(ovn-kubernetes). The watcher has an account, and so has each
     node's server.
-  - The watcher may read nodes, pods, services, endpoint slices and policies, write the status of pods and of cluster
-    network policies, and events.
+  - The watcher may read nodes, pods, services, endpoint slices, policies and egress objects, write the status of pods,
+    of cluster network policies and of egress objects, and events.
   - A node's server may act as its node (C(system:node:NAME)) and do nothing else, so that the API server's Node
     authorizer shows it that node's pods only.
   - Each account may ask for its own next token.

@@ -89,6 +89,10 @@ FLOW_COOKIE = 0x6F766E6B
 # to 32767). They are above those of IKE, where both sides send from the port that they send to: 500 and 4500 (RFC 7296,
 # 2.23), and above Geneve's 6081 (RFC 8926): what comes to that port of the host is its tunnels'.
 SHARED_PORTS = "6082-29999"
+# Cookie of the flows that keep the addresses of EgressIP objects from who does not hold them now.
+EGRESS_IP_COOKIE = 0x6F766E65
+# UDP port of the acting master, in the overlay, at which holders of such addresses ask for their leases.
+EGRESS_LEASE_PORT = 9413
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
 # The NICs whose packets are dropped, a file each, and the unit that keeps the drops. Like them it is gone after a boot.
 DROPS_DIRECTORY = "/run/ovn-kubernetes-drops"
@@ -150,6 +154,14 @@ PHYSICAL_MTU_KEY = "k8s.ovn.org/physical-mtu"
 EGRESS_KEY = "k8s.ovn.org/egress"
 EGRESS_FLAPS_KEY = "k8s.ovn.org/egress-flaps"
 EGRESS_SLOTS_KEY = {4: "k8s.ovn.org/egress-slots-4", 6: "k8s.ovn.org/egress-slots-6"}
+EGRESS_IPS_KEY = "k8s.ovn.org/egress-ips"  # of a gateway's router: the addresses of EgressIP objects that it holds
+EGRESS_IP_PODS_KEY = "k8s.ovn.org/egress-ip-pods"  # of an EgressIP's row: the digest of the set of its pods
+EGRESS_IP_NODES_KEY = "k8s.ovn.org/egress-ip-nodes"  # of the row for all: nodes that may hold addresses
+EGRESS_IP_NODES = "egress_ip_nodes"  # the name of that row
+EGRESS_IP_INSIDE = {4: "egress_ip_inside_v4", 6: "egress_ip_inside_v6"}  # address sets: the overlay's own networks
+# Options of NB_Global, which ovn-northd copies to SB_Global, where hosts read them: where the leases are, and the key
+# of the messages about them.
+EGRESS_LEASE_SERVER_KEY, EGRESS_LEASE_SECRET_KEY = "ovn-kubernetes-egress-leases", "ovn-kubernetes-egress-secret"
 UPLINK_KEY = "bridge-uplink"
 NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
 NIC_SETTINGS_BEFORE_KEY = "k8s.ovn.org/nic-settings-before"
@@ -158,6 +170,8 @@ HOSTNAME_KEY = "k8s.ovn.org/hostname-before"
 NETNS_KEY = "k8s.ovn.org/netns"
 NETWORK_KEY = "k8s.ovn.org/network"  # name of the CNI configuration that a pod's interface is of
 INSTALLED_KEY = "ovn-installed"  # set by ovn-controller when an interface's flows exist (ovn-controller(8))
+
+EGRESS_ASSIGNABLE_LABEL = "k8s.ovn.org/egress-assignable"  # of a Node that may hold addresses of EgressIP objects
 
 # Annotations of pods and services, and keys of the rows that they become.
 POD_ANNOTATION = "ovn"
@@ -321,6 +335,11 @@ def firewall_set(firewall: str, drop: str, version: int) -> str:
     :param drop: which of its drops.
     """
     return f"firewall_{hashlib.sha256(f'{firewall}:{drop}'.encode()).hexdigest()[:32]}_v{version}"
+
+
+def egress_ip_set(name: str) -> str:
+    """Return the address set with the addresses of an EgressIP object."""
+    return "egress_ip_" + hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:

@@ -54,12 +54,15 @@ WATCHER_RULES: Rules = [
     },
     {
         "apiGroups": ["k8s.ovn.org"],
-        "resources": ["adminpolicybasedexternalroutes", "egressfirewalls", "egressqoses"],
+        "resources": ["adminpolicybasedexternalroutes", "egressfirewalls", "egressips", "egressqoses"],
         "verbs": READ,
     },
     {
         "apiGroups": ["k8s.ovn.org"],
-        "resources": ["adminpolicybasedexternalroutes/status", "egressfirewalls/status", "egressqoses/status"],
+        "resources": [
+            *("adminpolicybasedexternalroutes/status", "egressfirewalls/status"),
+            *("egressips/status", "egressqoses/status"),
+        ],
         "verbs": ["patch"],
     },
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},

@@ -35,3 +35,6 @@ QOS_NOT_SERVED = "EgressQoSNotServed"
 QOS_PART_REFUSED = "EgressQoSPartRefused"
 # About ways outside.
 EXTERNAL_ROUTE_NOT_SERVED = "ExternalRouteNotServed"
+# About EgressIP objects.
+EGRESS_IP_PART_REFUSED = "EgressIPPartRefused"
+EGRESS_IP_NOT_HELD = "EgressIPNotHeld"

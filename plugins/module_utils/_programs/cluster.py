@@ -227,6 +227,14 @@ class Cluster:
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership
+        book = AddressBook(services.store, client.settings.external_ip_networks)
+        set_known_addresses(book, client.settings)
+        self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
+        subnets = client.settings.service_subnets
+        self.hosts = HostPlanner(
+            self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
+        )
+        self.services.hosts = self.hosts
         self.egress = EgressObjects(
             client,
             self.replica,
@@ -237,18 +245,12 @@ class Cluster:
             self.networks,
             self.events.write,
             self.statuses,
+            book,
+            self.services.recheck,
             self._state_changed,
         )
         self.informers.update(self.egress.informers)
         self.policies.membership.pins = self.egress.pins
-        book = AddressBook(services.store, client.settings.external_ip_networks)
-        set_known_addresses(book, client.settings)
-        self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
-        subnets = client.settings.service_subnets
-        self.hosts = HostPlanner(
-            self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
-        )
-        self.services.hosts = self.hosts
         self.enforcement = Enforcement(
             self.policies.changes.since,
             self.policies.chassis_of,
@@ -412,6 +414,7 @@ class Cluster:
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
+        self.egress.service_changed(old, new)
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self.services.slice_changed(key, old, new)
@@ -425,6 +428,7 @@ class Cluster:
 
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         self.hosts.cidr_changed(key, old, new)
+        self.egress.networks_changed()
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)

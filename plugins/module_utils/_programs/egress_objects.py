@@ -8,11 +8,15 @@ All are optional: an API server without a definition has no objects of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
 from .._common.retry import Pause
+from .._egress_ip import model as egress_ip_model
+from .._egress_ip import requests as egress_ip_requests
+from .._egress_ip.model import EgressIP
+from .._egress_ip.requests import RequestPlanner
 from .._kube.client import Client
 from .._kube.informer import Informer
 from .._kube.reference import OnEvent
@@ -33,12 +37,14 @@ from .._policies.multicast import MulticastPlanner
 from .._policies.pin_planner import PinPlanner
 from .._policies.reconcile import PolicyPlanner
 from .._reconcile.engine import Engine
+from .._services.address_book import AddressBook
+from .._services.model import Service
 from .._services.nodes import Node
 
 if TYPE_CHECKING:
     from .._reconcile.planning import Planner
 
-KINDS = (pins.KIND, egress_firewalls.KIND, egress_qos.KIND, multicast.KIND)  # owner types
+KINDS = (pins.KIND, egress_firewalls.KIND, egress_qos.KIND, multicast.KIND, *egress_ip_requests.KINDS)  # owner types
 WITH_SETS = (egress_firewalls.KIND,)  # owner types that have address sets of their own
 DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are objects of a definition
 
@@ -49,6 +55,8 @@ class EgressObjects:
     :param namespaces: name -> namespace, the informer's store.
     :param nodes: name -> node, the informer's store.
     :param policies: has groups and sets that are used here too, and the annotations of namespaces.
+    :param book: says whose an address is.
+    :param recheck_services: called with the keys of services that may not have an address any more.
     :param on_state: called when an informer has read its objects, or can't.
 
     :ivar informers: collection -> informer.
@@ -65,6 +73,8 @@ class EgressObjects:
         networks: ClusterNetworks,
         on_event: OnEvent,
         statuses: StatusWriter,
+        book: AddressBook,
+        recheck_services: Callable[[Iterable[str]], object],
         on_state: Callable[[], object],
     ) -> None:
         def informer(path: str, decode: Callable[[Mapping[str, Any]], Any], on_change: Callable[..., Any]) -> Any:
@@ -75,10 +85,12 @@ class EgressObjects:
         routes = informer(external_routes.PATH, ExternalRoute.from_object, self._route_changed)
         firewalls = informer(egress_firewalls.PATH, EgressFirewall.from_object, self._firewall_changed)
         qoses = informer(egress_qos.PATH, EgressQoS.from_object, self._qos_changed)
+        egress_ips = informer(egress_ip_model.PATH, EgressIP.from_object, self._egress_ip_changed)
         self.informers: dict[str, Informer[Any]] = {
             "adminpolicybasedexternalroutes": routes,
             "egressfirewalls": firewalls,
             "egressqoses": qoses,
+            "egressips": egress_ips,
         }
         sharing = policies.sharing
         self.pins = PinPlanner(
@@ -98,6 +110,9 @@ class EgressObjects:
         )
         self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_forbidden)
         self.multicast = MulticastPlanner(replica, namespaces, sharing)
+        self.egress_ips = RequestPlanner(
+            replica, egress_ips.store, nodes, book, sharing, on_event, statuses, book.networks, recheck_services
+        )
 
     @property
     def planners(self) -> dict[str, Planner]:
@@ -107,6 +122,7 @@ class EgressObjects:
             egress_firewalls.KIND: self.firewalls,
             egress_qos.KIND: self.qos,
             multicast.KIND: self.multicast,
+            **self.egress_ips.planners,
         }
 
     @property
@@ -117,6 +133,7 @@ class EgressObjects:
     @engine.setter
     def engine(self, engine: Engine) -> None:
         self.pins.engine = self.firewalls.engine = self.qos.engine = self.multicast.engine = engine
+        self.egress_ips.engine = engine
 
     def begin_sets(self) -> None:
         """Look at those objects whose rows of before may name groups and sets. Policies begin after it: they remove
@@ -129,6 +146,7 @@ class EgressObjects:
         self.firewalls.begin()
         self.qos.begin()
         self.multicast.begin()
+        self.egress_ips.begin()
 
     # Events.
 
@@ -138,11 +156,23 @@ class EgressObjects:
             self.pins.row_changed(old, new)
         if table == "Logical_Router":
             self.multicast.router_changed(old, new)
+            self.egress_ips.router_changed(old, new)
         if table == "Logical_Switch":
             self.qos.switch_changed(old, new)
             self.multicast.switch_changed(old, new)
             if any(row is not None and row.name == names.JOIN_SWITCH for row in (old, new)):
                 self.firewalls.networks_changed()
+        if table in ("Logical_Switch", "Logical_Router"):
+            self.networks_changed()
+
+    def networks_changed(self) -> None:
+        """Take in that the overlay's own networks may be others."""
+        self.egress_ips.follow_networks()
+
+    def service_changed(self, old: Service | None, new: Service | None) -> None:
+        """Take in a change of a service: addresses may be its, or no more."""
+        for one in (old, new):
+            self.egress_ips.addresses_changed((*one.cluster_ips, *one.external_ips) if one is not None else ())
 
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod."""
@@ -156,6 +186,9 @@ class EgressObjects:
     def node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         """Take in a change of a node."""
         self.firewalls.node_changed(key, old, new)
+        self.egress_ips.node_changed(old, new)
+        for one in (old, new):
+            self.egress_ips.addresses_changed((*one.addresses, *one.routers) if one is not None else ())
         for name in {one.name for one in (old, new) if one is not None}:
             self.pins.node_changed(name, new.labels if new is not None and new.name == name else None)
 
@@ -166,6 +199,9 @@ class EgressObjects:
 
     def _firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
         self.firewalls.firewall_changed(key, old, new)
+
+    def _egress_ip_changed(self, key: str, old: EgressIP | None, new: EgressIP | None) -> None:
+        self.egress_ips.object_changed(key, old, new)
 
     def _qos_changed(self, key: str, old: EgressQoS | None, new: EgressQoS | None) -> None:
         self.qos.object_changed(key, old, new)

@@ -41,6 +41,7 @@ class Node(NamedTuple):
     :ivar link_local: what it carries for its own pods.
     :ivar routers: of its default routes.
     :ivar labels: all that it has.
+    :ivar is_egress_assignable: its gateway may hold addresses of EgressIP objects.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Node(NamedTuple):
     link_local: tuple[str, ...] = ()
     routers: tuple[str, ...] = ()
     labels: Mapping[str, str] = NO_LABELS
+    is_egress_assignable: bool = False
 
     @property
     def place(self) -> Place:
@@ -78,4 +80,5 @@ class Node(NamedTuple):
             link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
             default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
             labels_of(meta),
+            names.EGRESS_ASSIGNABLE_LABEL in (meta.get("labels") or {}),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # OpenFlow tables: every packet enters the first, two come after conntrack, the last after a load balancer's flow.
-CLASSIFY, CONNECTIONS, PODS_FRAGMENTS, KEPT_CLIENTS = 0, 1, 2, 3
+TABLES = CLASSIFY, CONNECTIONS, PODS_FRAGMENTS, KEPT_CLIENTS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)

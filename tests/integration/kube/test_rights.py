@@ -177,8 +177,12 @@ def test_the_watchers_rights(access, kubernetes, as_account):
         ):
             await client.get(path)
         for work in (
-            *(client.get(collection) for collection in (*COLLECTIONS.values(), external_routes.PATH)),
+            *(
+                client.get(collection)
+                for collection in (*COLLECTIONS.values(), external_routes.PATH, "/apis/k8s.ovn.org/v1/egressips")
+            ),
             client.patch(f"{external_routes.PATH}/out/status", {"status": {}}),
+            client.patch("/apis/k8s.ovn.org/v1/egressips/one/status", {"status": {}}),
         ):
             with pytest.raises(APIRefused) as refused:
                 await work

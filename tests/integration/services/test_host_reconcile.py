@@ -230,7 +230,12 @@ def test_rules_of_a_removed_node(host, monkeypatch, capsys):
     (host.folder / "node.json").write_text('{"name": "node1"}')
     conflist = host.folder / "cni.conflist"
     conflist.write_text('{"plugins": [{"type": "ovn-k8s-cni-overlay"}, {"type": "istio-cni"}]}')
-    options = argparse.Namespace(kubernetes=str(host.folder / "no.json"), node="node1", cni_configuration=str(conflist))
+    options = argparse.Namespace(
+        kubernetes=str(host.folder / "no.json"),
+        node="node1",
+        cni_configuration=str(conflist),
+        local=f"unix:{host.folder / 'no.sock'}",
+    )
     rules = "the rules of services are removed\n"
     for said in (f"{conflist} goes with istio-cni, which others have added to it\n{rules}", ""):
         node_program.clear(options)

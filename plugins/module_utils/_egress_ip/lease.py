@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Copyright: The ovn.kubernetes maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Who may answer for an address of an EgressIP, and until when: leases, which the holder's own program obeys.
+
+The granter (the acting master) and each holder (a node with a gateway) are state machines without I/O, and without
+clocks of their own: whoever calls them says what time it is, in seconds of a monotonic clock of that host. No time of
+one host is ever compared with a time of another: only durations are, which all clocks measure nearly alike
+(:data:`MARGIN`).
+
+A holder asks again and again, each time with a number. A lease that it gets begins for the holder when it has *asked*,
+and for the granter when it *answers*, which is later. So it ends at the holder first, however long a message was on
+its way.
+
+Three things end what a holder does, and each is enough:
+
+- its program closes the flows at the end of the lease (:data:`LEASE`);
+- the one flow by which all of them pass, the gate, has a time-out of Open vSwitch's own (:data:`GATE`), and only a
+  fresh answer renews it: so a program that is killed, or stands still, holds nothing;
+- the granter gives the address to nobody else until all of that is over (:data:`HOLD`).
+
+A granter has an authority of its own, which ends :data:`PROOF` after it has asked the Northbound database for a
+proof that it acts, and got one (:mod:`.._ovsdb.fence`). Whoever begins to act renews at once the leases that the
+database tells of, and moves nothing until all that the former granter can have granted is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+ASK = 0.15  # seconds between two requests of a holder
+ASK_WAITING = 0.04  # the same of one that is to hold an address which another one may still answer for
+ASK_IDLE = 1.0  # the same of a node that may hold nothing
+LEASE = 1.0  # seconds from a request until the program closes
+FRESH = 0.2  # seconds after a request in which its answer may renew the gate
+GATE = 1.0  # seconds until Open vSwitch removes the gate (hard_timeout, ovs-ofctl(8): whole seconds)
+EXPIRY = 0.6  # seconds until it does so: it looks at each dump of its revalidators, each 0.5 s (max-revalidator)
+MARGIN = 0.1  # seconds, for all else: the flow's way, and clocks that go at different speeds
+HOLD = FRESH + GATE + EXPIRY + MARGIN  # seconds from an answer until its holder does not answer for sure
+SILENT = 0.7  # seconds without a request after which a node's addresses are prepared elsewhere
+PROOF = 5.0  # seconds from the question for a proof until the granter grants nothing any more
+# Seconds until it grants nothing for sure. A member of a cluster that does not lead any more may answer the question
+# nevertheless, until it knows; it does so after one election timer without a majority, at which another may lead.
+AUTHORITY = PROOF + 1.0
+FORGOTTEN = 3600.0  # seconds without a request after which a node is forgotten
+MOST_FORMER = 16  # sessions of a node that are over, and remembered
+MOST_OF_NODE = 60  # addresses of one node: so many fit into a message
+
+
+class Request(NamedTuple):
+    """What a holder asks.
+
+    :ivar session: a number of the holder's program, made at its start.
+    :ivar number: of the request, in its session; it grows.
+    :ivar guarded: the addresses that it would hold: without a lease its flows keep them closed.
+    """
+
+    node: str
+    session: int
+    number: int
+    guarded: frozenset[str]
+
+
+class Answer(NamedTuple):
+    """What it is told.
+
+    :ivar offered: the addresses that it is to guard, and may ask for.
+    :ivar granted: those among them that it may answer for now.
+    :ivar assignable: it may hold addresses, and goes on asking often.
+    """
+
+    session: int
+    number: int
+    offered: frozenset[str]
+    granted: frozenset[str]
+    assignable: bool = True
+
+
+class Busy(NamedTuple):
+    """Who may still answer for an address, and until when."""
+
+    node: str
+    until: float
+
+
+@dataclass
+class _Node:
+    session: int | None = None
+    number: int = 0
+    heard: float = float("-inf")
+    guarded: frozenset[str] = frozenset()
+    former: set[int] = field(default_factory=set)  # sessions that are over
+    asks_often: bool = False  # it was told to
+
+
+class Held(NamedTuple):
+    """Who is to hold an address, as the Northbound database says it.
+
+    :ivar settled: nobody else can answer for it any more, and this one may have a lease.
+    """
+
+    node: str
+    settled: bool
+
+
+class Granter:
+    """The granter's side.
+
+    :param now: when it has begun to act: no transaction of another one is committed any more.
+    :param decided: address -> who is to hold it, as the database says it then.
+
+    :ivar decided: the same now. Only what is committed counts: of two granters the former one commits nothing.
+    :ivar authority: until when it may grant.
+    """
+
+    def __init__(self, now: float, decided: Mapping[str, Held]) -> None:
+        self.decided: Mapping[str, Held] = decided
+        self.authority = float("-inf")
+        # The former granter may still renew what is settled, until its authority ends; so may this one. All else waits.
+        self._inherited = {address: held.node for address, held in decided.items() if held.settled}
+        self.alone_from = now + AUTHORITY + HOLD
+        self._busy: dict[str, Busy] = {}
+        self._nodes: dict[str, _Node] = {}
+
+    def proved(self, asked: float) -> None:
+        """Take in a proof that this granter acts.
+
+        :param asked: when it was asked for.
+        """
+        self.authority = max(self.authority, asked + PROOF)
+
+    def is_silent(self, node: str, now: float) -> bool:
+        """Return whether a node should have asked again."""
+        one = self._nodes.get(node)
+        return one is None or now - one.heard >= SILENT + (0.0 if one.asks_often else ASK_IDLE)
+
+    def guards(self, address: str, node: str) -> bool:
+        """Return whether a node keeps an address closed without a lease."""
+        return node in self._nodes and address in self._nodes[node].guarded
+
+    def is_free(self, address: str, node: str, now: float) -> bool:
+        """Return whether nobody but this node can answer for an address."""
+        if now < self.alone_from:
+            return self._inherited.get(address) == node
+        busy = self._busy.get(address)
+        return busy is None or busy.node == node or now >= busy.until
+
+    def take_in(self, request: Request, now: float, assignable: bool = True) -> Answer | None:
+        """Take in a request, and return the answer; None: there is none."""
+        node = self._nodes.setdefault(request.node, _Node())
+        if request.session in node.former:
+            return None
+        if node.session != request.session:
+            if node.session is not None:
+                node.former = {*list(node.former)[-MOST_FORMER:], node.session}
+            node.session, node.number = request.session, 0
+        elif request.number > node.number and now >= self.alone_from:
+            self._release(request)
+        if request.number <= node.number:
+            return None
+        node.number, node.heard, node.guarded = request.number, now, request.guarded
+        if now >= self.authority:
+            return None
+        node.asks_often = assignable
+        offered = frozenset(self.offered(request.node))
+        granted = frozenset(one for one in offered & request.guarded if self.is_free(one, request.node, now))
+        for one in granted:
+            self._busy[one] = Busy(request.node, now + HOLD)
+        return Answer(request.session, request.number, offered, granted, assignable)
+
+    def _release(self, request: Request) -> None:
+        """Take in that a holder has closed what it does not ask for any more: it answers for that only after a further
+        lease. Requests of a session come in their order, or not at all.
+        """
+        released = [
+            address
+            for address, busy in self._busy.items()
+            if busy.node == request.node and address not in request.guarded
+        ]
+        for address in released:
+            del self._busy[address]
+
+    def offered(self, node: str) -> list[str]:
+        """Return the addresses that a node is to hold."""
+        return sorted(address for address, held in self.decided.items() if held.node == node)[:MOST_OF_NODE]
+
+    def prune(self, now: float) -> None:
+        """Forget what is over."""
+        for address in [one for one, busy in self._busy.items() if now >= busy.until]:
+            del self._busy[address]
+        for name in [name for name, node in self._nodes.items() if now - node.heard > FORGOTTEN]:
+            del self._nodes[name]
+
+
+class Holder:
+    """A holder's side.
+
+    The caller does what it says: it keeps closed whatever is not in :meth:`allowed`, and says with :meth:`closed` and
+    :meth:`guards` what it has done.
+
+    :param session: a random number.
+    """
+
+    def __init__(self, node: str, session: int) -> None:
+        self._node = node
+        self._session = session
+        self._number = 0
+        self._floor = 0  # answers to requests before this one are refused
+        self._asked: dict[int, tuple[float, frozenset[str]]] = {}  # number -> when, and what was guarded
+        self._guarded: frozenset[str] = frozenset()
+        self.offered: frozenset[str] = frozenset()
+        self.granted: frozenset[str] = frozenset()
+        self.until = float("-inf")
+        self.assignable = False
+
+    def guards(self, addresses: Collection[str]) -> None:
+        """Take in which addresses are closed without a lease, from now on; others are closed for good."""
+        new = frozenset(addresses)
+        if self._guarded - new:
+            self._floor = self._number + 1
+        self._guarded = new
+        self.granted &= new
+
+    def ask(self, now: float) -> Request:
+        """Return the next request."""
+        self._number += 1
+        self._asked = {number: one for number, one in self._asked.items() if now - one[0] < LEASE}
+        self._asked[self._number] = (now, self._guarded)
+        return Request(self._node, self._session, self._number, self._guarded)
+
+    def take_in(self, answer: Answer, now: float) -> bool:
+        """Take in an answer; return whether it is fresh, so that the gate may be renewed."""
+        asked = self._asked.get(answer.number)
+        if asked is None or answer.session != self._session or answer.number < self._floor:
+            return False
+        self._asked = {number: one for number, one in self._asked.items() if number > answer.number}
+        self.offered, self.assignable = answer.offered, answer.assignable
+        if now - asked[0] >= FRESH:
+            return False
+        self._floor = answer.number
+        self.granted = answer.granted & asked[1] & self._guarded
+        self.until = asked[0] + LEASE
+        return True
+
+    def pause(self) -> float:
+        """Return the seconds until the next request."""
+        if self.offered - self.granted:
+            return ASK_WAITING
+        return ASK if self.assignable or self.offered else ASK_IDLE
+
+    def allowed(self, now: float) -> frozenset[str]:
+        """Return the addresses that this node may answer for now."""
+        return self.granted if now < self.until else frozenset()
