@@ -135,7 +135,8 @@ def test_a_node_is_renamed_under_the_watcher(world):
         def acls():
             return sorted(keys(row)[NAME] for row in world.nb.rows("ACL"))
 
-        expected = sorted([name, "node1"] * 3)
+        # Two of services, two of policies, and four of multicast.
+        expected = sorted([name, "node1"] * 4 + [f"node/{name}", "node/node1"] * 4)
         wait_for(lambda expected=expected: acls() == expected, f"the ACLs: {acls()}")
         wait_for(watcher.idle, "the watcher to be done")
         assert watcher.figure("ovn_k8s_watcher_failing_objects") == 0
