@@ -74,7 +74,7 @@ class Access:
         access = api_access(inventory)
         self.server = access.get("server", "")
         self.accounts = bool(self.server and inventory.cluster_value(ADMIN))
-        self.policies = inventory.cluster_value(POLICIES) if self.accounts else NO_POLICIES
+        self.policies = (inventory.cluster_value(POLICIES) if self.accounts else None) or NO_POLICIES
         self._has_token = self.accounts or "token" in access
         self._has_authority = "ca" in access
 

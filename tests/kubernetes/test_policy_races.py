@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects pods between their start and their policy: of 200 that begin under a default deny, not one datagram gets to
+"""Protects pods between their start and their policy: of many that begin under a default deny, not one datagram gets to
 any, from a pod of the same host or of another one, however early. The kernel counts in each pod's own network.
 
 The pods wait for a volume first, so their addresses are known, and under fire, before their sandboxes are made.
@@ -9,6 +9,7 @@ The pods wait for a volume first, so their addresses are known, and under fire, 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 
 import pytest
@@ -16,7 +17,8 @@ from lab_hosts import on, wait
 from lab_kubernetes import get, kubectl
 from lab_running_pods import NODE, PAUSE, delete, inside, make, running, sandbox
 
-STARTS, BATCH = 200, 20
+pytestmark = pytest.mark.timeout(900)
+STARTS, BATCH = int(os.environ.get("POLICY_STARTS", "40")), 20
 FAR = "ovn-node1"  # sends from another host
 SHOOTER = "races-shooter"  # name of the pod that sends, on each of both hosts
 FLOOD = """
@@ -119,7 +121,7 @@ def start(fire):
 
 
 def test_no_pod_is_open_before_its_policy(start):
-    """200 starts under a default deny; before and after them the same without the policy, where all get datagrams."""
+    """As many starts as POLICY_STARTS says; before and after them some without the policy: all get datagrams."""
     kubectl("apply", "--filename=-", content=json.dumps(DENY))
     try:
         assert all(start("open-before", 3, "open").values())
