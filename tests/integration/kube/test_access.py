@@ -58,6 +58,26 @@ def test_definitions_are_applied_as_they_are(access, kubernetes):
     kubernetes.delete(path)
 
 
+def test_our_definitions_are_taken(access, kubernetes):
+    """Protects the kinds of k8s.ovn.org: the API server takes each file of the site play as it is, and a second run
+    changes nothing.
+    """
+    folder = ROOT / "roles" / "common" / "files" / "k8s.ovn.org"
+    files = [item for path in sorted(folder.iterdir()) for item in yaml.safe_load_all(path.read_text())]
+    names = {item["metadata"]["name"] for item in files}
+    assert names == {
+        f"{kind}.k8s.ovn.org"
+        for kind in ("adminpolicybasedexternalroutes", "egressfirewalls", "egressips", "egressqoses")
+    }
+    access()
+    made = access(definitions=files)["plan"]
+    assert {item["text"] for item in made} == {f"make CustomResourceDefinition {name}" for name in names}
+    assert not access(definitions=files)["changed"]
+    access(state="absent")
+    for name in names:
+        kubernetes.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+
+
 def test_check_mode_says_what_would_be_made_and_makes_nothing(access):
     said = access(check=True, diff=True)
     assert said["changed"] and "make ClusterRole ovn-k8s-watcher" in [item["text"] for item in said["plan"]]
