@@ -84,6 +84,16 @@ def test_what_cyclonus_says():
     }
 
 
+def test_a_pod_that_may_send_nothing_can_not_ask_for_its_name():
+    """Protects against a difference where policies forbid the question already; not where they forbid a part."""
+    egress = SEEN.format(1, "X").replace("kube results, try 1:", "Expected egress:")
+    said = STEPS.replace(SEEN.format(2, "X"), egress + SEEN.format(2, "X"))
+    assert cyclonus.read("action", said, 5.0, 2.0).differences == 2
+    closed = re.sub(r"(?<= )\.(?= )", "X", egress)
+    said = STEPS.replace(SEEN.format(2, "X"), closed + SEEN.format(2, "X"))
+    assert cyclonus.read("action", said, 5.0, 2.0).differences == 1
+
+
 def test_a_cell_that_was_not_seen_is_not_right():
     """Protects against what Cyclonus says in another way: cells that it ignores, and that no table has, differ."""
     said = STEPS.replace("kube results", "results")
