@@ -12,7 +12,7 @@ import time
 
 import pytest
 from lab_hosts import ROOT, on, wait
-from lab_kubernetes import get, kubectl, run_in
+from lab_kubernetes import kubectl, run_in
 
 ADDRESS = "10.55.0.100"
 OUTSIDE = "10.55.0.254"
@@ -80,7 +80,7 @@ def _gateways():
 
 def holder():
     """The node that the status names; empty: none."""
-    items = (get("egressips", "lab").get("status") or {}).get("items") or []
+    items = (json.loads(kubectl("get", "egressip", "lab", "--output=json")).get("status") or {}).get("items") or []
     return items[0]["node"] if items else ""
 
 
