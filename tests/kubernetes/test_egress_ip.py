@@ -11,7 +11,7 @@ import json
 import time
 
 import pytest
-from lab_hosts import ROOT, on, wait
+from lab_hosts import ROOT, lab, on, wait
 from lab_kubernetes import kubectl, run_in
 
 ADDRESS = "10.55.0.100"
@@ -67,7 +67,7 @@ def held(web):
     kubectl("label", "pod", "client", "app=client", "--overwrite")
     kubectl("apply", "--filename", "-", content=json.dumps(OBJECT))
     try:
-        yield lambda: wait(holder, 120, "a node to hold the address")
+        yield lambda: wait(_settled, 120, "the node that holds the address to be the one that answers")
     finally:
         kubectl("delete", "egressip", "lab", "--ignore-not-found")
         kubectl("label", "nodes", *gateways, f"{LABEL}-")
@@ -82,6 +82,15 @@ def holder():
     """The node that the status names; empty: none."""
     items = (json.loads(kubectl("get", "egressip", "lab", "--output=json")).get("status") or {}).get("items") or []
     return items[0]["node"] if items else ""
+
+
+def _settled():
+    """The node that the status names, when it is the one that answers; None: not yet."""
+    node = holder()
+    if not node:
+        return None
+    mac = on(node, "cat /sys/class/net/eth1/address").strip().replace(":", "")
+    return node if Outside(1).read()[1] == [mac] else None
 
 
 class Outside:
@@ -128,30 +137,25 @@ def _moved(held, harm, mend, what):
 
 
 def test_holder_is_killed(held):
-    """Protects the aim of 2 s: all programs of the holder's network are killed at once."""
-    units = "ovn-k8s-node ovn-controller ovs-vswitchd ovn-k8s-gateway-helper"
+    """Protects the aim of 2 s: the holder's host dies at once."""
     outage = _moved(
         held,
-        lambda host: on(host, f"systemctl kill --signal=KILL {units}; systemctl stop {units}", check=False),
-        lambda host: on(host, f"systemctl start {units}", check=False),
+        lambda host: lab("kill", host),
+        lambda host: lab("start", host, limit=300),
         "killed",
     )
-    assert outage < 5
+    assert outage < 12  # as below, and less than 2 s where it did not lead
 
 
 def test_holder_is_cut_off_but_alive(held):
-    """Protects against two holders: the host reaches no other one of the cluster, and goes on."""
-    rule = "inet cut"
+    """Protects against two holders: the host reaches no other one of the cluster, and goes on; it is still plugged in
+    outside.
+    """
     outage = _moved(
         held,
-        lambda host: on(
-            host,
-            f"nft add table {rule}; "
-            f"nft 'add chain {rule} i {{ type filter hook input priority -300; }}'; "
-            f"nft add rule {rule} i udp dport 6081 drop; "
-            f"nft add rule {rule} i tcp sport 6642 drop; pkill -STOP ovn-controller",
-        ),
-        lambda host: on(host, f"nft delete table {rule}; pkill -CONT ovn-controller", check=False),
+        lambda host: lab("unplug", host, "eth0"),
+        lambda host: lab("plug", host, "eth0"),
         "cut off, alive",
     )
-    assert outage < 6
+    # Where the host was the leader of the databases as well, a new one must be sure of its lease first.
+    assert outage < 12
