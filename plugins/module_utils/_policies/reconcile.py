@@ -37,7 +37,7 @@ from .moving import Move
 from .nodes import NodePlanner
 from .policy_domains import PolicyDomains
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, VERSIONS, Key, Node, PeerDomain, Shared
 from .sharing import Sharing
 
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
@@ -55,6 +55,7 @@ class PolicyPlanner:
     :param domains: the planner of domain names' sets.
     :param reports: says what became of policies.
     :param observe: called with "policy", and the seconds from the news of a change until its rows are written.
+    :param versions: returns the IP versions that pods have.
 
     :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership, sharing: what policies add to the rows of pods; their groups and sets, for other kinds.
@@ -76,7 +77,9 @@ class PolicyPlanner:
         domains: DomainPlanner,
         reports: Reports,
         observe: Observe = lambda what, seconds: None,
+        versions: Callable[[], tuple[int, ...]] = lambda: VERSIONS,
     ) -> None:
+        self._versions, self._known_versions = versions, VERSIONS
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
         self.looks = Looks(self.index, pods, self._mark_policy)
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
@@ -106,6 +109,7 @@ class PolicyPlanner:
             replica, lambda owner: self.engine.mark(*owner), lambda owner: retries.Key(*owner) in self.engine.failing
         )
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
+        self._sizes: dict[str, int] = {}  # policy -> how many rows its ACLs have
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
         self._surplus: set[str] = set()  # policies that use what their ACLs name no more
@@ -208,8 +212,13 @@ class PolicyPlanner:
             yield from northbound.addresses_of_port(port)
 
     def switch_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
-        """Take in a change of a switch."""
+        """Take in a change of a switch: with the one of all gateways pods may have another IP version."""
         self.nodes.switch_changed(old, new)
+        if self._known_versions != self._versions():
+            self._known_versions = self._versions()
+            for key in self._policies:
+                self._count_rows(key)
+                self._mark_policy(key)
 
     def _all_pass(self) -> None:
         """Take in that all switches pass on to later tiers."""
@@ -333,6 +342,14 @@ class PolicyPlanner:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)
+        self._count_rows(key)
+
+    def _count_rows(self, key: str) -> None:
+        found = self._acls.get(key)
+        if found is None:
+            self._sizes.pop(key, None)
+        else:
+            self._sizes[key] = sum(acls.count_rows(acl, self._find, self._known_versions) for acl in found)
 
     def has_tiers(self) -> bool:
         """Return whether the database has tiers, without which cluster network policies are refused."""
@@ -409,8 +426,9 @@ class PolicyPlanner:
         if kind != KIND and key not in self._policies and self.are_unread():
             raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        logging = self._logging_of(key)
-        rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
+        logging, versions = self._logging_of(key), self._versions()
+        made = (acls.rows(key, acl, self._find, kind, logging, versions) for acl in found or ())
+        rows = self._move.rows(key, [row for some in made for row in some])
         if not is_ready:  # a new one isolates at once
             self._mark_policy(key)
             return [row for row in rows if row.columns["action"] == acls.DROP]
@@ -428,8 +446,7 @@ class PolicyPlanner:
 
     def sizes(self) -> dict[str, int]:
         """Return how many policies, and rows of theirs, there are: what is desired."""
-        rows = {"acl": sum(map(len, self._acls.values())), **self.index.sizes()}
-        return {"policy": len(self._policies), **rows}
+        return {"policy": len(self._policies), "acl": sum(self._sizes.values()), **self.index.sizes()}
 
     def chassis_of(self, key: str) -> set[str]:
         """Return the chassis that the pods of a policy are on."""

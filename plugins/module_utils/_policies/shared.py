@@ -25,7 +25,7 @@ from .selectors import Selector
 
 GROUP_KIND, SET_KIND = "PolicyPods", "PolicyPeers"
 GROUP_TABLE, SET_TABLE = "Port_Group", "Address_Set"
-VERSIONS = (4, 6)
+VERSIONS: tuple[int, ...] = (4, 6)
 FEW_PODS = 100  # by which the size of a set may differ from what policies know
 
 
@@ -101,6 +101,7 @@ class Shared:
     :ivar kind: of its owner.
     :ivar name: of its owner.
     :ivar digest: the hash in the names of its rows.
+    :ivar versions: the IP versions of its address sets.
     :ivar users: keys of the policies that use it, or did until their rows are written.
     :ivar wanted_by: keys of those among them that use it now.
     :ivar counters: keys of the policies that count its pods. One for which they are too many does not use it.
@@ -120,6 +121,7 @@ class Shared:
         "size",
         "told_size",
         "users",
+        "versions",
         "wanted_by",
         "watchers",
     )
@@ -132,6 +134,9 @@ class Shared:
         self.name = self.digest
         if isinstance(key, PodGroup):
             self.name = f"{key.namespace if isinstance(key.namespace, str) else '*'}/{self.digest}"
+        self.versions = VERSIONS
+        if isinstance(key, PeerNetworks):
+            self.versions = tuple(sorted({family(one) for one in key.networks}))
         self.users: set[str] = set()
         self.wanted_by: set[str] = set()
         self.watchers: dict[str, set[PortName]] = {}
@@ -175,13 +180,6 @@ class Shared:
     def need(self) -> Need:
         """What a row that names it needs."""
         return Need(GROUP_TABLE if self.kind == GROUP_KIND else SET_TABLE, self.owner)
-
-    @property
-    def versions(self) -> tuple[int, ...]:
-        """The IP versions of its address sets."""
-        if isinstance(self.key, PeerNetworks):
-            return tuple(sorted({family(one) for one in self.key.networks}))
-        return VERSIONS
 
     @property
     def keeps_pods(self) -> bool:

@@ -321,7 +321,7 @@ def test_what_an_earlier_watcher_left(nb):
         world.begin()
         while world.groups() != {("a", "pods="): set()} or set().union(*world.sets().values()):
             await asyncio.sleep(0.005)
-        assert len(world.acls()) == 2
+        assert len(world.acls()) == 3
 
     run(nb, test)
 
@@ -354,7 +354,7 @@ def test_isolation_lasts_until_its_policy_is_written(nb):
         world.policy("a/p", podSelector={"matchLabels": {"app": "web"}}, ingress=rules)
         await world.settled()
         before = world.groups(), world.sets(), world.acls()
-        assert len(before[0]) == 2 and len(before[2]) == 2
+        assert len(before[0]) == 2 and len(before[2]) == 3
         world.cluster.engine.stop()
         world.policy("a/p", podSelector={"matchExpressions": [{"key": "app", "operator": "Exists"}]})
         with not_planned(world):
@@ -390,7 +390,7 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
         assert not looks
         await world.settled()
-        assert len(looks) == 9 and len(world.acls()) == 1 + 5 * 4
+        assert len(looks) == 9 and len(world.acls()) == 1 + 2 * 5 * 4
 
     run(nb, test)
 
@@ -422,13 +422,13 @@ def test_a_long_look_at_pods_pauses(nb, monkeypatch):
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
         await world.settled()
         assert seen[0] == (0, False) and seen[8] == (1, True)  # it isolates, and another pod has its port
-        assert len(looks) == 18 and len(world.acls()) == 1 + 5  # a second look, for the pod that came
+        assert len(looks) == 18 and len(world.acls()) == 1 + 2 * 5  # a second look, for the pod that came
         assert {acl[1] for acl in world.acls()} == {"drop", "allow-related"}
         # Its rows hold during another look.
         del looks[:], seen[:]
         world.begin()
         await world.settled()
-        assert {count for count, _late in seen} == {6} and len(world.acls()) == 6
+        assert {count for count, _late in seen} == {11} and len(world.acls()) == 11
 
     run(nb, test)
 
@@ -455,7 +455,7 @@ def test_too_many_members(nb, monkeypatch):
         world.policy("a/p", podSelector={}, ingress=rules)
         await world.settled()
         ports = sorted(one[3].rpartition(" ")[2] for one in world.acls())
-        assert ports == ["1", "2", "9", "ip"] and len(world.sets()) == 2
+        assert ports == ["1", "1", "2", "2", "9", "ip"] and len(world.sets()) == 2
         while not any("more than 10 pods in sum: rules with 1 of its selectors" in one[2] for one in world.api.events):
             await asyncio.sleep(0.005)
         # Members are counted when they come and go: no event of the policy is needed.
@@ -465,24 +465,24 @@ def test_too_many_members(nb, monkeypatch):
         for number in range(2):
             world.pod(f"b/q{number}", 1)
         await world.settled()  # the second selector has 6 now, of which there is room for none
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         for number in range(2):
             world.delete("pods", f"a/p{number}")
             world.delete("pods", f"b/q{number}")
         world.delete("namespaces", "b")
         await world.settled()
-        assert len(world.acls()) == 5 and len(world.sets()) == 3
+        assert len(world.acls()) == 8 and len(world.sets()) == 3
         for number in range(2):
             world.pod(f"a/p{number}", 1)
         await world.settled()
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         # Whoever plans it again finds the same.
         world.begin()
         await world.settled()
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         world.policy("a/p", podSelector={}, ingress=[rule(2)])
         await world.settled()
-        assert len(world.acls()) == 2 and len(world.sets()) == 1
+        assert len(world.acls()) == 3 and len(world.sets()) == 1
 
     run(nb, test)
 
@@ -545,7 +545,7 @@ def test_a_group_that_is_used_again(nb):
         world.pod("a/new", 1, app="web")
         world.pod("a/old", 1, app="job")
         await world.settled()
-        assert len(world.acls()) == 2 and world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_old"}}
+        assert len(world.acls()) == 3 and world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_old"}}
         world.policy("a/q", **spec)
         await world.settled()
         assert world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_new"}}
@@ -682,7 +682,7 @@ def test_nothing_is_left_after_removal(nb):
         rules = [{"from": peers, "to": peers, "ports": [{"port": "http"}, {"port": 1}]}]
         world.policy("a/p", podSelector={}, policyTypes=["Ingress", "Egress"], ingress=rules, egress=rules)
         await world.settled()
-        assert len(world.acls()) == 6
+        assert len(world.acls()) == 10
 
     run(nb, test)
     nb.call("ovn_master_init", dual=True, state="absent")
@@ -774,7 +774,7 @@ def test_a_static_pod_that_goes_for_good(nb, monkeypatch):
         world.put("pods", "a", "web", metadata=mirror, spec=spec)
         world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}])
         await world.settled()
-        assert len(world.acls()) == 2
+        assert len(world.acls()) == 3
         world.delete("pods", "a/web")
         while len(world.acls()) > 1 or world.port("a/web") is not None:
             await asyncio.sleep(0.005)

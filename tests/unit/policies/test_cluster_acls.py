@@ -30,7 +30,7 @@ def rows(made, numbers=(), **more):
         return known.setdefault(key, Shared(key))
 
     found = cluster_acls.wanted(made, lambda _watch: numbers, **more)
-    return [acls.row(made.key, one, find, cluster_acls.KIND) for one in found]
+    return [row for one in found for row in acls.rows(made.key, one, find, cluster_acls.KIND)]
 
 
 def rule(action, field="from", peer=ALL, **more):
@@ -45,18 +45,20 @@ def test_actions_and_priorities():
     ingress = [rule("Accept"), rule("Deny"), rule("Pass")]
     for tier, passing in (("Admin", "pass"), ("Baseline", "allow-related")):
         made = [one.columns for one in rows(policy(tier=tier, ingress=ingress, egress=[rule("Deny", "to")]))]
+        assert {one["match"].split(" ")[4] for one in made} == {"ip4.src", "ip6.src", "ip4.dst", "ip6.dst"}
+        made = [one for one in made if " ip4." in one["match"]]
         assert [one["action"] for one in made] == ["allow-related", "drop", passing, "drop"]
         assert {one["tier"] for one in made} == {tiers.ADMIN if tier == "Admin" else tiers.BASELINE}
         first = tiers.of_rule(7, 0)
         assert [one["priority"] for one in made] == [first, first - 1, first - 2, first]
         assert [one["direction"] for one in made] == ["to-lport"] * 3 + ["from-lport"]
-    assert len({one.role for one in rows(policy(ingress=ingress))}) == 3
+    assert len({one.role for one in rows(policy(ingress=ingress))}) == 6
 
 
 def test_there_is_no_implicit_isolation():
     """ "there will not be any implicit isolation effects": a policy has no ACL but those of its rules."""
     assert rows(policy()) == [] == rows(policy(ingress=[], egress=None))
-    assert len(rows(policy(ingress=[rule("Accept")]))) == 1
+    assert len(rows(policy(ingress=[rule("Accept")]))) == 2
 
 
 def test_matches_hold_no_text_of_a_user():
@@ -65,7 +67,7 @@ def test_matches_hold_no_text_of_a_user():
     peer = {"namespaces": {"matchLabels": {text: text}}}
     ports = [{"destinationNamedPort": text}, {"tcp": {"destinationPort": {"number": 80}}}]
     made = rows(policy(subject=peer, ingress=[rule("Deny", peer=peer, protocols=ports)]), [1234])
-    assert len(made) == 4
+    assert len(made) == 8
     for one in made:
         assert re.fullmatch(r"[a-z0-9_@$ .=&|{}(),]+", one.columns["match"])
         assert re.fullmatch(r"policy_[0-9a-f]{32}", one.parent)
@@ -74,12 +76,13 @@ def test_matches_hold_no_text_of_a_user():
 def test_nodes_and_domain_names():
     """Protects peers that are no pods: sets of nodes and of domain names, which a row waits for."""
     peers = [{"nodes": {}}, {"networks": ["10.0.0.0/8"]}, {"domainNames": ["example.org", "example.net"]}]
-    (one,) = rows(policy(egress=[{"action": "Accept", "to": peers}]))
+    one, other = rows(policy(egress=[{"action": "Accept", "to": peers}]))
     assert len(re.findall(r"\$peers_[0-9a-f]{32}_v4", one.columns["match"])) == 2
-    assert len(re.findall(r"\$domain_[0-9a-f]{32}_v6", one.columns["match"])) == 2
+    assert len(re.findall(r"\$peers_[0-9a-f]{32}_v6", other.columns["match"])) == 1
+    assert len(re.findall(r"\$domain_[0-9a-f]{32}_v6", other.columns["match"])) == 2
     assert {need.owner.type for need in one.needs} == {"PolicyPods", "PolicyPeers", "PolicyDomain"}
-    (less,) = rows(policy(egress=[{"action": "Accept", "to": peers}]), unknown=["example.org"])
-    assert less.columns["match"].count("$domain_") == 2
+    less = rows(policy(egress=[{"action": "Accept", "to": peers}]), unknown=["example.org"])
+    assert [row.columns["match"].count("$domain_") for row in less] == [1, 1]
     only = [{"domainNames": ["example.org"]}]
     assert rows(policy(egress=[{"action": "Accept", "to": only}]), unknown=["example.org"]) == []
 
@@ -91,7 +94,7 @@ def test_what_is_too_much_fails_closed():
     (peer,) = (PeerPods(one.namespaces, one.pods) for one in policy(ingress=[rule("Deny", peer=RED)]).ingress[0].peers)
     assert rows(policy(ingress=[rule("Accept", peer=RED)]), refused=[peer]) == []
     named = {"peer": RED, "protocols": [{"destinationNamedPort": "web"}]}
-    assert len(rows(policy(ingress=[rule("Accept", **named)]), [80], crowded=["web"])) == 3
+    assert len(rows(policy(ingress=[rule("Accept", **named)]), [80], crowded=["web"])) == 6
     for action in ("Deny", "Pass"):
         for more in ({"refused": [peer]}, {"crowded": ["web"]}):
             (one,) = rows(policy(ingress=[rule(action, **named)]), [80], **more)
