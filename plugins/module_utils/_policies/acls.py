@@ -134,7 +134,7 @@ def watches(policy: AnyPolicy) -> list[Watch]:
         found.update((Watch(group, port), None) for port in (rule.ports.names if rule.ports else ()))
     for rule in policy.egress or ():
         for port in rule.ports.names if rule.ports else ():
-            found.update((Watch(key, port), None) for key in _pods_behind(policy, rule))
+            found.update((Watch(key, port), None) for key in pods_behind(policy, rule))
     return list(found)
 
 
@@ -166,7 +166,7 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
 
 def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an ingress rule."""
-    peers = _peers(policy, rule)
+    peers = rule_peers(policy, rule)
     if peers == ():
         return
     group = PodGroup(policy.namespace, policy.pods)
@@ -180,7 +180,7 @@ def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]
 
 def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an egress rule. The name of a port means pods only, also where the peer is a network."""
-    peers = _peers(policy, rule)
+    peers = rule_peers(policy, rule)
     if peers == ():
         return
     group = PodGroup(policy.namespace, policy.pods)
@@ -188,7 +188,7 @@ def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
         yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, peers, ports)
     for name in rule.ports.names if rule.ports else ():
         by_number: dict[int, list[PeerPods]] = {}
-        for key in _pods_behind(policy, rule):
+        for key in pods_behind(policy, rule):
             for number in numbers(Watch(key, name)):
                 port = ContainerPort(name.protocol, name.name, number)
                 by_number.setdefault(number, []).append(key._replace(port=port))
@@ -196,7 +196,7 @@ def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
             yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, tuple(keys), _number(name.protocol, number))
 
 
-def _peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | None:
+def rule_peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | None:
     """Return the peers of a rule; None: everyone."""
     if rule.everyone:
         return None
@@ -210,7 +210,7 @@ def pods_of(policy: AnyPolicy, peer: PodPeer) -> PeerPods:
     return PeerPods(policy.namespace if peer.namespaces is None else peer.namespaces, peer.pods)
 
 
-def _pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
+def pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
     """Return the pods among the peers of a rule, also those in its networks."""
     if rule.everyone:
         return [PeerPods(EVERYTHING, EVERYTHING)]

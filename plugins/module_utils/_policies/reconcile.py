@@ -34,6 +34,7 @@ from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy
 from .moving import Move
+from .named_ports import Written
 from .nodes import NodePlanner
 from .policy_domains import PolicyDomains
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
@@ -81,7 +82,10 @@ class PolicyPlanner:
     ) -> None:
         self._versions, self._known_versions = versions, VERSIONS
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
-        self.looks = Looks(self.index, pods, self._mark_policy)
+        written = Written(replica)
+        self.looks = Looks(
+            self.index, pods, self._mark_policy, written.has, lambda key: written.names_of(self.owner(key))
+        )
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
@@ -175,10 +179,6 @@ class PolicyPlanner:
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
         self.index.pod_changed(key, old, new)
-        if old is not None:
-            self._look_at_ports(old)
-        if new is not None:
-            self.looks.number_anew(self.index.stale(new))
         if old is None:
             self.looks.pod_came()
 
@@ -190,22 +190,14 @@ class PolicyPlanner:
 
     def _pod_gone(self, key: str) -> None:
         """Take in that a pod has no port any more."""
-        pod = self.index.pod_gone(key)
-        if pod is not None:
-            self._look_at_ports(pod)
-
-    def _look_at_ports(self, pod: Pod) -> None:
-        """Look at the groups and sets where a pod may have been the last one with a number."""
-        for shared in self.index.by_port(pod):
-            self._mark(shared)
+        self.index.pod_gone(key)
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""
         self.sets.port_changed(old, new)
-        if new is not None and new.owner is not None and new.owner.type == northbound.KIND:
-            pod = self.index.pod(new.owner.name)
-            if pod is not None and pod.ports:
-                self.looks.number_anew(self.index.stale(pod))
+        for row in (old, new):
+            if row is not None and row.owner is not None and row.owner.type == northbound.KIND:
+                self.index.named_ports.changed(row.owner.name, self.index.pod(row.owner.name))
 
     def _addresses_of(self, pod: str) -> Iterator[str]:
         for port in self._replica.owned(northbound.owner(pod), (northbound.TABLE,)):
@@ -242,19 +234,11 @@ class PolicyPlanner:
                 for key in self.sets.pods_with(address):
                     self.engine.mark(northbound.KIND, key)
             self.sets.suspect(row, come)
-        if shared is not None and gone:
-            self._without_pods(shared)
 
     def _is_there(self, shared: Shared) -> None:
         """Take in that the rows of a group or a set are as desired: policies may have waited for them."""
         for key in self._first.among(shared.users):
             self._mark_policy(key)
-        self._without_pods(shared)
-
-    def _without_pods(self, shared: Shared) -> None:
-        """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
-        if shared.port is not None and not any(self.index.is_inside(shared, pod) for pod in self.index.pods_of(shared)):
-            self.looks.number_anew(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
@@ -301,11 +285,8 @@ class PolicyPlanner:
 
     def _pods_changed(self, pods: Iterable[Pod]) -> None:
         """Look at pods again whose groups and sets may be others."""
-        stale: set[str] = set()
         for pod in pods:
             self.engine.mark(northbound.KIND, pod.key)
-            stale |= self.index.stale(pod)
-        self.looks.number_anew(stale)
 
     # Which groups and sets a policy uses.
 

@@ -45,6 +45,20 @@ class Node(Protocol):
         """Those by which it is reached from outside."""
 
 
+class OtherNumbers(NamedTuple):
+    """A port of this name whose number is none of these.
+
+    :ivar numbers: sorted.
+    """
+
+    protocol: str
+    name: str
+    numbers: tuple[int, ...]
+
+
+PortOf = Union[ContainerPort, OtherNumbers]
+
+
 class PodGroup(NamedTuple):
     """Pods that policies are for: a port group.
 
@@ -54,7 +68,7 @@ class PodGroup(NamedTuple):
 
     namespace: str | Selector
     pods: Selector
-    port: ContainerPort | None = None
+    port: PortOf | None = None
 
 
 class PeerPods(NamedTuple):
@@ -67,7 +81,7 @@ class PeerPods(NamedTuple):
 
     namespaces: str | Selector
     pods: Selector
-    port: ContainerPort | None = None
+    port: PortOf | None = None
     networks: tuple[str, ...] = ()
 
 
@@ -107,8 +121,8 @@ class Shared:
     :ivar counters: keys of the policies that count its pods. One for which they are too many does not use it.
     :ivar size: how many pods its selectors select; None: nobody has counted them yet.
     :ivar told_size: the size that those policies know.
-    :ivar watchers: policies that have rows for each number of a named port that these pods have: key -> names. Such a
-        group need not have users: then it has no rows.
+    :ivar watchers: name of a port -> keys of the policies that have rows for each number that these pods have for it.
+        Such a group need not have users: then it has no rows.
     """
 
     __slots__ = (
@@ -139,7 +153,7 @@ class Shared:
             self.versions = tuple(sorted({family(one) for one in key.networks}))
         self.users: set[str] = set()
         self.wanted_by: set[str] = set()
-        self.watchers: dict[str, set[PortName]] = {}
+        self.watchers: dict[PortName, set[str]] = {}
         self.counters: set[str] = set()
         self.size: int | None = None
         self.told_size = 0
@@ -164,7 +178,7 @@ class Shared:
             return f"{len(key.networks)} networks"
         if isinstance(key, PeerNodes):
             return f"nodes={key.nodes}"
-        port = f" port={key.port.name}={key.port.number}" if key.port else ""
+        port = f" port={_told(key.port)}" if key.port else ""
         if isinstance(key, PodGroup) and isinstance(key.namespace, str):
             return f"pods={key.pods}{port}"
         if isinstance(key, PodGroup):
@@ -187,13 +201,16 @@ class Shared:
         return not isinstance(self.key, OTHERS)
 
     @property
-    def port(self) -> ContainerPort | None:
+    def port(self) -> PortOf | None:
         """The port that all its pods have; None: they need not have one."""
         return None if isinstance(self.key, (PeerNetworks, PeerNodes)) else self.key.port
 
     def takes(self, pod: Pod) -> bool:
         """Return whether it takes a pod that its selectors select: one that has the port."""
-        return self.port is None or self.port in pod.ports
+        port = self.port
+        if isinstance(port, OtherNumbers):
+            return any(one[:2] == port[:2] and one.number not in port.numbers for one in pod.ports)
+        return port is None or port in pod.ports
 
     @property
     def has_networks(self) -> bool:
@@ -222,3 +239,15 @@ class Shared:
     def set_name(self, version: int) -> str:
         """Return the name of its address set for an IP version."""
         return names.peer_set(self.digest, version)
+
+    @property
+    def row_names(self) -> set[str]:
+        """The names of its rows."""
+        return {self.group} if self.kind == GROUP_KIND else set(map(self.set_name, self.versions))
+
+
+def _told(port: PortOf) -> str:
+    """Return a port for people."""
+    if isinstance(port, OtherNumbers):
+        return f"{port.name}, not one of {len(port.numbers)} numbers"
+    return f"{port.name}={port.number}"

@@ -383,8 +383,9 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
         for number in range(4):
             world.pod(f"a/p{number}", 1, [(f"n{one}", 1000 + one + number) for one in range(5)])
         await world.settled()
-        looks, numbers = [], world.cluster.policies.index.numbers
-        world.cluster.policies.index.numbers = lambda key, wanted: looks.append(key) or numbers(key, wanted)
+        looks, ports = [], world.cluster.policies.index.named_ports
+        count = ports.count
+        ports.count = lambda shared, *more: looks.append(shared.key) or count(shared, *more)
         peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
         rule = {"to": peers, "ports": [{"port": f"n{one}"} for one in range(20)]}
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
@@ -406,17 +407,18 @@ def test_a_long_look_at_pods_pauses(nb, monkeypatch):
         for number in range(4):
             world.pod(f"a/p{number}", 1, [("web", 8080 + number)])
         await world.settled()
-        numbers = world.cluster.policies.index.numbers
+        ports = world.cluster.policies.index.named_ports
+        count = ports.count
         looks, seen = [], []
 
-        def look(key, wanted):
-            looks.append(key)
+        def look(shared, *more):
+            looks.append(shared.key)
             seen.append((len(world.acls()), world.port("a/late") is not None))
             if len(looks) == 2:
                 world.pod("a/late", 1, [("web", 9090)])
-            return numbers(key, wanted)
+            return count(shared, *more)
 
-        world.cluster.policies.index.numbers = look
+        ports.count = look
         peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
         rule = {"to": peers, "ports": [{"port": "web"}]}
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])

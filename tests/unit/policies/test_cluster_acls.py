@@ -9,8 +9,15 @@ from __future__ import annotations
 import re
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import acls, cluster_acls, tiers
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.acls import Watch
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.cluster_model import ClusterPolicy
-from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import PeerPods, Shared
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import PortName
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import (
+    OtherNumbers,
+    PeerPods,
+    PodGroup,
+    Shared,
+)
 
 ALL = {"namespaces": {}}
 RED = {"namespaces": {"matchLabels": {"team": "red"}}}
@@ -88,18 +95,45 @@ def test_nodes_and_domain_names():
 
 
 def test_what_is_too_much_fails_closed():
-    """Protects against rules whose peers, or numbers of a named port, are more than what is served: Accept matches
-    nothing, or what is served; Deny and Pass deny everything.
+    """Protects against rules whose peers are more than what is served: Accept matches nothing; Deny and Pass deny
+    everything.
     """
     (peer,) = (PeerPods(one.namespaces, one.pods) for one in policy(ingress=[rule("Deny", peer=RED)]).ingress[0].peers)
     assert rows(policy(ingress=[rule("Accept", peer=RED)]), refused=[peer]) == []
-    named = {"peer": RED, "protocols": [{"destinationNamedPort": "web"}]}
-    assert len(rows(policy(ingress=[rule("Accept", **named)]), [80], crowded=["web"])) == 6
     for action in ("Deny", "Pass"):
-        for more in ({"refused": [peer]}, {"crowded": ["web"]}):
-            (one,) = rows(policy(ingress=[rule(action, **named)]), [80], **more)
-            assert one.columns["action"] == "drop"
-            assert re.fullmatch(r"outport == @policy_[0-9a-f]{32} && ip", one.columns["match"])
+        (one,) = rows(policy(ingress=[rule(action, peer=RED)]), [80], refused=[peer])
+        assert one.columns["action"] == "drop"
+        assert re.fullmatch(r"outport == @policy_[0-9a-f]{32} && ip", one.columns["match"])
+
+
+def test_too_many_numbers_of_a_name():
+    """Protects all pods from those that have very many numbers for a name: an Accept rule matches those that are
+    served, and a Deny or Pass rule denies its own peers, and nobody else, one protocol of the pods with other numbers
+    only. What a Pass rule passes is not denied with the same priority.
+    """
+    made = policy()
+    name = PortName("tcp", "web")
+    for direction, field in (("ingress", "from"), ("egress", "to")):
+        key = PodGroup(made.namespace, made.pods) if direction == "ingress" else PeerPods(made.namespace, made.pods)
+        ports = [{"destinationNamedPort": "web"}, {"tcp": {"destinationPort": {"range": {"start": 90, "end": 99}}}}]
+        other = key._replace(port=OtherNumbers("tcp", "web", (80, 8080)))
+
+        def wanted(action, field=field, ports=ports, direction=direction, key=key):
+            one = policy(**{direction: [rule(action, field, protocols=ports)]})
+            return cluster_acls.wanted(one, lambda watch: [80, 8080] * (watch.port == name), crowded=[Watch(key, name)])
+
+        plain = len(wanted("Accept"))
+        assert plain == 3
+        for action, condition in (
+            ("Deny", "tcp"),
+            ("Pass", "(tcp.dst <= 79 || 81 <= tcp.dst <= 89 || 100 <= tcp.dst <= 8079 || tcp.dst >= 8081)"),
+        ):
+            found = wanted(action)
+            (extra,) = (one for one in found if other in (one.group, *one.peers))
+            assert len(found) == plain + 1 and extra.action == "drop" and extra.ports == condition
+            assert extra.rule == 0 and {one.priority for one in found} == {extra.priority}
+            assert extra.peers == ((PeerPods(made.namespace, made.pods),) if direction == "ingress" else (other,))
+            assert {one.tier for one in found} == {tiers.ADMIN}
 
 
 def test_a_policy_that_is_refused_has_no_rows():
