@@ -14,15 +14,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from .._pods.model import ContainerPort, Pod
+from .._ovsdb.rows import Owner
+from .._pods.model import Pod
 from .._reconcile.engine import PLANNING_TIME
 from . import acls
 from .acls import Watch
 from .cluster_model import ClusterPolicy
 from .index import PolicyIndex
 from .model import PortName
-from .named_ports import MAXIMUM_NUMBERS, Numbers, with_port
-from .reports import AnyPolicy
+from .named_ports import MAXIMUM_NUMBERS, Numbers, PortNumber, Written
+from .reports import AnyPolicy, kind_of
 from .shared import FEW_PODS, Key, PeerPods, PodGroup, Shared
 
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
@@ -38,8 +39,7 @@ class Looks:
 
     :param pods: key -> pod, the informer's store.
     :param mark: called with the key of a policy that must be planned, for a look is due.
-    :param is_written: returns whether a group or set has rows.
-    :param names_in: returns the names of the groups and sets that the rows of a policy name.
+    :param written: the numbers of ports that rows are there for.
 
     :ivar numbers: policy -> the numbers that its ACLs have for names.
     :ivar refused: policy -> peers for which it has no members left.
@@ -51,8 +51,7 @@ class Looks:
         index: PolicyIndex,
         pods: Mapping[str, Pod],
         mark: Callable[[str], object],
-        is_written: Callable[[Key], bool] = lambda key: False,
-        names_in: Callable[[str], Collection[str]] = lambda policy: (),
+        written: Written,
     ) -> None:
         self.numbers: dict[str, dict[Watch, list[int]]] = {}
         self.refused: dict[str, set[PeerPods]] = {}
@@ -60,7 +59,8 @@ class Looks:
         self._index = index
         self._index.on_size = self._size_changed
         self._index.named_ports.on_change = self._numbers_changed
-        self._is_written, self._names_in = is_written, names_in
+        self._written = written
+        self._inheriting: set[str] = set()  # policies whose numbers have not been looked for since this watcher began
         self._pods = pods
         self._mark = mark
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
@@ -90,6 +90,7 @@ class Looks:
             (self._clusters.add if isinstance(policy, ClusterPolicy) else self._clusters.discard)(key)
         else:
             self._clusters.discard(key)
+            self._inheriting.discard(key)
             self.numbers.pop(key, None)
             self.refused.pop(key, None)
             self.crowded.pop(key, None)
@@ -132,6 +133,8 @@ class Looks:
     def begin(self) -> None:
         """Let all numbers be looked for again: this watcher begins to act, and those that have rows stay."""
         self._index.named_ports.clear()
+        self._written.clear()
+        self._inheriting.update(self._watches)
         self._uncounted.update(self._under_way)
         self._under_way.clear()
         self._unnumbered.update(key for key, watches in self._watches.items() if watches)
@@ -175,6 +178,7 @@ class Looks:
             for _pause in self._count_numbers(key):
                 yield
             found = self._served(key)
+            self._inheriting.discard(key)
         if found != before or refused != self.refused.get(key, set()) or self.crowded.get(key) != crowded_before:
             self.numbers[key], self.refused[key] = found, refused
             on_found(key)
@@ -202,7 +206,7 @@ class Looks:
         for watch in self._watches.get(key, ()):
             names.setdefault(watch.key, set()).add(watch.port)
         for one, wanted in names.items():
-            if self._index.named_ports.count(self._shared(one), wanted, self._is_written):
+            if self._index.named_ports.count(self._shared(one), wanted, self._written.numbers):
                 yield
 
     def _shared(self, key: Key) -> Shared:
@@ -226,13 +230,14 @@ class Looks:
 
     def _fewer(self, key: str, numbers: Mapping[Watch, Numbers]) -> dict[Watch, list[int]]:
         """Return as many numbers as a policy may have: first those that it has already, also by an earlier watcher."""
-        before, names = self.numbers.get(key, {}), self._names_in(key)
+        before = {(watch, number) for watch, found in self.numbers.get(key, {}).items() for number in found}
+        written = self._written.numbers_of(Owner(kind_of(key), key)) if key in self._inheriting else set()
         kept: list[tuple[Watch, int]] = []
         new: list[tuple[Watch, int]] = []
         for watch, one in numbers.items():
+            digest = self._shared(watch.key).digest
             for number in sorted(one.served, key=one.order):
-                exact = Shared(with_port(watch.key, ContainerPort(*watch.port, number)))
-                is_kept = number in before.get(watch, ()) or not exact.row_names.isdisjoint(names)
+                is_kept = PortNumber(digest, *watch.port, number) in written if written else (watch, number) in before
                 (kept if is_kept else new).append((watch, number))
         found: dict[Watch, list[int]] = {}
         for watch, number in (*kept, *new)[:MAXIMUM_SERVED]:

@@ -14,18 +14,20 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .._ovsdb.rows import Owner
+from .._common import names
+from .._ovsdb.rows import CurrentRow, Owner
 from .._pods.model import ContainerPort, Pod
 from .model import PortName
-from .shared import GROUP_TABLE, SET_TABLE, Key, PeerPods, PodGroup, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, PeerPods, PodGroup, Shared
 
 if TYPE_CHECKING:
     from .._ovsdb.replica import Replica
 
 MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
-NAMED = re.compile(r"[@$](\w+)")  # groups and sets in a match
+NAMED = re.compile(r"([@$])(\w+)")  # groups and sets in a match
+NUMBER = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 class Index(Protocol):
@@ -126,13 +128,15 @@ class NamedPorts:
         """Return the numbers of a name that is counted."""
         return self._counted[shared].numbers[name]
 
-    def count(self, shared: Shared, names: Collection[PortName], is_written: Callable[[Key], bool]) -> bool:
+    def count(
+        self, shared: Shared, wanted: Collection[PortName], written: Callable[[Shared, PortName], Collection[int]]
+    ) -> bool:
         """Count the numbers of names that are not counted yet; return whether that took a look at pods.
 
-        :param is_written: returns whether a group or set has rows: those numbers stay, whoever has written them.
+        :param written: returns the numbers that rows are there for: those stay, whoever has written them.
         """
         counted = self._counted.get(shared)
-        missing = [name for name in names if counted is None or name not in counted.numbers]
+        missing = [name for name in wanted if counted is None or name not in counted.numbers]
         if not missing:
             return False
         if counted is None:
@@ -147,9 +151,8 @@ class NamedPorts:
                 if port[:2] in found:
                     found[port[:2]][port.number] += 1
         for name in missing:
-            pods = found[name]
-            kept = (one for one in pods if is_written(with_port(shared.key, ContainerPort(*name, one))))
-            counted.numbers[name] = Numbers(pods, kept if len(pods) > MAXIMUM_NUMBERS else ())
+            kept = [one for one in written(shared, name) if one in found[name]]
+            counted.numbers[name] = Numbers(found[name], kept)
         return True
 
     def drop(self, shared: Shared, name: PortName) -> None:
@@ -209,24 +212,61 @@ class NamedPorts:
             del self._of_pod[key]
 
 
+class PortNumber(NamedTuple):
+    """A number of a name that rows are made for, as those rows tell it.
+
+    :ivar digest: of the group or set whose pods have it (:class:`.shared.Shared`).
+    """
+
+    digest: str
+    protocol: str
+    name: str
+    number: int
+
+
 class Written:
-    """What rows there are already, also those that an earlier watcher has written."""
+    """The numbers that rows are there for when a watcher begins, also those that an earlier one has written."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self._numbers: dict[tuple[str, str, str], set[int]] | None = None  # None: they are not read yet
 
-    def has(self, key: Key) -> bool:
-        """Return whether a group or a set has rows."""
-        return bool(self._replica.owned(Shared(key).owner, (GROUP_TABLE, SET_TABLE)))
+    def clear(self) -> None:
+        """Read them anew."""
+        self._numbers = None
 
-    def names_of(self, owner: Owner) -> set[str]:
-        """Return the names of groups and sets that the ACLs of an owner name."""
-        rows = self._replica.owned(owner, ("ACL",))
-        return {name for row in rows for name in NAMED.findall(row.columns["match"])}
+    def numbers(self, shared: Shared, name: PortName) -> set[int]:
+        """Return the numbers of a name that the pods of a group or set had, once."""
+        if self._numbers is None:
+            self._numbers = {}
+            for kind, table in ((GROUP_KIND, GROUP_TABLE), (SET_KIND, SET_TABLE)):
+                for owner in self._replica.owners(kind):
+                    for one in filter(None, map(_number_of, self._replica.owned(Owner(kind, owner), (table,)))):
+                        self._numbers.setdefault(one[:3], set()).add(one.number)
+        return self._numbers.pop((shared.digest, *name), set())
+
+    def numbers_of(self, owner: Owner) -> set[PortNumber]:
+        """Return the numbers that the ACLs of an owner are about."""
+        found = set()
+        for row in self._replica.owned(owner, ("ACL",)):
+            for mark, name in NAMED.findall(row.columns["match"]):
+                named = self._replica.named(GROUP_TABLE if mark == "@" else SET_TABLE, name)
+                number = _number_of(named) if named is not None else None
+                if number is not None:
+                    found.add(number)
+        return found
 
 
-def with_port(key: Key, port: ContainerPort) -> PodGroup | PeerPods:
-    """Return the key of those pods of a group or set that have a port."""
-    if not isinstance(key, (PodGroup, PeerPods)):
-        raise TypeError(f"{key} has no pods")
-    return key._replace(port=port)
+def number_key(key: Key) -> str:
+    """Return what the rows of a group or set tell of the port that its pods have; empty: they need not have one."""
+    if not isinstance(key, (PodGroup, PeerPods)) or not isinstance(key.port, ContainerPort):
+        return ""
+    return f"{Shared(key._replace(port=None)).digest} {key.port.protocol} {key.port.number} {key.port.name}"
+
+
+def _number_of(row: CurrentRow) -> PortNumber | None:
+    """Return what a row tells of the port that its pods have; None: nothing that can be read."""
+    parts = (row.external_id(names.NUMBER_KEY) or "").split(" ", 3)
+    if len(parts) < 4 or not NUMBER.fullmatch(parts[2]):
+        return None
+    return PortNumber(parts[0], parts[1], parts[3], int(parts[2]))

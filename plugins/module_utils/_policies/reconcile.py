@@ -82,10 +82,7 @@ class PolicyPlanner:
     ) -> None:
         self._versions, self._known_versions = versions, VERSIONS
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
-        written = Written(replica)
-        self.looks = Looks(
-            self.index, pods, self._mark_policy, written.has, lambda key: written.names_of(self.owner(key))
-        )
+        self.looks = Looks(self.index, pods, self._mark_policy, Written(replica))
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before

@@ -240,11 +240,6 @@ class Shared:
         """Return the name of its address set for an IP version."""
         return names.peer_set(self.digest, version)
 
-    @property
-    def row_names(self) -> set[str]:
-        """The names of its rows."""
-        return {self.group} if self.kind == GROUP_KIND else set(map(self.set_name, self.versions))
-
 
 def _told(port: PortOf) -> str:
     """Return a port for people."""

@@ -15,7 +15,7 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import sh
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.index import PolicyIndex
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.looks import Looks
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import Namespace, Policy
-from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.named_ports import MAXIMUM_NUMBERS, with_port
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.named_ports import MAXIMUM_NUMBERS, PortNumber
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.selectors import EVERYTHING, Selector
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import OtherNumbers, PeerPods, Shared
 
@@ -46,16 +46,36 @@ def policy(peers, ports=(), direction="ingress"):
     return Policy.from_object({"metadata": {"namespace": "ns0", "name": "p", "uid": "u"}, "spec": spec})
 
 
+class Rows:
+    """What an earlier watcher has written."""
+
+    def __init__(self):
+        self.found = set()
+
+    def clear(self):
+        """It is asked for at once."""
+
+    def numbers(self, shared, name):
+        """The numbers of a name."""
+        return {one.number for one in self.found if (one.digest, one.protocol, one.name) == (shared.digest, *name)}
+
+    def numbers_of(self, _owner):
+        """Those of the only policy."""
+        return self.found
+
+    def add(self, watch, numbers):
+        """Rows for some numbers."""
+        self.found |= {PortNumber(Shared(watch.key).digest, *watch.port, one) for one in numbers}
+
+
 class World:
     """Stores, index and looks, as the watcher has them."""
 
     def __init__(self):
         self.pods, self.namespaces, self.marked = {}, {}, []
         self.index = PolicyIndex(self.pods, self.namespaces, lambda _key: ())
-        self.rows, self.written = set(), set()  # names that a policy's rows have, and groups and sets
-        self.looks = Looks(
-            self.index, self.pods, self.marked.append, lambda key: key in self.written, lambda _policy: self.rows
-        )
+        self.written = Rows()
+        self.looks = Looks(self.index, self.pods, self.marked.append, self.written)
 
     def put(self, new):
         """A pod comes or changes."""
@@ -225,15 +245,13 @@ def test_numbers_are_bounded(monkeypatch):
     assert world.marked == ["ns0/p"] * len(PEERS)
     world.look()
     assert world.looks.numbers["ns0/p"] == before
-    # Also by the next watcher, which finds them in rows.
-    exact = [
-        Shared(with_port(watch.key, ContainerPort("tcp", "http", one))) for watch in before for one in before[watch]
-    ]
-    world.rows = {name for one in exact for name in one.row_names}
-    world.looks.numbers.clear()
+    # A watcher that begins finds those that have rows, where it would choose others.
+    other = {watch: [8000, 8001, 8002, 8003][len(numbers) - 3 :] for watch, numbers in before.items()}
+    for watch, numbers in other.items():
+        world.written.add(watch, numbers)
     world.looks.begin()
     world.look()
-    assert world.looks.numbers["ns0/p"] == before
+    assert other != before and world.looks.numbers["ns0/p"] == other
     assert shared_module.FEW_PODS == looks_module.FEW_PODS
 
 
@@ -288,7 +306,8 @@ def test_numbers_that_have_rows_stay():
     for number in late:
         world.put(pod(f"ns0/more{number}", ports=[("http", number)]))
     for rows, expected in ((served, served), ((), sorted({*served[:-4], *late}))):
-        world.written = {with_port(watch.key, ContainerPort("tcp", "http", number)) for number in rows}
+        world.written.found.clear()
+        world.written.add(watch, rows)
         world.looks.begin()
         world.look("ns0/p0")
         assert world.looks.numbers["ns0/p0"][watch] == expected
