@@ -784,3 +784,81 @@ def test_a_static_pod_that_goes_for_good(nb, monkeypatch):
         assert world.groups() == {("a", "pods="): set()} and world.cluster.policies.index.away() == []
 
     run(nb, test)
+
+
+def test_numbers_of_ports_over_a_restart(nb):
+    """Protects connections from a watcher that begins where a name of a port has too many numbers: those that rows are
+    there for stay, though more pods have others by now.
+    """
+
+    def fill(world):
+        world.namespace("a")
+        for number in range(40):
+            world.pod(f"a/p{number}", 1 + number % 2, [("http", 1000 + number)])
+        for field in ("ingress", "egress"):
+            rule = {"ports": [{"port": "http"}]}
+            world.policy(f"a/{field}", podSelector={}, policyTypes=[field.capitalize()], **{field: [rule]})
+
+    async def main():
+        async with PolicyWorld(nb) as world:
+            fill(world)
+            await world.settled()
+            before = world.acls()
+        ports = sorted(int(one[3].rpartition(" ")[2]) for one in before if one[1] == "allow-related")
+        # A port group has pods of both IP versions, and of address sets there are two.
+        assert ports == sorted([*range(1000, 1032)] * 3)
+        world = PolicyWorld(nb)
+        for number in range(32, 40):
+            world.pod(f"a/q{number}", 1, [("http", 1000 + number)])
+        fill(world)
+        async with world:
+            await world.settled()
+            assert world.acls() == before and world.port("a/q39") is not None
+            world.delete("pods", "a/p0")  # who waits comes in where there is room: first what most pods have
+            await world.settled()
+            ports = {int(one[3].rpartition(" ")[2]) for one in world.acls() if one[1] == "allow-related"}
+            assert ports == {*range(1001, 1033)}
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def test_another_ip_version(nb):
+    """Protects pods where the cluster gets another IP version, and hosts where it has one only: ACLs are about those
+    that pods have, and all policies get those of another one at once.
+    """
+
+    async def test(world):
+        async def subnets(*texts):
+            keys = [["k8s.ovn.org/cluster-subnets", ",".join(texts)]]
+            await world.cluster.replica.transact(
+                [
+                    {
+                        "op": "mutate",
+                        "table": "Logical_Switch",
+                        "where": [["name", "==", "join"]],
+                        "mutations": [
+                            ["external_ids", "delete", ["set", ["k8s.ovn.org/cluster-subnets"]]],
+                            ["external_ids", "insert", ["map", keys]],
+                        ],
+                    }
+                ]
+            )
+            while world.cluster.networks.pods() != texts:
+                await asyncio.sleep(0.002)
+            await world.settled()
+
+        def versions():
+            return {int(one[3].split(" ip")[1][0]) for one in world.acls() if one[1] == "allow-related"}
+
+        world.namespace("a")
+        world.pod("a/web", 1)
+        world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}])
+        await world.settled()
+        both = world.cluster.networks.pods()
+        assert versions() == {4, 6} and len(both) == 2
+        for texts, expected in ((both[:1], {4}), (both, {4, 6}), (both[1:], {6}), ((), {4, 6})):
+            await subnets(*texts)
+            assert versions() == expected
+            assert world.cluster.policies.sizes()["acl"] == len(world.acls())
+
+    run(nb, test)
