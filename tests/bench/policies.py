@@ -26,11 +26,13 @@ from northbound import Northbound, gateway_settings, node_settings
 from northd import Northd
 from policy_world import PolicyWorld
 
+PORTS = [{"port": 443}, {"port": 30000, "endPort": 30999}, {"protocol": "UDP", "port": 53}]
+NUMBERS, NAMED = 40, 300  # of a named port among all pods: more than are served; policies that have the name
 NODES, NAMESPACES, APPS, TIMES = 45, 50, 20, 20
 
 
 def policy(number):
-    """The spec of a policy, each with a peer selector and a port of its own."""
+    """The spec of a policy, each with a peer selector and a port of its own, beside others of two protocols."""
     peers = [
         {"podSelector": {"matchLabels": {"app": f"app{number % APPS}"}}},
         {
@@ -41,7 +43,7 @@ def policy(number):
     return {
         "podSelector": {"matchLabels": {"app": f"app{(number + 1) % APPS}"}},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": peers, "ports": [{"port": 1000 + number}]}],
+        "ingress": [{"from": peers, "ports": [{"port": 1000 + number}, *PORTS]}],
         "egress": [
             {"to": peers},
             {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": [f"10.{number % 250}.0.0/16"]}}]},
@@ -99,7 +101,8 @@ async def measure(nb, northd, pods, policies):
 
         def pod(number, **labels):
             key = f"ns{number % NAMESPACES}/p{number}"
-            world.pod(key, number % NODES + 1, app=f"app{number % APPS}", n=str(number % 1000), **labels)
+            named = [("http", 8000 + number % NUMBERS)]
+            world.pod(key, number % NODES + 1, named, app=f"app{number % APPS}", n=str(number % 1000), **labels)
 
         def some(count):
             for number in range(count):
@@ -128,7 +131,8 @@ async def measure(nb, northd, pods, policies):
 
             def moved(number):
                 key = f"ns{number % NAMESPACES}/p{number}"
-                world.pod(key, number % NODES + 1, app=f"app{(number + 1 + count) % APPS}", n=str(number % 1000))
+                named = [("http", 8000 + number % NUMBERS)]
+                world.pod(key, number % NODES + 1, named, app=f"app{(number + 1 + count) % APPS}", n=str(number % 1000))
 
             await bench.show("a pod that changes its groups", [lambda n=n: moved(n) for n in every])
             await bench.show(
@@ -152,6 +156,26 @@ async def measure(nb, northd, pods, policies):
                 "for a look at all policies at once",
                 flush=True,
             )
+        await named(world, bench, pod, 2 * pods)
+
+
+async def named(world, bench, pod, first):
+    """What policies cost that have a port's name in common, for which all pods have more numbers than are served.
+
+    :param first: a number that no pod has yet.
+    """
+
+    def make():
+        for number in range(NAMED):
+            rule = {"ports": [{"port": "http"}]}
+            key = f"ns{number % NAMESPACES}/named{number}"
+            world.policy(key, podSelector={}, policyTypes=["Egress"], egress=[rule])
+
+    seconds, planned = await bench.cost(make)
+    print(f"  {NAMED} policies with a named port: {seconds:.2f} s until written, planning {planned:.2f} s", flush=True)
+    known = [NUMBERS * (first + n) for n in range(TIMES)]
+    await bench.show("a new pod, whose number is served", [lambda n=n: pod(n) for n in known])
+    await bench.show("a new pod, whose number has no room", [lambda n=n: pod(n + NUMBERS - 1) for n in known])
 
 
 KINDS = ("NetworkPolicy", "PolicyPods", "PolicyPeers")

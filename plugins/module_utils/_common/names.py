@@ -186,6 +186,9 @@ MULTICAST_ANNOTATION = "k8s.ovn.org/multicast-enabled"  # of a Namespace
 POD_MARK = "pod"
 SELECTOR_KEY = "k8s.ovn.org/selector"  # of a group or set of network policies: what selects its members, for people
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there
+NUMBER_KEY = (
+    "k8s.ovn.org/port-number"  # of a group or set of pods with a named port: whose pods they are of, and the port
+)
 RULE_KEY = "gress-index"  # of an ACL: the number of its rule in the policy, from 0; of several the first and last, 3-7
 ACL_LOGGING_ANNOTATION = "k8s.ovn.org/acl-logging"  # of a namespace, by its users, and of a ClusterNetworkPolicy
 ACL_METER = "acl-logging"

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The ACLs of network policies (ovn-nb(5), ACL): one for each rule of a policy, and one that drops all else.
+"""The ACLs of network policies (ovn-nb(5), ACL): those of each rule of a policy, one for each IP version of its peers
+and each protocol of its ports (:mod:`.conditions`), and one that drops all else.
 
 They belong to the port group of the pods that the policy is for. Each policy has its own drop: so it is written, and
 removed, in one transaction with its rules, whichever other policies are there. ovn-northd makes one flow of equal ones.
@@ -13,16 +14,16 @@ a user gets into it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from .._common import names
 from .._ovsdb.rows import Need, Owner, Row
 from .._pods.model import ContainerPort
-from . import acl_log, tiers
+from . import acl_log, conditions, tiers
 from .acl_log import OFF, AclLogging
 from .domain_sets import DomainPlanner
-from .model import EGRESS, INGRESS, LAST_PORT, PodPeer, Policy, PortName, PortRange, Rule
+from .model import EGRESS, INGRESS, PodPeer, Policy, PortName, PortRange, Rule
 from .selectors import EVERYTHING, Selector
 from .shared import GROUP_TABLE, VERSIONS, Key, Peer, PeerDomain, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
 
@@ -56,13 +57,14 @@ class AnyPolicy(Protocol):
 
 
 class Acl(NamedTuple):
-    """One ACL of a policy, whose groups and sets are named by their keys.
+    """What a policy says of one protocol, or all: an ACL for each IP version, whose groups and sets are named by their
+    keys.
 
     :ivar tier: one of :mod:`.tiers`.
 
     :ivar group: the pods whose port group it belongs to, and that it is about.
     :ivar peers: None: everyone.
-    :ivar ports: a condition; empty: all ports.
+    :ivar ports: a condition of ports of one protocol; empty: all packets.
     :ivar rule: the number of the rule that lets it through, the first of several; None: it is the isolation.
     """
 
@@ -132,7 +134,7 @@ def watches(policy: AnyPolicy) -> list[Watch]:
         found.update((Watch(group, port), None) for port in (rule.ports.names if rule.ports else ()))
     for rule in policy.egress or ():
         for port in rule.ports.names if rule.ports else ():
-            found.update((Watch(key, port), None) for key in _pods_behind(policy, rule))
+            found.update((Watch(key, port), None) for key in pods_behind(policy, rule))
     return list(found)
 
 
@@ -164,12 +166,11 @@ def wanted(policy: Policy, numbers: Numbers, refused: Collection[PeerPods] = ())
 
 def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an ingress rule."""
-    peers = _peers(policy, rule)
+    peers = rule_peers(policy, rule)
     if peers == ():
         return
     group = PodGroup(policy.namespace, policy.pods)
-    if rule.ports is None or rule.ports.ranges:
-        ports = _condition(rule.ports.ranges) if rule.ports else ""
+    for ports in _conditions(rule):
         yield Acl(tiers.TO_POD, tiers.ALLOW, ALLOW, group, peers, ports)
     for name in rule.ports.names if rule.ports else ():
         for number in numbers(Watch(group, name)):
@@ -179,16 +180,15 @@ def from_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]
 
 def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
     """Yield the ACLs of an egress rule. The name of a port means pods only, also where the peer is a network."""
-    peers = _peers(policy, rule)
+    peers = rule_peers(policy, rule)
     if peers == ():
         return
     group = PodGroup(policy.namespace, policy.pods)
-    if rule.ports is None or rule.ports.ranges:
-        ports = _condition(rule.ports.ranges) if rule.ports else ""
+    for ports in _conditions(rule):
         yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, peers, ports)
     for name in rule.ports.names if rule.ports else ():
         by_number: dict[int, list[PeerPods]] = {}
-        for key in _pods_behind(policy, rule):
+        for key in pods_behind(policy, rule):
             for number in numbers(Watch(key, name)):
                 port = ContainerPort(name.protocol, name.name, number)
                 by_number.setdefault(number, []).append(key._replace(port=port))
@@ -196,7 +196,7 @@ def to_peers(policy: AnyPolicy, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
             yield Acl(tiers.FROM_POD, tiers.ALLOW, ALLOW, group, tuple(keys), _number(name.protocol, number))
 
 
-def _peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | None:
+def rule_peers(policy: AnyPolicy, rule: Rule) -> tuple[Peer | PeerDomain, ...] | None:
     """Return the peers of a rule; None: everyone."""
     if rule.everyone:
         return None
@@ -210,7 +210,7 @@ def pods_of(policy: AnyPolicy, peer: PodPeer) -> PeerPods:
     return PeerPods(policy.namespace if peer.namespaces is None else peer.namespaces, peer.pods)
 
 
-def _pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
+def pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
     """Return the pods among the peers of a rule, also those in its networks."""
     if rule.everyone:
         return [PeerPods(EVERYTHING, EVERYTHING)]
@@ -218,62 +218,66 @@ def _pods_behind(policy: AnyPolicy, rule: Rule) -> list[PeerPods]:
     return [*(pods_of(policy, one) for one in rule.peers), *blocks]
 
 
-def _condition(ranges: Iterable[PortRange]) -> str:
-    """Return the condition that a packet has one of these ports."""
-    single: dict[str, list[int]] = {}
-    parts: list[str] = []
-    for protocol, first, last in ranges:
-        if (first, last) == (0, LAST_PORT):
-            parts.append(protocol)
-        elif first == last:
-            single.setdefault(protocol, []).append(first)
-        else:
-            parts.append(f"{first} <= {protocol}.dst <= {last}")
-    parts += [_numbers(protocol, found) for protocol, found in single.items()]
-    return parts[0] if len(parts) == 1 else f"({' || '.join(f'({part})' for part in sorted(parts))})"
+def _conditions(rule: Rule) -> list[str]:
+    """Return the conditions of the ports that a rule has numbers of; an empty one: all packets."""
+    return conditions.of_ports(rule.ports.ranges) if rule.ports else [""]
 
 
 def _number(protocol: str, number: int) -> str:
-    return _numbers(protocol, [number])
+    return conditions.of_ports([PortRange(protocol, number, number)])[0]
 
 
-def _numbers(protocol: str, found: Sequence[int]) -> str:
-    return f"{protocol}.dst == {found[0] if len(found) == 1 else '{' + ', '.join(map(str, found)) + '}'}"
-
-
-def row(policy: str, acl: Acl, find: Find, kind: str = KIND, logging: AclLogging = OFF) -> Row:
-    """Return the row of an ACL.
+def rows(
+    policy: str,
+    acl: Acl,
+    find: Find,
+    kind: str = KIND,
+    logging: AclLogging = OFF,
+    versions: Collection[int] = VERSIONS,
+) -> list[Row]:
+    """Return the rows of an ACL: one for each IP version that its peers have.
 
     :param policy: the policy's key.
     :param find: returns a group or a set.
     :param kind: of the policy.
     :param logging: what the policy's namespace asks for.
+    :param versions: IP versions that pods have.
     """
     group = find(acl.group)
     peers = None if acl.peers is None else [_sets(one, find) for one in acl.peers]
     is_ingress = acl.direction == tiers.TO_POD
-    parts = [f"{'outport' if is_ingress else 'inport'} == @{group.group}"]
-    if peers is not None:
-        parts.append(_of_peers(peers, "src" if is_ingress else "dst"))
-    parts += [acl.ports] if acl.ports else ["ip"] if peers is None else []
-    match = " && ".join(parts)
+    found = conditions.matches(
+        f"{'outport' if is_ingress else 'inport'} == @{group.group}",
+        None if peers is None else _by_version(peers, versions),
+        "src" if is_ingress else "dst",
+        (acl.ports,) if acl.ports else (),
+    )
     what = "isolation" if acl.action == DROP else "rule"
     if acl.tier != tiers.NETWORK:
         what = f"{acl.tier}-{acl.priority}"
-    digest = hashlib.sha256(match.encode()).hexdigest()[:32]
-    return Row(
-        "ACL",
-        Owner(kind, policy),
-        f"{'to' if is_ingress else 'from'}-pods-{what}-{digest}",
-        parent=group.group,
-        parent_table=GROUP_TABLE,
-        columns={
-            **tiers.columns(acl.direction, acl.tier, acl.priority, acl.action, match),
-            **acl_log.columns(_name(policy, acl, kind), logging, acl.action),
-            "external_ids": {names.RULE_KEY: None if acl.rule is None else str(acl.rule)},
-        },
-        needs=(*(one.need for one in (group, *(peers or ()))), *acl_log.needs(logging, acl.action)),
-    )
+    role = f"{'to' if is_ingress else 'from'}-pods-{what}"
+    logged = acl_log.columns(_name(policy, acl, kind), logging, acl.action)
+    return [
+        Row(
+            "ACL",
+            Owner(kind, policy),
+            f"{role}-{hashlib.sha256(match.encode()).hexdigest()[:32]}",
+            parent=group.group,
+            parent_table=GROUP_TABLE,
+            columns={
+                **tiers.columns(acl.direction, acl.tier, acl.priority, acl.action, match),
+                **logged,
+                "external_ids": {names.RULE_KEY: None if acl.rule is None else str(acl.rule)},
+            },
+            needs=(*(one.need for one in (group, *(peers or ()))), *acl_log.needs(logging, acl.action)),
+        )
+        for match in found
+    ]
+
+
+def count_rows(acl: Acl, find: Find, versions: Collection[int]) -> int:
+    """Return how many rows an ACL has."""
+    return 1 if acl.peers is None else len(_by_version([_sets(one, find) for one in acl.peers], versions))
 
 
 def _name(policy: str, acl: Acl, kind: str) -> str:
@@ -293,17 +297,14 @@ def _sets(peer: Peer | PeerDomain, find: Find) -> Sets:
     return Domain(peer.domain) if isinstance(peer, PeerDomain) else find(peer)
 
 
-def _of_peers(peers: Sequence[Sets], field: str) -> str:
-    """Return the condition that the other end is one of the peers."""
-    by_version: dict[int, list[str]] = {}
+def _by_version(peers: Sequence[Sets], versions: Collection[int]) -> dict[int, list[str]]:
+    """Return the names of the address sets of peers, by IP version."""
+    found: dict[int, list[str]] = {}
     for one in peers:
         for version in one.versions:
-            by_version.setdefault(version, []).append(f"${one.set_name(version)}")
-    parts = [
-        f"ip{version}.{field} == {found[0] if len(found) == 1 else '{' + ', '.join(found) + '}'}"
-        for version, found in sorted(by_version.items())
-    ]
-    return parts[0] if len(parts) == 1 else f"({' || '.join(parts)})"
+            if version in versions:
+                found.setdefault(version, []).append(one.set_name(version))
+    return found
 
 
 def group_rows(group: Shared, ports: Row) -> list[Row]:

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from . import tiers
-from .acls import ALLOW, DROP, Acl, Numbers, from_peers, peers_of, pods_of, to_peers
+from .acls import ALLOW, DROP, Acl, Numbers, Watch, from_peers, peers_of, pods_behind, pods_of, rule_peers, to_peers
 from .cluster_model import KIND, ClusterPolicy
-from .model import ACCEPT, DENY, PASS, Rule
-from .shared import PeerPods
+from .conditions import of_ports
+from .model import ACCEPT, DENY, LAST_PORT, PASS, PortRange, Rule, merged
+from .shared import OtherNumbers, PeerPods, PodGroup
 
 __all__ = ["KIND", "domains_of", "peers_of", "wanted"]
 
@@ -34,14 +35,14 @@ def wanted(
     policy: ClusterPolicy,
     numbers: Numbers,
     refused: Collection[PeerPods] = (),
-    crowded: Collection[str] = (),
+    crowded: Collection[Watch] = (),
     unknown: Collection[str] = (),
 ) -> list[Acl]:
     """Return the ACLs of a policy.
 
     :param refused: peers with which an Accept rule matches nothing, and another one denies everything.
-    :param crowded: names of ports with so many numbers that not all are served: as refused, except that Accept rules
-        match those that are served.
+    :param crowded: names of ports of which not all numbers are served: Accept rules match those that are; others deny
+        the pods with another one all of the protocol, from or to the rule's peers.
     :param unknown: domain names that are not served: rules match nothing by them.
     """
     found: dict[Acl, None] = {}
@@ -49,9 +50,11 @@ def wanted(
         return []
     for direction, rules in ((tiers.TO_POD, policy.ingress), (tiers.FROM_POD, policy.egress)):
         for rule in rules:
-            served = _served(policy, rule, refused, crowded, unknown)
+            served = _served(policy, rule, refused, unknown)
             if served is not None:
                 found.update((acl, None) for acl in _of_rule(policy, direction, served, numbers))
+                if crowded and served.action != ACCEPT:
+                    found.update((acl, None) for acl in _unserved(policy, direction, served, numbers, crowded))
     return list(found)
 
 
@@ -59,15 +62,13 @@ def _served(
     policy: ClusterPolicy,
     rule: Rule,
     refused: Collection[PeerPods],
-    crowded: Collection[str],
     unknown: Collection[str],
 ) -> Rule | None:
     """Return what is served of a rule; None: nothing."""
     is_refused = any(pods_of(policy, one) in refused for one in rule.peers)
-    is_crowded = rule.ports is not None and any(one.name in crowded for one in rule.ports.names)
     if rule.action == ACCEPT:
         return None if is_refused else rule._replace(domains=tuple(one for one in rule.domains if one not in unknown))
-    return Rule(True, action=DENY, number=rule.number) if is_refused or is_crowded else rule
+    return Rule(True, action=DENY, number=rule.number) if is_refused else rule
 
 
 def _of_rule(policy: ClusterPolicy, direction: str, rule: Rule, numbers: Numbers) -> Iterator[Acl]:
@@ -75,3 +76,47 @@ def _of_rule(policy: ClusterPolicy, direction: str, rule: Rule, numbers: Numbers
     priority, action = tiers.of_rule(policy.priority, rule.number), ACTIONS[policy.tier][rule.action]
     for acl in make(policy, rule, numbers):
         yield acl._replace(tier=policy.tier, priority=priority, action=action, rule=rule.number)
+
+
+def _unserved(
+    policy: ClusterPolicy, direction: str, rule: Rule, numbers: Numbers, crowded: Collection[Watch]
+) -> Iterator[Acl]:
+    """Yield the ACLs that deny what a rule with another action than Accept may be about, where not all numbers of a
+    port's name are served: what its peers have to do with the pods that have another one.
+    """
+    group, priority = PodGroup(policy.namespace, policy.pods), tiers.of_rule(policy.priority, rule.number)
+    targets: list[PodGroup | PeerPods] = [group] if direction == tiers.TO_POD else [*pods_behind(policy, rule)]
+    for name in rule.ports.names if rule.ports else ():
+        watches = [Watch(key, name) for key in targets]
+        others = [
+            watch.key._replace(port=OtherNumbers(*name, tuple(numbers(watch)))) for watch in watches if watch in crowded
+        ]
+        if not others:
+            continue
+        for ports in [name.protocol] if rule.action == DENY else _not_passed(rule, targets, numbers, name.protocol):
+            if isinstance(others[0], PodGroup):
+                acl = Acl(direction, priority, DROP, others[0], rule_peers(policy, rule), ports)
+            else:
+                acl = Acl(
+                    direction, priority, DROP, group, tuple(one for one in others if isinstance(one, PeerPods)), ports
+                )
+            yield acl._replace(tier=policy.tier, rule=rule.number)
+
+
+def _not_passed(rule: Rule, targets: Collection[PodGroup | PeerPods], numbers: Numbers, protocol: str) -> list[str]:
+    """Return the condition of those ports of a protocol for which a Pass rule has no ACL: of two ACLs with the same
+    priority, of which one passes and one drops, OVN takes any.
+    """
+    passed = [one for one in rule.ports.ranges if one.protocol == protocol] if rule.ports else []
+    for name in rule.ports.names if rule.ports else ():
+        if name.protocol == protocol:
+            found = (number for key in targets for number in numbers(Watch(key, name)))
+            passed += [PortRange(protocol, number, number) for number in found]
+    left, first = [], 0
+    for one in merged(passed):
+        if one.first > first:
+            left.append(PortRange(protocol, first, one.first - 1))
+        first = one.last + 1
+    if first <= LAST_PORT:
+        left.append(PortRange(protocol, first, LAST_PORT))
+    return of_ports(left)

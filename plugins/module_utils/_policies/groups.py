@@ -22,6 +22,7 @@ from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from .acls import group_rows
 from .index import PolicyIndex
+from .named_ports import number_key
 from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Node, PeerNetworks, PeerNodes, Shared
 
 PORTS = (northbound.TABLE,)
@@ -230,5 +231,8 @@ def _of(addresses: Iterable[str], version: int) -> list[str]:
 
 
 def _told(shared: Shared) -> dict[str, str]:
-    """Return what people are told of a row in ``external_ids``: what selects its members, bounded."""
-    return {names.SELECTOR_KEY: str(shared)[:LONGEST]}
+    """Return what is told of a row in ``external_ids``: to people what selects its members, bounded; to the next
+    watcher the port that they have.
+    """
+    number = number_key(shared.key)
+    return {names.SELECTOR_KEY: str(shared)[:LONGEST], **({names.NUMBER_KEY: number} if number else {})}

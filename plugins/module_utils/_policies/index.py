@@ -10,13 +10,14 @@ namespaces a selector selects is kept: that changes with namespaces' labels only
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Union
 
 from .._pods.model import ContainerPort, Pod
 from .model import Namespace, PortName
+from .named_ports import NamedPorts
 from .selectors import Selector, SelectorIndex
-from .shared import GROUP_KIND, OTHERS, SET_KIND, Key, PeerNetworks, PeerNodes, PeerPods, PodGroup, Shared
+from .shared import GROUP_KIND, SET_KIND, Key, OtherNumbers, PeerNetworks, PeerNodes, PeerPods, PodGroup, PortOf, Shared
 
 Part = Union[str, Selector]  # what selects namespaces: the name of one, or labels
 
@@ -29,6 +30,7 @@ class PolicyIndex:
     :param addresses_of: returns the addresses that the port of a pod has.
 
     :ivar on_size: called with a set whose size is another one than policies know that count it.
+    :ivar named_ports: the numbers that pods have for names of ports.
     """
 
     on_size: Callable[[Shared], object]
@@ -51,8 +53,9 @@ class PolicyIndex:
         self._pods_of: dict[str, set[str]] = {}  # namespace -> keys of its pods
         self._nodes: set[Shared] = set()  # sets of nodes
         self._away: dict[str, Pod] = {}  # key -> static pod whose copy at the API server is away
-        self._with_port: dict[ContainerPort, set[str]] = {}  # port -> keys of pods that have it
+        self._with_port: dict[tuple[str, str], dict[ContainerPort, set[str]]] = {}  # name -> port -> pods that have it
         self._are_counted = False  # some set's pods were counted
+        self.named_ports = NamedPorts(self)
 
     # Events.
 
@@ -70,6 +73,7 @@ class PolicyIndex:
             self._away[key] = old
         else:
             self._forget_pod(namespace, key)
+        self.named_ports.changed(key, after)
 
     def pod_gone(self, key: str) -> Pod | None:
         """Take in that a pod has no port any more; return it where it was a static pod that has stayed."""
@@ -78,18 +82,22 @@ class PolicyIndex:
             self._recount(pod, None)
             self._index_ports(key, pod, None)
             self._forget_pod(pod.namespace, key)
+            self.named_ports.changed(key, None)
         return pod
 
     def _index_ports(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in that a pod has other ports."""
         before, after = (set(pod.ports) if pod is not None else set() for pod in (old, new))
         for port in before - after:
-            keys = self._with_port.get(port, set())
+            ports = self._with_port.get(port[:2], {})
+            keys = ports.get(port, set())
             keys.discard(key)
             if not keys:
-                self._with_port.pop(port, None)
+                ports.pop(port, None)
+            if not ports:
+                self._with_port.pop(port[:2], None)
         for port in after - before:
-            self._with_port.setdefault(port, set()).add(key)
+            self._with_port.setdefault(port[:2], {}).setdefault(port, set()).add(key)
 
     def _recount(self, old: Pod | None, new: Pod | None) -> None:
         """Take in that a pod has other labels, has come or has gone: the sets that are counted have other sizes."""
@@ -118,7 +126,10 @@ class PolicyIndex:
             for pod in self.pods_in(name) if parts and self._are_counted else ():
                 for index in filter(None, map(self._peers.get, parts)):
                     self._resize(index.matching(pod.labels), by)
-        return before != after if new is not None else bool(before)
+        is_other = before != after if new is not None else bool(before)
+        for pod in self.pods_in(name) if is_other else ():
+            self.named_ports.changed(pod.key, pod)
+        return is_other
 
     # Policies.
 
@@ -136,9 +147,9 @@ class PolicyIndex:
         if shared is not None:
             shared.wanted_by.discard(policy)
 
-    def watch(self, key: Key, policy: str, port: PortName) -> None:
+    def watch(self, key: Key, policy: str, name: PortName) -> None:
         """Note that a policy has rows for each number that pods have for a port's name."""
-        self._shared(key).watchers.setdefault(policy, set()).add(port)
+        self._shared(key).watchers.setdefault(name, set()).add(policy)
 
     def count(self, key: PeerPods, policy: str) -> None:
         """Note that a policy counts the pods of a set, whether it uses it or not."""
@@ -156,11 +167,16 @@ class PolicyIndex:
         shared.users.discard(policy)
         shared.wanted_by.discard(policy)
 
-    def unwatch(self, key: Key, policy: str) -> None:
-        """Undo :meth:`watch` for all names."""
+    def unwatch(self, key: Key, policy: str, name: PortName) -> None:
+        """Undo :meth:`watch`."""
         shared = self._by_key.get(key)
-        if shared is not None:
-            shared.watchers.pop(policy, None)
+        if shared is None:
+            return
+        policies = shared.watchers.get(name, set())
+        policies.discard(policy)
+        if not policies:
+            shared.watchers.pop(name, None)
+            self.named_ports.drop(shared, name)
             self.forget(shared)
 
     def forget(self, shared: Shared) -> None:
@@ -239,28 +255,6 @@ class PolicyIndex:
         """Yield the sets that a pod is in, as far as they do not look at its addresses."""
         return (one for one in self._selected_sets(pod) if one.users and one.takes(pod))
 
-    def by_port(self, pod: Pod) -> Iterator[Shared]:
-        """Yield the groups and sets that a pod is in for a port that it names."""
-        if pod.ports:
-            yield from (one for one in (*self.groups_of(pod), *self.sets_of(pod)) if one.port is not None)
-
-    def stale(self, pod: Pod) -> set[str]:
-        """Return the policies that have no row yet for a number that this pod has for a port's name."""
-        found: set[str] = set()
-        if not pod.ports:
-            return found
-        for shared in (*self._selected_groups(pod), *self._selected_sets(pod)):
-            if not shared.watchers or isinstance(shared.key, OTHERS) or not self.is_inside(shared, pod):
-                continue
-            for port in pod.ports:
-                exact = self._by_key.get(shared.key._replace(port=port))
-                for policy, wanted in shared.watchers.items():
-                    if PortName(port.protocol, port.name) in wanted and (
-                        exact is None or policy not in exact.wanted_by
-                    ):
-                        found.add(policy)
-        return found
-
     def pods_of(self, shared: Shared) -> Iterator[Pod]:
         """Yield the pods of a group or a set."""
         key = shared.key
@@ -273,12 +267,19 @@ class PolicyIndex:
     def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
         """Yield the pods of the namespaces of a group or a set, of those that have its port."""
         if key.port is not None:
-            for pod in filter(None, map(self.pod, self._with_port.get(key.port, ()))):
+            for pod in filter(None, map(self.pod, self._having(key.port))):
                 if self._is_near(key, pod.namespace):
                     yield pod
             return
         for namespace in self._selected(_part(key)):
             yield from self.pods_in(namespace)
+
+    def _having(self, wanted: PortOf) -> list[str]:
+        """Return the keys of the pods that have a port."""
+        ports = self._with_port.get(wanted[:2], {})
+        if isinstance(wanted, OtherNumbers):
+            return [key for port, keys in ports.items() if port.number not in wanted.numbers for key in keys]
+        return list(ports.get(wanted, ()))
 
     def _is_near(self, key: PodGroup | PeerPods, namespace: str) -> bool:
         part = _part(key)
@@ -308,22 +309,16 @@ class PolicyIndex:
             shared.size = shared.told_size = sum(key.pods.matches(pod.labels) for pod in self._pods_near(key))
         return shared.size
 
-    def numbers(self, key: PodGroup | PeerPods, wanted: Collection[PortName]) -> dict[tuple[str, str], Counter[int]]:
-        """Return the numbers that the pods of a group or set have for each of these names, and how many pods each."""
-        shared = self._by_key[key]
-        found: dict[tuple[str, str], Counter[int]] = {one: Counter() for one in wanted}
-        for pod in self._pods_near(key):
-            named = [one for one in pod.ports if one[:2] in wanted]
-            if named and key.pods.matches(pod.labels) and self.is_inside(shared, pod):
-                for one in named:
-                    found[one[:2]][one.number] += 1
-        return found
-
     def _selected(self, part: Part) -> Iterable[str]:
         """Return the namespaces that a part of a key selects."""
         if isinstance(part, str):
             return (part,)
         return [name for name, parts in self._parts_of.items() if part in parts]
+
+    def selecting(self, pod: Pod) -> Iterator[Shared]:
+        """Yield the groups and sets whose selectors select a pod."""
+        yield from self._selected_groups(pod)
+        yield from self._selected_sets(pod)
 
     def _selected_groups(self, pod: Pod) -> Iterator[Shared]:
         return self._selecting(self._groups, pod)

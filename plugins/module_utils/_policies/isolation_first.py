@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from .._common import names
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import Owner, Row
 from . import acls
@@ -29,7 +30,7 @@ class IsolationFirst:
         self._mark = mark
         self._is_failing = is_failing
         self._cautious: set[str] = set()  # new policies that failed: they isolate without waiting for what they allow
-        self._waiting: dict[str, int] = {}  # policy -> how many of its ACLs were left out of its last plan
+        self._waiting: dict[str, int] = {}  # policy -> how many of its rules have rows that its last plan left out
 
     def __contains__(self, key: str) -> bool:
         """Whether a policy isolates without waiting for what it allows."""
@@ -72,16 +73,18 @@ class IsolationFirst:
         if key not in self._cautious:
             return list(rows)
         kept: list[Row] = []
+        left_out: set[tuple[object, object]] = set()
         for row in rows:
             missing = [one for one in row.needs if not self._replica.owned(one.owner, (one.table,))]
             if not missing or row.columns["action"] == acls.DROP:
                 kept.append(row)
             else:
+                left_out.add((row.columns["direction"], row.columns["external_ids"][names.RULE_KEY]))
                 for one in missing:
                     self._mark(one.owner)
-        self._waiting[key] = len(rows) - len(kept)
+        self._waiting[key] = len(left_out)
         return kept
 
     def left_out(self, key: str) -> int:
-        """Return how many rows the last plan of a policy has left out, once."""
+        """Return how many rules have rows that the last plan of a policy has left out, once."""
         return self._waiting.pop(key, 0)

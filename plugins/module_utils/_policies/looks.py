@@ -4,16 +4,17 @@
 """What a policy has to know of pods before its rows are made: the numbers that they have for the names of its ports,
 and whether its peers are too many.
 
-Both take looks at all pods of each selector. They are due when the policy is planned, and pause there: 100 selectors
+Both take looks at all pods of each selector, of which that for numbers is once for all policies
+(:mod:`.named_ports`). They are due when the policy is planned, and pause there: 100 selectors
 among 10,000 pods take seconds, in which nobody else should wait.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from .._ovsdb.rows import Owner
 from .._pods.model import Pod
 from .._reconcile.engine import PLANNING_TIME
 from . import acls
@@ -21,12 +22,15 @@ from .acls import Watch
 from .cluster_model import ClusterPolicy
 from .index import PolicyIndex
 from .model import PortName
-from .reports import AnyPolicy
-from .shared import FEW_PODS, PeerPods, PodGroup, Shared
+from .named_ports import MAXIMUM_NUMBERS, Numbers, PortNumber, Written
+from .reports import AnyPolicy, kind_of
+from .shared import FEW_PODS, Key, PeerPods, PodGroup, Shared
 
 MAXIMUM_MEMBERS = 200_000  # of all sets of pods of a policy: 20 that have 10,000 pods each
-MAXIMUM_NUMBERS = 32  # of a named port, among the pods of one selector
 NOT_ACCEPT = ", and rules with another action than Accept deny everything"
+NOT_ACCEPT_NUMBERS = (
+    ", and rules with another action than Accept deny their peers all of that protocol to the other pods"
+)
 MAXIMUM_SERVED = 1000  # numbers of all named ports of a policy, each counted for each selector
 
 
@@ -35,18 +39,28 @@ class Looks:
 
     :param pods: key -> pod, the informer's store.
     :param mark: called with the key of a policy that must be planned, for a look is due.
+    :param written: the numbers of ports that rows are there for.
 
     :ivar numbers: policy -> the numbers that its ACLs have for names.
     :ivar refused: policy -> peers for which it has no members left.
-    :ivar crowded: policy -> which names of ports have too many numbers.
+    :ivar crowded: policy -> names of ports of which not all numbers are served.
     """
 
-    def __init__(self, index: PolicyIndex, pods: Mapping[str, Pod], mark: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        index: PolicyIndex,
+        pods: Mapping[str, Pod],
+        mark: Callable[[str], object],
+        written: Written,
+    ) -> None:
         self.numbers: dict[str, dict[Watch, list[int]]] = {}
         self.refused: dict[str, set[PeerPods]] = {}
-        self.crowded: dict[str, list[str]] = {}
+        self.crowded: dict[str, list[Watch]] = {}
         self._index = index
         self._index.on_size = self._size_changed
+        self._index.named_ports.on_change = self._numbers_changed
+        self._written = written
+        self._inheriting: set[str] = set()  # policies whose numbers have not been looked for since this watcher began
         self._pods = pods
         self._mark = mark
         self._watches: dict[str, list[Watch]] = {}  # policy -> the names of ports that it has
@@ -67,8 +81,6 @@ class Looks:
             self._peers[key] = acls.peers_of(policy)
             for peer in self._peers[key]:
                 self._index.count(peer, key)
-        for watch in watches:
-            self._index.unwatch(watch.key, key)
         if policy is not None:
             self._watches[key] = acls.watches(policy)
             for watch in self._watches[key]:
@@ -78,11 +90,14 @@ class Looks:
             (self._clusters.add if isinstance(policy, ClusterPolicy) else self._clusters.discard)(key)
         else:
             self._clusters.discard(key)
+            self._inheriting.discard(key)
             self.numbers.pop(key, None)
             self.refused.pop(key, None)
             self.crowded.pop(key, None)
             self._unnumbered.discard(key)
             self._uncounted.discard(key)
+        for watch in {*watches} - {*self._watches.get(key, ())}:
+            self._index.unwatch(watch.key, key, watch.port)
         for peer in {*peers} - {*self._peers.get(key, ())}:
             self._index.uncount(peer, key)
 
@@ -91,6 +106,10 @@ class Looks:
         for key in keys:
             self._unnumbered.add(key)
             self._mark(key)
+
+    def _numbers_changed(self, shared: Shared, name: PortName) -> None:
+        """Take in that other numbers of a name are served."""
+        self.number_anew(list(shared.watchers.get(name, ())))
 
     def pod_came(self) -> None:
         """Find the policies whose members must be counted now, whenever there is a tenth more of pods."""
@@ -112,7 +131,12 @@ class Looks:
         self._mark(key)
 
     def begin(self) -> None:
-        """Let all numbers be looked for again: this watcher begins to act."""
+        """Let all numbers be looked for again: this watcher begins to act, and those that have rows stay."""
+        self._index.named_ports.clear()
+        self._written.clear()
+        self._inheriting.update(self._watches)
+        self._uncounted.update(self._under_way)
+        self._under_way.clear()
         self._unnumbered.update(key for key, watches in self._watches.items() if watches)
 
     # The look.
@@ -151,10 +175,10 @@ class Looks:
         before = found = self.numbers.get(key, {})
         crowded_before = self.crowded.get(key)
         if are_numbers_due:
-            counts: dict[Watch, Counter[int]] = {}
-            for _pause in self._count_numbers(key, counts):
+            for _pause in self._count_numbers(key):
                 yield
-            found = self._served(key, counts)
+            found = self._served(key)
+            self._inheriting.discard(key)
         if found != before or refused != self.refused.get(key, set()) or self.crowded.get(key) != crowded_before:
             self.numbers[key], self.refused[key] = found, refused
             on_found(key)
@@ -174,49 +198,63 @@ class Looks:
                 left -= size
             yield
 
-    def _count_numbers(self, key: str, counts: dict[Watch, Counter[int]]) -> Iterator[None]:
-        """Count the pods that have a number, of each number of each name: one look at the pods of each selector."""
+    def _count_numbers(self, key: str) -> Iterator[None]:
+        """Count the pods that have a number, of each number of each name, where nobody has yet: one look at the pods of
+        each selector.
+        """
         names: dict[PodGroup | PeerPods, set[PortName]] = {}
         for watch in self._watches.get(key, ()):
             names.setdefault(watch.key, set()).add(watch.port)
         for one, wanted in names.items():
-            for name, numbers in self._index.numbers(one, wanted).items():
-                counts[Watch(one, PortName(*name))] = numbers
-            yield
+            if self._index.named_ports.count(self._shared(one), wanted, self._written.numbers):
+                yield
 
-    def _served(self, key: str, counts: Mapping[Watch, Counter[int]]) -> dict[Watch, list[int]]:
-        """Return the numbers that a policy gets ACLs for: those that are served already, then those of most pods."""
+    def _shared(self, key: Key) -> Shared:
+        shared = self._index.get(key)
+        if shared is None:
+            raise AssertionError(f"{key} is watched, and not known")
+        return shared
+
+    def _served(self, key: str) -> dict[Watch, list[int]]:
+        """Return the numbers that a policy gets ACLs for."""
+        watches = self._watches.get(key, ())
+        numbers = {watch: self._index.named_ports.get(self._shared(watch.key), watch.port) for watch in watches}
+        found = {watch: sorted(one.served) for watch, one in numbers.items() if one.served}
+        if sum(map(len, found.values())) > MAXIMUM_SERVED:
+            found = self._fewer(key, numbers)
         self.crowded.pop(key, None)
-        before, found = self.numbers.get(key, {}), {}
-        kept = {watch: [one for one in before.get(watch, ()) if one in numbers] for watch, numbers in counts.items()}
-        left = MAXIMUM_SERVED - sum(map(len, kept.values()))
-        for watch in self._watches.get(key, ()):
-            numbers, served = counts[watch], kept[watch]
-            # The same for each watcher that begins: whoever has the same number of pods comes by its own.
-            new = [one for one, _pods in sorted(numbers.items(), key=_order) if one not in served]
-            taken = new[: min(MAXIMUM_NUMBERS - len(served), left)]
-            left -= len(taken)
-            if len(taken) < len(new):
-                self.crowded.setdefault(key, []).append(watch.port.name)
-            if served or taken:
-                found[watch] = sorted([*served, *taken])
+        crowded = [watch for watch, one in numbers.items() if len(one.pods) > len(found.get(watch, ()))]
+        if crowded:
+            self.crowded[key] = crowded
         return found
+
+    def _fewer(self, key: str, numbers: Mapping[Watch, Numbers]) -> dict[Watch, list[int]]:
+        """Return as many numbers as a policy may have: first those that it has already, also by an earlier watcher."""
+        before = {(watch, number) for watch, found in self.numbers.get(key, {}).items() for number in found}
+        written = self._written.numbers_of(Owner(kind_of(key), key)) if key in self._inheriting else set()
+        kept: list[tuple[Watch, int]] = []
+        new: list[tuple[Watch, int]] = []
+        for watch, one in numbers.items():
+            digest = self._shared(watch.key).digest
+            for number in sorted(one.served, key=one.order):
+                is_kept = PortNumber(digest, *watch.port, number) in written if written else (watch, number) in before
+                (kept if is_kept else new).append((watch, number))
+        found: dict[Watch, list[int]] = {}
+        for watch, number in (*kept, *new)[:MAXIMUM_SERVED]:
+            found.setdefault(watch, []).append(number)
+        return {watch: sorted(some) for watch, some in found.items()}
 
     def faults(self, key: str) -> Iterator[str]:
         """Yield what of a policy is not enforced as it is written, in words."""
-        more = NOT_ACCEPT if key in self._clusters else ""
+        is_cluster = key in self._clusters
         if key in self.crowded:
+            more = NOT_ACCEPT_NUMBERS if is_cluster else ""
             yield (
-                f"port name {self.crowded[key][0]!r} has more than {MAXIMUM_NUMBERS} numbers among its pods, or all "
-                f"its port names more than {MAXIMUM_SERVED}: those of most pods count{more}"
+                f"port name {self.crowded[key][0].port.name!r} has more than {MAXIMUM_NUMBERS} numbers among its pods, "
+                f"or all its port names more than {MAXIMUM_SERVED}: those of most pods count{more}"
             )
         if self.refused.get(key):
             yield (
                 f"its peers are more than {MAXIMUM_MEMBERS} pods in sum: rules with {len(self.refused[key])} of its "
-                f"selectors allow nothing{more}"
+                f"selectors allow nothing{NOT_ACCEPT if is_cluster else ''}"
             )
-
-
-def _order(item: tuple[int, int]) -> tuple[int, int]:
-    number, pods = item
-    return -pods, number

@@ -34,10 +34,11 @@ from .looks import Looks
 from .membership import MEMBER_COLUMNS, Membership
 from .model import Namespace, Policy
 from .moving import Move
+from .named_ports import Written
 from .nodes import NodePlanner
 from .policy_domains import PolicyDomains
 from .reports import NO_TIERS, NOT_SUPPORTED, AnyPolicy, Reports, kind_of
-from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, Key, Node, PeerDomain, Shared
+from .shared import GROUP_KIND, GROUP_TABLE, SET_KIND, SET_TABLE, VERSIONS, Key, Node, PeerDomain, Shared
 from .sharing import Sharing
 
 KINDS = (nodes.KIND, KIND, cluster_acls.KIND, GROUP_KIND, SET_KIND, METER_KIND)
@@ -55,6 +56,7 @@ class PolicyPlanner:
     :param domains: the planner of domain names' sets.
     :param reports: says what became of policies.
     :param observe: called with "policy", and the seconds from the news of a change until its rows are written.
+    :param versions: returns the IP versions that pods have.
 
     :ivar groups, sets, nodes, meter: the planners of what policies share.
     :ivar membership, sharing: what policies add to the rows of pods; their groups and sets, for other kinds.
@@ -76,9 +78,11 @@ class PolicyPlanner:
         domains: DomainPlanner,
         reports: Reports,
         observe: Observe = lambda what, seconds: None,
+        versions: Callable[[], tuple[int, ...]] = lambda: VERSIONS,
     ) -> None:
+        self._versions, self._known_versions = versions, VERSIONS
         self.index = PolicyIndex(pods, namespaces, self._addresses_of)
-        self.looks = Looks(self.index, pods, self._mark_policy)
+        self.looks = Looks(self.index, pods, self._mark_policy, Written(replica))
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
         self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
@@ -106,6 +110,7 @@ class PolicyPlanner:
             replica, lambda owner: self.engine.mark(*owner), lambda owner: retries.Key(*owner) in self.engine.failing
         )
         self._acls: dict[str, list[Acl]] = {}  # policy -> its ACLs
+        self._sizes: dict[str, int] = {}  # policy -> how many rows its ACLs have
         self._planned: dict[str, list[Acl] | None] = {}  # policy -> the ACLs that were planned last
         self._of_before: set[str] = set()  # policies whose ACLs an earlier watcher may have written
         self._surplus: set[str] = set()  # policies that use what their ACLs name no more
@@ -171,10 +176,6 @@ class PolicyPlanner:
     def pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
         """Take in a change of a pod, whose own planner hears of it too."""
         self.index.pod_changed(key, old, new)
-        if old is not None:
-            self._look_at_ports(old)
-        if new is not None:
-            self.looks.number_anew(self.index.stale(new))
         if old is None:
             self.looks.pod_came()
 
@@ -186,30 +187,27 @@ class PolicyPlanner:
 
     def _pod_gone(self, key: str) -> None:
         """Take in that a pod has no port any more."""
-        pod = self.index.pod_gone(key)
-        if pod is not None:
-            self._look_at_ports(pod)
-
-    def _look_at_ports(self, pod: Pod) -> None:
-        """Look at the groups and sets where a pod may have been the last one with a number."""
-        for shared in self.index.by_port(pod):
-            self._mark(shared)
+        self.index.pod_gone(key)
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a switch port."""
         self.sets.port_changed(old, new)
-        if new is not None and new.owner is not None and new.owner.type == northbound.KIND:
-            pod = self.index.pod(new.owner.name)
-            if pod is not None and pod.ports:
-                self.looks.number_anew(self.index.stale(pod))
+        for row in (old, new):
+            if row is not None and row.owner is not None and row.owner.type == northbound.KIND:
+                self.index.named_ports.changed(row.owner.name, self.index.pod(row.owner.name))
 
     def _addresses_of(self, pod: str) -> Iterator[str]:
         for port in self._replica.owned(northbound.owner(pod), (northbound.TABLE,)):
             yield from northbound.addresses_of_port(port)
 
     def switch_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
-        """Take in a change of a switch."""
+        """Take in a change of a switch: with the one of all gateways pods may have another IP version."""
         self.nodes.switch_changed(old, new)
+        if self._known_versions != self._versions():
+            self._known_versions = self._versions()
+            for key in self._policies:
+                self._count_rows(key)
+                self._mark_policy(key)
 
     def _all_pass(self) -> None:
         """Take in that all switches pass on to later tiers."""
@@ -233,19 +231,11 @@ class PolicyPlanner:
                 for key in self.sets.pods_with(address):
                     self.engine.mark(northbound.KIND, key)
             self.sets.suspect(row, come)
-        if shared is not None and gone:
-            self._without_pods(shared)
 
     def _is_there(self, shared: Shared) -> None:
         """Take in that the rows of a group or a set are as desired: policies may have waited for them."""
         for key in self._first.among(shared.users):
             self._mark_policy(key)
-        self._without_pods(shared)
-
-    def _without_pods(self, shared: Shared) -> None:
-        """Find the ACLs of policies anew where no pod has a number any more that one of them has for a port's name."""
-        if shared.port is not None and not any(self.index.is_inside(shared, pod) for pod in self.index.pods_of(shared)):
-            self.looks.number_anew(shared.wanted_by)
 
     def begin(self) -> None:
         """Look at everything, now that everything is known: nothing is left of what an earlier run may have written."""
@@ -292,11 +282,8 @@ class PolicyPlanner:
 
     def _pods_changed(self, pods: Iterable[Pod]) -> None:
         """Look at pods again whose groups and sets may be others."""
-        stale: set[str] = set()
         for pod in pods:
             self.engine.mark(northbound.KIND, pod.key)
-            stale |= self.index.stale(pod)
-        self.looks.number_anew(stale)
 
     # Which groups and sets a policy uses.
 
@@ -333,6 +320,14 @@ class PolicyPlanner:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)
+        self._count_rows(key)
+
+    def _count_rows(self, key: str) -> None:
+        found = self._acls.get(key)
+        if found is None:
+            self._sizes.pop(key, None)
+        else:
+            self._sizes[key] = sum(acls.count_rows(acl, self._find, self._known_versions) for acl in found)
 
     def has_tiers(self) -> bool:
         """Return whether the database has tiers, without which cluster network policies are refused."""
@@ -409,8 +404,9 @@ class PolicyPlanner:
         if kind != KIND and key not in self._policies and self.are_unread():
             raise NotReady("this account may not read cluster network policies", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
-        logging = self._logging_of(key)
-        rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
+        logging, versions = self._logging_of(key), self._versions()
+        made = (acls.rows(key, acl, self._find, kind, logging, versions) for acl in found or ())
+        rows = self._move.rows(key, [row for some in made for row in some])
         if not is_ready:  # a new one isolates at once
             self._mark_policy(key)
             return [row for row in rows if row.columns["action"] == acls.DROP]
@@ -428,8 +424,7 @@ class PolicyPlanner:
 
     def sizes(self) -> dict[str, int]:
         """Return how many policies, and rows of theirs, there are: what is desired."""
-        rows = {"acl": sum(map(len, self._acls.values())), **self.index.sizes()}
-        return {"policy": len(self._policies), **rows}
+        return {"policy": len(self._policies), "acl": sum(self._sizes.values()), **self.index.sizes()}
 
     def chassis_of(self, key: str) -> set[str]:
         """Return the chassis that the pods of a policy are on."""

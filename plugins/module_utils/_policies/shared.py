@@ -25,7 +25,7 @@ from .selectors import Selector
 
 GROUP_KIND, SET_KIND = "PolicyPods", "PolicyPeers"
 GROUP_TABLE, SET_TABLE = "Port_Group", "Address_Set"
-VERSIONS = (4, 6)
+VERSIONS: tuple[int, ...] = (4, 6)
 FEW_PODS = 100  # by which the size of a set may differ from what policies know
 
 
@@ -45,6 +45,20 @@ class Node(Protocol):
         """Those by which it is reached from outside."""
 
 
+class OtherNumbers(NamedTuple):
+    """A port of this name whose number is none of these.
+
+    :ivar numbers: sorted.
+    """
+
+    protocol: str
+    name: str
+    numbers: tuple[int, ...]
+
+
+PortOf = Union[ContainerPort, OtherNumbers]
+
+
 class PodGroup(NamedTuple):
     """Pods that policies are for: a port group.
 
@@ -54,7 +68,7 @@ class PodGroup(NamedTuple):
 
     namespace: str | Selector
     pods: Selector
-    port: ContainerPort | None = None
+    port: PortOf | None = None
 
 
 class PeerPods(NamedTuple):
@@ -67,7 +81,7 @@ class PeerPods(NamedTuple):
 
     namespaces: str | Selector
     pods: Selector
-    port: ContainerPort | None = None
+    port: PortOf | None = None
     networks: tuple[str, ...] = ()
 
 
@@ -101,13 +115,14 @@ class Shared:
     :ivar kind: of its owner.
     :ivar name: of its owner.
     :ivar digest: the hash in the names of its rows.
+    :ivar versions: the IP versions of its address sets.
     :ivar users: keys of the policies that use it, or did until their rows are written.
     :ivar wanted_by: keys of those among them that use it now.
     :ivar counters: keys of the policies that count its pods. One for which they are too many does not use it.
     :ivar size: how many pods its selectors select; None: nobody has counted them yet.
     :ivar told_size: the size that those policies know.
-    :ivar watchers: policies that have rows for each number of a named port that these pods have: key -> names. Such a
-        group need not have users: then it has no rows.
+    :ivar watchers: name of a port -> keys of the policies that have rows for each number that these pods have for it.
+        Such a group need not have users: then it has no rows.
     """
 
     __slots__ = (
@@ -120,6 +135,7 @@ class Shared:
         "size",
         "told_size",
         "users",
+        "versions",
         "wanted_by",
         "watchers",
     )
@@ -132,9 +148,12 @@ class Shared:
         self.name = self.digest
         if isinstance(key, PodGroup):
             self.name = f"{key.namespace if isinstance(key.namespace, str) else '*'}/{self.digest}"
+        self.versions = VERSIONS
+        if isinstance(key, PeerNetworks):
+            self.versions = tuple(sorted({family(one) for one in key.networks}))
         self.users: set[str] = set()
         self.wanted_by: set[str] = set()
-        self.watchers: dict[str, set[PortName]] = {}
+        self.watchers: dict[PortName, set[str]] = {}
         self.counters: set[str] = set()
         self.size: int | None = None
         self.told_size = 0
@@ -159,7 +178,7 @@ class Shared:
             return f"{len(key.networks)} networks"
         if isinstance(key, PeerNodes):
             return f"nodes={key.nodes}"
-        port = f" port={key.port.name}={key.port.number}" if key.port else ""
+        port = f" port={_told(key.port)}" if key.port else ""
         if isinstance(key, PodGroup) and isinstance(key.namespace, str):
             return f"pods={key.pods}{port}"
         if isinstance(key, PodGroup):
@@ -177,25 +196,21 @@ class Shared:
         return Need(GROUP_TABLE if self.kind == GROUP_KIND else SET_TABLE, self.owner)
 
     @property
-    def versions(self) -> tuple[int, ...]:
-        """The IP versions of its address sets."""
-        if isinstance(self.key, PeerNetworks):
-            return tuple(sorted({family(one) for one in self.key.networks}))
-        return VERSIONS
-
-    @property
     def keeps_pods(self) -> bool:
         """Whether its members are pods, which come and go."""
         return not isinstance(self.key, OTHERS)
 
     @property
-    def port(self) -> ContainerPort | None:
+    def port(self) -> PortOf | None:
         """The port that all its pods have; None: they need not have one."""
         return None if isinstance(self.key, (PeerNetworks, PeerNodes)) else self.key.port
 
     def takes(self, pod: Pod) -> bool:
         """Return whether it takes a pod that its selectors select: one that has the port."""
-        return self.port is None or self.port in pod.ports
+        port = self.port
+        if isinstance(port, OtherNumbers):
+            return any(one[:2] == port[:2] and one.number not in port.numbers for one in pod.ports)
+        return port is None or port in pod.ports
 
     @property
     def has_networks(self) -> bool:
@@ -224,3 +239,10 @@ class Shared:
     def set_name(self, version: int) -> str:
         """Return the name of its address set for an IP version."""
         return names.peer_set(self.digest, version)
+
+
+def _told(port: PortOf) -> str:
+    """Return a port for people."""
+    if isinstance(port, OtherNumbers):
+        return f"{port.name}, not one of {len(port.numbers)} numbers"
+    return f"{port.name}={port.number}"

@@ -224,6 +224,7 @@ class Cluster:
             self.domains,
             Reports(self.events.write, self.statuses),
             observe,
+            self.networks.versions,
         )
         self.policies.are_unread = lambda: cluster_policies.is_forbidden
         self.pods.policies = self.policies.membership

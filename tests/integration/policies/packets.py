@@ -58,6 +58,12 @@ class Node:
         command = [str(PROGRAMS / "bin" / "ovs-vsctl"), f"--db=unix:{self.vswitch.socket}", *arguments]
         subprocess.run(command, check=True, timeout=30, capture_output=True)
 
+    def flows(self):
+        """How many flows the bridge has."""
+        (bridge,) = self.vswitch.directory.glob("br-int.mgmt")
+        command = [str(PROGRAMS / "bin" / "ovs-ofctl"), "dump-flows", f"unix:{bridge}"]
+        return len(subprocess.run(command, check=True, timeout=60, capture_output=True).stdout.splitlines())
+
     def plug(self, world, key):
         """Give a pod its network."""
         self.attach(world, key, self.prepare(world, key))

@@ -64,7 +64,7 @@ def test_rows_of_a_namespace(nb):
             assert (band["rate"], band["action"]) == (20, "drop")
             after = nb.everything()
             changed = [row for table in before for uuid, row in after[table].items() if row != before[table].get(uuid)]
-            assert len(changed) == 5  # three ACLs, the meter and its band
+            assert len(changed) == 6  # four ACLs, of which two are a rule, the meter and its band
             annotated(world, "a", '{"allow": "info", "deny": ""}')
             await world.settled()
             info = (True, ("info",), ("acl-logging",))

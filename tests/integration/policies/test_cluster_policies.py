@@ -235,3 +235,38 @@ def test_policies_that_move_into_their_tier(nb, northd):
         return allowed, sum(row.columns["tier"] == 0 for row in rows_of(world) if row.columns["action"] == "drop")
 
     run(nb, northd, test)
+
+
+@with_tiers
+def test_a_crowded_name_of_a_port(nb, northd):
+    """Protects the cluster from pods of one tenant that have more numbers for a port's name than are served: a Deny
+    about the name denies its own peers those pods with the other numbers, nobody else, and nothing of other pods but
+    their port.
+    """
+
+    async def test(world, verdicts):
+        named = {"protocols": [{"destinationNamedPort": "http"}]}
+        world.cluster_policy("p", ingress=[rule("Deny", of_namespace("b"), **named)])
+        world.namespace("c")
+        for number in range(32):
+            world.pod(f"c/p{number}", 2, [("http", 20000 + number)])
+        await sync(world, northd)
+        # The numbers of web and friend were there first; two of the tenant's are not served.
+        crowded = [f"c/p{number}" for number in (30, 31)]
+        assert conditions(world)["p"] == ("False", "PartRefused")
+        assert who(world, verdicts, port=8080) == {CLIENT} and who(world, verdicts, port=3306) == EVERYONE - {WEB}
+        assert who(world, verdicts, "c/p0", port=20000) == {WEB, CLIENT}
+        assert who(world, verdicts, "c/p0", port=80) == EVERYONE
+        for key in crowded:
+            for port in (80, 20030, 20031):
+                assert who(world, verdicts, key, port=port) == {WEB, CLIENT}
+            assert who(world, verdicts, key, port=80, protocol="udp") == EVERYONE
+        # Where there is room for all numbers again each port is denied, and no more.
+        for number in (0, 1):
+            world.delete("pods", f"c/p{number}")
+        await sync(world, northd)
+        assert conditions(world)["p"] == ("True", "Enforced")
+        assert who(world, verdicts, crowded[0], port=80) == EVERYONE
+        assert who(world, verdicts, crowded[0], port=20030) == {WEB, CLIENT}
+
+    run(nb, northd, test)

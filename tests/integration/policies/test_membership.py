@@ -321,7 +321,7 @@ def test_what_an_earlier_watcher_left(nb):
         world.begin()
         while world.groups() != {("a", "pods="): set()} or set().union(*world.sets().values()):
             await asyncio.sleep(0.005)
-        assert len(world.acls()) == 2
+        assert len(world.acls()) == 3
 
     run(nb, test)
 
@@ -354,7 +354,7 @@ def test_isolation_lasts_until_its_policy_is_written(nb):
         world.policy("a/p", podSelector={"matchLabels": {"app": "web"}}, ingress=rules)
         await world.settled()
         before = world.groups(), world.sets(), world.acls()
-        assert len(before[0]) == 2 and len(before[2]) == 2
+        assert len(before[0]) == 2 and len(before[2]) == 3
         world.cluster.engine.stop()
         world.policy("a/p", podSelector={"matchExpressions": [{"key": "app", "operator": "Exists"}]})
         with not_planned(world):
@@ -383,14 +383,15 @@ def test_names_of_ports_take_one_look_at_each_peers_pods(nb):
         for number in range(4):
             world.pod(f"a/p{number}", 1, [(f"n{one}", 1000 + one + number) for one in range(5)])
         await world.settled()
-        looks, numbers = [], world.cluster.policies.index.numbers
-        world.cluster.policies.index.numbers = lambda key, wanted: looks.append(key) or numbers(key, wanted)
+        looks, ports = [], world.cluster.policies.index.named_ports
+        count = ports.count
+        ports.count = lambda shared, *more: looks.append(shared.key) or count(shared, *more)
         peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
         rule = {"to": peers, "ports": [{"port": f"n{one}"} for one in range(20)]}
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
         assert not looks
         await world.settled()
-        assert len(looks) == 9 and len(world.acls()) == 1 + 5 * 4
+        assert len(looks) == 9 and len(world.acls()) == 1 + 2 * 5 * 4
 
     run(nb, test)
 
@@ -406,29 +407,30 @@ def test_a_long_look_at_pods_pauses(nb, monkeypatch):
         for number in range(4):
             world.pod(f"a/p{number}", 1, [("web", 8080 + number)])
         await world.settled()
-        numbers = world.cluster.policies.index.numbers
+        ports = world.cluster.policies.index.named_ports
+        count = ports.count
         looks, seen = [], []
 
-        def look(key, wanted):
-            looks.append(key)
+        def look(shared, *more):
+            looks.append(shared.key)
             seen.append((len(world.acls()), world.port("a/late") is not None))
             if len(looks) == 2:
                 world.pod("a/late", 1, [("web", 9090)])
-            return numbers(key, wanted)
+            return count(shared, *more)
 
-        world.cluster.policies.index.numbers = look
+        ports.count = look
         peers = [{"podSelector": {"matchExpressions": [{"key": str(n), "operator": "DoesNotExist"}]}} for n in range(9)]
         rule = {"to": peers, "ports": [{"port": "web"}]}
         world.policy("a/p", podSelector={}, policyTypes=["Egress"], egress=[rule])
         await world.settled()
         assert seen[0] == (0, False) and seen[8] == (1, True)  # it isolates, and another pod has its port
-        assert len(looks) == 18 and len(world.acls()) == 1 + 5  # a second look, for the pod that came
+        assert len(looks) == 18 and len(world.acls()) == 1 + 2 * 5  # a second look, for the pod that came
         assert {acl[1] for acl in world.acls()} == {"drop", "allow-related"}
         # Its rows hold during another look.
         del looks[:], seen[:]
         world.begin()
         await world.settled()
-        assert {count for count, _late in seen} == {6} and len(world.acls()) == 6
+        assert {count for count, _late in seen} == {11} and len(world.acls()) == 11
 
     run(nb, test)
 
@@ -455,7 +457,7 @@ def test_too_many_members(nb, monkeypatch):
         world.policy("a/p", podSelector={}, ingress=rules)
         await world.settled()
         ports = sorted(one[3].rpartition(" ")[2] for one in world.acls())
-        assert ports == ["1", "2", "9", "ip"] and len(world.sets()) == 2
+        assert ports == ["1", "1", "2", "2", "9", "ip"] and len(world.sets()) == 2
         while not any("more than 10 pods in sum: rules with 1 of its selectors" in one[2] for one in world.api.events):
             await asyncio.sleep(0.005)
         # Members are counted when they come and go: no event of the policy is needed.
@@ -465,24 +467,24 @@ def test_too_many_members(nb, monkeypatch):
         for number in range(2):
             world.pod(f"b/q{number}", 1)
         await world.settled()  # the second selector has 6 now, of which there is room for none
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         for number in range(2):
             world.delete("pods", f"a/p{number}")
             world.delete("pods", f"b/q{number}")
         world.delete("namespaces", "b")
         await world.settled()
-        assert len(world.acls()) == 5 and len(world.sets()) == 3
+        assert len(world.acls()) == 8 and len(world.sets()) == 3
         for number in range(2):
             world.pod(f"a/p{number}", 1)
         await world.settled()
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         # Whoever plans it again finds the same.
         world.begin()
         await world.settled()
-        assert len(world.acls()) == 4 and len(world.sets()) == 2
+        assert len(world.acls()) == 6 and len(world.sets()) == 2
         world.policy("a/p", podSelector={}, ingress=[rule(2)])
         await world.settled()
-        assert len(world.acls()) == 2 and len(world.sets()) == 1
+        assert len(world.acls()) == 3 and len(world.sets()) == 1
 
     run(nb, test)
 
@@ -545,7 +547,7 @@ def test_a_group_that_is_used_again(nb):
         world.pod("a/new", 1, app="web")
         world.pod("a/old", 1, app="job")
         await world.settled()
-        assert len(world.acls()) == 2 and world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_old"}}
+        assert len(world.acls()) == 3 and world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_old"}}
         world.policy("a/q", **spec)
         await world.settled()
         assert world.groups() == {("a", "pods=app in (web)"): {"a_web", "a_new"}}
@@ -682,7 +684,7 @@ def test_nothing_is_left_after_removal(nb):
         rules = [{"from": peers, "to": peers, "ports": [{"port": "http"}, {"port": 1}]}]
         world.policy("a/p", podSelector={}, policyTypes=["Ingress", "Egress"], ingress=rules, egress=rules)
         await world.settled()
-        assert len(world.acls()) == 6
+        assert len(world.acls()) == 10
 
     run(nb, test)
     nb.call("ovn_master_init", dual=True, state="absent")
@@ -774,11 +776,89 @@ def test_a_static_pod_that_goes_for_good(nb, monkeypatch):
         world.put("pods", "a", "web", metadata=mirror, spec=spec)
         world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}])
         await world.settled()
-        assert len(world.acls()) == 2
+        assert len(world.acls()) == 3
         world.delete("pods", "a/web")
         while len(world.acls()) > 1 or world.port("a/web") is not None:
             await asyncio.sleep(0.005)
         await world.settled()
         assert world.groups() == {("a", "pods="): set()} and world.cluster.policies.index.away() == []
+
+    run(nb, test)
+
+
+def test_numbers_of_ports_over_a_restart(nb):
+    """Protects connections from a watcher that begins where a name of a port has too many numbers: those that rows are
+    there for stay, though more pods have others by now.
+    """
+
+    def fill(world):
+        world.namespace("a")
+        for number in range(40):
+            world.pod(f"a/p{number}", 1 + number % 2, [("http", 1000 + number)])
+        for field in ("ingress", "egress"):
+            rule = {"ports": [{"port": "http"}]}
+            world.policy(f"a/{field}", podSelector={}, policyTypes=[field.capitalize()], **{field: [rule]})
+
+    async def main():
+        async with PolicyWorld(nb) as world:
+            fill(world)
+            await world.settled()
+            before = world.acls()
+        ports = sorted(int(one[3].rpartition(" ")[2]) for one in before if one[1] == "allow-related")
+        # A port group has pods of both IP versions, and of address sets there are two.
+        assert ports == sorted([*range(1000, 1032)] * 3)
+        world = PolicyWorld(nb)
+        for number in range(32, 40):
+            world.pod(f"a/q{number}", 1, [("http", 1000 + number)])
+        fill(world)
+        async with world:
+            await world.settled()
+            assert world.acls() == before and world.port("a/q39") is not None
+            world.delete("pods", "a/p0")  # who waits comes in where there is room: first what most pods have
+            await world.settled()
+            ports = {int(one[3].rpartition(" ")[2]) for one in world.acls() if one[1] == "allow-related"}
+            assert ports == {*range(1001, 1033)}
+
+    asyncio.run(asyncio.wait_for(main(), 120))
+
+
+def test_another_ip_version(nb):
+    """Protects pods where the cluster gets another IP version, and hosts where it has one only: ACLs are about those
+    that pods have, and all policies get those of another one at once.
+    """
+
+    async def test(world):
+        async def subnets(*texts):
+            keys = [["k8s.ovn.org/cluster-subnets", ",".join(texts)]]
+            await world.cluster.replica.transact(
+                [
+                    {
+                        "op": "mutate",
+                        "table": "Logical_Switch",
+                        "where": [["name", "==", "join"]],
+                        "mutations": [
+                            ["external_ids", "delete", ["set", ["k8s.ovn.org/cluster-subnets"]]],
+                            ["external_ids", "insert", ["map", keys]],
+                        ],
+                    }
+                ]
+            )
+            while world.cluster.networks.pods() != texts:
+                await asyncio.sleep(0.002)
+            await world.settled()
+
+        def versions():
+            return {int(one[3].split(" ip")[1][0]) for one in world.acls() if one[1] == "allow-related"}
+
+        world.namespace("a")
+        world.pod("a/web", 1)
+        world.policy("a/p", podSelector={}, ingress=[{"from": [{"podSelector": {}}]}])
+        await world.settled()
+        both = world.cluster.networks.pods()
+        assert versions() == {4, 6} and len(both) == 2
+        for texts, expected in ((both[:1], {4}), (both, {4, 6}), (both[1:], {6}), ((), {4, 6})):
+            await subnets(*texts)
+            assert versions() == expected
+            assert world.cluster.policies.sizes()["acl"] == len(world.acls())
 
     run(nb, test)

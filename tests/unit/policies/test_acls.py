@@ -18,15 +18,16 @@ HOSTILE = ('"', "\\", "$all", "@everyone", "} || 1 || {", "' or ip", "a|b", ".*"
 MATCH = re.compile(r"[a-z0-9_@$ .:,=&|<>{}()]+")
 
 
-def rows(numbers=(), name="p", **spec):
-    """The rows of a policy."""
+def rows(numbers=(), name="p", versions=(4, 6), **spec):
+    """The rows of a policy, where pods have these IP versions."""
     made = Policy.from_object({"metadata": {"namespace": "a", "name": name, "uid": "u"}, "spec": spec})
     known = {}
 
     def find(key):
         return known.setdefault(key, Shared(key))
 
-    return [acls.row(made.key, one, find) for one in acls.wanted(made, lambda _watch: numbers)]
+    found = acls.wanted(made, lambda _watch: numbers)
+    return [row for one in found for row in acls.rows(made.key, one, find, versions=versions)]
 
 
 def matches(**spec):
@@ -57,14 +58,21 @@ def test_one_drop_for_each_direction():
 
 def test_matches():
     """Protects what a rule lets through: peers by address sets of both IP versions, networks by those that they have,
-    and ports of each protocol.
+    and ports; and hosts from rows about two versions or protocols, which become very many flows.
     """
     peers = [{"podSelector": {}}, {"namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8"}}]
     ports = [{"port": 80}, {"port": 443}, {"port": 8000, "endPort": 8010}, {"protocol": "UDP"}]
-    assert matches(podSelector={}, ingress=[{"from": peers, "ports": ports}])[1] == (
-        "outport == @p0 && (ip4.src == {$p1_v4, $p2_v4, $p3_v4} || ip6.src == {$p4_v6, $p5_v6}) && "
-        "((8000 <= tcp.dst <= 8010) || (tcp.dst == {80, 443}) || (udp))"
-    )
+    tcp = "(tcp.dst == {80, 443} || 8000 <= tcp.dst <= 8010)"
+    both = {
+        4: [f"outport == @p0 && ip4.src == {{$p1_v4, $p2_v4, $p3_v4}} && {one}" for one in (tcp, "udp")],
+        6: [f"outport == @p0 && ip6.src == {{$p4_v6, $p5_v6}} && {one}" for one in (tcp, "udp")],
+    }
+    spec = {"podSelector": {}, "ingress": [{"from": peers, "ports": ports}]}
+    assert sorted(matches(**spec)[1:]) == sorted(both[4] + both[6])
+    assert matches(**spec, versions=(4,))[1:] == both[4]
+    assert len({one.role for one in rows(**spec)}) == 5
+    assert len({one.columns["name"] for one in rows(**spec)}) == 2  # the rule's, and the isolation's
+    assert [one.columns["external_ids"]["gress-index"] for one in rows(**spec)] == [None] + ["0"] * 4
     assert matches(podSelector={}, ingress=[{}])[1] == "outport == @p0 && ip"
     assert matches(podSelector={}, ingress=[{"ports": [{"port": 80}]}])[1] == "outport == @p0 && tcp.dst == 80"
     block = [{"ipBlock": {"cidr": "fd00::/8"}}]
@@ -84,8 +92,10 @@ def test_named_ports_by_number():
     assert [one.columns["match"].rpartition(" ")[2] for one in by_number[1:]] == ["80", "8080"]
     assert len({one.parent for one in by_number}) == 3
     egress = [{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}], "ports": [{"port": "http", "protocol": "UDP"}]}]
-    (_drop, allow) = matches(numbers=[53], podSelector={}, policyTypes=["Egress"], egress=egress)
-    assert allow == "inport == @p0 && (ip4.dst == $p1_v4 || ip6.dst == $p2_v6) && udp.dst == 53"
+    assert matches(numbers=[53], podSelector={}, policyTypes=["Egress"], egress=egress)[1:] == [
+        "inport == @p0 && ip4.dst == $p1_v4 && udp.dst == 53",
+        "inport == @p0 && ip6.dst == $p2_v6 && udp.dst == 53",
+    ]
     assert len(rows(numbers=[], podSelector={}, ingress=[{"ports": [{"port": "http"}]}])) == 1
 
 
@@ -106,7 +116,7 @@ def test_no_text_of_a_user_in_a_match(text):
         ingress=[rule],
         egress=[rule],
     )
-    assert len(made) == 6
+    assert len(made) == 10
     for one in made:
         assert MATCH.fullmatch(one.columns["match"]) and re.fullmatch(r"policy_[0-9a-f]{32}", one.parent)
         assert re.fullmatch(r"(to|from)-pods-(rule|isolation)-[0-9a-f]{32}", one.role)

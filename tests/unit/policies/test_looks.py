@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -14,8 +15,9 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import sh
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.index import PolicyIndex
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.looks import Looks
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import Namespace, Policy
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.named_ports import MAXIMUM_NUMBERS, PortNumber
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.selectors import EVERYTHING, Selector
-from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import PeerPods
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import OtherNumbers, PeerPods, Shared
 
 TEAM = {"matchLabels": {"team": "red"}}
 PEERS = (
@@ -44,13 +46,36 @@ def policy(peers, ports=(), direction="ingress"):
     return Policy.from_object({"metadata": {"namespace": "ns0", "name": "p", "uid": "u"}, "spec": spec})
 
 
+class Rows:
+    """What an earlier watcher has written."""
+
+    def __init__(self):
+        self.found = set()
+
+    def clear(self):
+        """It is asked for at once."""
+
+    def numbers(self, shared, name):
+        """The numbers of a name."""
+        return {one.number for one in self.found if (one.digest, one.protocol, one.name) == (shared.digest, *name)}
+
+    def numbers_of(self, _owner):
+        """Those of the only policy."""
+        return self.found
+
+    def add(self, watch, numbers):
+        """Rows for some numbers."""
+        self.found |= {PortNumber(Shared(watch.key).digest, *watch.port, one) for one in numbers}
+
+
 class World:
     """Stores, index and looks, as the watcher has them."""
 
     def __init__(self):
         self.pods, self.namespaces, self.marked = {}, {}, []
         self.index = PolicyIndex(self.pods, self.namespaces, lambda _key: ())
-        self.looks = Looks(self.index, self.pods, self.marked.append)
+        self.written = Rows()
+        self.looks = Looks(self.index, self.pods, self.marked.append, self.written)
 
     def put(self, new):
         """A pod comes or changes."""
@@ -84,11 +109,24 @@ class World:
             found += is_near and key.pods.matches(one.labels)
         return found
 
+    def check(self, are_numbers_known):
+        """What is counted is what a look at all pods finds."""
+        for shared in self.index.all():
+            assert shared.size is None or shared.size == self.size(shared.key), shared.key
+            for name in shared.watchers if are_numbers_known else ():
+                assert self.index.named_ports.get(shared, name).pods == self.numbers(shared, name), shared.key
+
+    def numbers(self, shared, name):
+        """The numbers that the pods of a group or set have for a name, by a look at all of them."""
+        ports = (one for pod in self.index.pods_of(shared) for one in pod.ports)
+        return Counter(one.number for one in ports if one[:2] == name)
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_sizes_after_any_events(seed, monkeypatch):
-    """Protects the limit of members: the size of a set that is counted is what a look at all pods finds, whatever
-    comes, changes and goes, static pods without their copy too.
+    """Protects the limit of members, and rules with names of ports: the size of a set that is counted, and the numbers
+    of its pods, are what a look at all pods finds, whatever comes, changes and goes, static pods without their copy
+    too.
     """
     monkeypatch.setattr(looks_module, "MAXIMUM_MEMBERS", 0)
     chance, world = random.Random(seed), World()
@@ -117,8 +155,7 @@ def test_sizes_after_any_events(seed, monkeypatch):
             world.index.pod_gone(key)
         if step == 50:
             world.look()
-        for shared in world.index.all():
-            assert shared.size is None or shared.size == world.size(shared.key), (step, shared.key)
+        world.check(are_numbers_known=step >= 50)
     assert sum(shared.size is not None for shared in world.index.all()) == len(PEERS) and static
     # The pods with a port are found without a look at the others.
     for port in (ContainerPort("tcp", *one) for one in ports):
@@ -129,6 +166,13 @@ def test_sizes_after_any_events(seed, monkeypatch):
             near = {one.key for one in world.index.pods_of(everyone)}
             with_port = {one for one in near if port in world.index.pod(one).ports}
             assert {one.key for one in world.index.pods_of(world.index.get(key))} == with_port
+            other = key._replace(port=OtherNumbers("tcp", port.name, (port.number,)))
+            world.index.use(other, "ns0/p")
+            found = {one.key for one in world.index.pods_of(world.index.get(other))}
+            assert found == {one for one in near if world.index.get(other).takes(world.index.pod(one))}
+            assert found.isdisjoint(with_port)
+    world.looks.policy_changed("ns0/p", None)
+    assert not world.index.named_ports._counted and not world.index.named_ports._of_pod
 
 
 def test_who_must_count(monkeypatch):
@@ -171,12 +215,11 @@ def test_a_look_pauses(monkeypatch):
     world.looks.policy_changed("ns0/p", policy(PEERS, ["http"], "egress"))
     world.look()  # once: the rest was due
     assert world.look() == 0 and world.marked == []
-    world.looks.number_anew(["ns0/p"])
+    world.looks.begin()
     assert not world.looks.go_on("ns0/p", lambda _key: None) and world.looks.is_under_way("ns0/p")
     world.put(pod("ns0/b", ports=[("http", 9090)]))
-    world.looks.number_anew(world.index.stale(pod("ns0/b", ports=[("http", 9090)])))
     assert world.look() == len(PEERS) - 1
-    assert world.marked == ["ns0/p"] * 3  # twice for the events, once for what has changed during the look
+    assert world.marked == ["ns0/p"] * 2  # once for the event, once for what has changed during the look
     world.look()
     numbers = {number for found in world.looks.numbers["ns0/p"].values() for number in found}
     assert numbers == {8080, 9090}
@@ -199,7 +242,72 @@ def test_numbers_are_bounded(monkeypatch):
     assert "port name 'http'" in fault and "more than 7" in fault
     before = world.looks.numbers["ns0/p"]
     world.put(pod("ns0/p9", "web", [("http", 7999)]))
-    world.looks.number_anew(["ns0/p"])
+    assert world.marked == ["ns0/p"] * len(PEERS)
     world.look()
     assert world.looks.numbers["ns0/p"] == before
+    # A watcher that begins finds those that have rows, where it would choose others.
+    other = {watch: [8000, 8001, 8002, 8003][len(numbers) - 3 :] for watch, numbers in before.items()}
+    for watch, numbers in other.items():
+        world.written.add(watch, numbers)
+    world.looks.begin()
+    world.look()
+    assert other != before and world.looks.numbers["ns0/p"] == other
     assert shared_module.FEW_PODS == looks_module.FEW_PODS
+
+
+def crowd(policies, numbers):
+    """A world where these policies allow one name, for which pods of one selector have these numbers, two pods each."""
+    world = World()
+    world.namespace("ns0")
+    for number in range(numbers):
+        for copy in "ab":
+            world.put(pod(f"ns0/{copy}{number}", ports=[("http", 8000 + number)]))
+    for number in range(policies):
+        key = f"ns0/p{number}"
+        world.looks.policy_changed(key, policy([{"namespaceSelector": {}}], ["http"], "egress"))
+        world.look(key)
+    return world
+
+
+def test_an_event_costs_what_it_changes():
+    """Protects everybody from pods with names of ports under many policies: a pod whose number is served already, or
+    has no room, marks no policy; one with another number that is served, and the last one of a number, marks those that
+    have the name. The pods are looked at once for all policies.
+    """
+    world = crowd(20, MAXIMUM_NUMBERS + 1)
+    (numbers,) = {
+        id(one): one for one in (found.numbers for found in world.index.named_ports._counted.values())
+    }.values()
+    (one,) = numbers.values()
+    assert one.served == set(range(8000, 8000 + MAXIMUM_NUMBERS)) and one.are_crowded
+    for number in (8000, 8000 + MAXIMUM_NUMBERS, 9000, 9001):
+        world.put(pod(f"ns0/n{number}", ports=[("http", number)]))
+        world.put(pod(f"ns0/n{number}", "web", ports=[("http", number)]))
+        world.delete(f"ns0/n{number}")
+    assert world.marked == []
+    world.delete("ns0/a5")
+    assert world.marked == []
+    world.delete("ns0/b5")  # the last one: who waited comes in
+    assert sorted(world.marked) == sorted(f"ns0/p{number}" for number in range(20))
+    assert one.served == {*range(8000, 8001 + MAXIMUM_NUMBERS)} - {8005} and not one.are_crowded
+    world.looks.policy_changed("ns0/p0", None)
+    assert world.index.named_ports._counted
+
+
+def test_numbers_that_have_rows_stay():
+    """Protects connections when another watcher begins: the numbers that rows are there for stay, though more pods have
+    others by now; where there are none those of most pods come first.
+    """
+    world = crowd(1, MAXIMUM_NUMBERS + 4)
+    (watch,) = world.looks.numbers["ns0/p0"]
+    served = world.looks.numbers["ns0/p0"][watch]
+    late = [8000 + number for number in range(MAXIMUM_NUMBERS, MAXIMUM_NUMBERS + 4)]
+    assert not set(served) & set(late)
+    for number in late:
+        world.put(pod(f"ns0/more{number}", ports=[("http", number)]))
+    for rows, expected in ((served, served), ((), sorted({*served[:-4], *late}))):
+        world.written.found.clear()
+        world.written.add(watch, rows)
+        world.looks.begin()
+        world.look("ns0/p0")
+        assert world.looks.numbers["ns0/p0"][watch] == expected
