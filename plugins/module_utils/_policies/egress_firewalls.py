@@ -31,9 +31,9 @@ from . import acl_log, tiers
 from .acl_log import OFF, AclLogging, NamespaceLogging
 from .cluster_networks import ClusterNetworks
 from .domain_sets import DomainPlanner
-from .egress_firewall_drops import Drop, Resolved, drops
+from .egress_firewall_drops import Drop, Resolved, conditions, drops
 from .egress_firewall_model import EVERYTHING, NAME, EgressFirewall, FirewallRule
-from .networks import Span, span
+from .networks import Span, left_of, span
 from .selectors import EVERYTHING as ALL_PODS
 from .selectors import Selector
 from .shared import GROUP_TABLE, SET_TABLE, PodGroup, Shared
@@ -45,8 +45,13 @@ PATH = "/apis/k8s.ovn.org/v1/egressfirewalls"
 ZONE = "global"  # of a message in a status: ovn-kubernetes' name of the only zone
 APPLIED, NOT_APPLIED = "EgressFirewall Rules applied", "EgressFirewall Rules not correctly applied"
 LONGEST = 500  # characters of a message
-# What never leaves the cluster, beside its own networks: multicast, and what is link-local in IPv6.
-NEVER_OUTSIDE = tuple(map(span, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "fe80::/10")))
+# What never leaves the cluster, beside its own networks: multicast, and what is link-local, such as the own host's
+# NodeLocal DNSCache (:mod:`._services.link_local`); but what clouds serve there is outside.
+CLOUDS = span("169.254.169.0/24")
+NEVER_OUTSIDE = (
+    *map(span, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "fe80::/10")),
+    *left_of(span("169.254.0.0/16"), [CLOUDS]),
+)
 
 
 class Node(Protocol):
@@ -265,25 +270,29 @@ def _of_node(selector: Selector, node: Node | None) -> tuple[str, ...]:
 
 
 def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging) -> list[Row]:
-    """Return the rows of a drop: its address sets, and the ACL."""
-    owner, which = Owner(KIND, key), f"{drop.number}:{drop.has_no_ports}:{drop.ports}"
+    """Return the rows of a drop: its address sets, and an ACL for each IP version and each protocol."""
+    owner, which = Owner(KIND, key), f"{drop.number}:{drop.kind}:{drop.ports}"
     digest = hashlib.sha256(which.encode()).hexdigest()[:32]
-    found, parts = [], []
-    for version in (4, 6):
-        members = [one for one in drop.networks if family(one) == version]
-        if members:
-            name = names.firewall_set(key, which, version)
-            columns = {"addresses": LargeSet(members)}
-            found.append(Row(SET_TABLE, owner, f"networks-{digest}-{version}", name, columns=columns, kind="known"))
-            parts.append(f"ip{version}.dst == ${name}")
-    match = f"inport == @{group.group} && ({' || '.join(parts)})" + (f" && ({drop.ports})" if drop.ports else "")
-    if drop.has_no_ports:
-        acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
-    else:
-        acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
     first, last = drop.rules
     rules = str(first) if first == last else f"{first}-{last}"
-    return [*found, _acl(owner, f"drop-{digest}", group, acl, logging, rules)]
+    found = []
+    for version in (4, 6):
+        members = [one for one in drop.networks if family(one) == version]
+        if not members:
+            continue
+        name = names.firewall_set(key, which, version)
+        columns = {"addresses": LargeSet(members)}
+        found.append(Row(SET_TABLE, owner, f"networks-{digest}-{version}", name, columns=columns, kind="known"))
+        for protocol, ports in conditions(drop.ports).items():
+            parts = (f"inport == @{group.group}", f"ip{version}.dst == ${name}", *([f"({ports})"] if ports else ()))
+            match = " && ".join(parts)
+            if drop.has_no_ports:
+                acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
+            else:
+                acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
+            role = "-".join(filter(None, ("drop", digest, str(version), protocol)))
+            found.append(_acl(owner, role, group, acl, logging, rules))
+    return found
 
 
 def _with_ports(key: str, group: Shared) -> Row:
