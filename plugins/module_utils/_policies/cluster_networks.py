@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._common import names
+from .._common.addressing import family
 from .._ovsdb.replica import Replica
 from .networks import Spans
 
+VERSIONS = (4, 6)
 KEYS = (names.CLUSTER_SUBNETS_KEY, names.JOIN_SUBNETS_KEY)
 
 
@@ -29,6 +31,10 @@ class ClusterNetworks:
     def pods(self) -> tuple[str, ...]:
         """Return the networks of pods; none where they are not known yet."""
         return self._of(names.CLUSTER_SUBNETS_KEY)
+
+    def versions(self) -> tuple[int, ...]:
+        """Return the IP versions that pods have; both where that is not known yet, so that nothing is left out."""
+        return tuple(sorted(set(map(family, self.pods())))) or VERSIONS
 
     def have(self, address: str) -> bool:
         """Return whether an address is in one of the networks."""

@@ -93,7 +93,6 @@ def _split(one: Span) -> Iterator[str]:
 
 def merged(spans: Iterable[Span]) -> Iterator[Span]:
     """Yield the fewest spans that have these addresses, sorted and apart from each other."""
-    """Yield the fewest spans that have these addresses, sorted, apart from each other."""
     current: Span | None = None
     for one in sorted(spans):
         if current is not None and one.version == current.version and one.first <= current.last + 1:
