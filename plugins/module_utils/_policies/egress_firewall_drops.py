@@ -22,6 +22,7 @@ from typing import NamedTuple, Optional
 
 from .egress_firewall_model import EVERYTHING
 from .model import LAST_PORT, PortRange
+from .model import merged as merged_ports
 from .networks import Span, left_of, merged, networks
 from .selectors import Unreadable
 
@@ -144,7 +145,7 @@ class _Compiler:
         port_sets = [one for one in self._allowed if _overlap(one, ports)]
         own = self._without(list(merged(group.denied)), self._inside)
         left = self._without(own, self._allowed_of(port_sets))  # what no Allow is about
-        self._add(Drop(number, REST, None if ports is None else joined(ports), networks(left), rules))
+        self._add(Drop(number, REST, None if ports is None else merged_ports(ports), networks(left), rules))
         others = self._without(own, left)
         if not others:
             return
@@ -231,7 +232,7 @@ def _port_groups(ports: Ports, port_sets: Sequence[Ports]) -> Iterator[tuple[tup
                 covering = tuple(n for n, one in enumerate(port_sets) if _covers(one, protocol, first))
                 pieces.setdefault(covering, []).append(PortRange(protocol, first, after - 1))
     for covering, ranges in pieces.items():
-        yield joined(ranges), tuple(port_sets[n] for n in covering)
+        yield merged_ports(ranges), tuple(port_sets[n] for n in covering)
 
 
 def _covers(ports: Ports, protocol: str, number: int) -> bool:
@@ -243,38 +244,3 @@ def _overlap(some: Ports, others: Ports) -> bool:
     if some is None or others is None:
         return True
     return any(one[0] == two[0] and one.first <= two.last and two.first <= one.last for one in some for two in others)
-
-
-def joined(ranges: Iterable[PortRange]) -> tuple[PortRange, ...]:
-    """Return the same ports in as few ranges as can be, sorted."""
-    found: list[PortRange] = []
-    for one in sorted(ranges):
-        last = found[-1] if found else None
-        if last is not None and last.protocol == one.protocol and last.last + 1 >= one.first:
-            found[-1] = last._replace(last=max(last.last, one.last))
-        else:
-            found.append(one)
-    return tuple(found)
-
-
-def conditions(ports: Ports) -> dict[str, str]:
-    """Return the condition of each protocol, by its name, that a packet has one of these ports.
-
-    Each is for a row of its own: of addresses and ports of one protocol ovn-controller makes conjunctions, which have
-    as many flows as both together, and of several protocols one for each address and port.
-    """
-    if ports is None:
-        return {"": ""}
-    found: dict[str, list[str]] = {}
-    for one in ports:
-        found.setdefault(one.protocol, []).append(_spelled(one))
-    return {protocol: " || ".join(parts) for protocol, parts in found.items()}
-
-
-def _spelled(one: PortRange) -> str:
-    protocol, first, last = one
-    if first == last:
-        return f"{protocol}.dst == {first}"
-    if first == 0:
-        return protocol if last == LAST_PORT else f"{protocol}.dst <= {last}"
-    return f"{protocol}.dst >= {first}" if last == LAST_PORT else f"{first} <= {protocol}.dst <= {last}"

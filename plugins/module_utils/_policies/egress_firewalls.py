@@ -27,11 +27,11 @@ from .._ovsdb.replica import Replica
 from .._ovsdb.rows import LargeSet, Owner, Row
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
-from . import acl_log, tiers
+from . import acl_log, conditions, tiers
 from .acl_log import OFF, AclLogging, NamespaceLogging
 from .cluster_networks import ClusterNetworks
 from .domain_sets import DomainPlanner
-from .egress_firewall_drops import Drop, Resolved, conditions, drops
+from .egress_firewall_drops import Drop, Resolved, drops
 from .egress_firewall_model import EVERYTHING, NAME, EgressFirewall, FirewallRule
 from .networks import Span, left_of, span
 from .selectors import EVERYTHING as ALL_PODS
@@ -195,7 +195,8 @@ class FirewallPlanner:
         self._faults[key] = (*firewall.faults, *compiled.faults, *self._of_names(key, firewall))
         group = self._sharing.get(_group(firewall.namespace))
         logging = self._logging.of(firewall.namespace)
-        rows = [row for drop in compiled.drops for row in _rows(key, drop, group, logging)]
+        versions = self._networks.versions()
+        rows = [row for drop in compiled.drops for row in _rows(key, drop, group, logging, versions)]
         return [*rows, *([_with_ports(key, group)] if any(drop.has_no_ports for drop in compiled.drops) else [])]
 
     def _spans(self, key: str, rule: FirewallRule, known: dict[Selector, tuple[Span, ...]]) -> tuple[Span, ...]:
@@ -269,29 +270,27 @@ def _of_node(selector: Selector, node: Node | None) -> tuple[str, ...]:
     return (*node.addresses, *node.outer_addresses) if node is not None and selector.matches(node.labels) else ()
 
 
-def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging) -> list[Row]:
+def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging, versions: Sequence[int]) -> list[Row]:
     """Return the rows of a drop: its address sets, and an ACL for each IP version and each protocol."""
     owner, which = Owner(KIND, key), f"{drop.number}:{drop.kind}:{drop.ports}"
     digest = hashlib.sha256(which.encode()).hexdigest()[:32]
     first, last = drop.rules
     rules = str(first) if first == last else f"{first}-{last}"
-    found = []
-    for version in (4, 6):
+    found, sets = [], {}
+    for version in versions:
         members = [one for one in drop.networks if family(one) == version]
-        if not members:
-            continue
-        name = names.firewall_set(key, which, version)
-        columns = {"addresses": LargeSet(members)}
-        found.append(Row(SET_TABLE, owner, f"networks-{digest}-{version}", name, columns=columns, kind="known"))
-        for protocol, ports in conditions(drop.ports).items():
-            parts = (f"inport == @{group.group}", f"ip{version}.dst == ${name}", *([f"({ports})"] if ports else ()))
-            match = " && ".join(parts)
-            if drop.has_no_ports:
-                acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
-            else:
-                acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
-            role = "-".join(filter(None, ("drop", digest, str(version), protocol)))
-            found.append(_acl(owner, role, group, acl, logging, rules))
+        if members:
+            name = names.firewall_set(key, which, version)
+            sets[version] = [name]
+            columns = {"addresses": LargeSet(members)}
+            found.append(Row(SET_TABLE, owner, f"networks-{digest}-{version}", name, columns=columns, kind="known"))
+    for match in conditions.matches(f"inport == @{group.group}", sets, "dst", conditions.of_ports(drop.ports or ())):
+        if drop.has_no_ports:
+            acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
+        else:
+            acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
+        role = f"drop-{hashlib.sha256(f'{which}:{match}'.encode()).hexdigest()[:32]}"
+        found.append(_acl(owner, role, group, acl, logging, rules))
     return found
 
 
