@@ -177,7 +177,7 @@ class DomainNames:
         """
         users = self._users.get(name)
         if users is None:
-            if len(self._users) >= MAXIMUM_NAMES:
+            if not self.has_room():
                 return False
             users = self._users[name] = set()
             self._begin(name, known)
@@ -221,6 +221,15 @@ class DomainNames:
     def is_known(self, name: str) -> bool:
         """Return whether answers have come for a name, or did not come for too long."""
         return all(side.is_known for version in VERSIONS if (side := self._sides.get((name, version))) is not None)
+
+    def partial(self, name: str) -> tuple[int, ...]:
+        """Return the IP versions of which a name has more addresses than are served."""
+        sides = ((version, self._sides.get((name, version))) for version in VERSIONS)
+        return tuple(version for version, side in sides if side is not None and side.is_partial)
+
+    def has_room(self) -> bool:
+        """Return whether one more name is served."""
+        return len(self._users) < MAXIMUM_NAMES
 
     def problem(self, name: str) -> str:
         """Return what is wrong with a name, in words; empty: nothing."""
@@ -325,13 +334,13 @@ class DomainNames:
         if side.kept_until:  # what was kept without an answer has no time of its own
             side.expires = {one: max(until, now + LINGER) for one, until in side.expires.items()}
         side.expires.update(dict.fromkeys(served, now + ttl + LINGER))
-        side.is_partial = len({*outside, *side.expires}) > MAXIMUM_ADDRESSES
-        if len(side.expires) > MAXIMUM_ADDRESSES:  # those that linger go first
-            last = sorted(side.expires, key=lambda one: (one not in served, -side.expires[one], one))
-            side.expires = {one: side.expires[one] for one in last[:MAXIMUM_ADDRESSES]}
         side.due, side.failures, side.kept_until, side.is_known = now + ttl, 0, 0.0, True
         side.last, side.holds = frozenset(served), side.due + KEPT
         side.prune(now)
+        side.is_partial = len(outside | side.expires.keys()) > MAXIMUM_ADDRESSES
+        if len(side.expires) > MAXIMUM_ADDRESSES:  # those that linger go first
+            last = sorted(side.expires, key=lambda one: (one not in served, -side.expires[one], one))
+            side.expires = {one: side.expires[one] for one in last[:MAXIMUM_ADDRESSES]}
         side.problem = ""
         if len(outside) > MAXIMUM_ADDRESSES:
             side.problem = f"it has more than {MAXIMUM_ADDRESSES} IPv{version} addresses: the others don't count"

@@ -34,7 +34,7 @@ class Turns(Generic[Item]):
         # By whether they are slow: object -> its questions. The object whose turn it is comes first.
         self._due: dict[bool, dict[str, deque[Item]]] = {False: {}, True: {}}
         self._asking: Counter[str] = Counter()
-        self._slow = 0
+        self._under_way = self._slow = 0
 
     def __len__(self) -> int:
         """How many are due."""
@@ -50,7 +50,7 @@ class Turns(Generic[Item]):
 
     def next(self) -> tuple[Turn, Item] | None:
         """Take the next question; None: none is due, or others must end before. Ones that answer come first."""
-        if self._asking.total() >= AT_ONCE:
+        if self._under_way >= AT_ONCE:
             return None
         for is_slow, due in self._due.items():
             if is_slow and self._slow >= OF_SLOW:
@@ -67,6 +67,7 @@ class Turns(Generic[Item]):
         if items:
             due[user] = items
         self._asking[user] += 1
+        self._under_way += 1
         self._slow += is_slow
         return Turn(user, is_slow), item
 
@@ -75,6 +76,7 @@ class Turns(Generic[Item]):
         self._asking[turn.user] -= 1
         if not self._asking[turn.user]:
             del self._asking[turn.user]
+        self._under_way -= 1
         self._slow -= turn.is_slow
 
     def keep(self, is_wanted: Callable[[Item], bool]) -> None:
