@@ -116,6 +116,13 @@ class FirewallPlanner:
         self._faults: dict[str, tuple[str, ...]] = {}  # firewall -> what its last plan could not serve
         domains.listeners.append(self._domain_changed)
 
+    def begin_sets(self) -> None:
+        """Keep the port groups that rows of an earlier run name, with their pods, until these are as desired: so also
+        where this account may not read firewalls.
+        """
+        for key in self._replica.owners(KIND):
+            self._share(key)
+
     def begin(self) -> None:
         """Look at all firewalls."""
         for key in {*self._firewalls, *self._shared, *self._replica.owners(KIND)}:
@@ -126,25 +133,43 @@ class FirewallPlanner:
     def firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
         """Take in a change of a firewall."""
         if old is not None and new is not None and old._replace(status=new.status) == new:
+            self._statuses.seen(_path(key), new.status)
             return
         served = new if new is not None and new.name == NAME else None
-        if served is not None and key not in self._shared:
-            self._shared.add(key)
-            self._sharing.use(_group(served.namespace), _user(key))
-        wanted = set(served.domains) if served is not None else set()
-        used = self._names.get(key, set())
-        for name in used - wanted:
-            self._domains.release(name, _user(key))
-        self._names[key] = (used & wanted) | {name for name in wanted - used if self._domains.use(name, _user(key))}
+        if served is not None:
+            self._share(key)
+        self._use_names(key, served)
         self._selectors[key] = {rule.nodes for rule in served.rules if rule.nodes is not None} if served else set()
         if new is None:
             self._told.forget(key)
             self._statuses.forget(_path(key))
+            self._domains.forget(_user(key))
             del self._names[key], self._selectors[key]
             self._faults.pop(key, None)
             if not self.engine.active:
                 self._unshare(key)
         self.engine.mark(KIND, key)
+
+    def _use_names(self, key: str, served: EgressFirewall | None) -> None:
+        """Use the domain names of a firewall, and no others."""
+        wanted = set(served.domains) if served is not None else set()
+        used = self._names.get(key, set())
+        for name in used - wanted:
+            self._domains.release(name, _user(key))
+        new = {name for name in wanted - used if self._domains.use(name, _user(key), lambda: self._room_came(key))}
+        self._names[key] = (used & wanted) | new
+
+    def _room_came(self, key: str) -> None:
+        """Use domain names that were more than what is served."""
+        firewall = self._firewalls.get(key)
+        if firewall is not None and firewall.name == NAME:
+            self._use_names(key, firewall)
+            self.engine.mark(KIND, key)
+
+    def _share(self, key: str) -> None:
+        if key not in self._shared:
+            self._shared.add(key)
+            self._sharing.use(_group(key.partition("/")[0]), _user(key))
 
     def _unshare(self, key: str) -> None:
         if key in self._shared:
@@ -204,7 +229,9 @@ class FirewallPlanner:
         if rule.domain is not None:
             if rule.domain not in self._names.get(key, ()):
                 return () if rule.is_allow else EVERYTHING
-            return tuple(span(addressing.single(one)) for one in self._domains.names.addresses(rule.domain))
+            served = tuple(span(addressing.single(one)) for one in self._domains.names.addresses(rule.domain))
+            partial = () if rule.is_allow else self._domains.names.partial(rule.domain)
+            return (*served, *(one for one in EVERYTHING if one.version in partial))
         if rule.nodes is None:
             return rule.networks
         if rule.nodes not in known:
@@ -219,7 +246,8 @@ class FirewallPlanner:
             if name not in self._names.get(key, ()):
                 found.append(f"{name}: policies have too many domain names: an Allow allows nothing, a Deny denies all")
             elif problem := self._domains.names.problem(name):
-                found.append(f"{name}: {problem}")
+                closed = ", and a Deny denies all" if self._domains.names.partial(name) else ""
+                found.append(f"{name}: {problem}{closed}")
         return found[:5]
 
     def done(self, key: str, changes: Sequence[Change]) -> None:
