@@ -89,7 +89,8 @@ def test_few_flows(nb, northd):
     """Protects chassis from a flow for each network and port: 100 Allows with three ports, and both IP versions denied,
     have flows in the number of networks and ports together.
     """
-    allows = [rule("Allow", f"203.0.113.{2 * n}/32", 80, 443, 8080) for n in range(100)]
+    opened = [one for n in range(0, 100, 2) for one in (f"20.0.{n}.0/24", f"2001:db8:{n:x}::/48")]
+    allows = [rule("Allow", one, 25, 443, 8443) for one in opened]
 
     async def test(world):
         world.namespace("a")
