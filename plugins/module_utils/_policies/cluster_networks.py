@@ -11,8 +11,8 @@ from .._common import names
 from .._common.addressing import family
 from .._ovsdb.replica import Replica
 from .networks import Spans
+from .shared import VERSIONS
 
-VERSIONS = (4, 6)
 KEYS = (names.CLUSTER_SUBNETS_KEY, names.JOIN_SUBNETS_KEY)
 
 

@@ -59,4 +59,5 @@ def matches(
     if sets is None:
         return [f"{port} && {one}" for one in ports or ("ip",)]
     others = [equals(f"ip{version}.{field}", [f"${one}" for one in found]) for version, found in sorted(sets.items())]
-    return [" && ".join((port, other, *one)) for other in others for one in ([(each,) for each in ports] or [()])]
+    ends = [f" && {one}" for one in ports] or [""]
+    return [f"{port} && {other}{end}" for other in others for end in ends]

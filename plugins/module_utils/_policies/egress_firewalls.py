@@ -6,13 +6,16 @@
 They belong to the port group of all pods of the namespace. What a pod sends is judged after load balancing, so a
 service's endpoints count, and not its address. Networks of the cluster are taken out of all sets: traffic between pods,
 and from a pod to the node's address in the pods' network, is no firewall's business; that to other addresses of nodes
-is (as ovn-kubernetes has it).
+is (as ovn-kubernetes has it). Link-local addresses that hosts carry for their own pods (NodeLocal DNSCache) are inside,
+too: as long as a host has one, packets to it leave by no gateway (:mod:`._services.link_local`). Others are outside,
+such as those of clouds' metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -33,7 +36,7 @@ from .cluster_networks import ClusterNetworks
 from .domain_sets import DomainPlanner
 from .egress_firewall_drops import Drop, Resolved, drops
 from .egress_firewall_model import EVERYTHING, NAME, EgressFirewall, FirewallRule
-from .networks import Span, left_of, span
+from .networks import Span, span
 from .selectors import EVERYTHING as ALL_PODS
 from .selectors import Selector
 from .shared import GROUP_TABLE, SET_TABLE, PodGroup, Shared
@@ -45,13 +48,9 @@ PATH = "/apis/k8s.ovn.org/v1/egressfirewalls"
 ZONE = "global"  # of a message in a status: ovn-kubernetes' name of the only zone
 APPLIED, NOT_APPLIED = "EgressFirewall Rules applied", "EgressFirewall Rules not correctly applied"
 LONGEST = 500  # characters of a message
-# What never leaves the cluster, beside its own networks: multicast, and what is link-local, such as the own host's
-# NodeLocal DNSCache (:mod:`._services.link_local`); but what clouds serve there is outside.
-CLOUDS = span("169.254.169.0/24")
-NEVER_OUTSIDE = (
-    *map(span, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "fe80::/10")),
-    *left_of(span("169.254.0.0/16"), [CLOUDS]),
-)
+# What never leaves the cluster, beside its own networks: multicast, and what is link-local in IPv6.
+NEVER_OUTSIDE = tuple(map(span, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "fe80::/10")))
+MAXIMUM_LINK_LOCAL = 8  # addresses that are taken out of each set: each makes up to 32 networks of one
 
 
 class Node(Protocol):
@@ -64,6 +63,10 @@ class Node(Protocol):
     @property
     def outer_addresses(self) -> tuple[str, ...]:
         """Those by which it is reached from outside."""
+
+    @property
+    def link_local(self) -> tuple[str, ...]:
+        """IPv4 link-local addresses that it carries for its own pods."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -114,6 +117,8 @@ class FirewallPlanner:
         self._names: dict[str, set[str]] = {}  # firewall -> domain names that it uses
         self._selectors: dict[str, set[Selector]] = {}  # firewall -> selectors of nodes
         self._faults: dict[str, tuple[str, ...]] = {}  # firewall -> what its last plan could not serve
+        self._carried: Counter[str] = Counter()  # link-local address -> how many nodes carry it
+        self._link_local: tuple[str, ...] = ()  # those that are inside
         domains.listeners.append(self._domain_changed)
 
     def begin_sets(self) -> None:
@@ -177,10 +182,24 @@ class FirewallPlanner:
             self._sharing.release(_group(key.partition("/")[0]), _user(key))
 
     def node_changed(self, _key: str, old: Node | None, new: Node | None) -> None:
-        """Take in a change of a node: firewalls may name its addresses."""
+        """Take in a change of a node: firewalls may name its addresses, and its link-local ones are inside."""
+        self._count_link_local(old, new)
         for key, selectors in self._selectors.items():
             if any(_of_node(selector, old) != _of_node(selector, new) for selector in selectors):
                 self.engine.mark(KIND, key)
+
+    def _count_link_local(self, old: Node | None, new: Node | None) -> None:
+        before, after = (one.link_local if one is not None else () for one in (old, new))
+        if before == after:
+            return
+        self._carried.subtract(before)
+        self._carried.update(after)
+        self._carried = +self._carried
+        first = sorted(self._carried, key=lambda one: (-self._carried[one], one))[:MAXIMUM_LINK_LOCAL]
+        inside = tuple(sorted(first))
+        if inside != self._link_local:
+            self._link_local = inside
+            self.networks_changed()
 
     def _domain_changed(self, name: str) -> None:
         for key in {user.partition(" ")[2] for user in self._domains.names.users(name) if user.startswith(KIND)}:
@@ -216,7 +235,8 @@ class FirewallPlanner:
             raise NotReady("the networks of pods are not known yet", keeps_rows=True)
         known: dict[Selector, tuple[Span, ...]] = {}
         rules = [Resolved(one.is_allow, self._spans(key, one, known), one.ports, one.number) for one in firewall.rules]
-        compiled = drops(rules, (*map(span, pods), *NEVER_OUTSIDE))
+        carried = map(addressing.single, self._link_local)
+        compiled = drops(rules, (*map(span, (*pods, *carried)), *NEVER_OUTSIDE))
         self._faults[key] = (*firewall.faults, *compiled.faults, *self._of_names(key, firewall))
         group = self._sharing.get(_group(firewall.namespace))
         logging = self._logging.of(firewall.namespace)

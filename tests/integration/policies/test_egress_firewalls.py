@@ -9,6 +9,7 @@ import asyncio
 from policy_world import PolicyWorld, Verdicts
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import domain_names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.networks import Spans
 
 KEY = "a/default"
 
@@ -391,3 +392,41 @@ def test_a_status_that_somebody_else_writes(nb):
             assert world.api.patches == patches + 1
 
     asyncio.run(asyncio.wait_for(test(), 100))
+
+
+def test_link_local_addresses_of_hosts(nb, northd):
+    """Protects name resolution of pods (NodeLocal DNSCache) from a Deny of everything, as long as a host carries the
+    address; and what clouds serve at such addresses from being reached, whatever a host tells.
+    """
+    cache, metadata, credentials = "169.254.25.10", "169.254.169.254", "169.254.170.2"
+
+    def carries(world, number, *addresses):
+        annotations = {"ovn.kubernetes/link-local-addresses": ",".join(addresses)}
+        world.put("nodes", "", f"node{number}", metadata={"annotations": annotations}, status={})
+
+    def dropped(world):
+        rows = world.cluster.replica.rows["Address_Set"].values()
+        found = [row.columns["addresses"] for row in rows if row.owner and row.owner.type == "EgressFirewall"]
+        return {one for one in (cache, metadata, credentials) if any(Spans(some).have(one) for some in found)}
+
+    async def test(world, verdicts):
+        carries(world, 1, cache, metadata)
+        carries(world, 2, cache)
+        world.firewall(KEY, deny("0.0.0.0/0"))
+        await sync(world, northd)
+        assert dropped(world) == {metadata, credentials}
+        assert verdicts.from_pod("a/web", cache, port=53, protocol="udp", reaches="k8s-node1")
+        carries(world, 1)
+        await sync(world, northd)
+        assert dropped(world) == {metadata, credentials}
+        before = world.cluster.engine.transactions
+        carries(world, 2)
+        await sync(world, northd)
+        assert dropped(world) == {cache, metadata, credentials} and world.cluster.engine.transactions > before
+        for number in (1, 2):
+            carries(world, number, *(f"169.254.{n}.1" for n in range(1, 9)))
+        carries(world, 3, cache)
+        await sync(world, northd)
+        assert dropped(world) == {cache, metadata, credentials}, "eight count, which most nodes carry"
+
+    run(nb, northd, test)
