@@ -96,7 +96,7 @@ class PolicyPlanner:
         self.sharing = Sharing(self.index, self._adopt, self._mark, self._remove_left_over)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
-        self._names = PolicyDomains(domains, self._mark_policy, self._room_came)
+        self._names = PolicyDomains(domains, self._mark_policy, self._refresh)
         self._observe = observe
         self.changes = Changes()
         self.meter = MeterPlanner()
@@ -336,12 +336,6 @@ class PolicyPlanner:
             used.add(one)
             if self.index.use(one, key):
                 self._adopt(one)
-
-    def _room_came(self, key: str) -> None:
-        """Find the ACLs of a policy anew, whose domain names were more than what is served."""
-        if key in self._policies:
-            self._find_acls(key)
-            self._mark_policy(key)
 
     def has_tiers(self) -> bool:
         """Return whether the database has tiers, without which cluster network policies are refused."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import asyncio
 
-from policy_world import PolicyWorld, Verdicts
+import pytest
+from policy_world import HAS_TIERS, PolicyWorld, Verdicts
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import domain_names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.networks import Spans
@@ -368,6 +369,31 @@ def test_names_beyond_what_is_served(nb, monkeypatch):
             await world.settled()
             assert "0.0.0.0/1" in networks(world) and "2001:db8::7/128" in networks(world)
             assert not any(one.endswith("::/1") for one in networks(world)) and "denies all" in text(world, "a/default")
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+@pytest.mark.skipif(not HAS_TIERS, reason="OVN 23.03 has no tiers: $OVN_KUBERNETES_OVS may name newer programs")
+def test_names_of_cluster_policies_beyond_what_is_served(nb, monkeypatch):
+    """Protects cluster network policies in the same way: a name that was too much lets through when there is room."""
+    monkeypatch.setattr(domain_names, "MAXIMUM_NAMES", 1)
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            world.namespace("a")
+            world.pod("a/web", 1)
+            world.firewall(KEY, rule("Deny", dnsName="first.example.com"))
+            await world.settled()
+            names = [{"domainNames": ["second.example.com"]}]
+            world.cluster_policy("late", egress=[{"action": "Accept", "to": names}])
+            await world.settled()
+            assert not world.cluster.domains.names.users("second.example.com")
+            assert "too many" in str(world.api.applied[-1][1])
+            world.delete("egressfirewalls", KEY)
+            await world.settled()
+            assert world.cluster.domains.names.users("second.example.com")
+            assert {action for _direction, action, *_rest in world.acls("ClusterNetworkPolicy")} == {"allow-related"}
+            assert "too many" not in str(world.api.applied[-1][1])
 
     asyncio.run(asyncio.wait_for(test(), 100))
 
