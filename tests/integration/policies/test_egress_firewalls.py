@@ -420,6 +420,31 @@ def test_a_status_that_somebody_else_writes(nb):
     asyncio.run(asyncio.wait_for(test(), 100))
 
 
+def test_who_stands_by_ends_statuses(nb):
+    """Protects the status that the next watcher writes: a watcher that stands by ends what is on its way."""
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            asked, ended = asyncio.Event(), asyncio.Event()
+
+            async def patch(_path, _body):
+                asked.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.set()
+
+            world.api.patch = patch
+            world.namespace("a")
+            world.firewall(KEY, deny("0.0.0.0/0"))
+            await asked.wait()
+            world.cluster.leadership._stand_by()
+            await ended.wait()
+            assert not len(world.cluster.statuses)
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
 def test_link_local_addresses_of_hosts(nb, northd):
     """Protects name resolution of pods (NodeLocal DNSCache) from a Deny of everything, as long as a host carries the
     address; and what clouds serve at such addresses from being reached, whatever a host tells.
