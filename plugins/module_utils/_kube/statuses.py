@@ -63,6 +63,9 @@ class StatusWriter:
     ``path`` is that of an object. ``says`` is what its status is to say, and ``told`` what it says already, both
     without what does not count, such as times: where they are equal nothing is written.
 
+    A status that somebody else changes, such as the program that acted before and was late, is written again: at once,
+    and after a pause where it happens again and again.
+
     :param acts: returns whether this program acts: others write nothing.
     """
 
@@ -71,7 +74,11 @@ class StatusWriter:
         self._acts = acts
         self._desired: dict[str, _Desired] = {}  # path -> what is to be written, or is being written
         self._written: dict[str, object] = {}  # path -> what was written, until it is known that the object says so
+        self._said: dict[str, _Desired] = {}  # path -> what its status must say as long as this program acts
+        self._repeated: dict[str, int] = {}  # path -> how often the same was written again
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._pausing: set[str] = set()  # paths whose task has not begun
+        self._ending: set[asyncio.Task[None]] = set()
         self._places = asyncio.Semaphore(CONCURRENT)
         self._is_refused = False
 
@@ -95,14 +102,45 @@ class StatusWriter:
 
     def forget(self, path: str) -> None:
         """Do not write to an object that was deleted."""
-        self._desired.pop(path, None)
-        self._written.pop(path, None)
+        for known in (self._desired, self._written, self._said, self._repeated):
+            known.pop(path, None)
+
+    def seen(self, path: str, told: object) -> None:
+        """Take in what the status of an object says now: where it is not what it must say, it is written again."""
+        new = self._said.get(path)
+        if new is not None:
+            self._write(path, new, told)
 
     def begin(self) -> None:
         """Forget what was written: another program may have written something else since."""
-        self._written.clear()
+        self._forget_all()
+
+    def stop(self) -> None:
+        """Write nothing more, also of what is on its way: another program may act now."""
+        for path in list(self._tasks):
+            self._cancel(path)
+        self._desired.clear()
+        self._forget_all()
+
+    def _cancel(self, path: str) -> None:
+        task = self._tasks.pop(path)
+        self._pausing.discard(path)
+        task.cancel()
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _forget_all(self) -> None:
+        for known in (self._written, self._said, self._repeated):
+            known.clear()
 
     def _write(self, path: str, new: _Desired, told: object) -> None:
+        before = self._said.get(path)
+        if self._acts():
+            self._said[path] = new
+        if before is not None and before.says != new.says:
+            self._repeated.pop(path, None)
+        if path in self._pausing and before is not None and before.says != new.says:
+            self._cancel(path)  # something new does not wait
         if path in self._tasks:
             if path not in self._desired or self._desired[path].says != new.says:
                 self._desired[path] = new  # also where the object says so: what is on its way may be something else
@@ -111,15 +149,23 @@ class StatusWriter:
             self._written.pop(path, None)
         elif self._acts() and self._written.get(path) != new.says:
             self._desired[path] = new
-            self._tasks[path] = asyncio.create_task(self._run(path))
+            repeated = 0
+            if before is not None and before.says == new.says:
+                repeated = self._repeated[path] = self._repeated.get(path, 0) + 1
+            self._tasks[path] = asyncio.create_task(self._run(path, AGAIN.seconds(repeated - 2) if repeated > 1 else 0))
 
-    async def _run(self, path: str) -> None:
+    async def _run(self, path: str, pause: float) -> None:
         failures = 0
         try:
+            if pause:
+                self._pausing.add(path)
+                await asyncio.sleep(pause)
+                self._pausing.discard(path)
             while self._acts() and path in self._desired:
                 new = self._desired[path]
                 try:
-                    await self._send(path, new)
+                    if not await self._send(path, new):
+                        return
                 except KubernetesError as exc:
                     failures += 1
                     if not self._is_hopeless(exc, failures):
@@ -134,16 +180,22 @@ class StatusWriter:
                 if self._desired.get(path) is new:
                     del self._desired[path]
         finally:
-            self._tasks.pop(path, None)
-            self._desired.pop(path, None)
+            if self._tasks.get(path) is asyncio.current_task():  # else it was stopped, and another may have begun
+                del self._tasks[path]
+                self._desired.pop(path, None)
+                self._pausing.discard(path)
 
-    async def _send(self, path: str, new: _Desired) -> None:
+    async def _send(self, path: str, new: _Desired) -> bool:
+        """Send a status; return False where this program acts no more."""
         async with self._places:
+            if not self._acts():
+                return False
             if new.is_applied:
                 await self._client.apply(f"{path}/status", new.body, MANAGER)
             else:
                 await self._client.patch(f"{path}/status", new.body)
             await asyncio.sleep(APART)
+        return True
 
     @staticmethod
     def _is_hopeless(exc: KubernetesError, failures: int) -> bool:
@@ -157,4 +209,4 @@ class StatusWriter:
 
     async def close(self) -> None:
         """Cancel what is not written yet."""
-        await end(list(self._tasks.values()))
+        await end([*self._tasks.values(), *self._ending])

@@ -107,6 +107,14 @@ class TableCopy:
         found = (self.rows[one.table].get(parent) for one in possible_parents(table) if one.table in self.rows)
         return next(filter(None, found), None)
 
+    def children(self, table: str, parent: str) -> list[CurrentRow]:
+        """Return the rows of a table that a parent refers to.
+
+        :param parent: its UUID.
+        """
+        found = (self.rows[table].get(uuid) for uuid in self._members.get((table, parent), ()))
+        return [row for row in found if row is not None]
+
     def holders(self, table: str, member: Any) -> list[CurrentRow]:
         """Return the rows in whose set a member is."""
         return [self.rows[table][uuid] for uuid in self._holders[table].get(member, ())]

@@ -4,8 +4,8 @@
 """The addresses of domain names that policies name: asked for again and again, as long as a policy names them.
 
 An address stays for its record's time to live (RFC 1035, 3.2.1), and for LINGER after that: pods may have it from a
-cache. When no answer comes, or the server fails, a name keeps what it has for KEPT (RFC 8767 has the reasons). An
-answer without addresses is an answer.
+cache. When no answer comes, or the server fails, a name keeps what it has for KEPT (RFC 8767 has the reasons); also
+when this program is late with its question. An answer without addresses is an answer.
 
 Who answers is not trusted: times have bounds, and so has the number of addresses. Addresses that no machine outside of
 the cluster has are left out: whoever serves a name could open the cluster's own networks with them.
@@ -17,7 +17,9 @@ don't come this way.
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -25,8 +27,10 @@ from typing import NamedTuple
 
 from .._common import addressing
 from .._common.tasks import end
+from .question_turns import Turn, Turns
 from .selectors import Unreadable
 
+LOG = logging.getLogger("ovn-k8s-watcher")
 VERSIONS = (4, 6)
 MAXIMUM_NAMES = 1000  # of all policies
 MAXIMUM_ADDRESSES = 100  # of a name, of each IP version
@@ -34,10 +38,11 @@ LONGEST_NAME = 253  # characters of a name without the last dot (RFC 1035, 2.3.4
 LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 SHORTEST, LONGEST = 5.0, 1800.0  # seconds that an answer counts, whatever it says
 MOST_QUESTIONS = 100  # in a second: with many names, answers count for longer
-AT_ONCE = 16  # questions that wait for an answer
 LINGER = 60.0  # seconds: twice what a cluster's cache keeps answers by default (CoreDNS: 30 s)
 KEPT = 3600.0  # seconds
 RETRY, LONGEST_RETRY = 5.0, 60.0  # seconds after a failure
+SLOW = 1.0  # seconds: an answer that takes longer counts as slow
+LONGEST_SILENCE = 600.0  # seconds after failures that take so long: they have a place each time
 
 
 class Answer(NamedTuple):
@@ -78,20 +83,38 @@ class _Side:
     """A name's addresses of one IP version.
 
     :ivar expires: address -> until when it stays.
+    :ivar last: those of the last answer, which stay until the next one, or until ``holds``.
     :ivar due: when it is asked for next.
     :ivar failures: how many attempts have failed since the last answer.
     :ivar kept_until: addresses stay until then, since no answer comes; 0: an answer came.
+    :ivar is_asked: its question is under way, or waits for a place.
+    :ivar is_slow: the last question has taken long, or there was none.
     :ivar is_known: an answer has come, or none for too long.
+    :ivar is_partial: it has more addresses than are served.
     """
 
-    __slots__ = ("due", "expires", "failures", "is_asked", "is_known", "kept_until", "problem")
+    __slots__ = (
+        "due",
+        "expires",
+        "failures",
+        "holds",
+        "is_asked",
+        "is_known",
+        "is_partial",
+        "is_slow",
+        "kept_until",
+        "last",
+        "problem",
+    )
 
     def __init__(self, now: float) -> None:
         self.expires: dict[str, float] = {}
         self.due = now
         self.failures = 0
-        self.kept_until = 0.0
-        self.is_asked = self.is_known = False
+        self.last: frozenset[str] = frozenset()
+        self.kept_until = self.holds = 0.0
+        self.is_asked = self.is_known = self.is_partial = False
+        self.is_slow = True
         self.problem = ""
 
     def prune(self, now: float) -> bool:
@@ -100,14 +123,18 @@ class _Side:
             return False
         if self.kept_until:
             self.is_known = True
-        gone = [one for one, until in self.expires.items() if until <= now]
+        gone = [one for one in self.expires if self._until(one) <= now]
         for one in gone:
             del self.expires[one]
         return bool(gone)
 
+    def _until(self, address: str) -> float:
+        until = self.expires[address]
+        return max(until, self.holds) if address in self.last else until
+
     def next(self, now: float) -> float:
         """Return when there is something to do."""
-        times = [self.kept_until] if now < self.kept_until else list(self.expires.values())
+        times = [self.kept_until] if now < self.kept_until else list(map(self._until, self.expires))
         return min([*times, *([] if self.is_asked else [self.due])], default=now + LONGEST)
 
 
@@ -137,6 +164,7 @@ class DomainNames:
         self._users: dict[str, set[str]] = {}
         self._sides: dict[tuple[str, int], _Side] = {}
         self._queue: list[tuple[float, str, int]] = []
+        self._turns: Turns[tuple[str, int, _Side]] = Turns()
         self._wake = asyncio.Event()
         self._questions: set[asyncio.Task[None]] = set()
 
@@ -149,7 +177,7 @@ class DomainNames:
         """
         users = self._users.get(name)
         if users is None:
-            if len(self._users) >= MAXIMUM_NAMES:
+            if not self.has_room():
                 return False
             users = self._users[name] = set()
             self._begin(name, known)
@@ -194,6 +222,15 @@ class DomainNames:
         """Return whether answers have come for a name, or did not come for too long."""
         return all(side.is_known for version in VERSIONS if (side := self._sides.get((name, version))) is not None)
 
+    def partial(self, name: str) -> tuple[int, ...]:
+        """Return the IP versions of which a name has more addresses than are served."""
+        sides = ((version, self._sides.get((name, version))) for version in VERSIONS)
+        return tuple(version for version, side in sides if side is not None and side.is_partial)
+
+    def has_room(self) -> bool:
+        """Return whether one more name is served."""
+        return len(self._users) < MAXIMUM_NAMES
+
     def problem(self, name: str) -> str:
         """Return what is wrong with a name, in words; empty: nothing."""
         found = (side.problem for version in VERSIONS if (side := self._sides.get((name, version))) is not None)
@@ -225,7 +262,7 @@ class DomainNames:
     def _step(self) -> float | None:
         """Do what is due; return the seconds until the next thing is."""
         now = self._clock()
-        while self._queue and self._queue[0][0] <= now and len(self._questions) < AT_ONCE:
+        while self._queue and self._queue[0][0] <= now:
             _when, name, version = heapq.heappop(self._queue)
             side = self._sides.get((name, version))
             if side is None:
@@ -234,16 +271,25 @@ class DomainNames:
                 self._on_change(name)
             if side.due <= now and not side.is_asked:
                 side.is_asked = True
-                question = asyncio.ensure_future(self._question(name, version, side))
-                self._questions.add(question)
-                question.add_done_callback(self._answered)
+                self._turns.add(self._users[name], side.is_slow, (name, version, side))
             self._plan(name, version)
-        if not self._queue:
-            return None
-        # With too many questions the next answer wakes it.
-        return max(self._queue[0][0] - now, 0.0) if len(self._questions) < AT_ONCE else LONGEST_RETRY
+        if len(self._turns) > 4 * len(self._sides) + 8:
+            self._turns.keep(lambda one: self._is_current(*one))
+        while found := self._turns.next():
+            turn, one = found
+            if not self._is_current(*one):
+                self._turns.done(turn)
+                continue
+            question = asyncio.ensure_future(self._question(*one))
+            self._questions.add(question)
+            question.add_done_callback(functools.partial(self._answered, turn))
+        return max(self._queue[0][0] - now, 0.0) if self._queue else None
 
-    def _answered(self, question: asyncio.Task[None]) -> None:
+    def _is_current(self, name: str, version: int, side: _Side) -> bool:
+        return self._sides.get((name, version)) is side
+
+    def _answered(self, turn: Turn, question: asyncio.Task[None]) -> None:
+        self._turns.done(turn)
         self._questions.discard(question)
         self._wake.set()
 
@@ -256,20 +302,24 @@ class DomainNames:
         self._wake.set()
 
     async def _question(self, name: str, version: int, side: _Side) -> None:
+        asked = self._clock()
         try:
             answer: Answer | NoAnswer = await self._ask(name, version)
         except NoAnswer as exc:
             answer = exc
-        side.is_asked = False
-        if self._sides.get((name, version)) is not side:
+        except Exception as exc:  # whatever it is, the name must be asked for again
+            LOG.exception("name servers could not be asked for %s", name)
+            answer = NoAnswer(type(exc).__name__)
+        side.is_asked, side.is_slow = False, self._clock() - asked >= SLOW
+        if not self._is_current(name, version, side):
             return
-        before = set(side.expires), side.problem, side.is_known
+        before = set(side.expires), side.problem, side.is_known, side.is_partial
         if isinstance(answer, NoAnswer):
             self._take_failure(side, answer)
         else:
             self._take(side, version, answer)
         self._plan(name, version)
-        if before != (set(side.expires), side.problem, side.is_known):
+        if before != (set(side.expires), side.problem, side.is_known, side.is_partial):
             self._on_change(name)
 
     def _take(self, side: _Side, version: int, answer: Answer) -> None:
@@ -284,11 +334,13 @@ class DomainNames:
         if side.kept_until:  # what was kept without an answer has no time of its own
             side.expires = {one: max(until, now + LINGER) for one, until in side.expires.items()}
         side.expires.update(dict.fromkeys(served, now + ttl + LINGER))
+        side.due, side.failures, side.kept_until, side.is_known = now + ttl, 0, 0.0, True
+        side.last, side.holds = frozenset(served), side.due + KEPT
+        side.prune(now)
+        side.is_partial = len(outside | side.expires.keys()) > MAXIMUM_ADDRESSES
         if len(side.expires) > MAXIMUM_ADDRESSES:  # those that linger go first
             last = sorted(side.expires, key=lambda one: (one not in served, -side.expires[one], one))
             side.expires = {one: side.expires[one] for one in last[:MAXIMUM_ADDRESSES]}
-        side.due, side.failures, side.kept_until, side.is_known = now + ttl, 0, 0.0, True
-        side.prune(now)
         side.problem = ""
         if len(outside) > MAXIMUM_ADDRESSES:
             side.problem = f"it has more than {MAXIMUM_ADDRESSES} IPv{version} addresses: the others don't count"
@@ -301,7 +353,7 @@ class DomainNames:
         if not side.kept_until:
             side.kept_until = now + KEPT
         side.prune(now)
-        side.due = now + min(RETRY * 2 ** min(side.failures, 8), LONGEST_RETRY)
+        side.due = now + min(RETRY * 2 ** min(side.failures, 8), LONGEST_SILENCE if side.is_slow else LONGEST_RETRY)
         side.failures += 1
         side.problem = f"no name server says its addresses: {reason}"
 

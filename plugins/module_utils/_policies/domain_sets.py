@@ -40,24 +40,37 @@ class DomainPlanner:
         self._replica = replica
         self.names = DomainNames(ask, self._changed, lambda: self.engine.active, is_inside)
         self.listeners: list[Callable[[str], object]] = []
+        self._waiting: dict[str, Callable[[], object]] = {}  # user -> what it does when there is room for names
 
     def begin(self) -> None:
         """Look at all names."""
         self.names.begin(self._written)
         for name in {*self.names.names(), *self._replica.owners(KIND)}:
             self.engine.mark(KIND, name)
+        self._give_room()
 
-    def use(self, name: str, user: str) -> bool:
+    def use(self, name: str, user: str, on_room: Callable[[], object]) -> bool:
         """Note that a policy uses a name; return False where there are too many names.
 
         :param name: as :func:`.domain_names.parse` returns it.
+        :param on_room: called once when there is room for one more, to use names that were refused.
         """
         is_new = not self.names.users(name)
         if not self.names.use(name, user, self._written(name) if is_new else ()):
+            self._waiting[user] = on_room
             return False
         if is_new:
             self.engine.mark(KIND, name)
         return True
+
+    def forget(self, user: str) -> None:
+        """Note that a policy waits for room no more: it is gone."""
+        self._waiting.pop(user, None)
+
+    def _give_room(self) -> None:
+        """Let policies use names that were refused, one after the other as long as there is room."""
+        while self._waiting and self.names.has_room():
+            self._waiting.pop(next(iter(self._waiting)))()
 
     def release(self, name: str, user: str) -> None:
         """Note that no row of a policy names the sets of a name any more."""
@@ -99,7 +112,8 @@ class DomainPlanner:
         return rows
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Do nothing."""
+        """Give the room of a name that is gone to policies that lack it."""
+        self._give_room()
 
     def failed(self, name: str, reason: str) -> None:
         """Do nothing: the log has it."""

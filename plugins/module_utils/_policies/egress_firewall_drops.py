@@ -6,12 +6,12 @@
 Each Deny loses what an Allow before it lets through: networks are subtracted. So nothing is allowed by a row, which
 would end the stage: what is not dropped is for others to judge, such as network policies. A Deny becomes
 
-- one drop of the networks that no Allow is about;
+- one drop of the networks that no Allow is about that has a port in common with it (REST);
 - where Allows have ports, one for each group of ports that the same Allows are about, of what they leave of the other
-  networks;
-- one of what they leave for protocols without ports. OVN has no condition for those but a list of all: it compares a
-  protocol's number with single ones only. They are dropped before load balancing, which does not change them: that is
-  a stage by itself, in which other protocols may be allowed, since that says nothing of the next one.
+  networks (PART);
+- one of what they leave for protocols without ports (PORTLESS). OVN has no condition for those but a list of all: it
+  compares a protocol's number with single ones only. They are dropped before load balancing, which does not change
+  them: that is a stage by itself, in which other protocols may be allowed, since that says nothing of the next one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import NamedTuple, Optional
 
 from .egress_firewall_model import EVERYTHING
 from .model import LAST_PORT, PortRange
+from .model import merged as merged_ports
 from .networks import Span, left_of, merged, networks
 from .selectors import Unreadable
 
@@ -31,6 +32,8 @@ MAXIMUM_PORTS = 200  # of the Allows before a Deny, each set of ports once
 MAXIMUM_NETWORKS = 50000  # of all drops
 MAXIMUM_DROPS = 500
 MAXIMUM_WORK = 200000  # networks and ports that are looked at: some tenths of a second
+
+REST, PART, PORTLESS, ALL = "rest", "part", "portless", "all"  # kinds of drops; ALL: where a firewall is too large
 
 Ports = Optional[tuple[PortRange, ...]]  # None: all of all protocols
 
@@ -49,19 +52,24 @@ class Resolved(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """What is dropped.
+    """What is dropped. No two drops of a firewall have the same number, kind and ports.
 
     :ivar number: of the Deny among those with other Allows before them, or other ports.
-    :ivar ports: a condition; empty: everything.
-    :ivar has_no_ports: only protocols without ports; ``ports`` is empty.
+    :ivar kind: REST, PART, PORTLESS or ALL.
+    :ivar ports: sorted and apart from each other; None: everything.
     :ivar rules: the numbers of the first and the last of these Denys in their object.
     """
 
     number: int
-    ports: str
+    kind: str
+    ports: Ports
     networks: tuple[str, ...]
-    has_no_ports: bool = False
     rules: tuple[int, int] = (0, 0)
+
+    @property
+    def has_no_ports(self) -> bool:
+        """Whether only protocols without ports are dropped."""
+        return self.kind == PORTLESS
 
 
 class Drops(NamedTuple):
@@ -134,25 +142,25 @@ class _Compiler:
         """Take in Denys. :raises Unreadable: they are too much."""
         ports, rules = group.ports, group.rules
         self._spend((2 * (self._ports + len(ports or ())) + 1) * (self._ports + 1) // 4)
-        port_sets = list(self._allowed)
+        port_sets = [one for one in self._allowed if _overlap(one, ports)]
         own = self._without(list(merged(group.denied)), self._inside)
         left = self._without(own, self._allowed_of(port_sets))  # what no Allow is about
-        self._add(Drop(number, condition_of(ports) if ports is not None else "", networks(left), rules=rules))
+        self._add(Drop(number, REST, None if ports is None else merged_ports(ports), networks(left), rules))
         others = self._without(own, left)
         if not others:
             return
-        for condition, covering in _port_groups(ports, port_sets):
+        for part, covering in _port_groups(ports, port_sets):
             spans = self._without(others, self._allowed_of(covering))
-            self._add(Drop(number, condition, networks(spans), rules=rules))
+            self._add(Drop(number, PART, part, networks(spans), rules))
         if ports is None:
             spans = self._without(others, self._allowed_of([one for one in port_sets if one is None]))
-            self._add(Drop(number, "", networks(spans), has_no_ports=True, rules=rules))
+            self._add(Drop(number, PORTLESS, None, networks(spans), rules))
 
     def deny_all(self, number: int, group: _Group, reason: object) -> None:
         """Deny everything from a Deny on."""
         self.faults.append(f"everything is denied from a Deny on: its rules have {reason}")
         spans = (left for one in EVERYTHING for left in left_of(one, self._inside))
-        self.found.append(Drop(number, "", networks(spans), rules=group.rules))
+        self.found.append(Drop(number, ALL, None, networks(spans), group.rules))
 
     def _add(self, drop: Drop) -> None:
         if not drop.networks:
@@ -208,8 +216,8 @@ def _near(one: Span, others: Sequence[Span]) -> Sequence[Span]:
     return others[max(first - 1, 0) : last]
 
 
-def _port_groups(ports: Ports, port_sets: Sequence[Ports]) -> Iterator[tuple[str, tuple[Ports, ...]]]:
-    """Yield the conditions that part a Deny's ports by the Allows that are about them, with those Allows' ports."""
+def _port_groups(ports: Ports, port_sets: Sequence[Ports]) -> Iterator[tuple[tuple[PortRange, ...], tuple[Ports, ...]]]:
+    """Yield the parts of a Deny's ports that the same Allows are about, with those Allows' ports."""
     pieces: dict[tuple[int, ...], list[PortRange]] = {}
     for protocol in PROTOCOLS:
         own = [one for one in (ALL_PORTS if ports is None else ports) if one.protocol == protocol]
@@ -224,29 +232,15 @@ def _port_groups(ports: Ports, port_sets: Sequence[Ports]) -> Iterator[tuple[str
                 covering = tuple(n for n, one in enumerate(port_sets) if _covers(one, protocol, first))
                 pieces.setdefault(covering, []).append(PortRange(protocol, first, after - 1))
     for covering, ranges in pieces.items():
-        yield condition_of(ranges), tuple(port_sets[n] for n in covering)
+        yield merged_ports(ranges), tuple(port_sets[n] for n in covering)
 
 
 def _covers(ports: Ports, protocol: str, number: int) -> bool:
     return ports is None or any(one.protocol == protocol and one.first <= number <= one.last for one in ports)
 
 
-def condition_of(ranges: Iterable[PortRange]) -> str:
-    """Return the condition that a packet has one of these ports."""
-    joined: list[PortRange] = []
-    for one in sorted(ranges):
-        last = joined[-1] if joined else None
-        if last is not None and last.protocol == one.protocol and last.last + 1 == one.first:
-            joined[-1] = last._replace(last=one.last)
-        else:
-            joined.append(one)
-    return " || ".join(map(_spelled, joined))
-
-
-def _spelled(one: PortRange) -> str:
-    protocol, first, last = one
-    if first == last:
-        return f"{protocol}.dst == {first}"
-    if first == 0:
-        return protocol if last == LAST_PORT else f"{protocol}.dst <= {last}"
-    return f"{protocol}.dst >= {first}" if last == LAST_PORT else f"{first} <= {protocol}.dst <= {last}"
+def _overlap(some: Ports, others: Ports) -> bool:
+    """Return whether two sets of ports have one in common."""
+    if some is None or others is None:
+        return True
+    return any(one[0] == two[0] and one.first <= two.last and two.first <= one.last for one in some for two in others)

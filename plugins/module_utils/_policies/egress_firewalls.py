@@ -6,13 +6,16 @@
 They belong to the port group of all pods of the namespace. What a pod sends is judged after load balancing, so a
 service's endpoints count, and not its address. Networks of the cluster are taken out of all sets: traffic between pods,
 and from a pod to the node's address in the pods' network, is no firewall's business; that to other addresses of nodes
-is (as ovn-kubernetes has it).
+is (as ovn-kubernetes has it). Link-local addresses that hosts carry for their own pods (NodeLocal DNSCache) are inside,
+too: as long as a host has one, packets to it leave by no gateway (:mod:`._services.link_local`). Others are outside,
+such as those of clouds' metadata.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -27,7 +30,7 @@ from .._ovsdb.replica import Replica
 from .._ovsdb.rows import LargeSet, Owner, Row
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
-from . import acl_log, tiers
+from . import acl_log, conditions, tiers
 from .acl_log import OFF, AclLogging, NamespaceLogging
 from .cluster_networks import ClusterNetworks
 from .domain_sets import DomainPlanner
@@ -47,6 +50,7 @@ APPLIED, NOT_APPLIED = "EgressFirewall Rules applied", "EgressFirewall Rules not
 LONGEST = 500  # characters of a message
 # What never leaves the cluster, beside its own networks: multicast, and what is link-local in IPv6.
 NEVER_OUTSIDE = tuple(map(span, ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8", "fe80::/10")))
+MAXIMUM_LINK_LOCAL = 8  # addresses that are taken out of each set: each makes up to 32 networks of one
 
 
 class Node(Protocol):
@@ -59,6 +63,10 @@ class Node(Protocol):
     @property
     def outer_addresses(self) -> tuple[str, ...]:
         """Those by which it is reached from outside."""
+
+    @property
+    def link_local(self) -> tuple[str, ...]:
+        """IPv4 link-local addresses that it carries for its own pods."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -109,7 +117,16 @@ class FirewallPlanner:
         self._names: dict[str, set[str]] = {}  # firewall -> domain names that it uses
         self._selectors: dict[str, set[Selector]] = {}  # firewall -> selectors of nodes
         self._faults: dict[str, tuple[str, ...]] = {}  # firewall -> what its last plan could not serve
+        self._carried: Counter[str] = Counter()  # link-local address -> how many nodes carry it
+        self._link_local: tuple[str, ...] = ()  # those that are inside
         domains.listeners.append(self._domain_changed)
+
+    def begin_sets(self) -> None:
+        """Keep the port groups that rows of an earlier run name, with their pods, until these are as desired: so also
+        where this account may not read firewalls.
+        """
+        for key in self._replica.owners(KIND):
+            self._share(key)
 
     def begin(self) -> None:
         """Look at all firewalls."""
@@ -121,25 +138,43 @@ class FirewallPlanner:
     def firewall_changed(self, key: str, old: EgressFirewall | None, new: EgressFirewall | None) -> None:
         """Take in a change of a firewall."""
         if old is not None and new is not None and old._replace(status=new.status) == new:
+            self._statuses.seen(_path(key), new.status)
             return
         served = new if new is not None and new.name == NAME else None
-        if served is not None and key not in self._shared:
-            self._shared.add(key)
-            self._sharing.use(_group(served.namespace), _user(key))
-        wanted = set(served.domains) if served is not None else set()
-        used = self._names.get(key, set())
-        for name in used - wanted:
-            self._domains.release(name, _user(key))
-        self._names[key] = (used & wanted) | {name for name in wanted - used if self._domains.use(name, _user(key))}
+        if served is not None:
+            self._share(key)
+        self._use_names(key, served)
         self._selectors[key] = {rule.nodes for rule in served.rules if rule.nodes is not None} if served else set()
         if new is None:
             self._told.forget(key)
             self._statuses.forget(_path(key))
+            self._domains.forget(_user(key))
             del self._names[key], self._selectors[key]
             self._faults.pop(key, None)
             if not self.engine.active:
                 self._unshare(key)
         self.engine.mark(KIND, key)
+
+    def _use_names(self, key: str, served: EgressFirewall | None) -> None:
+        """Use the domain names of a firewall, and no others."""
+        wanted = set(served.domains) if served is not None else set()
+        used = self._names.get(key, set())
+        for name in used - wanted:
+            self._domains.release(name, _user(key))
+        new = {name for name in wanted - used if self._domains.use(name, _user(key), lambda: self._room_came(key))}
+        self._names[key] = (used & wanted) | new
+
+    def _room_came(self, key: str) -> None:
+        """Use domain names that were more than what is served."""
+        firewall = self._firewalls.get(key)
+        if firewall is not None and firewall.name == NAME:
+            self._use_names(key, firewall)
+            self.engine.mark(KIND, key)
+
+    def _share(self, key: str) -> None:
+        if key not in self._shared:
+            self._shared.add(key)
+            self._sharing.use(_group(key.partition("/")[0]), _user(key))
 
     def _unshare(self, key: str) -> None:
         if key in self._shared:
@@ -147,10 +182,24 @@ class FirewallPlanner:
             self._sharing.release(_group(key.partition("/")[0]), _user(key))
 
     def node_changed(self, _key: str, old: Node | None, new: Node | None) -> None:
-        """Take in a change of a node: firewalls may name its addresses."""
+        """Take in a change of a node: firewalls may name its addresses, and its link-local ones are inside."""
+        self._count_link_local(old, new)
         for key, selectors in self._selectors.items():
             if any(_of_node(selector, old) != _of_node(selector, new) for selector in selectors):
                 self.engine.mark(KIND, key)
+
+    def _count_link_local(self, old: Node | None, new: Node | None) -> None:
+        before, after = (one.link_local if one is not None else () for one in (old, new))
+        if before == after:
+            return
+        self._carried.subtract(before)
+        self._carried.update(after)
+        self._carried = +self._carried
+        first = sorted(self._carried, key=lambda one: (-self._carried[one], one))[:MAXIMUM_LINK_LOCAL]
+        inside = tuple(sorted(first))
+        if inside != self._link_local:
+            self._link_local = inside
+            self.networks_changed()
 
     def _domain_changed(self, name: str) -> None:
         for key in {user.partition(" ")[2] for user in self._domains.names.users(name) if user.startswith(KIND)}:
@@ -186,11 +235,13 @@ class FirewallPlanner:
             raise NotReady("the networks of pods are not known yet", keeps_rows=True)
         known: dict[Selector, tuple[Span, ...]] = {}
         rules = [Resolved(one.is_allow, self._spans(key, one, known), one.ports, one.number) for one in firewall.rules]
-        compiled = drops(rules, (*map(span, pods), *NEVER_OUTSIDE))
+        carried = map(addressing.single, self._link_local)
+        compiled = drops(rules, (*map(span, (*pods, *carried)), *NEVER_OUTSIDE))
         self._faults[key] = (*firewall.faults, *compiled.faults, *self._of_names(key, firewall))
         group = self._sharing.get(_group(firewall.namespace))
         logging = self._logging.of(firewall.namespace)
-        rows = [row for drop in compiled.drops for row in _rows(key, drop, group, logging)]
+        versions = self._networks.versions()
+        rows = [row for drop in compiled.drops for row in _rows(key, drop, group, logging, versions)]
         return [*rows, *([_with_ports(key, group)] if any(drop.has_no_ports for drop in compiled.drops) else [])]
 
     def _spans(self, key: str, rule: FirewallRule, known: dict[Selector, tuple[Span, ...]]) -> tuple[Span, ...]:
@@ -198,7 +249,9 @@ class FirewallPlanner:
         if rule.domain is not None:
             if rule.domain not in self._names.get(key, ()):
                 return () if rule.is_allow else EVERYTHING
-            return tuple(span(addressing.single(one)) for one in self._domains.names.addresses(rule.domain))
+            served = tuple(span(addressing.single(one)) for one in self._domains.names.addresses(rule.domain))
+            partial = () if rule.is_allow else self._domains.names.partial(rule.domain)
+            return (*served, *(one for one in EVERYTHING if one.version in partial))
         if rule.nodes is None:
             return rule.networks
         if rule.nodes not in known:
@@ -213,7 +266,8 @@ class FirewallPlanner:
             if name not in self._names.get(key, ()):
                 found.append(f"{name}: policies have too many domain names: an Allow allows nothing, a Deny denies all")
             elif problem := self._domains.names.problem(name):
-                found.append(f"{name}: {problem}")
+                closed = ", and a Deny denies all" if self._domains.names.partial(name) else ""
+                found.append(f"{name}: {problem}{closed}")
         return found[:5]
 
     def done(self, key: str, changes: Sequence[Change]) -> None:
@@ -264,26 +318,28 @@ def _of_node(selector: Selector, node: Node | None) -> tuple[str, ...]:
     return (*node.addresses, *node.outer_addresses) if node is not None and selector.matches(node.labels) else ()
 
 
-def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging) -> list[Row]:
-    """Return the rows of a drop: its address sets, and the ACL."""
-    owner, which = Owner(KIND, key), f"{drop.number}:{drop.has_no_ports}:{drop.ports}"
+def _rows(key: str, drop: Drop, group: Shared, logging: AclLogging, versions: Sequence[int]) -> list[Row]:
+    """Return the rows of a drop: its address sets, and an ACL for each IP version and each protocol."""
+    owner, which = Owner(KIND, key), f"{drop.number}:{drop.kind}:{drop.ports}"
     digest = hashlib.sha256(which.encode()).hexdigest()[:32]
-    found, parts = [], []
-    for version in (4, 6):
+    first, last = drop.rules
+    rules = str(first) if first == last else f"{first}-{last}"
+    found, sets = [], {}
+    for version in versions:
         members = [one for one in drop.networks if family(one) == version]
         if members:
             name = names.firewall_set(key, which, version)
+            sets[version] = [name]
             columns = {"addresses": LargeSet(members)}
             found.append(Row(SET_TABLE, owner, f"networks-{digest}-{version}", name, columns=columns, kind="known"))
-            parts.append(f"ip{version}.dst == ${name}")
-    match = f"inport == @{group.group} && ({' || '.join(parts)})" + (f" && ({drop.ports})" if drop.ports else "")
-    if drop.has_no_ports:
-        acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
-    else:
-        acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
-    first, last = drop.rules
-    rules = str(first) if first == last else f"{first}-{last}"
-    return [*found, _acl(owner, f"drop-{digest}", group, acl, logging, rules)]
+    for match in conditions.matches(f"inport == @{group.group}", sets, "dst", conditions.of_ports(drop.ports or ())):
+        if drop.has_no_ports:
+            acl = tiers.columns_before(tiers.PORTLESS_DROP, "drop", match)
+        else:
+            acl = tiers.columns(tiers.FROM_POD, tiers.FIREWALL, tiers.EGRESS_FIRST, "drop", match)
+        role = f"drop-{hashlib.sha256(f'{which}:{match}'.encode()).hexdigest()[:32]}"
+        found.append(_acl(owner, role, group, acl, logging, rules))
+    return found
 
 
 def _with_ports(key: str, group: Shared) -> Row:

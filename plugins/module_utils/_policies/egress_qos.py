@@ -69,6 +69,10 @@ class QoSPlanner:
         self._used: dict[str, set[Key]] = {}  # object -> port groups that it uses, or did until its rows are written
         self._pending: dict[str, set[str]] = {}  # object -> its keys whose rows may not be as desired
 
+    def begin_sets(self) -> None:
+        """Keep the port groups that rows of an earlier run name, until these are as desired."""
+        self._sharing.begin(KIND, self._replica.owners(KIND))
+
     def begin(self) -> None:
         """Look at all objects."""
         written = self._replica.owners(KIND)
@@ -82,6 +86,7 @@ class QoSPlanner:
     def object_changed(self, key: str, old: EgressQoS | None, new: EgressQoS | None) -> None:
         """Take in a change of an object."""
         if old is not None and new is not None and old._replace(status=new.status, conditions=new.conditions) == new:
+            self._status.seen(_path(key), (new.status, new.conditions))
             return
         used = self._used.setdefault(key, set())
         for group in self._groups(new):
@@ -186,6 +191,7 @@ class QoSPlanner:
         """Take in that the rows are as desired; after the last of an object's say how it is served."""
         name = key.partition("@")[0]
         self._pending.get(name, set()).discard(key)
+        self._sharing.written(KIND, key)
         one = self._objects.get(name)
         if self._pending.get(name):
             return

@@ -95,6 +95,8 @@ class GroupPlanner(SharedPlanner):
         """Return the rows of a group; none of one that no policy uses."""
         shared = self._used(name)
         if shared is None:
+            if any(self._foreign(row) for row in self._replica.owned(self.owner(name), (GROUP_TABLE,))):
+                raise NotReady("it has ACLs of others still, which would go with it", keeps_rows=True)
             return self._unused(name)
         columns: dict[str, object] = {"external_ids": _told(shared)}
         if self._replica.named(GROUP_TABLE, shared.group) is None:
@@ -102,6 +104,10 @@ class GroupPlanner(SharedPlanner):
             columns["ports"] = SetMembers(tuple(Ref(northbound.TABLE, port) for port in dict.fromkeys(ports)))
         row = Row(GROUP_TABLE, shared.owner, "group", shared.group, columns=columns, kind="known")
         return group_rows(shared, row)
+
+    def _foreign(self, group: CurrentRow) -> bool:
+        """Return whether a group has an ACL that is not its own."""
+        return any(row.owner != group.owner for row in self._replica.children("ACL", group.uuid))
 
 
 class SetPlanner(SharedPlanner):

@@ -57,6 +57,13 @@ class MulticastPlanner:
         self._enabled: set[str] = set()  # namespaces
         self._shared: set[str] = set()  # namespaces whose groups and sets are used
 
+    def begin_sets(self) -> None:
+        """Keep the groups and sets that rows of an earlier run name, until these are as desired."""
+        for key in self._replica.owners(KIND):
+            part, _slash, name = key.partition("/")
+            if part == NAMESPACE:
+                self._share(name)
+
     def begin(self) -> None:
         """Look at everything."""
         for key in {*map(_of_namespace, self._shared), *self._replica.owners(KIND)}:
@@ -78,9 +85,7 @@ class MulticastPlanner:
         had_any = bool(self._enabled)
         if is_enabled:
             self._enabled.add(name)
-            self._shared.add(name)
-            for key in _keys(name):
-                self._sharing.use(key, KIND)
+            self._share(name)
         else:
             self._enabled.discard(name)
             if not self.engine.active:
@@ -88,6 +93,12 @@ class MulticastPlanner:
         self.engine.mark(KIND, _of_namespace(name))
         if had_any != bool(self._enabled):
             self._mark_network()
+
+    def _share(self, name: str) -> None:
+        if name not in self._shared:
+            self._shared.add(name)
+            for key in _keys(name):
+                self._sharing.use(key, KIND)
 
     def _unshare(self, name: str) -> None:
         if name in self._shared:

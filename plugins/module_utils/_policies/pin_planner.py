@@ -88,6 +88,7 @@ class PinPlanner:
     def route_changed(self, key: str, old: ExternalRoute | None, new: ExternalRoute | None) -> None:
         """Take in a change of an object."""
         if old is not None and new is not None and old._replace(told=new.told) == new:
+            self._status_writer.seen(new.path, new.told)
             return
         if old is not None:
             for kind, selector in _selectors(old):

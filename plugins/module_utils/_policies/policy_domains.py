@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 
 from .domain_sets import DomainPlanner
 from .model import bounded
@@ -16,11 +17,13 @@ class PolicyDomains:
 
     :param domains: the planner of domain names' sets.
     :param mark: called with the key of a policy one of whose names has other addresses, or another problem.
+    :param find: called with the key of a policy when there is room for names of it that were refused.
     """
 
-    def __init__(self, domains: DomainPlanner, mark: Callable[[str], object]) -> None:
+    def __init__(self, domains: DomainPlanner, mark: Callable[[str], object], find: Callable[[str], object]) -> None:
         self._domains = domains
         self._mark = mark
+        self._find = find
         self._used: dict[str, set[str]] = {}  # policy -> names that its ACLs name, or did until now
         self._unknown: dict[str, set[str]] = {}  # policy -> names that are beyond what is served
         domains.listeners.append(self._changed)
@@ -34,7 +37,7 @@ class PolicyDomains:
         """Use the names of a policy; return those that are not served."""
         used, unknown = self._used.setdefault(key, set()), set[str]()
         for name in names:
-            if name in used or self._domains.use(name, key):
+            if name in used or self._domains.use(name, key, partial(self._find, key)):
                 used.add(name)
             else:
                 unknown.add(name)
@@ -60,6 +63,7 @@ class PolicyDomains:
     def forget(self, key: str) -> None:
         """Forget what is not served of a policy that was deleted."""
         self._unknown.pop(key, None)
+        self._domains.forget(key)
 
     def faults(self, key: str) -> list[str]:
         """Return what of the names of a policy is not enforced, in words."""

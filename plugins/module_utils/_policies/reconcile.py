@@ -85,7 +85,7 @@ class PolicyPlanner:
         self.looks = Looks(self.index, pods, self._mark_policy, Written(replica))
         self.groups, self.sets = GroupPlanner(replica, self.index), SetPlanner(replica, self.index, k8s_nodes)
         self.groups.on_done = self.sets.on_done = self._is_there
-        self.groups.are_acls_known = self.sets.are_acls_known = lambda: not self._of_before
+        self.groups.are_acls_known = self.sets.are_acls_known = self._are_acls_known
         self.nodes = NodePlanner(replica)
         self.are_unread = lambda: False
         self._move = Move(replica, lambda: self.nodes.lacking)
@@ -97,10 +97,10 @@ class PolicyPlanner:
         self._pods = pods
         self._namespaces = namespaces
         self.membership = Membership(replica, self.index)
-        self.sharing = Sharing(self.index, self._adopt, self._mark)
+        self.sharing = Sharing(self.index, self._adopt, self._mark, self._remove_left_over)
         self.membership.on_gone = self._pod_gone
         self._reports = reports
-        self._names = PolicyDomains(domains, self._mark_policy)
+        self._names = PolicyDomains(domains, self._mark_policy, self._refresh)
         self._observe = observe
         self.changes = Changes()
         self.meter = MeterPlanner()
@@ -264,9 +264,12 @@ class PolicyPlanner:
             self._mark_policy(name)
         self._remove_left_over()
 
+    def _are_acls_known(self) -> bool:
+        return not self._of_before and self.sharing.are_rows_known
+
     def _remove_left_over(self) -> None:
         """Look at the groups and sets that nobody uses, once no ACL of before may name one of them."""
-        if self._of_before:
+        if not self._are_acls_known():
             return
         for kind in (GROUP_KIND, SET_KIND):
             for name in self._replica.owners(kind):

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from .index import PolicyIndex
 from .shared import Key, Shared
@@ -16,12 +16,42 @@ class Sharing:
 
     :param adopt: looks at the pods of a group or set that nobody used until now.
     :param mark: looks at a group or set again.
+    :param on_known: called when it is known what all rows of others name.
     """
 
-    def __init__(self, index: PolicyIndex, adopt: Callable[[Key], object], mark: Callable[[Shared], object]) -> None:
+    def __init__(
+        self,
+        index: PolicyIndex,
+        adopt: Callable[[Key], object],
+        mark: Callable[[Shared], object],
+        on_known: Callable[[], object],
+    ) -> None:
         self._index = index
         self._adopt = adopt
         self._mark = mark
+        self._on_known = on_known
+        self._of_before: dict[str, set[str]] = {}  # kind -> objects whose rows an earlier watcher may have written
+
+    @property
+    def are_rows_known(self) -> bool:
+        """Whether no row of before, of which it is not known what it names, may be left."""
+        return not self._of_before
+
+    def begin(self, kind: str, objects: Iterable[str]) -> None:
+        """Note which objects of a kind have rows of an earlier watcher: what these name must stay."""
+        self._of_before.pop(kind, None)
+        found = set(objects)
+        if found:
+            self._of_before[kind] = found
+
+    def written(self, kind: str, name: str) -> None:
+        """Note that the rows of an object are as desired now."""
+        left = self._of_before.get(kind)
+        if left is not None:
+            left.discard(name)
+            if not left:
+                del self._of_before[kind]
+                self._on_known()
 
     def get(self, key: Key) -> Shared:
         """Return a group or set that is in use. :raises LookupError: it is not."""

@@ -282,7 +282,9 @@ class Cluster:
         self.engine.rider = self if self.datapaths else None
         self.domains.engine = self.egress.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
-        self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
+        self.leadership = Leadership(
+            self.replica, self.engine, self.informers.values(), self.api_health, self._begin, self.statuses.stop
+        )
         self.synced = self.leadership.synced
 
     async def run(self) -> None:

@@ -140,6 +140,9 @@ class EgressObjects:
         what nobody uses.
         """
         self.pins.begin()
+        self.firewalls.begin_sets()
+        self.qos.begin_sets()
+        self.multicast.begin_sets()
 
     def begin(self) -> None:
         """Look at everything else."""

@@ -30,6 +30,7 @@ class Leadership:
     :param replica: the Northbound database, with the lock.
     :param api_health: of the API server.
     :param begin: marks everything for the engine.
+    :param on_stand_by: called when this program stops acting.
 
     :ivar synced: an event that is set when everything was known for the first time.
     """
@@ -41,6 +42,7 @@ class Leadership:
         informers: Collection[Informer[Any]],
         api_health: HealthCheck,
         begin: Callable[[], object],
+        on_stand_by: Callable[[], object],
     ) -> None:
         self.synced = asyncio.Event()
         self._replica = replica
@@ -48,6 +50,7 @@ class Leadership:
         self._informers = informers
         self._api_health = api_health
         self._begin = begin
+        self._on_stand_by = on_stand_by
         self._giving_up: asyncio.TimerHandle | None = None
         self._called = asyncio.Event()  # the lock is here, and the engine stands still
         replica.want_lock(False)
@@ -126,3 +129,4 @@ class Leadership:
             lost = self.problem() or "another watcher holds the lock"
             LOG.warning("standing by: %s", lost if self._replica.connected else "the Northbound database is away")
         self._engine.stop()
+        self._on_stand_by()

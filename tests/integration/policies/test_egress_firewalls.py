@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import asyncio
 
-from policy_world import PolicyWorld, Verdicts
+import pytest
+from policy_world import HAS_TIERS, PolicyWorld, Verdicts
+
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import domain_names
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.networks import Spans
 
 KEY = "a/default"
 
@@ -205,5 +209,275 @@ def test_domain_names(nb, northd):
         await sync(world, northd)
         kinds = {row.owner.type for row in world.cluster.replica.rows["Address_Set"].values() if row.owner}
         assert not kinds & {"EgressFirewall", "PolicyDomain", "PolicyPeers"}
+
+    run(nb, northd, test)
+
+
+def test_an_account_that_may_not_read_them(nb, northd):
+    """Protects what is denied from a restart of the watcher with an account that may not read firewalls (403): their
+    rows stay, with the group that these belong to, also for pods that come; with the right again what is gone goes.
+    """
+
+    async def first(world, _verdicts):
+        world.firewall(KEY, deny("0.0.0.0/0"))
+        await sync(world, northd)
+
+    run(nb, northd, first)
+
+    async def second():
+        world = PolicyWorld(nb)
+        informer = world.cluster.informers["egressfirewalls"]
+        informer.is_forbidden = True
+        for name in ("a", "b"):
+            world.namespace(name, team=name)
+        world.pod("a/web", 1)
+        async with world:
+            verdicts = Verdicts(world, northd)
+            world.pod("a/new", 1)
+            await sync(world, northd)
+            for source in ("a/web", "a/new"):
+                assert not verdicts.from_pod(source, "8.8.8.8"), source
+            assert len(world.acls("EgressFirewall")) == 1 and len(world.groups()) == 1
+            informer.is_forbidden = False
+            world.begin()
+            await sync(world, northd)
+            assert world.acls("EgressFirewall") == [] and world.groups() == {}
+            assert verdicts.from_pod("a/new", "8.8.8.8")
+
+    asyncio.run(asyncio.wait_for(second(), 200))
+
+
+def test_groups_with_rows_of_others_stay(nb):
+    """Protects rows that nobody has told the watcher of: a group that no object uses any more stays as long as it has
+    an ACL that is not its own, which would go with it.
+    """
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            world.namespace("a")
+            world.pod("a/web", 1)
+            world.policy("a/p", podSelector={})
+            await world.settled()
+            (group,) = (row["name"] for row in nb.rows("Port_Group") if row["name"].startswith("policy_"))
+            nb.transact(
+                {
+                    "op": "insert",
+                    "table": "ACL",
+                    "uuid-name": "own",
+                    "row": {"direction": "from-lport", "priority": 5, "match": f"inport == @{group}", "action": "drop"},
+                },
+                {
+                    "op": "mutate",
+                    "table": "Port_Group",
+                    "where": [["name", "==", group]],
+                    "mutations": [["acls", "insert", ["named-uuid", "own"]]],
+                },
+            )
+            world.delete("networkpolicies", "a/p")
+            await world.settled()
+            assert world.acls() == []
+            assert [row["match"] for row in nb.rows("ACL") if row["priority"] == 5] == [f"inport == @{group}"]
+            nb.transact(
+                {
+                    "op": "update",
+                    "table": "Port_Group",
+                    "where": [["name", "==", group]],
+                    "row": {"acls": ["set", []]},
+                }
+            )
+            await world.settled()
+            world.begin()
+            await world.settled()
+            assert group not in {row["name"] for row in nb.rows("Port_Group")}
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+def test_other_kinds_keep_their_groups(nb):
+    """Protects EgressQoS and multicast from a restart: groups that their rows name stay until these are as desired,
+    also where this account may not read the objects.
+    """
+
+    def namespaces(world):
+        world.put("namespaces", "", "a", metadata={"annotations": {"k8s.ovn.org/multicast-enabled": "true"}})
+        world.pod("a/web", 1, app="web")
+
+    def count(table, kind):
+        return sum(dict(row["external_ids"][1]).get("k8s.ovn.org/owner-type") == kind for row in nb.rows(table))
+
+    async def first():
+        async with PolicyWorld(nb) as world:
+            namespaces(world)
+            web = {"matchLabels": {"app": "web"}}
+            world.put("egressqoses", "a", "default", spec={"egress": [{"dscp": 46, "podSelector": web}]})
+            await world.settled()
+
+    async def second():
+        world = PolicyWorld(nb)
+        world.cluster.informers["egressqoses"].is_forbidden = True
+        namespaces(world)
+        async with world:
+            await world.settled()
+            assert {row["name"] for row in nb.rows("Port_Group")} == before and count("QoS", "EgressQoS") == 1
+            assert count("ACL", "Multicast") == acls
+            world.cluster.informers["egressqoses"].is_forbidden = False
+            world.namespace("a")
+            world.begin()
+            await world.settled()
+            assert count("QoS", "EgressQoS") == 0 and world.groups() == {} and world.sets() == {}
+
+    asyncio.run(asyncio.wait_for(first(), 100))
+    before = {row["name"] for row in nb.rows("Port_Group")}
+    acls = count("ACL", "Multicast")
+    assert count("QoS", "EgressQoS") == 1 and acls
+    asyncio.run(asyncio.wait_for(second(), 100))
+
+
+def test_names_beyond_what_is_served(nb, monkeypatch):
+    """Protects firewalls that came late: names that were too many count when others are gone, and their status says so;
+    and a Deny of a name with more addresses than are served denies everything of that IP version, not only some.
+    """
+    monkeypatch.setattr(domain_names, "MAXIMUM_NAMES", 3)
+    monkeypatch.setattr(domain_names, "MAXIMUM_ADDRESSES", 5)
+
+    def networks(world):
+        rows = world.cluster.replica.rows["Address_Set"].values()
+        return {
+            one for row in rows if row.owner and row.owner.type == "EgressFirewall" for one in row.columns["addresses"]
+        }
+
+    def text(world, key):
+        return world.status("egressfirewalls", key)["messages"][0]
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            world.answer("late0.example.com", "203.0.113.7")
+            for name in ("a", "b"):
+                world.namespace(name)
+            world.firewall("a/default", *(rule("Deny", dnsName=f"n{n}.example.com") for n in range(3)))
+            await world.settled()
+            world.firewall("b/default", *(rule("Deny", dnsName=f"late{n}.example.com") for n in range(2)))
+            await world.settled()
+            assert "too many domain names" in text(world, "b/default") and "0.0.0.0/1" in networks(world)
+            world.firewall("a/default", rule("Deny", dnsName="n0.example.com"))
+            await world.settled()
+            assert text(world, "b/default").endswith("applied") and networks(world) == {"203.0.113.7/32"}
+            # More addresses than are served.
+            world.delete("egressfirewalls", "b/default")
+            world.answer("n1.example.com", *(f"198.51.100.{2 * n}" for n in range(1, 7)), "2001:db8::7")
+            world.firewall("a/default", rule("Deny", dnsName="n1.example.com"))
+            await world.settled()
+            assert "0.0.0.0/1" in networks(world) and "2001:db8::7/128" in networks(world)
+            assert not any(one.endswith("::/1") for one in networks(world)) and "denies all" in text(world, "a/default")
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+@pytest.mark.skipif(not HAS_TIERS, reason="OVN 23.03 has no tiers: $OVN_KUBERNETES_OVS may name newer programs")
+def test_names_of_cluster_policies_beyond_what_is_served(nb, monkeypatch):
+    """Protects cluster network policies in the same way: a name that was too much lets through when there is room."""
+    monkeypatch.setattr(domain_names, "MAXIMUM_NAMES", 1)
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            world.namespace("a")
+            world.pod("a/web", 1)
+            world.firewall(KEY, rule("Deny", dnsName="first.example.com"))
+            await world.settled()
+            names = [{"domainNames": ["second.example.com"]}]
+            world.cluster_policy("late", egress=[{"action": "Accept", "to": names}])
+            await world.settled()
+            assert not world.cluster.domains.names.users("second.example.com")
+            assert "too many" in str(world.api.applied[-1][1])
+            world.delete("egressfirewalls", KEY)
+            await world.settled()
+            assert world.cluster.domains.names.users("second.example.com")
+            assert {action for _direction, action, *_rest in world.acls("ClusterNetworkPolicy")} == {"allow-related"}
+            assert "too many" not in str(world.api.applied[-1][1])
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+def test_a_status_that_somebody_else_writes(nb):
+    """Protects users from a status that is wrong: what another program has written late is written again."""
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            world.namespace("a")
+            world.firewall(KEY, deny("0.0.0.0/0"))
+            await world.settled()
+            good = world.status("egressfirewalls", KEY)
+            world.firewall(KEY, deny("0.0.0.0/0"), status=good)
+            await world.settled()
+            patches = world.api.patches
+            world.firewall(KEY, deny("0.0.0.0/0"), status={"status": "EgressFirewall Rules not correctly applied"})
+            await world.settled()
+            assert world.api.patches == patches + 1 and world.status("egressfirewalls", KEY) == good
+            world.firewall(KEY, deny("0.0.0.0/0"), status=good)
+            await world.settled()
+            assert world.api.patches == patches + 1
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+def test_who_stands_by_ends_statuses(nb):
+    """Protects the status that the next watcher writes: a watcher that stands by ends what is on its way."""
+
+    async def test():
+        async with PolicyWorld(nb) as world:
+            asked, ended = asyncio.Event(), asyncio.Event()
+
+            async def patch(_path, _body):
+                asked.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.set()
+
+            world.api.patch = patch
+            world.namespace("a")
+            world.firewall(KEY, deny("0.0.0.0/0"))
+            await asked.wait()
+            world.cluster.leadership._stand_by()
+            await ended.wait()
+            assert not len(world.cluster.statuses)
+
+    asyncio.run(asyncio.wait_for(test(), 100))
+
+
+def test_link_local_addresses_of_hosts(nb, northd):
+    """Protects name resolution of pods (NodeLocal DNSCache) from a Deny of everything, as long as a host carries the
+    address; and what clouds serve at such addresses from being reached, whatever a host tells.
+    """
+    cache, metadata, credentials = "169.254.25.10", "169.254.169.254", "169.254.170.2"
+
+    def carries(world, number, *addresses):
+        annotations = {"ovn.kubernetes/link-local-addresses": ",".join(addresses)}
+        world.put("nodes", "", f"node{number}", metadata={"annotations": annotations}, status={})
+
+    def dropped(world):
+        rows = world.cluster.replica.rows["Address_Set"].values()
+        found = [row.columns["addresses"] for row in rows if row.owner and row.owner.type == "EgressFirewall"]
+        return {one for one in (cache, metadata, credentials) if any(Spans(some).have(one) for some in found)}
+
+    async def test(world, verdicts):
+        carries(world, 1, cache, metadata)
+        carries(world, 2, cache)
+        world.firewall(KEY, deny("0.0.0.0/0"))
+        await sync(world, northd)
+        assert dropped(world) == {metadata, credentials}
+        assert verdicts.from_pod("a/web", cache, port=53, protocol="udp", reaches="k8s-node1")
+        carries(world, 1)
+        await sync(world, northd)
+        assert dropped(world) == {metadata, credentials}
+        before = world.cluster.engine.transactions
+        carries(world, 2)
+        await sync(world, northd)
+        assert dropped(world) == {cache, metadata, credentials} and world.cluster.engine.transactions > before
+        for number in (1, 2):
+            carries(world, number, *(f"169.254.{n}.1" for n in range(1, 9)))
+        carries(world, 3, cache)
+        await sync(world, northd)
+        assert dropped(world) == {cache, metadata, credentials}, "eight count, which most nodes carry"
 
     run(nb, northd, test)

@@ -122,3 +122,119 @@ def test_others_do_not_wait():
 def test_who_stands_by_writes_nothing():
     """Protects the status that the acting program has written."""
     assert run(Api(), merge("a"), acts=False) == []
+
+
+class SlowApi(Api):
+    """An API server that answers when it is told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = asyncio.Event()
+
+    async def patch(self, path, body):
+        """Take a status."""
+        self.asked += 1
+        await self.answers.wait()
+        await super().patch(path, body)
+
+
+def test_the_lock_is_lost():
+    """Protects the status that the next program writes: what is on its way is ended, what waits for a place is not
+    sent, and a program that acts again writes what counts then.
+    """
+
+    async def main():
+        api, acts = SlowApi(), True
+        writer = StatusWriter(api, lambda: acts)
+        for number in range(10):
+            writer.merge(f"/{number}", "u", {"text": "old"}, "old", "")
+        await asyncio.sleep(0.01)
+        assert api.asked == statuses.CONCURRENT
+        acts = False
+        writer.stop()
+        assert not len(writer)
+        writer.seen("/1", "x")
+        api.answers.set()
+        await asyncio.sleep(0.01)
+        assert api.written == []
+        acts = True
+        writer.begin()
+        writer.merge("/1", "u", {"text": "new"}, "new", "old")
+        while len(writer):
+            await asyncio.sleep(0.001)
+        assert [text for _path, text, _uid in api.written] == ["new"]
+        await writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_acting_ends_without_a_word():
+    """Protects the same where nobody has called stop yet: whoever has waited for a place looks again."""
+
+    async def main():
+        api, acts = SlowApi(), True
+        writer = StatusWriter(api, lambda: acts)
+        for number in range(10):
+            writer.merge(f"/{number}", "u", {"text": "old"}, "old", "")
+        await asyncio.sleep(0.01)
+        acts = False
+        api.answers.set()
+        while len(writer):
+            await asyncio.sleep(0.001)
+        assert len(api.written) == statuses.CONCURRENT
+        await writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def test_somebody_else_writes():
+    """Protects from a status that is wrong for ever: what a program that acted before has written late, or a user, is
+    written again as it must be; what the object says after one's own write is not.
+    """
+
+    def seen(told, path="/o"):
+        return lambda writer: writer.seen(path, told)
+
+    assert run(Api(), merge("a"), None, seen("a"), seen("x"), None, seen("a")) == ["a", "a"]
+    assert run(Api(), merge("a"), None, seen("before"), seen("a")) == ["a"]
+    assert run(Api(), merge("a", told="a"), seen("a"), seen("x")) == ["a"]
+    assert run(Api(), seen("x")) == []
+    assert run(Api(), merge("a", told="a"), lambda writer: writer.forget("/o"), seen("x")) == []
+    assert run(Api(), merge("a", told="a"), seen("x"), acts=False) == []
+
+
+def test_somebody_else_writes_for_ever(monkeypatch):
+    """Protects the API server from two programs that each write their own: pauses grow; what is new waits not."""
+    pauses = []
+
+    class Pauses:
+        """Pauses that are noted."""
+
+        @staticmethod
+        def seconds(attempt):
+            """Note a pause: longer than the test."""
+            pauses.append(attempt)
+            return 0.001 if attempt < 3 else 60.0
+
+    monkeypatch.setattr(statuses, "AGAIN", Pauses)
+    steps = [step for _n in range(4) for step in (lambda w: w.seen("/o", "a"), lambda w: w.seen("/o", "x"), None)]
+
+    async def main():
+        api = Api()
+        writer = StatusWriter(api, lambda: True)
+        writer.merge("/o", "u", {"text": "a"}, "a", "a")
+        for step in (*steps, *steps[:2]):
+            if step is None:
+                while len(writer):
+                    await asyncio.sleep(0.001)
+            else:
+                step(writer)
+        await asyncio.sleep(0.01)
+        assert pauses == [0, 1, 2, 3] and len(api.written) == 4 and len(writer) == 1
+        writer.merge("/o", "u", {"text": "b"}, "b", "x")
+        while len(writer):
+            await asyncio.sleep(0.001)
+        assert api.written[-1][1] == "b"
+        await writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))

@@ -254,3 +254,149 @@ def test_only_who_acts_asks():
         await end([work])
 
     run(test)
+
+
+class Silence(World):
+    """Names of which some have servers that don't answer within 5 s."""
+
+    def __init__(self):
+        super().__init__()
+        self.most = 0
+
+    async def _ask(self, name, version):
+        if name.startswith("hole"):
+            self.most = max(self.most, len(self.names._questions))
+            until = self.now + 5
+            while self.now < until:
+                await asyncio.sleep(0)
+            raise NoAnswer("no answer within 5 s")
+        return await super()._ask(name, version)
+
+    async def step(self, seconds=0.0):
+        """Let time pass, and all happen that does not wait for a silent server."""
+        self.now += seconds
+        for _n in range(12):
+            self.names._step()
+            await asyncio.sleep(0)
+
+
+def test_silent_servers_starve_nobody():
+    """Protects what pods reach: with objects full of names whose servers are silent, a name that answers is asked for
+    in time, and keeps its addresses; its first question waits for its turn only.
+    """
+
+    async def main():
+        world = Silence()
+        for number in range(900):
+            world.names.use(f"hole{number}.example.net", f"hostile{number // 50}")
+        world.answers[NAME, 4] = Answer(("192.0.2.1",), 30)
+        world.names.use(NAME, "a", ["192.0.2.1"])
+        seconds = 0
+        while (NAME, 4) not in world.asked:
+            await world.step(1)
+            seconds += 1
+        assert seconds < 40 and world.has() == ["192.0.2.1"] and world.most <= 16
+        world.asked.clear()
+        for _n in range(600):
+            await world.step(1)
+            assert world.has() == ["192.0.2.1"]
+        assert 19 <= world.asked.count((NAME, 4)) <= 20
+        await end(world.names._questions)
+
+    asyncio.run(main())
+
+
+def test_a_late_question_takes_no_address():
+    """Protects what pods reach from this program being late: an address of the last answer stays until there is another
+    one, but not for ever.
+    """
+
+    async def main():
+        world = Silence()
+        world.answers[NAME, 4] = Answer(("192.0.2.1",), 30)
+        world.names.use(NAME, "a")
+        await world.step()
+        world.names._sides[NAME, 4].is_asked = True  # it waits for its turn
+        await world.step(30 + domain_names.LINGER + 1)
+        assert world.has() == ["192.0.2.1"]
+        await world.step(domain_names.KEPT - domain_names.LINGER - 2)
+        assert world.has() == ["192.0.2.1"]
+        await world.step(2)
+        assert world.has() == []
+
+    asyncio.run(main())
+
+
+def test_silent_names_are_asked_for_less_often():
+    """Protects the places of others: after failures that take long a name is asked for each ten minutes, after those
+    that come at once each minute.
+    """
+
+    async def main(takes):
+        world = World()
+
+        async def ask(name, version):
+            world.asked.append((world.now, version))
+            world.now += takes
+            raise NoAnswer("no answer")
+
+        world.names._ask = ask
+        world.names.use(NAME, "a")
+        for _n in range(3600):
+            await world.pass_time(1)
+        times = [when for when, version in world.asked if version == 4]
+        return times[-1] - times[-2]
+
+    assert asyncio.run(main(0.0)) < 70 and asyncio.run(main(5.0)) > 500
+
+
+def test_any_error_is_a_failure():
+    """Protects a name from an error that nobody has thought of: it is asked for again, and says that it has none."""
+
+    async def test(world):
+        real = world.names._ask
+
+        async def ask(name, version):
+            raise RuntimeError("surprise")
+
+        world.names._ask = ask
+        world.names.use(NAME, "a")
+        await world.pass_time()
+        assert "RuntimeError" in world.names.problem(NAME)
+        world.names._ask = real
+        world.answers[NAME, 4] = Answer(("192.0.2.1",), 30)
+        await world.pass_time(domain_names.RETRY)
+        assert world.has() == ["192.0.2.1"] and world.names.problem(NAME) == ""
+
+    run(test)
+
+
+def test_more_addresses_than_are_served():
+    """Protects whoever denies a name: that it has more addresses than are served is known, of each IP version by
+    itself, also where some of them are of the answer before, and no longer than it is so.
+    """
+
+    async def test(world):
+        def answer(first, count):
+            world.answers[NAME, 4] = Answer(tuple(f"198.51.100.{n}" for n in range(first, first + count)), 30)
+
+        answer(1, 100)
+        world.names.use(NAME, "a")
+        await world.pass_time()
+        assert world.names.partial(NAME) == ()
+        answer(1, 101)
+        await world.pass_time(30)
+        assert world.names.partial(NAME) == (4,)
+        answer(1, 90)
+        await world.pass_time(30)
+        await world.pass_time(30)
+        await world.pass_time(30)
+        assert world.names.partial(NAME) == ()
+        answer(101, 50)
+        await world.pass_time(30)
+        assert world.names.partial(NAME) == (4,) and len(world.has()) == 100
+        for _n in range(4):
+            await world.pass_time(30)
+        assert world.names.partial(NAME) == () and len(world.has()) == 50
+
+    run(test)

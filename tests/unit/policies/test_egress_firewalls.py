@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import re
 
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import egress_firewall_drops as compiling
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies import egress_firewalls
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.acl_log import OFF
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.egress_firewall_drops import Resolved, drops
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.egress_firewall_model import (
     DENY_ALL,
@@ -20,9 +21,10 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.egress_fi
 )
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import PortRange
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.networks import Spans, span
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.selectors import EVERYTHING
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.shared import PodGroup, Shared
 
 INSIDE = [span("10.1.0.0/16"), span("fd10::/48")]
-PORT = re.compile(r"(?:(?P<first>\d+) <= )?(?P<protocol>tcp|udp|sctp)(?:\.dst (?P<operator>==|<=|>=) (?P<number>\d+))?")
 
 
 def firewall(*rules, **more):
@@ -31,35 +33,26 @@ def firewall(*rules, **more):
     return EgressFirewall.from_object({"metadata": metadata, "spec": {"egress": list(rules)}, **more})
 
 
-def has_port(condition, protocol, port):
-    """Whether a condition holds for a packet."""
-    for part in condition.split(" || "):
-        found = PORT.fullmatch(part)
-        assert found, condition
-        if found["protocol"] != protocol:
-            continue
-        number = int(found["number"] or 0)
-        if found["operator"] is None:
-            return True
-        if found["operator"] == "==" and port == number:
-            return True
-        if found["operator"] == "<=" and int(found["first"] or 0) <= port <= number:
-            return True
-        if found["operator"] == ">=" and port >= number:
-            return True
-    return False
-
-
 def is_dropped(compiled, address, protocol, port):
     """Whether one of the drops hits a packet."""
     for one in compiled.drops:
         if one.has_no_ports and protocol in ("tcp", "udp", "sctp"):
             continue
-        if one.ports and not has_port(one.ports, protocol, port):
+        if one.ports is not None and not any(own[0] == protocol and own[1] <= port <= own[2] for own in one.ports):
             continue
         if Spans(one.networks).have(address):
             return True
     return False
+
+
+def rows_of(compiled):
+    """The rows of drops, which must be rows that a database takes together."""
+    group = Shared(PodGroup("a", EVERYTHING))
+    found = [row for drop in compiled.drops for row in egress_firewalls._rows("a/default", drop, group, OFF, (4, 6))]
+    assert len({(row.table, row.role) for row in found}) == len(found), compiled
+    names = [row.name for row in found if row.name is not None]
+    assert len(set(names)) == len(names), compiled
+    return found
 
 
 def is_denied(rules, address, protocol, port):
@@ -77,7 +70,8 @@ def is_denied(rules, address, protocol, port):
 
 def test_drops_are_what_the_rules_say():
     """Protects the meaning of rules in any order, with any ports: random rules over few networks and ports, and for
-    each packet the verdict of the drops is that of the rules one after the other.
+    each packet the verdict of the drops is that of the rules one after the other. No two rows of one have the same role
+    or name: the database would refuse all of them, and the firewall would be open.
     """
     chance = random.Random(7)
     networks = [
@@ -107,6 +101,7 @@ def test_drops_are_what_the_rules_say():
         (PortRange("tcp", 80, 80), PortRange("udp", 53, 53)),
         (PortRange("tcp", 1, 1), PortRange("tcp", 65535, 65535)),
         (PortRange("sctp", 80, 80),),
+        (PortRange("tcp", 79, 81), PortRange("tcp", 80, 80), PortRange("udp", 0, 65535)),
     ]
     packets = [(one, port) for one in ("tcp", "udp", "sctp") for port in (1, 53, 79, 80, 81, 65535)] + [("icmp", 0)]
     for _n in range(300):
@@ -120,10 +115,70 @@ def test_drops_are_what_the_rules_say():
         ]
         compiled = drops(rules, INSIDE)
         assert not compiled.faults
+        rows_of(compiled)
         for address in addresses:
             for protocol, port in packets:
                 expected = is_denied(rules, address, protocol, port)
                 assert is_dropped(compiled, address, protocol, port) == expected, (rules, address, protocol, port)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (("Allow", "198.51.100.0/24", "tcp", 80), ("Deny", "0.0.0.0/0", "tcp", 25)),
+        (("Allow", "198.51.100.0/24", "tcp", 80), ("Deny", "0.0.0.0/0", "tcp", 80), ("Deny", "::/0", None, 0)),
+    ],
+)
+def test_ports_of_others(rules):
+    """Protects a usual firewall from being refused as a whole: a Deny of one port after an Allow of another one is one
+    row, of all networks, since they have nothing in common.
+    """
+    resolved = [
+        Resolved(kind == "Allow", (span(network),), None if protocol is None else (PortRange(protocol, port, port),))
+        for kind, network, protocol, port in rules
+    ]
+    compiled = drops(resolved, INSIDE)
+    rows_of(compiled)
+    if len(rules) == 2:
+        (row,) = [row for row in rows_of(compiled) if row.table == "ACL"]
+        assert row.columns["match"].endswith("&& tcp.dst == 25") and "ip4.dst" in row.columns["match"]
+        assert is_dropped(compiled, "198.51.100.7", "tcp", 25)
+
+
+def test_one_row_for_each_version_and_protocol():
+    """Protects ovn-controller from flows of each address and port: no match is about two IP versions or protocols."""
+    allow = [Resolved(True, (span(f"203.0.113.{n}/32"),), (PortRange("tcp", 80, 80),)) for n in range(0, 20, 2)]
+    rows = rows_of(drops([*allow, Resolved(False, (span("0.0.0.0/0"), span("::/0")), None)], INSIDE))
+    matches = [row.columns["match"] for row in rows if row.table == "ACL"]
+    assert len(matches) == len(set(matches)) == 6  # no Allow: one of each version; IPv4: three protocols, and the rest
+    for match in matches:
+        assert len({one for one in ("ip4", "ip6") if one in match}) == 1
+        assert len({one for one in ("tcp", "udp", "sctp") if one in match}) <= 1
+
+
+def test_what_is_too_large_is_closed_by_rows():
+    """Protects a firewall at its limits: what is closed instead has rows that the database takes with the others."""
+    allow = [
+        Resolved(True, (span(f"100.0.{n >> 7}.{2 * n & 255}/32"),), (PortRange("tcp", 1000 + n % 12, 1000 + n % 12),))
+        for n in range(7000)
+    ]
+    compiled = drops([*allow, Resolved(False, (span("0.0.0.0/0"),), None)], INSIDE)
+    assert "everything is denied" in compiled.faults[0] and compiled.drops[-1].kind == compiling.ALL
+    assert len(compiled.drops) > 1, "the limit must be met after a part, as it was when roles were the same"
+    rows_of(compiled)
+    assert is_dropped(compiled, "100.0.1.0", "tcp", 1008) and not is_dropped(compiled, "10.1.2.3", "tcp", 80)
+
+
+def test_what_never_leaves_the_cluster():
+    """Protects multicast, and what has no way out, from a Deny of everything; and what clouds serve at link-local
+    addresses from being open in spite of it.
+    """
+    deny = [Resolved(False, (span("0.0.0.0/0"), span("::/0")), None)]
+    compiled = drops(deny, egress_firewalls.NEVER_OUTSIDE)
+    for address in ("224.0.0.251", "255.255.255.255", "fe80::1", "ff02::1"):
+        assert not is_dropped(compiled, address, "udp", 53), address
+    for address in ("169.254.169.254", "169.254.170.2", "8.8.8.8", "2001:db8::1"):
+        assert is_dropped(compiled, address, "tcp", 80), address
 
 
 def test_few_rows():
@@ -134,9 +189,10 @@ def test_few_rows():
         {"type": "Deny", "to": {"cidrSelector": "0.0.0.0/0"}},
     )
     compiled = drops([Resolved(one.is_allow, one.networks, one.ports) for one in found.rules], INSIDE)
+    ports = [("sctp", 0, 65535), ("tcp", 0, 442), ("tcp", 444, 65535), ("udp", 0, 65535)]
     assert [(one.ports, len(one.networks), one.has_no_ports) for one in compiled.drops][1:] == [
-        ("sctp || tcp.dst <= 442 || tcp.dst >= 444 || udp", 1, False),
-        ("", 1, True),
+        (tuple(PortRange(*one) for one in ports), 1, False),
+        (None, 1, True),
     ]
     many = [firewall(*({"type": "Deny", "to": {"cidrSelector": f"192.0.2.{n}/32"}} for n in range(0, 200, 2)))]
     compiled = drops([Resolved(False, one.networks, None) for one in many[0].rules], INSIDE)
@@ -216,7 +272,7 @@ def test_only_addresses_and_numbers_get_into_rows():
         {"type": "Deny", "to": {"cidrSelector": "192.0.2.7/24"}, "ports": [{"protocol": "UDP", "port": 53}]}
     )
     compiled = drops([Resolved(one.is_allow, one.networks, one.ports) for one in found.rules], INSIDE)
-    assert compiled.drops[0].networks == ("192.0.2.0/24",) and compiled.drops[0].ports == "udp.dst == 53"
+    assert compiled.drops[0].networks == ("192.0.2.0/24",) and compiled.drops[0].ports == (PortRange("udp", 53, 53),)
 
 
 def test_status_is_read_bounded():
