@@ -28,14 +28,18 @@ from network_namespace import CLONE_NEWNET, ip
 from ovn_daemon import Daemon
 from vswitch import Vswitch
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+
 CORE = "10.9.0.254"
 PROBE_MAC = b"\x52\x54\x00\x00\x00\xfe"
 HOLD = (
     "import asyncio, json, logging, sys\n"
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease\n"
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_bridge\n"
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_holder import EgressHolder\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(message)s')\n"
     "vars(lease).update(json.loads(sys.argv[1]))\n"
+    "egress_bridge.LINGER, egress_bridge.CHECK = 1.0, 2.0\n"
     "async def main():\n"
     "    await EgressHolder(*sys.argv[2:]).run()\n"
     "asyncio.run(main())\n"
@@ -110,6 +114,17 @@ class Host:
         where = str(self.vswitch.directory / "breth1.mgmt")
         return subprocess.run([*command, where], check=False, timeout=30, capture_output=True, text=True).stdout
 
+    def lose_flows(self):
+        """The gateway's bridge has what it has after a start of ovs-vswitchd."""
+        where = str(self.vswitch.directory / "breth1.mgmt")
+        for command in (("del-flows", where), ("add-flow", where, "priority=0,actions=NORMAL")):
+            subprocess.run([str(PROGRAMS / "bin" / "ovs-ofctl"), "-O", "OpenFlow13", *command], check=True, timeout=30)
+
+    def kept(self):
+        """The addresses that the bridge keeps closed, as the patch port's row has them."""
+        rows = (dict(row["external_ids"][1]) for row in self.vswitch.rows("Port"))
+        return next((row[names.EGRESS_KEPT_KEY] for row in rows if names.EGRESS_KEPT_KEY in row), "")
+
     def way(self, address):
         """Where the host's Open vSwitch sends a question for an address (ofproto/trace)."""
         packet = f"in_port=1,arp,dl_dst=ff:ff:ff:ff:ff:ff,arp_op=1,arp_spa=10.55.0.200,arp_tpa={address}"
@@ -156,7 +171,7 @@ class Host:
     def remove(self):
         """End everything."""
         with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGCONT, "holder", "controller")
+            self.signal(signal.SIGCONT, "holder", "controller", "vswitch")
         if self.holder is not None:
             self.holder.kill()
             self.holder.wait(10)
