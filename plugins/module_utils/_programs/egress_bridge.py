@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from .._common import names
-from .._common.errors import DatabaseError, FlowError
+from .._common.errors import DatabaseError, FlowError, HostError
 from .._egress_ip import guard, lease
 from .._openflow import connection as openflow
 from .._openflow.client import run_client
@@ -32,7 +32,10 @@ from .._topology.shared_nic import kept_addresses, shared_nic
 
 LOG = logging.getLogger("ovn-k8s-egress-ip")
 LINGER = 60.0  # seconds for which an address stays closed at least that this node is not to hold any more
-RENEWAL = 0.3  # seconds between two renewals of a gate: each costs Open vSwitch a look at all its flows
+# Seconds between two renewals of the gates, of all at once: each makes Open vSwitch look at all flows of its datapath.
+# A gate lasts twice as long (lease.GATE), so an answer or two may be lost.
+RENEWAL = 0.5
+SLOWEST_REVALIDATOR = 500  # milliseconds: lease.EXPIRY counts on it (other_config:max-revalidator, its default)
 CHECK = 5.0  # seconds after which the flows are compared, although nothing has changed
 WATCH_PAUSE = 0.1  # seconds until the bridge is watched again
 APPLIED = 5.0  # seconds for ovs-vswitchd to apply rows
@@ -71,6 +74,18 @@ def find(local: Replica) -> tuple[Place, str] | None:
     return Place(name, shared.nic_port, shared.patch_port, mac), shared.patch_row
 
 
+def refuse_slow_revalidator(local: Replica) -> None:
+    """:raises HostError: Open vSwitch is told to look at the time-outs of flows more seldom than leases count on."""
+    settings = next(iter(local.rows["Open_vSwitch"].values()), None)
+    value = (settings.columns["other_config"] if settings is not None else {}).get("max-revalidator", "")
+    if value.isdecimal() and int(value) > SLOWEST_REVALIDATOR:
+        raise HostError(
+            f"other_config:max-revalidator of Open vSwitch is {value} ms: a gate would stay open longer than leases "
+            f"count on; remove it (ovs-vsctl remove Open_vSwitch . other_config max-revalidator), or set "
+            f"{SLOWEST_REVALIDATOR} at most"
+        )
+
+
 class Bridge:
     """The bridge, and what is open on it.
 
@@ -93,7 +108,7 @@ class Bridge:
         self._connected_to = ""
         self._lingers: dict[str, float] = {}  # address that is not offered -> when OVN may be asked about it
         self._compared = float("-inf")
-        self._renewed: dict[str, float] = {}  # address -> when its gate was renewed last
+        self._renewed = float("-inf")  # when the gates were renewed last
         self.is_open: frozenset[str] = frozenset()
 
     async def watch(self) -> None:
@@ -115,8 +130,9 @@ class Bridge:
         one.
 
         :raises FlowError: it does not answer: what was open may be so still.
-        :raises BridgeIncomplete: it is not there.
+        :raises HostError: it is not there, or can't close in time.
         """
+        refuse_slow_revalidator(self._local)
         found = find(self._local)
         place, self._patch_row = found if found is not None else (None, "")
         if place == self._place:
@@ -152,8 +168,9 @@ class Bridge:
         """
         if self._connection is not None and self._place is not None:
             self._connection.post([openflow.no_gate(guard.GATE_COOKIE, guard.GATES, None)])
-        self._place, self._registers, self._renewed, self._lingers = None, {}, {}, {}
-        self._compared, self.is_open = float("-inf"), frozenset()
+        self._place, self._registers, self._lingers = None, {}, {}
+        self._compared = self._renewed = float("-inf")
+        self.is_open = frozenset()
 
     @staticmethod
     def _flows(name: str) -> CookieFlows:
@@ -253,12 +270,9 @@ class Bridge:
             return frozenset()
         now = time.monotonic()
         allowed &= self._registers.keys()
-        due = [
-            address
-            for address in sorted(allowed)
-            if renew and now < before
-            if address not in self.is_open or now - self._renewed.get(address, 0.0) >= RENEWAL
-        ]
+        due: list[str] = []
+        if renew and now < before and (allowed - self.is_open or now - self._renewed >= RENEWAL):
+            due = sorted(allowed)
         messages = self._no_gates(self.is_open - allowed) + [
             openflow.gate(guard.GATE_COOKIE, guard.GATES, self._registers[one], guard.PASSED, round(lease.GATE))
             for one in due
@@ -268,7 +282,8 @@ class Bridge:
             await self._connection.send(messages)
         if self._place is None:
             raise FlowError("the bridge was left meanwhile")
-        self._renewed.update(dict.fromkeys(due, now))
+        if due:
+            self._renewed = now
         self.is_open = (self.is_open & allowed) | frozenset(due)
         if due and time.monotonic() >= before:
             LOG.warning("Open vSwitch was too slow for %s: closed until the next answer", ", ".join(due))

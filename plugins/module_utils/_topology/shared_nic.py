@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .._ovsdb.rows import CurrentRow
 
 LOCAL_TABLES = {
-    "Open_vSwitch": ("external_ids",),
+    "Open_vSwitch": ("external_ids", "other_config"),
     "Bridge": ("name", "ports", "datapath_type", "external_ids"),
     "Port": ("name", "interfaces", "external_ids", "trunks"),
     "Interface": ("name", "type", "ofport", "mac_in_use"),
