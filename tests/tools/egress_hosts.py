@@ -44,6 +44,11 @@ HOLD = (
     "    await EgressHolder(*sys.argv[2:]).run()\n"
     "asyncio.run(main())\n"
 )
+CLEAR = (
+    "import asyncio, sys\n"
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_bridge\n"
+    "print(asyncio.run(egress_bridge.clear(sys.argv[1], float(sys.argv[2]))))\n"
+)
 
 
 class Host:
@@ -94,6 +99,7 @@ class Host:
         )
         arguments = [json.dumps(self.times), self.name, f"unix:{self.vswitch.socket}", str(self.vswitch.directory)]
         self.log = self.vswitch.directory / "holder.log"
+        self.environment = environment
 
         def start():
             with self.log.open("a") as log:
@@ -102,6 +108,15 @@ class Host:
                 )
 
         self.inside(start)
+
+    def clear(self, patience):
+        """End the program, and remove what it keeps, as a host that leaves Kubernetes does; what stays closed."""
+        self.signal(signal.SIGKILL, "holder")
+        self.holder.wait(10)
+        command = [sys.executable, "-c", CLEAR, f"unix:{self.vswitch.socket}", str(patience)]
+        done = subprocess.run(command, env=self.environment, check=False, capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def vsctl(self, *arguments):
         """Run ovs-vsctl."""

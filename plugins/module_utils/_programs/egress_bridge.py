@@ -14,19 +14,23 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from .._common import names
 from .._common.errors import DatabaseError, FlowError, HostError
 from .._egress_ip import guard, lease
+from .._host.vswitchd import commit, wait_for_applied
 from .._openflow import connection as openflow
 from .._openflow.client import run_client
 from .._openflow.connection import BridgeConnection
 from .._openflow.flows import ALL_VERSIONS, CookieFlows
 from .._openflow.matches import asks
+from .._ovsdb.connection import Connection
+from .._ovsdb.converge import read_rows
 from .._ovsdb.next_cfg import INCREMENT_NEXT_CFG, wait_for_cur_cfg
 from .._ovsdb.replica import Replica
+from .._ovsdb.rows import CurrentRow, Query
 from .._ovsdb.values import as_set
 from .._topology.shared_nic import kept_addresses, shared_nic
 
@@ -38,6 +42,7 @@ RENEWAL = 0.5
 SLOWEST_REVALIDATOR = 500  # milliseconds: lease.EXPIRY counts on it (other_config:max-revalidator, its default)
 CHECK = 5.0  # seconds after which the flows are compared, although nothing has changed
 WATCH_PAUSE = 0.1  # seconds until the bridge is watched again
+CLEARED, CLEAR_PAUSE = 20.0, 0.5  # seconds for OVN to hear that others have the addresses; between two looks
 APPLIED = 5.0  # seconds for ovs-vswitchd to apply rows
 
 
@@ -84,6 +89,74 @@ def refuse_slow_revalidator(local: Replica) -> None:
             f"count on; remove it (ovs-vsctl remove Open_vSwitch . other_config max-revalidator), or set "
             f"{SLOWEST_REVALIDATOR} at most"
         )
+
+
+async def answered(settings: CurrentRow, addresses: Collection[str]) -> frozenset[str]:
+    """Return the addresses for which OVN on this host answers; all of them while that is not known.
+
+    :param settings: the row of the table Open_vSwitch.
+    :raises FlowError: the flows can't be read.
+    """
+    bridge = settings.columns["external_ids"].get("ovn-bridge", "br-int")
+    found = set()
+    for address in sorted(addresses):
+        text = await run_client(*ALL_VERSIONS, "dump-flows", "--no-stats", bridge, asks(address))
+        if "actions=" in text:
+            found.add(address)
+    # A bridge that has no flows at all has not got those of ovn-controller yet.
+    if found != set(addresses) and "flow_count=0" in await run_client(*ALL_VERSIONS, "dump-aggregate", bridge):
+        found.update(addresses)
+    return frozenset(found)
+
+
+def keep(port: str, addresses: Collection[str]) -> list[dict[str, Any]]:
+    """Return the operations that write into a patch port's row what is kept closed, and close NORMAL's way to it.
+
+    :param port: its UUID.
+    :param addresses: none: NORMAL has its way again.
+    """
+    where = [["_uuid", "==", ["uuid", port]]]
+    mutations: list[Any] = [["external_ids", "delete", ["set", [names.EGRESS_KEPT_KEY]]]]
+    if addresses:
+        mutations.append(["external_ids", "insert", ["map", [[names.EGRESS_KEPT_KEY, ",".join(sorted(addresses))]]]])
+    trunks = [guard.NO_VLAN] if addresses else []
+    return [
+        {"op": "update", "table": "Port", "where": where, "row": {"trunks": ["set", trunks]}},
+        {"op": "mutate", "table": "Port", "where": where, "mutations": mutations},
+    ]
+
+
+async def clear(remote: str, patience: float = CLEARED) -> str:
+    """Remove from this host what keeps egress addresses closed, once OVN answers for none of them: the program does not
+    ask any more, so the granter gives them to others. Return those that stay closed since OVN does not hear of it.
+
+    :param remote: Open vSwitch's database.
+    :raises DatabaseError: :raises FlowError: it can't be done.
+    """
+    connection = Connection(remote, names.LOCAL)
+    try:
+        columns = {"Open_vSwitch": ("external_ids",), "Bridge": ("name",), "Port": ("name", "external_ids")}
+        rows = list(read_rows(connection, [Query(table, (), wanted) for table, wanted in columns.items()]))
+        (settings,) = (row for row in rows if row.table == "Open_vSwitch")
+        bridges = [str(row.name) for row in rows if row.table == "Bridge"]
+        kept = {row.uuid: kept_addresses(row) for row in rows if row.table == "Port" and kept_addresses(row)}
+        addresses = {one for each in kept.values() for one in each}
+        end = time.monotonic() + patience
+        while addresses and await answered(settings, addresses):
+            if time.monotonic() >= end:
+                return ", ".join(sorted(await answered(settings, addresses)))
+            await asyncio.sleep(CLEAR_PAUSE)
+        if kept:
+            next_cfg = commit(connection, [one for uuid in kept for one in keep(uuid, ())])
+            wait_for_applied(connection, next_cfg)
+    finally:
+        connection.close()
+    for bridge in bridges:
+        flows = CookieFlows(bridge, names.EGRESS_IP_COOKIE)  # the gates end by themselves
+        changes = await flows.plan(())
+        if changes:
+            await flows.apply(changes)
+    return ""
 
 
 class Bridge:
@@ -216,17 +289,8 @@ class Bridge:
         if not due or not knows:
             return frozenset()
         settings = next(iter(self._local.rows["Open_vSwitch"].values()))
-        bridge = settings.columns["external_ids"].get("ovn-bridge", "br-int")
-        found = []
-        for address in due:
-            text = await run_client(*ALL_VERSIONS, "dump-flows", "--no-stats", bridge, asks(address))
-            if "actions=" not in text:
-                found.append(address)
-            self._lingers[address] = now + CHECK
-        # A bridge that has no flows at all has not got those of ovn-controller yet.
-        if found and "flow_count=0" in await run_client(*ALL_VERSIONS, "dump-aggregate", bridge):
-            return frozenset()
-        return frozenset(found)
+        self._lingers.update(dict.fromkeys(due, now + CHECK))
+        return frozenset(due) - await answered(settings, due)
 
     async def _write(self, kept: frozenset[str], wanted: frozenset[str]) -> None:
         """Write into the patch port's row what is kept closed, and that NORMAL has no way there meanwhile; wait until
@@ -238,15 +302,7 @@ class Bridge:
         trunks = [guard.NO_VLAN] if wanted else []
         if wanted == kept and port is not None and list(as_set(port.columns["trunks"])) == trunks:
             return
-        where = [["_uuid", "==", ["uuid", self._patch_row]]]
-        value: list[Any] = ["map", [[names.EGRESS_KEPT_KEY, ",".join(sorted(wanted))]]]
-        mutations: list[Any] = [["external_ids", "delete", ["set", [names.EGRESS_KEPT_KEY]]]]
-        if wanted:
-            mutations.append(["external_ids", "insert", value])
-        operations: list[dict[str, Any]] = [
-            {"op": "update", "table": "Port", "where": where, "row": {"trunks": ["set", trunks]}},
-            {"op": "mutate", "table": "Port", "where": where, "mutations": mutations},
-        ]
+        operations = keep(self._patch_row, wanted)
         results = await self._local.transact([*operations, *INCREMENT_NEXT_CFG])
         if any(result.get("count") != 1 for result in results[: len(operations)]):
             raise DatabaseError("the patch port of the gateway's router has changed meanwhile")

@@ -30,12 +30,8 @@ from .._common.errors import DatabaseError, FlowError, HostError
 from .._common.tasks import end
 from .._egress_ip import lease, wire
 from .._egress_ip.lease import Holder
-from .._openflow.flows import CookieFlows
 from .._ovsdb import access
-from .._ovsdb.connection import Connection
-from .._ovsdb.converge import read_rows
 from .._ovsdb.replica import Replica
-from .._ovsdb.rows import Query
 from .._topology.shared_nic import LOCAL_TABLES
 from .egress_bridge import CHECK, Bridge
 
@@ -215,24 +211,6 @@ class EgressHolder(asyncio.DatagramProtocol):
             host, _colon, port = (place or "").rpartition(":")
             if host and secret and port.isdigit():
                 self._server, self._secret = (host.strip("[]"), int(port)), secret.encode()
-
-
-async def clear(remote: str) -> None:
-    """Delete the flows of egress addresses from every bridge of the host.
-
-    :param remote: Open vSwitch's database.
-    :raises DatabaseError: :raises FlowError: it can't be done.
-    """
-    connection = Connection(remote, names.LOCAL)
-    try:
-        bridges = [str(row.name) for row in read_rows(connection, [Query("Bridge", (), ("name",))])]
-    finally:
-        connection.close()
-    for bridge in bridges:
-        flows = CookieFlows(bridge, names.EGRESS_IP_COOKIE)  # the gates end by themselves
-        changes = await flows.plan(())
-        if changes:
-            await flows.apply(changes)
 
 
 class HolderProcess:

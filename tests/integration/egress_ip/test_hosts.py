@@ -214,3 +214,20 @@ def test_flows_are_lost(lab, outside):
     wait_for(lambda: "resubmit" in host.flows(), "the flows again")
     print(f"flows are back after {time.monotonic() - mark - 1:.2f} s")
     assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
+
+
+def test_host_leaves_kubernetes(lab, outside):
+    """Protects against two holders when the program's part is removed: while OVN on the host answers for an address it
+    stays closed, and a word says so. Once OVN has heard that others have it nothing is left."""
+    (first,) = outside.who()
+    host = lab.hosts[first]
+    host.cut_off()
+    outside.until(3 - first)
+    mark = time.monotonic()
+    assert host.clear(1) == A
+    assert "arp_spa=10.55.0.100" in host.flows() and A in host.kept()
+    host.signal(signal.SIGCONT, "controller")
+    ip("link set m0 up", host.where)
+    assert host.clear(60) == ""
+    assert not host.kept() and "resubmit" not in host.flows()
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
