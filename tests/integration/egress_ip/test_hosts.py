@@ -231,3 +231,36 @@ def test_host_leaves_kubernetes(lab, outside):
     assert host.clear(60) == ""
     assert not host.kept() and "resubmit" not in host.flows()
     assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
+
+
+def test_gateway_goes_on_for_its_own_address(lab, outside):
+    """Protects a dedicated gateway whose bridge is closed by default: its router answers for its own address as before,
+    and goes on to after the bridge has lost its flows, once the program has brought them back."""
+    (first,) = outside.who()
+    host, own = lab.hosts[first], Outside(f"10.55.0.{first}")
+    assert host.kept() == A
+    own.start()
+    try:
+        own.until(first)
+        host.lose_flows()
+        wait_for(lambda: "resubmit" in host.flows(), "the flows again")
+        mark = time.monotonic()
+        wait_for(lambda: any(at > mark and asked for at, _host, asked in own.answers), "an answer after that")
+    finally:
+        own.end()
+
+
+def test_ovn_of_a_host_is_behind(lab, outside):
+    """Protects against two holders after a planned move: the program hears the granter, and the host's ovn-controller
+    does not hear of the move for long. The address stays closed there until it has."""
+    (first,) = outside.who()
+    host = lab.hosts[first]
+    host.signal(signal.SIGSTOP, "controller")
+    lab.label(first)
+    outside.until(3 - first)
+    mark = time.monotonic()
+    time.sleep(4)
+    assert host.kept() == A and "arp_spa=10.55.0.100" in host.flows()
+    host.signal(signal.SIGCONT, "controller")
+    wait_for(lambda: not host.kept() and "resubmit" not in host.flows(), "the address to be free", 60)
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
