@@ -28,17 +28,26 @@ from network_namespace import CLONE_NEWNET, ip
 from ovn_daemon import Daemon
 from vswitch import Vswitch
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
+
 CORE = "10.9.0.254"
 PROBE_MAC = b"\x52\x54\x00\x00\x00\xfe"
 HOLD = (
     "import asyncio, json, logging, sys\n"
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease\n"
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_bridge\n"
     "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs.egress_holder import EgressHolder\n"
     "logging.basicConfig(level=logging.INFO, format='%(relativeCreated)d %(message)s')\n"
     "vars(lease).update(json.loads(sys.argv[1]))\n"
+    "egress_bridge.LINGER, egress_bridge.CHECK = 1.0, 2.0\n"
     "async def main():\n"
     "    await EgressHolder(*sys.argv[2:]).run()\n"
     "asyncio.run(main())\n"
+)
+CLEAR = (
+    "import asyncio, sys\n"
+    "from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_bridge\n"
+    "print(asyncio.run(egress_bridge.clear(sys.argv[1], float(sys.argv[2]))))\n"
 )
 
 
@@ -90,6 +99,7 @@ class Host:
         )
         arguments = [json.dumps(self.times), self.name, f"unix:{self.vswitch.socket}", str(self.vswitch.directory)]
         self.log = self.vswitch.directory / "holder.log"
+        self.environment = environment
 
         def start():
             with self.log.open("a") as log:
@@ -98,6 +108,15 @@ class Host:
                 )
 
         self.inside(start)
+
+    def clear(self, patience):
+        """End the program, and remove what it keeps, as a host that leaves Kubernetes does; what stays closed."""
+        self.signal(signal.SIGKILL, "holder")
+        self.holder.wait(10)
+        command = [sys.executable, "-c", CLEAR, f"unix:{self.vswitch.socket}", str(patience)]
+        done = subprocess.run(command, env=self.environment, check=False, capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def vsctl(self, *arguments):
         """Run ovs-vsctl."""
@@ -109,6 +128,17 @@ class Host:
         command = [str(PROGRAMS / "bin" / "ovs-ofctl"), "-O", "OpenFlow13", "--no-stats", "dump-flows"]
         where = str(self.vswitch.directory / "breth1.mgmt")
         return subprocess.run([*command, where], check=False, timeout=30, capture_output=True, text=True).stdout
+
+    def lose_flows(self):
+        """The gateway's bridge has what it has after a start of ovs-vswitchd."""
+        where = str(self.vswitch.directory / "breth1.mgmt")
+        for command in (("del-flows", where), ("add-flow", where, "priority=0,actions=NORMAL")):
+            subprocess.run([str(PROGRAMS / "bin" / "ovs-ofctl"), "-O", "OpenFlow13", *command], check=True, timeout=30)
+
+    def kept(self):
+        """The addresses that the bridge keeps closed, as the patch port's row has them."""
+        rows = (dict(row["external_ids"][1]) for row in self.vswitch.rows("Port"))
+        return next((row[names.EGRESS_KEPT_KEY] for row in rows if names.EGRESS_KEPT_KEY in row), "")
 
     def way(self, address):
         """Where the host's Open vSwitch sends a question for an address (ofproto/trace)."""
@@ -156,7 +186,7 @@ class Host:
     def remove(self):
         """End everything."""
         with contextlib.suppress(ProcessLookupError):
-            self.signal(signal.SIGCONT, "holder", "controller")
+            self.signal(signal.SIGCONT, "holder", "controller", "vswitch")
         if self.holder is not None:
             self.holder.kill()
             self.holder.wait(10)

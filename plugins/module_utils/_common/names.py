@@ -91,6 +91,8 @@ FLOW_COOKIE = 0x6F766E6B
 SHARED_PORTS = "6082-29999"
 # Cookie of the flows that keep the addresses of EgressIP objects from who does not hold them now.
 EGRESS_IP_COOKIE = 0x6F766E65
+# Of the router's patch port on a gateway's bridge: the addresses that are kept closed there without a lease.
+EGRESS_KEPT_KEY = "ovn-k8s-egress-ips"
 # UDP port of the acting master, in the overlay, at which holders of such addresses ask for their leases.
 EGRESS_LEASE_PORT = 9413
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"

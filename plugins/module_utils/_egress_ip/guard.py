@@ -6,67 +6,57 @@
 Packets from the gateway's router with the address, and packets to it, pass a flow of their own, the gate of this
 address, which has a time-out and which the holder's program renews. Without it they go nowhere. They pass no conntrack
 of the bridge: the host does not have the address, so all of its packets are the router's.
+
+On such a bridge the router's patch port is a trunk of a VLAN that no packet has (ovs-vswitchd.conf.db(5), Port.trunks).
+NORMAL leads nothing to it or from it then, so a bridge that has lost its flows, or has none yet, is closed. What passes
+has flows, to which VLANs of ports don't matter.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from .._common import names
 from .._common.addressing import family
 from .._common.icmp import Icmpv6Type
+from .._openflow.matches import UNTAGGED, from_holder, to_holder
 
 PRIORITY = 290  # above all flows of a shared NIC
 CLASSIFY, GATES, PASSED = 0, 20, 21  # OpenFlow tables
 GATE_COOKIE = names.EGRESS_IP_COOKIE + 1  # of the gates, which the comparison of all other flows leaves alone
-UNTAGGED = "vlan_tci=0x0000/0x1fff"
-ADDRESS = re.compile(r"(?:nw_src|ipv6_src)=([0-9a-fA-F:.]+)")
+PASSING = 2  # priority: below all flows of a shared NIC but NORMAL
+NO_VLAN = 4095  # IEEE 802.1Q reserves it
+MANY = "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00"  # multicast and broadcast
 BROADCAST, ALL_NODES = b"\xff" * 6, "ff02::1"
 OVERRIDE = 0x20000000  # RFC 4861, 4.4; not solicited
 ICMPV6, HOPS = 58, 255
 
 
-def flows(nic_port: int, patch_port: int, registers: Mapping[str, int]) -> tuple[str, ...]:
-    """Return the flows in the syntax of ovs-ofctl(8), without the gates.
+def flows(nic_port: int, patch_port: int, mac: str, registers: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the flows in the syntax of ovs-ofctl(8), without the gates; none where there are no addresses.
 
+    :param mac: the router's, and the NIC's.
     :param registers: address -> the number that its gate matches.
     """
     lines = [
         *(line for address, number in sorted(registers.items()) for line in _of(address, number, nic_port, patch_port)),
         f"table={PASSED},priority=1,in_port={nic_port},actions=output:{patch_port}",
         f"table={PASSED},priority=1,in_port={patch_port},actions=output:{nic_port}",
+        # What NORMAL does not do between the two.
+        f"priority={PASSING},in_port={nic_port},{MANY},actions=NORMAL,output:{patch_port}",
+        f"priority={PASSING},in_port={nic_port},dl_dst={mac},actions=NORMAL,output:{patch_port}",
+        f"priority={PASSING},in_port={patch_port},actions=NORMAL,output:{nic_port}",
     ]
     return tuple(f"cookie={names.EGRESS_IP_COOKIE:#x},{line}" for line in lines) if registers else ()
 
 
 def _of(address: str, number: int, nic_port: int, patch_port: int) -> Iterator[str]:
-    """Yield the flows of one address: its packets, and what asks for it or tells of it."""
-    if family(address) == 4:
-        matches = (
-            (patch_port, f"ip,nw_src={address}"),
-            (patch_port, f"arp,arp_spa={address}"),
-            (nic_port, f"ip,nw_dst={address}"),
-            (nic_port, f"arp,arp_tpa={address}"),
-        )
-    else:
-        asks, tells = Icmpv6Type.NEIGHBOUR_SOLICITATION, Icmpv6Type.NEIGHBOUR_ADVERTISEMENT
-        matches = (
-            (patch_port, f"ipv6,ipv6_src={address}"),
-            (patch_port, f"icmp6,icmp_type={tells:d},nd_target={address}"),
-            (nic_port, f"ipv6,ipv6_dst={address}"),
-            (nic_port, f"icmp6,icmp_type={asks:d},nd_target={address}"),
-        )
-    for port, match in matches:
-        start = f"priority={PRIORITY},in_port={port},{UNTAGGED},{match}"
-        yield f"{start},actions=set_field:{number:#x}->reg0,resubmit(,{GATES})"
-
-
-def addresses_in(lines: Iterable[str]) -> set[str]:
-    """Return the addresses that flows of an earlier program keep."""
-    found = (ADDRESS.search(line) for line in lines)
-    return {str(ipaddress.ip_address(one[1])) for one in found if one}
+    """Yield the flows of one address."""
+    for port, matches in ((patch_port, from_holder(address)), (nic_port, to_holder(address))):
+        for match in matches:
+            start = f"priority={PRIORITY},in_port={port},{UNTAGGED},{match}"
+            yield f"{start},actions=set_field:{number:#x}->reg0,resubmit(,{GATES})"
 
 
 def announcement(address: str, mac: str) -> bytes:

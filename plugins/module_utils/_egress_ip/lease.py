@@ -44,6 +44,8 @@ PROOF = 5.0  # seconds from the question for a proof until the granter grants no
 # Seconds until it grants nothing for sure. A member of a cluster that does not lead any more may answer the question
 # nevertheless, until it knows; it does so after one election timer without a majority, at which another may lead.
 AUTHORITY = PROOF + 1.0
+LATE = 10.0  # seconds in which a node guards what it is offered: flows, and rows of Open vSwitch
+BARRED = 60.0  # seconds for which it gets nothing otherwise
 FORGOTTEN = 3600.0  # seconds without a request after which a node is forgotten
 MOST_FORMER = 16  # sessions of a node that are over, and remembered
 MOST_OF_NODE = 60  # addresses of one node: so many fit into a message
@@ -55,12 +57,14 @@ class Request(NamedTuple):
     :ivar session: a number of the holder's program, made at its start.
     :ivar number: of the request, in its session; it grows.
     :ivar guarded: the addresses that it would hold: without a lease its flows keep them closed.
+    :ivar is_sure: all others are closed. Without it that is not known, since the bridge does not answer.
     """
 
     node: str
     session: int
     number: int
     guarded: frozenset[str]
+    is_sure: bool = True
 
 
 class Answer(NamedTuple):
@@ -93,6 +97,9 @@ class _Node:
     guarded: frozenset[str] = frozenset()
     former: set[int] = field(default_factory=set)  # sessions that are over
     asks_often: bool = False  # it was told to
+    unsure: float | None = None  # since when its bridge does not answer
+    lacks: float | None = None  # since when it does not guard an address that it is offered
+    barred: float = float("-inf")  # until when it is no candidate, since it has not guarded one in time
 
 
 class Held(NamedTuple):
@@ -132,9 +139,13 @@ class Granter:
         self.authority = max(self.authority, asked + PROOF)
 
     def is_silent(self, node: str, now: float) -> bool:
-        """Return whether a node should have asked again."""
+        """Return whether a node should have asked again, or can't hold anything: its bridge does not answer, or it does
+        not guard what it is offered.
+        """
         one = self._nodes.get(node)
-        return one is None or now - one.heard >= SILENT + (0.0 if one.asks_often else ASK_IDLE)
+        if one is None or now - one.heard >= SILENT + (0.0 if one.asks_often else ASK_IDLE):
+            return True
+        return now < one.barred or (one.unsure is not None and now - one.unsure >= SILENT)
 
     def guards(self, address: str, node: str) -> bool:
         """Return whether a node keeps an address closed without a lease."""
@@ -156,11 +167,12 @@ class Granter:
             if node.session is not None:
                 node.former = {*list(node.former)[-MOST_FORMER:], node.session}
             node.session, node.number = request.session, 0
-        elif request.number > node.number and now >= self.alone_from:
+        elif request.number > node.number and now >= self.alone_from and request.is_sure:
             self._release(request)
         if request.number <= node.number:
             return None
         node.number, node.heard, node.guarded = request.number, now, request.guarded
+        self._judge(node, request, now)
         if now >= self.authority:
             return None
         node.asks_often = assignable
@@ -170,9 +182,19 @@ class Granter:
             self._busy[one] = Busy(request.node, now + HOLD)
         return Answer(request.session, request.number, offered, granted, assignable)
 
+    def _judge(self, node: _Node, request: Request, now: float) -> None:
+        """Take in what a node can't do."""
+        node.unsure = None if request.is_sure else now if node.unsure is None else node.unsure
+        if request.guarded.issuperset(self.offered(request.node)):
+            node.lacks = None
+        elif node.lacks is None:
+            node.lacks = now
+        elif now - node.lacks >= LATE:
+            node.lacks, node.barred = None, now + BARRED
+
     def _release(self, request: Request) -> None:
-        """Take in that a holder has closed what it does not ask for any more: it answers for that only after a further
-        lease. Requests of a session come in their order, or not at all.
+        """Take in that a holder has closed what it does not ask for any more, and knows it: it answers for that only
+        after a further lease. Requests of a session come in their order, or not at all.
         """
         released = [
             address
@@ -197,8 +219,9 @@ class Granter:
 class Holder:
     """A holder's side.
 
-    The caller does what it says: it keeps closed whatever is not in :meth:`allowed`, and says with :meth:`closed` and
-    :meth:`guards` what it has done.
+    The caller does what it says: it keeps closed whatever is not in :meth:`allowed`, and says with :meth:`narrow` what
+    it is about to close, with :meth:`closed` and :meth:`guards` what it has done. At first nothing is known to be
+    closed.
 
     :param session: a random number.
     """
@@ -210,14 +233,35 @@ class Holder:
         self._floor = 0  # answers to requests before this one are refused
         self._asked: dict[int, tuple[float, frozenset[str]]] = {}  # number -> when, and what was guarded
         self._guarded: frozenset[str] = frozenset()
+        self._is_sure = False
         self.offered: frozenset[str] = frozenset()
         self.granted: frozenset[str] = frozenset()
         self.until = float("-inf")
+        self.renewable = float("-inf")  # until when the bridge may take a gate by the last answer
         self.assignable = False
 
     def guards(self, addresses: Collection[str]) -> None:
         """Take in which addresses are closed without a lease, from now on; others are closed for good."""
-        new = frozenset(addresses)
+        self._guard(frozenset(addresses))
+        self._is_sure = True
+
+    def narrow(self, addresses: Collection[str] = ()) -> None:
+        """Open no others than these from now on. What was open may be so still, until :meth:`closed`."""
+        new = self._guarded.intersection(addresses)
+        if new != self._guarded:
+            self._is_sure = False
+        self._guard(new)
+
+    def fails(self) -> None:
+        """Take in that the bridge does not answer: nothing is guarded, and what is closed is not known."""
+        self._guard(frozenset())
+        self._is_sure = False
+
+    def closed(self) -> None:
+        """Take in that all that is not guarded (any more) is closed."""
+        self._is_sure = True
+
+    def _guard(self, new: frozenset[str]) -> None:
         if self._guarded - new:
             self._floor = self._number + 1
         self._guarded = new
@@ -228,7 +272,7 @@ class Holder:
         self._number += 1
         self._asked = {number: one for number, one in self._asked.items() if now - one[0] < LEASE}
         self._asked[self._number] = (now, self._guarded)
-        return Request(self._node, self._session, self._number, self._guarded)
+        return Request(self._node, self._session, self._number, self._guarded, self._is_sure)
 
     def take_in(self, answer: Answer, now: float) -> bool:
         """Take in an answer; return whether it is fresh, so that the gate may be renewed."""
@@ -241,7 +285,7 @@ class Holder:
             return False
         self._floor = answer.number
         self.granted = answer.granted & asked[1] & self._guarded
-        self.until = asked[0] + LEASE
+        self.until, self.renewable = asked[0] + LEASE, asked[0] + FRESH
         return True
 
     def pause(self) -> float:

@@ -26,7 +26,8 @@ LONGEST = 2048  # bytes of a datagram that is read
 def pack_request(request: Request, secret: bytes) -> bytes:
     """Return a request as a datagram."""
     name = request.node.encode()
-    body = NUMBERS.pack(request.session, request.number) + bytes([len(name)]) + name + _pack(request.guarded)
+    head = NUMBERS.pack(request.session, request.number) + bytes([request.is_sure, len(name)])
+    body = head + name + _pack(request.guarded)
     return _seal(ASKS, body, secret)
 
 
@@ -37,9 +38,10 @@ def parse_request(data: bytes, secret: bytes) -> Request | None:
         return None
     try:
         session, number = NUMBERS.unpack_from(body)
-        end = NUMBERS.size + 1 + body[NUMBERS.size]
-        name = body[NUMBERS.size + 1 : end].decode("ascii")
-        return Request(name, session, number, _parse(body[end:]))
+        is_sure, length = body[NUMBERS.size], body[NUMBERS.size + 1]
+        start = NUMBERS.size + 2
+        name = body[start : start + length].decode("ascii")
+        return Request(name, session, number, _parse(body[start + length :]), bool(is_sure))
     except (struct.error, IndexError, ValueError):
         return None
 

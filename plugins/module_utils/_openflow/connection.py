@@ -30,7 +30,7 @@ HELLO, ERROR, ECHO_REQUEST, ECHO_REPLY, PACKET_OUT, FLOW_MOD, BARRIER_REQUEST, B
 )
 ADD, DELETE = 0, 3  # commands of FLOW_MOD
 ANY = 0xFFFFFFFF  # port, group, buffer: none, or all
-CONTROLLER = 0xFFFFFFFD
+TABLE = 0xFFFFFFF9  # port: by the bridge's flows
 GOTO_TABLE = 1  # instruction
 REGISTER = 0x00010004  # NXM_NX_REG0 as the header of a match field (ovs-fields(7))
 FLOW = struct.Struct("!QQBBHHHIIIHxx")
@@ -41,6 +41,9 @@ LARGEST = 1 << 16
 class BridgeConnection:
     """The connection; it is made when it is needed, and again when it has ended.
 
+    The bridge takes messages in their order. A bridge that is late is not left: what was sent to it waits there, and
+    only what follows on the same connection is sure to come after it.
+
     :param socket: path of the bridge's management socket.
     """
 
@@ -49,36 +52,60 @@ class BridgeConnection:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._transaction = 0
+        self._received = b""  # the beginning of a message
+        self._refused = ""  # what the bridge has refused since the last barrier
 
     async def send(self, messages: Iterable[bytes]) -> None:
         """Send messages of the functions below, and wait until the bridge has taken them.
 
-        :raises FlowError: it does not take them, or not within a second.
+        :raises FlowError: it does not take them, or not within a second: then it may do so later.
         """
         try:
             await asyncio.wait_for(self._send(messages), TIMEOUT)
-        except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError) as exc:
+        except asyncio.TimeoutError:
+            raise FlowError(f"{self._socket}: no answer") from None
+        except OSError as exc:
             self.close()
-            raise FlowError(f"{self._socket}: {exc or 'no answer'}") from None
+            raise FlowError(f"{self._socket}: {exc}") from None
+
+    def post(self, messages: Iterable[bytes]) -> None:
+        """Send messages where there is a connection, and don't wait: the bridge takes them after all else."""
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(b"".join(messages))
 
     async def _send(self, messages: Iterable[bytes]) -> None:
         if self._writer is None or self._reader is None:
             self._reader, self._writer = await asyncio.open_unix_connection(self._socket)
             self._writer.write(HEADER.pack(VERSION, HELLO, HEADER.size, 0))
         self._transaction += 1
-        barrier = HEADER.pack(VERSION, BARRIER_REQUEST, HEADER.size, self._transaction)
-        self._writer.write(b"".join(messages) + barrier)
+        transaction = self._transaction
+        self._writer.write(b"".join(messages) + HEADER.pack(VERSION, BARRIER_REQUEST, HEADER.size, transaction))
         await self._writer.drain()
-        while True:
-            _version, kind, length, transaction = HEADER.unpack(await self._reader.readexactly(HEADER.size))
-            body = await self._reader.readexactly(max(length - HEADER.size, 0))
+        while transaction > self._take_in(self._writer):
+            data = await self._reader.read(LARGEST)
+            if not data:
+                raise ConnectionResetError("the bridge has ended the connection")
+            self._received += data
+        refused, self._refused = self._refused, ""
+        if refused:
+            raise FlowError(f"{self._socket}: the bridge refuses a message: error {refused}")
+
+    def _take_in(self, writer: asyncio.StreamWriter) -> int:
+        """Take in the messages that are whole; return the last transaction that the bridge has taken, 0 for none."""
+        taken = 0
+        while len(self._received) >= HEADER.size:
+            _version, kind, length, transaction = HEADER.unpack_from(self._received)
+            length = max(length, HEADER.size)
+            if len(self._received) < length:
+                break
+            body, self._received = self._received[HEADER.size : length], self._received[length:]
             if kind == ERROR:
-                self.close()
-                raise FlowError(f"{self._socket}: the bridge refuses a message: error {body[:4].hex()}")
-            if kind == ECHO_REQUEST:
-                self._writer.write(HEADER.pack(VERSION, ECHO_REPLY, length, transaction) + body)
-            if kind == BARRIER_REPLY and transaction == self._transaction:
-                return
+                self._refused = body[:4].hex()
+            elif kind == ECHO_REQUEST:
+                writer.write(HEADER.pack(VERSION, ECHO_REPLY, length, transaction) + body)
+            elif kind == BARRIER_REPLY:
+                taken = transaction
+        return taken
 
     def close(self) -> None:
         """End the connection."""
@@ -86,6 +113,7 @@ class BridgeConnection:
             with contextlib.suppress(OSError):
                 self._writer.close()
         self._reader = self._writer = None
+        self._received, self._refused = b"", ""
 
 
 def _message(kind: int, body: bytes) -> bytes:
@@ -116,6 +144,6 @@ def no_gate(cookie: int, table: int, register: int | None) -> bytes:
 
 
 def frame(data: bytes, port: int) -> bytes:
-    """Return the message that sends a frame through a port."""
-    action = struct.pack("!HHIH6x", 0, 16, port, 0)
-    return _message(PACKET_OUT, struct.pack("!IIH6x", ANY, CONTROLLER, len(action)) + action + data)
+    """Return the message that gives the bridge a frame as if it had come from a port: its flows lead it on."""
+    action = struct.pack("!HHIH6x", 0, 16, TABLE, 0)
+    return _message(PACKET_OUT, struct.pack("!IIH6x", ANY, port, len(action)) + action + data)

@@ -34,6 +34,7 @@ from .._reconcile.engine import Engine
 LOG = logging.getLogger("ovn-k8s-egress")
 TICK = 0.05  # seconds between two looks at who is silent
 PROVE = 1.0  # seconds between two proofs that this master acts
+LOOK_AT_ADDRESS = 5.0  # seconds between two looks at this host's address in the overlay
 AGAIN = 0.2  # seconds until an attempt to begin is repeated
 ANYWHERE = 9  # the discard port (RFC 863): nothing is sent there
 
@@ -79,7 +80,14 @@ class LeaseServer(asyncio.DatagramProtocol):
         """Work for ever."""
         tasks = [
             asyncio.create_task(one)
-            for one in (self._replica.run(), self._engine.run(), self._lead(), self._tick(), self._prove())
+            for one in (
+                self._replica.run(),
+                self._engine.run(),
+                self._lead(),
+                self._tick(),
+                self._prove(),
+                self._follow_address(),
+            )
         ]
         try:
             await asyncio.gather(*tasks)
@@ -137,12 +145,14 @@ class LeaseServer(asyncio.DatagramProtocol):
             LOG.info("this master grants the leases of egress addresses")
 
     async def _listen(self) -> None:
-        """Open the socket. :raises OSError: it can't be done now."""
-        if self._transport is not None:
-            return
+        """Open the socket at this host's address of now. :raises OSError: it can't be done now."""
         address = self._address or self._own_address()
-        loop = asyncio.get_running_loop()
+        if self._transport is not None and self._transport.get_extra_info("sockname")[0] == address:
+            return
+        former, loop = self._transport, asyncio.get_running_loop()
         self._transport, _protocol = await loop.create_datagram_endpoint(lambda: self, (address, self._port))
+        if former is not None:
+            former.close()
 
     def _own_address(self) -> str:
         """Return this host's address on the way to the gateways. :raises OSError: there is no way."""
@@ -186,6 +196,18 @@ class LeaseServer(asyncio.DatagramProtocol):
             with contextlib.suppress(DatabaseError):
                 await self._replica.transact([{"op": "assert", "lock": LOCK}, fence.guard()])
                 granter.proved(asked)
+
+    async def _follow_address(self) -> None:
+        """Listen where this host has its address, when it gets another one."""
+        while True:
+            await asyncio.sleep(LOOK_AT_ADDRESS)
+            if not self._engine.active:
+                continue
+            with contextlib.suppress(OSError, DatabaseError):
+                former = self._transport
+                await self._listen()
+                if self._transport is not former:
+                    await self._write_options()
 
     async def _tick(self) -> None:
         while True:

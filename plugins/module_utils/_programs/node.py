@@ -31,7 +31,7 @@ from .._kube.settings import Settings
 from .._pods.cni import condition, conflist
 from .._services import nftables, node_report
 from .._services.health import HealthChecks
-from . import daemon, egress_holder, log
+from . import daemon, egress_bridge, log
 from .egress_holder import HolderProcess
 from .node_server import NodeServer, Overlay
 
@@ -118,7 +118,9 @@ def clear(options: argparse.Namespace) -> None:
         if added:
             sys.stdout.write(f"{options.cni_configuration} goes with {added}, which others have added to it\n")
     with contextlib.suppress(DatabaseError, FlowError):
-        asyncio.run(egress_holder.clear(options.local))
+        kept = asyncio.run(egress_bridge.clear(options.local))
+        if kept:
+            sys.stdout.write(f"egress addresses stay closed on this host, since its OVN answers for them: {kept}\n")
     if nftables.exists():
         nftables.remove()
         sys.stdout.write("the rules of services are removed\n")

@@ -11,6 +11,7 @@ import time
 
 import egress_hosts
 import pytest
+from database_server import wait_for
 from egress_hosts import CORE, Host, Outside
 from egress_ip_world import EgressIPWorld
 from network_namespace import ip, namespace
@@ -51,6 +52,10 @@ class Lab(threading.Thread):
         """Start, and wait until the programs run."""
         self.start()
         assert self._ready.wait(30)
+
+    def label(self, number, **labels):
+        """Give a node labels; it may hold addresses with the right one only."""
+        self.world.put("nodes", "", f"node{number}", metadata={"labels": labels}, status={"addresses": []})
 
     def told(self):
         """What a failure shows."""
@@ -94,6 +99,7 @@ def outside(lab):
         )
         time.sleep(0.05)
     yield one
+    print(*(host.log.read_text() for host in lab.hosts.values()), lab.told())
     one.end()
 
 
@@ -138,3 +144,123 @@ def test_program_is_killed(lab, outside):
     lab.hosts[first].hold()
     time.sleep(1)
     assert outside.changes() == [first, 3 - first]
+
+
+def test_open_vswitch_is_killed(lab, outside):
+    """Protects against a host that asks for leases, and can't hold anything: Open vSwitch is away, and another host
+    gets the address."""
+    (first,) = outside.who()
+    lab.hosts[first].signal(signal.SIGKILL, "vswitch")
+    outside.until(3 - first)
+    print(f"ovs-vswitchd killed: {outside.outage():.2f} s without an answer")
+    assert outside.changes() == [first, 3 - first]
+
+
+def test_address_is_not_given_back_by_a_host_that_can_not_close_it(lab, outside):
+    """Protects against two holders: ovs-vswitchd stands still while the address is moved. It is given back only when
+    the gate has ended for sure; and when Open vSwitch goes on, the first thing that it does is to close."""
+    (first,) = outside.who()
+    other = 3 - first
+    time.sleep(3.5)  # all announcements are sent
+    moved = time.monotonic()
+    lab.hosts[first].signal(signal.SIGSTOP, "vswitch")
+    lab.label(first)
+    outside.until(other)
+    taken = next(at for at, host, _asked in outside.answers if host == other)
+    goes_on = time.monotonic()
+    lab.hosts[first].signal(signal.SIGCONT, "vswitch")
+    time.sleep(2.5)
+    late = [(at - goes_on, asked) for at, host, asked in outside.answers if host == first and at > goes_on]
+    print(f"moved after {taken - moved:.2f} s; the former host answered {len(late)} times: {late[-1:]}")
+    assert taken - moved > lease.GATE, "the former host gives nothing back while its bridge does not answer"
+    assert all(asked for _at, asked in late), "it announces nothing"
+    assert all(at < lease.GATE / 2 for at, _asked in late), "it closes at once, and not by the gate's time-out"
+
+
+def test_cut_off_host_never_answers_again_by_time(lab, outside):
+    """Protects against the end of some time: OVN on a host that is cut off answers for ever as it did, so the host
+    keeps the address closed, also after its program has begun anew. Once OVN does not answer, the address is free."""
+    (first,) = outside.who()
+    other = 3 - first
+    host = lab.hosts[first]
+    host.cut_off()
+    outside.until(other)
+    host.signal(signal.SIGKILL, "holder")
+    host.hold()
+    mark = time.monotonic()
+    wait_for(lambda: "resubmit" in host.flows() or None, "the flows of the new program")
+    time.sleep(4)  # four times as long as an address stays closed at least
+    assert A in host.kept() and "arp_spa=10.55.0.100" in host.flows()
+    host.signal(signal.SIGCONT, "controller")
+    lab.label(first)
+    ip("link set m0 up", host.where)
+    wait_for(lambda: not host.kept() and "resubmit" not in host.flows(), "the address to be free", 60)
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
+
+
+def test_flows_are_lost(lab, outside):
+    """Protects a bridge without our flows, as after a start of ovs-vswitchd, or a boot: it is closed of itself, and the
+    program brings its flows back."""
+    (first,) = outside.who()
+    host = lab.hosts[first]
+    host.cut_off()
+    outside.until(3 - first)
+    mark = time.monotonic()
+    host.signal(signal.SIGSTOP, "holder")
+    host.lose_flows()
+    time.sleep(1)
+    assert "resubmit" not in host.flows()
+    host.signal(signal.SIGCONT, "holder")
+    wait_for(lambda: "resubmit" in host.flows(), "the flows again")
+    print(f"flows are back after {time.monotonic() - mark - 1:.2f} s")
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
+
+
+def test_host_leaves_kubernetes(lab, outside):
+    """Protects against two holders when the program's part is removed: while OVN on the host answers for an address it
+    stays closed, and a word says so. Once OVN has heard that others have it nothing is left."""
+    (first,) = outside.who()
+    host = lab.hosts[first]
+    host.cut_off()
+    outside.until(3 - first)
+    mark = time.monotonic()
+    assert host.clear(1) == A
+    assert "arp_spa=10.55.0.100" in host.flows() and A in host.kept()
+    host.signal(signal.SIGCONT, "controller")
+    ip("link set m0 up", host.where)
+    assert host.clear(60) == ""
+    assert not host.kept() and "resubmit" not in host.flows()
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]
+
+
+def test_gateway_goes_on_for_its_own_address(lab, outside):
+    """Protects a dedicated gateway whose bridge is closed by default: its router answers for its own address as before,
+    and goes on to after the bridge has lost its flows, once the program has brought them back."""
+    (first,) = outside.who()
+    host, own = lab.hosts[first], Outside(f"10.55.0.{first}")
+    assert host.kept() == A
+    own.start()
+    try:
+        own.until(first)
+        host.lose_flows()
+        wait_for(lambda: "resubmit" in host.flows(), "the flows again")
+        mark = time.monotonic()
+        wait_for(lambda: any(at > mark and asked for at, _host, asked in own.answers), "an answer after that")
+    finally:
+        own.end()
+
+
+def test_ovn_of_a_host_is_behind(lab, outside):
+    """Protects against two holders after a planned move: the program hears the granter, and the host's ovn-controller
+    does not hear of the move for long. The address stays closed there until it has."""
+    (first,) = outside.who()
+    host = lab.hosts[first]
+    host.signal(signal.SIGSTOP, "controller")
+    lab.label(first)
+    outside.until(3 - first)
+    mark = time.monotonic()
+    time.sleep(4)
+    assert host.kept() == A and "arp_spa=10.55.0.100" in host.flows()
+    host.signal(signal.SIGCONT, "controller")
+    wait_for(lambda: not host.kept() and "resubmit" not in host.flows(), "the address to be free", 60)
+    assert not [at for at, number, _asked in outside.answers if number == first and at > mark]

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from egress_ip_world import EgressIPWorld
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_leases
 
 A, B, SIX = "10.55.0.100", "10.55.0.101", "fd55::100"
 
@@ -210,5 +212,26 @@ def test_deleted_object_leaves_nothing(nb):
         await world.until(lambda: not world.held() and not world.nat(), "the end")
         await world.until(lambda: not world.rows("Logical_Router_Policy"), "the end of policies")
         assert not [row for row in nb.rows("Address_Set") if row["name"].startswith(("egress_ip_1", "peers_"))]
+
+    play(nb, scene)
+
+
+def test_leases_are_asked_for_where_the_master_is_now(nb, monkeypatch):
+    """Protects leases when a master's address in the overlay changes: it listens at the new one, and tells so."""
+    monkeypatch.setattr(egress_leases, "LOOK_AT_ADDRESS", 0.1)
+
+    async def scene(world):
+        world.egress_ip("one", [A], {"team": "x"})
+        await world.until(lambda: world.held(), "a holder")
+        world.server._address = "127.0.0.2"
+        await world.until(lambda: world.server._transport.get_extra_info("sockname")[0] == "127.0.0.2", "the socket")
+        place = lambda: next(iter(world.server._replica.rows["NB_Global"].values())).columns["options"]  # noqa: E731
+        await world.until(
+            lambda: place()[names.EGRESS_LEASE_SERVER_KEY].startswith("127.0.0.2:"), "the place in the database"
+        )
+        asked = time.monotonic()
+        await world.until(
+            lambda: any(node.holder.until > asked + lease.LEASE for node in world.nodes.values()), "a lease"
+        )
 
     play(nb, scene)

@@ -255,3 +255,34 @@ def listed():
     binding = libraries.nftables()
     binding.set_json_output(False)
     return binding.cmd("list ruleset")[1]
+
+
+@VERSIONS
+def test_leases_are_asked_for_through_the_overlay_only(others, version):
+    """Protects leases of egress addresses from hosts beside the master: they may send to its address in the overlay,
+    which the kernel takes on any link. By the management port they come, and so they do from the master itself."""
+    with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as server:
+        server.bind((OWN[version], names.EGRESS_LEASE_PORT))
+
+        def hears(pid, source, patience):
+            server.settimeout(patience)
+            with socket_of(pid, source, version, socket.SOCK_DGRAM) as sock:
+                sock.sendto(b"a request", (OWN[version], names.EGRESS_LEASE_PORT))
+            try:
+                return bool(server.recv(100))
+            except socket.timeout:
+                return False
+
+        assert hears(others, NODE, WAIT), "what this is about"
+        converge(TABLE)
+        assert not hears(others, NODE, SILENCE) and not hears(others, MASTER, SILENCE)
+        assert hears(os.getpid(), OWN, WAIT)
+        ip("link set m0 down")
+        ip("link set m0 name k8s-node1")
+        ip("link set k8s-node1 up")
+        ip(
+            f"addr replace {OWN[version]}/{24 if version == 4 else 64} dev k8s-node1"
+            + (" nodad" if version == 6 else "")
+        )
+        assert hears(others, NODE, WAIT)
+    assert converge(TABLE) == [], "nft lists the table as it was written"

@@ -7,12 +7,14 @@ nobody's otherwise; all else stays as it is.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import pytest
 from database_server import wait_for
 from network_namespace import namespace
 
+from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import guard
 from ansible_collections.ovn.kubernetes.plugins.module_utils._openflow import connection as openflow
 from ansible_collections.ovn.kubernetes.plugins.module_utils._openflow.connection import BridgeConnection
@@ -42,7 +44,7 @@ def guarded():
             made.help()
             made.parted()
             made.patch = int(made.vsctl("get", "Interface", "p1", "ofport"))
-            for flow in guard.flows(5, made.patch, {FOUR: 1, SIX: 2}):
+            for flow in guard.flows(5, made.patch, MAC, {FOUR: 1, SIX: 2}):
                 made.tool("ovs-ofctl", "-O", "OpenFlow14", "add-flow", "breth0", flow)
             yield made
         finally:
@@ -92,3 +94,58 @@ def test_a_gate_is_closed_at_once(guarded):
     assert guarded.goes(ASKS[FOUR]) == set() and guarded.goes(ASKS[SIX]) == {"router"}
     send(guarded, openflow.no_gate(guard.GATE_COOKIE, guard.GATES, None))
     assert guarded.goes(ASKS[SIX]) == set()
+
+
+@pytest.mark.parametrize("address", [FOUR, SIX])
+def test_announcements_pass_the_gate_only(guarded, address):
+    """Protects neighbours: a frame that tells who has the address leaves while the gate is there, and never without."""
+    register = {FOUR: 1, SIX: 2}[address]
+    frame = openflow.frame(guard.announcement(address, MAC), guarded.patch)
+    gate = openflow.gate(guard.GATE_COOKIE, guard.GATES, register, guard.PASSED, 30)
+    passed = f"table={guard.PASSED},in_port={guarded.patch}"
+
+    def count():
+        text = guarded.tool("ovs-ofctl", "-O", "OpenFlow13", "dump-flows", "breth0", passed)
+        return int(re.search(r"n_packets=(\d+)", text)[1])
+
+    send(guarded, frame, frame)
+    assert count() == 0
+    send(guarded, gate, frame)
+    wait_for(lambda: count() == 1, "the announcement to leave", 10)
+
+
+def test_bridge_without_flows_is_closed(guarded):
+    """Protects a gateway whose bridge has lost its flows: NORMAL leads nothing to the router or from it, whatever OVN
+    would answer, and the host keeps its way."""
+    guarded.vsctl("set", "Port", "p1", f"trunks={guard.NO_VLAN}")
+    guarded.helper.kill()
+    guarded.helper.wait(10)
+    guarded.tool("ovs-ofctl", "del-flows", "breth0")
+    guarded.tool("ovs-ofctl", "add-flow", "breth0", "priority=0,actions=NORMAL")
+
+    def reached(packet):
+        text = guarded.tool(
+            "ovs-appctl", "-t", str(guarded.directory / "vswitchd.ctl"), "ofproto/trace", "breth0", packet
+        )
+        return re.search(r"Datapath actions: (.*)", text)[1]
+
+    assert 'bridge("br-int")' not in guarded.tool(
+        "ovs-appctl", "-t", str(guarded.directory / "vswitchd.ctl"), "ofproto/trace", "breth0", ASKS[FOUR]
+    )
+    for address in (FOUR, SIX):
+        assert reached(leaves(guarded, address)) == "drop"
+    assert reached(ASKS[FOUR]) != "drop", "the host hears it"
+
+
+def test_helper_keeps_closed_what_the_holder_has_not_closed_yet(guarded):
+    """Protects a shared NIC after a start of Open vSwitch: the helper's flows lead the router's packets out, and may be
+    there before those of the program that holds the addresses."""
+    guarded.tool("ovs-ofctl", "del-flows", "breth0", f"cookie={names.EGRESS_IP_COOKIE:#x}/-1")
+    assert guarded.goes(leaves(guarded, FOUR)) == {"outside"}, "what this is about"
+    guarded.vsctl("set", "Port", "p1", f'external_ids:{names.EGRESS_KEPT_KEY}="{FOUR},{SIX}"')
+    for address in (FOUR, SIX):
+        guarded.until(lambda one=address: guarded.goes(leaves(guarded, one)) == set(), "the flows of the helper")
+        assert guarded.goes(ASKS[address]) == guarded.goes(COMES[address]) == set()
+    guarded.restart()
+    guarded.parted()
+    assert guarded.goes(leaves(guarded, FOUR)) == guarded.goes(ASKS[FOUR]) == set()

@@ -115,11 +115,10 @@ def test_messages_of_anybody_are_nothing():
 
 def test_flows_of_an_address():
     """Protects the address on the wire: each of its packets passes a gate, in both directions and versions."""
-    lines = guard.flows(5, 6, {"10.55.0.7": 1, "fd55::7": 2})
+    lines = guard.flows(5, 6, "52:54:00:00:00:01", {"10.55.0.7": 1, "fd55::7": 2})
     gated = [line for line in lines if "resubmit(,20)" in line]
     assert len(gated) == 8 and all("priority=290" in line for line in gated)
-    assert guard.addresses_in(lines) == {"10.55.0.7", "fd55::7"}
-    assert guard.flows(5, 6, {}) == ()
+    assert guard.flows(5, 6, "52:54:00:00:00:01", {}) == ()
 
 
 def test_frames_tell_who_has_the_address():
