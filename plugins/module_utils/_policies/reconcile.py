@@ -407,7 +407,7 @@ class PolicyPlanner:
         if not is_ready and (kind != KIND or self._replica.owned(self.owner(key), self.tables)):
             raise Unfinished(f"the pods of policy {key} are not all looked at yet")
         if kind != KIND and key not in self._policies and self.are_unread():
-            raise NotReady("this account may not read cluster network policies", keeps_rows=True)
+            raise NotReady("cluster network policies can't be read now", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
         logging = self._logging_of(key)
         rows = self._move.rows(key, [acls.row(key, acl, self._find, kind, logging) for acl in found or ()])
