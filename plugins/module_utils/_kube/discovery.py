@@ -5,7 +5,7 @@
 
 A 404 alone says little: a proxy whose way to the API server is lost answers so too, and the API server's own one for a
 group that it does not have is no ``Status``. Its lists of groups and of resources are answers that nobody else gives.
-Every account may read them (the role ``system:discovery``).
+Each account may read them, unless a cluster has taken that right away (the role ``system:discovery``).
 """
 
 from __future__ import annotations

@@ -248,9 +248,13 @@ class Informer(Generic[T]):
         return bool(self.store) or self._is_used()
 
     async def _check_absent(self, error: APIRefused) -> None:
-        for path in self._paths:
-            if await discovery.is_served(self._client, path):
-                raise KubernetesError(f"{error}, but its list of kinds has {path}")
+        try:
+            for path in self._paths:
+                if await discovery.is_served(self._client, path):
+                    raise KubernetesError(f"{error}, but its list of kinds has {path}")
+        except APIRefused as refused:
+            if refused.status != HTTPStatus.FORBIDDEN or self._were_some():
+                raise  # a cluster may have taken that right from all: then a 404 counts where nothing is lost
 
     def _set_forbidden(self, is_forbidden: bool) -> None:
         was, self.is_forbidden = self.is_forbidden, is_forbidden

@@ -149,6 +149,8 @@ class Kinds:
     async def __call__(self, request):
         self.asked += request.path == "/apis"
         answer = self.groups if request.path == "/apis" else self.resources
+        if isinstance(answer, int):
+            return web.json_response({"message": "no", "reason": "Scripted"}, status=answer)
         return web.Response(text=answer, status=404) if isinstance(answer, str) else web.json_response(answer)
 
 
@@ -515,6 +517,21 @@ def test_a_404_is_confirmed_twice_where_there_were_objects(monkeypatch, known):
     used = known == "rows"
     pause = Pause(0.01)
     follow(script, scenario, is_optional=True, path=FIRST, kinds=server, is_used=lambda: used, missing_pause=pause)
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_lists_of_kinds_that_nobody_may_read(is_used):
+    """Protects clusters whose accounts may not read what the API server has: a kind that is not there is no fault, but
+    where there are rows of some a 404 is not believed.
+    """
+    server = Kinds()
+    server.groups = 403
+
+    async def scenario(informer, told):
+        await until(lambda: informer.synced.is_set() or informer.restarts > 3)
+        assert informer.synced.is_set() != is_used and (informer.fault() is not None) == is_used
+
+    follow(Script([404]), scenario, is_optional=True, path=FIRST, kinds=server, is_used=lambda: is_used)
 
 
 def test_an_optional_kind_whose_objects_have_rows():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Protects pods from IPv6 link-local addresses, which no policy knows, shown by packets; and what IPv6 needs them for."""
+"""Protects pods from IPv6 link-local addresses, which no policy knows, and what IPv6 needs them for: by packets."""
 
 from __future__ import annotations
 
