@@ -476,8 +476,8 @@ def test_a_404_that_nothing_confirms(monkeypatch, kinds):
         assert list(informer.store) == ["ns/a"] and "interrupted" in informer.problem()
         assert informer.fault() is None and informer.is_unread
         script.lists[:] = [page(thing("b"))]
-        await until(lambda: list(informer.store) == ["ns/b"])
-        assert informer.problem() is None and not informer.is_unread
+        await until(lambda: list(informer.store) == ["ns/b"] and informer.problem() is None)
+        assert not informer.is_unread
 
     follow(script, scenario, is_optional=True, path=FIRST, kinds=server)
 
