@@ -21,6 +21,7 @@ from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._policies.shared import PeerPods, Shared
+from .._reconcile.planning import NotReady
 from .._services.address_book import AddressBook
 from .._services.address_book import Owner as AddressOwner
 from . import rows
@@ -73,10 +74,12 @@ class RequestPlanner:
     :param recheck_services: called with the keys of services that may not have an address any more.
 
     :ivar engine: set by whoever makes it.
+    :ivar are_unread: returns whether there may be objects that nobody has read.
     """
 
     tables = (rows.SET,)
     engine: Engine
+    are_unread: Callable[[], bool]
 
     def __init__(
         self,
@@ -91,6 +94,7 @@ class RequestPlanner:
         recheck_services: Callable[[Iterable[str]], object] = lambda keys: None,
     ) -> None:
         self.shared = SharedPlanner(self)
+        self.are_unread = lambda: False
         self._replica = replica
         self._objects = objects
         self.nodes = nodes
@@ -200,8 +204,13 @@ class RequestPlanner:
         return Owner(rows.KIND, name)
 
     def desired(self, name: str) -> list[Row]:
-        """Return what an object asks for; nothing where no address of it is served, or it selects nothing."""
+        """Return what an object asks for; nothing where no address of it is served, or it selects nothing.
+
+        :raises NotReady: there may be an object that was not read.
+        """
         one = self._objects.get(name)
+        if one is None and self.are_unread():
+            raise NotReady("EgressIPs can't be read now", keeps_rows=True)
         if one is None:
             return []
         reasons_of = {address: self._why_not(one, address) for address in one.addresses}

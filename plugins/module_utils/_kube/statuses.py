@@ -35,7 +35,9 @@ LONGEST = 1000  # characters of a message
 CONCURRENT = 4  # requests at one time
 APART = 0.05  # seconds from one request of a place to the next
 AGAIN = Pause(1.0, longest=60.0, jitter=0.3)  # after an attempt that failed
-ATTEMPTS = 10  # of one that the API server refuses
+REFUSED = Pause(600.0, jitter=0.3)  # after many that the API server has refused, for a right that comes later
+ATTEMPTS = 10  # that count as many
+NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 # The object is gone or was changed, which the watch tells; or it does not take the status, and never will.
 GIVEN_UP = (
     HTTPStatus.NOT_FOUND,
@@ -111,6 +113,10 @@ class StatusWriter:
         if new is not None:
             self._write(path, new, told)
 
+    def confirm(self, path: str) -> None:
+        """Take in that an object says what was written last: where it says something else later, that is new."""
+        self._written.pop(path, None)
+
     def begin(self) -> None:
         """Forget what was written: another program may have written something else since."""
         self._forget_all()
@@ -168,9 +174,11 @@ class StatusWriter:
                         return
                 except KubernetesError as exc:
                     failures += 1
-                    if not self._is_hopeless(exc, failures):
+                    if not isinstance(exc, APIRefused) or exc.status not in GIVEN_UP:
                         self._log(path, exc)
-                        await asyncio.sleep(AGAIN.seconds(failures - 1))
+                        is_refused = isinstance(exc, APIRefused) and exc.status in NOT_ALLOWED
+                        pause = REFUSED if is_refused and failures >= ATTEMPTS else AGAIN
+                        await asyncio.sleep(pause.seconds(failures - 1))
                         continue
                     LOG.info("the status of %s is not written: %s", path, exc)
                 else:
@@ -196,10 +204,6 @@ class StatusWriter:
                 await self._client.patch(f"{path}/status", new.body)
             await asyncio.sleep(APART)
         return True
-
-    @staticmethod
-    def _is_hopeless(exc: KubernetesError, failures: int) -> bool:
-        return isinstance(exc, APIRefused) and (exc.status in GIVEN_UP or failures >= ATTEMPTS)
 
     def _log(self, path: str, exc: KubernetesError) -> None:
         """Say once that statuses wait, until one is written."""

@@ -227,7 +227,7 @@ class FirewallPlanner:
         """Return the rows of a firewall."""
         firewall = self._firewalls.get(key)
         if firewall is None and not self._is_readable():
-            raise NotReady("this account may not read egress firewalls", keeps_rows=True)
+            raise NotReady("egress firewalls can't be read now", keeps_rows=True)
         if firewall is None or firewall.name != NAME:
             return []
         pods = self._networks.pods()

@@ -168,7 +168,7 @@ class QoSPlanner:
         name, _at, node = key.partition("@")
         one = self._objects.get(name)
         if one is None and not self._is_readable():
-            raise NotReady("this account may not read EgressQoS", keeps_rows=True)
+            raise NotReady("EgressQoS can't be read now", keeps_rows=True)
         if one is None or one.name != NAME or node not in self._pods.get(one.namespace, ()):
             return []
         if self._replica.named(SWITCHES, node) is None:

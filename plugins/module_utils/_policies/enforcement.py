@@ -133,8 +133,12 @@ class Enforcement:
         sample = self._sample
         if sample is None:
             return
+        rows = results[-1]["rows"]
+        if not rows:  # a database that ovn-northd or ovn-nbctl has not initialized yet
+            self._sample = None
+            return
         sample.committed = self._clock()
-        number = sample.number = int(results[-1]["rows"][0]["nb_cfg"])
+        number = sample.number = int(rows[0]["nb_cfg"])
         self._next = sample.committed + max(SHORTEST, self._all_chassis() / WRITES)
         sample.waiting = {one for one in sample.waiting if self._applied.get(one, 0) < number}
         self._look(sample)

@@ -264,6 +264,11 @@ class PolicyIndex:
             if key.pods.matches(pod.labels) and shared.takes(pod):
                 yield pod
 
+    def share_pods(self, some: Iterable[Shared], others: Iterable[Shared]) -> bool:
+        """Return whether a pod is in one of some groups and in one of others."""
+        pods = {pod.key for one in some for pod in self.pods_of(one)}
+        return any(pod.key in pods for one in others for pod in self.pods_of(one))
+
     def _pods_near(self, key: PodGroup | PeerPods) -> Iterator[Pod]:
         """Yield the pods of the namespaces of a group or a set, of those that have its port."""
         if key.port is not None:

@@ -198,7 +198,8 @@ class _Parser:
             "ip4": packet.version == 4,
             "ip6": packet.version == 6,
             **{protocol: packet.protocol == protocol for protocol in NUMBERS},
-            **dict.fromkeys(("icmp", "icmp4", "icmp6", "arp", "nd", "nd_ns", "nd_na", "ip4.mcast", "ip6.mcast"), False),
+            **dict.fromkeys(("icmp", "icmp4", "icmp6", "igmp", "arp", "nd", "nd_ns", "nd_na"), False),
+            **dict.fromkeys(("nd_rs", "nd_ra", "mldv1", "mldv2", "ip4.mcast", "ip6.mcast"), False),
             **dict.fromkeys(("ct.new", "ct.trk"), True),
             **dict.fromkeys(("ct.est", "ct.rel", "ct.rpl", "ct.inv", "ip.frag"), False),
         }

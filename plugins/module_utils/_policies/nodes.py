@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The traffic between a node and its pods, which no policy forbids (NetworkPolicy's documentation).
+"""What each node's switch has whatever policies there are: the traffic between a node and its pods, which no policy
+forbids (NetworkPolicy's documentation), and IPv6 between link-local addresses, which no policy knows.
 
 It comes from the node's management port, from its address there, and to pods of its own switch only; or it goes from
 them to that address. What the node passes on for others has another source, and what comes from other nodes comes by
 the router's port. Other addresses of the node are beyond the gateway, and are judged like any other.
+
+Each port may use the IPv6 link-local address of its MAC (ovn-nb(5), Logical_Switch_Port: port_security), which
+Kubernetes does not know of: no peer has it, and nothing that denies by peers would hit it. So all of it is dropped,
+multicast and the node's own too. Neighbour and router discovery and MLD pass: ovn-northd lets them through before all
+ACLs of a switch that has one which is ``allow-related``.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from . import tiers
 
 KIND = "PolicyNode"
 TABLE = "Logical_Switch"
+LINK_LOCAL = "ip6.src == fe80::/10 || ip6.dst == fe80::/10"
 
 
 def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
@@ -33,7 +40,7 @@ def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
     They are ``allow-related``, so OVN tracks all connections of the switch from its first day on. With the first policy
     it would begin to otherwise, and take whoever sends next for the one that has begun a connection which is there.
     """
-    found = _passing(switch) if has_tiers else []
+    found = [*_link_local(switch), *(_passing(switch) if has_tiers else ())]
     for subnet in switch.subnets:
         version = addressing.family(subnet)
         address = addressing.nth(subnet, addressing.HOST, prefix=False)
@@ -45,6 +52,20 @@ def rows(switch: NodeSwitch, has_tiers: bool) -> list[Row]:
             columns = tiers.columns(direction, tiers.FIREWALL, tiers.ALWAYS, "allow-related", match)
             found.append(Row("ACL", Owner(KIND, switch.name), role, parent=switch.name, columns=columns))
     return found
+
+
+def _link_local(switch: NodeSwitch) -> list[Row]:
+    """Return the ACLs that drop what uses link-local addresses of IPv6."""
+    return [
+        Row(
+            "ACL",
+            Owner(KIND, switch.name),
+            f"link-local-{direction}",
+            parent=switch.name,
+            columns=tiers.columns(direction, tiers.FIREWALL, tiers.LINK_LOCAL, "drop", LINK_LOCAL),
+        )
+        for direction in (tiers.TO_POD, tiers.FROM_POD)
+    ]
 
 
 def _passing(switch: NodeSwitch) -> list[Row]:

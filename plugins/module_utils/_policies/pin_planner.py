@@ -47,7 +47,7 @@ class PinPlanner:
     :param namespaces: name -> namespace, the informer's store.
     :param sets: address sets of network policies, of which it uses those of namespaces.
     :param on_event: writes an event about an object.
-    :param is_forbidden: returns whether this account may not read the objects.
+    :param are_unread: returns whether there may be objects that nobody has read.
 
     :ivar engine: set by whoever makes the engine.
     """
@@ -63,14 +63,14 @@ class PinPlanner:
         sets: Sharing,
         on_event: OnEvent,
         status: StatusWriter,
-        is_forbidden: Callable[[], bool] = lambda: False,
+        are_unread: Callable[[], bool] = lambda: False,
     ) -> None:
         self._replica = replica
         self._routes = routes
         self._namespaces = namespaces
         self._sharing = sets
         self._status_writer = status
-        self._is_forbidden = is_forbidden
+        self._are_unread = are_unread
         self._told = Told(on_event, LOG)
         self._nodes: dict[str, Mapping[str, str]] = {}  # node -> its labels
         self._index: dict[str, SelectorIndex[str]] = {NAMESPACE: SelectorIndex(), NODE: SelectorIndex()}
@@ -237,8 +237,8 @@ class PinPlanner:
         :raises NotReady: there may be an object for it that this program may not read.
         """
         scope = Scope.parse(name)
-        if scope not in self._routes_of and self._is_forbidden():
-            raise NotReady("this account may not read what its pods are pinned by", keeps_rows=True)
+        if scope not in self._routes_of and self._are_unread():
+            raise NotReady("what its pods are pinned by can't be read now", keeps_rows=True)
         return self._rows(scope)
 
     def _rows(self, scope: Scope) -> list[Row]:

@@ -88,12 +88,13 @@ class PolicyPlanner:
         self.groups.are_acls_known = self.sets.are_acls_known = self._are_acls_known
         self.nodes = NodePlanner(replica)
         self.are_unread = lambda: False
-        self._move = Move(replica, lambda: self.nodes.lacking)
+        self._move = Move(replica, lambda: self.nodes.lacking, self._share_pods)
         self.nodes.on_complete = self._all_pass
         self._replica = replica
         self._policies: Mapping[str, AnyPolicy] = ChainMap(
             cast("MutableMapping[str, AnyPolicy]", policies), cast("MutableMapping[str, AnyPolicy]", cluster_policies)
         )
+        self._cluster_policies = cluster_policies
         self._pods = pods
         self._namespaces = namespaces
         self.membership = Membership(replica, self.index)
@@ -142,7 +143,8 @@ class PolicyPlanner:
     def policy_changed(self, key: str, old: AnyPolicy | None, new: AnyPolicy | None) -> None:
         """Take in a change of a policy."""
         if isinstance(old, ClusterPolicy) and isinstance(new, ClusterPolicy) and old.is_as(new):
-            self._mark_policy(key)
+            if not self._reports.is_told(new):
+                self._mark_policy(key)
             return
         if self.engine.active:
             self.changes.changed(key)
@@ -256,12 +258,10 @@ class PolicyPlanner:
             self.logging.tell(name)
         for shared in self.index.all():
             self._mark(shared)
-        for key in self._policies:
+        for key in (*self._policies, *self._of_before):
             self._mark_policy(key)
         for key in (*self._pods, *self.index.away()):
             self.engine.mark(northbound.KIND, key)
-        for name in self._of_before:
-            self._mark_policy(name)
         self._remove_left_over()
 
     def _are_acls_known(self) -> bool:
@@ -405,7 +405,7 @@ class PolicyPlanner:
         if not is_ready and (kind != KIND or self._replica.owned(self.owner(key), self.tables)):
             raise Unfinished(f"the pods of policy {key} are not all looked at yet")
         if kind != KIND and key not in self._policies and self.are_unread():
-            raise NotReady("this account may not read cluster network policies", keeps_rows=True)
+            raise NotReady("cluster network policies can't be read now", keeps_rows=True)
         found = self._planned[key] = self._acls.get(key)
         logging, versions = self._logging_of(key), self._versions()
         made = (acls.rows(key, acl, self._find, kind, logging, versions) for acl in found or ())
@@ -450,25 +450,36 @@ class PolicyPlanner:
         if key in self._of_before:
             self._of_before.discard(key)
             self._remove_left_over()
-        for other in self._move.done(key):
-            self._mark_policy(other)
-        seconds = self.changes.done(key)
-        if seconds is not None and changes:
+        self._moved(self._move.done, key)
+        if (seconds := self.changes.done(key)) is not None and changes:
             self._observe("policy", seconds)
         policy, waiting = self._policies.get(key), self._first.left_out(key)
         if policy is None or self.looks.is_under_way(key):
             return
         if waiting:
-            message = (
-                f"its pods are isolated, but {waiting} of its rules let nothing through yet: their rows are not there"
-            )
-            self._reports.not_enforced(policy, message)
+            some = f"{waiting} of its rules let nothing through yet: their rows are not there"
+            self._reports.not_enforced(policy, f"its pods are isolated, but {some}")
             return
         self._first.discard(key)
         if isinstance(policy, ClusterPolicy) and not self.has_tiers():
             self._reports.not_enforced(policy, NO_TIERS, NOT_SUPPORTED)
+        elif isinstance(policy, ClusterPolicy) and self._move.is_under_way:
+            self._reports.not_enforced(policy, str(self._move))
         else:
             self._reports.written(policy, self._faults(key, policy))
+
+    def _moved(self, heard: Callable[[str], set[str]], key: str) -> None:
+        """Take in what became of a policy that may move into its tier. When all have, cluster network policies hold."""
+        was_under_way = self._move.is_under_way
+        for other in heard(key):
+            self._mark_policy(other)
+        for name in self._cluster_policies if was_under_way and not self._move.is_under_way else ():
+            self._mark_policy(name)
+
+    def _share_pods(self, key: str, other: str) -> bool:
+        """Return whether two policies may be for the same pod: they are now, or it is not known whom one is for."""
+        mine, others = ({self._find(acl.group) for acl in self._acls.get(one, ())} for one in (key, other))
+        return not others or self.index.share_pods(mine, others)
 
     def _faults(self, key: str, policy: AnyPolicy) -> list[str]:
         """Return what of a policy is not enforced as written, in words."""
@@ -476,6 +487,7 @@ class PolicyPlanner:
 
     def failed(self, key: str, reason: str) -> None:
         """Say that a policy is not enforced yet. One that has no rows isolates its pods next, whatever else fails."""
+        self._moved(self._move.failed, key)
         policy = self._policies.get(key)
         is_new = not self._replica.owned(self.owner(key), self.tables)
         if isinstance(policy, Policy) and key not in self._first and is_new:

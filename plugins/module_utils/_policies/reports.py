@@ -47,6 +47,14 @@ class Reports:
     def __init__(self, on_event: OnEvent, status: StatusWriter) -> None:
         self.told = Told(on_event, LOG)
         self._status = status
+        self._said: dict[str, Condition] = {}  # cluster network policy -> its condition, without the time
+
+    def is_told(self, policy: ClusterPolicy) -> bool:
+        """Return whether a policy has the condition that was said last, which its object has come back with."""
+        if policy.condition is None or self._said.get(policy.key) != policy.condition._replace(since=""):
+            return False
+        self._status.confirm(_path(policy))
+        return True
 
     def forget(self, key: str, policy: AnyPolicy | None) -> None:
         """Forget a policy that was deleted.
@@ -54,6 +62,7 @@ class Reports:
         :param policy: what it was.
         """
         self.told.forget(key)
+        self._said.pop(key, None)
         if isinstance(policy, ClusterPolicy):
             self._status.forget(_path(policy))
 
@@ -91,6 +100,7 @@ class Reports:
         """
         text = (problem or success)[: statuses.LONGEST]
         found = Condition("False" if problem else "True", reason, text, policy.generation)
+        self._said[policy.key] = found
         told = policy.condition._replace(since="") if policy.condition is not None else None
         self._status.apply(_path(policy), _body(policy, found), found, told)
 

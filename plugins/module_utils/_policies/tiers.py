@@ -6,6 +6,7 @@
 ===========  ==============  =====================  ========================================================
 tier         priority        action                 whose
 ===========  ==============  =====================  ========================================================
+FIREWALL     LINK_LOCAL      drop                   IPv6 from and to link-local addresses
 FIREWALL     30000           drop                   addresses of services without endpoints (of services)
 FIREWALL     ALWAYS          allow-related          the node's own traffic, and a pod's to itself
 FIREWALL     EGRESS_FIRST    drop                   EgressFirewall
@@ -45,6 +46,7 @@ FIREWALL, ADMIN, NETWORK, BASELINE = range(4)
 LAST = BASELINE
 
 # In the tier FIREWALL. ACLs of services have 30000 (:mod:`._services.unserved`).
+LINK_LOCAL = 31000  # IPv6 beside neighbour discovery and MLD, from addresses that no set of peers has
 ALWAYS = 29000  # the node's own traffic, and a pod's to itself
 EGRESS_FIRST, EGRESS_LAST = 28000, 1001  # EgressFirewall: its drops have the first one
 

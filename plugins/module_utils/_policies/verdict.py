@@ -84,6 +84,8 @@ class AclRow(NamedTuple):
         """Return it for people."""
         if not self.kind:
             return f"ACL {self.uuid}, which is nobody's of this collection"
+        if self.kind == nodes.KIND and self.action in DENYING:
+            return "the rule that IPv6 link-local addresses reach nobody"
         words = {nodes.KIND: "the node's own traffic", shared.GROUP_KIND: "a pod's traffic to itself"}
         if self.kind in words:
             return words[self.kind]

@@ -192,6 +192,7 @@ class Cluster:
             is_optional=True,
             other_paths=others,
             missing_pause=egress_objects.DEFINITION_PAUSE,
+            is_used=lambda: egress_objects.has_rows(self.replica, cluster_acls.KIND),
         )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
@@ -226,7 +227,7 @@ class Cluster:
             observe,
             self.networks.versions,
         )
-        self.policies.are_unread = lambda: cluster_policies.is_forbidden
+        self.policies.are_unread = lambda: cluster_policies.is_unread
         self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)

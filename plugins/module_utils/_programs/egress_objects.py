@@ -15,6 +15,7 @@ from .._common import names
 from .._common.retry import Pause
 from .._egress_ip import model as egress_ip_model
 from .._egress_ip import requests as egress_ip_requests
+from .._egress_ip import rows as egress_ip_rows
 from .._egress_ip.model import EgressIP
 from .._egress_ip.requests import RequestPlanner
 from .._kube.client import Client
@@ -49,6 +50,11 @@ WITH_SETS = (egress_firewalls.KIND,)  # owner types that have address sets of th
 DEFINITION_PAUSE = Pause(5.0, jitter=0.5)  # until it is asked again whether there are objects of a definition
 
 
+def has_rows(replica: Replica, *kinds: str) -> bool:
+    """Return whether objects of these owner types may have rows: some are there, or it is not known yet."""
+    return not replica.ready.is_set() or any(replica.owners(kind) for kind in kinds)
+
+
 class EgressObjects:
     """These kinds.
 
@@ -77,15 +83,26 @@ class EgressObjects:
         recheck_services: Callable[[Iterable[str]], object],
         on_state: Callable[[], object],
     ) -> None:
-        def informer(path: str, decode: Callable[[Mapping[str, Any]], Any], on_change: Callable[..., Any]) -> Any:
+        def informer(
+            path: str, decode: Callable[[Mapping[str, Any]], Any], on_change: Callable[..., Any], *kinds: str
+        ) -> Any:
             return Informer(
-                client, path, decode, on_change, on_state=on_state, is_optional=True, missing_pause=DEFINITION_PAUSE
+                client,
+                path,
+                decode,
+                on_change,
+                on_state=on_state,
+                is_optional=True,
+                missing_pause=DEFINITION_PAUSE,
+                is_used=lambda: has_rows(replica, *kinds),
             )
 
-        routes = informer(external_routes.PATH, ExternalRoute.from_object, self._route_changed)
-        firewalls = informer(egress_firewalls.PATH, EgressFirewall.from_object, self._firewall_changed)
-        qoses = informer(egress_qos.PATH, EgressQoS.from_object, self._qos_changed)
-        egress_ips = informer(egress_ip_model.PATH, EgressIP.from_object, self._egress_ip_changed)
+        routes = informer(external_routes.PATH, ExternalRoute.from_object, self._route_changed, pins.KIND)
+        firewalls = informer(
+            egress_firewalls.PATH, EgressFirewall.from_object, self._firewall_changed, egress_firewalls.KIND
+        )
+        qoses = informer(egress_qos.PATH, EgressQoS.from_object, self._qos_changed, egress_qos.KIND)
+        egress_ips = informer(egress_ip_model.PATH, EgressIP.from_object, self._egress_ip_changed, egress_ip_rows.KIND)
         self.informers: dict[str, Informer[Any]] = {
             "adminpolicybasedexternalroutes": routes,
             "egressfirewalls": firewalls,
@@ -93,9 +110,7 @@ class EgressObjects:
             "egressips": egress_ips,
         }
         sharing = policies.sharing
-        self.pins = PinPlanner(
-            replica, routes.store, namespaces, sharing, on_event, statuses, lambda: routes.is_forbidden
-        )
+        self.pins = PinPlanner(replica, routes.store, namespaces, sharing, on_event, statuses, lambda: routes.is_unread)
         self.firewalls = FirewallPlanner(
             replica,
             firewalls.store,
@@ -105,14 +120,15 @@ class EgressObjects:
             nodes,
             on_event,
             statuses,
-            lambda: not firewalls.is_forbidden,
+            lambda: not firewalls.is_unread,
             policies.logging,
         )
-        self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_forbidden)
+        self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_unread)
         self.multicast = MulticastPlanner(replica, namespaces, sharing)
         self.egress_ips = RequestPlanner(
             replica, egress_ips.store, nodes, book, sharing, on_event, statuses, book.networks, recheck_services
         )
+        self.egress_ips.are_unread = lambda: egress_ips.is_unread
 
     @property
     def planners(self) -> dict[str, Planner]:

@@ -270,3 +270,72 @@ def test_a_crowded_name_of_a_port(nb, northd):
         assert who(world, verdicts, crowded[0], port=20030) == {WEB, CLIENT}
 
     run(nb, northd, test)
+
+
+@with_tiers
+def test_a_policy_that_cannot_move(nb, northd):
+    """Protects from an Admin Deny that does not hold and says that it does: a network policy whose rows can't be
+    written keeps no other one's rules before it, and while something is left there each condition says so.
+    """
+
+    async def test(world, verdicts):
+        world.policy("a/np", podSelector={"matchLabels": {"app": "web"}}, ingress=[{}])
+        world.policy("b/stuck", podSelector={}, ingress=[{}])
+        await sync(world, northd)
+        world.cluster.engine.stop()
+        rows = [row for row in world.cluster.replica.rows["ACL"].values() if row.columns["tier"] == 2 and row.owner]
+        rows = [row for row in rows if row.owner.type == "NetworkPolicy"]
+        nb.transact(
+            *(
+                {"op": "update", "table": "ACL", "where": [["_uuid", "==", ["uuid", row.uuid]]], "row": {"tier": 0}}
+                for row in rows
+            )
+        )
+        acls = world.cluster.replica.rows["ACL"]
+        while any(acls[row.uuid].columns["tier"] for row in rows):
+            await asyncio.sleep(0.01)
+        desired = world.cluster.policies.desired
+        broken = ["b/stuck"]
+
+        def fails(key):
+            if key in broken:
+                raise ValueError("whatever keeps it from being planned")
+            return desired(key)
+
+        world.cluster.policies.desired = fails
+        world.cluster_policy("deny", ingress=[rule("Deny")])
+        world.begin()
+        await sync(world, northd)
+        assert who(world, verdicts) == set()
+        assert conditions(world) == {"deny": ("False", "NotEnforced")}
+        assert "b/stuck" in world.api.applied[-1][1]["status"]["conditions"][0]["message"]
+        broken.clear()
+        world.cluster.engine.mark("NetworkPolicy", "b/stuck")
+        await sync(world, northd)
+        assert conditions(world) == {"deny": ("True", "Enforced")} and who(world, verdicts, FRIEND) == set()
+
+    run(nb, northd, test)
+
+
+def test_its_own_condition(nb, northd):
+    """Protects the cost of a condition: the watcher's own words come back with the object, and nothing is planned for
+    them; where somebody else changes them, they are written again.
+    """
+
+    async def test(world, _verdicts):
+        spec = {"tier": "Admin", "priority": 0, "subject": {"namespaces": {}}, "ingress": [rule("Deny")]}
+        world.put("clusternetworkpolicies", "", "deny", spec=spec)
+        await world.settled()
+        planned, desired = [], world.cluster.policies.desired
+        world.cluster.policies.desired = lambda key: planned.append(key) or desired(key)
+        (told,) = world.api.applied[-1][1]["status"]["conditions"]
+        count = len(world.api.applied)
+        world.put("clusternetworkpolicies", "", "deny", spec=spec, status={"conditions": [told]})
+        await world.settled()
+        assert planned == [] and len(world.api.applied) == count
+        other = {**told, "message": "all is well"}
+        world.put("clusternetworkpolicies", "", "deny", spec=spec, status={"conditions": [other]})
+        await world.settled()
+        assert planned == ["deny"] and world.api.applied[-1][1]["status"]["conditions"] == [told]
+
+    run(nb, northd, test)

@@ -8,6 +8,7 @@ from database_server import references, wait_for
 
 SERVICES = "/api/v1/namespaces/default/services"
 CLUSTER = "Service_default/web_TCP_cluster"
+UNSERVED = 30000  # priority of ACLs that drop what goes to addresses without a service
 
 
 def address(service, family=0):
@@ -148,7 +149,7 @@ def test_packets_to_unserved_addresses_are_dropped(world):
         rows = {
             row["_uuid"][1]: (row["direction"], row["match"], row["action"], row["options"])
             for row in world.nb.rows("ACL")
-            if row["action"] == "drop"
+            if row["priority"] == UNSERVED
         }
         return {name: sorted(rows[uuid] for uuid in uuids if uuid in rows) for name, uuids in held.items()}
 
@@ -172,7 +173,7 @@ def test_further_networks_of_services(world):
     cidrs, finalizer = "/apis/networking.k8s.io/v1/servicecidrs", "networking.k8s.io/service-cidr-finalizer"
 
     def dropped():
-        return {row["match"] for row in world.nb.rows("ACL") if row["action"] == "drop"}
+        return {row["match"] for row in world.nb.rows("ACL") if row["priority"] == UNSERVED}
 
     def events(kind):
         found = world.api.items("/api/v1/namespaces/default/events")

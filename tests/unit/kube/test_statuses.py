@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,6 +94,7 @@ def test_on_change_only():
     begin, forget = lambda writer: writer.begin(), lambda writer: writer.forget("/o")
     assert run(Api(), merge("a"), None, begin, merge("a")) == ["a", "a"]
     assert run(Api(), merge("a"), None, forget, merge("a")) == ["a", "a"]
+    assert run(Api(), merge("a"), None, lambda writer: writer.confirm("/o"), merge("a", told="x")) == ["a", "a"]
     assert run(Api(APIUnreachable("away")), merge("a"), forget) == []
 
 
@@ -107,15 +109,27 @@ def test_an_outage_and_an_object_that_is_gone(caplog):
     """Protects from a status that is lost, from endless attempts, and from a log that is full of them."""
     assert run(Api(APIUnreachable("away"), APIUnreachable("away"), APIRefused("busy", 503)), merge("a")) == ["a"]
     assert caplog.text.count("statuses wait") == 1
-    for status, attempts in ((404, 1), (409, 1), (422, 1), (403, statuses.ATTEMPTS)):
+    for status in (404, 409, 422):
         api = Api(*[APIRefused("no", status)] * 50)
-        assert run(api, merge("a")) == [] and api.asked == attempts
+        assert run(api, merge("a")) == [] and api.asked == 1
+
+
+@pytest.mark.parametrize("status", [500, 429, 403])
+def test_refusals_that_end(monkeypatch, status):
+    """Protects a status from an API server that can't take it for long: it is written in the end. What an account may
+    not write is tried seldom, after many attempts.
+    """
+    pauses, api = [], Api(*[APIRefused("no", status)] * 30)
+    monkeypatch.setattr(statuses, "REFUSED", SimpleNamespace(seconds=lambda attempt: pauses.append(attempt) or 0.0))
+    assert run(api, merge("a")) == ["a"] and api.asked == 31
+    assert len(pauses) == (31 - statuses.ATTEMPTS if status == 403 else 0)
 
 
 def test_others_do_not_wait():
     """Protects other objects from one that the API server refuses, and the API server from all at once."""
     api = Api(refusing=("/bad/status",))
-    run(api, merge("a", path="/bad"), *(merge("a", path=f"/{number}") for number in range(100)))
+    good = [merge("a", path=f"/{number}") for number in range(100)]
+    run(api, merge("a", path="/bad"), *good, lambda writer: writer.forget("/bad"))
     assert len(api.written) == 100 and api.most <= statuses.CONCURRENT
 
 

@@ -125,6 +125,18 @@ def test_a_chassis_that_is_away(clock):
     assert world.write(2) and world.enforcement.unseen == 1 and world.seen == {}
 
 
+def test_a_database_without_its_row(clock):
+    """Protects the engine from a database whose NB_Global has no row yet: there is no number, and so no sample."""
+    world = World(clock)
+    world.changes.changed("a/p")
+    world.changes.planned("a/p")
+    assert world.enforcement.operations(["a/p"])
+    world.enforcement.written([{"count": 0}, {"rows": []}])
+    world.enforcement.applied("one", 1)
+    clock.now += SHORTEST
+    assert world.write(1) and world.enforcement.unseen == 0
+
+
 def test_changes(clock):
     """Protects the time of a change that comes while the one before is being written: each counts from its own."""
     changes = Changes(clock)

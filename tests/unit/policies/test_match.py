@@ -39,6 +39,8 @@ SIX = Packet("a_client", "a_web", 6, "fd00::1", "fd00::9", "udp", 53)
         ("ip.proto == 6", True, False),
         ("1", True, True),
         ("icmp4 || arp", False, False),
+        ("outport == @g && igmp", False, False),
+        ("mldv1 || mldv2 || nd_rs || nd_ra", False, False),
         ("ip.dscp == 3", None, None),
         ("ip4 && ip.dscp == 3", None, False),
         ("ip4 || ip.dscp == 3", True, None),

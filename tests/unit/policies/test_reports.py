@@ -77,3 +77,32 @@ def test_what_is_said_already():
     assert later["observedGeneration"] == 4 and later["lastTransitionTime"] == "2026-01-01T00:00:00Z"
     ((other,),) = write(policy(known), "broken")
     assert other["lastTransitionTime"] != "2026-01-01T00:00:00Z"
+
+
+def test_a_condition_that_comes_back():
+    """Protects the watcher from its own words: an object that comes back with the condition that was said last is told
+    apart from one in whose condition somebody else has written.
+    """
+    api = Api()
+
+    async def main():
+        writer = StatusWriter(api, lambda: True)
+        reports = Reports(lambda *_about: None, writer)
+
+        async def says(one, count):
+            reports.written(one, [])
+            while len(writer):
+                await asyncio.sleep(0)
+            assert len(api.objects) == count
+
+        assert not reports.is_told(policy())
+        await says(policy(), 1)
+        (known,) = api.objects[0]
+        other = {**known, "status": "False"}
+        assert reports.is_told(policy(known)) and not reports.is_told(policy(other)) and not reports.is_told(policy())
+        await says(policy(other), 2)  # it is written again
+        reports.forget("p", policy(known))
+        assert not reports.is_told(policy(known))
+        await writer.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
