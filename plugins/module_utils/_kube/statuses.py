@@ -177,8 +177,8 @@ class StatusWriter:
                     if not isinstance(exc, APIRefused) or exc.status not in GIVEN_UP:
                         self._log(path, exc)
                         is_refused = isinstance(exc, APIRefused) and exc.status in NOT_ALLOWED
-                        pause = REFUSED if is_refused and failures >= ATTEMPTS else AGAIN
-                        await asyncio.sleep(pause.seconds(failures - 1))
+                        waits = REFUSED if is_refused and failures >= ATTEMPTS else AGAIN
+                        await asyncio.sleep(waits.seconds(failures - 1))
                         continue
                     LOG.info("the status of %s is not written: %s", path, exc)
                 else:

@@ -79,7 +79,7 @@ def test_a_kind_that_cannot_be_read(monkeypatch, is_only_said):
         replica, engine, kind, begun = Replica(), Engine(), Kind(), []
         kind.wrong, kind.is_only_said = "may not read", is_only_said
         api = SimpleNamespace(problem=None, now=health)
-        one = Leadership(replica, engine, [kind], api, lambda: begun.append(1))
+        one = Leadership(replica, engine, [kind], api, lambda: begun.append(1), lambda: None)
         task = asyncio.create_task(one.run())
 
         async def acts(does):
