@@ -15,7 +15,7 @@ from . import tiers
 from .acls import ALLOW, DROP, Acl, Numbers, Watch, from_peers, peers_of, pods_behind, pods_of, rule_peers, to_peers
 from .cluster_model import KIND, ClusterPolicy
 from .conditions import of_ports
-from .model import ACCEPT, DENY, LAST_PORT, PASS, PortRange, Rule, merged
+from .model import ACCEPT, DENY, LAST_PORT, PASS, PortRange, Rule
 from .shared import OtherNumbers, PeerPods, PodGroup
 
 __all__ = ["KIND", "domains_of", "peers_of", "wanted"]
@@ -84,39 +84,37 @@ def _unserved(
     """Yield the ACLs that deny what a rule with another action than Accept may be about, where not all numbers of a
     port's name are served: what its peers have to do with the pods that have another one.
     """
-    group, priority = PodGroup(policy.namespace, policy.pods), tiers.of_rule(policy.priority, rule.number)
-    targets: list[PodGroup | PeerPods] = [group] if direction == tiers.TO_POD else [*pods_behind(policy, rule)]
+    own, priority = PodGroup(policy.namespace, policy.pods), tiers.of_rule(policy.priority, rule.number)
     for name in rule.ports.names if rule.ports else ():
-        watches = [Watch(key, name) for key in targets]
-        others = [
-            watch.key._replace(port=OtherNumbers(*name, tuple(numbers(watch)))) for watch in watches if watch in crowded
-        ]
-        if not others:
-            continue
-        for ports in [name.protocol] if rule.action == DENY else _not_passed(rule, targets, numbers, name.protocol):
-            if isinstance(others[0], PodGroup):
-                acl = Acl(direction, priority, DROP, others[0], rule_peers(policy, rule), ports)
-            else:
-                acl = Acl(
-                    direction, priority, DROP, group, tuple(one for one in others if isinstance(one, PeerPods)), ports
-                )
-            yield acl._replace(tier=policy.tier, rule=rule.number)
+        group, peers = own, rule_peers(policy, rule)
+        if direction == tiers.TO_POD:
+            if Watch(own, name) not in crowded:
+                continue
+            group = own._replace(port=_others(Watch(own, name), numbers))
+        else:
+            keys = [key for key in pods_behind(policy, rule) if Watch(key, name) in crowded]
+            if not keys:
+                continue
+            peers = tuple(key._replace(port=_others(Watch(key, name), numbers)) for key in keys)
+        for ports in [name.protocol] if rule.action == DENY else _not_passed(rule, name.protocol):
+            yield Acl(direction, priority, DROP, group, peers, ports, policy.tier, rule.number)
 
 
-def _not_passed(rule: Rule, targets: Collection[PodGroup | PeerPods], numbers: Numbers, protocol: str) -> list[str]:
-    """Return the condition of those ports of a protocol for which a Pass rule has no ACL: of two ACLs with the same
-    priority, of which one passes and one drops, OVN takes any.
+def _others(watch: Watch, numbers: Numbers) -> OtherNumbers:
+    """Return a port that has a number which is not served."""
+    return OtherNumbers(*watch.port, tuple(numbers(watch)))
+
+
+def _not_passed(rule: Rule, protocol: str) -> list[str]:
+    """Return the condition of the ports of a protocol that a Pass rule does not name by numbers.
+
+    A pod may still be in what it passes and in what is denied: by two names, or two peers. Both have one priority, and
+    OVN takes one of them: what the rule says, or less.
     """
-    passed = [one for one in rule.ports.ranges if one.protocol == protocol] if rule.ports else []
-    for name in rule.ports.names if rule.ports else ():
-        if name.protocol == protocol:
-            found = (number for key in targets for number in numbers(Watch(key, name)))
-            passed += [PortRange(protocol, number, number) for number in found]
     left, first = [], 0
-    for one in merged(passed):
-        if one.first > first:
+    for one in rule.ports.ranges if rule.ports else ():
+        if one.protocol == protocol:
             left.append(PortRange(protocol, first, one.first - 1))
-        first = one.last + 1
-    if first <= LAST_PORT:
-        left.append(PortRange(protocol, first, LAST_PORT))
-    return of_ports(left)
+            first = one.last + 1
+    left.append(PortRange(protocol, first, LAST_PORT))
+    return of_ports(one for one in left if one.first <= one.last)
