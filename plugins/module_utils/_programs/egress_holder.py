@@ -33,7 +33,8 @@ from .._egress_ip.lease import Holder
 from .._ovsdb import access
 from .._ovsdb.replica import Replica
 from .._topology.shared_nic import LOCAL_TABLES
-from .egress_bridge import CHECK, Bridge
+from . import egress_bridge
+from .egress_bridge import Bridge
 
 LOG = logging.getLogger("ovn-k8s-egress-ip")
 ANNOUNCEMENTS = (0.0, 0.3, 1.0, 3.0)  # seconds after an address was opened
@@ -151,7 +152,7 @@ class EgressHolder(asyncio.DatagramProtocol):
                 await asyncio.sleep(PAUSE)
                 continue
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), CHECK)
+                await asyncio.wait_for(self._wake.wait(), egress_bridge.CHECK)
 
     def _fail(self, exc: Exception) -> None:
         """Hold nothing: the bridge can't be used. What was open may be so still, so nothing is given back until the

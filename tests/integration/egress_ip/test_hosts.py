@@ -189,7 +189,7 @@ def test_cut_off_host_never_answers_again_by_time(lab, outside):
     host.hold()
     mark = time.monotonic()
     wait_for(lambda: "resubmit" in host.flows() or None, "the flows of the new program")
-    time.sleep(4)  # four times as long as an address stays closed at least
+    time.sleep(5)  # five times as long as an address stays closed at least
     assert A in host.kept() and "arp_spa=10.55.0.100" in host.flows()
     host.signal(signal.SIGCONT, "controller")
     lab.label(first)
@@ -259,7 +259,7 @@ def test_ovn_of_a_host_is_behind(lab, outside):
     lab.label(first)
     outside.until(3 - first)
     mark = time.monotonic()
-    time.sleep(4)
+    time.sleep(5)
     assert host.kept() == A and "arp_spa=10.55.0.100" in host.flows()
     host.signal(signal.SIGCONT, "controller")
     wait_for(lambda: not host.kept() and "resubmit" not in host.flows(), "the address to be free", 60)
