@@ -52,6 +52,23 @@ class Node(asyncio.DatagramProtocol):
         return sorted(self.holder.allowed(time.monotonic()))
 
 
+def play(nb, scene):
+    """Play a scene in a world with three nodes that may hold addresses, and three pods."""
+
+    async def main():
+        world = EgressIPWorld(nb)
+        async with world:
+            world.namespace("a", team="x")
+            world.namespace("b", team="y")
+            world.pod("a/web", 1, app="web")
+            world.pod("a/db", 2, app="db")
+            world.pod("b/web", 2, app="web")
+            world.label(1, 2, 3)
+            await scene(world)
+
+    asyncio.run(main())
+
+
 class EgressIPWorld(PolicyWorld):
     """The world: a watcher, a granter, and nodes."""
 
@@ -69,6 +86,33 @@ class EgressIPWorld(PolicyWorld):
     async def __aexit__(self, *exception):
         await end(self._work)
         await super().__aexit__(*exception)
+
+    def renew_granter(self):
+        """Another granter, which is not started."""
+        self.server = LeaseServer(Access(self.nb.remote, None), "127.0.0.1", 0)
+
+    async def restart_watcher(self, first=lambda world: None, is_forbidden=False):
+        """Another watcher in place of this one. It knows the namespaces, nodes and pods; what else it is to know is for
+        the test to put in.
+
+        :param first: called with the world before it begins.
+        :param is_forbidden: its account may not read EgressIPs.
+        """
+        former = self.cluster
+        await PolicyWorld.__aexit__(self)
+        self.make_watcher()
+        kinds = {
+            "namespaces": self.cluster._namespace_changed,
+            "nodes": self.cluster._node_changed,
+            "pods": self.cluster._pod_changed,
+        }
+        for kind, changed in kinds.items():
+            self.cluster.informers[kind].store.update(former.informers[kind].store)
+            for key, one in former.informers[kind].store.items():
+                changed(key, None, one)
+        first(self)
+        self.cluster.informers["egressips"].is_forbidden = is_forbidden
+        await PolicyWorld.__aenter__(self)
 
     async def until(self, condition, what, patience=20.0):
         """Wait for a condition; how long it took, in seconds."""

@@ -156,6 +156,9 @@ EGRESS_FLAPS_KEY = "k8s.ovn.org/egress-flaps"
 EGRESS_SLOTS_KEY = {4: "k8s.ovn.org/egress-slots-4", 6: "k8s.ovn.org/egress-slots-6"}
 EGRESS_IPS_KEY = "k8s.ovn.org/egress-ips"  # of a gateway's router: the addresses of EgressIP objects that it holds
 EGRESS_IP_PODS_KEY = "k8s.ovn.org/egress-ip-pods"  # of an EgressIP's row: the digest of the set of its pods
+# The selectors of that set, and of those that rows of the granter may still name, as JSON.
+EGRESS_IP_SELECTORS_KEY = "k8s.ovn.org/egress-ip-selectors"
+EGRESS_IP_VERSIONS_KEY = "k8s.ovn.org/egress-ip-versions"  # the IP versions of all addresses that the object names
 EGRESS_IP_NODES_KEY = "k8s.ovn.org/egress-ip-nodes"  # of the row for all: nodes that may hold addresses
 EGRESS_IP_NODES = "egress_ip_nodes"  # the name of that row
 EGRESS_IP_INSIDE = {4: "egress_ip_inside_v4", 6: "egress_ip_inside_v6"}  # address sets: the overlay's own networks

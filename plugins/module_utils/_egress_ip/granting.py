@@ -378,11 +378,12 @@ class Granting:
         """Return the ways out of an object's pods; of all objects' what stays inside."""
         if name == rows.ALL_ROUTES:
             return self._inside_rows()
-        digest, addresses = self._digest(name), self._wanted_of(name)
-        if digest is None or not addresses:
+        digest, request = self._digest(name), self._request(name)
+        if digest is None or request is None:
             return []
-        self._need(names.peer_set(digest, version) for version in {addressing.family(one) for one in addresses})
-        return rows.routes_rows(name, digest, addresses, self._places(addresses), self.has_match)
+        versions = rows.versions_of(request)
+        self._need(names.peer_set(digest, version) for version in versions)
+        return rows.routes_rows(name, digest, versions, self._places(self._wanted_of(name)), self.has_match)
 
     def _wanted_of(self, name: str) -> list[str]:
         """Return the addresses of an object that no other one has before it."""

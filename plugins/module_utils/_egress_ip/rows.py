@@ -45,15 +45,32 @@ class Place(NamedTuple):
     join_ip: str
 
 
-def request_row(name: str, addresses: Collection[str], pods: str, need: Need) -> Row:
+def request_row(
+    name: str, addresses: Collection[str], versions: Iterable[int], pods: str, selectors: str, need: Need
+) -> Row:
     """Return what the watcher writes for an object.
 
     :param addresses: those that are served.
+    :param versions: the IP versions of all that it names: without an address the pods reach nothing outside by them.
     :param pods: the digest of the set of its pods.
+    :param selectors: that set, and those of before, by :func:`.model.packed`.
     :param need: that set.
     """
-    columns = {"addresses": LargeSet(sorted(addresses)), "external_ids": {names.EGRESS_IP_PODS_KEY: pods}}
+    told = {
+        names.EGRESS_IP_PODS_KEY: pods,
+        names.EGRESS_IP_VERSIONS_KEY: " ".join(map(str, sorted(versions))),
+        names.EGRESS_IP_SELECTORS_KEY: selectors,
+    }
+    columns = {"addresses": LargeSet(sorted(addresses)), "external_ids": told}
     return Row(SET, Owner(KIND, name), "addresses", names.egress_ip_set(name), columns=columns, needs=(need,))
+
+
+def versions_of(request: CurrentRow) -> set[int]:
+    """Return the IP versions that an object names, by its row."""
+    told = (request.external_id(names.EGRESS_IP_VERSIONS_KEY) or "").split()
+    return {version for version in (4, 6) if str(version) in told} | {
+        family(one) for one in request.columns["addresses"]
+    }
 
 
 def shared_rows(nodes: Iterable[str], networks: Iterable[str]) -> list[Row]:
@@ -90,19 +107,18 @@ def inside_rows() -> list[Row]:
     return out
 
 
-def routes_rows(name: str, pods: str, addresses: Iterable[str], places: Iterable[Place], has_match: bool) -> list[Row]:
+def routes_rows(name: str, pods: str, versions: Iterable[int], places: Iterable[Place], has_match: bool) -> list[Row]:
     """Return the way out of an object's pods.
 
     :param pods: the digest of the set of its pods.
-    :param addresses: all that it asks for. Where none of an IP version is held, its pods reach nothing outside:
-        they are not seen with another address.
+    :param versions: the IP versions that it names. Where no address of one is held, its pods reach nothing outside by
+        it: they are not seen with another address.
     :param places: the holders.
     :param has_match: the schema has NAT.match.
     """
     owner, out = Owner(ROUTES_KIND, name), []
-    versions = sorted({family(address) for address in addresses})
     held = sorted(places)
-    for version in versions:
+    for version in sorted(versions):
         hops = sorted({place.join_ip for place in held if family(place.address) == version})
         columns: dict[str, object] = {
             "priority": REROUTE_PRIORITY,

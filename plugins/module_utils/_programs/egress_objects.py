@@ -111,7 +111,16 @@ class EgressObjects:
         self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_forbidden)
         self.multicast = MulticastPlanner(replica, namespaces, sharing)
         self.egress_ips = RequestPlanner(
-            replica, egress_ips.store, nodes, book, sharing, on_event, statuses, book.networks, recheck_services
+            replica,
+            egress_ips.store,
+            nodes,
+            book,
+            sharing,
+            on_event,
+            statuses,
+            book.networks,
+            recheck_services,
+            lambda: egress_ips.is_forbidden,
         )
 
     @property
@@ -140,6 +149,7 @@ class EgressObjects:
         what nobody uses.
         """
         self.pins.begin()
+        self.egress_ips.begin_sets()
 
     def begin(self) -> None:
         """Look at everything else."""
@@ -157,6 +167,9 @@ class EgressObjects:
         if table == "Logical_Router":
             self.multicast.router_changed(old, new)
             self.egress_ips.router_changed(old, new)
+        if table == "Logical_Router_Policy":
+            for row in filter(None, (old, new)):
+                self.egress_ips.routes_changed(row)
         if table == "Logical_Switch":
             self.qos.switch_changed(old, new)
             self.multicast.switch_changed(old, new)

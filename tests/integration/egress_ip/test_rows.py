@@ -7,29 +7,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from egress_ip_world import EgressIPWorld
+from egress_ip_world import play
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease
 
 A, B, SIX = "10.55.0.100", "10.55.0.101", "fd55::100"
-
-
-def play(nb, scene):
-    """Play a scene in a world."""
-
-    async def main():
-        world = EgressIPWorld(nb)
-        async with world:
-            world.namespace("a", team="x")
-            world.namespace("b", team="y")
-            world.pod("a/web", 1, app="web")
-            world.pod("a/db", 2, app="db")
-            world.pod("b/web", 2, app="web")
-            world.label(1, 2, 3)
-            await scene(world)
-
-    asyncio.run(main())
 
 
 def trace(northd, world, key, destination):
