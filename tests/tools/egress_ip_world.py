@@ -87,9 +87,15 @@ class EgressIPWorld(PolicyWorld):
         await end(self._work)
         await super().__aexit__(*exception)
 
-    def renew_granter(self):
-        """Another granter, which is not started."""
+    async def no_granter(self):
+        """The granter ends: no master acts."""
+        await end(self._work[:1])
+
+    async def new_granter(self):
+        """Another granter in its place."""
+        await self.no_granter()
         self.server = LeaseServer(Access(self.nb.remote, None), "127.0.0.1", 0)
+        self._work[0] = asyncio.create_task(self.server.run())
 
     async def restart_watcher(self, first=lambda world: None, is_forbidden=False):
         """Another watcher in place of this one. It knows the namespaces, nodes and pods; what else it is to know is for
@@ -125,7 +131,12 @@ class EgressIPWorld(PolicyWorld):
     def told(self):
         """What a failure shows."""
         decided = self.server.granting.granter and self.server.granting.granter.decided
-        return {"decided": decided, "held": self.held(), "events": self.api.events[-3:]}
+        return {
+            "decided": decided,
+            "assigned": self.server.granting._assigned,
+            "held": self.held(),
+            "events": self.api.events[-3:],
+        }
 
     def label(self, *numbers):
         """Let these nodes hold addresses, and no others."""

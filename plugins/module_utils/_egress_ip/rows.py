@@ -25,6 +25,7 @@ from .lease import Held
 
 KIND, SHARED_KIND = "EgressIP", "EgressIPs"  # of the watcher
 ROUTES_KIND, HELD_KIND, POD_KIND = "EgressIPRoutes", "EgressIPHeld", "EgressIPPod"  # of the granter
+PROOF_KIND = "EgressIPLeases"  # of the granter: the row of its proofs
 SET, ROUTER, POLICY, NAT = "Address_Set", "Logical_Router", "Logical_Router_Policy", "NAT"
 ALL_ROUTES = "/"  # the owner's name of policies for all objects; no object is called like this
 ALL = "cluster"  # the owner's name of what all objects share
@@ -167,6 +168,15 @@ def held_row(node: str, held: Mapping[str, bool]) -> Row:
     text = " ".join(f"{address}{'' if settled else PENDING}" for address, settled in sorted(held.items()))
     columns = {"external_ids": {names.EGRESS_IPS_KEY: text or None}}
     return Row(ROUTER, Owner(HELD_KIND, node), "held", names.gateway_router(node), columns=columns, kind="shared")
+
+
+def proof_row() -> Row:
+    """Return the row that a granter changes to prove that it acts.
+
+    It is an address set, since ovn-northd looks at nothing else when one changes (seen with 23.03); a change of
+    NB_Global would let it compute all logical flows anew.
+    """
+    return Row(SET, Owner(PROOF_KIND, ALL), "proof", names.EGRESS_LEASE_PROOF, columns={"addresses": ()})
 
 
 def held_of(router: CurrentRow) -> dict[str, bool]:

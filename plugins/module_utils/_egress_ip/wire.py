@@ -19,14 +19,16 @@ from .lease import MOST_OF_NODE, Answer, Request
 ASKS, ANSWERS = b"ovnkEIP1", b"ovnkEIP2"
 CODE = 32  # bytes of SHA-256
 LONGEST_NAME = 253  # characters of a node's name (RFC 1123)
-NUMBERS = struct.Struct("!QQ")  # session, number
+NUMBERS = struct.Struct("!QQQ")  # session, number, term
 LONGEST = 2048  # bytes of a datagram that is read
 
 
 def pack_request(request: Request, secret: bytes) -> bytes:
     """Return a request as a datagram."""
     name = request.node.encode()
-    body = NUMBERS.pack(request.session, request.number) + bytes([len(name)]) + name + _pack(request.guarded)
+    body = (
+        NUMBERS.pack(request.session, request.number, request.term) + bytes([len(name)]) + name + _pack(request.guarded)
+    )
     return _seal(ASKS, body, secret)
 
 
@@ -36,17 +38,17 @@ def parse_request(data: bytes, secret: bytes) -> Request | None:
     if body is None:
         return None
     try:
-        session, number = NUMBERS.unpack_from(body)
+        session, number, term = NUMBERS.unpack_from(body)
         end = NUMBERS.size + 1 + body[NUMBERS.size]
         name = body[NUMBERS.size + 1 : end].decode("ascii")
-        return Request(name, session, number, _parse(body[end:]))
+        return Request(name, session, number, _parse(body[end:]), term)
     except (struct.error, IndexError, ValueError):
         return None
 
 
 def pack_answer(answer: Answer, secret: bytes) -> bytes:
     """Return an answer as a datagram: what is granted, and then what is offered beside it."""
-    numbers = NUMBERS.pack(answer.session, answer.number) + bytes([answer.assignable, len(answer.granted)])
+    numbers = NUMBERS.pack(answer.session, answer.number, answer.term) + bytes([answer.assignable, len(answer.granted)])
     body = numbers + _pack(answer.granted) + _pack(answer.offered - answer.granted)
     return _seal(ANSWERS, body, secret)
 
@@ -57,12 +59,12 @@ def parse_answer(data: bytes, secret: bytes) -> Answer | None:
     if body is None:
         return None
     try:
-        session, number = NUMBERS.unpack_from(body)
+        session, number, term = NUMBERS.unpack_from(body)
         assignable, count = body[NUMBERS.size : NUMBERS.size + 2]
         found = _list(body[NUMBERS.size + 2 :])
     except (struct.error, ValueError):
         return None
-    return Answer(session, number, frozenset(found), frozenset(found[:count]), bool(assignable))
+    return Answer(session, number, frozenset(found), frozenset(found[:count]), bool(assignable), term)
 
 
 def _seal(tag: bytes, body: bytes, secret: bytes) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import socket
@@ -123,17 +124,20 @@ class LeaseServer(asyncio.DatagramProtocol):
             raise DatabaseError("ovn-northd has not begun yet: the Northbound database has no global row")
         await self._listen()
         former: Granter | None = None
+        is_first = False
         if self._fence is not None:
             (found,) = await self._replica.transact([self._fence.question()])
             former = self._granting.granter if found["rows"] else None  # nobody has begun to act meanwhile
         if former is None:
-            self._fence = Fence(LOCK + "_leases")
-            await self._replica.transact(_under_lock(self._fence.take()))
+            fence = Fence(LOCK + "_leases")
+            # In one transaction: nobody can begin to act between the look and the mark.
+            found, *_others = await self._replica.transact([fence.before(), *_under_lock(fence.take())])
+            self._fence, is_first = fence, not fence.had_mark(found)
         await self._engine.take_over()
         await self._write_options()
         if self._replica.locked:
             self._engine.start()
-            self._granting.begin(time.monotonic(), former)
+            self._granting.begin(time.monotonic(), former, is_first)
             LOG.info("this master grants the leases of egress addresses")
 
     async def _listen(self) -> None:
@@ -176,16 +180,21 @@ class LeaseServer(asyncio.DatagramProtocol):
             await self._replica.transact([{"op": "assert", "lock": LOCK}, operation, comment])
 
     async def _prove(self) -> None:
-        """Ask the database again and again whether this master acts."""
-        while True:
-            await asyncio.sleep(PROVE / 4 if self._granting.granter is None else PROVE)
+        """Let the database commit again and again that this master acts."""
+        for number in itertools.count(1):
+            granter = self._granting.granter
+            waits = granter is None or granter.authority < time.monotonic()
+            await asyncio.sleep(PROVE / 10 if waits else PROVE)
             granter, fence = self._granting.granter, self._fence
             if granter is None or fence is None or not self._engine.active:
                 continue
             asked = time.monotonic()
             with contextlib.suppress(DatabaseError):
-                await self._replica.transact([{"op": "assert", "lock": LOCK}, fence.guard()])
-                granter.proved(asked)
+                results = await self._replica.transact(
+                    [{"op": "assert", "lock": LOCK}, fence.guard(), fence.proof(names.EGRESS_LEASE_PROOF, number)]
+                )
+                if results[-1]["count"]:
+                    granter.proved(asked)
 
     async def _tick(self) -> None:
         while True:

@@ -5,12 +5,8 @@ if there were no object."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from egress_ip_world import play
-
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
 
 A, B, SIX = "10.55.0.100", "10.55.0.101", "fd55::100"
 
@@ -42,17 +38,6 @@ def sets_of_pods(world):
     return {row["name"] for row in world.nb.rows("Address_Set") if row["name"].startswith("peers_")}
 
 
-async def no_granter(world):
-    """The granter ends: no master acts for some seconds."""
-    await end(world._work[:1])
-
-
-async def new_granter(world):
-    """Another granter begins."""
-    world.renew_granter()
-    world._work.append(asyncio.create_task(world.server.run()))
-
-
 @pytest.mark.parametrize("restarts", [False, True], ids=["the same watcher", "another watcher"])
 def test_selector_changes_without_a_granter(nb, restarts):
     """Protects against a policy that names a set which is gone (OVN leaves it out): the set of before stays until the
@@ -62,7 +47,7 @@ def test_selector_changes_without_a_granter(nb, restarts):
         world.egress_ip("one", [A], {"team": "x"})
         await world.until(lambda: world.held() and world.nat(), "the address")
         before = sets_of_pods(world)
-        await no_granter(world)
+        await world.no_granter()
         world.egress_ip("one", [A], {"team": "x"}, {"app": "web"})
         await world.until(lambda: sets_of_pods(world) - before, "the new set")
         await world.settled()
@@ -72,7 +57,7 @@ def test_selector_changes_without_a_granter(nb, restarts):
         assert before <= sets_of_pods(world) and not undefined(world)
         members = [row["addresses"] for row in nb.rows("Address_Set") if row["name"] in before]
         assert any(world.address("a/db") in str(one) for one in members)
-        await new_granter(world)
+        await world.new_granter()
         await world.until(lambda: not before & sets_of_pods(world), "the end of the set of before")
         assert not undefined(world)
 

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from egress_ip_world import play
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease
+from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_leases
 
 A, B, SIX = "10.55.0.100", "10.55.0.101", "fd55::100"
 
@@ -193,5 +195,28 @@ def test_deleted_object_leaves_nothing(nb):
         await world.until(lambda: not world.held() and not world.nat(), "the end")
         await world.until(lambda: not world.rows("Logical_Router_Policy"), "the end of policies")
         assert not [row for row in nb.rows("Address_Set") if row["name"].startswith(("egress_ip_1", "peers_"))]
+
+    play(nb, scene)
+
+
+def test_proofs_cost_northd_nothing(nb, northd, monkeypatch):
+    """Protects ovn-northd: the proofs of a granter, one each second, don't let it compute all logical flows anew."""
+    monkeypatch.setattr(egress_leases, "PROVE", 0.05)
+
+    def computed():
+        text = northd.run("ovn-appctl", "-t", nb.directory / "northd.ctl", "inc-engine/show-stats")
+        return {node: int(re.search(rf"Node: {node}\n- recompute:\s+(\d+)", text)[1]) for node in ("northd", "lflow")}
+
+    async def scene(world):
+        world.egress_ip("one", [A], {"team": "x"})
+        await world.until(lambda: world.held() and world.nat(), "the address")
+        await world.settled()
+        await asyncio.to_thread(northd.sync)
+        await world.until(lambda: all(one.settled for one in world.server.granting.granter.decided.values()), "it")
+        await asyncio.to_thread(northd.sync)
+        before, granter = await asyncio.to_thread(computed), world.server.granting.granter
+        authority = granter.authority
+        await world.until(lambda: granter.authority > authority + 1, "proofs")
+        assert await asyncio.to_thread(computed) == before
 
     play(nb, scene)
