@@ -69,6 +69,26 @@ def play(nb, scene):
     asyncio.run(main())
 
 
+def trace(northd, world, key, destination):
+    """What ovn-trace says of a packet of a pod to the outside."""
+    port = world.port(key)
+    mac, *ips = (
+        port.columns["addresses"][0].split()
+        if isinstance(port.columns["addresses"], tuple)
+        else (port.columns["addresses"].split())
+    )
+    version = 6 if ":" in destination else 4
+    source = next(ip for ip in ips if (":" in ip) == (version == 6))
+    node = port.columns["options"]["requested-chassis"][3:]
+    router = northd.nbctl("get", "Logical_Router_Port", f"rtos-node{node}", "mac").strip().strip('"')
+    return northd.trace(
+        f"node{node}",
+        f'inport == "{key.replace("/", "_", 1)}" && eth.src == {mac} && eth.dst == {router} && '
+        f"ip{version}.src == {source} && ip{version}.dst == {destination} && ip.ttl == 64 && "
+        "tcp && tcp.src == 40000 && tcp.dst == 443",
+    )
+
+
 class EgressIPWorld(PolicyWorld):
     """The world: a watcher, a granter, and nodes."""
 
@@ -174,6 +194,10 @@ class EgressIPWorld(PolicyWorld):
         return [
             row for row in self.nb.rows(table) if dict(row["external_ids"][1]).get("k8s.ovn.org/owner-type") in kinds
         ]
+
+    def ways(self):
+        """The policies of the cluster router that lead pods out."""
+        return [row for row in self.rows("Logical_Router_Policy") if row["priority"] == 105 and "rtoj-" in row["match"]]
 
     def nat(self):
         """(address, router's node, logical address) of each source NAT row of EgressIP objects."""

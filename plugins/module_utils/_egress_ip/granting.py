@@ -105,7 +105,7 @@ class PodPlanner(_Planner):
     """The planner of NAT rows of single addresses of pods, for schemas without NAT.match."""
 
     kind = rows.POD_KIND
-    tables = (rows.NAT,)
+    tables = (rows.POLICY, rows.NAT)
 
     def desired(self, name: str) -> list[Row]:
         """Return the rows of one address of a pod of an object."""
@@ -201,7 +201,8 @@ class Granting:
         self.engine.mark(rows.HELD_KIND, node)
         touched = {one for row in (old, new) if row is not None for one in rows.held_of(row)}
         self._took_rows()
-        for name in self._objects_of(touched):
+        is_another = old is None or new is None  # each object has rows of each gateway
+        for name in self._replica.owners(rows.KIND) if is_another else self._objects_of(touched):
             self._mark_routes(name)
 
     def _took_rows(self) -> None:
@@ -211,7 +212,6 @@ class Granting:
 
     def _mark_routes(self, name: str) -> None:
         self.engine.mark(rows.ROUTES_KIND, name)
-        self.engine.mark(rows.ROUTES_KIND, rows.ALL_ROUTES)
         if not self.has_match:
             for ip in self._pods(name):
                 self.engine.mark(rows.POD_KIND, f"{name}/{ip}")
@@ -342,7 +342,11 @@ class Granting:
 
     def _gateways(self) -> Iterator[str]:
         for row in self._replica.rows[rows.ROUTER].values():
-            if row.owner is not None and row.owner.type == "Gateway":
+            if (
+                row.owner is not None
+                and row.owner.type == "Gateway"
+                and row.name == names.gateway_router(row.owner.name)
+            ):
                 yield row.owner.name
 
     def _candidates(self) -> Iterator[Candidate]:
@@ -402,27 +406,23 @@ class Granting:
         return found
 
     def routes_rows(self, name: str) -> list[Row]:
-        """Return the ways out of an object's pods; of all objects' what stays inside."""
-        if name == rows.ALL_ROUTES:
-            return self._inside_rows()
+        """Return the ways out of an object's pods."""
         digest, request = self._digest(name), self._request(name)
         if digest is None or request is None:
             return []
         versions = rows.versions_of(request)
-        self._need(names.peer_set(digest, version) for version in versions)
-        return rows.routes_rows(name, digest, versions, self._places(self._wanted_of(name)), self.has_match)
+        sets = (names.EGRESS_IP_INSIDE, names.HOST_ADDRESSES)
+        self._need(
+            [*(names.peer_set(digest, one) for one in versions), *(some[one] for some in sets for one in versions)]
+        )
+        places = self._places(self._wanted_of(name))
+        return rows.routes_rows(name, digest, versions, places, self._gateways(), self.has_match)
 
     def _wanted_of(self, name: str) -> list[str]:
         """Return the addresses of an object that no other one has before it."""
         row = self._request(name)
         found = [one for one in map(addressing.unicast, as_set_of(row)) if one] if row is not None else []
         return [one for one in found if min(self._objects_of([one]), default=name) == name]
-
-    def _inside_rows(self) -> list[Row]:
-        if not self._replica.owners(rows.KIND):
-            return []
-        self._need([*names.EGRESS_IP_INSIDE.values(), *names.HOST_ADDRESSES.values()])
-        return rows.inside_rows()
 
     def _need(self, sets: Iterator[str] | Collection[str]) -> None:
         """:raises NotReady: one of these sets is not there: a match that names it would be none."""

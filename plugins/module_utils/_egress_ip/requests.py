@@ -164,7 +164,9 @@ class RequestPlanner:
 
     def routes_changed(self, row: CurrentRow) -> None:
         """Take in that a policy of the granter has changed: it may name a set of pods no more."""
-        if row.owner is not None and row.owner.type == rows.ROUTES_KIND and row.owner.name in self._used:
+        if row.owner is None or row.owner.type != rows.ROUTES_KIND:
+            return
+        if self._used.get(row.owner.name, set()) - {_pods_of(self._objects.get(row.owner.name))}:
             self._mark(row.owner.name)
 
     def follow_networks(self) -> None:

@@ -27,9 +27,8 @@ def undefined(world):
 def actions(world):
     """IP version -> actions of the policies that lead pods out."""
     found = {4: set(), 6: set()}
-    for row in world.rows("Logical_Router_Policy"):
-        if row["priority"] == 105:
-            found[6 if "ip6.src" in row["match"] else 4].add(row["action"])
+    for row in world.ways():
+        found[6 if "ip6.src" in row["match"] else 4].add(row["action"])
     return found
 
 
