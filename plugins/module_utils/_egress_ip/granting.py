@@ -39,6 +39,7 @@ TABLES = {
     rows.POLICY: ("priority", "match", "action", "nexthops", "external_ids"),
     rows.NAT: ("type", "logical_ip", "external_ip", "match", "priority", "external_ids"),
     "NB_Global": ("options",),
+    "Logical_Switch": ("name", "external_ids"),
 }
 OPTIONAL = {rows.NAT: ("match", "priority")}  # columns that OVN before 24.03 does not have
 WITH_PARENT = (PORT, rows.POLICY, rows.NAT)

@@ -35,7 +35,7 @@ LONGEST = 1000  # characters of a message
 CONCURRENT = 4  # requests at one time
 APART = 0.05  # seconds from one request of a place to the next
 AGAIN = Pause(1.0, longest=60.0, jitter=0.3)  # after an attempt that failed
-ATTEMPTS = 10  # of one that the API server refuses
+ATTEMPTS = 10  # of one that the API server refuses, other than for now
 # The object is gone or was changed, which the watch tells; or it does not take the status, and never will.
 GIVEN_UP = (
     HTTPStatus.NOT_FOUND,
@@ -44,6 +44,8 @@ GIVEN_UP = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 )
+
+BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT)
 
 
 def now() -> str:
@@ -147,7 +149,9 @@ class StatusWriter:
 
     @staticmethod
     def _is_hopeless(exc: KubernetesError, failures: int) -> bool:
-        return isinstance(exc, APIRefused) and (exc.status in GIVEN_UP or failures >= ATTEMPTS)
+        if not isinstance(exc, APIRefused) or exc.status in BUSY or exc.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False  # it may be done later
+        return exc.status in GIVEN_UP or failures >= ATTEMPTS
 
     def _log(self, path: str, exc: KubernetesError) -> None:
         """Say once that statuses wait, until one is written."""

@@ -36,6 +36,8 @@ LOG = logging.getLogger("ovn-k8s-egress")
 TICK = 0.05  # seconds between two looks at who is silent
 PROVE = 1.0  # seconds between two proofs that this master acts
 AGAIN = 0.2  # seconds until an attempt to begin is repeated
+OVERLAP = 60.0  # seconds for which requests with the secret of before are answered: hosts hear of another one later
+RESTART = 1.0  # seconds after an error until all begins anew
 ANYWHERE = 9  # the discard port (RFC 863): nothing is sent there
 
 
@@ -66,7 +68,9 @@ class LeaseServer(asyncio.DatagramProtocol):
         self._engine.stop()
         self._address, self._port = address, port
         self._fence: Fence | None = None
-        self._secret = b""
+        self._secret = self._former = b""
+        self._former_until = float("-inf")
+        self._has_host_left = False  # since the secret was made
         self._said = ""
         self._transport: asyncio.DatagramTransport | None = None
         self._changed = asyncio.Event()
@@ -85,14 +89,31 @@ class LeaseServer(asyncio.DatagramProtocol):
         try:
             await asyncio.gather(*tasks)
         except Exception:
-            LOG.exception("leases of egress addresses are not granted any more")
+            LOG.exception("leases of egress addresses are not granted: beginning anew")
             raise
         finally:
             await end(tasks)
+            if self._transport is not None:
+                self._transport.close()
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         self._granting.row_changed(table, old, new)
+        if table == "NB_Global" and new is not None:
+            self._take_secret(new.columns["options"].get(names.EGRESS_LEASE_SECRET_KEY) or "")
+        left = old.owner if table == "Logical_Switch" and old is not None and new is None else None
+        if left is not None and left.type == "Node" and self._engine.active:
+            self._has_host_left = True
+            self._changed.set()
         if not self._engine.active:
+            self._changed.set()
+
+    def _take_secret(self, text: str) -> None:
+        """Take in the secret of the database: whoever removes it gets another one."""
+        secret = text.encode()
+        if secret and self._secret and secret != self._secret:
+            self._former, self._former_until = self._secret, time.monotonic() + OVERLAP
+        self._secret = secret or self._secret
+        if not secret:
             self._changed.set()
 
     def _state_changed(self) -> None:
@@ -106,12 +127,10 @@ class LeaseServer(asyncio.DatagramProtocol):
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if not (self._replica.connected and self._replica.locked) or self._engine.active:
-                continue
-            if not self._granting.is_needed():
+            if not (self._replica.connected and self._replica.locked) or not self._granting.is_needed():
                 continue
             try:
-                await self._begin()
+                await (self._write_options() if self._engine.active else self._begin())
             except (DatabaseError, OSError) as exc:
                 if str(exc) != self._said:
                     LOG.warning("leases of egress addresses can't be granted yet: %s", exc)
@@ -141,10 +160,13 @@ class LeaseServer(asyncio.DatagramProtocol):
             LOG.info("this master grants the leases of egress addresses")
 
     async def _listen(self) -> None:
-        """Open the socket. :raises OSError: it can't be done now."""
-        if self._transport is not None:
-            return
+        """Open the socket, at the address that this host has now. :raises OSError: it can't be done now."""
         address = self._address or self._own_address()
+        if self._transport is not None:
+            if self._transport.get_extra_info("sockname")[0] == address:
+                return
+            self._transport.close()
+            self._transport = None
         loop = asyncio.get_running_loop()
         self._transport, _protocol = await loop.create_datagram_endpoint(lambda: self, (address, self._port))
 
@@ -170,8 +192,14 @@ class LeaseServer(asyncio.DatagramProtocol):
         host, port = self._transport.get_extra_info("sockname")[:2]
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         known = next(iter(self._replica.rows["NB_Global"].values())).columns["options"]
-        secret = known.get(names.EGRESS_LEASE_SECRET_KEY) or secrets.token_hex(32)
-        self._secret = secret.encode()
+        secret, wait = known.get(names.EGRESS_LEASE_SECRET_KEY), self._former_until - time.monotonic()
+        is_due = self._has_host_left and wait <= 0  # no host has more than one to learn
+        if self._has_host_left and not is_due:
+            asyncio.get_running_loop().call_later(wait, self._changed.set)
+        if not secret or is_due:
+            secret = secrets.token_hex(32)
+            self._has_host_left = False
+        self._take_secret(secret)
         new = {names.EGRESS_LEASE_SERVER_KEY: place, names.EGRESS_LEASE_SECRET_KEY: secret}
         if any(known.get(key) != value for key, value in new.items()):
             mutations = [["options", "delete", ["set", list(new)]], ["options", "insert", ["map", list(new.items())]]]
@@ -203,20 +231,25 @@ class LeaseServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         """Answer a request; whoever does not know the secret gets no answer."""
-        request = wire.parse_request(data, self._secret) if self._secret and len(data) <= wire.LONGEST else None
-        answer = self._granting.take_in(request, time.monotonic()) if request is not None else None
-        if answer is not None and self._transport is not None:
-            self._transport.sendto(wire.pack_answer(answer, self._secret), address)
+        now = time.monotonic()
+        for secret in (self._secret, self._former if now < self._former_until else b""):
+            request = wire.parse_request(data, secret) if secret and len(data) <= wire.LONGEST else None
+            answer = self._granting.take_in(request, now) if request is not None else None
+            if answer is not None and self._transport is not None:
+                self._transport.sendto(wire.pack_answer(answer, secret), address)
 
     def error_received(self, exc: Exception) -> None:
         """Do nothing: holders ask again."""
 
 
 def start(north: Access) -> None:
-    """Grant leases in a thread, for ever."""
+    """Grant leases in a thread, for ever. After an error, of whatever kind, all of it begins anew."""
 
     async def serve() -> None:
-        await LeaseServer(north).run()  # its events belong to the loop in which it is made
+        while True:
+            with contextlib.suppress(Exception):  # it is logged
+                await LeaseServer(north).run()  # its events belong to the loop in which it is made
+            await asyncio.sleep(RESTART)
 
     threading.Thread(target=lambda: asyncio.run(serve()), daemon=True, name="leases").start()
 

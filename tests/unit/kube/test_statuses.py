@@ -29,7 +29,7 @@ class Api:
         try:
             await asyncio.sleep(0)
             if path in self.refusing:
-                raise APIRefused("no", 500)
+                raise APIRefused("no", 403)
             if self.errors:
                 raise self.errors.pop(0)
         finally:
@@ -107,6 +107,8 @@ def test_an_outage_and_an_object_that_is_gone(caplog):
     """Protects from a status that is lost, from endless attempts, and from a log that is full of them."""
     assert run(Api(APIUnreachable("away"), APIUnreachable("away"), APIRefused("busy", 503)), merge("a")) == ["a"]
     assert caplog.text.count("statuses wait") == 1
+    for busy in (429, 500, 503):  # for as long as it takes
+        assert run(Api(*[APIRefused("busy", busy)] * (statuses.ATTEMPTS + 2)), merge("a")) == ["a"]
     for status, attempts in ((404, 1), (409, 1), (422, 1), (403, statuses.ATTEMPTS)):
         api = Api(*[APIRefused("no", status)] * 50)
         assert run(api, merge("a")) == [] and api.asked == attempts
