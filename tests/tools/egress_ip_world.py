@@ -52,6 +52,43 @@ class Node(asyncio.DatagramProtocol):
         return sorted(self.holder.allowed(time.monotonic()))
 
 
+def play(nb, scene):
+    """Play a scene in a world with three nodes that may hold addresses, and three pods."""
+
+    async def main():
+        world = EgressIPWorld(nb)
+        async with world:
+            world.namespace("a", team="x")
+            world.namespace("b", team="y")
+            world.pod("a/web", 1, app="web")
+            world.pod("a/db", 2, app="db")
+            world.pod("b/web", 2, app="web")
+            world.label(1, 2, 3)
+            await scene(world)
+
+    asyncio.run(main())
+
+
+def trace(northd, world, key, destination):
+    """What ovn-trace says of a packet of a pod to the outside."""
+    port = world.port(key)
+    mac, *ips = (
+        port.columns["addresses"][0].split()
+        if isinstance(port.columns["addresses"], tuple)
+        else (port.columns["addresses"].split())
+    )
+    version = 6 if ":" in destination else 4
+    source = next(ip for ip in ips if (":" in ip) == (version == 6))
+    node = port.columns["options"]["requested-chassis"][3:]
+    router = northd.nbctl("get", "Logical_Router_Port", f"rtos-node{node}", "mac").strip().strip('"')
+    return northd.trace(
+        f"node{node}",
+        f'inport == "{key.replace("/", "_", 1)}" && eth.src == {mac} && eth.dst == {router} && '
+        f"ip{version}.src == {source} && ip{version}.dst == {destination} && ip.ttl == 64 && "
+        "tcp && tcp.src == 40000 && tcp.dst == 443",
+    )
+
+
 class EgressIPWorld(PolicyWorld):
     """The world: a watcher, a granter, and nodes."""
 
@@ -70,6 +107,39 @@ class EgressIPWorld(PolicyWorld):
         await end(self._work)
         await super().__aexit__(*exception)
 
+    async def no_granter(self):
+        """The granter ends: no master acts."""
+        await end(self._work[:1])
+
+    async def new_granter(self):
+        """Another granter in its place."""
+        await self.no_granter()
+        self.server = LeaseServer(Access(self.nb.remote, None), "127.0.0.1", 0)
+        self._work[0] = asyncio.create_task(self.server.run())
+
+    async def restart_watcher(self, first=lambda world: None, is_forbidden=False):
+        """Another watcher in place of this one. It knows the namespaces, nodes and pods; what else it is to know is for
+        the test to put in.
+
+        :param first: called with the world before it begins.
+        :param is_forbidden: its account may not read EgressIPs.
+        """
+        former = self.cluster
+        await PolicyWorld.__aexit__(self)
+        self.make_watcher()
+        kinds = {
+            "namespaces": self.cluster._namespace_changed,
+            "nodes": self.cluster._node_changed,
+            "pods": self.cluster._pod_changed,
+        }
+        for kind, changed in kinds.items():
+            self.cluster.informers[kind].store.update(former.informers[kind].store)
+            for key, one in former.informers[kind].store.items():
+                changed(key, None, one)
+        first(self)
+        self.cluster.informers["egressips"].is_forbidden = is_forbidden
+        await PolicyWorld.__aenter__(self)
+
     async def until(self, condition, what, patience=20.0):
         """Wait for a condition; how long it took, in seconds."""
         began = time.monotonic()
@@ -81,7 +151,12 @@ class EgressIPWorld(PolicyWorld):
     def told(self):
         """What a failure shows."""
         decided = self.server.granting.granter and self.server.granting.granter.decided
-        return {"decided": decided, "held": self.held(), "events": self.api.events[-3:]}
+        return {
+            "decided": decided,
+            "assigned": self.server.granting._assigned,
+            "held": self.held(),
+            "events": self.api.events[-3:],
+        }
 
     def label(self, *numbers):
         """Let these nodes hold addresses, and no others."""
@@ -119,6 +194,10 @@ class EgressIPWorld(PolicyWorld):
         return [
             row for row in self.nb.rows(table) if dict(row["external_ids"][1]).get("k8s.ovn.org/owner-type") in kinds
         ]
+
+    def ways(self):
+        """The policies of the cluster router that lead pods out."""
+        return [row for row in self.rows("Logical_Router_Policy") if row["priority"] == 105 and "rtoj-" in row["match"]]
 
     def nat(self):
         """(address, router's node, logical address) of each source NAT row of EgressIP objects."""

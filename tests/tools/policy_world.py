@@ -69,11 +69,16 @@ class PolicyWorld:
 
     def __init__(self, nb, southbound="", observe=lambda what, seconds: None):
         self.nb, self.api = nb, Api()
-        self.cluster = Cluster(self.api, nb.remote, observe, southbound=southbound)
-        self.cluster.domains.names._ask = self._ask
+        self._southbound, self._observe = southbound, observe
         self._tasks = []
         self._answers = {}
         self.versions = 0
+        self.make_watcher()
+
+    def make_watcher(self):
+        """Make the watcher, which knows no objects."""
+        self.cluster = Cluster(self.api, self.nb.remote, self._observe, southbound=self._southbound)
+        self.cluster.domains.names._ask = self._ask
 
     async def _ask(self, name, version):
         return self._answers.get((name, version), Answer((), 30))

@@ -158,9 +158,13 @@ EGRESS_FLAPS_KEY = "k8s.ovn.org/egress-flaps"
 EGRESS_SLOTS_KEY = {4: "k8s.ovn.org/egress-slots-4", 6: "k8s.ovn.org/egress-slots-6"}
 EGRESS_IPS_KEY = "k8s.ovn.org/egress-ips"  # of a gateway's router: the addresses of EgressIP objects that it holds
 EGRESS_IP_PODS_KEY = "k8s.ovn.org/egress-ip-pods"  # of an EgressIP's row: the digest of the set of its pods
+# The selectors of that set, and of those that rows of the granter may still name, as JSON.
+EGRESS_IP_SELECTORS_KEY = "k8s.ovn.org/egress-ip-selectors"
+EGRESS_IP_VERSIONS_KEY = "k8s.ovn.org/egress-ip-versions"  # the IP versions of all addresses that the object names
 EGRESS_IP_NODES_KEY = "k8s.ovn.org/egress-ip-nodes"  # of the row for all: nodes that may hold addresses
 EGRESS_IP_NODES = "egress_ip_nodes"  # the name of that row
 EGRESS_IP_INSIDE = {4: "egress_ip_inside_v4", 6: "egress_ip_inside_v6"}  # address sets: the overlay's own networks
+EGRESS_LEASE_PROOF = "egress_ip_leases"  # an address set without members, in which a granter proves that it acts
 # Options of NB_Global, which ovn-northd copies to SB_Global, where hosts read them: where the leases are, and the key
 # of the messages about them.
 EGRESS_LEASE_SERVER_KEY, EGRESS_LEASE_SECRET_KEY = "ovn-kubernetes-egress-leases", "ovn-kubernetes-egress-secret"

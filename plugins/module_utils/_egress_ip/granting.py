@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -38,12 +39,14 @@ TABLES = {
     rows.POLICY: ("priority", "match", "action", "nexthops", "external_ids"),
     rows.NAT: ("type", "logical_ip", "external_ip", "match", "priority", "external_ids"),
     "NB_Global": ("options",),
+    "Logical_Switch": ("name", "external_ids"),
 }
 OPTIONAL = {rows.NAT: ("match", "priority")}  # columns that OVN before 24.03 does not have
 WITH_PARENT = (PORT, rows.POLICY, rows.NAT)
 MEMBER_COLUMNS = {rows.SET: "addresses"}
-KINDS = (rows.ROUTES_KIND, rows.HELD_KIND, rows.POD_KIND)
+KINDS = (rows.ROUTES_KIND, rows.HELD_KIND, rows.POD_KIND, rows.PROOF_KIND)
 STALLED = 0.3  # seconds between two looks, after which this program itself was late
+PRUNE = 1.0  # seconds between two looks at what is over
 FIRST_ANSWERS = 3.0  # seconds after the beginning in which no node counts as silent
 
 
@@ -88,11 +91,22 @@ class RoutesPlanner(_Planner):
         return self._granting.routes_rows(name)
 
 
+class ProofPlanner(_Planner):
+    """The planner of the row of the granter's proofs."""
+
+    kind = rows.PROOF_KIND
+    tables = (rows.SET,)
+
+    def desired(self, name: str) -> list[Row]:
+        """Return the row, as long as it may be needed."""
+        return [rows.proof_row()] if name == rows.ALL else []
+
+
 class PodPlanner(_Planner):
     """The planner of NAT rows of single addresses of pods, for schemas without NAT.match."""
 
     kind = rows.POD_KIND
-    tables = (rows.NAT,)
+    tables = (rows.POLICY, rows.NAT)
 
     def desired(self, name: str) -> list[Row]:
         """Return the rows of one address of a pod of an object."""
@@ -119,13 +133,16 @@ class Granting:
         self._is_stale = True  # something has changed on which the assignment depends
         self._alive: frozenset[str] = frozenset()
         self._assigned: dict[str, str] = {}  # address -> node that is to hold it
-        self._free: dict[str, bool] = {}  # address -> whether it may be settled, as of the last look
+        self._free: frozenset[tuple[str, str]] = frozenset()  # (address, its node): may be settled, as of the last look
+        self._may_hold: frozenset[str] | None = None  # the nodes with the label; None: to be read
+        self._pruned = float("-inf")
         self._by_set: dict[str, set[str]] = {}  # name of a set of pods -> objects
 
     @property
-    def planners(self) -> dict[str, HeldPlanner | RoutesPlanner | PodPlanner]:
+    def planners(self) -> dict[str, HeldPlanner | RoutesPlanner | PodPlanner | ProofPlanner]:
         """Kind -> planner, in the order in which they are best planned."""
-        return {one.kind: one for one in (HeldPlanner(self), RoutesPlanner(self), PodPlanner(self))}
+        all_planners = (ProofPlanner(self), HeldPlanner(self), RoutesPlanner(self), PodPlanner(self))
+        return {one.kind: one for one in all_planners}
 
     def is_needed(self) -> bool:
         """Return whether there is, or was, an object: without any nothing is written."""
@@ -136,6 +153,8 @@ class Granting:
     def row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a change of a row."""
         self.engine.row_changed(old, new)
+        if any(row is not None and row.name == names.EGRESS_IP_NODES for row in (old, new)):
+            self._may_hold = None
         owners = {row.owner for row in (old, new) if row is not None and row.owner is not None}
         for owner in owners:
             if table == rows.SET and owner.type in (rows.KIND, rows.SHARED_KIND):
@@ -183,7 +202,8 @@ class Granting:
         self.engine.mark(rows.HELD_KIND, node)
         touched = {one for row in (old, new) if row is not None for one in rows.held_of(row)}
         self._took_rows()
-        for name in self._objects_of(touched):
+        is_another = old is None or new is None  # each object has rows of each gateway
+        for name in self._replica.owners(rows.KIND) if is_another else self._objects_of(touched):
             self._mark_routes(name)
 
     def _took_rows(self) -> None:
@@ -193,19 +213,20 @@ class Granting:
 
     def _mark_routes(self, name: str) -> None:
         self.engine.mark(rows.ROUTES_KIND, name)
-        self.engine.mark(rows.ROUTES_KIND, rows.ALL_ROUTES)
         if not self.has_match:
             for ip in self._pods(name):
                 self.engine.mark(rows.POD_KIND, f"{name}/{ip}")
 
-    def begin(self, now: float, granter: Granter | None = None) -> None:
+    def begin(self, now: float, granter: Granter | None = None, is_first: bool = False) -> None:
         """Begin to act.
 
         :param granter: that of before, where nobody else has acted meanwhile.
+        :param is_first: nobody has ever acted before.
         """
         self._alive, self._looked, self._grace = frozenset(), now, now + FIRST_ANSWERS
+        self._free, self._may_hold = frozenset(), None
         decided = rows.all_held(self._replica.rows[rows.ROUTER].values())
-        self.granter = granter or Granter(now, decided)
+        self.granter = granter or Granter(now, decided, secrets.randbits(63) + 1, is_first)
         self.granter.decided = decided
         self._assigned = {address: held.node for address, held in decided.items()}
         self._is_stale = True
@@ -214,6 +235,7 @@ class Granting:
         for kind in KINDS:
             for name in self._replica.owners(kind):
                 self.engine.mark(kind, name)
+        self.engine.mark(rows.PROOF_KIND, rows.ALL)
         for node in self._gateways():
             self.engine.mark(rows.HELD_KIND, node)
 
@@ -221,10 +243,9 @@ class Granting:
         """Take in a request for a lease, and return the answer; None: there is none."""
         if self.granter is None:
             return None
-        before = {one for one in self.granter.offered(request.node) if self.granter.guards(one, request.node)}
+        before = self.granter.guarded(request.node)
         answer = self.granter.take_in(request, now, request.node in self._assignable())
-        after = {one for one in self.granter.offered(request.node) if self.granter.guards(one, request.node)}
-        for name in self._objects_of(before ^ after):
+        for name in self._objects_of(before ^ self.granter.guarded(request.node)):
             self._mark_routes(name)
         return answer
 
@@ -246,7 +267,9 @@ class Granting:
             self._alive, self._is_stale = alive, False
             self._assign()
         self._settle(now)
-        self.granter.prune(now)
+        if now - self._pruned >= PRUNE:
+            self._pruned = now
+            self.granter.prune(now)
 
     def _assign(self) -> None:
         before = self._assigned
@@ -263,13 +286,13 @@ class Granting:
         """Find what nobody else can answer for any more."""
         if self.granter is None:
             raise AssertionError("nobody acts")
-        for address, held in self.granter.decided.items():
-            if held.settled:
-                continue
-            is_free = self.granter.guards(address, held.node) and self.granter.is_free(address, held.node, now)
-            if is_free:
-                self._free[address] = True
-                self.engine.mark(rows.HELD_KIND, held.node)
+        self._free = frozenset(
+            (address, held.node)
+            for address, held in self.granter.pending.items()
+            if self.granter.guards(address, held.node) and self.granter.is_free(address, held.node, now)
+        )
+        for node in {node for _address, node in self._free}:
+            self.engine.mark(rows.HELD_KIND, node)
 
     # What is in the database.
 
@@ -312,12 +335,19 @@ class Granting:
         }
 
     def _assignable(self) -> frozenset[str]:
-        row = self._replica.named(rows.SET, names.EGRESS_IP_NODES)
-        return frozenset((row.external_id(names.EGRESS_IP_NODES_KEY) or "").split()) if row is not None else frozenset()
+        if self._may_hold is None:
+            row = self._replica.named(rows.SET, names.EGRESS_IP_NODES)
+            text = row.external_id(names.EGRESS_IP_NODES_KEY) if row is not None else None
+            self._may_hold = frozenset((text or "").split())
+        return self._may_hold
 
     def _gateways(self) -> Iterator[str]:
         for row in self._replica.rows[rows.ROUTER].values():
-            if row.owner is not None and row.owner.type == "Gateway":
+            if (
+                row.owner is not None
+                and row.owner.type == "Gateway"
+                and row.name == names.gateway_router(row.owner.name)
+            ):
                 yield row.owner.name
 
     def _candidates(self) -> Iterator[Candidate]:
@@ -358,7 +388,9 @@ class Granting:
         for address, one in self._assigned.items():
             if one == node:
                 known = self.granter.decided.get(address, Held("", False))
-                held[address] = known.node == node and (known.settled or self._free.pop(address, False))
+                # The last look is not after this moment: what was free then is free.
+                is_free = (address, node) in self._free and self.granter.is_free(address, node, self._looked)
+                held[address] = known.node == node and (known.settled or is_free)
         return [rows.held_row(node, held)]
 
     def _places(self, addresses: Collection[str]) -> list[rows.Place]:
@@ -375,26 +407,23 @@ class Granting:
         return found
 
     def routes_rows(self, name: str) -> list[Row]:
-        """Return the ways out of an object's pods; of all objects' what stays inside."""
-        if name == rows.ALL_ROUTES:
-            return self._inside_rows()
-        digest, addresses = self._digest(name), self._wanted_of(name)
-        if digest is None or not addresses:
+        """Return the ways out of an object's pods."""
+        digest, request = self._digest(name), self._request(name)
+        if digest is None or request is None:
             return []
-        self._need(names.peer_set(digest, version) for version in {addressing.family(one) for one in addresses})
-        return rows.routes_rows(name, digest, addresses, self._places(addresses), self.has_match)
+        versions = rows.versions_of(request)
+        sets = (names.EGRESS_IP_INSIDE, names.HOST_ADDRESSES)
+        self._need(
+            [*(names.peer_set(digest, one) for one in versions), *(some[one] for some in sets for one in versions)]
+        )
+        places = self._places(self._wanted_of(name))
+        return rows.routes_rows(name, digest, versions, places, self._gateways(), self.has_match)
 
     def _wanted_of(self, name: str) -> list[str]:
         """Return the addresses of an object that no other one has before it."""
         row = self._request(name)
         found = [one for one in map(addressing.unicast, as_set_of(row)) if one] if row is not None else []
         return [one for one in found if min(self._objects_of([one]), default=name) == name]
-
-    def _inside_rows(self) -> list[Row]:
-        if not self._replica.owners(rows.KIND):
-            return []
-        self._need([*names.EGRESS_IP_INSIDE.values(), *names.HOST_ADDRESSES.values()])
-        return rows.inside_rows()
 
     def _need(self, sets: Iterator[str] | Collection[str]) -> None:
         """:raises NotReady: one of these sets is not there: a match that names it would be none."""

@@ -20,12 +20,18 @@ Three things end what a holder does, and each is enough:
 - the granter gives the address to nobody else until all of that is over (:data:`HOLD`).
 
 A granter has an authority of its own, which ends :data:`PROOF` after it has asked the Northbound database for a
-proof that it acts, and got one (:mod:`.._ovsdb.fence`). Whoever begins to act renews at once the leases that the
+proof that it acts, and got one: a write under its mark (:mod:`.._ovsdb.fence`) that was committed. A read would not do:
+a member of a cluster that leads no more answers it until it knows. Who begins to act has written a mark of its own
+before, so each proof of another one was committed, and asked for, earlier. It renews at once the leases that the
 database tells of, and moves nothing until all that the former granter can have granted is over.
+
+A request counts only with the granter's own number, its term, which an answer has told: so nothing counts that was sent
+before it began to act, whoever sends it again.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -41,13 +47,11 @@ MARGIN = 0.1  # seconds, for all else: the flow's way, and clocks that go at dif
 HOLD = FRESH + GATE + EXPIRY + MARGIN  # seconds from an answer until its holder does not answer for sure
 SILENT = 0.7  # seconds without a request after which a node's addresses are prepared elsewhere
 PROOF = 5.0  # seconds from the question for a proof until the granter grants nothing any more
-# Seconds until it grants nothing for sure. A member of a cluster that does not lead any more may answer the question
-# nevertheless, until it knows; it does so after one election timer without a majority, at which another may lead.
-AUTHORITY = PROOF + 1.0
 LATE = 10.0  # seconds in which a node guards what it is offered: flows, and rows of Open vSwitch
 BARRED = 60.0  # seconds for which it gets nothing otherwise
 FORGOTTEN = 3600.0  # seconds without a request after which a node is forgotten
-MOST_FORMER = 16  # sessions of a node that are over, and remembered
+MOST_FORMER = 64  # sessions of a node that are over, and remembered
+ANEW = 5.0  # seconds without an answer after which a holder begins another session
 MOST_OF_NODE = 60  # addresses of one node: so many fit into a message
 
 
@@ -58,6 +62,7 @@ class Request(NamedTuple):
     :ivar number: of the request, in its session; it grows.
     :ivar guarded: the addresses that it would hold: without a lease its flows keep them closed.
     :ivar is_sure: all others are closed. Without it that is not known, since the bridge does not answer.
+    :ivar term: the granter's, as it has told; 0: it has told none yet.
     """
 
     node: str
@@ -65,6 +70,7 @@ class Request(NamedTuple):
     number: int
     guarded: frozenset[str]
     is_sure: bool = True
+    term: int = 0
 
 
 class Answer(NamedTuple):
@@ -73,6 +79,7 @@ class Answer(NamedTuple):
     :ivar offered: the addresses that it is to guard, and may ask for.
     :ivar granted: those among them that it may answer for now.
     :ivar assignable: it may hold addresses, and goes on asking often.
+    :ivar term: the granter's. The answer to a request with another one tells nothing else.
     """
 
     session: int
@@ -80,6 +87,7 @@ class Answer(NamedTuple):
     offered: frozenset[str]
     granted: frozenset[str]
     assignable: bool = True
+    term: int = 0
 
 
 class Busy(NamedTuple):
@@ -95,11 +103,12 @@ class _Node:
     number: int = 0
     heard: float = float("-inf")
     guarded: frozenset[str] = frozenset()
-    former: set[int] = field(default_factory=set)  # sessions that are over
+    former: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_FORMER))  # sessions that are over
     asks_often: bool = False  # it was told to
     unsure: float | None = None  # since when its bridge does not answer
     lacks: float | None = None  # since when it does not guard an address that it is offered
     barred: float = float("-inf")  # until when it is no candidate, since it has not guarded one in time
+    granted: frozenset[str] = frozenset()  # addresses that it may answer for still, and others
 
 
 class Held(NamedTuple):
@@ -117,19 +126,40 @@ class Granter:
 
     :param now: when it has begun to act: no transaction of another one is committed any more.
     :param decided: address -> who is to hold it, as the database says it then.
+    :param term: a random number.
+    :param is_first: nobody has ever acted before.
 
-    :ivar decided: the same now. Only what is committed counts: of two granters the former one commits nothing.
     :ivar authority: until when it may grant.
+    :ivar pending: the addresses that are not settled.
     """
 
-    def __init__(self, now: float, decided: Mapping[str, Held]) -> None:
-        self.decided: Mapping[str, Held] = decided
+    def __init__(self, now: float, decided: Mapping[str, Held], term: int = 0, is_first: bool = False) -> None:
+        self._term = term
         self.authority = float("-inf")
         # The former granter may still renew what is settled, until its authority ends; so may this one. All else waits.
         self._inherited = {address: held.node for address, held in decided.items() if held.settled}
-        self.alone_from = now + AUTHORITY + HOLD
+        self.alone_from = now if is_first else now + PROOF + HOLD
         self._busy: dict[str, Busy] = {}
         self._nodes: dict[str, _Node] = {}
+        self.pending: Mapping[str, Held] = {}
+        self._offered: dict[str, frozenset[str]] = {}
+        self.decided = decided
+
+    @property
+    def decided(self) -> Mapping[str, Held]:
+        """Address -> who is to hold it, as the database says it now. Only what is committed counts: of two granters the
+        former one commits nothing.
+        """
+        return self._decided
+
+    @decided.setter
+    def decided(self, decided: Mapping[str, Held]) -> None:
+        self._decided = decided
+        self.pending = {address: held for address, held in decided.items() if not held.settled}
+        by_node: dict[str, list[str]] = {}
+        for address, held in decided.items():
+            by_node.setdefault(held.node, []).append(address)
+        self._offered = {node: frozenset(sorted(some)[:MOST_OF_NODE]) for node, some in by_node.items()}
 
     def proved(self, asked: float) -> None:
         """Take in a proof that this granter acts.
@@ -151,6 +181,10 @@ class Granter:
         """Return whether a node keeps an address closed without a lease."""
         return node in self._nodes and address in self._nodes[node].guarded
 
+    def guarded(self, node: str) -> frozenset[str]:
+        """Return the addresses that a node is to hold, and keeps closed without a lease."""
+        return self.offered(node) & self._nodes[node].guarded if node in self._nodes else frozenset()
+
     def is_free(self, address: str, node: str, now: float) -> bool:
         """Return whether nobody but this node can answer for an address."""
         if now < self.alone_from:
@@ -160,15 +194,18 @@ class Granter:
 
     def take_in(self, request: Request, now: float, assignable: bool = True) -> Answer | None:
         """Take in a request, and return the answer; None: there is none."""
+        if request.term != self._term:
+            nothing: frozenset[str] = frozenset()
+            return Answer(request.session, request.number, nothing, nothing, assignable, self._term)
         node = self._nodes.setdefault(request.node, _Node())
         if request.session in node.former:
             return None
         if node.session != request.session:
             if node.session is not None:
-                node.former = {*list(node.former)[-MOST_FORMER:], node.session}
+                node.former.append(node.session)
             node.session, node.number = request.session, 0
         elif request.number > node.number and now >= self.alone_from and request.is_sure:
-            self._release(request)
+            self._release(request, node)
         if request.number <= node.number:
             return None
         node.number, node.heard, node.guarded = request.number, now, request.guarded
@@ -176,11 +213,13 @@ class Granter:
         if now >= self.authority:
             return None
         node.asks_often = assignable
-        offered = frozenset(self.offered(request.node))
+        offered = self.offered(request.node)
         granted = frozenset(one for one in offered & request.guarded if self.is_free(one, request.node, now))
         for one in granted:
             self._busy[one] = Busy(request.node, now + HOLD)
-        return Answer(request.session, request.number, offered, granted, assignable)
+        if granted - node.granted:
+            node.granted |= granted
+        return Answer(request.session, request.number, offered, granted, assignable, self._term)
 
     def _judge(self, node: _Node, request: Request, now: float) -> None:
         """Take in what a node can't do."""
@@ -192,21 +231,20 @@ class Granter:
         elif now - node.lacks >= LATE:
             node.lacks, node.barred = None, now + BARRED
 
-    def _release(self, request: Request) -> None:
+    def _release(self, request: Request, node: _Node) -> None:
         """Take in that a holder has closed what it does not ask for any more, and knows it: it answers for that only
         after a further lease. Requests of a session come in their order, or not at all.
         """
-        released = [
-            address
-            for address, busy in self._busy.items()
-            if busy.node == request.node and address not in request.guarded
-        ]
+        released = node.granted - request.guarded
         for address in released:
-            del self._busy[address]
+            if address in self._busy and self._busy[address].node == request.node:
+                del self._busy[address]
+        if released:
+            node.granted -= released
 
-    def offered(self, node: str) -> list[str]:
+    def offered(self, node: str) -> frozenset[str]:
         """Return the addresses that a node is to hold."""
-        return sorted(address for address, held in self.decided.items() if held.node == node)[:MOST_OF_NODE]
+        return self._offered.get(node, frozenset())
 
     def prune(self, now: float) -> None:
         """Forget what is over."""
@@ -231,6 +269,8 @@ class Holder:
         self._session = session
         self._number = 0
         self._floor = 0  # answers to requests before this one are refused
+        self._term = 0  # the granter's, as it has told
+        self._heard: float | None = None  # when an answer came, or the first request was made
         self._asked: dict[int, tuple[float, frozenset[str]]] = {}  # number -> when, and what was guarded
         self._guarded: frozenset[str] = frozenset()
         self._is_sure = False
@@ -269,15 +309,23 @@ class Holder:
 
     def ask(self, now: float) -> Request:
         """Return the next request."""
+        if self._heard is None:
+            self._heard = now
+        elif now - self._heard >= ANEW:  # the granter may take another program, which has ended, for this one
+            self._session, self._heard, self._asked = (self._session + 1) % 2**63, now, {}
         self._number += 1
         self._asked = {number: one for number, one in self._asked.items() if now - one[0] < LEASE}
         self._asked[self._number] = (now, self._guarded)
-        return Request(self._node, self._session, self._number, self._guarded, self._is_sure)
+        return Request(self._node, self._session, self._number, self._guarded, self._is_sure, self._term)
 
     def take_in(self, answer: Answer, now: float) -> bool:
         """Take in an answer; return whether it is fresh, so that the gate may be renewed."""
         asked = self._asked.get(answer.number)
         if asked is None or answer.session != self._session or answer.number < self._floor:
+            return False
+        self._heard = now
+        if answer.term != self._term:
+            self._term = answer.term
             return False
         self._asked = {number: one for number, one in self._asked.items() if number > answer.number}
         self.offered, self.assignable = answer.offered, answer.assignable

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from .._common import addressing
 from .._kube.reference import Reference
-from .._policies.selectors import EVERYTHING, Selector, Unreadable
+from .._policies.selectors import EVERYTHING, Requirement, Selector, Unreadable
+from .._policies.shared import PeerPods
 
 GROUP = "k8s.ovn.org/v1"
 PATH = f"/apis/{GROUP}/egressips"
@@ -25,6 +27,7 @@ class EgressIP(NamedTuple):
     :ivar addresses: in their usual spelling, none twice.
     :ivar namespaces: the labels of its pods' namespaces; None: they can't be read, and it selects nothing.
     :ivar pods: the labels of its pods.
+    :ivar versions: IP versions of all that it names, also of what is no address: a colon means IPv6.
     :ivar faults: what of it is not served because it can't be read, in words.
     :ivar items: pairs of address and node that its status has.
     :ivar conditions: of its status: type -> (status, reason, message).
@@ -36,6 +39,7 @@ class EgressIP(NamedTuple):
     addresses: tuple[str, ...]
     namespaces: Selector | None
     pods: Selector
+    versions: tuple[int, ...] = ()
     faults: tuple[str, ...] = ()
     items: tuple[tuple[str, str], ...] = ()
     conditions: tuple[tuple[str, str, str, str], ...] = ()
@@ -70,9 +74,29 @@ class EgressIP(NamedTuple):
             addresses,
             namespaces,
             pods,
+            _versions(spec.get("egressIPs")),
             faults,
             *_status(status if isinstance(status, dict) else {}),
         )
+
+
+def packed(sets: Iterable[PeerPods]) -> str:
+    """Return sets of pods as a text, from which a later watcher knows those that are used by what it can't read."""
+    return json.dumps([[one.namespaces, one.pods] for one in sets], separators=(",", ":"))
+
+
+def unpacked(text: str | None) -> tuple[PeerPods, ...]:
+    """Return the sets of such a text; none where somebody else has written it."""
+    try:
+        return tuple(PeerPods(_selector(first), _selector(second)) for first, second in json.loads(text or "[]"))
+    except (ValueError, TypeError):
+        return ()
+
+
+def _selector(value: list[list[list[Any]]]) -> Selector:
+    """:raises ValueError: :raises TypeError: it is none."""
+    (requirements,) = value
+    return Selector(tuple(Requirement(key, operator, tuple(values)) for key, operator, values in requirements))
 
 
 def _addresses(value: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -90,6 +114,12 @@ def _addresses(value: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if len(value) > MAXIMUM_ADDRESSES:
         faults.append(f"it has more than {MAXIMUM_ADDRESSES} addresses: the others are not served")
     return tuple(found), tuple(faults)
+
+
+def _versions(value: object) -> tuple[int, ...]:
+    """Return the IP versions of what an object names, whether it is served or not."""
+    texts = [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    return tuple(sorted({6 if ":" in one else 4 for one in texts}))
 
 
 def _status(

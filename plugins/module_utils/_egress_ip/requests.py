@@ -22,10 +22,10 @@ from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._policies.shared import PeerPods, Shared
 from .._reconcile.planning import NotReady
-from .._services.address_book import AddressBook
+from .._services.address_book import EXTERNAL_ROUTER, AddressBook
 from .._services.address_book import Owner as AddressOwner
 from . import rows
-from .model import PATH, EgressIP
+from .model import PATH, EgressIP, packed, unpacked
 from .status import Condition, conditions
 
 if TYPE_CHECKING:
@@ -72,14 +72,13 @@ class RequestPlanner:
     :param sets: :class:`.._policies.sharing.Sharing`.
     :param networks: returns the overlay's own networks.
     :param recheck_services: called with the keys of services that may not have an address any more.
+    :param are_unread: returns whether there may be objects that nobody has read.
 
     :ivar engine: set by whoever makes it.
-    :ivar are_unread: returns whether there may be objects that nobody has read.
     """
 
     tables = (rows.SET,)
     engine: Engine
-    are_unread: Callable[[], bool]
 
     def __init__(
         self,
@@ -92,9 +91,9 @@ class RequestPlanner:
         status: StatusWriter,
         networks: Callable[[], Sequence[str]],
         recheck_services: Callable[[Iterable[str]], object] = lambda keys: None,
+        are_unread: Callable[[], bool] = lambda: False,
     ) -> None:
         self.shared = SharedPlanner(self)
-        self.are_unread = lambda: False
         self._replica = replica
         self._objects = objects
         self.nodes = nodes
@@ -105,7 +104,10 @@ class RequestPlanner:
         self.networks = networks
         self._known_networks: Sequence[str] = ()
         self._recheck_services = recheck_services
-        self._used: dict[str, set[PeerPods]] = {}  # object -> the sets of its pods, now and until its row is written
+        self._are_unread = are_unread
+        self._used: dict[
+            str, set[PeerPods]
+        ] = {}  # object -> the sets of its pods, those of now and those that rows name
         self._by_address: dict[str, set[str]] = {}  # address -> objects that name it
         self._refused: dict[str, tuple[str, ...]] = {}
         self._free_since: dict[str, float] = {}  # object -> since when an address of it is held by nobody
@@ -159,6 +161,13 @@ class RequestPlanner:
             for key in self._by_address.get(address, ()):
                 self._tell(key)
 
+    def routes_changed(self, row: CurrentRow) -> None:
+        """Take in that a policy of the granter has changed: it may name a set of pods no more."""
+        if row.owner is None or row.owner.type != rows.ROUTES_KIND:
+            return
+        if self._used.get(row.owner.name, set()) - {_pods_of(self._objects.get(row.owner.name))}:
+            self._mark(row.owner.name)
+
     def follow_networks(self) -> None:
         """Look at all objects again where the overlay's networks have changed."""
         networks = self.networks()
@@ -174,11 +183,22 @@ class RequestPlanner:
             for key in self._by_address.get(address, ()):
                 self._mark(key)
 
+    def begin_sets(self) -> None:
+        """Use the sets of pods that rows of before may name, the granter's too, until it is known what they are for."""
+        for key in self._replica.owners(rows.KIND):
+            row = self._row(key)
+            for pods in unpacked(row.external_id(names.EGRESS_IP_SELECTORS_KEY) if row is not None else None):
+                self._used.setdefault(key, set()).add(pods)
+                self._sets.use(pods, _user(key))
+
     def begin(self) -> None:
         """Look at everything."""
         self._mark_shared()
         for key in {*self._objects, *self._used, *self._replica.owners(rows.KIND)}:
             self._mark(key)
+
+    def _row(self, key: str) -> CurrentRow | None:
+        return next(iter(self._replica.owned(self.owner(key), self.tables)), None)
 
     def _mark(self, key: str) -> None:
         self.engine.mark(rows.KIND, key)
@@ -204,50 +224,61 @@ class RequestPlanner:
         return Owner(rows.KIND, name)
 
     def desired(self, name: str) -> list[Row]:
-        """Return what an object asks for; nothing where no address of it is served, or it selects nothing.
+        """Return what an object asks for, also without an address that is served: its pods are closed then.
 
-        :raises NotReady: there may be an object that was not read.
+        :raises NotReady: there may be such an object that was not read.
         """
         one = self._objects.get(name)
-        if one is None and self.are_unread():
-            raise NotReady("EgressIPs can't be read now", keeps_rows=True)
+        owner = AddressOwner(f"EgressIP {name}", is_host=False)
         if one is None:
+            if self._are_unread():
+                row = self._row(name)
+                self._book.set_owner(_source(name), owner, row.columns["addresses"] if row is not None else ())
+                raise NotReady("what its pods leave with can't be read now", keeps_rows=True)
             return []
         reasons_of = {address: self._why_not(one, address) for address in one.addresses}
         served = [address for address, reason in reasons_of.items() if reason is None]
         self._refused[name] = (*one.faults, *(f"{ip} {reason}" for ip, reason in reasons_of.items() if reason))
-        owner = AddressOwner(f"EgressIP {name}", is_host=False)
         self._recheck_services(self._book.set_owner(_source(name), owner, served))
         pods = _pods_of(one)
-        if not served or pods is None:
+        if not one.versions or pods is None:
             return []
+        self._used.setdefault(name, set()).add(pods)
         self._sets.use(pods, _user(name))
         shared = self._sets.get(pods)
-        return [rows.request_row(name, served, shared.digest, shared.need)]
+        selectors = packed([pods, *sorted(self._used[name] - {pods})])
+        return [rows.request_row(name, served, one.versions, shared.digest, selectors, shared.need)]
 
     def _why_not(self, one: EgressIP, ip: str) -> str | None:
         """Return why an address is not served, in a clause; None when it is."""
         network = self._book.network_of(ip)
         if network:
             return f"is in {network[1]} {network[0]}"
+        row = self._row(one.name)
+        # A host says of itself what it likes: by that nobody loses an address.
+        is_served = row is not None and ip in row.columns["addresses"]
         for source, owner in self._book.owners(ip).items():
-            if not source.startswith(_source("")):
+            if not source.startswith(_source("")) and not (owner.reported and is_served):
                 return f"is an address of {owner.name}"
         user = self._book.user_of(ip, one.created)
-        if user:
+        if user and not (user == EXTERNAL_ROUTER.name and is_served):
             return f"is an address of {user}"
         rivals = [self._objects[key] for key in self._by_address.get(ip, ()) if key in self._objects]
         first = min(rivals, key=lambda other: other.order, default=one)
         return f"is an address of EgressIP {first.name}, which is older" if first.name != one.name else None
 
     def done(self, name: str, changes: Sequence[Change]) -> None:
-        """Take in that the rows are as desired: give back sets that they name no more, and tell."""
-        one = self._objects.get(name)
-        current = _pods_of(one)
+        """Take in that the rows are as desired: give back sets that no row names any more, and tell."""
+        current = _pods_of(self._objects.get(name))
+        # OVN leaves out what names a set that is not there: the pods would leave as if there were no object.
+        policies = self._replica.owned(Owner(rows.ROUTES_KIND, name), (rows.POLICY,))
+        matches = " ".join(row.columns["match"] for row in policies)
         for pods in list(self._used.get(name, ())):
-            if pods != current:
+            if pods != current and self._sets.get(pods).digest not in matches:
                 self._used[name].discard(pods)
                 self._sets.release(pods, _user(name))
+                if current is not None:
+                    self._mark(name)  # its row names this set for later watchers
         if not self._used.get(name):
             self._used.pop(name, None)
         self._tell(name)

@@ -19,14 +19,14 @@ from .lease import MOST_OF_NODE, Answer, Request
 ASKS, ANSWERS = b"ovnkEIP1", b"ovnkEIP2"
 CODE = 32  # bytes of SHA-256
 LONGEST_NAME = 253  # characters of a node's name (RFC 1123)
-NUMBERS = struct.Struct("!QQ")  # session, number
+NUMBERS = struct.Struct("!QQQ")  # session, number, term
 LONGEST = 2048  # bytes of a datagram that is read
 
 
 def pack_request(request: Request, secret: bytes) -> bytes:
     """Return a request as a datagram."""
     name = request.node.encode()
-    head = NUMBERS.pack(request.session, request.number) + bytes([request.is_sure, len(name)])
+    head = NUMBERS.pack(request.session, request.number, request.term) + bytes([request.is_sure, len(name)])
     body = head + name + _pack(request.guarded)
     return _seal(ASKS, body, secret)
 
@@ -37,18 +37,18 @@ def parse_request(data: bytes, secret: bytes) -> Request | None:
     if body is None:
         return None
     try:
-        session, number = NUMBERS.unpack_from(body)
+        session, number, term = NUMBERS.unpack_from(body)
         is_sure, length = body[NUMBERS.size], body[NUMBERS.size + 1]
         start = NUMBERS.size + 2
         name = body[start : start + length].decode("ascii")
-        return Request(name, session, number, _parse(body[start + length :]), bool(is_sure))
+        return Request(name, session, number, _parse(body[start + length :]), bool(is_sure), term)
     except (struct.error, IndexError, ValueError):
         return None
 
 
 def pack_answer(answer: Answer, secret: bytes) -> bytes:
     """Return an answer as a datagram: what is granted, and then what is offered beside it."""
-    numbers = NUMBERS.pack(answer.session, answer.number) + bytes([answer.assignable, len(answer.granted)])
+    numbers = NUMBERS.pack(answer.session, answer.number, answer.term) + bytes([answer.assignable, len(answer.granted)])
     body = numbers + _pack(answer.granted) + _pack(answer.offered - answer.granted)
     return _seal(ANSWERS, body, secret)
 
@@ -59,12 +59,12 @@ def parse_answer(data: bytes, secret: bytes) -> Answer | None:
     if body is None:
         return None
     try:
-        session, number = NUMBERS.unpack_from(body)
+        session, number, term = NUMBERS.unpack_from(body)
         assignable, count = body[NUMBERS.size : NUMBERS.size + 2]
         found = _list(body[NUMBERS.size + 2 :])
     except (struct.error, ValueError):
         return None
-    return Answer(session, number, frozenset(found), frozenset(found[:count]), bool(assignable))
+    return Answer(session, number, frozenset(found), frozenset(found[:count]), bool(assignable), term)
 
 
 def _seal(tag: bytes, body: bytes, secret: bytes) -> bytes:

@@ -123,6 +123,7 @@ def _shut_out(version: int) -> list[Object]:
     return [
         _rule("input", source, _match(_field("tcp", "dport"), "@ports"), DROP),
         _rule("input", source, _match(_field("udp", "dport"), GENEVE_PORT), DROP),
+        _rule("input", source, _match(_field("udp", "dport"), names.EGRESS_LEASE_PORT), DROP),
         _rule("output", destination, _match(_field("tcp", "sport"), "@ports"), RESET),
         _rule("output", destination, _match(_field("udp", "dport"), GENEVE_PORT), DROP),
     ]

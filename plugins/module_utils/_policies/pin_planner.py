@@ -26,7 +26,7 @@ from .._pods.northbound import NodeSwitch
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
 from . import pins
-from .external_routes import ExternalRoute, Status
+from .external_routes import LONGEST, ExternalRoute, Status
 from .model import Namespace
 from .pins import KIND, TABLE, Gateway, Scope, Sources, Ways
 from .selectors import EVERYTHING, SelectorIndex
@@ -80,7 +80,8 @@ class PinPlanner:
         self._failing: dict[Scope, str] = {}  # why their rows are not as desired
         self._contested: set[Scope] = set()  # selected by several objects
         self._gateways: dict[str, Gateway] = {}
-        self._ways: dict[str, Ways] = {}
+        self._reach = pins.Reach(self._gateways)
+        self._ways: dict[str, Ways] = {}  # of objects whose ways were asked for since they may have changed
         self._used: set[Scope] = set()  # whose address sets are used
 
     # Events.
@@ -95,7 +96,7 @@ class PinPlanner:
                 self._index[kind].remove(selector, key)
         scopes: set[Scope] = set()
         if new is not None:
-            self._ways[key] = pins.ways(new, self._gateways)
+            self._ways.pop(key, None)
             for kind, selector in _selectors(new):
                 self._index[kind].add(selector, key)
                 scopes.update(Scope(kind, name) for name, labels in self._labels(kind) if selector.matches(labels))
@@ -158,18 +159,26 @@ class PinPlanner:
         after = pins.gateway(self._replica.owned(Owner("Gateway", name), GATEWAY_TABLES))
         if before == after:
             return
+        joined = pins.joined(self._gateways.values())
         if after is None:
             self._gateways.pop(name, None)
         else:
             self._gateways[name] = after
+        self._reach.changed(before, after)
+        concerns_all = joined != pins.joined(self._gateways.values())
         for key, route in self._routes.items():
-            old, new = self._ways.get(key), pins.ways(route, self._gateways)
-            self._ways[key] = new
-            is_same_network = before is not None and after is not None and before._replace(down=after.down) == after
-            if old != new or not is_same_network:
-                for scope in self._scopes_of.get(key, ()):
+            if concerns_all or any(pins.is_concerned(hop, before, after) for hop in route.hops):
+                self._ways.pop(key, None)
+                scopes = self._scopes_of.get(key, ())
+                for scope in scopes:
                     self._mark(scope)
-                self._tell(key)
+                if not scopes:  # else once their rows are as desired
+                    self._tell(key)
+
+    def _ways_of(self, route: ExternalRoute) -> Ways:
+        if route.name not in self._ways:
+            self._ways[route.name] = pins.ways(route, self._gateways, self._reach)
+        return self._ways[route.name]
 
     def begin(self) -> None:
         """Look at everything. Sets that rows of an earlier run may name stay until these are gone."""
@@ -245,7 +254,7 @@ class PinPlanner:
         route = self._first(scope)
         if route is None:
             return []
-        return pins.rows(scope, self._sources(scope), self._ways[route.name], self._gateways)
+        return pins.rows(scope, self._sources(scope), self._ways_of(route), self._gateways)
 
     def _first(self, scope: Scope) -> ExternalRoute | None:
         """Return the object that counts for a scope."""
@@ -296,7 +305,7 @@ class PinPlanner:
         self._status_writer.merge(route.path, route.uid, body, status, route.told)
 
     def _status(self, route: ExternalRoute, scopes: Collection[Scope], failing: Sequence[Scope]) -> Status:
-        found = self._ways[route.name]
+        found = self._ways_of(route)
         wrong = [f"{scope.kind} {scope.name} is not pinned as written yet: {self._failing[scope]}" for scope in failing]
         taken = [(scope, self._first(scope)) for scope in sorted(self._contested) if scope in scopes]
         others = [(scope, one) for scope, one in taken if one is not None and one.name != route.name]
@@ -306,7 +315,7 @@ class PinPlanner:
         if len(others) > SHOWN:
             wrong.append(f"and so are {len(others) - SHOWN} more")
         status = "Success" if found.is_served and not wrong else "Fail"
-        return Status(status, (*wrong, *found.messages))
+        return Status(status, tuple(one[:LONGEST] for one in (*wrong, *found.messages)))
 
 
 def _selectors(route: ExternalRoute) -> Iterator[tuple[str, Any]]:

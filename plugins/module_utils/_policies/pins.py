@@ -26,7 +26,7 @@ from .._common.errors import SettingsError
 from .._ovsdb.rows import CurrentRow, Need, Owner, Row
 from .._ovsdb.values import as_set
 from .._topology.egress_rows import parse_down_mark
-from .external_routes import ExternalRoute, NextHop
+from .external_routes import LONGEST, ExternalRoute, NextHop
 from .networks import Span, left_of, networks, span
 
 KIND, TABLE = "PinnedPods", "Logical_Router_Policy"
@@ -64,7 +64,22 @@ class Gateway(NamedTuple):
         near = self.of(self.physical_ips, family(hop))
         if near is None or hop in self.next_hops:
             return near is not None
-        return addressing.inside(addressing.single(hop), [str(addressing.interface(near).network)])
+        network, ip = _network(near), _ip(hop)
+        if ip not in network:
+            return False
+        # Neither the network itself, in IPv6 any router of it (RFC 4291, 2.6.1), nor all of it.
+        is_whole = ip == network.network_address or (ip.version == 4 and ip == network.broadcast_address)
+        return network.num_addresses <= 2 or not is_whole
+
+
+@functools.lru_cache(maxsize=4096)
+def _network(cidr: str) -> addressing.IPNetwork:
+    return addressing.interface(cidr).network
+
+
+@functools.lru_cache(maxsize=4096)
+def _ip(text: str) -> addressing.IPAddress:
+    return addressing.address(text)
 
 
 def gateway(rows: Iterable[CurrentRow]) -> Gateway | None:
@@ -135,13 +150,45 @@ class Ways(NamedTuple):
         return [one for one in self.ways if one.version == version]
 
 
-def ways(route: ExternalRoute, gateways: Mapping[str, Gateway]) -> Ways:
+class Reach:
+    """Which gateways lead to which next hop, found once for all objects that name it.
+
+    :param gateways: name -> gateway, as they are now.
+    """
+
+    def __init__(self, gateways: Mapping[str, Gateway]) -> None:
+        self._gateways = gateways
+        self._found: dict[NextHop, tuple[list[Gateway], str]] = {}
+
+    def of(self, hop: NextHop) -> tuple[list[Gateway], str]:
+        """Return the gateways that lead to a next hop, and what is wrong with it."""
+        if hop not in self._found:
+            self._found[hop] = _reached(hop, self._gateways)
+        return self._found[hop]
+
+    def changed(self, *forms: Gateway | None) -> None:
+        """Forget what a gateway leads to, in the form of before and of now; None: it is, or was, none."""
+        self._found = {hop: one for hop, one in self._found.items() if not is_concerned(hop, *forms)}
+
+
+def is_concerned(hop: NextHop, *forms: Gateway | None) -> bool:
+    """Return whether a gateway, in one of these forms, leads to a next hop."""
+    return any(one is not None and (one.leads_to(hop.ip) or one.is_own(hop.ip)) for one in forms)
+
+
+def joined(gateways: Iterable[Gateway]) -> frozenset[addressing.IPNetwork]:
+    """Return the join networks, which the policies of all objects leave out."""
+    return frozenset(_network(ip) for one in gateways for ip in one.join_ips)
+
+
+def ways(route: ExternalRoute, gateways: Mapping[str, Gateway], reach: Reach | None = None) -> Ways:
     """Return the ways that an object leaves."""
+    reach = reach or Reach(gateways)
     found: set[Way] = set()
     good: list[str] = []
     wrong = list(route.faults)
     for hop in route.hops:
-        reached, fault = _reached(hop, gateways)
+        reached, fault = reach.of(hop)
         found.update(Way(family(hop.ip), one.name, "" if one.is_own(hop.ip) else hop.ip) for one in reached)
         if reached:
             by = ", ".join(one.name for one in reached)
@@ -153,7 +200,7 @@ def ways(route: ExternalRoute, gateways: Mapping[str, Gateway]) -> Ways:
             wrong.append(f"no way is left for IPv{version}: the pods reach nothing outside by it")
     for version in sorted({family(ip) for one in gateways.values() for ip in one.join_ips} - route.pinned):
         good.append(f"IPv{version} is not pinned: no next hop of it")
-    messages = (*wrong, *good)
+    messages = tuple(one[:LONGEST] for one in (*wrong, *good))
     if len(messages) > MESSAGES:
         messages = (*messages[: MESSAGES - 1], f"and {len(messages) - MESSAGES + 1} more")
     return Ways(route.pinned, tuple(sorted(found)), messages, not wrong)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 import socket
@@ -36,6 +37,8 @@ TICK = 0.05  # seconds between two looks at who is silent
 PROVE = 1.0  # seconds between two proofs that this master acts
 LOOK_AT_ADDRESS = 5.0  # seconds between two looks at this host's address in the overlay
 AGAIN = 0.2  # seconds until an attempt to begin is repeated
+OVERLAP = 60.0  # seconds for which requests with the secret of before are answered: hosts hear of another one later
+RESTART = 1.0  # seconds after an error until all begins anew
 ANYWHERE = 9  # the discard port (RFC 863): nothing is sent there
 
 
@@ -66,7 +69,9 @@ class LeaseServer(asyncio.DatagramProtocol):
         self._engine.stop()
         self._address, self._port = address, port
         self._fence: Fence | None = None
-        self._secret = b""
+        self._secret = self._former = b""
+        self._former_until = float("-inf")
+        self._has_host_left = False  # since the secret was made
         self._said = ""
         self._transport: asyncio.DatagramTransport | None = None
         self._changed = asyncio.Event()
@@ -92,14 +97,31 @@ class LeaseServer(asyncio.DatagramProtocol):
         try:
             await asyncio.gather(*tasks)
         except Exception:
-            LOG.exception("leases of egress addresses are not granted any more")
+            LOG.exception("leases of egress addresses are not granted: beginning anew")
             raise
         finally:
             await end(tasks)
+            if self._transport is not None:
+                self._transport.close()
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         self._granting.row_changed(table, old, new)
+        if table == "NB_Global" and new is not None:
+            self._take_secret(new.columns["options"].get(names.EGRESS_LEASE_SECRET_KEY) or "")
+        left = old.owner if table == "Logical_Switch" and old is not None and new is None else None
+        if left is not None and left.type == "Node" and self._engine.active:
+            self._has_host_left = True
+            self._changed.set()
         if not self._engine.active:
+            self._changed.set()
+
+    def _take_secret(self, text: str) -> None:
+        """Take in the secret of the database: whoever removes it gets another one."""
+        secret = text.encode()
+        if secret and self._secret and secret != self._secret:
+            self._former, self._former_until = self._secret, time.monotonic() + OVERLAP
+        self._secret = secret or self._secret
+        if not secret:
             self._changed.set()
 
     def _state_changed(self) -> None:
@@ -113,12 +135,10 @@ class LeaseServer(asyncio.DatagramProtocol):
         while True:
             await self._changed.wait()
             self._changed.clear()
-            if not (self._replica.connected and self._replica.locked) or self._engine.active:
-                continue
-            if not self._granting.is_needed():
+            if not (self._replica.connected and self._replica.locked) or not self._granting.is_needed():
                 continue
             try:
-                await self._begin()
+                await (self._write_options() if self._engine.active else self._begin())
             except (DatabaseError, OSError) as exc:
                 if str(exc) != self._said:
                     LOG.warning("leases of egress addresses can't be granted yet: %s", exc)
@@ -131,17 +151,20 @@ class LeaseServer(asyncio.DatagramProtocol):
             raise DatabaseError("ovn-northd has not begun yet: the Northbound database has no global row")
         await self._listen()
         former: Granter | None = None
+        is_first = False
         if self._fence is not None:
             (found,) = await self._replica.transact([self._fence.question()])
             former = self._granting.granter if found["rows"] else None  # nobody has begun to act meanwhile
         if former is None:
-            self._fence = Fence(LOCK + "_leases")
-            await self._replica.transact(_under_lock(self._fence.take()))
+            fence = Fence(LOCK + "_leases")
+            # In one transaction: nobody can begin to act between the look and the mark.
+            found, *_others = await self._replica.transact([fence.before(), *_under_lock(fence.take())])
+            self._fence, is_first = fence, not fence.had_mark(found)
         await self._engine.take_over()
         await self._write_options()
         if self._replica.locked:
             self._engine.start()
-            self._granting.begin(time.monotonic(), former)
+            self._granting.begin(time.monotonic(), former, is_first)
             LOG.info("this master grants the leases of egress addresses")
 
     async def _listen(self) -> None:
@@ -176,8 +199,14 @@ class LeaseServer(asyncio.DatagramProtocol):
         host, port = self._transport.get_extra_info("sockname")[:2]
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         known = next(iter(self._replica.rows["NB_Global"].values())).columns["options"]
-        secret = known.get(names.EGRESS_LEASE_SECRET_KEY) or secrets.token_hex(32)
-        self._secret = secret.encode()
+        secret, wait = known.get(names.EGRESS_LEASE_SECRET_KEY), self._former_until - time.monotonic()
+        is_due = self._has_host_left and wait <= 0  # no host has more than one to learn
+        if self._has_host_left and not is_due:
+            asyncio.get_running_loop().call_later(wait, self._changed.set)
+        if not secret or is_due:
+            secret = secrets.token_hex(32)
+            self._has_host_left = False
+        self._take_secret(secret)
         new = {names.EGRESS_LEASE_SERVER_KEY: place, names.EGRESS_LEASE_SECRET_KEY: secret}
         if any(known.get(key) != value for key, value in new.items()):
             mutations = [["options", "delete", ["set", list(new)]], ["options", "insert", ["map", list(new.items())]]]
@@ -186,16 +215,21 @@ class LeaseServer(asyncio.DatagramProtocol):
             await self._replica.transact([{"op": "assert", "lock": LOCK}, operation, comment])
 
     async def _prove(self) -> None:
-        """Ask the database again and again whether this master acts."""
-        while True:
-            await asyncio.sleep(PROVE / 4 if self._granting.granter is None else PROVE)
+        """Let the database commit again and again that this master acts."""
+        for number in itertools.count(1):
+            granter = self._granting.granter
+            waits = granter is None or granter.authority < time.monotonic()
+            await asyncio.sleep(PROVE / 10 if waits else PROVE)
             granter, fence = self._granting.granter, self._fence
             if granter is None or fence is None or not self._engine.active:
                 continue
             asked = time.monotonic()
             with contextlib.suppress(DatabaseError):
-                await self._replica.transact([{"op": "assert", "lock": LOCK}, fence.guard()])
-                granter.proved(asked)
+                results = await self._replica.transact(
+                    [{"op": "assert", "lock": LOCK}, fence.guard(), fence.proof(names.EGRESS_LEASE_PROOF, number)]
+                )
+                if results[-1]["count"]:
+                    granter.proved(asked)
 
     async def _follow_address(self) -> None:
         """Listen where this host has its address, when it gets another one."""
@@ -216,20 +250,25 @@ class LeaseServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         """Answer a request; whoever does not know the secret gets no answer."""
-        request = wire.parse_request(data, self._secret) if self._secret and len(data) <= wire.LONGEST else None
-        answer = self._granting.take_in(request, time.monotonic()) if request is not None else None
-        if answer is not None and self._transport is not None:
-            self._transport.sendto(wire.pack_answer(answer, self._secret), address)
+        now = time.monotonic()
+        for secret in (self._secret, self._former if now < self._former_until else b""):
+            request = wire.parse_request(data, secret) if secret and len(data) <= wire.LONGEST else None
+            answer = self._granting.take_in(request, now) if request is not None else None
+            if answer is not None and self._transport is not None:
+                self._transport.sendto(wire.pack_answer(answer, secret), address)
 
     def error_received(self, exc: Exception) -> None:
         """Do nothing: holders ask again."""
 
 
 def start(north: Access) -> None:
-    """Grant leases in a thread, for ever."""
+    """Grant leases in a thread, for ever. After an error, of whatever kind, all of it begins anew."""
 
     async def serve() -> None:
-        await LeaseServer(north).run()  # its events belong to the loop in which it is made
+        while True:
+            with contextlib.suppress(Exception):  # it is logged
+                await LeaseServer(north).run()  # its events belong to the loop in which it is made
+            await asyncio.sleep(RESTART)
 
     threading.Thread(target=lambda: asyncio.run(serve()), daemon=True, name="leases").start()
 

@@ -126,9 +126,17 @@ class EgressObjects:
         self.qos = QoSPlanner(replica, qoses.store, sharing, on_event, statuses, lambda: not qoses.is_unread)
         self.multicast = MulticastPlanner(replica, namespaces, sharing)
         self.egress_ips = RequestPlanner(
-            replica, egress_ips.store, nodes, book, sharing, on_event, statuses, book.networks, recheck_services
+            replica,
+            egress_ips.store,
+            nodes,
+            book,
+            sharing,
+            on_event,
+            statuses,
+            book.networks,
+            recheck_services,
+            lambda: egress_ips.is_unread,
         )
-        self.egress_ips.are_unread = lambda: egress_ips.is_unread
 
     @property
     def planners(self) -> dict[str, Planner]:
@@ -159,6 +167,7 @@ class EgressObjects:
         self.firewalls.begin_sets()
         self.qos.begin_sets()
         self.multicast.begin_sets()
+        self.egress_ips.begin_sets()
 
     def begin(self) -> None:
         """Look at everything else."""
@@ -176,6 +185,9 @@ class EgressObjects:
         if table == "Logical_Router":
             self.multicast.router_changed(old, new)
             self.egress_ips.router_changed(old, new)
+        if table == "Logical_Router_Policy":
+            for row in filter(None, (old, new)):
+                self.egress_ips.routes_changed(row)
         if table == "Logical_Switch":
             self.qos.switch_changed(old, new)
             self.multicast.switch_changed(old, new)

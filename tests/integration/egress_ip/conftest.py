@@ -18,11 +18,10 @@ SLOW = {"FRESH": 0.8, "GATE": 2.0, "LEASE": 2.0, "SILENT": 2.0, "LATE": 60.0, "H
 
 @pytest.fixture(autouse=True)
 def times(monkeypatch):
-    """The times of leases that differ from the real ones. A granter begins as if nobody had acted before."""
+    """The times of leases that differ from the real ones."""
     differing = {} if os.environ.get("OVN_KUBERNETES_LEASES") == "real" else SLOW
     for name, value in differing.items():
         monkeypatch.setattr(lease, name, value)
-    monkeypatch.setattr(lease, "AUTHORITY", -lease.HOLD)
     return differing
 
 

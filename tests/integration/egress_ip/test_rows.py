@@ -5,53 +5,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import pytest
-from egress_ip_world import EgressIPWorld
+from egress_ip_world import play, trace
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._egress_ip import lease
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import egress_leases
 
 A, B, SIX = "10.55.0.100", "10.55.0.101", "fd55::100"
-
-
-def play(nb, scene):
-    """Play a scene in a world."""
-
-    async def main():
-        world = EgressIPWorld(nb)
-        async with world:
-            world.namespace("a", team="x")
-            world.namespace("b", team="y")
-            world.pod("a/web", 1, app="web")
-            world.pod("a/db", 2, app="db")
-            world.pod("b/web", 2, app="web")
-            world.label(1, 2, 3)
-            await scene(world)
-
-    asyncio.run(main())
-
-
-def trace(northd, world, key, destination):
-    """What ovn-trace says of a packet of a pod to the outside."""
-    port = world.port(key)
-    mac, *ips = (
-        port.columns["addresses"][0].split()
-        if isinstance(port.columns["addresses"], tuple)
-        else (port.columns["addresses"].split())
-    )
-    version = 6 if ":" in destination else 4
-    source = next(ip for ip in ips if (":" in ip) == (version == 6))
-    node = port.columns["options"]["requested-chassis"][3:]
-    router = northd.nbctl("get", "Logical_Router_Port", f"rtos-node{node}", "mac").strip().strip('"')
-    return northd.trace(
-        f"node{node}",
-        f'inport == "{key.replace("/", "_", 1)}" && eth.src == {mac} && eth.dst == {router} && '
-        f"ip{version}.src == {source} && ip{version}.dst == {destination} && ip.ttl == 64 && "
-        "tcp && tcp.src == 40000 && tcp.dst == 443",
-    )
 
 
 def snat(northd, node, address):
@@ -111,9 +75,7 @@ def test_several_addresses_are_spread(nb):
         await world.until(lambda: len(world.held()) == 3, "three addresses")
         assert sorted(world.held().values()) == [1, 2, 3]
         await world.until(lambda: any("no node holds" in one[2] for one in world.api.events), "an event")
-        (policy,) = [
-            row for row in world.rows("Logical_Router_Policy") if row["priority"] == 105 and row["action"] == "reroute"
-        ]
+        (policy,) = [one for one in world.ways() if one["action"] == "reroute"]
         assert len(policy["nexthops"][1]) == 3
 
     play(nb, scene)
@@ -155,9 +117,7 @@ def test_label_is_taken_away(nb):
         world.label()
         await world.until(lambda: not world.held(), "nobody")
         await world.until(
-            lambda: (
-                [row["action"] for row in world.rows("Logical_Router_Policy") if row["priority"] == 105] == ["drop"]
-            ),
+            lambda: [row["action"] for row in world.ways()] == ["drop"],
             "a policy that drops",
         )
         assert world.nat() == []
@@ -233,5 +193,26 @@ def test_leases_are_asked_for_where_the_master_is_now(nb, monkeypatch):
         await world.until(
             lambda: any(node.holder.until > asked + lease.LEASE for node in world.nodes.values()), "a lease"
         )
+
+
+def test_proofs_cost_northd_nothing(nb, northd, monkeypatch):
+    """Protects ovn-northd: the proofs of a granter, one each second, don't let it compute all logical flows anew."""
+    monkeypatch.setattr(egress_leases, "PROVE", 0.05)
+
+    def computed():
+        text = northd.run("ovn-appctl", "-t", nb.directory / "northd.ctl", "inc-engine/show-stats")
+        return {node: int(re.search(rf"Node: {node}\n- recompute:\s+(\d+)", text)[1]) for node in ("northd", "lflow")}
+
+    async def scene(world):
+        world.egress_ip("one", [A], {"team": "x"})
+        await world.until(lambda: world.held() and world.nat(), "the address")
+        await world.settled()
+        await asyncio.to_thread(northd.sync)
+        await world.until(lambda: all(one.settled for one in world.server.granting.granter.decided.values()), "it")
+        await asyncio.to_thread(northd.sync)
+        before, granter = await asyncio.to_thread(computed), world.server.granting.granter
+        authority = granter.authority
+        await world.until(lambda: granter.authority > authority + 1, "proofs")
+        assert await asyncio.to_thread(computed) == before
 
     play(nb, scene)

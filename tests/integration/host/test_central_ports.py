@@ -170,16 +170,17 @@ def test_a_withdrawn_host_loses_its_connections(others, version):
 
 
 @VERSIONS
-def test_a_withdrawn_host_sends_no_tunnelled_packets(others, version):
+@pytest.mark.parametrize("port", [central_ports.GENEVE_PORT, names.EGRESS_LEASE_PORT])
+def test_a_withdrawn_host_sends_no_datagrams(others, version, port):
     """Protects the pods and gateways of masters: Geneve has no keys, and a host that is not trusted any more could send
-    packets of any pod."""
+    packets of any pod, or ask for leases of egress addresses."""
     with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as tunnel:
-        tunnel.bind(("", central_ports.GENEVE_PORT))
+        tunnel.bind(("", port))
         tunnel.settimeout(WAIT)
         converge(CentralPorts(TABLE.masters, both(WITHDRAWN)))
         for host in (WITHDRAWN, NODE):
             with socket_of(others, host, version, socket.SOCK_DGRAM) as sock:
-                sock.sendto(host[version].encode(), (OWN[version], central_ports.GENEVE_PORT))
+                sock.sendto(host[version].encode(), (OWN[version], port))
         assert tunnel.recv(100).decode() == NODE[version]
 
 

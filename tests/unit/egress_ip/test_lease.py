@@ -57,7 +57,7 @@ class World:
 
     def lead(self):
         """Another granter begins to act; the former one goes on, and commits nothing."""
-        self.granters.append(Granter(self.now, dict(self.database)))
+        self.granters.append(Granter(self.now, dict(self.database), len(self.granters) + 1))
 
     def ask(self, name):
         if not self.hosts[name].frozen:
@@ -152,10 +152,10 @@ def started(holder="n1"):
     """A world in which a node holds the address."""
     world = World()
     world.decide(holder)
-    world.wait(lease.AUTHORITY + lease.HOLD)
+    world.wait(lease.PROOF + lease.HOLD)
     world.prove(0)
-    for _ in range(2):
-        world.ask(holder)
+    for name in (*NODES, holder, holder):  # the first answer tells the granter's term
+        world.ask(name)
         world.deliver(0, 0)
         world.answer(0)
     assert world.check() == [holder]
@@ -178,6 +178,8 @@ def key(world):
             one.holder.offered,
             one.holder._guarded,
             ago(one.holder.until),
+            one.holder._term,
+            one.holder._is_sure,
         )
         for one in world.hosts.values()
     )
@@ -190,8 +192,8 @@ def key(world):
         )
         for one in world.granters
     )
-    asks = tuple((name, one.guarded) for name, one in world.asks)
-    answers = tuple((name, one.granted) for name, one in world.answers)
+    asks = tuple((name, one.guarded, one.is_sure, one.term) for name, one in world.asks)
+    answers = tuple((name, one.granted, one.term) for name, one in world.answers)
     return hosts, granters, asks, answers, tuple(sorted(world.database.items()))
 
 
@@ -307,7 +309,7 @@ def test_requests_that_come_late_release_nothing():
     """Protects against a request that was on its way for long: it says what a holder did before."""
     granter = Granter(0.0, {})
     granter.decided = {A: Held("n1", False)}
-    now = lease.AUTHORITY + lease.HOLD
+    now = lease.PROOF + lease.HOLD
     granter.proved(now)
     holder = Holder("n1", 1)
     early = holder.ask(now)
@@ -331,8 +333,8 @@ def test_who_begins_to_act_moves_nothing_until_the_former_one_can_grant_no_more(
     granter = Granter(100.0, {A: Held("n1", True), "203.0.113.6": Held("n1", False)})
     granter.proved(100.0)
     assert granter.is_free(A, "n1", 100.0) and not granter.is_free("203.0.113.6", "n1", 100.0)
-    assert not granter.is_free(A, "n2", 100.0 + lease.AUTHORITY + lease.HOLD - 0.01)
-    assert granter.is_free(A, "n2", 100.0 + lease.AUTHORITY + lease.HOLD)
+    assert not granter.is_free(A, "n2", 100.0 + lease.PROOF + lease.HOLD - 0.01)
+    assert granter.is_free(A, "n2", 100.0 + lease.PROOF + lease.HOLD)
 
 
 def test_no_grant_without_authority():
@@ -364,89 +366,81 @@ def test_messages_have_room():
     assert list(itertools.islice(granter.offered("n2"), 1)) == []
 
 
-def held_by_first(now):
-    """A granter, and a holder that has a lease of the address."""
+def test_a_request_of_another_granters_time_says_nothing():
+    """Protects a node from whoever sends its requests of before again, which anybody on the underlay can read: the node
+    itself is answered all the time, and the granter learns nothing from them."""
+    old = Holder("n1", 111)
+    former = Granter(0.0, {A: Held("n1", True)}, 1)
+    former.proved(0.0)
+    for now in (0.0, 0.1):
+        captured = old.ask(now)
+        old.take_in(former.take_in(captured, now), now)
+    granter, new = Granter(20.0, {A: Held("n1", True)}, 2), Holder("n1", 222)
+    granter.proved(20.0)
+    again = granter.take_in(captured, 20.0)
+    assert again.term == 2 and not again.offered and not again.granted and granter.is_silent("n1", 20.0)
+    new.guards({A})
+    for now in (20.0, 20.15, 20.3):
+        assert new.take_in(granter.take_in(new.ask(now), now), now) == (now > 20.0)
+        granter.take_in(captured, now)
+    assert new.allowed(20.3) == {A}
+
+
+def test_the_last_sessions_are_remembered():
+    """Protects against messages of programs that have ended: of many it is the last ones that are known as such."""
     granter = Granter(0.0, {})
-    granter.decided = {A: Held("n1", True)}
-    granter.proved(now)
-    holder = Holder("n1", 1)
-    holder.guards({A})
-    assert holder.take_in(granter.take_in(holder.ask(now), now), now) and holder.allowed(now) == {A}
-    return granter, holder
-
-
-BEGUN = lease.AUTHORITY + lease.HOLD
-
-
-def test_who_could_not_close_gives_nothing_back():
-    """Protects against two holders: a bridge that does not answer may still be open, so its program releases nothing;
-    another node gets the address when the last lease is over in any case, or once the bridge has said that it is
-    closed."""
-    granter, holder = held_by_first(BEGUN)
-    holder.fails()
-    granter.take_in(holder.ask(BEGUN + 0.1), BEGUN + 0.1)
-    assert not holder.allowed(BEGUN + 0.1)
-    assert not granter.is_free(A, "n2", BEGUN + 0.1) and granter.is_free(A, "n2", BEGUN + lease.HOLD)
-    holder.closed()
-    granter.take_in(holder.ask(BEGUN + 0.2), BEGUN + 0.2)
-    assert granter.is_free(A, "n2", BEGUN + 0.2)
-
-
-def test_new_program_gives_nothing_back_before_it_has_closed():
-    """Protects against the gates of a program that was killed: the next one knows nothing of them at first."""
-    granter, _holder = held_by_first(BEGUN)
-    new = Holder("n1", 2)
-    for number in range(3):
-        granter.take_in(new.ask(BEGUN + number / 10), BEGUN + number / 10)
-    assert not granter.is_free(A, "n2", BEGUN + 0.3)
-    new.closed()
-    granter.take_in(new.ask(BEGUN + 0.4), BEGUN + 0.4)
-    assert granter.is_free(A, "n2", BEGUN + 0.4)
-
-
-def test_what_is_being_closed_is_neither_opened_nor_given_back():
-    """Protects a planned move: between the decision to close and the bridge's word an answer opens nothing, and a
-    request releases nothing."""
-    granter, holder = held_by_first(BEGUN)
-    answer = granter.take_in(holder.ask(BEGUN + 0.1), BEGUN + 0.1)
-    holder.narrow(())
-    holder.take_in(answer, BEGUN + 0.15)
-    assert not holder.allowed(BEGUN + 0.15)
-    granter.take_in(holder.ask(BEGUN + 0.2), BEGUN + 0.2)
-    assert not granter.is_free(A, "n2", BEGUN + 0.2)
-
-
-def test_node_whose_bridge_does_not_answer_counts_as_silent():
-    """Protects addresses of a node that asks for them, and can't hold any: others get them. When its bridge answers
-    again it is a candidate."""
-    granter, holder = held_by_first(BEGUN)
-    holder.fails()
-    now = BEGUN
-    while now < BEGUN + lease.SILENT + 0.2:
-        now += 0.1
-        granter.take_in(holder.ask(now), now)
-    assert granter.is_silent("n1", now)
-    holder.closed()
-    granter.take_in(holder.ask(now), now)
-    assert not granter.is_silent("n1", now)
-
-
-def test_node_that_does_not_guard_what_it_is_offered_gets_nothing_for_a_while():
-    """Protects addresses from a node whose bridge answers, and takes no flows, or has no router yet: they don't go to
-    and fro."""
-    granter = Granter(0.0, {A: Held("n1", False)})
     granter.proved(0.0)
-    holder, now = Holder("n1", 1), 0.0
-    holder.guards(())
-    while now < lease.LATE:
-        granter.take_in(holder.ask(now), now)
-        assert not granter.is_silent("n1", now)
-        now += 0.1
-    now += 0.1
-    granter.take_in(holder.ask(now), now)
-    granter.decided = {A: Held("n2", False)}
-    granter.take_in(holder.ask(now), now)
-    assert granter.is_silent("n1", now)
-    now += lease.BARRED
-    granter.take_in(holder.ask(now), now)
-    assert not granter.is_silent("n1", now)
+    luck = random.Random(1)
+    sessions = [luck.getrandbits(63) for _ in range(3 * lease.MOST_FORMER)]
+    for one in sessions:
+        granter.take_in(Holder("n1", one).ask(0.0), 0.0)
+    for one in sessions[-lease.MOST_FORMER - 1 : -1]:
+        assert granter.take_in(lease.Request("n1", one, 9, frozenset()), 0.0) is None
+
+
+def test_holder_that_is_not_answered_begins_another_session():
+    """Protects a program that the granter takes for one that has ended: it is heard again after some seconds."""
+    granter, first, second = Granter(0.0, {}), Holder("n1", 1), Holder("n1", 7)
+    granter.proved(0.0)
+    for one in (first, second):
+        one.take_in(granter.take_in(one.ask(0.0), 0.0), 0.0)
+    assert granter.take_in(first.ask(1.0), 1.0) is None
+    assert granter.take_in(first.ask(lease.ANEW - 1), 1.0) is None
+    granter.proved(lease.ANEW)
+    assert granter.take_in(first.ask(lease.ANEW), lease.ANEW) is not None
+
+
+def test_first_granter_of_all_waits_for_nobody():
+    """Protects the start of a cluster: where nobody has ever acted, nothing can be granted by another one."""
+    granter = Granter(100.0, {A: Held("n1", False)}, is_first=True)
+    assert granter.is_free(A, "n1", 100.0)
+
+
+def test_a_request_costs_what_its_node_holds(monkeypatch):
+    """Protects the granter's one thread: what other nodes hold is not looked at, neither in a request nor in its
+    release."""
+    decided = {f"10.{node}.0.{one}": Held(f"n{node}", True) for node in range(50) for one in range(1, 61)}
+    granter = Granter(0.0, decided, is_first=True)
+    granter.proved(0.0)
+    holders = [Holder(f"n{node}", node) for node in range(50)]
+    for one in holders:
+        for _ in range(2):
+            one.take_in(granter.take_in(one.ask(0.0), 0.0), 0.0)
+            one.guards(one.offered)
+    looked = []
+    is_free = Granter.is_free
+    monkeypatch.setattr(Granter, "is_free", lambda *of: looked.append(of) or is_free(*of))
+
+    class Whole(dict):
+        """What must not be gone through."""
+
+        def __iter__(self):
+            raise AssertionError("all addresses are gone through")
+
+        items = keys = values = __iter__
+
+    granter._decided, granter._busy = Whole(granter._decided), Whole(granter._busy)
+    answer = granter.take_in(holders[3].ask(0.1), 0.1)
+    assert len(answer.granted) == 60 and len(looked) == 60
+    holders[3].guards(())
+    assert not granter.take_in(holders[3].ask(0.2), 0.2).granted

@@ -92,10 +92,11 @@ def test_assignment_is_bounded():
 def test_messages_come_back():
     """Protects both sides: a message is read as it was written, by who knows the secret only."""
     addresses = frozenset({"10.55.0.7", "fd55::7"})
-    request = Request("node1", 2**63 - 1, 7, addresses)
-    answer = Answer(5, 7, addresses, frozenset({"fd55::7"}), True)
-    sent, back = wire.pack_request(request, SECRET), wire.pack_answer(answer, SECRET)
-    assert wire.parse_request(sent, SECRET) == request and wire.parse_answer(back, SECRET) == answer
+    for is_sure, term in ((True, 0), (False, 2**63 - 1)):
+        request = Request("node1", 2**63 - 1, 7, addresses, is_sure, term)
+        answer = Answer(5, 7, addresses, frozenset({"fd55::7"}), is_sure, term)
+        sent, back = wire.pack_request(request, SECRET), wire.pack_answer(answer, SECRET)
+        assert wire.parse_request(sent, SECRET) == request and wire.parse_answer(back, SECRET) == answer
     assert wire.parse_request(sent, b"other") is None and wire.parse_answer(sent, SECRET) is None
     many = frozenset(f"fd55::{number:x}" for number in range(1, MOST_OF_NODE + 1))
     assert len(wire.pack_request(Request("n" * 60, 1, 1, many), SECRET)) < 1400

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._ovsdb.rows import CurrentRow, Owner
@@ -12,7 +14,10 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.external_
     ExternalRoute,
     NextHop,
 )
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.model import Namespace
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.pin_planner import PinPlanner
 from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.pins import Gateway, Scope, Sources, Way
+from ansible_collections.ovn.kubernetes.plugins.module_utils._policies.selectors import Selector
 
 ONE = Gateway("one", ("100.64.0.2/16", "fd98::2/64"), ("10.55.0.1/24", "fd55::1/64"), ("10.55.0.254",), frozenset())
 TWO = Gateway("two", ("100.64.0.3/16", "fd98::3/64"), ("10.55.0.2/24",), ("10.55.0.253",), frozenset())
@@ -116,3 +121,82 @@ def test_a_gateway_in_the_database():
     found = pins.gateway([router, port])
     assert found == Gateway("one", ("100.64.0.2/16",), ("10.55.0.1/24",), ("10.55.0.254",), frozenset({6}))
     assert pins.gateway([router]) is None and pins.gateway([port]) is None
+
+
+@pytest.mark.parametrize("hop", ["10.55.0.0", "10.55.0.255", "fd55::"])
+def test_a_network_is_no_router(hop):
+    """Protects packets from a next hop that no router has: the network's own address, and that of all in it."""
+    assert not ways(NextHop(hop)).ways
+    assert ONE.leads_to("fd55::ffff:ffff:ffff:ffff")
+    pair = ONE._replace(physical_ips=("10.55.0.1/31",), next_hops=())
+    assert pair.leads_to("10.55.0.0")
+
+
+class PlannerOf:
+    """A planner of these objects, with what it asks others for.
+
+    :ivar marked: the scopes that were marked.
+    """
+
+    def __init__(self, monkeypatch, *routes):
+        self.forms, self.marked, self.found = dict(ALL), [], []
+        replica = SimpleNamespace(
+            owned=lambda owner, _tables: owner.name, owners=lambda kind: sorted(self.forms) if kind == "Gateway" else []
+        )
+        monkeypatch.setattr(pins, "gateway", self.forms.get)
+        reached = pins._reached
+        monkeypatch.setattr(pins, "_reached", lambda *of: self.found.append(of[0].ip) or reached(*of))
+        sets = SimpleNamespace(use=lambda *of: None, release=lambda *of: None)
+        spaces = {one.name: Namespace(one.name, {"of": one.name}) for one in routes}
+        status = SimpleNamespace(merge=lambda *of: None, forget=lambda *of: None)
+        self.planner = PinPlanner(replica, {one.name: one for one in routes}, spaces, sets, lambda *of: None, status)
+        self.planner.engine = SimpleNamespace(active=True, mark=lambda kind, name: self.marked.append(name))
+        for one in routes:
+            self.planner.route_changed(one.name, None, one)
+        self.planner.begin()
+        for one in routes:
+            self.planner.done(f"namespace/{one.name}", [])
+        self.marked.clear()
+        self.found.clear()
+
+    def change(self, name, **more):
+        """Let a gateway change."""
+        self.forms[name] = self.forms[name]._replace(**more)
+        self.planner.row_changed(
+            SimpleNamespace(owner=Owner("Gateway", name), table="Logical_Router", name=f"GR_{name}")
+        )
+
+
+def of_namespace(name, *hops):
+    """An object for the namespace of its name."""
+    selector = Selector.parse({"matchLabels": {"of": name}})
+    return ExternalRoute(name, "u", "", namespaces=selector, hops=tuple(map(NextHop, hops)))
+
+
+def test_a_gateway_costs_what_it_leads_to(monkeypatch):
+    """Protects the watcher's loop from each mark of a gateway: objects to whose next hops it does not lead are not
+    looked at, and a next hop that many objects name is looked for once."""
+    near = [of_namespace(f"near{number}", "10.55.0.9", "10.55.0.10") for number in range(20)]
+    made = PlannerOf(monkeypatch, *near, of_namespace("far", "10.66.0.7"))
+    made.change("far", down=frozenset({4}))
+    assert made.marked == ["namespace/far"] and made.found == []
+    made.planner.done("namespace/far", [])
+    assert made.found == ["10.66.0.7"]
+    made.change("one", down=frozenset({4}))
+    assert len(made.marked) == 21 and "namespace/far" not in made.marked[1:]
+    for one in near:
+        made.planner.done(f"namespace/{one.name}", [])
+    assert sorted(made.found) == ["10.55.0.10", "10.55.0.9", "10.66.0.7"]
+    made.change("one", join_ips=("100.99.0.2/16",))
+    assert len(made.marked) == 21 + 21  # all policies name the join networks
+
+
+def test_a_message_is_cut_before_it_is_compared(monkeypatch):
+    """Protects the API server: a status whose messages are long is written once, since what is read back is cut too."""
+    route = of_namespace("a", "10.66.0.7")._replace(faults=("x" * 5000,))
+    made, told = PlannerOf(monkeypatch, route), []
+    made.planner._status_writer.merge = lambda _path, _uid, body, says, _told: told.append((body, says))
+    made.planner._tell("a")
+    (body, says) = told[0]
+    item = {"metadata": {"name": "a", "uid": "u"}, "spec": {}, "status": body}
+    assert ExternalRoute.from_object(item).told == says
