@@ -92,8 +92,8 @@ def test_assignment_is_bounded():
 def test_messages_come_back():
     """Protects both sides: a message is read as it was written, by who knows the secret only."""
     addresses = frozenset({"10.55.0.7", "fd55::7"})
-    request = Request("node1", 2**63 - 1, 7, addresses)
-    answer = Answer(5, 7, addresses, frozenset({"fd55::7"}), True)
+    request = Request("node1", 2**63 - 1, 7, addresses, 2**63 - 2)
+    answer = Answer(5, 7, addresses, frozenset({"fd55::7"}), True, 2**63 - 2)
     sent, back = wire.pack_request(request, SECRET), wire.pack_answer(answer, SECRET)
     assert wire.parse_request(sent, SECRET) == request and wire.parse_answer(back, SECRET) == answer
     assert wire.parse_request(sent, b"other") is None and wire.parse_answer(sent, SECRET) is None
