@@ -9,6 +9,7 @@ A datagram is a tag, the code, and a body: numbers in network order, a node's na
 
 from __future__ import annotations
 
+import functools
 import hmac
 import ipaddress
 import struct
@@ -78,8 +79,22 @@ def _open(tag: bytes, data: bytes, secret: bytes) -> bytes | None:
     return body
 
 
+# The same addresses are in each message of a node.
+
+
+@functools.lru_cache(maxsize=16384)
+def _bytes(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
+
+
+@functools.lru_cache(maxsize=16384)
+def _text(packed: bytes) -> str:
+    """:raises ValueError: these are no address."""
+    return str(ipaddress.ip_address(packed))
+
+
 def _pack(addresses: Iterable[str]) -> bytes:
-    packed = [ipaddress.ip_address(one).packed for one in sorted(addresses)[:MOST_OF_NODE]]
+    packed = [_bytes(one) for one in sorted(addresses)[:MOST_OF_NODE]]
     return b"".join(bytes([len(one)]) + one for one in packed)
 
 
@@ -92,7 +107,7 @@ def _list(data: bytes) -> list[str]:
     found, place = [], 0
     while place < len(data):
         end = place + 1 + data[place]
-        found.append(str(ipaddress.ip_address(data[place + 1 : end])))
+        found.append(_text(data[place + 1 : end]))
         place = end
     if len(found) > 2 * MOST_OF_NODE:
         raise ValueError("more addresses than a node has")
