@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-policies test-masters test-kernel bench soak archive
+.PHONY: help env demo clean test check lint sanity units integration nics molecule test-kubernetes test-conformance test-masters test-kernel bench soak archive
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -45,11 +45,8 @@ test-kubernetes: ## a real Kubernetes on the lab's hosts
 test-masters: env ## drills of three masters: killed, cut off, hanging, wiped, changed under load, on the lab that is there (half an hour)
 	@bash -c ". tests/tools/activate && exec python -m pytest --timeout=900 tests/masters"
 
-test-conformance: env ## upstream's end-to-end tests of the network and a part of Cyclonus, on the Kubernetes that is there (an hour)
-	@bash -c ". tests/tools/activate; molecule/kubernetes/conformance; code=\$$?; molecule/kubernetes/cyclonus --listed && exit \$$code"
-
-test-policies: env ## upstream's three suites of network policies, whole, on the Kubernetes that is there (hours)
-	@bash -c ". tests/tools/activate; code=0; for suite in 'conformance --policies' cluster-network-policies cyclonus; do molecule/kubernetes/\$$suite || code=1; done; exit \$$code"
+test-conformance: env ## upstream's end-to-end tests of the network, on the Kubernetes that is there (half an hour)
+	@bash -c ". tests/tools/activate && exec molecule/kubernetes/conformance"
 
 test-kernel: ## the scenario with the kernel's datapath
 	@tests/tools/run-tests kernel

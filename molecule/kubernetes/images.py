@@ -19,18 +19,14 @@ import tarfile
 PAUSE = "registry.k8s.io/pause:3.10.1"
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.56"
 NAME_SERVER = "registry.k8s.io/coredns/coredns:v1.13.1"
-# Images that upstream's tests use for a shell, sleep or dig, and the agnhost of other suites (Cyclonus,
-# network-policy-api). The agnhost image takes their place.
+# Images that upstream's tests use for a shell, sleep or dig. The agnhost image takes their place.
 STAND_INS = (
     "registry.k8s.io/e2e-test-images/busybox:1.37.0-1",
     "registry.k8s.io/e2e-test-images/jessie-dnsutils:1.7",
-    "registry.k8s.io/e2e-test-images/agnhost:2.43",
-    "registry.k8s.io/e2e-test-images/agnhost:2.45",
 )
 # Beside agnhost: what upstream's tests run in pods.
 TOOLS = "curl,wget,iproute2,iputils-ping,bind9-dnsutils,netcat-openbsd,ca-certificates"
 SUITE = "bookworm"
-SCRIPT = pathlib.Path(__file__).resolve().parent / "files" / "agnhost"
 LAB = pathlib.Path(__file__).resolve().parents[1] / "lab" / "lab"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -43,8 +39,8 @@ class Images:
 
     def __init__(self, programs: pathlib.Path) -> None:
         self.programs = programs
-        # An image is made again when its recipe has changed: this file, and the script in it.
-        self._recipe = hashlib.sha256(pathlib.Path(__file__).read_bytes() + SCRIPT.read_bytes()).hexdigest()[:8]
+        # An image is made again when its recipe, which is this file, has changed.
+        self._recipe = hashlib.sha256(pathlib.Path(__file__).read_bytes()).hexdigest()[:8]
 
     def file(self, image: str) -> pathlib.Path:
         """Return the archive of an image."""
@@ -53,21 +49,16 @@ class Images:
 
     def make(self) -> None:
         """Make the images that each host gets: pause and agnhost."""
-        if not self._made(PAUSE, "agnhost"):
+        if not self.file(PAUSE).exists():
             self._write(PAUSE, self._layer("agnhost"), "/agnhost", "pause")
-        if not self._made(AGNHOST, "agnhost"):
+        if not self.file(AGNHOST).exists():
             print("cluster: image agnhost: building (half a minute)", flush=True)
             self._write(AGNHOST, self._agnhost_layer(), "/agnhost")
 
     def make_name_server(self) -> None:
         """Make the image of CoreDNS."""
-        if not self._made(NAME_SERVER, "coredns"):
+        if not self.file(NAME_SERVER).exists():
             self._write(NAME_SERVER, self._layer("coredns"), "/coredns")
-
-    def _made(self, image: str, program: str) -> bool:
-        """Return whether an image is there, and has the program as it is now."""
-        file = self.file(image)
-        return file.exists() and file.stat().st_mtime >= (self.programs / program).stat().st_mtime
 
     def _layer(self, program: str) -> bytes:
         """Return a layer that holds one program in its root folder."""
@@ -96,10 +87,8 @@ class Images:
             ]
             subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
             with tarfile.open(path, "a", dereference=True) as tar:
-                for file in (certificate, key):
+                for file in (self.programs / "agnhost", certificate, key):
                     tar.add(file, f"./{file.name}")
-                tar.add(self.programs / "agnhost", "./usr/lib/agnhost/agnhost")
-                tar.add(SCRIPT, "./agnhost")
             return path.read_bytes()
         finally:
             for file in (path, key, certificate):

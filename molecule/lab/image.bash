@@ -10,7 +10,7 @@
 image_packages=(systemd systemd-sysv dbus openssh-server python3 python3-apt
     ca-certificates conntrack curl ethtool iperf3 iproute2 iputils-ping kmod less nftables openssl procps psmisc tcpdump)
 offered_packages=(openvswitch-switch ovn-central ovn-host openvswitch-pki python3-openvswitch python3-pyroute2 python3-nftables
-    python3-aiohttp python3-cryptography python3-dnspython python3-prometheus-client python3-icmplib python3-systemd containernetworking-plugins containerd)
+    python3-aiohttp python3-cryptography python3-prometheus-client python3-icmplib python3-systemd containernetworking-plugins containerd)
 # Network managers and a DHCP server, for the tests that need one; without what they recommend.
 offered_managers=(ifupdown isc-dhcp-client network-manager systemd-resolved netplan.io dnsmasq-base python3-jeepney)
 masked_units=(systemd-udevd.service systemd-udev-trigger.service systemd-logind.service systemd-resolved.service

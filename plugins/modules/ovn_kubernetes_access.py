@@ -12,8 +12,7 @@ version_added: 0.1.0
 description:
   - Service accounts, roles and bindings in the namespace C(ovn-kubernetes). The watcher has an account, and so has each
     node's server.
-  - The watcher may read nodes, pods, services, endpoint slices, policies and egress objects, write the status of pods,
-    of cluster network policies and of egress objects, and events.
+  - The watcher may read nodes, pods, services and endpoint slices, write the status of pods and events.
   - A node's server may act as its node (C(system:node:NAME)) and do nothing else, so that the API server's Node
     authorizer shows it that node's pods only.
   - Each account may ask for its own next token.
@@ -36,15 +35,8 @@ options:
     type: list
     elements: str
     default: []
-  definitions:
-    description:
-      - Definitions of kinds (CustomResourceDefinition) that the API server gets as they are, such as that of
-        ClusterNetworkPolicy. They are never deleted, since all objects of their kinds would go with them.
-    type: list
-    elements: dict
-    default: []
   state:
-    description: With V(absent) all of it is deleted, but O(definitions).
+    description: With V(absent) all of it is deleted.
     type: str
     choices: [present, absent]
     default: present
@@ -64,13 +56,6 @@ EXAMPLES = r"""
     ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/pki/ca.crt') }}"
     token: "{{ vault_admin_token }}"
     nodes: [kube-minion1, kube-minion2]
-
-- name: Let the cluster have cluster network policies
-  ovn.kubernetes.ovn_kubernetes_access:
-    server: https://10.0.0.1:6443
-    token: "{{ vault_admin_token }}"
-    nodes: [kube-minion1, kube-minion2]
-    definitions: "{{ lookup('ansible.builtin.file', 'network-policy-api/standard.yaml') | from_yaml_all | list }}"
 
 - name: Delete the account of a node that was removed
   ovn.kubernetes.ovn_kubernetes_access:

@@ -20,7 +20,6 @@ T = t.TypeVar("T")
 API, TOKEN = "ovn_kubernetes_api", "ovn_kubernetes_token"
 GATEWAY_IP, NEXT_HOP = "ovn_gateway_ip", "ovn_gateway_next_hop"
 CA, ADMIN = "ovn_kubernetes_ca", "ovn_kubernetes_admin_kubeconfig"
-POLICIES, NO_POLICIES = "ovn_kubernetes_policies", "none"
 
 
 def api_access(inventory: Inventory) -> dict[str, str]:
@@ -62,7 +61,6 @@ class Access:
 
     :ivar server: URL of the API server; empty: there is no Kubernetes.
     :ivar accounts: the play makes the accounts and tokens.
-    :ivar policies: which definition of cluster network policies it makes.
     :raises InventoryError: the administrator's kubeconfig or the certificate authority can't be used.
     """
 
@@ -74,7 +72,6 @@ class Access:
         access = api_access(inventory)
         self.server = access.get("server", "")
         self.accounts = bool(self.server and inventory.cluster_value(ADMIN))
-        self.policies = (inventory.cluster_value(POLICIES) if self.accounts else None) or NO_POLICIES
         self._has_token = self.accounts or "token" in access
         self._has_authority = "ca" in access
 
@@ -123,13 +120,7 @@ class Access:
             gateways = self._gateways()
             more.update({"host_addresses": gateways} if gateways else {})
             programs.append(self._program(names.node_account(node), names.NODE_ACCESS, names.NODE_TOKEN, more))
-        return {
-            "server": self.server,
-            "accounts": self.accounts,
-            "policies": self.policies,
-            "pods": pods,
-            "programs": programs,
-        }
+        return {"server": self.server, "accounts": self.accounts, "pods": pods, "programs": programs}
 
     def _program(self, account: str, file: str, token_file: str, more: dict[str, t.Any]) -> dict[str, t.Any]:
         settings = {

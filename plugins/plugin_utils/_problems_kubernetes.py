@@ -8,7 +8,7 @@ from __future__ import annotations
 from ._errors import show
 from ._inventory import Inventory
 from ._kubeconfig import Unusable, authority, kubeconfig
-from ._kubernetes import ADMIN, API, CA, NO_POLICIES, POLICIES, TOKEN
+from ._kubernetes import ADMIN, API, CA, TOKEN
 from ._report import Report
 
 SERVICE = "ovn_service_subnet"
@@ -69,13 +69,6 @@ def _add_credentials(inventory: Inventory, api: str, report: Report) -> None:
             f"or {TOKEN}",
         )
     admin = inventory.valid_cluster_value(ADMIN)
-    policies = inventory.valid_cluster_value(POLICIES)
-    if policies not in (None, NO_POLICIES) and not admin:
-        report.add(
-            inventory.hosts_with(POLICIES),
-            f"{POLICIES} {show(policies)} needs an administrator's credential: set {ADMIN}, or {POLICIES} to "
-            f"{NO_POLICIES} and install the definition yourself",
-        )
     if admin:
         try:
             kubeconfig(admin, inventory.path(""))

@@ -286,20 +286,6 @@ _TABLE = (
         credential="administrator's kubeconfig",
     ),
     Variable(
-        "ovn_kubernetes_policies",
-        ALL,
-        "choice",
-        "none",
-        "`none`",
-        "standard",
-        "Which definition of ClusterNetworkPolicy (network-policy-api v0.3.0) the site play gives to the API server: "
-        "`standard`, or `experimental` with node peers, named ports and domain names; with either those of "
-        "EgressFirewall, EgressIP, EgressQoS and AdminPolicyBasedExternalRoute; with `none` it leaves alone what is "
-        "there. It needs `ovn_kubernetes_admin_kubeconfig`. Policies are enforced whoever has installed the "
-        "definition, ClusterNetworkPolicy with OVN 23.06 and later.",
-        choices=("none", "standard", "experimental"),
-    ),
-    Variable(
         "ovn_node_name",
         HOST,
         "name",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Iterable, Mapping
 
-from ..module_utils._common.node_subnet import host_addresses
+from ..module_utils._common import addressing
 from . import _overlay
 from ._advice import exposed_tunnels, left_gateways, of_exposed_tunnels
 from ._central_findings import central_findings
@@ -131,7 +131,7 @@ def _answers(
     for place, host in enumerate(ring):
         others = [*ring[place + 1 :], *ring[:place]][:PEERS]
         peers[host] = [
-            {"name": other, "address": host_addresses(subnet).management}
+            {"name": other, "address": addressing.nth(subnet, addressing.HOST, prefix=False)}
             for other in others
             for subnet in subnets[other]
         ]

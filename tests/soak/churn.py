@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Pods, services, policies and nodes that come, change, are renamed and go, in several threads.
+"""Pods, services and nodes that come, change, are renamed and go, in several threads.
 
 Each thread does what a kubelet with its runtime, a user, or an administrator does. What a thread chooses follows from
 its seed; how the threads meet does not.
@@ -16,19 +16,9 @@ import time
 from hostile_lives import HostileLives
 from node_lives import NodeLives
 from pod_lives import PodLives
-from policy_lives import PolicyLives
 from service_lives import ServiceLives
 
-COMING = (
-    "pods",
-    "pods of other nodes",
-    "services",
-    "nodes",
-    "hostile objects",
-    "namespaces",
-    "pods of policies",
-    "policies",
-)
+COMING = ("pods", "pods of other nodes", "services", "nodes", "hostile objects")
 POD_THREADS, SERVICE_THREADS = 5, 2
 
 
@@ -65,7 +55,7 @@ class Churn:
     def __init__(self, overlay, seed, rate):
         self.done, self.seconds, self.failures = collections.Counter(), [], []
         self._rate = rate
-        kinds = [PodLives] * POD_THREADS + [ServiceLives] * SERVICE_THREADS + [NodeLives, HostileLives, PolicyLives]
+        kinds = [PodLives] * POD_THREADS + [ServiceLives] * SERVICE_THREADS + [NodeLives, HostileLives]
         addresses = {}  # of the pods that live now, for services
         self._lives = [
             kind(overlay, random.Random(f"{seed}/{number}"), number, self, addresses)

@@ -34,7 +34,7 @@ class Host(Node):
     """The node, with the real API server and the real ovn-controller in the places of their stand-ins."""
 
     def __init__(self, folder, kubernetes, southbound):
-        self.folder, self.server, self._dual = pathlib.Path(folder), None, True
+        self.folder, self.server = pathlib.Path(folder), None
         self.folder.mkdir()
         self._start_program = lambda _program, arguments, log: start_anew(
             "soak_programs:node", [str(self.folder), *arguments], log

@@ -10,7 +10,6 @@ import time
 from typing import NamedTuple
 
 from node_server import Netns, answer
-from policy_lives import APPS
 
 LIVING = 8  # pods of one thread at the same time
 PATIENCE = 240  # seconds; the kubelet gives a sandbox twice its --runtime-request-timeout, which is 2 minutes
@@ -71,7 +70,7 @@ class PodLives:
             container["ports"] = [{"containerPort": 8080, "hostPort": self._chance.randrange(20_000, 21_000)}]
         annotations = {"kubernetes.io/egress-bandwidth": "10M"} if self._chance.random() < 0.2 else {}
         return {
-            "metadata": {"name": name, "annotations": annotations, "labels": {"app": self._chance.choice(APPS)}},
+            "metadata": {"name": name, "annotations": annotations},
             "spec": {"nodeName": "node1", "containers": [container]},
         }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""Let pods, services, policies and nodes come, change and go for an hour, and judge whether all is as before.
+"""Let pods, services and nodes come, change and go for an hour, and judge whether all is as before.
 
 It runs in four quarters. After each one everything that came has gone, and what is left is compared with what was there
 before: rows, flows, rules, links, memory, open files and logs. A few pods and services stay the whole time; their

@@ -52,7 +52,6 @@ class Hostile:
             "Pod": f"/api/v1/namespaces/{namespace}/pods",
             "Service": f"/api/v1/namespaces/{namespace}/services",
             "EndpointSlice": f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
-            "NetworkPolicy": f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
             "Node": "/api/v1/nodes",
             "Namespace": "/api/v1/namespaces",
         }
@@ -60,9 +59,7 @@ class Hostile:
 
     def make(self):
         """Make an object of any kind; None when the API server took none of it."""
-        kind = self.chance.choice(
-            ["Pod"] * 5 + ["Service"] * 4 + ["EndpointSlice"] * 4 + ["NetworkPolicy"] * 4 + ["Node"] * 2
-        )
+        kind = self.chance.choice(["Pod"] * 5 + ["Service"] * 4 + ["EndpointSlice"] * 4 + ["Node"] * 2)
         shape = self.chance.choice(self._shapes(kind))
         return self.make_of(kind, shape())
 
@@ -74,17 +71,9 @@ class Hostile:
                 self._pod_of_many_addresses,
                 self._large_pod,
                 self._pod_of_many_ports,
-                self._pod_of_many_names,
             ),
             "Service": (self._service, self._taking_service, self._wide_service, self._large_service),
             "EndpointSlice": (self._slice, self._slice, self._wide_slice),
-            "NetworkPolicy": (
-                self._policy,
-                self._policy_of_many_rules,
-                self._policy_of_many_peers,
-                self._policy_of_many_networks,
-                self._policy_of_many_names,
-            ),
             "Node": (self._node,),
             "Namespace": (self._namespace_of_users,),
         }[kind]
@@ -253,116 +242,8 @@ class Hostile:
         }
         return body
 
-    def _pod_of_many_names(self):
-        """Ten names of ports, each with another number than in other pods, in many containers each."""
-        body = self._pod()
-        body["spec"]["nodeName"] = self.chance.choice(["node1", "node2"])
-        body["spec"]["containers"] = [
-            {
-                "name": f"c{container}",
-                "image": "i",
-                "ports": [{"name": f"p{n}", "containerPort": self.chance.randrange(1, 65536)} for n in range(10)],
-            }
-            for container in range(20)
-        ]
-        return body
-
     def _owner(self, number):
         return {"apiVersion": "v1", "kind": self._values.text() or "DaemonSet", "name": "x", "uid": f"u{number}"}
-
-    # Network policies.
-
-    def _policy(self):
-        """Selectors, networks and ports of any kind, of everybody's namespaces and pods."""
-        rules = [
-            {
-                "from": [self._peer() for _number in range(3)],
-                "to": [self._peer() for _number in range(3)],
-                "ports": [self._port() for _number in range(3)],
-            }
-            for _rule in range(5)
-        ]
-        return {
-            "metadata": self._metadata("NetworkPolicy", self._annotations(100_000)),
-            "spec": {
-                "podSelector": self._selector(),
-                "ingress": rules,
-                "egress": rules,
-                "policyTypes": self.chance.choice([None, ["Egress"], ["Ingress", "Egress"]]),
-            },
-        }
-
-    def _selector(self):
-        chance = self.chance
-        key, value = (chance.choice([self._values.text(), self._values.name(5), "app"]) for _text in range(2))
-        operator = chance.choice(["In", "NotIn", "Exists", "DoesNotExist", "Matches"])
-        values = [value, "x"] if operator.endswith("In") else []
-        return chance.choice(
-            [
-                {},
-                {"matchLabels": {key: value}},
-                {"matchExpressions": [{"key": key, "operator": operator, "values": values}]},
-            ]
-        )
-
-    def _peer(self):
-        block = {"cidr": f"{self._values.valid_address()}/{self.chance.choice([0, 8, 24, 32, 128])}"}
-        return self.chance.choice(
-            [
-                {"podSelector": self._selector()},
-                {"namespaceSelector": self._selector()},
-                {"namespaceSelector": {}, "podSelector": self._selector()},
-                {"ipBlock": block},
-            ]
-        )
-
-    def _port(self):
-        port = self.chance.choice([1, 80, 65535, "http", self._values.name(10)])
-        return self.chance.choice([{}, {"protocol": "SCTP"}, {"port": port}, {"port": 5, "endPort": 65535}])
-
-    def _policy_of_many_rules(self):
-        """As many rules as there is room for, each with a peer of its own."""
-        body = self._policy()
-        body["spec"]["ingress"] = [
-            {"from": [{"namespaceSelector": {"matchLabels": {"n": str(number)}}}], "ports": [{"port": number + 1}]}
-            for number in range(10_000)
-        ]
-        body["spec"]["policyTypes"] = ["Ingress"]
-        return body
-
-    def _policy_of_many_peers(self):
-        """Few rules with as many peers and ports as are served."""
-        body = self._policy()
-        peers = [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"n": str(n)}}} for n in range(250)]
-        ports = [{"port": 2 * number + 1, "protocol": "UDP"} for number in range(500)]
-        body["spec"] = {"podSelector": {}, "ingress": [{"from": peers, "ports": ports}, {"from": peers}]}
-        return body
-
-    def _policy_of_many_names(self):
-        """As many peers as are served, which select all pods, each with ten names of ports."""
-        body = self._policy()
-        peers = [
-            {
-                "namespaceSelector": {},
-                "podSelector": {"matchExpressions": [{"key": f"n{n}", "operator": "DoesNotExist"}]},
-            }
-            for n in range(100)
-        ]
-        ports = [{"port": f"p{number}"} for number in range(10)]
-        body["spec"] = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": peers, "ports": ports}]}
-        return body
-
-    def _policy_of_many_networks(self):
-        """A thousand networks with exceptions, of which very many others are made."""
-        body = self._policy()
-        wide = [[f"10.{n}.0.0/16", [f"10.{n}.{m}.7/32" for m in range(3)]] for n in range(250)]
-        blocks = [
-            [f"fd{n >> 8:02x}:{n & 255:x}::/32", [f"fd{n >> 8:02x}:{n & 255:x}:1::/48"]]
-            for n in range(self.chance.choice([500, 1000]))
-        ]
-        peers = [{"ipBlock": {"cidr": cidr, "except": exceptions}} for cidr, exceptions in (*wide, *blocks)]
-        body["spec"] = {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"to": peers}]}
-        return body
 
     # Services and their slices.
 

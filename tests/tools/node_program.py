@@ -11,8 +11,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.cni import co
 from ansible_collections.ovn.kubernetes.plugins.module_utils._programs import daemon, node, node_server
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_reconcile
 
-SUBNETS = {"192.168.0.0/16": "192.168.1.0/24", "fd10:128::/48": "fd10:128:0:1::/64"}  # of the node, by network
-
 
 def main(arguments):
     """Run it with the capabilities of its unit, and short intervals between what it does again and again."""
@@ -23,6 +21,5 @@ def main(arguments):
     daemon.LOOK = node_server.HEARTBEAT = 1.0
     condition.PACE, condition.SOON = 0.1, 1.0
     # As the node's settings have it on a host: the services' and the join network beside the pods'.
-    subnets = [subnet for network, subnet in SUBNETS.items() if network in arguments]
-    node._saved_settings = lambda: {"subnets": subnets, "routes": ["10.96.0.0/16", "100.64.0.0/16"]}
+    node._saved_settings = lambda: {"subnets": ["192.168.1.0/24"], "routes": ["10.96.0.0/16", "100.64.0.0/16"]}
     return node.main(arguments)

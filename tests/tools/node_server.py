@@ -295,12 +295,10 @@ class Node:
     :param folder: for its files.
     :param datapath: of br-int: netdev is really there, system is only named.
     :param start: how its server is started, as :mod:`preloaded` has it.
-    :param dual: whether pods have IPv6 too.
     """
 
-    def __init__(self, folder, datapath="netdev", vswitchd=True, start=preloaded.start, dual=False):
+    def __init__(self, folder, datapath="netdev", vswitchd=True, start=preloaded.start):
         self.folder, self.server, self._start_program = pathlib.Path(folder), None, start
-        self._dual = dual
         self.folder.mkdir(exist_ok=True)
         self.database = Vswitch() if vswitchd else Server("vswitch", "Open_vSwitch")
         self.api = ApiServer()
@@ -389,7 +387,6 @@ class Node:
                 "node1",
                 "--cluster-subnet",
                 "192.168.0.0/16",
-                *(["--cluster-subnet", "fd10:128::/48"] if self._dual else []),
                 "--kubernetes",
                 str(self.folder / "kubernetes.json"),
                 "--local",

@@ -10,7 +10,6 @@ SCHEMAS = {
     "Service": ("/openapi/v3/api/v1", "io.k8s.api.core.v1.Service"),
     "Node": ("/openapi/v3/api/v1", "io.k8s.api.core.v1.Node"),
     "Namespace": ("/openapi/v3/api/v1", "io.k8s.api.core.v1.Namespace"),
-    "NetworkPolicy": ("/openapi/v3/apis/networking.k8s.io/v1", "io.k8s.api.networking.v1.NetworkPolicy"),
     "EndpointSlice": ("/openapi/v3/apis/discovery.k8s.io/v1", "io.k8s.api.discovery.v1.EndpointSlice"),
 }
 QUANTITY, INT_OR_STRING = "resource.Quantity", "intstr.IntOrString"

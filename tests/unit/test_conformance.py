@@ -7,7 +7,6 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import pathlib
-import re
 from xml.etree import ElementTree
 
 import pytest
@@ -42,8 +41,7 @@ def verdict(*cases, code=1, reason=""):
 def test_what_is_good(capsys):
     """Protects the rule's other side: known failures, excluded tests and skipped ones are listed, and are no fault."""
     left = (
-        '<testcase name="[It] [sig-network] Services over sctp [Feature:SCTPConnectivity] [sig-network]"><skipped '
-        'message="skipped"/></testcase>'
+        '<testcase name="[It] [sig-network] Services over sctp [sig-network]"><skipped message="skipped"/></testcase>'
     )
     itself = (
         '<testcase name="[It] [sig-network] Services of a cloud [sig-network]"><skipped message="skipped - no '
@@ -104,21 +102,3 @@ def test_what_is_not(cases, more):
     none.
     """
     assert not verdict(*cases, **more)
-
-
-@pytest.mark.parametrize(
-    ("name", "left"),
-    [
-        ("Netpol [Feature:SCTPConnectivity] [LinuxOnly] NetworkPolicy between server and client using SCTP", True),
-        ("Services should allow creating a basic SCTP service with pod and endpoints [LinuxOnly] [Serial]", True),
-        ("Netpol NetworkPolicy between server and client should not mistakenly treat 'protocol: SCTP' as", False),
-        (
-            "Netpol NetworkPolicy between server and client should properly isolate pods by a policy allowing SCTP",
-            False,
-        ),
-    ],
-)
-def test_what_needs_sctp(name, left):
-    """Protects the tests of policies about SCTP that need no SCTP."""
-    pattern = conformance.LEFT_OUT["the lab's kernel has no SCTP module"]
-    assert bool(re.search(pattern, f"[sig-network] {name} [Feature:NetworkPolicy]")) == left

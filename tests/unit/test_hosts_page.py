@@ -28,7 +28,7 @@ def test_the_ports_are_those_of_the_code():
     southbound = {names.SOUTHBOUND_PORT, names.SOUTHBOUND_CENTRAL_PORT, names.SOUTHBOUND_SWITCH_PORT}
     databases = {names.NORTHBOUND_PORT, names.NORTHBOUND_RAFT_PORT, names.SOUTHBOUND_RAFT_PORT, *southbound}
     others = {*databases, names.PROXY_HEALTH_PORT, *local}
-    wanted = {(GENEVE_PORT, "udp"), (names.EGRESS_LEASE_PORT, "udp"), *((port, "tcp") for port in others)}
+    wanted = {(GENEVE_PORT, "udp"), *((port, "tcp") for port in others)}
     table = rows(r"^\| \d+ \| (?:udp|tcp) \|.*\|$")
     assert {(int(port), protocol) for port, protocol, *_rest in table} == wanted
     assert {int(row[0]) for row in table if "127.0.0.1" in row[2]} == local

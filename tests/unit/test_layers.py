@@ -21,8 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 FILES = sorted(path.relative_to(PLUGINS).as_posix() for path in PLUGINS.rglob("*.py"))
 OURS = "ansible_collections.ovn.kubernetes.plugins"
-# No library that is light enough speaks OpenFlow, and none reads flows as ovn-trace does: docs/architecture.md.
-MAY_FORK = {"module_utils/_openflow/client", "module_utils/_programs/policy_explain"}
+MAY_FORK = {"module_utils/_openflow/client"}  # no library that is light enough speaks OpenFlow: docs/architecture.md
 FORKING = {"system", "popen", "posix_spawn", "create_subprocess_exec", "create_subprocess_shell"}
 
 

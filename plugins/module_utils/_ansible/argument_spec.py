@@ -246,7 +246,6 @@ OVN_KUBERNETES_ACCESS: dict[str, Any] = {
         **KUBERNETES_ADMINISTRATOR,
         "nodes": TEXTS,
         "absent_nodes": {**TEXTS, "default": []},
-        "definitions": {"type": "list", "elements": "dict", "default": []},
         "state": STATE,
     },
     "required_together": [("certificate", "key")],

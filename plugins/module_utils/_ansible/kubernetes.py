@@ -13,7 +13,7 @@ from .._common import addressing
 from .._common.errors import ClientMissing, KubernetesError
 from .._common.names import ACCOUNTS_NAMESPACE
 from .._common.result import Result
-from .._kube import accounts, definitions, objects
+from .._kube import accounts, objects
 from .._kube.administrator import PATIENCE, administrator
 from .._kube.token import LIFE
 from .._pods.annotation import PodAnnotations, parse
@@ -50,8 +50,6 @@ async def _converge_accounts(module: Module, with_others: bool) -> Result:
             kept = accounts.without_nodes(current, gone)
             desired = accounts.with_others(desired, kept) if desired else kept
         plan = await _without_foreign_namespace(client, objects.difference(desired, current))
-        if is_present:
-            plan += await definitions.difference(client, params.get("definitions") or ())
         if plan and not module.check_mode:
             await objects.apply(client, plan)
             current = await objects.read(client, (accounts.ACCOUNTS,), accounts.SELECTOR)

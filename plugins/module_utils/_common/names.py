@@ -89,12 +89,6 @@ FLOW_COOKIE = 0x6F766E6B
 # to 32767). They are above those of IKE, where both sides send from the port that they send to: 500 and 4500 (RFC 7296,
 # 2.23), and above Geneve's 6081 (RFC 8926): what comes to that port of the host is its tunnels'.
 SHARED_PORTS = "6082-29999"
-# Cookie of the flows that keep the addresses of EgressIP objects from who does not hold them now.
-EGRESS_IP_COOKIE = 0x6F766E65
-# Of the router's patch port on a gateway's bridge: the addresses that are kept closed there without a lease.
-EGRESS_KEPT_KEY = "ovn-k8s-egress-ips"
-# UDP port of the acting master, in the overlay, at which holders of such addresses ask for their leases.
-EGRESS_LEASE_PORT = 9413
 UPLINKS_DIRECTORY = SETTINGS_DIRECTORY + "/uplinks"
 # The NICs whose packets are dropped, a file each, and the unit that keeps the drops. Like them it is gone after a boot.
 DROPS_DIRECTORY = "/run/ovn-kubernetes-drops"
@@ -134,9 +128,6 @@ WATCHER_ACCOUNT = "ovn-k8s-watcher"
 INGRESS_BANDWIDTH = "kubernetes.io/ingress-bandwidth"
 EGRESS_BANDWIDTH = "kubernetes.io/egress-bandwidth"
 
-# The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
-HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
-
 # Owner keys in external_ids. A row with them is ours; other rows are never changed.
 CONTROLLER = "ovn.kubernetes"
 OWNER_CONTROLLER = "k8s.ovn.org/owner-controller"
@@ -156,18 +147,6 @@ PHYSICAL_MTU_KEY = "k8s.ovn.org/physical-mtu"
 EGRESS_KEY = "k8s.ovn.org/egress"
 EGRESS_FLAPS_KEY = "k8s.ovn.org/egress-flaps"
 EGRESS_SLOTS_KEY = {4: "k8s.ovn.org/egress-slots-4", 6: "k8s.ovn.org/egress-slots-6"}
-EGRESS_IPS_KEY = "k8s.ovn.org/egress-ips"  # of a gateway's router: the addresses of EgressIP objects that it holds
-EGRESS_IP_PODS_KEY = "k8s.ovn.org/egress-ip-pods"  # of an EgressIP's row: the digest of the set of its pods
-# The selectors of that set, and of those that rows of the granter may still name, as JSON.
-EGRESS_IP_SELECTORS_KEY = "k8s.ovn.org/egress-ip-selectors"
-EGRESS_IP_VERSIONS_KEY = "k8s.ovn.org/egress-ip-versions"  # the IP versions of all addresses that the object names
-EGRESS_IP_NODES_KEY = "k8s.ovn.org/egress-ip-nodes"  # of the row for all: nodes that may hold addresses
-EGRESS_IP_NODES = "egress_ip_nodes"  # the name of that row
-EGRESS_IP_INSIDE = {4: "egress_ip_inside_v4", 6: "egress_ip_inside_v6"}  # address sets: the overlay's own networks
-EGRESS_LEASE_PROOF = "egress_ip_leases"  # an address set without members, in which a granter proves that it acts
-# Options of NB_Global, which ovn-northd copies to SB_Global, where hosts read them: where the leases are, and the key
-# of the messages about them.
-EGRESS_LEASE_SERVER_KEY, EGRESS_LEASE_SECRET_KEY = "ovn-kubernetes-egress-leases", "ovn-kubernetes-egress-secret"
 UPLINK_KEY = "bridge-uplink"
 NIC_BEFORE_KEY = "k8s.ovn.org/nic-before"
 NIC_SETTINGS_BEFORE_KEY = "k8s.ovn.org/nic-settings-before"
@@ -176,8 +155,6 @@ HOSTNAME_KEY = "k8s.ovn.org/hostname-before"
 NETNS_KEY = "k8s.ovn.org/netns"
 NETWORK_KEY = "k8s.ovn.org/network"  # name of the CNI configuration that a pod's interface is of
 INSTALLED_KEY = "ovn-installed"  # set by ovn-controller when an interface's flows exist (ovn-controller(8))
-
-EGRESS_ASSIGNABLE_LABEL = "k8s.ovn.org/egress-assignable"  # of a Node that may hold addresses of EgressIP objects
 
 # Annotations of pods and services, and keys of the rows that they become.
 POD_ANNOTATION = "ovn"
@@ -188,16 +165,8 @@ LINK_LOCAL_ANNOTATION = "ovn.kubernetes/link-local-addresses"  # of a Node, by i
 ROUTERS_ANNOTATION = "ovn.kubernetes/default-routers"  # the same
 # Of a service: "timeout" or "hash", where the API server's default time-out does not say which is meant.
 AFFINITY_ANNOTATION = "ovn.kubernetes/session-affinity"
-MULTICAST_ANNOTATION = "k8s.ovn.org/multicast-enabled"  # of a Namespace
 POD_MARK = "pod"
-SELECTOR_KEY = "k8s.ovn.org/selector"  # of a group or set of network policies: what selects its members, for people
 STAYS_KEY = "k8s.ovn.org/stays-on-drain"  # of the port of a pod that a drain of its node leaves there
-NUMBER_KEY = (
-    "k8s.ovn.org/port-number"  # of a group or set of pods with a named port: whose pods they are of, and the port
-)
-RULE_KEY = "gress-index"  # of an ACL: the number of its rule in the policy, from 0; of several the first and last, 3-7
-ACL_LOGGING_ANNOTATION = "k8s.ovn.org/acl-logging"  # of a namespace, by its users, and of a ClusterNetworkPolicy
-ACL_METER = "acl-logging"
 SERVICE_KIND_KEY = "k8s.ovn.org/kind"
 SERVICE_OWNER_KEY = "k8s.ovn.org/owner"
 
@@ -320,35 +289,6 @@ def local_backends_variable(namespace: str, service: str, port: str | int, proto
 def hinted_backends_variable(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:
     """Return the template variable that has, on each chassis, the endpoints of a service's port for that host."""
     return "HINTED_" + _backends(namespace, service, port, protocol, version)
-
-
-def policy_group(digest: str) -> str:
-    """Return the port group of pods that network policies are for, by the hash of what selects them."""
-    return "policy_" + digest
-
-
-def peer_set(digest: str, version: int) -> str:
-    """Return the address set of peers that network policies name, by the hash of what selects them."""
-    return f"peers_{digest}_v{version}"
-
-
-def domain_set(domain: str, version: int) -> str:
-    """Return the address set of a domain name that policies name."""
-    return f"domain_{hashlib.sha256(domain.encode()).hexdigest()[:32]}_v{version}"
-
-
-def firewall_set(firewall: str, drop: str, version: int) -> str:
-    """Return the address set of what an egress firewall drops.
-
-    :param firewall: its key.
-    :param drop: which of its drops.
-    """
-    return f"firewall_{hashlib.sha256(f'{firewall}:{drop}'.encode()).hexdigest()[:32]}_v{version}"
-
-
-def egress_ip_set(name: str) -> str:
-    """Return the address set with the addresses of an EgressIP object."""
-    return "egress_ip_" + hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def _backends(namespace: str, service: str, port: str | int, protocol: str, version: int) -> str:

@@ -5,8 +5,7 @@
 
 An ovsdb-server knows no names: whoever has a certificate that it trusts may do everything on a listener without a role
 (ovsdb-server(1)). Therefore the ports of the Northbound database, of RAFT, and of the Southbound database for masters
-are open to masters alone. The port for chassis is open, but not to addresses that were withdrawn. Leases of egress
-addresses are asked for through the overlay: what comes to their port by another link is dropped, whatever its address.
+are open to masters alone. The port for chassis is open, but not to addresses that were withdrawn.
 
 The table stands in a file too, and the units of the databases load it before they start: without it they don't start.
 Debian's ``nftables.service`` removes all tables when it is reloaded or stopped, so that it loads ours after that. A
@@ -103,9 +102,6 @@ def objects(ports: CentralPorts) -> list[Object]:
         from_master = _match(_field(IP[version], "saddr"), f"@masters{version}")
         items.append(_rule("input", from_master, _match(_field("tcp", "dport"), "@masters_ports"), ACCEPT))
     items.append(_rule("input", _match(_field("tcp", "dport"), "@masters_ports"), RESET))
-    leases = _match(_field("udp", "dport"), names.EGRESS_LEASE_PORT)
-    items.append(_rule("input", _match(_meta("iifname"), f"{names.MANAGEMENT_PREFIX}*"), leases, ACCEPT))
-    items.append(_rule("input", leases, DROP))
     return nftables_table.ordered(items)
 
 
@@ -123,7 +119,6 @@ def _shut_out(version: int) -> list[Object]:
     return [
         _rule("input", source, _match(_field("tcp", "dport"), "@ports"), DROP),
         _rule("input", source, _match(_field("udp", "dport"), GENEVE_PORT), DROP),
-        _rule("input", source, _match(_field("udp", "dport"), names.EGRESS_LEASE_PORT), DROP),
         _rule("output", destination, _match(_field("tcp", "sport"), "@ports"), RESET),
         _rule("output", destination, _match(_field("udp", "dport"), GENEVE_PORT), DROP),
     ]

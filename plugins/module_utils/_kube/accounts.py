@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The Kubernetes service accounts of the programs, each with the rights that it needs and no others (RBAC).
 
-The watcher reads what the overlay is made from, and writes pods' annotations, the status of objects, and events.
+The watcher reads what the overlay is made from, and writes pods' annotations and events.
 A node's server may act as its node (``system:node:NAME``): the API server's Node authorizer shows a node only its own
 pods, which no role can do. It may also read what kube-proxy reads.
 Each account may request its own next token.
@@ -42,28 +42,13 @@ ACCOUNTS, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS = COLLECTIO
 
 READ = ["get", "list", "watch"]
 WATCHER_RULES: Rules = [
-    {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods", "services"], "verbs": READ},
+    {"apiGroups": [""], "resources": ["nodes", "pods", "services"], "verbs": READ},
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
     {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "servicecidrs"], "verbs": READ},
-    {"apiGroups": ["policy.networking.k8s.io"], "resources": ["clusternetworkpolicies"], "verbs": READ},
-    {"apiGroups": ["policy.networking.k8s.io"], "resources": ["clusternetworkpolicies/status"], "verbs": ["patch"]},
     {
         "apiGroups": ["policy.networking.k8s.io"],
-        "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies"],
+        "resources": ["adminnetworkpolicies", "baselineadminnetworkpolicies", "clusternetworkpolicies"],
         "verbs": ["list"],
-    },
-    {
-        "apiGroups": ["k8s.ovn.org"],
-        "resources": ["adminpolicybasedexternalroutes", "egressfirewalls", "egressips", "egressqoses"],
-        "verbs": READ,
-    },
-    {
-        "apiGroups": ["k8s.ovn.org"],
-        "resources": [
-            *("adminpolicybasedexternalroutes/status", "egressfirewalls/status"),
-            *("egressips/status", "egressqoses/status"),
-        ],
-        "verbs": ["patch"],
     },
     {"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},

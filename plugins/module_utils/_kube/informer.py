@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .._common.errors import APIRefused, APIUnreachable, KubernetesError
 from .._common.retry import Pause
 from .._common.tasks import end
-from . import discovery
 from .client import SHORT_WATCH
 from .history import History
 from .servers import LONGEST_RETRY_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
     from .client import Client
@@ -44,7 +43,6 @@ LONG_WATCH = 10.0  # seconds after which a failed watch counts as one that worke
 WATCH_SECONDS = (300, 600)  # a random time between them, so that watches do not end together
 COMPARE_SECONDS = (45.0, 75.0)  # a random time between them, between two comparisons of versions
 OPTIONAL_PAUSE = Pause(60.0, jitter=0.5)  # until a kind is asked for again that the server does not show
-CONFIRM_SECONDS = 3.0  # between two questions whether a kind is gone of which there were objects
 SHOWN = 300  # characters of what is wrong with an object, which may have a user's text
 NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 NOT_SHOWN = (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
@@ -69,19 +67,13 @@ class Informer(Generic[T]):
     :param labels: label selector.
     :param on_invalid: called with (key or None, exception) for an object that can't be used.
     :param on_state: called without arguments whenever :attr:`current` changed.
-    :param is_optional: a server that does not have this kind, or an account that may not read it (403), is no fault.
-        It is asked for again now and then. A 404 is believed where the server's own lists confirm it
-        (:mod:`.discovery`); where there were objects, twice.
-    :param is_used: returns whether something may be there that was made of objects of an optional kind. Then an account
-        that may not read them is a fault.
-    :param other_paths: of the collection in other versions of the API, for a server that does not have the first one.
-    :param missing_pause: until a kind that is not shown is asked for again; None: OPTIONAL_PAUSE.
+    :param is_optional: a server that does not have this kind (404), or an account that may not read it (403), is no
+        fault. It is asked for again now and then.
 
     :ivar store: key -> what is kept of the object.
     :ivar synced: an event that is set after the first list.
     :ivar current: a watch is open, or was until a moment ago.
     :ivar restarts: how often a list or watch has failed.
-    :ivar is_forbidden: it is optional, and this account may not read it: what there is is not known.
     """
 
     def __init__(
@@ -95,16 +87,12 @@ class Informer(Generic[T]):
         on_invalid: Callable[[str | None, Exception], None] | None = None,
         on_state: Callable[[], object] | None = None,
         is_optional: bool = False,
-        other_paths: Sequence[str] = (),
-        missing_pause: Pause | None = None,
-        is_used: Callable[[], bool] = lambda: False,
     ) -> None:
         self.path = path
         self.store: dict[str, T] = {}
         self.synced = asyncio.Event()
         self.current = False
         self.restarts = 0
-        self.is_forbidden = False
         self._version: str | None = None  # the resourceVersion to watch from; None: list first
         self._in_doubt = False  # the connection was lost since the last list or watch
         self._error: KubernetesError | None = None
@@ -116,13 +104,7 @@ class Informer(Generic[T]):
         selectors = {"fieldSelector": fields, "labelSelector": labels}
         self._query = {name: value for name, value in selectors.items() if value}
         self._history = History(client, path, self._query)
-        self._may_lack = NOT_SHOWN if is_optional else ()
-        self._paths = (path, *other_paths)
-        self._tried = 0  # how many of them the server did not have, one after the other
-        self._missing_pause = missing_pause
-        self._is_used = is_used
-        self._was_read = False  # all objects were read once, or the server did not have the kind
-        self._is_absent = False  # the server does not have the kind, which is confirmed
+        self._is_optional = is_optional
         self._missing = ""  # why an optional kind is not shown, as the log has it
 
     @property
@@ -132,26 +114,10 @@ class Informer(Generic[T]):
 
     def problem(self) -> str | None:
         """Return why the store may not be what the API server has, in one sentence; None when it is."""
-        if self.is_forbidden and self._is_used():
-            return f"this account may not read {self.kind}, and there are rows that were made of some: {self._missing}"
         reason = f": {self._error}" if self._error is not None else ""
         if not self.synced.is_set():
             return f"the API server has not sent its {self.kind} yet{reason}"
         return None if self.current else f"the watch of {self.kind} is interrupted{reason}"
-
-    def fault(self) -> str | None:
-        """Return what of :meth:`problem` is a reason to make nothing of the objects. Of an optional kind that was read
-        once the store has what was read last, and what else there may be is left as it is (:attr:`is_unread`).
-        """
-        is_only_reported = self._may_lack and self._was_read
-        return None if is_only_reported else self.problem()
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether there may be objects that the store does not have: this account may not read them, or the watch is
-        interrupted.
-        """
-        return self.is_forbidden or (self.synced.is_set() and not self.current)
 
     def lasting_problem(self) -> str | None:
         """Return what of :meth:`problem` is no outage: nothing has come yet, or this program may not read it."""
@@ -176,15 +142,11 @@ class Informer(Generic[T]):
                     raise KubernetesError(f"the API server ends each watch of {self.path} at once")
                 failures = 0
                 continue
-            except KubernetesError as error:
-                exc = error
-                if isinstance(exc, APIRefused) and exc.status in self._may_lack:
-                    try:
-                        if await self._do_without(exc):
-                            failures = 0
-                        continue
-                    except KubernetesError as doubt:
-                        exc = doubt
+            except KubernetesError as exc:
+                if self._is_optional and isinstance(exc, APIRefused) and exc.status in NOT_SHOWN:
+                    failures = 0
+                    await self._do_without(exc)
+                    continue
                 self._set_current(exc)
                 self._in_doubt = self._in_doubt or isinstance(exc, APIUnreachable)
                 if isinstance(exc, APIRefused) and exc.status == HTTPStatus.GONE:
@@ -199,67 +161,19 @@ class Informer(Generic[T]):
             await asyncio.sleep(max(RETRY_PAUSE.seconds(failures), asked))
             failures += 1
 
-    async def _do_without(self, error: APIRefused) -> bool:
+    async def _do_without(self, error: APIRefused) -> None:
         """Take in that an optional kind is not shown, and wait. Where the server does not have it there are no
         objects; where only the right to read them is missing, those stay that were read.
-
-        :returns: False: another version is to be asked for first.
-        :raises KubernetesError: it can't be confirmed that the server does not have the kind.
         """
-        self._version = None
-        is_absent = error.status == HTTPStatus.NOT_FOUND
-        if is_absent:
-            self._tried += 1
-            self.path = self._paths[(self._paths.index(self.path) + 1) % len(self._paths)]
-            self._history = History(self._client, self.path, self._query)
-            if self._tried < len(self._paths):
-                return False
-            self._tried = 0
-            await self._confirm(error)
+        if error.status == HTTPStatus.NOT_FOUND:
             self._keep_only(())
-            self._was_read = True
         if str(error) != self._missing:
-            level = logging.INFO if is_absent else logging.WARNING
+            level = logging.INFO if error.status == HTTPStatus.NOT_FOUND else logging.WARNING
             LOG.log(level, "going on without %s: %s", self.kind, error)
-        self._missing = str(error)
-        self._is_absent = is_absent
+        self._missing, self._version = str(error), None
         self.synced.set()
-        self._set_forbidden(not is_absent)
         self._set_current(None)
-        await asyncio.sleep((self._missing_pause or OPTIONAL_PAUSE).seconds(0))
-        return True
-
-    async def _confirm(self, error: APIRefused) -> None:
-        """Make sure that the server does not have an optional kind: its lists say so, and where there were objects, or
-        rows were made of some, they say it again a little later.
-
-        :raises KubernetesError: they do not.
-        """
-        if self._is_absent and not self._were_some():
-            return
-        await self._check_absent(error)
-        until = time.monotonic() + CONFIRM_SECONDS
-        while self._were_some() and time.monotonic() < until:
-            await asyncio.sleep(CONFIRM_SECONDS / 30)  # whether there are rows may not be known yet
-        if self._were_some():
-            await self._check_absent(error)
-
-    def _were_some(self) -> bool:
-        return bool(self.store) or self._is_used()
-
-    async def _check_absent(self, error: APIRefused) -> None:
-        try:
-            for path in self._paths:
-                if await discovery.is_served(self._client, path):
-                    raise KubernetesError(f"{error}, but its list of kinds has {path}")
-        except APIRefused as refused:
-            if refused.status != HTTPStatus.FORBIDDEN or self._were_some():
-                raise  # a cluster may have taken that right from all: then a 404 counts where nothing is lost
-
-    def _set_forbidden(self, is_forbidden: bool) -> None:
-        was, self.is_forbidden = self.is_forbidden, is_forbidden
-        if was or is_forbidden:  # rows that make it a fault may have come and gone meanwhile
-            self._on_state()
+        await asyncio.sleep(OPTIONAL_PAUSE.seconds(0))
 
     def _set_current(self, error: KubernetesError | None) -> None:
         was, self.current, self._error = self.current, error is None, error
@@ -295,10 +209,9 @@ class Informer(Generic[T]):
                 keys.add(self._put(item))
             await asyncio.sleep(0)
         self._keep_only(keys)
-        self._missing, self._is_absent, self._tried, self._was_read = "", False, 0, True
+        self._missing = ""
         self._history.forget()
         self.synced.set()
-        self._set_forbidden(False)
         return version
 
     def _keep_only(self, keys: Collection[str | None]) -> None:

@@ -22,19 +22,3 @@ NODE_SUBNET_CHANGED = "NodeSubnetChanged"
 SERVICE_CIDR_REFUSED = "ServiceCIDRRefused"
 # About policies.
 POLICY_NOT_ENFORCED = "NetworkPolicyNotEnforced"
-POLICY_PART_REFUSED = "NetworkPolicyPartRefused"
-CLUSTER_POLICY_NOT_ENFORCED = "ClusterNetworkPolicyNotEnforced"
-CLUSTER_POLICY_PART_REFUSED = "ClusterNetworkPolicyPartRefused"
-# About namespaces.
-ACL_LOGGING_REFUSED = "ACLLoggingRefused"
-# About egress firewalls.
-FIREWALL_NOT_ENFORCED = "EgressFirewallNotEnforced"
-FIREWALL_PART_REFUSED = "EgressFirewallPartRefused"
-# About EgressQoS.
-QOS_NOT_SERVED = "EgressQoSNotServed"
-QOS_PART_REFUSED = "EgressQoSPartRefused"
-# About ways outside.
-EXTERNAL_ROUTE_NOT_SERVED = "ExternalRouteNotServed"
-# About EgressIP objects.
-EGRESS_IP_PART_REFUSED = "EgressIPPartRefused"
-EGRESS_IP_NOT_HELD = "EgressIPNotHeld"

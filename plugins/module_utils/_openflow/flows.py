@@ -78,17 +78,14 @@ class CookieFlows:
         text = "".join(f"{change}\n" for change in changes)
         await run_client(*BUNDLE_VERSIONS, "bundle", self.bridge, "-", text=text)
 
-    async def watch(self, on_change: Callable[[], None], tables: Iterable[int] = ()) -> None:
+    async def watch(self, on_change: Callable[[], None]) -> None:
         """Call ``on_change()`` when the bridge begins to report changes of flows, and after each change.
-
-        :param tables: those whose flows are watched; none: all.
 
         It returns when the connection ends, as when ovs-vswitchd ends.
 
         :raises FlowError: the client is not installed.
         """
-        watches = [f"watch:table={table}" for table in tables] or ["watch:"]
-        process = await start_client("monitor", self.bridge, *watches, stderr=PIPE)
+        process = await start_client("monitor", self.bridge, "watch:", stderr=PIPE)
         if process.stderr is None:
             raise AssertionError("ovs-ofctl was started without a pipe")
         try:

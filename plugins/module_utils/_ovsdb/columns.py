@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError
 from .values import as_set, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     # An atomic type where the column has exactly one value, else "optional", "set" or "map"; with " reference" for
@@ -38,15 +37,10 @@ class RawColumns:
         return encode(value)
 
 
-def column_kinds(
-    schema: Mapping[str, Any],
-    tables: Mapping[str, Iterable[str]],
-    optional: Mapping[str, Collection[str]] = MappingProxyType({}),
-) -> dict[str, dict[str, str]]:
+def column_kinds(schema: Mapping[str, Any], tables: Mapping[str, Iterable[str]]) -> dict[str, dict[str, str]]:
     """Return table -> column -> kind.
 
     :param schema: result of ``get_schema`` (RFC 7047, 3.2).
-    :param optional: table -> columns that older databases do not have; they are left out there.
     :raises DatabaseError: the schema has no such table or column.
     """
     out = {}
@@ -54,12 +48,12 @@ def column_kinds(
         if table not in schema["tables"]:
             raise DatabaseError(f"database {schema['name']} has no table {table}: it is too old")
         known = schema["tables"][table]["columns"]
-        missing = [column for column in columns if column not in known and column not in optional.get(table, ())]
+        missing = [column for column in columns if column not in known]
         if missing:
             raise DatabaseError(
                 f"table {table} of {schema['name']} has no column {missing[0]}: the database is too old"
             )
-        out[table] = {column: _kind(known[column]["type"]) for column in columns if column in known}
+        out[table] = {column: _kind(known[column]["type"]) for column in columns}
     return out
 
 
@@ -69,7 +63,7 @@ def allowed_values(
     """Return (table, column) -> the values that it may have, where they are enumerated (RFC 7047, 3.2, <base-type>)."""
     out = {}
     for table, columns in tables.items():
-        for column in schema["tables"][table]["columns"].keys() & set(columns):
+        for column in columns:
             column_type = schema["tables"][table]["columns"][column]["type"]
             key = column_type["key"] if isinstance(column_type, dict) else column_type
             if isinstance(key, dict) and "enum" in key:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .._common.errors import Conflict, DatabaseError
 from .._common.names import CONTROLLER, OWNER_ID
 from .plan import Change, Values
-from .rows import CurrentRow, ExactMap, ListMember, Members, Ref, Row, SetMembers
+from .rows import CurrentRow, ExactMap, ListMember, Row, SetMembers
 from .schema import FIXED_NAMES
 from .values import as_set
 
@@ -42,9 +42,6 @@ def difference(
     rest = _Unmatched(current, renamed_owners or {})
     changes, deletes = [], []
     for row in desired:
-        if row.kind == "joined":
-            changes += _join(row, by_name)
-            continue
         match = _match(row, rest, by_name)
         if not row.present and match is not None and row.kind != "shared":
             deletes.append(_delete(row, match))
@@ -125,17 +122,6 @@ def _match(row: Row, rest: _Unmatched, by_name: ByName) -> CurrentRow | None:
     )
 
 
-def _join(row: Row, by_name: ByName) -> list[Change]:
-    """Return the change of a row of another object, which may be inserted by the same transaction."""
-    current = by_name.get((row.table, row.name or ""))
-    columns = {}
-    for column, value in row.columns.items():
-        values = _column_difference(value, current.columns[column] if current else (), by_name)
-        if values is not None:
-            columns[column] = values
-    return [Change("update", row, current, columns)] if columns else []
-
-
 def _delete(desired: Row | None, row: CurrentRow) -> Change:
     return Change("delete", desired, row, {column: Values(value, None) for column, value in row.columns.items()})
 
@@ -172,24 +158,11 @@ def _column_difference(desired: Any, current: Any, by_name: ByName) -> Values | 
         named = [(ref, by_name.get((ref.table, ref.name))) for ref in desired.refs]
         missing = tuple(ref for ref, row in named if row is None or row.uuid not in members)
         return Values((), missing) if missing else None
-    if isinstance(desired, Members):
-        known = current if isinstance(current, set) else as_set(current)
-        added = tuple(one for one in desired.has if _member(one, by_name) not in known)
-        removed = tuple(one for one in desired.lacks if _member(one, by_name) in known)
-        return Values(removed, added) if added or removed else None
     if isinstance(desired, dict):
         return _map_difference(desired, current or {})
     if isinstance(desired, tuple):
         return Values(as_set(current), desired) if sorted(as_set(current)) != sorted(desired) else None
     return Values(current, desired) if current != desired else None
-
-
-def _member(value: Any, by_name: ByName) -> Any:
-    """Return a member of a set as a current row has it; None for a reference to a row that does not exist."""
-    if not isinstance(value, Ref):
-        return value
-    row = by_name.get((value.table, value.name))
-    return row.uuid if row is not None else None
 
 
 def _map_difference(desired: dict[str, Any], current: dict[str, Any]) -> Values | None:

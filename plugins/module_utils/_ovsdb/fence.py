@@ -21,7 +21,7 @@ from .._common.result import Result
 from .values import decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from .converge import DatabaseConnection
@@ -67,27 +67,6 @@ class Fence:
             "until": "!=",
             "rows": [],
         }
-
-    def proof(self, name: str, number: int) -> Operation:
-        """Return the operation that makes a guarded transaction one that must be committed, so that its answer proves
-        that nobody else had begun to act when it was sent. What only reads is answered by a member that leads no more.
-
-        :param name: of an address set without use.
-        :param number: another one each time.
-        """
-        mutations = [
-            ["external_ids", "delete", ["set", [self._key]]],
-            ["external_ids", "insert", ["map", [[self._key, f"{self._mark} {number}"]]]],
-        ]
-        return {"op": "mutate", "table": "Address_Set", "where": [["name", "==", name]], "mutations": mutations}
-
-    def before(self) -> Operation:
-        """Return the operation whose result has the marks of the row: before :meth:`take`, those of other programs."""
-        return {"op": "select", "table": TABLE, "where": [], "columns": ["external_ids"]}
-
-    def had_mark(self, found: Mapping[str, Any]) -> bool:
-        """Return whether the result of :meth:`before` has a mark of this lock: a program has acted."""
-        return any(self._key in decode(row["external_ids"]) for row in found["rows"])
 
     def question(self) -> Operation:
         """Return the operation whose result has rows while the mark is there."""

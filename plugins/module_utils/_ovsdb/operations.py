@@ -11,20 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .plan import Change
-from .rows import LargeSet, Members, Ref, SetMembers, is_uuid
+from .rows import LargeSet, Ref, SetMembers, is_uuid
 from .schema import possible_parents
 from .values import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, Optional
+    from typing import Any
 
     from .rows import Condition, RawRow
 
     Operation = dict[str, Any]
     Reference = list[str]  # ["uuid", UUID], or ["named-uuid", name of the insert in this transaction]
-    # (table, name) -> reference; None: to be left out. :raises DatabaseError: there is no such row
-    Resolve = Callable[[str, str], Optional[Reference]]
+    Resolve = Callable[[str, str], Reference]  # (table, name) -> reference; :raises DatabaseError: there is no such row
 
 
 def wait(table: str, where: Iterable[Condition], columns: Iterable[str], rows: Sequence[RawRow]) -> Operation:
@@ -52,9 +51,6 @@ def update(change: Change, resolve: Resolve) -> list[Operation]:
             removed, added = set_difference(before, after)
             mutations += [[column, "delete", encode(removed)]] if removed else []
             mutations += [[column, "insert", encode(added)]] if added else []
-        elif isinstance(desired[column], Members):
-            mutations += [[column, "delete", encode_desired(before, resolve)]] if before else []
-            mutations += [[column, "insert", encode_desired(after, resolve)]] if after else []
         elif isinstance(after, dict):
             # Inserting a key that exists changes nothing (RFC 7047, 5.1, <mutation>), so it is deleted first.
             old = sorted(key for key, value in before.items() if value is not None)
@@ -63,16 +59,10 @@ def update(change: Change, resolve: Resolve) -> list[Operation]:
             mutations += [[column, "insert", encode(new)]] if new else []
         else:
             exact[column] = encode(after)
-    target = {"table": change.table, "where": [_is_row(change, resolve)]}
+    row = change.current_row()
+    target = {"table": row.table, "where": [list(is_uuid(row.uuid))]}
     out: list[Operation] = [{"op": "update", **target, "row": exact}] if exact else []
     return out + ([{"op": "mutate", **target, "mutations": mutations}] if mutations else [])
-
-
-def _is_row(change: Change, resolve: Resolve) -> list[Any]:
-    """Return the condition that a row is the one of an update, which the same transaction may insert."""
-    if change.current is not None:
-        return list(is_uuid(change.current.uuid))
-    return ["_uuid", "==", resolve(change.table, change.desired_row().name or "")]
 
 
 def set_difference(before: Iterable[Any], after: Iterable[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -84,8 +74,7 @@ def set_difference(before: Iterable[Any], after: Iterable[Any]) -> tuple[tuple[A
 def encode_desired(value: Any, resolve: Resolve) -> Any:
     """Return a desired value as it goes over the wire; members that are a :class:`.rows.Ref` become references."""
     if isinstance(value, tuple) and any(isinstance(item, Ref) for item in value):
-        references = (resolve(ref.table, ref.name) for ref in value)
-        return ["set", [one for one in references if one is not None]]
+        return ["set", [resolve(ref.table, ref.name) for ref in value]]
     return encode(value)
 
 

@@ -27,7 +27,7 @@ class Values(NamedTuple):
     """A column before and after a change.
 
     Of a map only the keys that differ; None for a key that does not exist. Of a :class:`.rows.SetMembers` only the
-    missing members. Of :class:`.rows.Members` those that go, and those that come.
+    missing members.
     """
 
     before: Any
@@ -39,7 +39,7 @@ class Change:
     """The change of one row.
 
     :ivar desired: None for a current row that no desired row corresponds to.
-    :ivar current: None for an insert, and for the members of a row that the same transaction inserts.
+    :ivar current: None for an insert.
     :ivar columns: the columns that differ.
     :ivar uuid: the UUID that an insert asks for (ovsdb-server(7), 5.2.1); None: the server chooses.
     """
@@ -54,11 +54,6 @@ class Change:
     def table(self) -> str:
         """Return the row's table."""
         return self._row().table
-
-    @property
-    def is_join(self) -> bool:
-        """Return whether only members of another object's row change."""
-        return self.desired is not None and self.desired.kind == "joined"
 
     def desired_row(self) -> Row:
         """Return the desired row of an insert or an update."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .._common.errors import DatabaseError, DatabaseUnreachable, Disconnected
@@ -20,14 +19,14 @@ from .._common.retry import Pause
 from .channel import Channel
 from .columns import allowed_values, column_kinds
 from .replies import MEMBER_TIMEOUT, SERVER_COLUMNS, check_results, unusable_reason
-from .table_copy import NOTHING, TableCopy
+from .table_copy import TableCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from .operations import Operation
-    from .table_copy import OnChange, OnMembers
+    from .table_copy import OnChange
     from .tls import MaybeTls
 
 LOG = logging.getLogger("ovsdb")
@@ -38,7 +37,6 @@ RECONNECT_PAUSE = Pause(0.1, longest=5.0, jitter=0.5)
 ELECTION_PAUSE, ELECTION_ATTEMPTS = Pause(0.1, jitter=0.5), 100
 MEMBER_PROBE = 2.5  # as PROBE, where another member can take over
 CONTENT_TIMEOUTS = 6  # the whole content may take longer than other replies by this factor
-NO_COLUMNS: Mapping[str, Collection[str]] = MappingProxyType({})
 UNKNOWN = {"name": "", "connected": False, "leader": False}  # the server omits columns with their default
 
 
@@ -50,8 +48,6 @@ class Replica(TableCopy):
     :param tables: :param on_change: :param parents_of: :param lasting: as :class:`.table_copy.TableCopy` has them.
     :param lock: name of an OVSDB lock to ask for (RFC 7047, 4.1.8); :attr:`locked` says whether this connection has it,
         after all messages that have come, in their order. See :meth:`want_lock`.
-    :param member_columns: :param on_members: as :class:`.table_copy.TableCopy` has them.
-    :param optional: table -> those of its columns that older databases do not have; see :meth:`missing_columns`.
     :param on_state: called without arguments whenever :attr:`connected` or :attr:`locked` changed.
 
     :ivar connected: the copy is the database's content now.
@@ -71,11 +67,8 @@ class Replica(TableCopy):
         timeout: float = 10.0,
         lasting: Iterable[str] = (),
         leader_only: bool = True,
-        member_columns: Mapping[str, str] = NOTHING,
-        on_members: OnMembers | None = None,
-        optional: Mapping[str, Collection[str]] = NO_COLUMNS,
     ) -> None:
-        super().__init__(tables, on_change, parents_of, lasting, member_columns, on_members)
+        super().__init__(tables, on_change, parents_of, lasting)
         self.remotes = [part.strip() for part in remote.split(",") if part.strip()]
         self.database = database
         self.connected = False
@@ -95,7 +88,6 @@ class Replica(TableCopy):
         self._probe_time = MEMBER_PROBE if several else PROBE
         self._servers: dict[str, dict[str, Any]] = {}  # rows of the server's table Database
         self._channel: Channel | None = None
-        self._optional = optional
         self._allowed: dict[tuple[str, str], frozenset[Any]] = {}
 
     def allowed_values(self, table: str, column: str) -> frozenset[Any]:
@@ -196,13 +188,13 @@ class Replica(TableCopy):
         if reason:
             raise DatabaseUnreachable(f"{remote}: {reason}")
         schema = await channel.request("get_schema", [self.database], self._timeout)
-        kinds = column_kinds(schema, self._tables, self._optional)
+        kinds = column_kinds(schema, self._tables)
         self._allowed = allowed_values(schema, self._tables)
         if self._lock:
             self._lock_channel = channel
             if self._wants_lock:
                 await channel.request("lock", [self._lock], self._timeout, self._set_lock)
-        monitored = {table: [{"columns": columns}] for table, columns in self.monitored_columns(kinds).items()}
+        monitored = {table: [{"columns": columns}] for table, columns in self.monitored_columns().items()}
         await channel.request(
             "monitor_cond",
             [self.database, ["content"], monitored],

@@ -14,7 +14,6 @@ type of the value          meaning
 ``dict``                   these keys have these values (None: the key does not exist); other keys are not touched
 :class:`ExactMap`          exactly this map
 :class:`SetMembers`        the set of references has these members; other members are not touched
-:class:`Members`           the set has these members, and lacks those; other members are not touched
 :class:`ListMember`        value in a ``dict``: the text is a comma-separated list with this member
 =========================  ====================================================================================
 """
@@ -24,7 +23,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from .._common.names import CONTROLLER, OWNER_CONTROLLER, OWNER_ID, OWNER_NAME, OWNER_TYPE
 from .._common.sharing import shared
@@ -34,11 +33,11 @@ from .values import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Literal, Protocol
+    from typing import Any, Literal, Protocol
 
     Condition = tuple[str, str, Any]  # [column, function, value], RFC 7047, 5.1
     RawRow = Mapping[str, Any]  # column -> value as it is on the wire
-    Kind = Literal["owned", "adopted", "known", "named", "shared", "joined", "released"]
+    Kind = Literal["owned", "adopted", "known", "named", "shared", "released"]
 
     class RawColumns(Protocol):
         """The columns of a row as they are on the wire."""
@@ -106,28 +105,6 @@ class SetMembers:
     refs: tuple[Ref, ...]
 
 
-@dataclass(frozen=True)
-class Members:
-    """What an object is to a large set of another object's row, which many objects are members of.
-
-    :ivar has: members that the set must have, values or references.
-    :ivar lacks: members that it must not have.
-    """
-
-    has: tuple[Any, ...] = ()
-    lacks: tuple[Any, ...] = ()
-
-
-class Need(NamedTuple):
-    """A row that another one names, and that its owner may not have made yet: the same transaction makes it then.
-
-    :ivar owner: has a row in this table, and is planned together with who needs it where there is none.
-    """
-
-    table: str
-    owner: Owner
-
-
 class LargeSet(tuple[object, ...]):
     """A set of so many members that a change of one must not write all of them."""
 
@@ -178,11 +155,7 @@ class Row:
           has lost its owner keys;
         - ``named``: ours by its name, in a table without ``external_ids``;
         - ``shared``: a row of another program in which some keys are ours;
-        - ``joined``: another object's row, in whose sets this object is (:class:`Members`); it exists, or the same
-          transaction makes it;
         - ``released``: the row was ours until now. It stays, and our keys are removed.
-
-    :ivar needs: rows that this one names, in columns that the database does not check.
     """
 
     table: str
@@ -194,7 +167,6 @@ class Row:
     kind: Kind = "owned"
     present: bool = True
     parent_table: str | None = None
-    needs: tuple[Need, ...] = ()
 
     @property
     def parent_key(self) -> tuple[str, str] | None:
@@ -204,7 +176,7 @@ class Row:
     @property
     def has_owner_keys(self) -> bool:
         """Return whether the row is found by the owner keys in its ``external_ids``."""
-        return self.kind not in ("named", "shared", "joined")
+        return self.kind not in ("named", "shared")
 
     def label(self) -> str:
         """Return what messages call the row."""
@@ -213,7 +185,7 @@ class Row:
     def all_columns(self) -> dict[str, Any]:
         """Return the desired columns together with the name and the owner keys."""
         columns = dict(self.columns)
-        if self.name is not None and self.table not in SINGLETONS and self.kind != "joined":
+        if self.name is not None and self.table not in SINGLETONS:
             columns["name"] = self.name
         if self.has_owner_keys:
             keys: dict[str, Any] = dict(self.owner.keys(self.role))

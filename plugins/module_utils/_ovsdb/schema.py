@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import NamedTuple
 
 
@@ -29,8 +28,6 @@ PARENTS = {
     "Logical_Router_Policy": Parent("Logical_Router", "policies"),
     "NAT": Parent("Logical_Router", "nat"),
     "ACL": Parent("Logical_Switch", "acls"),
-    "Meter_Band": Parent("Meter", "bands"),
-    "QoS": Parent("Logical_Switch", "qos_rules"),
     "Bridge": Parent("Open_vSwitch", "bridges"),
     "Port": Parent("Bridge", "ports"),
     "Interface": Parent("Port", "interfaces"),
@@ -41,9 +38,6 @@ PARENTS = {
 OTHER_PARENTS = {"ACL": Parent("Port_Group", "acls")}
 # Tables of PARENTS whose rows stay when nothing refers to them (ovn-nb.ovsschema: isRoot is true).
 ROOT_TABLES = ("Load_Balancer",)
-# Table of the Northbound database that Open_vSwitch has too, with other rows, which have no parent -> a column that
-# only the Northbound one has.
-NORTHBOUND_ONLY = {"QoS": "match"}
 # The table that has exactly one row, and no column "name" (vswitch.ovsschema: maxRows is 1).
 SINGLETON = "Open_vSwitch"
 # All tables of which that is true. Their row is called ".", as ovs-vsctl(8) does.
@@ -62,12 +56,3 @@ def possible_parents(table: str) -> tuple[Parent, ...]:
 def parent_column(table: str, parent: str) -> str:
     """Return the column of a parent's table that refers to the rows of a table."""
     return next(column for name, column in possible_parents(table) if name == parent)
-
-
-def goes_with_parent(table: str, columns: Container[str]) -> bool:
-    """Return whether a row goes when no parent refers to it any more.
-
-    :param columns: that the row has.
-    """
-    other = NORTHBOUND_ONLY.get(table)
-    return table in PARENTS and table not in ROOT_TABLES and (other is None or other in columns)

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from .columns import RawColumns, default_value, modified_value
@@ -16,18 +14,14 @@ from .schema import possible_parents
 from .values import as_set, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Any
 
     from .columns import ColumnKinds
 
     OnChange = Callable[[str, "CurrentRow | None", "CurrentRow | None"], None]
-    OnMembers = Callable[[CurrentRow, "Collection[Any]", "Collection[Any]"], None]
 
 LOG = logging.getLogger("ovsdb")
-
-
-NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class _Child(NamedTuple):
@@ -48,10 +42,6 @@ class TableCopy:
     :param lasting: owner types of which no client moves a row to another owner: such a row stays its owner's also when
         somebody changes or removes its owner keys, until they are restored or the row is deleted.
 
-    :param member_columns: table -> column with a large set, which is kept up to date in place: it costs what changes,
-        and no change of the row is reported, but its members to ``on_members``. :meth:`holders` finds rows by members.
-    :param on_members: called with (row, members that have come, members that have gone) for a row that was there.
-
     :ivar rows: table -> UUID -> row.
     """
 
@@ -61,19 +51,12 @@ class TableCopy:
         on_change: OnChange | None,
         parents_of: Iterable[str],
         lasting: Iterable[str] = (),
-        member_columns: Mapping[str, str] = NOTHING,
-        on_members: OnMembers | None = None,
     ) -> None:
         self.rows: dict[str, dict[str, CurrentRow]] = {table: {} for table in tables}
         self._tables = {table: tuple(columns) for table, columns in tables.items()}
         self._on_change = on_change or (lambda _table, _before, _after: None)
         self._lasting = frozenset(lasting)
-        self._member_columns = member_columns
-        self._on_members = on_members or (lambda _row, _come, _gone: None)
-        # Table -> member -> UUIDs of the rows that have it.
-        self._holders: dict[str, dict[Any, set[str]]] = {table: {} for table in member_columns}
         self._column_kinds: Mapping[str, ColumnKinds] = {}
-        self._missing: dict[str, set[str]] = {}  # table -> columns that the database does not have
         self._by_name: dict[str, dict[str | None, str]] = {table: {} for table in tables}  # table -> name -> UUID
         # Table -> owner -> UUIDs. Most owners have one row in a table: its UUID alone takes a third of a set's memory.
         self._by_owner: dict[str, dict[Owner, str | set[str]]] = {table: {} for table in tables}
@@ -107,38 +90,11 @@ class TableCopy:
         found = (self.rows[one.table].get(parent) for one in possible_parents(table) if one.table in self.rows)
         return next(filter(None, found), None)
 
-    def children(self, table: str, parent: str) -> list[CurrentRow]:
-        """Return the rows of a table that a parent refers to.
-
-        :param parent: its UUID.
-        """
-        found = (self.rows[table].get(uuid) for uuid in self._members.get((table, parent), ()))
-        return [row for row in found if row is not None]
-
-    def holders(self, table: str, member: Any) -> list[CurrentRow]:
-        """Return the rows in whose set a member is."""
-        return [self.rows[table][uuid] for uuid in self._holders[table].get(member, ())]
-
-    def member_column(self, table: str) -> str:
-        """Return the column of a table whose members are known one by one."""
-        return self._member_columns[table]
-
-    def all_holders(self, member: Any) -> list[CurrentRow]:
-        """Return the rows of all tables in whose set a member is."""
-        return [row for table in self._holders for row in self.holders(table, member)]
-
-    def missing_columns(self, table: str) -> Collection[str]:
-        """Return the columns that a table of this database does not have: it is older."""
-        return self._missing.get(table, ())
-
-    def monitored_columns(self, kinds: Mapping[str, ColumnKinds]) -> dict[str, list[str]]:
-        """Return table -> columns that the server must send: those of the copy, and those that refer to children.
-
-        :param kinds: of the columns that the database has.
-        """
+    def monitored_columns(self) -> dict[str, list[str]]:
+        """Return table -> columns that the server must send: those of the copy, and those that refer to children."""
         return {
-            table: sorted({*kinds[table], *(child.column for child in self._children.get(table, ()))})
-            for table in self._tables
+            table: sorted({*columns, *(child.column for child in self._children.get(table, ()))})
+            for table, columns in self._tables.items()
         }
 
     def load(self, content: dict[str, dict[str, dict[str, Any]]], kinds: Mapping[str, ColumnKinds]) -> None:
@@ -149,7 +105,6 @@ class TableCopy:
         :param kinds: of the columns.
         """
         self._column_kinds = kinds
-        self._missing = {table: set(columns) - set(kinds[table]) for table, columns in self._tables.items()}
         for members in self._members.values():
             members.clear()
         for parents in self._parents.values():
@@ -163,7 +118,6 @@ class TableCopy:
                 self._set_members(table, uuid, row)
                 columns = self._decode(table, row)
                 known = self.rows[table].get(uuid)
-                self._keep_members(table, known, columns)
                 if known is None or known.columns != columns:
                     self._put(table, uuid, columns)
 
@@ -176,68 +130,27 @@ class TableCopy:
             self._put(table, uuid, None)
         elif kind in ("insert", "initial"):
             self._set_members(table, uuid, row)
-            columns = self._decode(table, row)
-            self._keep_members(table, self.rows[table].get(uuid), columns)
-            self._put(table, uuid, columns)
+            self._put(table, uuid, self._decode(table, row))
         else:
             left = self._modify_members(table, uuid, row)
             known, kinds = self.rows[table][uuid].columns, self._column_kinds[table]
-            large = self._member_columns.get(table)
             modified = {
                 column: modified_value(kinds[column], known[column], decode(value))
                 for column, value in row.items()
-                if column in known and column != large
+                if column in known
             }
             if modified:
                 self._put(table, uuid, {**known, **modified})
-            if large in row and large is not None:
-                differing = as_set(decode(row[large]))
-                self._change_members(
-                    self.rows[table][uuid],
-                    [one for one in differing if one not in known[large]],
-                    [one for one in differing if one in known[large]],
-                )
             for left_table, member in left:
                 same = self.rows[left_table].get(member)
                 self._report(left_table, same, same)
 
     def _decode(self, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
         kinds = self._column_kinds[table]
-        columns = {column: decode(row[column]) if column in row else default_value(kinds[column]) for column in kinds}
-        large = self._member_columns.get(table)
-        if large is not None:
-            columns[large] = set(as_set(columns[large]))
-        return columns
-
-    def _keep_members(self, table: str, known: CurrentRow | None, columns: dict[str, Any]) -> None:
-        """Keep the set of a row that is known already: what differs is a change of its members."""
-        large = self._member_columns.get(table)
-        if known is None or large is None:
-            return
-        new, old = columns[large], known.columns[large]
-        columns[large] = old
-        if new != old:
-            self._change_members(known, new - old, old - new)
-
-    def _change_members(self, row: CurrentRow, come: Collection[Any], gone: Collection[Any]) -> None:
-        """Take over the members that have come into a row's set, and those that have gone, and report them."""
-        row.columns[self._member_columns[row.table]].update(come)
-        row.columns[self._member_columns[row.table]].difference_update(gone)
-        self._index_members(row.table, row.uuid, come, gone)
-        try:
-            self._on_members(row, come, gone)
-        except Exception:
-            LOG.exception("a change of the members of %s could not be handled", row.label())
-
-    def _index_members(self, table: str, uuid: str, come: Collection[Any], gone: Collection[Any]) -> None:
-        holders = self._holders[table]
-        for member in come:
-            holders.setdefault(member, set()).add(uuid)
-        for member in gone:
-            found = holders.get(member, set())
-            found.discard(uuid)
-            if not found:
-                holders.pop(member, None)
+        return {
+            column: decode(row[column]) if column in row else default_value(kinds[column])
+            for column in self._tables[table]
+        }
 
     def _set_members(self, table: str, uuid: str, row: Mapping[str, Any]) -> None:
         """Take over which children a row refers to."""
@@ -275,10 +188,6 @@ class TableCopy:
             if self._by_name[table].get(before.name) == uuid:
                 del self._by_name[table][before.name]
             self._forget_owner(table, before)
-        large = self._member_columns.get(table)
-        if large is not None and (before is None) != (columns is None):
-            come, gone = columns[large] if columns else (), before.columns[large] if before else ()
-            self._index_members(table, uuid, come, gone)
         after = None
         if columns is not None:
             after = CurrentRow(table, uuid, columns, RawColumns(columns, self._column_kinds[table]))

@@ -16,15 +16,14 @@ from .._common.errors import DatabaseError
 from .._common.names import OWNER_CONTROLLER, OWNER_ID
 from .operations import encode_desired, remove_from_parent, set_difference, update, wait
 from .plan import Change, Plan
-from .rows import CurrentRow, LargeSet, Ref, Row, includes, is_uuid
-from .schema import FIXED_NAMES, SINGLETONS, goes_with_parent, parent_column
-from .values import Uuid, encode
+from .rows import CurrentRow, LargeSet, Row, includes, is_uuid
+from .schema import FIXED_NAMES, PARENTS, ROOT_TABLES, SINGLETONS, parent_column
+from .values import encode
 
 if TYPE_CHECKING:
     from typing import Any
 
     from .operations import Operation, Reference
-    from .plan import ByName
 
 
 def operations(plan: Plan, comment: str, lock: str | None = None) -> list[Operation]:
@@ -47,8 +46,6 @@ class _Transaction:
         self._guards: list[Operation] = [{"op": "assert", "lock": lock}] if lock else []
         self._guards += [wait(read.query.table, read.query.where, read.query.columns, read.rows) for read in plan.reads]
         self._writes: list[Operation] = []
-        self._deleted = {change.current_row().uuid for change in plan.changes if change.kind == "delete"}
-        self._joins: list[Operation] = []  # after all writes: a row is inserted before it gets members
         self._references: dict[int, Reference] = {
             index: ["uuid", change.uuid] if change.uuid else ["named-uuid", f"row{index}"]
             for index, change in enumerate(plan.changes)
@@ -72,15 +69,12 @@ class _Transaction:
         for index, change in enumerate(self._plan.changes):
             if change.kind == "insert":
                 self._insert(index, change)
-            elif change.is_join:
-                self._guards += [_unjoined(change, self._plan.by_name)] if change.current is not None else []
-                self._joins += update(change, self._member)
             elif change.kind == "update":
                 self._guards.append(_unchanged(change))
-                self._writes += update(change, self._member)
+                self._writes += update(change, self._resolve)
             else:
                 self._writes += _delete(change.current_row())
-        return [*self._guards, *self._writes, *self._joins, {"op": "comment", "comment": comment}]
+        return [*self._guards, *self._writes, {"op": "comment", "comment": comment}]
 
     def _resolve(self, table: str, name: str) -> Reference:
         """Return a reference to a row that exists or is inserted."""
@@ -91,18 +85,11 @@ class _Transaction:
         hint = " (ovn_master_init)" if table.startswith(("Logical_", "Load_")) else ""
         raise DatabaseError(f"{table} {name} does not exist: make it first{hint}")
 
-    def _member(self, table: str, name: str) -> Reference | None:
-        """Return a reference for a set; None: the row is deleted, and the server would keep a reference that the
-        transaction which deletes the row inserts.
-        """
-        reference = self._resolve(table, name)
-        return None if reference[1] in self._deleted else reference
-
     def _insert(self, index: int, change: Change) -> None:
         row = change.desired_row()
         if not self._lock:
             self._guards += _absent(row)
-        content = {column: encode_desired(values.after, self._member) for column, values in change.columns.items()}
+        content = {column: encode_desired(values.after, self._resolve) for column, values in change.columns.items()}
         children = self._children.get((row.table, row.name or ""), {})
         for table, references in children.items():
             content[parent_column(table, row.table)] = ["set", references]
@@ -146,25 +133,6 @@ def _unchanged(change: Change) -> Operation:
     return wait(row.table, where, sorted(columns), [columns])
 
 
-def _unjoined(change: Change, by_name: ByName) -> Operation:
-    """Return the guard that a row exists, and that an object is as much a member of its sets as was read."""
-    row = change.current_row()
-    where = [is_uuid(row.uuid)]
-    for column, (removed, added) in change.columns.items():
-        gone, new = (_known_members(members, by_name) for members in (removed, added))
-        where += [(column, "includes", gone)] if gone[1] else []
-        where += [(column, "excludes", new)] if new[1] else []
-    return wait(row.table, where, ["_uuid"], [{"_uuid": ["uuid", row.uuid]}])
-
-
-def _known_members(members: tuple[Any, ...], by_name: ByName) -> list[Any]:
-    """Return members as they go over the wire, without references to rows that do not exist yet."""
-    found = [by_name.get((one.table, one.name)) if isinstance(one, Ref) else one for one in members]
-    known = (Uuid(one.uuid) if isinstance(one, CurrentRow) else one for one in found if one is not None)
-    encoded: list[Any] = encode(tuple(known))
-    return encoded
-
-
 def _absent(row: Row) -> list[Operation]:
     """Return the guards that no other client has inserted the row, or one of its name."""
     guards = []
@@ -180,7 +148,7 @@ def _absent(row: Row) -> list[Operation]:
 
 
 def _delete(row: CurrentRow) -> list[Operation]:
-    if not goes_with_parent(row.table, row.columns):
+    if row.table not in PARENTS or row.table in ROOT_TABLES:
         return [{"op": "delete", "table": row.table, "where": [list(is_uuid(row.uuid))]}]
     if row.table == "Interface":
         return []  # deleted with its port, which can't have none (ovs-vswitchd.conf.db(5), Port: interfaces)

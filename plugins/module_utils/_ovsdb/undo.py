@@ -12,7 +12,7 @@ from uuid import uuid4
 from .operations import remove_from_parent, update, wait
 from .plan import Values
 from .rows import SetMembers, includes, is_uuid
-from .schema import goes_with_parent
+from .schema import PARENTS
 from .values import encode
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def undo(changes: Sequence[Change]) -> list[Operation]:
     inserts = {(change.table, change.desired_row().name) for change in changes if change.kind == "insert"}
     out: list[Operation] = []
     for change in changes:
-        if change.kind == "insert" and change.uuid and goes_with_parent(change.table, change.columns):
+        if change.kind == "insert" and change.uuid and change.table in PARENTS:
             # A row whose parent is deleted too is deleted with it.
             if change.desired_row().parent_key not in inserts:
                 out += remove_from_parent(change.table, change.uuid)

@@ -46,7 +46,7 @@ def encode(value: Any) -> Any:
     """Return a Python value as it goes over the wire."""
     if isinstance(value, Uuid):
         return ["uuid", str(value)]
-    if isinstance(value, (tuple, set)):
+    if isinstance(value, tuple):
         return ["set", [encode(item) for item in value]]
     if isinstance(value, dict):
         return ["map", [[key, encode(item)] for key, item in sorted(value.items())]]
@@ -57,6 +57,4 @@ def as_set(value: Any) -> tuple[Any, ...]:
     """Return the members of a set: the wire has a set of one member without ``["set", ...]``."""
     if value is None:
         return ()
-    if isinstance(value, set):
-        return tuple(value)
     return value if isinstance(value, tuple) else (value,)

@@ -12,7 +12,6 @@ import itertools
 import re
 import sys
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._common import addressing, names
@@ -30,8 +29,6 @@ HOST_PORTS = 1000  # of a pod; further ones are not served
 SHOWN = 3  # wrong host ports of a pod that are named
 STATUS_IPS = 8  # entries of a pod's podIPs that are looked at
 ALL_ADDRESSES = ("0.0.0.0", "::")
-NAMED_PORTS = 256  # of a pod; further ones have no name for network policies
-NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 
 class HostPort(NamedTuple):
@@ -46,17 +43,6 @@ class HostPort(NamedTuple):
     port: int
     address: str | None
     target_port: int
-
-
-class ContainerPort(NamedTuple):
-    """A port that a container of a pod names.
-
-    :ivar protocol: tcp, udp or sctp.
-    """
-
-    protocol: str
-    name: str
-    number: int
 
 
 class PodHostPorts(NamedTuple):
@@ -79,8 +65,6 @@ class Pod(NamedTuple):
     :ivar unserved: which of its host ports are not served, in words; for its node's server only.
     :ivar crowding: how many bytes of others' annotations may be too many, 0 for almost every pod, so that a change
         which makes room is heard; for the watcher only.
-    :ivar labels: for the watcher only.
-    :ivar ports: those that containers name; for the watcher only.
     """
 
     namespace: str
@@ -96,8 +80,6 @@ class Pod(NamedTuple):
     created: str = ""
     unserved: tuple[str, ...] = ()
     crowding: int = 0
-    labels: Mapping[str, str] = NO_LABELS
-    ports: tuple[ContainerPort, ...] = ()
 
     @classmethod
     def from_object(cls, item: Mapping[str, Any]) -> Pod:
@@ -167,8 +149,6 @@ def pod_with_port(item: Mapping[str, Any]) -> Pod | None:
         status_ips=status_ips(item),
         created=shared(meta.get("creationTimestamp") or ""),
         crowding=crowding(meta.get("annotations") or {}),
-        labels=labels_of(meta),
-        ports=_named_ports(spec),
     )
 
 
@@ -186,28 +166,6 @@ def pod_of_node(item: Mapping[str, Any]) -> Pod | None:
 
 def _is_finished(item: Mapping[str, Any]) -> bool:
     return (item.get("status") or {}).get("phase") in FINISHED
-
-
-def labels_of(meta: Mapping[str, Any]) -> dict[str, str]:
-    """Return the labels in an object's metadata."""
-    found = meta.get("labels")
-    items = found.items() if isinstance(found, dict) else ()
-    return {shared(key): shared(value) for key, value in items if isinstance(key, str) and isinstance(value, str)}
-
-
-def _named_ports(spec: Mapping[str, Any]) -> tuple[ContainerPort, ...]:
-    """Return the ports that have a name: of containers, and of init containers that go on running (KEP-753). Of two
-    with one name and protocol the first counts.
-    """
-    sidecars = [one for one in spec.get("initContainers") or () if one.get("restartPolicy") == "Always"]
-    found: dict[tuple[str, str], ContainerPort] = {}
-    for container in (*(spec.get("containers") or ()), *sidecars):
-        for port in container.get("ports") or ():
-            name, protocol = port.get("name"), port.get("protocol") or "TCP"
-            if name and len(found) < NAMED_PORTS:
-                one = ContainerPort(shared(protocol.lower()), shared(name), port["containerPort"])
-                found.setdefault((protocol, name), one)
-    return tuple(found.values())
 
 
 def static_uid(meta: Mapping[str, Any]) -> str | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .._common import addressing, names
 from .._common.errors import SettingsError
-from .._ovsdb.rows import CurrentRow, Need, Owner, Row
+from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._ovsdb.values import as_set
 from .annotation import PodAnnotations, PodNetwork, normalized_addresses
 from .model import Pod
@@ -55,11 +55,8 @@ def owner(key: str) -> Owner:
     return Owner(KIND, key)
 
 
-def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork, needs: tuple[Need, ...] = ()) -> list[Row]:
-    """Return the pod's rows: a port that is locked to its MAC and its addresses.
-
-    :param needs: rows that must be there with it.
-    """
+def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork) -> list[Row]:
+    """Return the pod's rows: a port that is locked to its MAC and its addresses."""
     line = " ".join([network.mac, *(cidr.split("/")[0] for cidr in network.addresses)])
     return [
         Row(
@@ -79,7 +76,6 @@ def rows(pod: Pod, switch: NodeSwitch, network: PodNetwork, needs: tuple[Need, .
                 },
             },
             "known",
-            needs=needs,
         )
     ]
 

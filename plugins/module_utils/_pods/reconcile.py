@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
-from typing import TYPE_CHECKING
 
 from .._kube import reasons
 from .._kube.reference import OnEvent
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
-from .._ovsdb.rows import CurrentRow, Need, Owner, Row
+from .._ovsdb.rows import CurrentRow, Owner, Row
 from .._ovsdb.values import as_set
 from .._reconcile.engine import Engine
 from .._reconcile.planning import NotReady
@@ -33,25 +32,6 @@ from .static_pods import GoneStaticPods
 Observer = Callable[[str, float], object]
 
 
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class PodPolicies(Protocol):
-        """What network policies add to the rows of pods."""
-
-        def rows(self, pod: Pod, addresses: Sequence[str]) -> list[Row]:
-            """Return what a pod has beside its port. :raises NotReady: it is not known."""
-
-        def knows(self, key: str) -> bool:
-            """Return whether the labels of a pod are known."""
-
-        def rows_of_gone(self, key: str) -> list[Row]:
-            """Return what remains to be done for a pod that has no port any more."""
-
-        def needs(self, pod: Pod) -> tuple[Need, ...]:
-            """Return what must be there with a pod's port."""
-
-
 class PodPlanner:
     """The planner of pods.
 
@@ -62,12 +42,11 @@ class PodPlanner:
         annotation.
 
     :ivar addresses: the pods' addresses.
-    :ivar engine, policies: set by whoever makes them.
+    :ivar engine: set by whoever makes the engine.
     """
 
     tables = (TABLE,)
     engine: Engine
-    policies: PodPolicies
 
     def __init__(
         self,
@@ -179,21 +158,15 @@ class PodPlanner:
         return northbound.owner(key)
 
     def desired(self, key: str) -> list[Row]:
-        """Return the pod's rows: its port, in the groups and sets of policies that it belongs to.
-
-        A pod that gets no port has none, and is in no sets.
+        """Return the pod's rows; none for a pod that gets no port.
 
         :raises NotReady: it can't have its port now.
         """
         pod = self._pods.get(key) or self._gone.with_port(key, self._is_up(key))
         if pod is None:
-            return self.policies.rows_of_gone(key)
+            return []
         switch = self._switch(pod)
-        network = self._network(pod, switch)
-        rows = northbound.rows(pod, switch, network, self.policies.needs(pod))
-        if key not in self._pods and not self.policies.knows(key):  # a static pod of before: its groups stay
-            return rows
-        return [*rows, *self.policies.rows(pod, [cidr.split("/")[0] for cidr in network.addresses])]
+        return northbound.rows(pod, switch, self._network(pod, switch))
 
     def _network(self, pod: Pod, switch: NodeSwitch) -> PodNetwork:
         """Return the network of a pod. :raises NotReady: its node has no address for it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .._common import names
@@ -15,29 +15,13 @@ from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.health import HealthCheck
 from .._kube.informer import Informer
-from .._kube.statuses import StatusWriter
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow
 from .._pods import model as pods_model
 from .._pods import northbound as pods_northbound
 from .._pods.model import Pod
+from .._pods.policies import Policies
 from .._pods.reconcile import PodPlanner
-from .._policies import acls as policies_acls
-from .._policies import cluster_acls, domain_sets
-from .._policies import reconcile as policies_reconcile
-from .._policies.cluster_model import COLLECTION as CLUSTER_POLICIES
-from .._policies.cluster_model import GROUP as CLUSTER_POLICY_GROUP
-from .._policies.cluster_model import VERSIONS as CLUSTER_POLICY_VERSIONS
-from .._policies.cluster_model import ClusterPolicy
-from .._policies.cluster_networks import ClusterNetworks
-from .._policies.domain_sets import DomainPlanner
-from .._policies.enforcement import Enforcement
-from .._policies.membership import MEMBER_COLUMNS
-from .._policies.model import Namespace, Policy
-from .._policies.name_queries import NameServers
-from .._policies.reconcile import PolicyPlanner
-from .._policies.reports import Reports
-from .._policies.unserved import UnservedPolicies
 from .._reconcile import retries
 from .._reconcile.engine import Engine
 from .._services import host as services_host
@@ -51,9 +35,7 @@ from .._services.nodes import Node
 from .._services.reconcile import ServicePlanner
 from .._services.service_cidrs import ServiceCIDR
 from .._services.surroundings import set_known_addresses
-from . import egress_objects
 from .datapaths import Datapaths
-from .egress_objects import EgressObjects
 from .kubernetes_events import EventWriter
 from .leadership import Leadership
 
@@ -63,42 +45,22 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ovn-k8s-watcher")
 LOCK = "ovn_kubernetes_watcher"
 TABLES = {
-    "Logical_Switch": ("name", "load_balancer_group", "other_config", "external_ids"),
+    "Logical_Switch": ("name", "load_balancer_group", "external_ids"),
     "Logical_Switch_Port": ("name", "addresses", "port_security", "options", "up", "external_ids"),
-    "Logical_Router": ("name", "load_balancer_group", "options", "external_ids"),
-    "Logical_Router_Port": ("name", "networks", "external_ids"),
+    "Logical_Router": ("name", "load_balancer_group", "external_ids"),
     "Logical_Router_Static_Route": ("ip_prefix", "nexthop", "output_port", "external_ids"),
     "Logical_Router_Policy": ("priority", "match", "action", "nexthops", "external_ids"),
     "Address_Set": ("name", "addresses", "external_ids"),
-    "ACL": (
-        *("direction", "priority", "match", "action", "options", "tier"),
-        *("name", "log", "severity", "meter", "external_ids"),
-    ),
-    "QoS": ("direction", "priority", "match", "action", "external_ids"),
-    "Meter": ("name", "unit", "fair", "external_ids"),
-    "Meter_Band": ("action", "rate", "burst_size", "external_ids"),
+    "ACL": ("direction", "priority", "match", "action", "options", "external_ids"),
     "Load_Balancer": ("name", "protocol", "vips", "options", "selection_fields", "external_ids"),
     "Load_Balancer_Group": ("name",),
     "Port_Group": ("name", "ports", "external_ids"),
     "Chassis_Template_Var": ("chassis", "variables", "external_ids"),
 }
-OPTIONAL = {"ACL": ("tier",)}  # columns that OVN 23.03 does not have
 # Owner types of the watcher's own rows: only watchers write them, and none moves a row from one object to another.
-KINDS = (
-    pods_northbound.KIND,
-    services_northbound.KIND,
-    services_host.KIND,
-    *policies_reconcile.KINDS,
-    domain_sets.KIND,
-    *egress_objects.KINDS,
-)
-WITH_SETS = (domain_sets.KIND, *egress_objects.WITH_SETS)  # owner types: their sets are their own
-MEASURED = (policies_acls.KIND, cluster_acls.KIND)  # owner types: how long it takes until they are enforced
+KINDS = (pods_northbound.KIND, services_northbound.KIND, services_host.KIND)
 # Tables for whose rows the replica knows the parent.
-WITH_PARENT = (
-    *("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy"),
-    *("ACL", "QoS", "Load_Balancer", "Meter_Band"),
-)
+WITH_PARENT = ("Logical_Switch_Port", "Logical_Router_Static_Route", "Logical_Router_Policy", "ACL", "Load_Balancer")
 LONGEST_BATCH = 20.0  # seconds after which the loop counts as stuck
 
 
@@ -108,8 +70,7 @@ class Cluster:
     :param northbound: where the Northbound database is.
     :param tls: the files for databases at ``ssl``.
     :param observe: called with what was measured, and its seconds: "lsp" and "annotation" from the first sight of a
-        pod; "service" from the news of a change until the load balancers are as desired; "policy" likewise until the
-        ACLs are, and what :class:`Enforcement` measures.
+        pod; "service" from the news of a change until the load balancers are as desired.
     :param on_transaction: called with seconds, objects and operations after each transaction.
     :param southbound: where the Southbound database is, which tells of hosts' datapaths; empty: they are not known.
     """
@@ -134,9 +95,6 @@ class Cluster:
             self._state_changed,
             tls,
             lasting=KINDS,
-            member_columns=MEMBER_COLUMNS,
-            on_members=self._members_changed,
-            optional=OPTIONAL,
         )
         pods = Informer(
             client,
@@ -170,30 +128,6 @@ class Cluster:
             on_state=self._state_changed,
             is_optional=True,
         )
-        namespaces = Informer(
-            client, "/api/v1/namespaces", Namespace.from_object, self._namespace_changed, on_state=self._state_changed
-        )
-        policies = Informer(
-            client,
-            "/apis/networking.k8s.io/v1/networkpolicies",
-            Policy.from_object,
-            self._policy_changed,
-            on_state=self._state_changed,  # not optional: an answer that there are none would open all pods
-        )
-        first, *others = (
-            f"/apis/{CLUSTER_POLICY_GROUP}/{version}/{CLUSTER_POLICIES}" for version in CLUSTER_POLICY_VERSIONS
-        )
-        cluster_policies = Informer(
-            client,
-            first,
-            ClusterPolicy.from_object,
-            self._policy_changed,
-            on_state=self._state_changed,
-            is_optional=True,
-            other_paths=others,
-            missing_pause=egress_objects.DEFINITION_PAUSE,
-            is_used=lambda: egress_objects.has_rows(self.replica, cluster_acls.KIND),
-        )
         nodes = Informer(client, "/api/v1/nodes", Node.from_object, self._node_changed, on_state=self._state_changed)
         self.informers: dict[str, Informer[Any]] = {
             "pods": pods,
@@ -201,34 +135,10 @@ class Cluster:
             "endpointslices": slices,
             "nodes": nodes,
             "servicecidrs": cidrs,
-            "namespaces": namespaces,
-            "networkpolicies": policies,
-            CLUSTER_POLICIES: cluster_policies,
         }
         self.events = EventWriter(client, "ovn-k8s-watcher", self._is_busy)
-        self.unserved_policies = UnservedPolicies(
-            client,
-            lambda: self.engine.active,
-            lambda: 0 if self.policies.has_tiers() else len(cluster_policies.store),
-        )
+        self.policies = Policies(client, self.events.write, lambda: self.engine.active)
         self.pods = PodPlanner(self.replica, pods.store, client, self.events.write, observe)
-        self.networks = ClusterNetworks(self.replica, client.settings.service_subnets)
-        self.domains = DomainPlanner(self.replica, NameServers().ask, self.networks.have)
-        self.statuses = StatusWriter(client, lambda: self.engine.active)
-        self.policies = PolicyPlanner(
-            self.replica,
-            policies.store,
-            cluster_policies.store,
-            pods.store,
-            namespaces.store,
-            nodes.store,
-            self.domains,
-            Reports(self.events.write, self.statuses),
-            observe,
-            self.networks.versions,
-        )
-        self.policies.are_unread = lambda: cluster_policies.is_unread
-        self.pods.policies = self.policies.membership
         book = AddressBook(services.store, client.settings.external_ip_networks)
         set_known_addresses(book, client.settings)
         self.services = ServicePlanner(services.store, slices.store, book, self.events.write, observe)
@@ -237,55 +147,20 @@ class Cluster:
             self.replica, nodes.store, self.services, book, self.events.write, subnets, cidrs.store
         )
         self.services.hosts = self.hosts
-        self.egress = EgressObjects(
-            client,
-            self.replica,
-            namespaces.store,
-            nodes.store,
-            self.policies,
-            self.domains,
-            self.networks,
-            self.events.write,
-            self.statuses,
-            book,
-            self.services.recheck,
-            self._state_changed,
-        )
-        self.informers.update(self.egress.informers)
-        self.policies.membership.pins = self.egress.pins
-        self.enforcement = Enforcement(
-            self.policies.changes.since,
-            self.policies.chassis_of,
-            self._chassis_count,
-            observe,
-        )
-        self.datapaths = (
-            Datapaths(
-                southbound, self.services.set_userspace, tls, self.enforcement.applied, self.enforcement.in_southbound
-            )
-            if southbound
-            else None
-        )
+        self.datapaths = Datapaths(southbound, self.services.set_userspace, tls) if southbound else None
         self.engine = Engine(
             self.replica,
             LOCK,
             {
-                **self.egress.planners,
-                **self.policies.planners,
-                domain_sets.KIND: self.domains,
                 pods_northbound.KIND: self.pods,
                 services_northbound.KIND: self.services,
                 services_host.KIND: self.hosts,
             },
             on_transaction,
         )
-        self.pods.engine = self.services.engine = self.hosts.engine = self.policies.engine = self.engine
-        self.engine.rider = self if self.datapaths else None
-        self.domains.engine = self.egress.engine = self.engine
+        self.pods.engine = self.services.engine = self.hosts.engine = self.engine
         self.api_health = HealthCheck(client, self._state_changed)
-        self.leadership = Leadership(
-            self.replica, self.engine, self.informers.values(), self.api_health, self._begin, self.statuses.stop
-        )
+        self.leadership = Leadership(self.replica, self.engine, self.informers.values(), self.api_health, self._begin)
         self.synced = self.leadership.synced
 
     async def run(self) -> None:
@@ -297,8 +172,8 @@ class Cluster:
                 self.replica.run(),
                 self.engine.run(),
                 self.api_health.run(),
-                self.domains.names.run(),
                 self.leadership.run(),
+                self.policies.informer.run(),
                 *(informer.run() for informer in self.informers.values()),
             )
         }
@@ -310,18 +185,13 @@ class Cluster:
         finally:
             await end(tasks)
             await self.events.close()
-            await self.statuses.close()
 
     def _begin(self) -> None:
         """Look at everything."""
         self.pods.begin()
         self.services.begin(self.replica.owners(services_northbound.KIND))
         self.hosts.begin()
-        self.statuses.begin()
-        self.egress.begin_sets()
         self.policies.begin()
-        self.domains.begin()
-        self.egress.begin()
 
     def _state_changed(self) -> None:
         self.services.database_allows(self.replica.allowed_values("Load_Balancer", "selection_fields"))
@@ -337,7 +207,7 @@ class Cluster:
 
     async def findings(self) -> list[dict[str, str]]:
         """Return what verify should say of the whole cluster; nothing where another watcher acts."""
-        return [one._asdict() for one in await self.unserved_policies.findings()]
+        return [one._asdict() for one in await self.policies.findings()]
 
     def stuck(self) -> dict[retries.Key, retries.Failure]:
         """Return the objects that this watcher can't serve for long: no rows, or no annotation."""
@@ -365,28 +235,13 @@ class Cluster:
         """Return whether objects or annotations wait, which come before events."""
         return bool(self.engine) or self.engine.busy_since is not None or bool(self.pods.annotator)
 
-    # For the engine: samples of how long policies take.
-
-    def _chassis_count(self) -> int:
-        return self.datapaths.count if self.datapaths else 0
-
-    def operations(self, keys: Iterable[retries.Key]) -> list[dict[str, Any]]:
-        """Return what goes along with a transaction that writes these objects."""
-        return self.enforcement.operations([key.name for key in keys if key.kind in MEASURED])
-
-    def written(self, results: list[Any]) -> None:
-        """Take in the results of these operations."""
-        self.enforcement.written(results)
-
     # Events: which planner has to know.
 
     def _row_changed(self, table: str, old: CurrentRow | None, new: CurrentRow | None) -> None:
         if table == "Logical_Switch_Port" and self.pods.is_only_up(old, new):
             return
         self.engine.row_changed(old, new)
-        self.egress.row_changed(table, old, new)
         if table == "Logical_Switch_Port":
-            self.policies.port_changed(old, new)
             self.pods.port_changed(old, new)
             self.hosts.port_changed(old, new)
         elif table == "Load_Balancer_Group":
@@ -398,43 +253,22 @@ class Cluster:
             self.hosts.surroundings_changed(table, old, new)
             self.hosts.row_changed(old, new)
             if table == "Logical_Switch":
-                self.policies.switch_changed(old, new)
                 for name in {row.name for row in (old, new) if row is not None}:
                     self.pods.switch_changed(name or "")
-
-    def _members_changed(self, row: CurrentRow, come: Collection[str], gone: Collection[str]) -> None:
-        if row.table == "Port_Group":
-            self.hosts.ports_left(row, gone)
-        if row.owner is not None and row.owner.type in WITH_SETS:
-            self.engine.row_changed(row)
-        self.policies.members_changed(row, come, gone)
 
     # The informers are made before the planners, so they can't have the planners' methods.
 
     def _pod_changed(self, key: str, old: Pod | None, new: Pod | None) -> None:
-        self.policies.pod_changed(key, old, new)
         self.pods.pod_changed(key, old, new)
-        self.egress.pod_changed(key, old, new)
 
     def _service_changed(self, key: str, old: Service | None, new: Service | None) -> None:
         self.services.service_changed(key, old, new)
-        self.egress.service_changed(old, new)
 
     def _slice_changed(self, key: str, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         self.services.slice_changed(key, old, new)
 
-    def _namespace_changed(self, key: str, old: Namespace | None, new: Namespace | None) -> None:
-        self.policies.namespace_changed(key, old, new)
-        self.egress.namespace_changed(key, old, new)
-
-    def _policy_changed(self, key: str, old: Policy | ClusterPolicy | None, new: Policy | ClusterPolicy | None) -> None:
-        self.policies.policy_changed(key, old, new)
-
     def _cidr_changed(self, key: str, old: ServiceCIDR | None, new: ServiceCIDR | None) -> None:
         self.hosts.cidr_changed(key, old, new)
-        self.egress.networks_changed()
 
     def _node_changed(self, key: str, old: Node | None, new: Node | None) -> None:
         self.hosts.node_changed(key, old, new)
-        self.policies.node_changed(old, new)
-        self.egress.node_changed(key, old, new)

@@ -7,8 +7,6 @@ It runs on every master; an OVSDB lock elects the one that acts. It probes the g
 which of them carry traffic (:mod:`.._topology.egress_health`), and writes that (:mod:`.._topology.egress`). The
 database keeps the state: a gateway that is down has a mark there, and each gateway's row has its share of the pods.
 
-A thread beside grants the leases by which nodes hold addresses of EgressIP objects (:mod:`.egress_leases`).
-
 Beside that it deletes chassis of hosts that have come back with another system-id (:mod:`.stale_chassis`), and raises
 an alarm for ports that are bound to a chassis that is not theirs (:mod:`.binding_watch`).
 """
@@ -33,7 +31,7 @@ from .._ovsdb.fence import Fence
 from .._ovsdb.transaction import operations
 from .._topology.egress import QUERIES, Egress, EgressGateway, Selected, egress_gateways, rebalance
 from .._topology.egress_health import ROUTER, Liveness, kinds
-from . import egress_leases, log
+from . import log
 from .binding_watch import BindingWatch
 from .daemon import notifier, stamp
 from .egress_metrics import EgressMetrics, serve
@@ -295,7 +293,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         StaleChassis(north.remote, south.remote, acts.is_set, tls=north.tls or south.tls).start()
         metrics = EgressMetrics()
         BindingWatch(north, south, acts.is_set, metrics.take_in_bindings).start()
-        egress_leases.start(north)
         serve(options.listen, metrics)
         watch(connect, options.interval, options.timeout, notify, acts, metrics)
     except DatabaseError as exc:

@@ -25,7 +25,6 @@ from .._netlink.listening import LocalHost, read_listeners
 from .._openflow.flows import CookieFlows
 from .._ovsdb import access
 from .._ovsdb.replica import Replica
-from .._topology.flow_table import TABLES
 from .._topology.flows import flows
 from .._topology.shared_nic import LOCAL_TABLES, SOUTHBOUND_TABLES, other_hosts, services, shared_nic
 from . import daemon
@@ -101,7 +100,7 @@ class FlowKeeper:
         """Wake when flows change, and when the connection to the bridge ends."""
         while True:
             with contextlib.suppress(FlowError):
-                await self._flows.watch(self._wake.set, TABLES)
+                await self._flows.watch(self._wake.set)
             self._wake.set()
             await asyncio.sleep(RETRY_PAUSE)
 

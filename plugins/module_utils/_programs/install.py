@@ -47,7 +47,7 @@ EXAMPLES = """examples:
 ovn-k8s-host, which brings the host's part back after a boot, is enabled by this. The host needs python3-openvswitch,
 python3-pyroute2 and python3-jeepney, with the userspace datapath or Kubernetes python3-nftables; for the programs that
 run for ever python3-systemd, for ovn-k8s-egress python3-icmplib, with Kubernetes python3-aiohttp and
-python3-prometheus-client, and for the watcher python3-dnspython.
+python3-prometheus-client.
 """
 
 

@@ -30,7 +30,6 @@ class Leadership:
     :param replica: the Northbound database, with the lock.
     :param api_health: of the API server.
     :param begin: marks everything for the engine.
-    :param on_stand_by: called when this program stops acting.
 
     :ivar synced: an event that is set when everything was known for the first time.
     """
@@ -42,7 +41,6 @@ class Leadership:
         informers: Collection[Informer[Any]],
         api_health: HealthCheck,
         begin: Callable[[], object],
-        on_stand_by: Callable[[], object],
     ) -> None:
         self.synced = asyncio.Event()
         self._replica = replica
@@ -50,7 +48,6 @@ class Leadership:
         self._informers = informers
         self._api_health = api_health
         self._begin = begin
-        self._on_stand_by = on_stand_by
         self._giving_up: asyncio.TimerHandle | None = None
         self._called = asyncio.Event()  # the lock is here, and the engine stands still
         replica.want_lock(False)
@@ -61,18 +58,11 @@ class Leadership:
         problems = (informer.problem() for informer in self._informers)
         return next(filter(None, problems), self._api_health.problem)
 
-    def _fault(self) -> str | None:
-        """Return what of :meth:`problem` is a reason not to act. An optional kind that was read once is none: others
-        would know no more of it.
-        """
-        faults = (informer.fault() for informer in self._informers)
-        return next(filter(None, faults), self._api_health.problem)
-
     def update(self) -> None:
         """Take in that the replica's connection, its lock, a watch or the API server came or went."""
         if not self.synced.is_set():
             return
-        if self._fault() is None:
+        if self.problem() is None:
             self._keep_lock()
             self._replica.want_lock(True)
         elif not self._engine.active or self._api_health.problem is not None:
@@ -106,7 +96,7 @@ class Leadership:
             self._keep_lock()
 
     def _may_begin(self) -> bool:
-        return self._has_lock() and self._fault() is None and not self._engine.active
+        return self._has_lock() and self.problem() is None and not self._engine.active
 
     async def _take_over(self) -> bool:
         """Let nothing be committed that was sent before; return whether it is so. If not, it is tried again."""
@@ -133,7 +123,6 @@ class Leadership:
     def _stand_by(self) -> None:
         """Stop writing, and forget what was to be written: whoever acts next looks at everything."""
         if self._engine.active:
-            lost = self._fault() or "another watcher holds the lock"
+            lost = self.problem() or "another watcher holds the lock"
             LOG.warning("standing by: %s", lost if self._replica.connected else "the Northbound database is away")
         self._engine.stop()
-        self._on_stand_by()

@@ -23,16 +23,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .._common import addressing, names
-from .._common.errors import DatabaseError, FlowError, KubernetesError, OvnKubernetesError
+from .._common.errors import KubernetesError, OvnKubernetesError
 from .._common.files import read_file
-from .._common.tasks import end
 from .._kube.client import Client
 from .._kube.settings import Settings
 from .._pods.cni import condition, conflist
 from .._services import nftables, node_report
 from .._services.health import HealthChecks
-from . import daemon, egress_bridge, log
-from .egress_holder import HolderProcess
+from . import daemon, log
 from .node_server import NodeServer, Overlay
 
 LOG = logging.getLogger("ovn-k8s-node")
@@ -42,7 +40,7 @@ REMOTE = re.compile(r"(?:tcp|ssl):(\[[^\]]*\]|[^:,]+):")  # of a database, ovsdb
 NODE_SETTINGS = names.SETTINGS_DIRECTORY + "/node.json"
 
 
-async def serve(options: argparse.Namespace, health: HealthChecks, holder: HolderProcess) -> None:
+async def serve(options: argparse.Namespace, health: HealthChecks) -> None:
     """Run the program's server. :raises OvnKubernetesError: when it can't begin, or fails."""
     saved = _saved_settings()
     overlay = Overlay(
@@ -53,19 +51,9 @@ async def serve(options: argparse.Namespace, health: HealthChecks, holder: Holde
             addressing.family(subnet): addressing.nth(subnet, addressing.ROUTER, prefix=False)
             for subnet in saved.get("subnets", ())
         },
-        saved.get("subnets", ()),
-        saved.get("southbound", ""),
     )
     with ThreadPoolExecutor(WORKERS) as workers:
-        server = asyncio.ensure_future(NodeServer(options, NODE_SETTINGS, overlay, workers, health).serve())
-        ended = asyncio.ensure_future(holder.ended())
-        try:
-            await asyncio.wait([server, ended], return_when=asyncio.FIRST_COMPLETED)
-            for one in (ended, server):
-                if one.done():
-                    one.result()
-        finally:
-            await end([server, ended])
+        await NodeServer(options, NODE_SETTINGS, overlay, workers, health).serve()
 
 
 def _saved_settings() -> dict[str, Any]:
@@ -117,10 +105,6 @@ def clear(options: argparse.Namespace) -> None:
         added = ", ".join(conflist.added(file.content)) if file else ""
         if added:
             sys.stdout.write(f"{options.cni_configuration} goes with {added}, which others have added to it\n")
-    with contextlib.suppress(DatabaseError, FlowError):
-        kept = asyncio.run(egress_bridge.clear(options.local))
-        if kept:
-            sys.stdout.write(f"egress addresses stay closed on this host, since its OVN answers for them: {kept}\n")
     if nftables.exists():
         nftables.remove()
         sys.stdout.write("the rules of services are removed\n")
@@ -220,11 +204,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "this host is not a node of the overlay: run ovn.kubernetes.site, or name the node with --node"
             )
         health = HealthChecks.start()
-        holder = HolderProcess.start(options.node, options.local, options.openvswitch_run)
         try:
-            asyncio.run(serve(options, health, holder))
+            asyncio.run(serve(options, health))
         finally:
-            holder.close()
             health.close()
     except OvnKubernetesError as exc:
         LOG.error("%s", exc)

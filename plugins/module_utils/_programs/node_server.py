@@ -43,7 +43,6 @@ from .._pods.cni.upkeep import Upkeep
 from .._pods.interface import Attachment
 from .._pods.model import Pod, pod_of_node
 from .._services import default_routers
-from .._services.forwarded_source import ForwardedSource
 from .._services.health import HealthChecks
 from .._services.host_reconcile import HostServices
 from .._services.link_local_report import LinkLocalReport
@@ -67,16 +66,12 @@ class Overlay(NamedTuple):
     :ivar other_networks: the services', and the join network.
     :ivar masters: addresses of the hosts with the Southbound database.
     :ivar routers: IP version -> the router of the node's subnet.
-    :ivar subnets: the node's.
-    :ivar southbound: remote of the Southbound database; empty: not known.
     """
 
     pod_networks: Sequence[str]
     other_networks: Sequence[str] = ()
     masters: Sequence[str] = ()
     routers: Mapping[int, str] = MappingProxyType({})
-    subnets: Sequence[str] = ()
-    southbound: str = ""
 
 
 class NodeServer:
@@ -134,7 +129,6 @@ class NodeServer:
             self._own_node_changed,
             self.condition.look,
             lambda found: self.routers.replace(default_routers.usable(found)),
-            ForwardedSource(options.node, overlay.subnets, overlay.southbound),
         )
         self.ports = Ports(options.local, self._lost_link.set, self._port_changed, self._state_changed)
         self.daemons = daemons(options.openvswitch_run, options.ovn_run, self._state_changed)

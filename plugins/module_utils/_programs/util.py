@@ -2,14 +2,14 @@
 # Copyright: The ovn.kubernetes maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """``ovn-k8s-util``: moves NICs into bridges of their own, and back, as a change that the host rolls back unless it is
-confirmed. And says what network policies make of a packet (:mod:`.policy_explain`)."""
+confirmed."""
 
 from __future__ import annotations
 
 import argparse
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._common import names
 from .._common.errors import HostError
@@ -19,7 +19,7 @@ from .._nic.journal import host_journal
 from .._nic.moved import moved_nics
 from .._nic.plan import plan
 from .._ovsdb.connection import Connection
-from . import policy_explain, version
+from . import version
 from .result import UNCHANGED, note_disabled_unit, run_command
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ EXAMPLES = """examples:
   ovn-k8s-util confirm                    it stays; without this the host takes it back after the time-out
   ovn-k8s-util nics-to-bridge eth0 --yes  for scripts: confirmed at once; a step that fails is still rolled back
   ovn-k8s-util bridges-to-nic breth0      the inverse
-  ovn-k8s-util policy explain shop/web db/mysql-0 3306    on a master: may this pod reach that one, and by which rule
 
 Exit status: 0 done, or nothing to do; 1 failed, with one sentence; 2 wrong usage.
 """
@@ -57,8 +56,6 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program. Return its exit status."""
     options = parser().parse_args(arguments)
-    if options.command == "policy":
-        return policy_explain.explain(options)
     command = f"ovn-k8s-util {options.command}"
     if options.command == "confirm":
         return run_command(command, lambda _notes: _confirm(), False, CONFIRMED, CONFIRMED)
@@ -79,11 +76,11 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Move NICs into bridges of their own, and back; the host takes it back by itself unless it is "
-        "confirmed. On a master, explain what network policies make of a connection.",
+        "confirmed.",
     )
     version.add_option(program)
     commands = program.add_subparsers(
-        dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm | policy explain"
+        dest="command", required=True, metavar="nics-to-bridge | bridges-to-nic | confirm"
     )
     for name, command in COMMANDS.items():
         one = commands.add_parser(
@@ -96,21 +93,7 @@ def parser() -> argparse.ArgumentParser:
         )
         if command.arguments:
             _add_options(one, command.arguments)
-    policy = commands.add_parser("policy", help=policy_explain.ABOUT, description=policy_explain.ABOUT)
-    _add_explain(policy.add_subparsers(dest="about", required=True, metavar="explain"))
     return program
-
-
-def _add_explain(commands: Any) -> None:
-    one = commands.add_parser(
-        "explain",
-        help=policy_explain.ABOUT,
-        description=policy_explain.ABOUT,
-        epilog=policy_explain.EXAMPLES,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    policy_explain.add_arguments(one)
 
 
 def _add_options(command: argparse.ArgumentParser, arguments: str) -> None:

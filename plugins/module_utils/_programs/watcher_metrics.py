@@ -36,31 +36,6 @@ class WatcherMetrics:
                 "From a change of a service to its load balancers",
                 buckets=DURATIONS,
             ),
-            "policy": library.Histogram(
-                "ovnkube_controller_network_policy_event_latency_seconds",
-                "From a change of a network policy to its ACLs in the Northbound database",
-                buckets=DURATIONS,
-            ),
-            "policy_in_force": library.Histogram(
-                "ovn_k8s_watcher_policy_in_force_duration_seconds",
-                "From a change of a network policy until the chassis of its pods enforce it; sampled",
-                buckets=DURATIONS,
-            ),
-            "policy_ovn": library.Histogram(
-                "ovn_k8s_watcher_policy_ovn_duration_seconds",
-                "Of that, from the commit in the Northbound database on",
-                buckets=DURATIONS,
-            ),
-            "policy_northd": library.Histogram(
-                "ovn_k8s_watcher_policy_northd_duration_seconds",
-                "Of that, until ovn-northd has it in the Southbound database",
-                buckets=DURATIONS,
-            ),
-            "policy_chassis": library.Histogram(
-                "ovn_k8s_watcher_policy_chassis_duration_seconds",
-                "Of that, from then until the last of these chassis",
-                buckets=DURATIONS,
-            ),
         }
         self._transaction = library.Histogram(
             "ovn_k8s_watcher_transaction_duration_seconds",
@@ -72,7 +47,7 @@ class WatcherMetrics:
         )
 
     def observe(self, what: str, seconds: float) -> None:
-        """Take in a duration, by the name that it has above."""
+        """Take in a duration: "lsp", "annotation" or "service"."""
         self._durations[what].observe(seconds)
 
     def observe_transaction(self, seconds: float, objects: int, _operations: int) -> None:
@@ -101,11 +76,6 @@ class WatcherMetrics:
                 lambda: len(cluster.stuck()),
             ),
             ("ovn_k8s_watcher_retries", "Times that an object was tried again", lambda: engine.retries),
-            (
-                "ovn_k8s_watcher_policy_samples_unseen",
-                "Samples of policies that were not in force on all chassis of their pods in time",
-                lambda: cluster.enforcement.unseen,
-            ),
             ("ovn_k8s_watcher_leader", "1 when this watcher acts", lambda: int(engine.active)),
             ("ovn_k8s_watcher_addresses", "Addresses that pods and ports have", lambda: len(pods.addresses)),
             (
@@ -127,14 +97,6 @@ class WatcherMetrics:
         )
         for name, text, read in gauges:
             self._library.Gauge(name, text).set_function(read)
-        policies = cluster.policies
-        self._by_label(
-            "ovn_k8s_watcher_policy_objects",
-            "Network policies, and the rows of the Northbound database that are theirs",
-            "kind",
-            {kind: kind for kind in policies.sizes()},
-            lambda kind: policies.sizes()[kind],
-        )
         self._by_label(
             "ovn_k8s_watcher_cached_objects",
             "Objects of the API server in memory",

@@ -5,12 +5,9 @@
 
 An event only marks an object's key. The whole difference of a marked object is planned then. Keys that are marked while
 a transaction is under way go into the next one together. Objects that share a row, such as the old and the new name of
-a host, are planned together, and so is an object with those whose rows it names and that are not there yet: nothing
-parts them, neither the time for planning nor what the database refuses.
-A key that fails is tried again after a pause of its own. A key whose rows the database refuses is found by halving the
-batch, so it stops no other.
-Kinds take turns, and planning pauses after a while, also within one object (:class:`.planning.Unfinished`): many
-objects that cost much delay others for a moment only.
+a host, are planned together. A key that fails is tried again after a pause of its own. A key whose rows the database
+refuses is found by halving the batch, so it stops no other.
+Kinds take turns, and planning pauses after a while: many objects that cost much delay others for a moment only.
 A program that does not act has no keys: when it begins to act, everything is looked at.
 """
 
@@ -28,27 +25,16 @@ from .._common.retry import Pause
 from .._ovsdb.fence import Fence
 from .._ovsdb.plan import Plan
 from .._ovsdb.transaction import operations
-from .planning import NotReady, Unfinished, plan_object
+from .planning import NotReady, plan_object
 from .retries import RETRY_PAUSE, Failure, Key, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Any, Protocol
 
     from .._ovsdb.plan import Change
     from .._ovsdb.replica import Replica
     from .._ovsdb.rows import CurrentRow
     from .planning import ObjectPlan, Planner
-
-    class Rider(Protocol):
-        """Operations that go along with transactions."""
-
-        def operations(self, keys: Iterable[Key]) -> list[dict[str, Any]]:
-            """Return what goes along with a transaction that writes these objects."""
-
-        def written(self, results: list[Any]) -> None:
-            """Called with the results of these operations when they were committed; never with none."""
-
 
 LOG = logging.getLogger("ovn-k8s-watcher")
 BATCH = 500  # keys in one transaction
@@ -69,7 +55,6 @@ class Engine:
     :ivar conflicts: how many met a conflict.
     :ivar busy_since: when the current batch began, by the monotonic clock; None: no batch is under way.
     :ivar active: this program writes.
-    :ivar rider: what goes along with transactions.
     """
 
     def __init__(
@@ -83,7 +68,6 @@ class Engine:
         self.transactions = self.conflicts = 0
         self.busy_since: float | None = None
         self.active = False
-        self.rider: Rider | None = None
         self._stopped = False
         self._retries = Retries(lambda key: self.mark(*key))
         self._replica = replica
@@ -202,11 +186,10 @@ class Engine:
                 if plan is not None and plan.plan.changes:
                     plans[key] = plan
                     group.append(key)
-                    rest += [Key(*owner) for owner in plan.rivals | plan.needs if owner.type in self.planners]
+                    rest += [Key(*owner) for owner in plan.rivals if owner.type in self.planners]
                 elif plan is not None:
                     unchanged.append(key)
             groups += [group] if group else []
-        groups = self._without_incomplete(plans, groups)
         if plans and await self._write(plans, groups):
             for key, plan in plans.items():
                 _log(key, plan.plan.changes)
@@ -218,31 +201,10 @@ class Engine:
             LOG.debug("%s: nothing differs", key)
             self._done(key, [])
 
-    def _without_incomplete(self, plans: dict[Key, ObjectPlan], groups: list[list[Key]]) -> list[list[Key]]:
-        """Take out the plans that need rows which are not there, and which no plan makes; return the groups that are
-        left.
-        """
-        while True:
-            lacking = {
-                key: needed
-                for key, plan in plans.items()
-                for needed in (Key(*one) for one in plan.needs)
-                if needed not in plans
-            }
-            if not lacking:
-                return [group for group in groups if group]
-            for key, needed in lacking.items():
-                del plans[key]
-                failure = self.failing.get(needed)
-                self._failed(key, f"{needed} is not there yet{f': {failure.reason}' if failure else ''}", waits=True)
-            groups = [[key for key in group if key in plans] for group in groups]
-
     def _plan(self, key: Key) -> ObjectPlan | None:
         """Return the plan of a key; None when it can't be planned now."""
         try:
             return plan_object(self._replica, self.planners[key.kind], key.name)
-        except Unfinished:
-            self.mark(*key)
         except NotReady as exc:
             self._failed(key, str(exc), waits=True)
         except DatabaseError as exc:
@@ -266,8 +228,7 @@ class Engine:
             sent = operations(whole, "ovn-k8s-watcher", self._lock)
             if self._fence is not None:
                 sent.insert(0, self._fence.guard())
-            riding = self.rider.operations(plans) if self.rider is not None else []
-            results = await self._replica.transact([*sent, *riding])
+            await self._replica.transact(sent)
         except (Disconnected, LockLost) as exc:
             # Whether the transaction was committed shows in the replica after the next connection. Whether the lock is
             # ours again already is not for this reply to say: the replica takes in all that came after it.
@@ -284,8 +245,6 @@ class Engine:
             await self._halve(groups, str(exc))
             return False
         self.transactions += 1
-        if self.rider is not None and riding:
-            self.rider.written(results[-len(riding) :])
         self._on_transaction(time.monotonic() - started, len(plans), len(sent))
         return True
 
@@ -337,7 +296,6 @@ class Engine:
 def _log(key: Key, changes: Iterable[Change]) -> None:
     """Log a line for each change; the whole contents at the level debug only."""
     for change in changes:
-        if not change.is_join:
-            LOG.info("%s: %s", key, change.describe())
+        LOG.info("%s: %s", key, change.describe())
         if LOG.isEnabledFor(logging.DEBUG):
             LOG.debug("%s: before: %s; after: %s", key, change.before(), change.after())

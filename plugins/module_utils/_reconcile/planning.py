@@ -5,22 +5,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._common.errors import OvnKubernetesError
 from .._ovsdb.difference import difference
-from .._ovsdb.plan import Change, Plan, Values
-from .._ovsdb.rows import Members, Owner, Ref, Row, SetMembers
+from .._ovsdb.plan import Plan
+from .._ovsdb.rows import SetMembers
 from .._ovsdb.schema import UNIQUE
-from .._ovsdb.values import Uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Protocol
 
+    from .._ovsdb.plan import Change
     from .._ovsdb.replica import Replica
-    from .._ovsdb.rows import CurrentRow
+    from .._ovsdb.rows import CurrentRow, Owner, Row
 
     class Planner(Protocol):
         """What the engine must know of one kind of object."""
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
             """Return the desired rows of an object.
 
             :raises NotReady: they can't be planned now.
-            :raises Unfinished: call it again; meanwhile nothing of the object changes.
             """
 
         def done(self, name: str, changes: Sequence[Change]) -> None:
@@ -59,12 +58,6 @@ class NotReady(OvnKubernetesError):
         self.keeps_rows = keeps_rows
 
 
-class Unfinished(OvnKubernetesError):
-    """What an object needs takes long to find: the rest of it comes when others have had their turn."""
-
-    code = "unfinished"
-
-
 @dataclass(frozen=True)
 class ObjectPlan:
     """The plan of one object.
@@ -72,73 +65,36 @@ class ObjectPlan:
     :ivar again: plan it again afterwards: these changes were only the first part.
     :ivar rivals: owners whose rows have a value that the plan needs, and that only one row may have. They must be
         planned together with this object.
-    :ivar needs: owners whose rows this plan names, and that are not there: they are made by the same transaction, or
-        this plan must wait.
     """
 
     plan: Plan
     again: bool = False
     rivals: frozenset[Owner] = frozenset()
-    needs: frozenset[Owner] = frozenset()
 
 
 def plan_object(replica: Replica, planner: Planner, name: str) -> ObjectPlan:
     """Return the plan of an object.
 
     :raises NotReady: it can't be planned now.
-    :raises Unfinished: not all of it could be planned at once.
     :raises DatabaseError: a row belongs to somebody else.
     """
     current = replica.owned(planner.owner(name), planner.tables)
     try:
-        desired = [_known(replica, row) for row in planner.desired(name)]
+        desired = planner.desired(name)
     except NotReady as exc:
         if not current or exc.keeps_rows:
             raise
-        return ObjectPlan(Plan(_whole(replica, difference([], current, {}))), again=True)  # delete its old rows already
+        return ObjectPlan(Plan(difference([], current, {})), again=True)  # delete its old rows already
     # A row can't move to another parent: it is deleted first, and inserted by the next plan.
     parents: dict[tuple[str, str | None], tuple[str, str]] = {
         (row.table, row.role): row.parent_key for row in desired if row.parent_key is not None
     }
     misplaced = [row for row in current if _is_misplaced(replica, row, parents)]
     if misplaced:
-        return ObjectPlan(Plan(_whole(replica, difference([], misplaced, {}))), again=True)
+        return ObjectPlan(Plan(difference([], misplaced, {})), again=True)
     by_name = _rows_by_name(replica, desired)
-    changes = _whole(replica, difference(desired, current, by_name))
-    needs = {need for row in desired for need in row.needs}
-    missing = frozenset(need.owner for need in needs if not replica.owned(need.owner, (need.table,)))
-    return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes), needs=missing)
-
-
-def _known(replica: Replica, row: Row) -> Row:
-    """Return a row without the columns that an older database does not have."""
-    missing = [column for column in replica.missing_columns(row.table) if column in row.columns]
-    if not missing:
-        return row
-    return replace(row, columns={column: value for column, value in row.columns.items() if column not in missing})
-
-
-def _whole(replica: Replica, changes: list[Change]) -> list[Change]:
-    """Return the changes, and those by which rows that are deleted leave the sets that refer to them.
-
-    The server takes them out by itself (weak references, RFC 7047, 3.2), but not out of a set that the same transaction
-    changes otherwise: seen with ovsdb-server 3.1 and 3.5.
-    """
-    left = []
-    for change in changes:
-        if change.kind == "delete":
-            uuid = Uuid(change.current_row().uuid)
-            for holder in replica.all_holders(uuid):
-                left.append(_leave(change, holder, replica.member_column(holder.table), uuid))
-    return changes + left
-
-
-def _leave(change: Change, holder: CurrentRow, column: str, uuid: Uuid) -> Change:
-    """Return the change by which a row that is deleted leaves a set."""
-    owner = change.current_row().owner or Owner(change.table, "")
-    columns = {column: Members(lacks=(uuid,))}
-    row = Row(holder.table, owner, "member", holder.name, columns=columns, kind="joined")
-    return Change("update", row, holder, {column: Values((uuid,), ())})
+    changes = difference(desired, current, by_name)
+    return ObjectPlan(Plan(changes, by_name), rivals=_rivals(replica, changes))
 
 
 def _is_misplaced(replica: Replica, row: CurrentRow, parents: Mapping[tuple[str, str | None], tuple[str, str]]) -> bool:
@@ -171,9 +127,7 @@ def _rows_by_name(replica: Replica, desired: Sequence[Row]) -> dict[tuple[str, s
         keys += [(row.table, row.name)] if row.name is not None else []
         keys += [row.parent_key] if row.parent_key is not None else []
         for value in row.columns.values():
-            refs = value.refs if isinstance(value, SetMembers) else ()
-            if isinstance(value, Members):
-                refs = tuple(one for one in (*value.has, *value.lacks) if isinstance(one, Ref))
-            keys += [(ref.table, ref.name) for ref in refs]
+            if isinstance(value, SetMembers):
+                keys += [(ref.table, ref.name) for ref in value.refs]
     rows = {key: replica.named(*key) for key in keys}
     return {key: current for key, current in rows.items() if current is not None}

@@ -206,22 +206,6 @@ class AddressBook:
         """Return who has an address: source -> owner."""
         return self._owners.get(ip, {})
 
-    def user_of(self, ip: str, created: str) -> str | None:
-        """Return who else has an address that is wanted for something that was created at this time, in words; None:
-        nobody. Of services with an address outside the older ones come first.
-        """
-        for key in self._cluster.get(ip):
-            return f"service {key}"
-        for key in self._outer.get(ip):
-            other = self._services.get(key)
-            if other is not None and other.created <= created:
-                return f"service {key}"
-        return EXTERNAL_ROUTER.name if self._routers.get(ip) else None
-
-    def networks(self) -> tuple[str, ...]:
-        """Return the overlay's networks."""
-        return tuple(str(network) for network, _use in self._networks)
-
     def served(self, service: Service) -> Served:
         """Return the service with the addresses that are served."""
         cluster = {ip: self._why_not_cluster(service, ip) for ip in service.cluster_ips}

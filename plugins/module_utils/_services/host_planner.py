@@ -17,6 +17,7 @@ from .._kube.told import Told
 from .._ovsdb.plan import Change
 from .._ovsdb.replica import Replica
 from .._ovsdb.rows import CurrentRow, Owner, Row
+from .._ovsdb.values import as_set
 from .._reconcile.engine import Engine
 from . import host, host_rows, host_sets, range_rules
 from .address_book import AddressBook
@@ -150,15 +151,16 @@ class HostPlanner:
         self.mark_nodes(in_kubernetes | self._replica.owners("Node") | self._replica.owners(host.KIND))
 
     def group_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
-        """Take in a change of a port group: somebody has made it."""
-        if new is not None and old is None and new.name == names.RANGES_PORT_GROUP:
+        """Take in a change of a port group: somebody has made it, or has taken ports out of it."""
+        if new is None or new.name != names.RANGES_PORT_GROUP:
+            return
+        if old is None:
             self.mark_all()
-
-    def ports_left(self, group: CurrentRow, ports: Iterable[str]) -> None:
-        """Take in that somebody has taken ports out of a port group."""
-        if group.name == names.RANGES_PORT_GROUP:
-            for uuid in ports:
-                self.port_changed(None, self._replica.rows["Logical_Switch_Port"].get(uuid))
+            return
+        left = set(as_set(old.columns["ports"])) - set(as_set(new.columns["ports"]))
+        rows = (self._replica.rows["Logical_Switch_Port"].get(uuid) for uuid in left)
+        for row in rows:
+            self.port_changed(None, row)
 
     def port_changed(self, old: CurrentRow | None, new: CurrentRow | None) -> None:
         """Take in a port of a switch: a new one is in no port group."""

@@ -27,7 +27,6 @@ from .._pods.model import Pod, PodHostPorts
 from . import nftables, service_cidrs
 from .address_book import EXTERNAL_ROUTER, SERVICES_USE, AddressBook, Served
 from .endpoint_slices import EndpointSlice
-from .forwarded_source import ForwardedSource
 from .host_networks import HostNetworks
 from .host_notices import HostNotices
 from .host_rule_records import HealthCheck, HostRules
@@ -78,7 +77,6 @@ class HostServices:
     :param on_own_node: called with this host's node when it changes; None: there is none.
     :param on_node_object: called with this host's Node object whenever it comes.
     :param on_routers: called with the routers of this host's default routes when they were read.
-    :param forwarded: the source of what the host forwards; None: its own.
     """
 
     def __init__(
@@ -96,7 +94,6 @@ class HostServices:
         on_own_node: Callable[[Node | None], object] = lambda _node: None,
         on_node_object: Callable[[Mapping[str, Any]], object] = lambda _item: None,
         on_routers: Callable[[Iterable[str]], object] = lambda _routers: None,
-        forwarded: ForwardedSource | None = None,
     ) -> None:
         self.node = names.node_name(node)
         self.services = Informer(
@@ -133,7 +130,6 @@ class HostServices:
         self._networks = HostNetworks(link, self._pod_networks, self._known_networks, routers, peers)
         self._networks_due = False
         self._networks_problem: str | None = None
-        self._forwarded = forwarded or ForwardedSource(self.node)
         self._addresses = NodeAddresses(self._book, self.nodes.store)
         self._notices = HostNotices(on_event, self.node)
         self._local = LocalHost()
@@ -264,15 +260,12 @@ class HostServices:
 
     async def _check(self) -> None:
         """Repair what others have removed (a firewall that reloads removes all tables), leave ports to programs of this
-        host that listen on them now, ask whether answers to what is forwarded are led here, and try the ports of health
-        checks again.
+        host that listen on them now, and try the ports of health checks again.
         """
         await self._follow_networks()
         if not await asyncio.to_thread(nftables.has_rules):
             await self._write_again()
-        elif not self._forwarded.is_led or (
-            self._written is not None and await asyncio.to_thread(read_local_host) != self._local
-        ):
+        elif self._written is not None and await asyncio.to_thread(read_local_host) != self._local:
             await self._converge()
         await self._answer(self._answered or {})
 
@@ -354,8 +347,7 @@ class HostServices:
         """
         self._local = read_local_host()
         link = names.management_link(self.node)
-        forwarded = self._forwarded.read()
-        rules = host_rules(self.node, link, self._pod_networks, hosts, states, pods, self._local, self._zone, forwarded)
+        rules = host_rules(self.node, link, self._pod_networks, hosts, states, pods, self._local, self._zone)
         if rules == self._written:
             return
         if self._written is None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .._common import addressing, names
-from .._common.node_subnet import host_addresses
 from .._ovsdb.rows import Row
 from .addresses import of_version
 from .host import Host
@@ -38,7 +37,9 @@ def rows(host: Host, states: Sequence[ServiceState]) -> list[Row]:
     :param states: services that keep a part of their traffic on the host.
     """
     result: list[Row] = []
-    management = {addressing.family(subnet): host_addresses(subnet).management for subnet in host.subnets}
+    management = {
+        addressing.family(subnet): addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in host.subnets
+    }
     for version, next_hop in sorted(management.items()):
         result += [
             _route(host, ip, next_hop)

@@ -93,8 +93,6 @@ class HostRules:
         the host.
     :ivar outside_addresses: addresses outside, for the host's own connections and for those that come in.
     :ivar kept_ports: ports of ``host_ports`` that programs of the host listen on, and keep.
-    :ivar forwarded: the source of what the host forwards into the overlay and translates, one address of each IP
-        version at most (:class:`.node_subnet.HostAddresses`); of a version without one it is the management port's own.
     """
 
     link: str
@@ -105,7 +103,6 @@ class HostRules:
     host_ports: tuple[HostPortRule, ...] = ()
     outside_addresses: tuple[ServiceAddressRule, ...] = ()
     kept_ports: tuple[Listener, ...] = ()
-    forwarded: tuple[str, ...] = ()
 
 
 # What is done with one port of a protocol.

@@ -54,7 +54,6 @@ def host_rules(
     pods: Iterable[PodHostPorts] = (),
     local: LocalHost = NOTHING_LOCAL,
     zone: str = "",
-    forwarded: Iterable[str] = (),
 ) -> HostRules:
     """Return the rules of one host.
 
@@ -67,7 +66,6 @@ def host_rules(
     :param pods: the host's pods with host ports.
     :param local: the host's own addresses and listening programs.
     :param zone: that the host is in; empty: not known.
-    :param forwarded: as :attr:`.host_rule_records.HostRules.forwarded` has them.
     """
     place = Place(node, zone)
     node_ports: list[NodePortRule] = []
@@ -101,7 +99,6 @@ def host_rules(
         host_ports,
         tuple(sorted(outside, key=_order)),
         _kept_ports(host_ports, local),
-        tuple(forwarded),
     )
 
 
@@ -243,9 +240,9 @@ def _host_ports(pods: Iterable[PodHostPorts]) -> tuple[HostPortRule, ...]:
     )
 
 
-def udp_rules(rules: HostRules) -> dict[int, set[PortRule | str]]:
-    """Return what the rules do with each UDP port: where its packets go, and which source they get."""
-    result: dict[int, set[PortRule | str]] = {}
+def udp_rules(rules: HostRules) -> dict[int, set[PortRule]]:
+    """Return what the rules do with each UDP port."""
+    result: dict[int, set[PortRule]] = {}
     everything: tuple[PortRule, ...] = (
         *rules.node_ports,
         *rules.host_ports,
@@ -254,7 +251,7 @@ def udp_rules(rules: HostRules) -> dict[int, set[PortRule | str]]:
     )
     for rule in everything:
         if rule.protocol == "udp":
-            result.setdefault(rule.port, {*rules.forwarded}).add(rule)
+            result.setdefault(rule.port, set()).add(rule)
     return result
 
 

@@ -19,14 +19,13 @@ import json
 from collections.abc import Callable, Iterable
 
 from .._common import addressing, names
-from .._common.node_subnet import host_addresses
 from .._netlink.records import KernelAddress
 from .._ovsdb.rows import Row
 from .host import Host
 from .index import Index
 
 NETWORK = ipaddress.ip_network("169.254.0.0/16")
-# No host opens what clouds serve there themselves (169.254.169.254 is their metadata), nor names.HAIRPIN.
+# No host opens what clouds serve there themselves (169.254.169.254 is their metadata), nor northbound.HAIRPIN.
 CLOUDS = ipaddress.ip_network("169.254.169.0/24")
 MOST = 8  # of one host
 PRIORITY, OTHERS_PRIORITY = 121, 120  # above all other policies of the cluster router
@@ -64,7 +63,7 @@ def rows(host: Host) -> list[Row]:
     subnet = next((one for one in host.subnets if addressing.family(one) == 4), None)
     if subnet is None or not host.link_local:
         return []
-    next_hop = host_addresses(subnet).management
+    next_hop = addressing.nth(subnet, addressing.HOST, prefix=False)
     port = names.router_to_switch(host.name)
     result = [
         Row(

@@ -23,7 +23,6 @@ UDP_RULES = (
     re.compile(r"\S+ \. udp \. (\d+) : goto \w+"),
     re.compile(r"^.* udp dport (\d+) dnat .*$", re.M),
 )
-SOURCE = re.compile(r"^\tchain source \{$.*?^\t\}$", re.M | re.S)  # which source all of them get
 
 
 def write(rules: HostRules) -> None:
@@ -70,17 +69,14 @@ def has_rules() -> bool:
 
 
 def current_udp_rules() -> dict[int, set[str]]:
-    """Return what the current table does with each UDP port, as nft(8) lists it: where its packets go, and which source
-    they get. Nothing when there is no table.
-    """
+    """Return what the current table does with each UDP port, as nft(8) lists it; nothing when there is no table."""
     binding = nftables()
     binding.set_json_output(False)
     _code, text, _error = binding.cmd(f"list table {FAMILY} {TABLE}")
     result: dict[int, set[str]] = {}
-    source = SOURCE.findall(text)
     for pattern in UDP_RULES:
         for match in pattern.finditer(text):
-            result.setdefault(int(match[1]), {*source}).add(match[0])
+            result.setdefault(int(match[1]), set()).add(match[0])
     return result
 
 

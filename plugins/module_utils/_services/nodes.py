@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .._common import names
-from .._pods.model import NO_LABELS, labels_of
 from . import default_routers, link_local
 from .addresses import usable
 
@@ -40,8 +39,6 @@ class Node(NamedTuple):
     :ivar zone: that it is in; empty: no label says so.
     :ivar link_local: what it carries for its own pods.
     :ivar routers: of its default routes.
-    :ivar labels: all that it has.
-    :ivar is_egress_assignable: its gateway may hold addresses of EgressIP objects.
     """
 
     name: str
@@ -52,8 +49,6 @@ class Node(NamedTuple):
     zone: str = ""
     link_local: tuple[str, ...] = ()
     routers: tuple[str, ...] = ()
-    labels: Mapping[str, str] = NO_LABELS
-    is_egress_assignable: bool = False
 
     @property
     def place(self) -> Place:
@@ -79,6 +74,4 @@ class Node(NamedTuple):
             (meta.get("labels") or {}).get(ZONE_LABEL) or "",
             link_local.parse(annotations.get(names.LINK_LOCAL_ANNOTATION)),
             default_routers.parse(annotations.get(names.ROUTERS_ANNOTATION)),
-            labels_of(meta),
-            names.EGRESS_ASSIGNABLE_LABEL in (meta.get("labels") or {}),
         )

@@ -22,6 +22,8 @@ from .model import ADDRESSES_OF_A_HOST, PROTOCOLS, Service, ServicePort, Target
 from .service_state import ServiceState
 
 KIND = "Service"
+# The source address of a pod that reaches itself through a service; the one of ovn-kubernetes.
+HAIRPIN = {4: "169.254.169.5", 6: "fd69::5"}
 # The fields of a packet that select the endpoint of a client, by IP version. Where the server's schema does not have
 # those of IPv6 (OVN 23.03), it is the client's MAC; clients outside have that of their router.
 AFFINITY = {4: ("ip_dst", "ip_src"), 6: ("ipv6_dst", "ipv6_src")}
@@ -161,7 +163,7 @@ def _row(service: Service, protocol: str, scope: Scope, vips: dict[str, str], fi
         # No router answers ARP and neighbour discovery for its addresses: each gateway would, beside whoever announces
         # them, and a router that answers for a host's address takes that host's traffic.
         "neighbor_responder": "none",
-        "hairpin_snat_ip": " ".join(names.HAIRPIN.values()) if scope.version is None else names.HAIRPIN[scope.version],
+        "hairpin_snat_ip": " ".join(HAIRPIN.values()) if scope.version is None else HAIRPIN[scope.version],
         # Forget connections to an endpoint that has gone: a client of UDP would send to it until they time out.
         "ct_flush": "true" if protocol == "UDP" else None,
         # For switches it says only that routers do so: the Southbound database has the load balancers of switches, and

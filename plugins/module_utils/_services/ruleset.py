@@ -12,11 +12,7 @@ The way of a packet through the table:
 - ``prerouting`` leads what is for the host's own addresses to ``host_ports``, then to the chain of its node port; then
   what is for an address outside of a service, the host's own or not, to a chain for that address and port.
 - ``output`` does the same for the host's own connections. Before that it looks for cluster addresses of services.
-- ``spoofed`` drops what would go into the overlay with the source of this host, and was not sent by it, or comes from
-  elsewhere with a source of the overlay.
-- ``postrouting`` gives the packet a source address of this host where the answer must come back to it: ``source``
-  chooses the host's own one for its own connections, and another one for what it forwards, so that the overlay can tell
-  them apart (:mod:`.node_subnet`).
+- ``postrouting`` gives the packet the host's own source address where the answer must come back to this host.
 """
 
 from __future__ import annotations
@@ -44,10 +40,7 @@ class Priority(enum.IntEnum):
     RAW = -300
     MANGLE = -150  # after conntrack, before translation
     NAT_DST = -100
-    FILTER = 0
-    # One before NF_IP_PRI_NAT_SRC: what another program's rules would masquerade (Docker has some for its containers)
-    # would leave with the host's own address.
-    NAT_SRC = 99
+    NAT_SRC = 100
 
 
 def render(rules: HostRules) -> str:
@@ -91,14 +84,6 @@ def render(rules: HostRules) -> str:
         *map(_service_address, rules.service_addresses),
         *_loopback_ports(),
         *_to_services(),
-        "}",
-        f"chain spoofed {{ type filter hook forward priority {Priority.FILTER:d}; policy accept;",
-        # Policies trust these sources. The kernel itself refuses only its own ones, and only of IPv4.
-        f"oifname {link} fib saddr type local drop",
-        *(f"iifname != {link} oifname {link} {ip} saddr @inside{version} drop" for version, ip in IP.items()),
-        "}",
-        "chain source {",
-        *_source(rules.forwarded),
         "}",
         f"chain postrouting {{ type nat hook postrouting priority {Priority.NAT_SRC:d}; policy accept;",
         *_masquerade(link, rules.host_ports),
@@ -206,8 +191,6 @@ def _invalid(link: str, rules: HostRules) -> Iterator[str]:
         yield f"set outside_ports{version} {{ {kind}{_elements(elements)} }}"
     yield f"chain invalid {{ type filter hook prerouting priority {Priority.MANGLE:d}; policy accept;"
     yield f"ct state invalid iifname {link} meta l4proto {{ tcp, sctp }} drop"
-    for ip in rules.forwarded:  # no link has it: answers are translated back, and there is nothing else for it
-        yield f"{IP[addressing.family(ip)]} daddr {ip} ct state != {{ established, related }} drop"
     yield "ct state invalid fib daddr type local meta l4proto . th dport @own_ports drop"
     for version, ip in IP.items():
         yield f"ct state invalid {ip} daddr . meta l4proto . th dport @outside_ports{version} drop"
@@ -297,15 +280,6 @@ def _dnat(version: int, targets: Sequence[Target], affinity: bool) -> str:
     return f"dnat {ip} to {choice} mod {len(targets)} map {{ {elements} }}"
 
 
-def _source(forwarded: Iterable[str]) -> Iterator[str]:
-    """Yield the rules that choose the source: the link's own address for the host's own connections."""
-    yield "fib saddr type local masquerade"
-    for address in forwarded:
-        version = addressing.family(address)
-        yield f"meta nfproto ipv{version} snat {IP[version]} to {address}"
-    yield "masquerade"
-
-
 def _masquerade(link: str, host_ports: Iterable[HostPortRule]) -> Iterator[str]:
     """Yield the rules for the source address: the answer must come back to the host that has translated the
     destination.
@@ -315,10 +289,10 @@ def _masquerade(link: str, host_ports: Iterable[HostPortRule]) -> Iterator[str]:
         by_protocol.setdefault(port.protocol, set()).add(port.port)
     for protocol, numbers in sorted(by_protocol.items()):
         ports = ", ".join(map(str, sorted(numbers)))
-        yield f"oifname {link} ct status dnat meta l4proto {protocol} ct original proto-dst {{ {ports} }} goto source"
+        yield f"oifname {link} ct status dnat meta l4proto {protocol} ct original proto-dst {{ {ports} }} masquerade"
     for version, ip in IP.items():
-        yield f"oifname {link} ct status dnat {ip} daddr != @inside{version} goto source"
+        yield f"oifname {link} ct status dnat {ip} daddr != @inside{version} masquerade"
         # Other hosts keep their address: the routing policies of host_routes lead the answers back to this host.
-        yield f"oifname {link} ct status dnat {ip} saddr != @hosts{version} goto source"
+        yield f"oifname {link} ct status dnat {ip} saddr != @hosts{version} masquerade"
         yield f'oifname != {{ {link}, "lo" }} {ip} saddr @inside{version} masquerade'
         yield f'oifname != {{ {link}, "lo" }} ct status dnat {ip} daddr @hosts{version} masquerade'

@@ -18,7 +18,7 @@ from .addresses import of_version
 from .host import Host
 
 ROLES = (("ACL", "unserved-4"), ("ACL", "unserved-6"))
-PRIORITY = 30000  # before all ACLs of policies, of which some go on with a later tier (:mod:`._policies.tiers`)
+PRIORITY = 1000
 
 
 def rows(host: Host, service_subnets: Iterable[str]) -> list[Row]:

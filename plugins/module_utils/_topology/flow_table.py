@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # OpenFlow tables: every packet enters the first, two come after conntrack, the last after a load balancer's flow.
-TABLES = CLASSIFY, CONNECTIONS, PODS_FRAGMENTS, KEPT_CLIENTS = 0, 1, 2, 3
+CLASSIFY, CONNECTIONS, PODS_FRAGMENTS, KEPT_CLIENTS = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,6 @@ class FlowKind:
         return f"{table}priority={self.priority}"
 
 
-CLOSED = FlowKind(
-    CLASSIFY,
-    280,
-    "NIC, patch",
-    "an address of an EgressIP that this gateway has been offered",
-    "nowhere",
-    "the holder's flows above this one open it; without them nobody answers",
-)
 FRAGMENT = FlowKind(
     CLASSIFY,
     210,
@@ -182,7 +174,6 @@ FROM_HOST = FlowKind(
 FROM_OTHERS = FlowKind(KEPT_CLIENTS, 0, "NIC", "the rest", "patch")
 
 KINDS = (
-    CLOSED,
     FRAGMENT,
     TUNNEL,
     SERVICE,

@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._common import addressing, names
 from .._common.icmp import IcmpType, Icmpv6Type
-from .._openflow import matches
-from .._openflow.matches import UNTAGGED
 from . import flow_table
 
 if TYPE_CHECKING:
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
 
 ZONE = 64000  # conntrack zone
 PODS_MARK = "0x1"  # ct_mark of the pods' connections
+UNTAGGED = "vlan_tci=0x0000/0x1fff"
 TRACK = f"ct(table={flow_table.CONNECTIONS},zone={ZONE})"
 COMMIT = f"ct(commit,zone={ZONE},exec(set_field:{PODS_MARK}->ct_mark))"
 TRACK_PODS_FRAGMENT = f"ct(table={flow_table.PODS_FRAGMENTS},zone={ZONE})"
@@ -89,8 +88,6 @@ class SharedNic:
     :ivar drops_invalid: whether TCP segments that conntrack calls invalid are dropped at the pods' ports. In the
         userspace datapath they have their connection's mark. Where the kernel's conntrack takes up no connections in
         their middle (``nf_conntrack_tcp_loose`` is 0) the host's own are invalid too, since they are not tracked.
-    :ivar closed: addresses of EgressIP objects that only the program that holds them opens, by flows above these.
-    :ivar patch_row: UUID of the patch port's row in the table Port.
     """
 
     nic_port: int
@@ -101,14 +98,11 @@ class SharedNic:
     services: tuple[ServiceEndpoint, ...] = ()
     drops_invalid: bool = False
     hosts: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
-    patch_row: str = ""
 
 
 def flows(shared: SharedNic) -> tuple[str, ...]:
     """Return the flows in the syntax of ovs-ofctl(8)."""
     lines = [
-        *_closed(shared),
         *_fragments(shared),
         *_tunnels(shared),
         *_services(shared),
@@ -124,15 +118,6 @@ def flows(shared: SharedNic) -> tuple[str, ...]:
 def _untagged(port: int | str, *fields: str) -> str:
     """Return the match for packets without a VLAN tag from a port."""
     return ",".join((f"in_port={port}", UNTAGGED, *fields))
-
-
-def _closed(shared: SharedNic) -> Iterator[str]:
-    """Yield the flows that keep addresses closed while the flows of their holder are not there (yet)."""
-    for address in shared.closed:
-        for match in matches.from_holder(address):
-            yield f"{flow_table.CLOSED.prefix},{_untagged(shared.patch_port, match)},actions=drop"
-        for match in matches.to_holder(address):
-            yield f"{flow_table.CLOSED.prefix},{_untagged(shared.nic_port, match)},actions=drop"
 
 
 def _fragments(shared: SharedNic) -> Iterator[str]:

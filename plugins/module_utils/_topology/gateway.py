@@ -42,13 +42,11 @@ ROLES = (  # every row that a gateway may have, or had in an earlier release: (t
             ("NAT", "hop"),
             ("Logical_Router_Policy", "pinned"),
             ("Logical_Router_Policy", "share"),
-            ("Logical_Router_Policy", "spoofed"),
         )
         for version in (4, 6)
     ),
 )
 PINNED_PRIORITY = 100
-SPOOFED_PRIORITY = 100  # on the gateway's own router
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,6 @@ def rows(
         *_next_hop_rows(gateway),
         *_probe_rows(gateway, place),
         *_external_rows(gateway),
-        *_spoofed_rows(gateway, place),
     ]
 
 
@@ -312,24 +309,6 @@ def _external_rows(gateway: Gateway) -> list[Row]:
             {"type": "localnet", "addresses": ("unknown",), "options": {"network_name": names.PHYSICAL_NETWORK}},
         ),
     ]
-
-
-def _spoofed_rows(gateway: Gateway, place: Place) -> list[Row]:
-    """Return policies of the gateway router that drop what comes from outside with a source of the overlay.
-
-    Nothing of the overlay is outside with its own source. Network policies go by the source, and one datagram may be
-    enough: they would take it for one of a pod, or of the pod's host.
-    """
-    name = gateway.owner.name
-    networks = [*gateway.cluster_subnets, *place.joins]
-    out = []
-    for version in sorted(map(addressing.family, gateway.cluster_subnets)):
-        sources = ", ".join(network for network in networks if addressing.family(network) == version)
-        match = f'inport == "{names.router_to_external(name)}" && ip{version}.src == {{{sources}}}'
-        columns = {"priority": SPOOFED_PRIORITY, "match": match, "action": "drop"}
-        parent = names.gateway_router(name)
-        out.append(Row("Logical_Router_Policy", gateway.owner, f"spoofed-{version}", parent=parent, columns=columns))
-    return out
 
 
 def _mtu_columns(gateway: Gateway) -> dict[str, dict[str, str | None]]:

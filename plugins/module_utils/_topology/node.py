@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .._common import address_rules, addressing, names
-from .._common.node_subnet import host_addresses
 from .._ovsdb.rows import Owner, Ref, Row, SetMembers
 from .cluster import router_peer
 from .problems import Problem, families, judge, network_problems, raise_first
@@ -107,8 +106,7 @@ def rows(node: Node) -> list[Row]:
     router_port = names.router_to_switch(name)
     gateways = tuple(addressing.nth(subnet, addressing.ROUTER) for subnet in node.subnets)
     hosts = node.management_addresses()
-    host_ips = [ip for ips in zip(*map(host_addresses, node.subnets)) for ip in ips]  # all own ones come first
-    host_port = " ".join([addressing.mac_of(hosts), *host_ips])
+    host_port = " ".join([addressing.mac_of(hosts)] + [cidr.split("/")[0] for cidr in hosts])
     other_config: dict[str, str | None] = {"subnet": None, "ipv6_prefix": None}
     for subnet in node.subnets:
         if addressing.family(subnet) == 4:

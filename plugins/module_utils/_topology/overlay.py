@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._common import addressing, names
-from .._common.node_subnet import host_addresses
 from .._ovsdb.rows import Owner, Query, by_name, includes
 from .._services import range_rules
 from . import clones, drain, egress_rows, gateway_checks, join_offsets, overlay_queries
@@ -187,7 +186,7 @@ class Overlay:
             row
             for row in current
             if row.owner in owners
-            and not (row.owner in unspecified and row.table == "Logical_Router_Policy" and _is_pinned(row))
+            and not (row.owner in unspecified and row.table == "Logical_Router_Policy" and not _is_share(row))
         ]
 
     def reads(self, current: Rows, renamed: Mapping[Owner, str]) -> dict[str, Query]:
@@ -307,12 +306,12 @@ class Overlay:
         subnets = [subnet for node in self.nodes if node.owner.name == gateway.owner.name for subnet in node.subnets]
         for row in reads.get(HOST_OF + gateway.owner.name, ()):
             subnets += [subnet for subnet in (row.external_id(names.SUBNETS_KEY) or "").split(",") if subnet]
-        return tuple(host_addresses(subnet).management for subnet in subnets)
+        return tuple(addressing.nth(subnet, addressing.HOST, prefix=False) for subnet in subnets)
 
 
-def _is_pinned(row: CurrentRow) -> bool:
-    """Return whether a row is the policy for subnets that are pinned to a gateway."""
-    return (row.role or "").startswith("pinned-")
+def _is_share(row: CurrentRow) -> bool:
+    """Return whether a row is the policy for a gateway's share of the pods."""
+    return (row.role or "").startswith("share-")
 
 
 def _completed(gateway: Gateway, state: CurrentState) -> Gateway:

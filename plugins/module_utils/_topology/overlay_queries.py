@@ -37,7 +37,6 @@ WATCHER_COLUMNS = {  # of further tables in which the watcher has rows
     "ACL": ("direction", "external_ids"),
     "Address_Set": ("name", "external_ids"),
     "Port_Group": ("name", "external_ids"),
-    "Meter": ("name", "external_ids"),
 }
 COLUMNS_WITHOUT_OWNER = {"Load_Balancer_Group": ("name",)}  # of tables without external_ids
 COLUMNS_BY_NAME = {  # of a row that is found by its name

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .._ovsdb.rows import CurrentRow
 
 LOCAL_TABLES = {
-    "Open_vSwitch": ("external_ids", "other_config"),
+    "Open_vSwitch": ("external_ids",),
     "Bridge": ("name", "ports", "datapath_type", "external_ids"),
-    "Port": ("name", "interfaces", "external_ids", "trunks"),
+    "Port": ("name", "interfaces", "external_ids"),
     "Interface": ("name", "type", "ofport", "mac_in_use"),
 }
 SOUTHBOUND_TABLES = {
@@ -91,28 +91,7 @@ def shared_nic(
     in_kernel = row.columns["datapath_type"] != "netdev"
     tunnels = _tunnels(tables, addresses)
     drops_invalid = in_kernel and takes_up
-    row_of_patch = next(port for port, interface in interfaces.values() if interface is patch_ports[0])
-    return SharedNic(
-        nic_number,
-        patch_number,
-        mac[0],
-        tuple(addresses),
-        tunnels,
-        services,
-        drops_invalid,
-        hosts,
-        kept_addresses(row_of_patch),
-        row_of_patch.uuid,
-    )
-
-
-def kept_addresses(patch_port: CurrentRow) -> tuple[str, ...]:
-    """Return the addresses of EgressIP objects that a router's patch port does not send by itself.
-
-    :param patch_port: its row of the table Port.
-    """
-    written = (patch_port.external_id(names.EGRESS_KEPT_KEY) or "").split(",")
-    return tuple(sorted({one for one in map(addressing.unicast, written) if one}))
+    return SharedNic(nic_number, patch_number, mac[0], tuple(addresses), tunnels, services, drops_invalid, hosts)
 
 
 def _tunnels(tables: Mapping[str, Mapping[str, CurrentRow]], addresses: Collection[str]) -> tuple[Tunnel, ...]:

@@ -169,29 +169,17 @@ def test_a_withdrawn_host_loses_its_connections(others, version):
             accepted.close()
 
 
-def connect_by_management_port(version):
-    """Let the others' link be the overlay: it has the name of a management port."""
-    ip("link set m0 down")
-    ip("link set m0 name k8s-node1")
-    ip("link set k8s-node1 up")
-    prefix = "24" if version == 4 else "64"
-    ip(f"addr replace {OWN[version]}/{prefix} dev k8s-node1" + (" nodad" if version == 6 else ""))
-
-
 @VERSIONS
-@pytest.mark.parametrize("port", [central_ports.GENEVE_PORT, names.EGRESS_LEASE_PORT])
-def test_a_withdrawn_host_sends_no_datagrams(others, version, port):
+def test_a_withdrawn_host_sends_no_tunnelled_packets(others, version):
     """Protects the pods and gateways of masters: Geneve has no keys, and a host that is not trusted any more could send
-    packets of any pod, or ask for leases of egress addresses, by whatever link."""
-    if port == names.EGRESS_LEASE_PORT:  # by another link nobody asks for them
-        connect_by_management_port(version)
+    packets of any pod."""
     with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as tunnel:
-        tunnel.bind(("", port))
+        tunnel.bind(("", central_ports.GENEVE_PORT))
         tunnel.settimeout(WAIT)
         converge(CentralPorts(TABLE.masters, both(WITHDRAWN)))
         for host in (WITHDRAWN, NODE):
             with socket_of(others, host, version, socket.SOCK_DGRAM) as sock:
-                sock.sendto(host[version].encode(), (OWN[version], port))
+                sock.sendto(host[version].encode(), (OWN[version], central_ports.GENEVE_PORT))
         assert tunnel.recv(100).decode() == NODE[version]
 
 
@@ -267,28 +255,3 @@ def listed():
     binding = libraries.nftables()
     binding.set_json_output(False)
     return binding.cmd("list ruleset")[1]
-
-
-@VERSIONS
-def test_leases_are_asked_for_through_the_overlay_only(others, version):
-    """Protects leases of egress addresses from hosts beside the master: they may send to its address in the overlay,
-    which the kernel takes on any link. By the management port they come, and so they do from the master itself."""
-    with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as server:
-        server.bind((OWN[version], names.EGRESS_LEASE_PORT))
-
-        def hears(pid, source, patience):
-            server.settimeout(patience)
-            with socket_of(pid, source, version, socket.SOCK_DGRAM) as sock:
-                sock.sendto(b"a request", (OWN[version], names.EGRESS_LEASE_PORT))
-            try:
-                return bool(server.recv(100))
-            except socket.timeout:
-                return False
-
-        assert hears(others, NODE, WAIT), "what this is about"
-        converge(TABLE)
-        assert not hears(others, NODE, SILENCE) and not hears(others, MASTER, SILENCE)
-        assert hears(os.getpid(), OWN, WAIT)
-        connect_by_management_port(version)
-        assert hears(others, NODE, WAIT)
-    assert converge(TABLE) == [], "nft lists the table as it was written"

@@ -14,7 +14,6 @@ import shlex
 import subprocess
 
 import pytest
-import yaml
 from kubernetes_server import Refused, programs
 from module_calls import call
 
@@ -33,49 +32,6 @@ def test_a_second_run_changes_nothing(access):
     assert set(first["accounts"]) == {"ovn-k8s-watcher", "ovn-k8s-node-node1", "ovn-k8s-node-node2"}
     second = access()
     assert not second["changed"] and second["accounts"] == first["accounts"]
-
-
-def test_definitions_are_applied_as_they_are(access, kubernetes):
-    """Protects the API of policies: upstream's file is given to the API server once, a change of the channel is one
-    change, and what the API server adds by itself is none. Definitions stay when everything else is deleted.
-    """
-    folder = ROOT / "roles" / "common" / "files" / "network-policy-api"
-    files = {
-        name: list(yaml.safe_load_all((folder / f"{name}.yaml").read_text())) for name in ("standard", "experimental")
-    }
-    one = "CustomResourceDefinition clusternetworkpolicies.policy.networking.k8s.io"
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/clusternetworkpolicies.policy.networking.k8s.io"
-    access()
-    said = access(check=True, diff=True, definitions=files["standard"])
-    assert [item["text"] for item in said["plan"]] == [f"make {one}"]
-    assert "bundle-version: v0.3.0" in said["diff"]["after"]
-    assert [item["text"] for item in access(definitions=files["standard"])["plan"]] == [f"make {one}"]
-    assert not access(definitions=files["standard"])["changed"]
-    assert [item["text"] for item in access(definitions=files["experimental"])["plan"]] == [f"change {one}"]
-    assert not access(definitions=files["experimental"])["changed"] and not access()["changed"]
-    assert kubernetes.get(path)["metadata"]["annotations"]["policy.networking.k8s.io/channel"] == "experimental"
-    access(state="absent")
-    kubernetes.delete(path)
-
-
-def test_our_definitions_are_taken(access, kubernetes):
-    """Protects the kinds of k8s.ovn.org: the API server takes each file of the site play as it is, and a second run
-    changes nothing.
-    """
-    folder = ROOT / "roles" / "common" / "files" / "k8s.ovn.org"
-    files = [item for path in sorted(folder.iterdir()) for item in yaml.safe_load_all(path.read_text())]
-    names = {item["metadata"]["name"] for item in files}
-    assert names == {
-        f"{kind}.k8s.ovn.org"
-        for kind in ("adminpolicybasedexternalroutes", "egressfirewalls", "egressips", "egressqoses")
-    }
-    access()
-    made = access(definitions=files)["plan"]
-    assert {item["text"] for item in made} == {f"make CustomResourceDefinition {name}" for name in names}
-    assert not access(definitions=files)["changed"]
-    access(state="absent")
-    for name in names:
-        kubernetes.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
 
 
 def test_check_mode_says_what_would_be_made_and_makes_nothing(access):

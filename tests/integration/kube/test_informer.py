@@ -31,7 +31,6 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._kube.settings impo
 def short_pauses(monkeypatch):
     """Tests don't wait for seconds."""
     monkeypatch.setattr(informer_module, "RETRY_PAUSE", Pause(0.01, longest=0.05, jitter=0.5))
-    monkeypatch.setattr(informer_module, "CONFIRM_SECONDS", 0.03)
 
 
 def thing(name, version="1", **more):
@@ -100,69 +99,7 @@ def page(*items, version="10", more=None):
     return {"metadata": {"resourceVersion": version, **({"continue": more} if more else {})}, "items": list(items)}
 
 
-def test_a_kind_in_several_versions(monkeypatch, caplog):
-    """Protects objects from a definition that serves another version, or comes and goes while the program runs: each
-    version is asked for before the objects count as gone.
-    """
-    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
-    caplog.set_level("INFO")
-    gone = [{"type": "ERROR", "object": {"code": 410}}]
-    asked = []
-
-    class Versions(Script):
-        """A server that has the second version at first, then none, then the first one."""
-
-        async def __call__(self, request):
-            if "watch" not in request.query:
-                asked.append(request.path)
-            return await super().__call__(request)
-
-    script = Versions([404, page(thing("a")), 404, page(thing("a")), 404, 404, page(thing("b"))], [gone, gone])
-
-    async def scenario(informer, told):
-        await until(lambda: list(informer.store) == ["ns/b"])
-        assert [key for key, _before, after in told if after is None] == ["ns/a"]
-        first, second = FIRST, SECOND
-        assert asked[:7] == [first, second, second, first, first, second, first]
-        assert not informer.is_forbidden and informer.problem() is None
-
-    follow(script, scenario, is_optional=True, path=FIRST, other_paths=[SECOND], missing_pause=Pause(0.01))
-    assert len([one for one in caplog.records if "going on without things" in one.message]) == 1
-
-
-FIRST, SECOND = "/apis/example.org/v2/things", "/apis/example.org/v1/things"
-
-
-class Kinds:
-    """What the server says that it has: an API server without the things, unless a test says something else.
-
-    :ivar asked: how often its list of groups was read.
-    """
-
-    def __init__(self, version="v1", resources=("others",)):
-        self.asked = 0
-        group = {"name": "example.org", "versions": [{"version": version}]}
-        groups = [{"name": "apps", "versions": [{"version": "v1"}]}, group]
-        self.groups = {"kind": "APIGroupList", "groups": groups}
-        self.resources = {"kind": "APIResourceList", "resources": [{"name": one} for one in resources]}
-
-    async def __call__(self, request):
-        self.asked += request.path == "/apis"
-        answer = self.groups if request.path == "/apis" else self.resources
-        if isinstance(answer, int):
-            return web.json_response({"message": "no", "reason": "Scripted"}, status=answer)
-        return web.Response(text=answer, status=404) if isinstance(answer, str) else web.json_response(answer)
-
-
-def follow(
-    script,
-    scenario,
-    trim=lambda item: item["metadata"]["resourceVersion"],
-    token_file=None,
-    path="/things",
-    kinds=None,
-    **more,
-):
+def follow(script, scenario, trim=lambda item: item["metadata"]["resourceVersion"], token_file=None, **more):
     """Run ``scenario(informer, told)`` beside an informer of the scripted server."""
 
     async def main():
@@ -171,17 +108,14 @@ def follow(
         async def handle(request):
             return await script(request)
 
-        for one in ("/things", FIRST, SECOND):
-            application.router.add_get(one, handle)
-        for one in ("/apis", "/apis/example.org/v1", "/apis/example.org/v2"):
-            application.router.add_get(one, kinds or Kinds())
+        application.router.add_get("/things", handle)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         client = Client(Settings(f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", token_file=token_file))
         told = []
-        informer = Informer(client, path, trim, lambda *change: told.append(change), **more)
+        informer = Informer(client, "/things", trim, lambda *change: told.append(change), **more)
         keeper = asyncio.create_task(informer.run())
         try:
             await asyncio.wait_for(scenario(informer, told), 20)
@@ -404,19 +338,16 @@ def test_what_never_came_is_named_with_its_reason():
     follow(Script([403]), scenario)
 
 
-@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (404, False), (503, False)])
+@pytest.mark.parametrize(("status", "lasts"), [(403, True), (401, True), (503, False)])
 def test_a_watch_that_is_refused_is_never_current(status, lasts):
     """Protects standbys from a watcher that is deaf and keeps the lock, since each attempt looked like a watch; and
-    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway. What is
-    known stays, also where the server says that there is no such kind.
-    """
+    who asks whether a node's server is ready: it may not read, where in an outage nothing new comes anyway."""
     script = Script([page(thing("a"))], [status])
     states = []
 
     async def scenario(informer, told):
         await until(lambda: informer.restarts > 3)
         assert not informer.current and states == [] and f"({status})" in informer.problem()
-        assert list(informer.store) == ["ns/a"]
         assert (informer.lasting_problem() is not None) == lasts
         script.watches.clear()
         await until(lambda: informer.current)
@@ -443,129 +374,6 @@ def test_an_optional_kind(monkeypatch, caplog, status, kept):
         assert list(informer.store) == kept and informer.problem() is None
         await until(lambda: list(informer.store) == ["ns/b"])
 
-    follow(script, scenario, is_optional=True, path=FIRST)
+    follow(script, scenario, is_optional=True)
     said = [one for one in caplog.records if "going on without things" in one.message]
     assert [one.levelname for one in said] == ["INFO" if status == 404 else "WARNING"] * 2
-
-
-@pytest.mark.parametrize(
-    "kinds",
-    [
-        {"groups": "default backend - 404"},
-        {"groups": {"kind": "APIGroupList", "groups": []}},
-        {"groups": {"kind": "Status"}},
-        {"version": "v2", "resources": ("things", "others")},
-        {"version": "v2", "resource_list": "default backend - 404"},
-    ],
-    ids=["a proxy", "no groups", "another answer", "a kind that is there", "a group that is there"],
-)
-def test_a_404_that_nothing_confirms(monkeypatch, kinds):
-    """Protects policies from a proxy that has lost its API server, and from one that is not ready: its 404 does not
-    mean that there are no objects. It is a fault like any other, and ends when the objects are shown again.
-    """
-    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
-    gone = [{"type": "ERROR", "object": {"code": 410}}]
-    script = Script([page(thing("a")), 404], [gone])
-    kinds = dict(kinds)
-    groups, resources = kinds.pop("groups", None), kinds.pop("resource_list", None)
-    server = Kinds(**kinds)
-    server.groups, server.resources = groups or server.groups, resources or server.resources
-
-    async def scenario(informer, told):
-        await until(lambda: informer.restarts > 3)
-        assert list(informer.store) == ["ns/a"] and "interrupted" in informer.problem()
-        assert informer.fault() is None and informer.is_unread
-        script.lists[:] = [page(thing("b"))]
-        await until(lambda: list(informer.store) == ["ns/b"] and informer.problem() is None)
-        assert not informer.is_unread
-
-    follow(script, scenario, is_optional=True, path=FIRST, kinds=server)
-
-
-@pytest.mark.parametrize("known", ["objects", "rows", "nothing"])
-def test_a_404_is_confirmed_twice_where_there_were_objects(monkeypatch, known):
-    """Protects policies from a moment in which an API server does not show all its kinds: where there were objects, or
-    there are rows of some, it is asked twice, and what comes back meanwhile stays. Where there was nothing once is
-    enough, and is not asked again each time.
-    """
-    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
-    monkeypatch.setattr(informer_module, "CONFIRM_SECONDS", 0.3)
-    gone = [{"type": "ERROR", "object": {"code": 410}}]
-    script = Script(([page(thing("a"))] if known == "objects" else []) + [404], [gone])
-    server = Kinds()
-    lacking = server.resources, server.groups
-
-    async def scenario(informer, told):
-        if known == "nothing":
-            await until(informer.synced.is_set)
-            asked = len(script.asked)
-            await until(lambda: len(script.asked) > asked + 3)
-            assert server.asked == 1 and informer.problem() is None
-            return
-        await until(lambda: server.asked == 1)
-        server.resources = {"kind": "APIResourceList", "resources": [{"name": "things"}]}
-        server.groups = Kinds("v2").groups
-        await until(lambda: server.asked >= 3)
-        assert informer.synced.is_set() == (known == "objects") and list(informer.store) == ["ns/a"] * (
-            known == "objects"
-        )
-        assert informer.problem()
-        server.resources, server.groups = lacking
-        await until(lambda: informer.problem() is None)
-        assert informer.synced.is_set() and not informer.store
-
-    used = known == "rows"
-    pause = Pause(0.01)
-    follow(script, scenario, is_optional=True, path=FIRST, kinds=server, is_used=lambda: used, missing_pause=pause)
-
-
-@pytest.mark.parametrize("is_used", [False, True])
-def test_lists_of_kinds_that_nobody_may_read(is_used):
-    """Protects clusters whose accounts may not read what the API server has: a kind that is not there is no fault, but
-    where there are rows of some a 404 is not believed.
-    """
-    server = Kinds()
-    server.groups = 403
-
-    async def scenario(informer, told):
-        await until(lambda: informer.synced.is_set() or informer.restarts > 3)
-        assert informer.synced.is_set() != is_used and (informer.fault() is not None) == is_used
-
-    follow(Script([404]), scenario, is_optional=True, path=FIRST, kinds=server, is_used=lambda: is_used)
-
-
-def test_an_optional_kind_whose_objects_have_rows():
-    """Protects pods that come while a watcher's account may not read a kind of which there are rows: nothing may be
-    made of what is not known, until the right is there. Without rows there is nothing to lose.
-    """
-    rows, states = [], []
-    script = Script([403])
-
-    async def scenario(informer, told):
-        await until(informer.synced.is_set)
-        assert informer.problem() is informer.fault() is None
-        rows.append("row")
-        assert "this account may not read things" in informer.fault() and "(403)" in informer.problem()
-        heard = len(states)
-        script.lists[:] = [page(thing("a"))]
-        await until(lambda: informer.fault() is None)
-        assert list(informer.store) == ["ns/a"] and len(states) > heard
-
-    more = {"missing_pause": Pause(0.01), "is_used": lambda: bool(rows), "on_state": lambda: states.append(1)}
-    follow(script, scenario, is_optional=True, path=FIRST, **more)
-
-
-@pytest.mark.parametrize("status", [403, 500])
-def test_an_optional_kind_that_was_read_once(monkeypatch, status):
-    """Protects the cluster from a kind that can't be read any more: it is said, what was read stays, and it is no
-    reason to stop serving all others.
-    """
-    monkeypatch.setattr(informer_module, "SHORT_WATCH", 0.0)
-    script = Script([page(thing("a")), status], [[{"type": "ERROR", "object": {"code": 410}}]])
-
-    async def scenario(informer, told):
-        await until(lambda: informer.problem() and f"({status})" in informer.problem())
-        assert list(informer.store) == ["ns/a"] and informer.fault() is None and informer.is_unread
-
-    more = {"missing_pause": Pause(0.01), "is_used": lambda: True}
-    follow(script, scenario, is_optional=True, path=FIRST, **more)

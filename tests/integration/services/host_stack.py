@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Copyright: The ovn.kubernetes maintainers
-"""A host with real clients: client - host - overlay (a namespace that has the services' and pods' addresses).
-
-The host has two addresses in the overlay, and one of them is not on its link: pods know its MAC from OVN, of whom
-tests/integration/topology has the proof.
-"""
+"""A host with real clients: client - host - overlay (a namespace that has the services' and pods' addresses)."""
 
 from __future__ import annotations
 
@@ -18,17 +14,16 @@ from node_server import Node
 SERVE = """
 import socket, sys, threading
 def serve(where):
-    listener = socket.create_server(where, family=socket.AF_INET6 if ":" in where[0] else socket.AF_INET)
+    listener = socket.create_server(where)
     while True:
         connection, peer = listener.accept()
-        connection.sendall(("%s:%d from %s" % (*connection.getsockname()[:2], peer[0])).encode())
+        connection.sendall(("%s:%d from %s" % (*connection.getsockname(), peer[0])).encode())
         connection.close()
 addresses = [a.rpartition(":") for a in sys.argv[1:]]
 threads = [threading.Thread(target=serve, args=((host, int(port)),)) for host, _colon, port in addresses]
 [thread.start() for thread in threads]
 print("listening", flush=True)
 """
-MAC = "0a:58:c0:a8:01:02"
 ASK = """
 import socket, sys
 try:
@@ -74,33 +69,27 @@ def endpoints(name, port, *addresses, node="node1"):
     """Its endpoint slice."""
     return {
         "metadata": {"namespace": "ns", "name": name, "labels": {"kubernetes.io/service-name": name}},
-        "addressType": "IPv6" if ":" in addresses[0] else "IPv4",
+        "addressType": "IPv4",
         "ports": [{"protocol": "TCP", "port": port}],
         "endpoints": [{"addresses": [one], "nodeName": node, "conditions": {"ready": True}} for one in addresses],
     }
 
 
-def node_object(name, *addresses):
+def node_object(name, address):
     """A node."""
-    return {
-        "metadata": {"name": name},
-        "status": {"addresses": [{"type": "InternalIP", "address": address} for address in addresses]},
-    }
+    return {"metadata": {"name": name}, "status": {"addresses": [{"type": "InternalIP", "address": address}]}}
 
 
 @pytest.fixture
 def client(sandbox):
-    """10.0.0.9 and fd00::9 are another host of the cluster, 10.0.0.8 and fd00::8 are outside."""
+    """10.0.0.9 is another host of the cluster, 10.0.0.8 is outside."""
     place = sandbox("client")
     ip(f"link add eth0 type veth peer name eth0 netns {place.path}")
     ip("addr add 10.0.0.1/24 dev eth0")
-    ip("addr add fd00::1/64 dev eth0 nodad")
     ip("link set eth0 up")
     for line in (
         "addr add 10.0.0.9/24 dev eth0",
         "addr add 10.0.0.8/24 dev eth0",
-        "addr add fd00::9/64 dev eth0 nodad",
-        "addr add fd00::8/64 dev eth0 nodad",
         "link set eth0 up",
         "link set lo up",
     ):
@@ -112,9 +101,8 @@ def client(sandbox):
 def overlay(sandbox):
     """Behind the management port: cluster addresses, a pod, and the way back."""
     place = sandbox("overlay")
-    ip(f"link add k8s-node1 address {MAC} type veth peer name inside netns {place.path}")
+    ip(f"link add k8s-node1 type veth peer name inside netns {place.path}")
     ip("addr add 192.168.1.2/24 dev k8s-node1")
-    ip("addr add fd10:128:0:1::2/64 dev k8s-node1 nodad")
     ip("link set k8s-node1 up")
     for line in (
         "addr add 192.168.1.1/24 dev inside",
@@ -125,28 +113,14 @@ def overlay(sandbox):
         "link set inside up",
         "link set lo up",
         "route add 10.0.0.0/24 via 192.168.1.2",
-        f"neigh add 192.168.1.0 lladdr {MAC} dev inside",
-        "addr add fd10:128:0:1::1/64 dev inside nodad",
-        "addr add fd10:128:0:1::3/64 dev inside nodad",
-        "addr add fd96::1/128 dev lo",
-        "route add fd00::/64 via fd10:128:0:1::2",
-        f"neigh add fd10:128:0:1:: lladdr {MAC} dev inside",
     ):
         place.run("ip", *line.split())
     ip("route add 10.96.0.0/16 via 192.168.1.1")
     ip("route add 192.168.2.0/24 via 192.168.1.1")
-    ip("route add fd96::/112 via fd10:128:0:1::1")
-    for setting in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-        with open(f"/proc/sys/net/{setting}", "w", encoding="ascii") as forwarding:
-            forwarding.write("1")
+    with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forwarding:
+        forwarding.write("1")
     process = listen(
-        "10.96.0.1:80",
-        "10.96.0.5:80",
-        "10.96.0.7:80",
-        "192.168.1.3:8080",
-        "fd96::1:80",
-        "fd10:128:0:1::3:8080",
-        where=["nsenter", f"--net={place.path}"],
+        "10.96.0.1:80", "10.96.0.5:80", "10.96.0.7:80", "192.168.1.3:8080", where=["nsenter", f"--net={place.path}"]
     )
     yield place
     process.kill()
@@ -173,12 +147,12 @@ def ask(port, address="10.0.0.1", source="", where=None, more=(), patience=5):
 @pytest.fixture
 def host(namespace, tmp_path, client, overlay):
     """The host, with its server."""
-    made = Node(tmp_path / "host", vswitchd=False, dual=True)
+    made = Node(tmp_path / "host", vswitchd=False)
     made.api.others = {
         # The third one's address is what the API server takes too: it must not take the others' rules with it.
         "nodes": [
-            node_object("node1", "10.0.0.1", "fd00::1"),
-            node_object("node2", "10.0.0.9", "fd00::9"),
+            node_object("node1", "10.0.0.1"),
+            node_object("node2", "10.0.0.9"),
             node_object("node3", "worker.example"),
             node_object("node4", "10.0.0.1 }; }; add table inet evil; table inet x { set y { type ipv4_addr; "),
         ],
@@ -194,8 +168,6 @@ def host(namespace, tmp_path, client, overlay):
             ),
             service("own", 4, 30004),
             service("talks", 17, 30007),
-            service("six", 0, 30008, clusterIPs=["fd96::1"], externalIPs=["2001:db8::7"]),
-            service("six-stays", 0, 30010, clusterIPs=["fd96::2"], externalTrafficPolicy="Local"),
         ],
         "endpointslices": [
             endpoints("all", 8080, "192.168.1.3"),
@@ -204,11 +176,9 @@ def host(namespace, tmp_path, client, overlay):
             endpoints("stays", 8080, "192.168.1.3"),
             endpoints("elsewhere", 8080, "192.168.2.3", node="node2"),
             endpoints("own", 6443, "10.0.0.1"),
-            endpoints("six", 8080, "fd10:128:0:1::3"),
-            endpoints("six-stays", 8080, "fd10:128:0:1::3"),
         ],
     }
     made.start(wait=False)
-    wait_for(lambda: "services: 7 node ports" in made.text(), f"the rules\n{made.text()}")
+    wait_for(lambda: "services: 5 node ports" in made.text(), f"the rules\n{made.text()}")
     yield made
     made.remove()

@@ -27,7 +27,7 @@ def test_a_node_port_at_the_hosts_own_address(host, client):
     """Protects node ports of hosts without a gateway: they lead to the service's cluster address, from outside and from
     the host itself.
     """
-    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.0"
+    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
     assert ask(30001) == "10.96.0.1:80 from 192.168.1.2"
 
 
@@ -47,11 +47,11 @@ def test_a_node_port_that_stays_on_the_host(host, client, overlay):
     """
     assert ask(30002, source="10.0.0.9", where=client) == "192.168.1.3:8080 from 10.0.0.9"
     # No way back but through this host: a stranger is answered in its name.
-    assert ask(30002, source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.0"
+    assert ask(30002, source="10.0.0.8", where=client) == "192.168.1.3:8080 from 192.168.1.2"
     assert ask(30003, source="10.0.0.8", where=client, patience=1) == "silence"
     # A pod of another node: answered through this host, or not at all.
     overlay.run("ip", "addr", "add", "192.168.2.9/32", "dev", "inside")
-    assert ask(30002, source="192.168.2.9", where=overlay) == "192.168.1.3:8080 from 192.168.1.0"
+    assert ask(30002, source="192.168.2.9", where=overlay) == "192.168.1.3:8080 from 192.168.1.2"
     assert ask(30003, source="192.168.2.9", where=overlay, patience=1) == "silence"
     assert ask(30002) == "192.168.1.3:8080 from 10.0.0.1"
     other = listen("10.0.0.9:30003", where=["nsenter", f"--net={client.path}"])
@@ -169,7 +169,7 @@ def test_rules_that_another_program_removes(host, client, what):
     load_nftables()
     assert libraries.nftables().cmd("flush " + what)[0] == 0
     wait_for(nftables.has_rules, "the rules to come back")
-    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.0"
+    assert ask(30001, where=client) == "10.96.0.1:80 from 192.168.1.2"
 
 
 def test_rules_that_can_not_be_written(namespace, tmp_path):
@@ -230,12 +230,7 @@ def test_rules_of_a_removed_node(host, monkeypatch, capsys):
     (host.folder / "node.json").write_text('{"name": "node1"}')
     conflist = host.folder / "cni.conflist"
     conflist.write_text('{"plugins": [{"type": "ovn-k8s-cni-overlay"}, {"type": "istio-cni"}]}')
-    options = argparse.Namespace(
-        kubernetes=str(host.folder / "no.json"),
-        node="node1",
-        cni_configuration=str(conflist),
-        local=f"unix:{host.folder / 'no.sock'}",
-    )
+    options = argparse.Namespace(kubernetes=str(host.folder / "no.json"), node="node1", cni_configuration=str(conflist))
     rules = "the rules of services are removed\n"
     for said in (f"{conflist} goes with istio-cni, which others have added to it\n{rules}", ""):
         node_program.clear(options)
@@ -300,8 +295,8 @@ def test_host_ports_of_several_pods(host, overlay, client):
             assert ask(54323, "127.0.0.1", source=source) == "192.168.1.3:8080 from 192.168.1.2"
         assert ask(54325, "127.0.0.1") == "192.168.1.4:8081 from 192.168.1.2"
         assert (
-            ask(54323, where=client) == "192.168.1.4:8080 from 192.168.1.0"
-            and ask(54325, where=client) == "192.168.1.4:8081 from 192.168.1.0"
+            ask(54323, where=client) == "192.168.1.4:8080 from 192.168.1.2"
+            and ask(54325, where=client) == "192.168.1.4:8081 from 192.168.1.2"
         )
         overlay.run("sysctl", "-qw", "net.ipv4.conf.inside.route_localnet=1")
         overlay.run("ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local")
@@ -331,10 +326,10 @@ def test_a_host_port_that_the_host_listens_on(host, client):
         made["spec"]["containers"] = [{"ports": ports}]
         host.api.change("ADDED", made)
         wait_for(lambda: "2 host ports" in host.text(), f"the host ports\n{host.text()}")
-        assert ask(54331, where=client) == "192.168.1.3:8080 from 192.168.1.0"
+        assert ask(54331, where=client) == "192.168.1.3:8080 from 192.168.1.2"
         assert ask(54330, where=client).startswith("10.0.0.1:54330 from") and ask(54330).startswith("10.0.0.1:54330 ")
         assert "host port 54330/tcp of a pod is not served at 10.0.0.1: a program of this host" in host.text()
     finally:
         own.kill()
         own.wait()
-    wait_for(lambda: ask(54330, where=client) == "192.168.1.3:8080 from 192.168.1.0", "the port that is free now")
+    wait_for(lambda: ask(54330, where=client) == "192.168.1.3:8080 from 192.168.1.2", "the port that is free now")

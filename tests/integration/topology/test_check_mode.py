@@ -39,7 +39,7 @@ def test_the_diff_shows_the_rows_as_they_are_and_as_they_will_be(nb):
     assert diff["before"].splitlines() == [
         "Logical_Switch node1 external_ids:k8s.ovn.org/node-subnets=192.168.1.0/24",
         "Logical_Switch node1 other_config:subnet=192.168.1.0/24",
-        "Logical_Switch_Port k8s-node1 addresses=['0a:58:c0:a8:01:02 192.168.1.2 192.168.1.0']",
+        "Logical_Switch_Port k8s-node1 addresses=['0a:58:c0:a8:01:02 192.168.1.2']",
         "Logical_Router_Port rtos-node1 mac=0a:58:c0:a8:01:01",
         "Logical_Router_Port rtos-node1 networks=['192.168.1.1/24']",
     ]

@@ -233,7 +233,7 @@ def test_a_share_without_slots_is_no_policy(nb):
         }
     )
     nb.build(gateways=(1,))
-    assert [row["action"] for row in nb.rows("Logical_Router_Policy")] == ["drop"]  # of the gateway's own router
+    assert not nb.everything()["Logical_Router_Policy"]
     check(nb)
     assert {name: len(own) for name, own in slots(nb).items()} == {"node1": 256}
 
@@ -248,8 +248,7 @@ def test_pinned_subnets_and_shares_are_beside_each_other(nb):
         converge_rows(lambda: Connection(nb.remote, "OVN_Northbound"), Overlay(gateways=(made,)), "pinned")
         check(nb)
         assert slots(nb) == before
-        policies = [(row["priority"], row["action"]) for row in nb.rows("Logical_Router_Policy")]
-        assert policies.count((100, "reroute")) == len(pinned)
+        assert [row["priority"] for row in nb.rows("Logical_Router_Policy")].count(100) == len(pinned)
 
 
 def test_a_gateway_that_is_removed_takes_its_share_along(nb):

@@ -7,9 +7,10 @@ takes everything.
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
-from database_server import Server
+from database_server import Server, wait_for
 from northbound import Northbound
 
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.tasks import end
@@ -119,3 +120,31 @@ def test_the_datapaths_of_hosts_are_followed():
         asyncio.run(asyncio.wait_for(main(), 30))
     finally:
         server.remove()
+
+
+def test_a_policy_is_not_enforced(world):
+    """Protects whoever relies on a NetworkPolicy: an event on each says that it does nothing, once, also over a
+    restart; verify counts them.
+    """
+    policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+
+    def make(name):
+        body = {"metadata": {"name": name}, "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+        return world.api.create(policies, body)["metadata"]["uid"]
+
+    def told():
+        found = world.api.items("/api/v1/namespaces/default/events")
+        return [(one["reason"], one["involvedObject"]["kind"], one["involvedObject"]["uid"]) for one in found]
+
+    first = make("deny")
+    watcher = world.watch()
+    second = make("deny-too")
+    expected = sorted(("NetworkPolicyNotEnforced", "NetworkPolicy", uid) for uid in (first, second))
+    wait_for(lambda: sorted(told()) == expected, "the events")
+    watcher.stop()
+    third = make("deny-all")
+    watcher.start()
+    expected = sorted((*expected, ("NetworkPolicyNotEnforced", "NetworkPolicy", third)))
+    wait_for(lambda: sorted(told()) == expected, "one more event")
+    (finding,) = json.loads(watcher.get("/findings")[1])
+    assert (finding["subject"], finding["severity"]) == ("NetworkPolicy", "warning") and "3 of" in finding["wrong"]

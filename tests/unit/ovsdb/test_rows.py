@@ -108,8 +108,6 @@ NAMELESS = {
     "route on GR_node1 (next hop of gateway node1)": ("Logical_Router_Static_Route", "outside-6", {}),
     "policy on ovn_cluster_router (pods that use gateway node1 only)": ("Logical_Router_Policy", "pinned-4", {}),
     "ACL (services without endpoints, for host node1)": ("ACL", "unserved-4", {"direction": "from-lport"}),
-    "ACL (from the pods of network policy node1)": ("ACL", "from-pods-rule-0f", {"direction": "from-lport"}),
-    "ACL (from node node1 to its pods, beside network policies)": ("ACL", "node-4", {"direction": "to-lport"}),
     "QoS (what of node1)": ("QoS", "what", {}),
 }
 

@@ -69,7 +69,6 @@ CHANGES = {
 }
 WITHOUT_FILES = {
     "ovn_encap_type",
-    "ovn_kubernetes_policies",
     "ovn_openvswitch_settings",
     "ovn_southbound_relays",
     "ovn_tls",

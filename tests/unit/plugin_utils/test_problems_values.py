@@ -179,16 +179,6 @@ EVERYWHERE = [
         {
             "ovn_kubernetes_api": "https://10.0.0.1:6443",
             "ovn_service_subnet": "10.96.0.0/16",
-            "ovn_kubernetes_token": "hidden",
-            "ovn_kubernetes_policies": "standard",
-        },
-        'ovn_kubernetes_policies "standard" needs an administrator\'s credential: set ovn_kubernetes_admin_kubeconfig, '
-        "or ovn_kubernetes_policies to none and install the definition yourself",
-    ),
-    (
-        {
-            "ovn_kubernetes_api": "https://10.0.0.1:6443",
-            "ovn_service_subnet": "10.96.0.0/16",
             "ovn_kubernetes_admin_kubeconfig": "/no/config",
         },
         'ovn_kubernetes_admin_kubeconfig can\'t be read on the controller ("/no/config"): No such file '

@@ -105,7 +105,6 @@ def test_variables_that_are_set(cluster):
         "kubernetes": {
             "server": "https://10.0.0.1:6443",
             "accounts": False,
-            "policies": "none",
             "pods": True,
             "programs": [
                 {
@@ -295,10 +294,6 @@ def test_a_master_that_runs_pods_has_both_programs(cluster, tmp_path):
         "host_addresses": {"10.55.0.12": "ovn-node1", "10.55.0.254": "*"},
     }
     assert [of(cluster, host)["kubernetes"]["pods"] for host in (NODE1, NODE2)] == [False, True]
-    # Definitions are made where they are asked for.
-    assert of(cluster, MASTER)["kubernetes"]["policies"] == "none"
-    cluster.everywhere(ovn_kubernetes_policies="standard")
-    assert of(cluster, MASTER)["kubernetes"]["policies"] == "standard"
     assert "hidden" not in json.dumps(of(cluster, MASTER))
 
 

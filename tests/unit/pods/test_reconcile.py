@@ -53,23 +53,8 @@ class World:
     def __init__(self):
         self.replica, self.pods, self.patches, self.observed = Replica(), {}, [], []
         self.planner = PodPlanner(self.replica, self.pods, self, lambda *_event: None, self.observe)
-        self.planner.engine = self.planner.policies = self
+        self.planner.engine = self
         self.mark = self.mark_later = lambda *_key: None
-
-    @staticmethod
-    def rows(_pod, _addresses):
-        """No policies."""
-        return []
-
-    @staticmethod
-    def needs(_pod):
-        """A pod's port needs no other rows."""
-        return ()
-
-    @staticmethod
-    def rows_of_gone(_key):
-        """No policies."""
-        return []
 
     def observe(self, what, _seconds):
         """Take in what was measured."""

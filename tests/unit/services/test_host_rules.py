@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._pods.model import HostPort, PodHostPorts
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services import host_rules, ruleset
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.host_rules import (
     NodePortRule,
@@ -140,12 +139,3 @@ def test_conntrack_forgets_only_udp_ports_that_changed():
     assert changed(old, rules(balanced(31080, protocol="UDP"), HERE)) == {30080, 31080}
     assert changed(old, rules(balanced(protocol="UDP", **LOCAL), HERE)) == {30080}
     assert changed(rules(balanced(), HERE), rules(balanced(**LOCAL), HERE)) == set()
-    # All of them have another source since: node ports, host ports and addresses outside.
-    outside = balanced(protocol="UDP")._replace(external_ips=("198.51.100.7",))
-    pods = [PodHostPorts((HostPort("udp", 5353, None, 53), HostPort("tcp", 5354, None, 53)), ("192.168.1.3",))]
-    states = [state(outside, HERE)]
-    old, new = (
-        host_rules.host_rules("node1", "k8s-node1", (), HOSTS, states, pods, forwarded=source)
-        for source in ((), ("192.168.1.0",))
-    )
-    assert changed(old, new) == changed(new, old) == {30080, 80, 5353}

@@ -8,7 +8,6 @@ import asyncio
 
 import pytest
 
-from ansible_collections.ovn.kubernetes.plugins.module_utils._common import names
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.errors import KubernetesError
 from ansible_collections.ovn.kubernetes.plugins.module_utils._common.retry import Pause
 from ansible_collections.ovn.kubernetes.plugins.module_utils._netlink.records import KernelAddress
@@ -16,21 +15,14 @@ from ansible_collections.ovn.kubernetes.plugins.module_utils._services import li
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local import MOST, Carriers
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.link_local_report import LinkLocalReport
 from ansible_collections.ovn.kubernetes.plugins.module_utils._services.nodes import Node
+from ansible_collections.ovn.kubernetes.plugins.module_utils._services.northbound import HAIRPIN
 
 from .objects import host
 
 KEY = "ovn.kubernetes/link-local-addresses"
 KUBESPRAY, UPSTREAM = "169.254.25.10", "169.254.20.10"
 OTHERS = (
-    *(
-        "169.254.169.254",
-        "169.254.169.253",
-        names.HAIRPIN[4],
-        "169.254.0.0",
-        "169.254.255.255",
-        "10.0.0.1",
-        "127.0.0.1",
-    ),
+    *("169.254.169.254", "169.254.169.253", HAIRPIN[4], "169.254.0.0", "169.254.255.255", "10.0.0.1", "127.0.0.1"),
     *("fe80::1", "fd00::1", "::ffff:169.254.25.10", "169.254.25.10/16", "169.254.25", "x} || 1", None, 3, ""),
 )
 

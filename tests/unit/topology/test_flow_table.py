@@ -25,7 +25,6 @@ SHARED = SharedNic(
     (ServiceEndpoint("10.44.0.12", "tcp", 80, True),),
     drops_invalid=True,
     hosts=("10.44.0.11",),
-    closed=("10.44.0.100",),
 )
 
 

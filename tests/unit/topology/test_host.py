@@ -59,9 +59,9 @@ def test_the_management_port():
         "mtu_request": (1442,),
         "external_ids": {"iface-id": "k8s-node1"},
     }
-    # The logical port has the same MAC, and more than the link: nothing of the host is at the address of others.
+    # The logical port has the same MAC and addresses.
     logical = next(row for row in node.rows(DUAL) if row.role == "management-port")
-    assert logical.columns["addresses"] == ("0a:58:c0:a8:02:02 192.168.2.2 fd10:128:0:2::2 192.168.2.0 fd10:128:0:2::",)
+    assert logical.columns["addresses"] == ("0a:58:c0:a8:02:02 192.168.2.2 fd10:128:0:2::2",)
     state = node_host.state(settings())
     assert state.addresses == (Address("k8s-node1", "192.168.2.2/24"), Address("k8s-node1", "fd10:128:0:2::2/64"))
     assert state.routes == (

@@ -98,7 +98,7 @@ def test_few_owners_have_queries_of_their_own_and_many_share_them():
     assert (
         len({query.table for query in Overlay(everything=True).owned_queries()})
         == len(Overlay(everything=True).owned_queries())
-        == 13
+        == 12
     )
     assert all("k8s.ovn.org/owner-type" in str(query.where) for query in many.owned_queries()), (
         "pods and services are many, and of no interest"

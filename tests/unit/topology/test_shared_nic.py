@@ -54,14 +54,7 @@ def tables():
 
 def test_ports_mac_and_tunnel_come_from_the_database(tables):
     """Protects the numbers in the flows; the NIC is the one that the bridge was made for, where none is named."""
-    found = SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), (), patch_row="p3")
-    assert shared_nic(tables, "breth0", None, OWN, ()) == found
-
-
-def test_closed_addresses_are_those_of_the_patch_port(tables):
-    """Protects addresses of EgressIP objects that the host is not to answer for; what is no address is left out."""
-    tables["Port"]["p3"].columns["external_ids"]["ovn-k8s-egress-ips"] = "fd44::100,10.44.0.100,nonsense,"
-    assert shared_nic(tables, "breth0", None, OWN, ()).closed == ("10.44.0.100", "fd44::100")
+    assert shared_nic(tables, "breth0", None, OWN, ()) == SharedNic(1, 2, MAC, OWN, (("10.44.0.12", 6081),), ())
 
 
 @pytest.mark.parametrize(
